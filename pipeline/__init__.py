@@ -1,0 +1,1 @@
+"""The road from raw data to a published model."""

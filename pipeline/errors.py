@@ -1,0 +1,32 @@
+"""The one error that a user is meant to read."""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """A failure that the user can act on; shown without a traceback.
+
+    Args:
+        what: What happened, one sentence.
+        expected: What would have been right.
+        received: What was found instead.
+        action: What to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, expected: str = "", received: object = None, action: str = "") -> None:
+        lines = [what]
+        if expected:
+            lines.append(f"Expected: {expected}")
+        if received is not None:
+            lines.append(f"Received: {received}")
+        if action:
+            lines.append(f"Next: {action}")
+        super().__init__("\n".join(lines))
+
+
+class UsageError(PipelineError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    exit_code = 2

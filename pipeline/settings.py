@@ -1,0 +1,59 @@
+"""What a run needs to know of its surroundings; the only reader of environment variables."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are. The command line overrides the environment, which overrides the defaults.
+
+    Attributes:
+        workspace: Folder of all that runs leave behind.
+        data: Folder of the data sets.
+        recipe_folders: Folders of recipes, the catalogue first.
+        tracking_uri: MLflow server; empty for the database in the workspace.
+        distribution: "auto" mirrors over the GPUs when there are several, "mirrored" always, "none" never.
+        mixed_precision: Keras policy: "float32", "mixed_bfloat16" or "mixed_float16".
+        deterministic: Same seed, same weights; slower.
+        debug: Show tracebacks.
+    """
+
+    workspace: Path = Path("workspace")
+    data: Path = Path("~/.cache/keraspipe")
+    recipe_folders: tuple[Path, ...] = (ROOT / "models",)
+    tracking_uri: str = ""
+    distribution: str = "auto"
+    mixed_precision: str = "float32"
+    deterministic: bool = False
+    debug: bool = False
+
+    @property
+    def mlflow_uri(self) -> str:
+        """The server, or the SQLite database of the workspace."""
+        return self.tracking_uri or f"sqlite:///{self.workspace / 'mlflow.db'}"
+
+
+def from_environment(workspace: str | None = None) -> Settings:
+    """Settings as the environment gives them, with absolute paths."""
+    extra = os.environ.get("KERASPIPE_RECIPES", "")
+    folders = [ROOT / "models", *(Path(part) for part in extra.split(os.pathsep) if part)]
+    return Settings(
+        workspace=_absolute(workspace or os.environ.get("KERASPIPE_WORKSPACE", "workspace")),
+        data=_absolute(os.environ.get("KERASPIPE_DATA", "~/.cache/keraspipe")),
+        recipe_folders=tuple(_absolute(folder) for folder in folders),
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        distribution=os.environ.get("KERASPIPE_DISTRIBUTION", "auto"),
+        mixed_precision=os.environ.get("KERASPIPE_MIXED_PRECISION", "float32"),
+        deterministic=os.environ.get("KERASPIPE_DETERMINISTIC", "") == "1",
+        debug=os.environ.get("KERASPIPE_DEBUG", "") == "1",
+    )
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  (resolve() would follow links)
