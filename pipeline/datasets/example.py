@@ -1,0 +1,56 @@
+"""What a data set gives and declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Value = bytes | int | float
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row as it was found.
+
+    Attributes:
+        source: Where it was found, for messages: a file, or a file and a row.
+        features: Raw values by name, the label among them; a missing value is absent.
+        split: "train" or "test" where the data set says so itself.
+        fault: Why the row cannot be used; empty if it can.
+    """
+
+    source: str
+    features: dict[str, Value]
+    split: str = ""
+    fault: str = ""
+
+
+class Dataset(Protocol):
+    """A data set: what it declares, which files it consists of, and its rows.
+
+    Attributes:
+        inputs: Kind of each raw input that a client sends: "bytes", "int" or "float".
+        label: Name of the label.
+        classes: Declared classes in the order of the outputs; empty if the label is a number.
+    """
+
+    @property
+    def inputs(self) -> dict[str, str]: ...  # noqa: D102
+
+    @property
+    def label(self) -> str: ...  # noqa: D102
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def files(self, data: Path) -> list[Path]:
+        """Files and folders that the rows come from, fetched first where they are absent."""
+        ...
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """All rows, in an order that does not change."""
+        ...

@@ -1,0 +1,63 @@
+"""Files of public data sets: looked up in the data folder, fetched with a sha256 check when absent.
+
+The digest is that of the uncompressed content: mirrors compress the same file differently.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from pipeline import atomic
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIMEOUT_S = 30
+
+
+def fetch(path: Path, urls: tuple[str, ...], sha256: str) -> Path:
+    """Returns `path`, fetched from the first address that gives the right bytes when it is absent.
+
+    Raises:
+        PipelineError: The file is neither there nor to be had; says both.
+    """
+    if path.exists():
+        return path
+    failures = []
+    for url in urls:
+        try:
+            return _download(path, url, sha256)
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            failures.append(f"{url}: {error}")
+    raise PipelineError(
+        f"The data file {path.name} is not there and could not be fetched.",
+        expected=f"{path}, or access to one of its public sources",
+        received="; ".join(failures),
+        action=f"put the file at {path}, or set KERASPIPE_DATA to the folder that holds {path.parent.name}/",
+    )
+
+
+def _download(path: Path, url: str, sha256: str) -> Path:
+    # A file with the wrong bytes must never appear under its name: the check is inside the block.
+    with atomic.file(path) as beside:
+        with (
+            beside.open("wb") as out,
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310  (addresses are ours)
+        ):
+            shutil.copyfileobj(response, out)
+        found = content_digest(beside)
+        if found != sha256:
+            raise ValueError(f"sha256 of the content is {found}, expected {sha256}")
+    return path
+
+
+def content_digest(path: Path) -> str:
+    """The sha256 of a gzip file's content."""
+    with gzip.open(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
