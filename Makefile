@@ -1,0 +1,32 @@
+# One command per chore, the same here and in CI. Each sets up what it needs; bin/setup answers in a few
+# milliseconds when nothing changed.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench clean
+
+WORKERS ?= 2      # processes of the tests; each holds a TensorFlow of about 2 GB
+PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
+export PYTHON     # the Python 3.11 to use, if PATH does not lead to it
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## install the locked dependencies into .venv; safe to repeat
+	@bin/setup
+
+run: setup  ## train, evaluate, record and publish the model "digits"
+	@.venv/bin/keraspipe run digits
+
+test: setup  ## the whole test suite; PYTEST_ARGS="-k gate" narrows it
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+check: setup  ## lint, format and types
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+
+bench: setup  ## the measured speeds beside the ones to reach
+	@.venv/bin/python -m benchmarks
+
+clean:  ## remove .venv, .uv and caches; the workspace with its models stays
+	@rm -rf .venv .uv .uv.new.* .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -not -path './workspace/*' -prune -exec rm -rf {} +
