@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  (a script, run before there is any environment)
 """Reads the user's package index out of pip's configuration, and fetches pip from it where Python has none.
 
 Only the standard library: Debian splits venv and pip from Python, and then there is nothing else.
@@ -16,6 +17,7 @@ import ssl
 import sys
 import urllib.request
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urljoin
 
 PYPI = "https://pypi.org/simple"
@@ -73,10 +75,9 @@ def _get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def _fail(what: str) -> None:
-    sys.exit(
-        f"setup: {what}\n       Next: install Debian's python3-venv, or uv (https://docs.astral.sh/uv), and repeat."
-    )
+def _fail(what: str) -> NoReturn:
+    action = "install Debian's python3-venv, or uv (https://docs.astral.sh/uv), and repeat."
+    sys.exit(f"setup: {what}\n       Next: {action}")
 
 
 if __name__ == "__main__":
