@@ -1,0 +1,1 @@
+"""The steps of the road: pure functions, each with its thin TFX component beside it."""

@@ -1,0 +1,152 @@
+"""The recipes in `models/` and in the folders of KERASPIPE_RECIPES, found by file name.
+
+Everything but `load` works on the source text alone: importing a recipe imports Keras, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.recipe import Recipe
+    from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recipe as text.
+
+    Attributes:
+        name: File name without `.py`.
+        path: The file.
+        text: Its source.
+        tree: Its syntax tree.
+        keywords: The arguments of `RECIPE = Recipe(…)`.
+    """
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+    keywords: dict[str, ast.expr]
+
+    @property
+    def docstring(self) -> str:
+        """What the file says of itself."""
+        return ast.get_docstring(self.tree) or ""
+
+    @property
+    def title(self) -> str:
+        """First line of the docstring."""
+        return self.docstring.partition("\n")[0].rstrip(".")
+
+
+def paths(settings: Settings) -> dict[str, Path]:
+    """Recipe files by name; an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in settings.recipe_folders:
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_"):
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def source(name: str, settings: Settings) -> Source:
+    """Finds a recipe by name and reads its text.
+
+    Raises:
+        UsageError: There is no recipe of that name.
+        PipelineError: The file is not a recipe.
+    """
+    found = paths(settings)
+    if name not in found:
+        raise UsageError(
+            f"There is no recipe {name!r}.",
+            expected=f"one of {', '.join(found)}",
+            received=name,
+            action=did_you_mean(name, found) or "list them with: keraspipe models",
+        )
+    return read(found[name])
+
+
+def did_you_mean(name: str, names: Any) -> str:
+    """A hint with the names that look like the one given; empty if none does."""
+    close = difflib.get_close_matches(name, list(names), n=3)
+    return f"did you mean {' or '.join(close)}?" if close else ""
+
+
+def read(path: Path) -> Source:
+    """Reads a recipe file without importing it.
+
+    Raises:
+        PipelineError: Syntax error, or no `RECIPE = Recipe(…)`.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        tree = ast.parse(text, str(path))
+    except SyntaxError as error:
+        raise PipelineError(
+            f"The recipe {path} has a syntax error in line {error.lineno}: {error.msg}.",
+            expected="a Python file",
+            received=(error.text or "").strip(),
+            action=f"correct line {error.lineno} of {path}",
+        ) from error
+    return Source(path.stem, path, text, tree, _keywords(tree, path))
+
+
+def _keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "RECIPE" for target in targets):
+            value = getattr(node, "value", None)
+            return {k.arg: k.value for k in value.keywords if k.arg} if isinstance(value, ast.Call) else {}
+    raise PipelineError(
+        f"The recipe {path} declares no RECIPE.",
+        expected="RECIPE = Recipe(data=…, params=…, preprocess=…, build=…) at the top level of the file",
+        received="top-level names " + (", ".join(sorted(_names(tree))) or "none"),
+        action="add RECIPE; `keraspipe show digits` prints a complete recipe",
+    )
+
+
+def _names(tree: ast.Module) -> set[str]:
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def load(path: Path) -> Recipe:
+    """Imports a recipe file and returns its RECIPE.
+
+    Raises:
+        PipelineError: The file fails on import or does not hold a Recipe.
+    """
+    from pipeline.recipe import Recipe
+
+    name = f"keraspipe_recipe_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while the class is made
+    try:
+        spec.loader.exec_module(module)
+        recipe = module.RECIPE
+    except Exception as error:
+        raise PipelineError(
+            f"The recipe {path} fails on import.",
+            expected="a file that imports and declares RECIPE",
+            received=f"{type(error).__name__}: {error}",
+            action=f"try it alone: .venv/bin/python {path}",
+        ) from error
+    if not isinstance(recipe, Recipe):
+        raise PipelineError(
+            f"RECIPE in {path} is not a recipe.", expected="pipeline.recipe.Recipe", received=type(recipe).__name__
+        )
+    return recipe

@@ -1,0 +1,210 @@
+"""Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
+
+The judgement is TFMA's own validation; here its thresholds are written and its verdict is put into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tensorflow_model_analysis as tfma
+from tfx.components import Evaluator
+from tfx.components.evaluator import executor
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Gate, Metric, Recipe
+
+CONFUSION = "confusion"
+OVERALL = ()
+
+
+class WithoutEmptyBaseline(executor.Executor):
+    """Leaves the baseline out where there is no live model: an artifact is never absent, only empty."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802
+        """Runs TFX's Evaluator."""
+        (baseline,) = input_dict["baseline_model"]
+        if not any(Path(baseline.uri).glob("*")):
+            input_dict = {name: value for name, value in input_dict.items() if name != "baseline_model"}
+        super().Do(input_dict, output_dict, exec_properties)
+
+
+class JudgedAgainstLive(Evaluator):
+    """TFX's Evaluator for a baseline that may be empty."""
+
+    EXECUTOR_SPEC = BeamExecutorSpec(WithoutEmptyBaseline)
+
+
+def config(recipe: Recipe, *, quick: bool) -> tfma.EvalConfig:
+    """TFMA's configuration of a recipe's gate, overall and per slice."""
+    label = recipe.data.label
+    common = {
+        "signature_name": "serving_examples",
+        "label_key": label,
+        "prediction_key": "probabilities" if recipe.data.classes else "value",
+        "preprocessing_function_names": ["transform_labels"],
+    }
+    overall = [_overall(metric, recipe.gate, quick=quick) for metric in recipe.metrics]
+    if recipe.data.classes:
+        overall.append(tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config=f'{{"name": "{CONFUSION}"}}'))
+    overall.append(tfma.MetricConfig(class_name="ExampleCount"))
+    features = [*recipe.gate.slices] or ([label] if recipe.data.classes else [])
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(name="candidate", **common),
+            tfma.ModelSpec(name="baseline", is_baseline=True, **common),
+        ],
+        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in features)],
+        metrics_specs=[tfma.MetricsSpec(metrics=overall)],
+    )
+
+
+def _overall(metric: Metric, gate: Gate, *, quick: bool) -> tfma.MetricConfig:
+    import json
+
+    at_least = gate.quick if quick else gate.at_least
+    bounds: dict[str, Any] = {}
+    if metric.name in at_least:
+        bounds["lower_bound"] = {"value": at_least[metric.name]}
+    if metric.name in gate.at_most and not quick:
+        bounds["upper_bound"] = {"value": gate.at_most[metric.name]}
+    threshold = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(**bounds) if bounds else None,
+        change_threshold=_change(metric, gate),
+    )
+    per_slice = [] if quick else _slices(metric, gate)
+    overall = [tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)]
+    judged = bool(bounds) or metric.name in gate.no_worse
+    return tfma.MetricConfig(
+        class_name=metric.tfma,
+        config=json.dumps({**metric.config, "name": metric.name}),
+        per_slice_thresholds=overall * judged + per_slice,
+    )
+
+
+def _change(metric: Metric, gate: Gate) -> tfma.GenericChangeThreshold | None:
+    if metric.name not in gate.no_worse:
+        return None
+    # TFMA wants change > bound (or < bound): the tolerance itself still passes.
+    tolerance = gate.no_worse[metric.name] + 1e-9
+    higher = metric.higher_is_better
+    direction = tfma.MetricDirection.HIGHER_IS_BETTER if higher else tfma.MetricDirection.LOWER_IS_BETTER
+    absolute = {"value": -tolerance if higher else tolerance}
+    return tfma.GenericChangeThreshold(direction=direction, absolute=absolute)
+
+
+def _slices(metric: Metric, gate: Gate) -> list[tfma.PerSliceMetricThreshold]:
+    return [
+        tfma.PerSliceMetricThreshold(
+            slicing_specs=[tfma.SlicingSpec(feature_keys=[feature])],
+            threshold=tfma.MetricThreshold(
+                value_threshold=tfma.GenericValueThreshold(lower_bound={"value": bounds[metric.name]})
+            ),
+        )
+        for feature, bounds in gate.slices.items()
+        if metric.name in bounds
+    ]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evaluation found.
+
+    Attributes:
+        metrics: Of the candidate, over the whole test split.
+        baseline: Of the live model on the same examples; None without one.
+        slices: {"slice", "examples", "metrics"} of the candidate.
+        confusion: Counts, rows are the truth; empty for numbers.
+        reasons: Why the candidate is not blessed; empty if it is.
+    """
+
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float] | None
+    slices: list[dict[str, Any]]
+    confusion: list[list[int]]
+    reasons: list[str]
+
+
+def read(folder: Path, recipe: Recipe, *, quick: bool) -> Verdict:
+    """Reads TFMA's output folder."""
+    names = [metric.name for metric in recipe.metrics]
+    candidate = tfma.load_eval_result(str(folder), model_name="candidate")
+    slices = [_slice(key, values, names) for key, values in candidate.slicing_metrics]
+    overall = next(entry for entry in slices if not entry["slice"])
+    parts = sorted((entry for entry in slices if entry["slice"]), key=lambda entry: entry["slice"])
+    baseline = _baseline(folder, names)
+    return Verdict(
+        metrics=overall["metrics"],
+        baseline=baseline,
+        slices=parts,
+        confusion=_confusion(candidate, len(recipe.data.classes)),
+        reasons=_reasons(folder, recipe, overall["metrics"], baseline, parts, quick=quick),
+    )
+
+
+def _slice(key: tuple[Any, ...], values: Any, names: list[str]) -> dict[str, Any]:
+    found = values[""][""]
+    metrics = {name: float(found[name]["doubleValue"]) for name in names if name in found}
+    count = found.get("example_count", {}).get("doubleValue", 0)
+    return {"slice": ", ".join(f"{k}={v}" for k, v in key), "examples": int(count), "metrics": metrics}
+
+
+def _baseline(folder: Path, names: list[str]) -> dict[str, float] | None:
+    try:
+        result = tfma.load_eval_result(str(folder), model_name="baseline")
+    except (ValueError, KeyError):
+        return None
+    overall = [values for key, values in result.slicing_metrics if not key]
+    if not overall or "" not in overall[0] or not overall[0][""].get(""):
+        return None
+    found: dict[str, float] = _slice((), overall[0], names)["metrics"]
+    return found or None
+
+
+def _confusion(result: Any, classes: int) -> list[list[int]]:
+    counts = [[0] * classes for _ in range(classes)]
+    for key, plots in result.plots:
+        if key:
+            continue
+        matrices = plots[""][""].get("multiClassConfusionMatrixAtThresholds", {}).get("matrices", [])
+        for entry in matrices[0].get("entries", []) if matrices else []:
+            actual, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
+            if predicted >= 0:
+                counts[actual][predicted] = int(float(entry.get("numWeightedExamples", 0)))
+    return counts
+
+
+def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: Any, *, quick: bool) -> list[str]:
+    result = tfma.load_validation_result(str(folder))
+    if result.validation_ok:
+        return []
+    sizes = {entry["slice"]: entry["examples"] for entry in slices}
+    reasons = []
+    for part in result.metric_validations_per_slice:
+        where = ", ".join(f"{k.column}={k.bytes_value.decode() or k.int64_value}" for k in part.slice_key.single_slice_keys)
+        if where and sizes.get(where, 0) < recipe.gate.min_slice_examples:
+            continue
+        values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
+        for failure in part.failures:
+            reasons += _words(failure.metric_key.name, values, baseline, recipe.gate, where, quick=quick)
+    return reasons + [str(result.missing_thresholds)] * bool(result.missing_thresholds)
+
+
+def _words(name: str, values: Any, baseline: Any, gate: Gate, where: str, *, quick: bool) -> list[str]:
+    value, spot = values.get(name, float("nan")), f" on slice {where}" if where else " on the test split"
+    low = gate.slices.get(where.partition("=")[0], {}) if where else gate.quick if quick else gate.at_least
+    reasons = []
+    if name in low and not value >= low[name]:
+        reasons.append(f"{name}{spot} is {value:.4f}, at least {low[name]:g} is required")
+    if not where and name in gate.at_most and not value <= gate.at_most[name]:
+        reasons.append(f"{name}{spot} is {value:.4f}, at most {gate.at_most[name]:g} is required")
+    if not where and baseline and name in gate.no_worse and abs(value - baseline[name]) > gate.no_worse[name]:
+        reasons.append(
+            f"{name}{spot} is {value:.4f}, the live model has {baseline[name]:.4f}; "
+            f"at most {gate.no_worse[name]:g} worse is allowed"
+        )
+    return reasons or [f"{name}{spot} is {value:.4f} and does not pass its threshold"]

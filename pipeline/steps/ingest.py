@@ -1,0 +1,178 @@
+"""Ingest: rows of a data set become serialized `tf.train.Example`s in the splits train, eval and test.
+
+TFX's ExampleGens read CSV, TFRecord and BigQuery and split by hash of the serialized row, label included; images and
+official test sets need a component of our own.
+"""
+
+import hashlib
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Examples
+
+from pipeline import atomic, catalogue
+from pipeline.datasets.example import Dataset, Example
+from pipeline.errors import PipelineError
+from pipeline.recipe import Hash, Official, Recipe
+
+SPLITS = ("train", "eval", "test")
+SHOWN = 5
+
+
+@dataclass
+class Report:
+    """What was found: rows per split and class, and the rows that cannot be used, each with its reason."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    bad: list[str] = field(default_factory=list)
+
+
+def fraction(features: dict[str, Any], label: str) -> float:
+    """A number in [0, 1) from the content of a row without its label.
+
+    Equal inputs land in the same split even when they are labelled differently.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(features.keys() - {label}):
+        value = features[name]
+        digest.update(name.encode() + b"\0" + (value if isinstance(value, bytes) else repr(value).encode()) + b"\0")
+    # 53 bits: a float holds them exactly, so that the result is always below 1.
+    return (int.from_bytes(digest.digest()[:8], "big") >> 11) / 2**53
+
+
+def split_of(official: str, part: float, split: Official | Hash) -> str:
+    """The split of a row: "train", "eval" or "test"."""
+    if isinstance(split, Official):
+        if official == "test":
+            return "test"
+        return "eval" if part < split.eval else "train"
+    if part < split.test:
+        return "test"
+    return "eval" if part < split.test + split.eval else "train"
+
+
+def checked(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
+    """Passes sound rows on and notes the others in the report."""
+    for example in examples:
+        label = example.features.get(data.label, b"")
+        name = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
+        fault = example.fault
+        if not fault and data.classes and name not in data.classes:
+            fault = f"label {name!r} is not among the declared classes {', '.join(data.classes)}"
+        if fault:
+            report.bad.append(f"{example.source}: {fault}")
+            continue
+        report.classes[name] += 1
+        yield example
+
+
+def assigned(examples: Iterable[Example], recipe: Recipe) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """Rows with their split and their fraction, which lies in [0, 1) within each split's own stretch."""
+    for example in examples:
+        part = fraction(example.features, recipe.data.label)
+        yield split_of(example.split, part, recipe.split), part, example.features
+
+
+def sampled(rows: Iterable[tuple[str, float, dict[str, Any]]], limits: dict[str, int]) -> Iterator[Any]:
+    """The rows with the smallest fractions of each split: a sample that does not depend on the order."""
+    kept: dict[str, list[Any]] = {split: [] for split in SPLITS}
+    for number, (split, part, features) in enumerate(rows):
+        item = (-part, number, features)
+        if len(kept[split]) < limits[split]:
+            heapq.heappush(kept[split], item)
+        else:
+            heapq.heappushpop(kept[split], item)
+    for split, items in kept.items():
+        yield from ((split, -part, features) for part, _, features in sorted(items, key=lambda item: item[1]))
+
+
+def encode(features: dict[str, Any]) -> bytes:
+    """Serializes one row as `tf.train.Example`."""
+    import tensorflow as tf
+
+    def one(value: Any) -> tf.train.Feature:
+        if isinstance(value, bytes):
+            return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        if isinstance(value, int):
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+
+    example = tf.train.Example(features=tf.train.Features(feature={k: one(v) for k, v in features.items()}))
+    return example.SerializeToString(deterministic=True)
+
+
+def write(rows: Iterable[tuple[str, float, dict[str, Any]]], folder: Path) -> Counter[str]:
+    """Writes rows as TFRecords, one file per split, and counts them.
+
+    Encoded images do not shrink further, so the files are not compressed.
+    """
+    import tensorflow as tf
+
+    counts: Counter[str] = Counter()
+    writers = {}
+    for split in SPLITS:
+        (folder / f"Split-{split}").mkdir(parents=True, exist_ok=True)
+        writers[split] = tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "examples.tfrecord"))
+    for split, _, features in rows:
+        writers[split].write(encode(features))
+        counts[split] += 1
+    for writer in writers.values():
+        writer.close()
+    return counts
+
+
+def require_rows(report: Report, bad_share: float, where: str) -> None:
+    """Raises a PipelineError when rows are bad beyond the share that the recipe allows, or a split is empty."""
+    total = len(report.bad) + sum(report.rows.values())
+    if report.bad and len(report.bad) > bad_share * total:
+        shown = report.bad[:SHOWN] + [f"… and {len(report.bad) - SHOWN} more"] * (len(report.bad) > SHOWN)
+        raise PipelineError(
+            f"{len(report.bad)} of {total} rows of {where} cannot be used.",
+            expected=f"at most {bad_share:.1%} bad rows",
+            received="\n  " + "\n  ".join(shown),
+            action="mend or remove them, or allow a share with bad_share= in the recipe",
+        )
+    empty = [split for split in SPLITS if not report.rows[split]]
+    if empty:
+        raise PipelineError(
+            f"{where} gives no rows for {' and '.join(empty)}.",
+            expected="at least one row in each of train, eval and test",
+            received=f"{total} rows in all" + (f", {dict(report.rows)}" if total else ""),
+            action="add data, or correct the recipe's path or split",
+        )
+
+
+def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
+    """Reads, checks, splits and writes a recipe's data set."""
+    report = Report()
+    rows = assigned(checked(recipe.data.examples(data), recipe.data, report), recipe)
+    if quick:
+        other = recipe.quick.other_rows
+        rows = sampled(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
+    report.rows = write(rows, folder)
+    require_rows(report, recipe.bad_share, ", ".join(map(str, recipe.data.files(data)[:2])))
+    return report
+
+
+@component
+def Ingest(  # noqa: N802  (TFX names components like classes)
+    examples: OutputArtifact[Examples],
+    recipe: Parameter[str],
+    data: Parameter[str],
+    quick: Parameter[int],
+    digest: Parameter[str],  # noqa: ARG001  (code and data, for TFX's cache)
+) -> None:
+    """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
+    folder = Path(examples.uri)
+    report = ingest(catalogue.load(Path(recipe)), Path(data), folder, quick=bool(quick))
+    atomic.write_json(
+        folder / "report.json", {"rows": report.rows, "classes": report.classes, "bad": report.bad}
+    )
+    examples.split_names = '["train", "eval", "test"]'

@@ -1,0 +1,29 @@
+"""Register: the blessed SavedModel becomes a version in MLflow's registry, as the recorder reads it from the journal."""
+
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model, ModelBlessing, String
+from tfx.utils.path_utils import serving_model_dir
+
+from pipeline import journal
+
+
+def register(model: Path, workspace: Path, digest: str) -> None:
+    """Asks the recorder to register a SavedModel."""
+    journal.report("register", model=str(model.relative_to(workspace)), digest=digest)
+
+
+@component
+def Register(  # noqa: N802
+    model: InputArtifact[Model],
+    blessing: InputArtifact[ModelBlessing],  # noqa: ARG001  (only a blessed model is registered)
+    registration: OutputArtifact[String],
+    workspace: Parameter[str],
+    digest: Parameter[str],
+) -> None:
+    """Registers the candidate under its digest."""
+    register(Path(serving_model_dir(model.uri)), Path(workspace), digest)
+    Path(registration.uri).parent.mkdir(parents=True, exist_ok=True)
+    registration.value = digest

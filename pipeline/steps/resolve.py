@@ -1,0 +1,36 @@
+"""Resolve: which model is live, so that the candidate is judged against it and against no other.
+
+TFX's LatestBlessedModelStrategy takes the blessed model with the highest id, which after a rollback is not the live one.
+"""
+
+import shutil
+from pathlib import Path
+
+from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model
+from tfx.utils.path_utils import serving_model_dir
+
+from pipeline import champion
+
+
+def resolve(workspace: Path, name: str, folder: Path) -> champion.Champion | None:
+    """Copies the live model of a recipe into `folder`, where TFMA looks for it; None and no copy without one."""
+    live = champion.read(workspace, name)
+    if live is not None:
+        source = champion.model_path(workspace, name, live.version)
+        shutil.copytree(source, serving_model_dir(str(folder)))
+    return live
+
+
+@component
+def Resolve(  # noqa: N802
+    model: OutputArtifact[Model],
+    workspace: Parameter[str],
+    name: Parameter[str],
+    live: Parameter[str],  # noqa: ARG001  (digest of the champion, for TFX's cache)
+) -> None:
+    """Gives the live model of a recipe, or an empty artifact."""
+    found = resolve(Path(workspace), name, Path(model.uri))
+    model.set_string_custom_property("champion_digest", found.digest if found else "")
+    model.set_int_custom_property("champion_version", found.version if found else 0)

@@ -1,0 +1,48 @@
+"""Transform: the recipe's `preprocess` becomes a TensorFlow graph, used in training and in the served model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import catalogue
+
+if TYPE_CHECKING:
+    from pipeline.datasets.example import Dataset
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """What TFX's Transform calls: features by the recipe, the label by its declared classes."""
+    recipe = catalogue.load(Path(custom_config["recipe"]))
+    p = type(recipe.params)(**restored(custom_config["params"]))
+    raw = {name: dense(value) for name, value in inputs.items()}
+    features = {name: value for name, value in raw.items() if name != recipe.data.label}
+    return {
+        **recipe.preprocess(features, p),
+        recipe.data.label: encode_label(raw[recipe.data.label], recipe.data),
+    }
+
+
+def restored(params: dict[str, Any]) -> dict[str, Any]:
+    """Hyperparameters after a journey through JSON, which knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
+def dense(value: Any) -> Any:
+    """A raw feature as a tensor (batch,): Transform gives (batch, 1), and sparse where values may be missing."""
+    import tensorflow as tf
+
+    if isinstance(value, tf.SparseTensor):
+        default = "" if value.dtype == tf.string else 0
+        value = tf.sparse.to_dense(tf.SparseTensor(value.indices, value.values, [value.dense_shape[0], 1]), default)
+    return tf.squeeze(value, axis=1) if value.shape.rank == 2 else value  # noqa: PLR2004
+
+
+def encode_label(label: Any, data: Dataset) -> Any:
+    """Class names (batch,) to int64 positions among the declared classes; numbers to float32."""
+    import tensorflow as tf
+
+    if not data.classes:
+        return tf.cast(label, tf.float32)
+    equal = tf.equal(label[:, None], tf.constant([name.encode() for name in data.classes])[None, :])
+    return tf.argmax(tf.cast(equal, tf.int32), axis=1)  # (batch, classes) -> (batch,)

@@ -1,0 +1,118 @@
+"""Where runs are recorded: a tracking server, or the database of a workspace."""
+
+from __future__ import annotations
+
+import socket
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pipeline.tracking import environment, lock
+from pipeline.tracking.errors import Unreachable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow.tracking import MlflowClient
+
+PROBE_S = 3.0
+LOCK = ".mlflow.lock"
+
+
+class Destination:
+    """One MLflow.
+
+    Args:
+        uri: Address of a server, or a database.
+        workspace: Holds the artifacts where there is no server to hold them.
+    """
+
+    def __init__(self, uri: str, workspace: Path) -> None:
+        self.uri = uri
+        self.workspace = workspace
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a server decides where artifacts are kept."""
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client; makes a new database's tables, one process at a time."""
+        environment.prepare()
+        with lock.held(self.workspace / LOCK):
+            import mlflow
+
+            # The model-saving part of MLflow reads these; all the rest goes through the client.
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            client = mlflow.MlflowClient(self.uri, self.uri)
+            if not self.is_server:
+                client.search_experiments(max_results=1)
+            return client
+
+    def probe(self) -> None:
+        """Asks something small.
+
+        Raises:
+            Unreachable: There is no answer, or a refusal.
+        """
+        try:
+            self._connect()
+            self.client.search_experiments(max_results=1)
+        except Exception as error:
+            raise Unreachable(self.uri, _first_line(error)) from error
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, which is made, or brought back, if need be."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self._create(name)
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def run(self, experiment_id: str, tag: str, value: str) -> str:
+        """The id of the run that carries a tag; empty if there is none."""
+        condition = f"tags.`{tag}` = '{value}'"
+        runs = self.client.search_runs([experiment_id], condition, max_results=1)
+        return str(runs[0].info.run_id) if runs else ""
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run exists; false too for one that somebody deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
+    def _create(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.create_experiment(name, artifact_location=self._artifacts(name)))
+        except MlflowException as error:
+            # Another recorder was quicker.
+            found: Any = self.client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _artifacts(self, name: str) -> str | None:
+        if self.is_server:
+            return None
+        return (self.workspace / "mlartifacts" / name).absolute().as_uri()
+
+    def _connect(self) -> None:
+        """Opens and closes a connection, because this fails in seconds where MLflow takes its retries."""
+        if self.is_server:
+            address = urlsplit(self.uri)
+            port = address.port or {"http": 80, "https": 443}[address.scheme]
+            socket.create_connection((address.hostname or "", port), timeout=PROBE_S).close()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

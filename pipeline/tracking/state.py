@@ -1,0 +1,56 @@
+"""How far a run has been recorded: `recorded.json` in the run's folder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Self
+
+from pipeline import atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "recorded.json"
+LONGEST_ERROR = 2000
+
+
+@dataclass
+class State:
+    """What the recorder must know to go on where it stopped.
+
+    Attributes:
+        offset: Bytes of the journal that MLflow has seen.
+        uri: The MLflow that has seen them.
+        mlflow_run_id: The run there.
+        experiment_id: Its experiment.
+        model_version: The version registered by this run; empty while there is none.
+        complete: The journal's last event was `end`, and it is recorded.
+        error: What could not be recorded, one line each.
+    """
+
+    offset: int = 0
+    uri: str = ""
+    mlflow_run_id: str = ""
+    experiment_id: str = ""
+    model_version: str = ""
+    complete: bool = False
+    error: str = ""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
+        try:
+            kept = atomic.read_json(folder / FILE, {})
+            return cls(**{field.name: kept[field.name] for field in fields(cls) if field.name in kept})
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+    def save(self, folder: Path) -> None:
+        """Replaces the state in a run's folder."""
+        atomic.write_json(folder / FILE, asdict(self))
+
+    def note(self, problem: str) -> None:
+        """Adds a problem, once; the text stays short enough to be shown."""
+        line = " ".join(problem.split())
+        if line not in self.error and len(self.error) < LONGEST_ERROR:
+            self.error = f"{self.error}\n{line[:500]}".strip()

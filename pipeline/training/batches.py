@@ -1,0 +1,89 @@
+"""Batches for `fit`: records are parsed, decoded and preprocessed once, kept in memory when they fit, augmented anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import tensorflow as tf
+
+PARSED_TOGETHER = 256
+STREAMED_SHUFFLE = 10_000
+MEMORY_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Preprocessed rows of one split.
+
+    Attributes:
+        dataset: Elements (features, label), one row each.
+        count: Number of rows.
+        bytes: Size of all rows once decoded.
+    """
+
+    dataset: tf.data.Dataset
+    count: int
+    bytes: int
+
+    @property
+    def cached(self) -> bool:
+        """Whether the decoded rows fit a quarter of the free memory."""
+        return self.bytes < MEMORY_SHARE * psutil.virtual_memory().available
+
+
+def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
+    """Reads TFRecords of `tf.train.Example` and preprocesses them.
+
+    Args:
+        files: Paths or patterns.
+        spec: Parsing specification of the raw features.
+        transform: Batch of raw features -> batch of preprocessed features, the label among them.
+        label: Name of the label.
+    """
+    import tensorflow as tf
+
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(files))
+    count = int(records.reduce(0, lambda total, _: total + 1))
+
+    def prepare(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        features = dict(transform(tf.io.parse_example(serialized, spec)))
+        return features, features.pop(label)
+
+    rows = records.batch(PARSED_TOGETHER).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+    return Rows(rows.apply(tf.data.experimental.assert_cardinality(count)), count, count * _bytes(rows))
+
+
+def _bytes(rows: tf.data.Dataset) -> int:
+    import tensorflow as tf
+
+    specs = tf.nest.flatten(rows.element_spec)
+    return sum((spec.shape.num_elements() or 1) * spec.dtype.size for spec in specs)
+
+
+def training(rows: Rows, batch_size: int, seed: int, augment: Callable[[Any], Any] | None) -> tf.data.Dataset:
+    """Shuffled and augmented batches; the order differs from epoch to epoch and is fixed by the seed.
+
+    The last, smaller batch is left out (another one each epoch): it would be compiled a second time.
+    """
+    import tensorflow as tf
+
+    dataset = rows.dataset.cache() if rows.cached else rows.dataset
+    dataset = dataset.shuffle(rows.count if rows.cached else STREAMED_SHUFFLE, seed=seed)
+    dataset = dataset.batch(min(batch_size, rows.count), drop_remainder=True)
+    if augment is not None:
+        dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def validation(rows: Rows, batch_size: int) -> tf.data.Dataset:
+    """All rows in order, never augmented."""
+    import tensorflow as tf
+
+    dataset = rows.dataset.batch(batch_size)
+    return (dataset.cache() if rows.cached else dataset).prefetch(tf.data.AUTOTUNE)

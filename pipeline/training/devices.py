@@ -1,0 +1,49 @@
+"""Where training computes: devices, numeric precision, determinism."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+DISTRIBUTIONS = ("auto", "mirrored", "none")
+
+
+def check(distribution: str, mixed_precision: str) -> None:
+    """Raises a UsageError for a name that means nothing."""
+    for name, value, allowed in (
+        ("KERASPIPE_DISTRIBUTION", distribution, DISTRIBUTIONS),
+        ("KERASPIPE_MIXED_PRECISION", mixed_precision, POLICIES),
+    ):
+        if value not in allowed:
+            raise UsageError(f"{name} has an unknown value.", expected=f"one of {', '.join(allowed)}", received=value)
+
+
+def prepare(config: dict[str, Any]) -> None:
+    """Sets seed, precision and determinism for the whole process."""
+    import keras
+    import tensorflow as tf
+
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config["seed"])
+    keras.mixed_precision.set_dtype_policy(config["mixed_precision"])
+    if config["deterministic"]:
+        tf.config.experimental.enable_op_determinism()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        # Without growth TensorFlow takes the whole card, and evaluation beside it finds none left.
+        tf.config.experimental.set_memory_growth(gpu, enable=True)
+
+
+def strategy(distribution: str) -> tf.distribute.Strategy:
+    """MirroredStrategy over all devices when asked for or when there are several GPUs, else the default one."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_logical_devices("GPU")
+    if distribution == "mirrored" or (distribution == "auto" and len(gpus) > 1):
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()

@@ -1,0 +1,181 @@
+"""Export: preprocessing and network become one SavedModel that takes what a client naturally has."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipeline.errors import PipelineError
+from pipeline.steps.transform import dense
+
+if TYPE_CHECKING:
+    import tensorflow_transform as tft
+
+    from pipeline.recipe import Recipe
+
+DTYPES = {"bytes": tf.string, "int": tf.int64, "float": tf.float32}
+TOLERANCE = 1e-5
+WARM_UP_ROWS = (1, 8)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the endpoints are made of; handed to a recipe's `signatures`.
+
+    Attributes:
+        recipe: The recipe.
+        model: The trained network, features to outputs.
+        transform: Transform's graph, raw features (batch, 1) to preprocessed features.
+        spec: Parsing specification of the raw features.
+    """
+
+    recipe: Recipe
+    model: keras.Model
+    transform: Any
+    spec: dict[str, Any]
+
+    def features(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Preprocesses raw inputs (batch,) by name."""
+        return self._transformed({name: value[:, None] for name, value in raw.items()})
+
+    def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The network's answer under the names that clients see: `label` and `probabilities`, or `value`."""
+        answer = self.model(features, training=False)
+        classes = self.recipe.data.classes
+        if not classes:
+            return {"value": tf.squeeze(answer, axis=-1)}
+        label = tf.gather(tf.constant(classes), tf.argmax(answer, axis=-1))
+        return {"label": label, "probabilities": tf.cast(answer, tf.float32)}
+
+    def parsed(self, examples: tf.Tensor, *, label: bool) -> dict[str, tf.Tensor]:
+        """Preprocesses serialized `tf.train.Example`s (batch,)."""
+        name = self.recipe.data.label
+        spec = {key: value for key, value in self.spec.items() if label or key != name}
+        return self._transformed(tf.io.parse_example(examples, spec))
+
+    def _transformed(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        ready = {name: _as_specified(value, self.spec[name]) for name, value in raw.items()}
+        return dict(self.transform(ready))
+
+
+def _as_specified(value: Any, spec: Any) -> Any:
+    if isinstance(spec, tf.io.VarLenFeature) and not isinstance(value, tf.SparseTensor):
+        return tf.sparse.from_dense(value)
+    if isinstance(spec, tf.io.FixedLenFeature) and not spec.shape:
+        return dense(value)
+    return value
+
+
+def endpoints(served: Served) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+    """The signatures that every model has, each with its input specification."""
+    names = list(served.recipe.data.inputs)
+    raw = [tf.TensorSpec([None], DTYPES[kind], name) for name, kind in served.recipe.data.inputs.items()]
+    examples = [tf.TensorSpec([None], tf.string, "examples")]
+    label = served.recipe.data.label
+
+    def default(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.outputs(served.features(dict(zip(names, tensors, strict=True))))
+
+    def transform_features(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.features(dict(zip(names, tensors, strict=True)))
+
+    def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return served.outputs(served.parsed(examples, label=False))
+
+    def transform_labels(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {label: served.parsed(examples, label=True)[label]}
+
+    return {
+        "serving_default": (default, raw),
+        "serving_examples": (serving_examples, examples),
+        "transform_features": (transform_features, raw),
+        "transform_labels": (transform_labels, examples),
+        **served.recipe.signatures(served),
+    }
+
+
+def export(served: Served, folder: Path) -> None:
+    """Writes the SavedModel."""
+    archive = keras.export.ExportArchive()
+    archive.track(served.model)
+    archive.track(served.transform)
+    for name, (function, signature) in endpoints(served).items():
+        archive.add_endpoint(name, function, input_signature=signature)
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> None:
+    """Writes requests that a server runs before it announces the version: alone and in a small batch."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    extra = folder / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for rows in WARM_UP_ROWS:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = name
+            request.model_spec.signature_name = "serving_default"
+            for key, values in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(np.resize(values, rows)))
+            log = prediction_log_pb2.PredictLog(request=request)
+            writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def raw_rows(pattern: list[str], served: Served, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
+    """The first serialized examples of a split, and their raw inputs as a client would send them."""
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(pattern)).take(count)
+    examples = [record.numpy() for record in records]
+    inputs = served.recipe.data.inputs
+    spec = {
+        name: tf.io.FixedLenFeature([], DTYPES[kind], b"" if kind == "bytes" else 0) for name, kind in inputs.items()
+    }
+    parsed = tf.io.parse_example(examples, spec)
+    return examples, {name: parsed[name].numpy() for name in inputs}
+
+
+def require_same_answers(served: Served, folder: Path, examples: list[bytes], inputs: dict[str, np.ndarray]) -> float:
+    """Loads the export back and compares it with the network in memory; returns the largest difference.
+
+    Raises:
+        PipelineError: The exported model answers differently, by more than 1e-5.
+    """
+    from serving.model import LoadedModel
+
+    raw = {name: tf.constant(value) for name, value in inputs.items()}
+    expected = {name: value.numpy() for name, value in served.outputs(served.features(raw)).items()}
+    loaded = LoadedModel(folder)
+    worst = 0.0
+    for signature, request in (("serving_default", inputs), ("serving_examples", {"examples": np.array(examples, object)})):
+        answer = loaded.predict(signature, request)
+        for name, values in expected.items():
+            worst = max(worst, _difference(values, answer[name]))
+    if worst > TOLERANCE:
+        raise PipelineError(
+            "The exported model answers differently from the trained one.",
+            expected=f"a difference of at most {TOLERANCE} on {len(examples)} examples of the eval split",
+            received=f"{worst:.3g}",
+            action="look in the recipe for layers that behave differently with training=False or keep state",
+        )
+    return worst
+
+
+def _difference(expected: np.ndarray, received: np.ndarray) -> float:
+    if expected.dtype.kind in "fiu":
+        return float(np.max(np.abs(expected.astype(np.float64) - received), initial=0.0))
+    return 0.0 if np.array_equal(expected, received) else 1.0
+
+
+def digest(folder: Path) -> str:
+    """Digest of all files of a SavedModel, names and contents."""
+    result = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            result.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            result.update(path.read_bytes())
+    return result.hexdigest()
