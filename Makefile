@@ -5,7 +5,7 @@
 
 WORKERS ?= 2      # processes of the tests; each holds a TensorFlow of about 2 GB
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
-export PYTHON     # the Python 3.11 to use, if PATH does not lead to it
+export PYTHON GPU  # the Python 3.11 to use, if PATH does not lead to it; 1 for CUDA
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)

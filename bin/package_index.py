@@ -4,6 +4,7 @@
 Only the standard library: Debian splits venv and pip from Python, and then there is nothing else.
 
     python3.11 bin/package_index.py url            prints the index, or nothing where it is PyPI
+    python3.11 bin/package_index.py certificates   prints the file of certificates to trust, or nothing
     python3.11 bin/package_index.py fetch FOLDER   prints the path of pip's wheel, which Python can run from
 """
 
@@ -84,6 +85,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["url"]:
             print(index() if index().rstrip("/") != PYPI else "")
+        case ["certificates"]:
+            print(setting("cert"))
         case ["fetch", folder]:
             print(fetch(Path(folder)))
         case _:

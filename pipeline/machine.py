@@ -1,0 +1,136 @@
+"""Facts of the machine and the environment, read quickly and without anything heavy."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PATIENCE_S = 3.0
+
+
+def glibc_version() -> str:
+    """Version of the C library; empty where it is not glibc."""
+    with suppress(ValueError, OSError, AttributeError):  # musl and other systems do not know the name
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
+    return ""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed() -> dict[str, str]:
+    """Packages of this environment and their versions."""
+    # Names of folders, not importlib.metadata: 3 ms instead of half a second for 250 packages.
+    folders = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
+    parts = (folder.name.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
+    return {_normal(name): version for name, version in parts}
+
+
+def locked(lock: Path) -> dict[str, set[str]]:
+    """Versions that a uv.lock allows, by package."""
+    # By pattern: tomllib takes a quarter of a second for a file of this size.
+    text = lock.read_text() if lock.is_file() else ""
+    versions: dict[str, set[str]] = {}
+    for name, version in re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"', text, re.MULTILINE):
+        versions.setdefault(name, set()).add(version)
+    return versions
+
+
+def needed(project: Path) -> list[str]:
+    """Packages that a pyproject.toml names itself."""
+    if not project.is_file():
+        return []
+    stated = tomllib.loads(project.read_text())["project"]["dependencies"]
+    names = (
+        re.match(r"[\w.-]+", line) for line in stated if "platform != 'win32'" in line or ";" not in line
+    )
+    return [_normal(match.group()) for match in names if match]
+
+
+def nearest(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def unwritable(folder: Path) -> str:
+    """Why nothing can be written into the folder, made or not yet made; empty if it can."""
+    place = nearest(folder)
+    if not place.is_dir():
+        return f"{place} is a file"
+    try:
+        # A real file, without a name: os.access knows neither a full disk nor what root may not do.
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"x")
+    except OSError as error:
+        return f"{place} cannot be written: {error.strerror}"
+    return ""
+
+
+def memory_bytes() -> int:
+    """Memory of the machine, or of the container where that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # "max", or no control group
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+def driver() -> str | None:
+    """Version of the NVIDIA driver; None without one, empty if it does not answer."""
+    with suppress(OSError):
+        return driver_version(Path("/proc/driver/nvidia/version").read_text())
+    if shutil.which("nvidia-smi") is None:
+        return None
+    return driver_version(output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"))
+
+
+def driver_version(text: str) -> str:
+    """The version in what the driver or nvidia-smi says of itself; three digits, then dots."""
+    match = re.search(r"\b\d{3,}(\.\d+)+\b", text)
+    return match.group() if match else ""
+
+
+def output(*command: str) -> str:
+    """What a command prints; empty if it is missing, fails or hangs."""
+    with suppress(OSError, subprocess.SubprocessError):
+        answer = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, text=True, check=True)  # noqa: S603
+        return answer.stdout.strip()
+    return ""
+
+
+def listeners(ports: Iterable[int]) -> dict[int, str]:
+    """Who listens on those of the ports that are taken."""
+    try:
+        import psutil
+    except ImportError:  # reported as a missing package
+        return {}
+    holders: dict[int, str] = {}
+    with suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports:
+                holders[connection.laddr.port] = _process(connection.pid)
+    return holders
+
+
+def _process(pid: int | None) -> str:
+    import psutil
+
+    if pid is None:  # of another user
+        return "another user's process"
+    try:
+        words = psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return f"process {pid}"
+    own = any("keraspipe" in Path(word).name for word in words[:3])
+    return f"{'keraspipe' if own else Path((words or ['?'])[0]).name} (process {pid})"
