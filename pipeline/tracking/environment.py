@@ -14,8 +14,7 @@ DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
-# The address comes from the settings alone. An active run or experiment of the caller is not ours, and its logging
-# configuration is not either.
+# The address comes from the settings alone, and an active run or experiment of the caller is not ours.
 FORGOTTEN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
 QUIET = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.errors import PipelineError
 
 
-class Unreachable(PipelineError):
+class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except Unreachable`)
     """MLflow does not answer, or refuses; nothing is lost, because the journal keeps what it has not seen.
 
     Args:

@@ -25,7 +25,8 @@ class State:
         experiment_id: Its experiment.
         model_version: The version registered by this run; empty while there is none.
         complete: The journal's last event was `end`, and it is recorded.
-        error: What could not be recorded, one line each.
+        error: What could not be recorded and will not be tried again, one line each.
+        unreachable: Why MLflow does not answer; empty while it does.
     """
 
     offset: int = 0
@@ -35,6 +36,7 @@ class State:
     model_version: str = ""
     complete: bool = False
     error: str = ""
+    unreachable: str = ""
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -1,0 +1,67 @@
+"""The recorder: `python -m pipeline.tracking WORKSPACE RUN_ID... --uri URI [--follow --parent PID]`.
+
+Exit code 0: all that lies in the journals is recorded. 4: MLflow cannot be reached or refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.tracking import lock
+from pipeline.tracking.destination import Destination
+from pipeline.tracking.drain import Drain
+from pipeline.tracking.errors import Unreachable
+from pipeline.tracking.folder import RunFolder
+from pipeline.tracking.follower import Ending, follow
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Records one run while it goes on, or several that are behind."""
+    options = _parser().parse_args(arguments)
+    workspace = Path(options.workspace).absolute()
+    destination = Destination(options.uri, workspace)
+    try:
+        for run_id in options.run_ids:
+            folder = RunFolder(workspace, run_id)
+            if options.follow:
+                _live(destination, folder, Ending(folder.journal, options.since, options.parent))
+            else:
+                _behind(destination, folder)
+    except Unreachable as error:
+        print(f"MLflow at {options.uri}: {error.reason}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
+    ending.listen()
+    # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
+    with lock.held(folder.lock):
+        drain = Drain(destination, folder)
+        follow(drain, ending)
+        drain.stop()
+
+
+def _behind(destination: Destination, folder: RunFolder) -> None:
+    with lock.tried(folder.lock) as free:
+        if free:
+            drain = Drain(destination, folder)
+            drain.all()
+            drain.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.tracking", description=__doc__.splitlines()[0])
+    parser.add_argument("workspace")
+    parser.add_argument("run_ids", nargs="+", metavar="RUN_ID")
+    parser.add_argument("--uri", required=True, help="MLflow server or database")
+    parser.add_argument("--follow", action="store_true", help="until the run is over")
+    parser.add_argument("--parent", type=int, default=0, help="process of the run")
+    parser.add_argument("--since", type=int, default=0, help="where this run begins in the journal")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What each event of a journal becomes in MLflow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic
+from pipeline.tracking import evaluation, events, registration, table
+from pipeline.tracking.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.folder import RunFolder
+    from pipeline.tracking.state import State
+
+RUN_TAG = "keraspipe.run_id"
+STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
+METRICS_PER_CALL = 500
+
+
+class Scribe:
+    """Writes one run into MLflow; writing an event twice leaves what writing it once leaves.
+
+    Args:
+        destination: The MLflow to write to.
+        folder: The run's folder in the workspace.
+        state: What is recorded so far; the ids in it are filled in here.
+    """
+
+    def __init__(self, destination: Destination, folder: RunFolder, state: State) -> None:
+        self.destination = destination
+        self.folder = folder
+        self.state = state
+
+    def record(self, event: Mapping[str, Any]) -> None:
+        """Writes one event; kinds that MLflow has no use for are passed over."""
+        write = getattr(self, f"_{event['event']}", None)
+        if write is not None:
+            write(event)
+
+    def stop(self) -> None:
+        """Marks a run as killed whose process is gone without an `end`."""
+        if self.state.mlflow_run_id:
+            self._steps()
+            self.destination.client.set_terminated(self.state.mlflow_run_id, "KILLED")
+
+    def metrics(self, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
+        """Writes numbers under the event's own time, by which MLflow knows a repetition."""
+        from mlflow.entities import Metric
+
+        at = int(seconds * 1000)
+        batch = [Metric(metric_name(name), float(value), at, step) for name, value in values.items()]
+        for begin in range(0, len(batch), METRICS_PER_CALL):
+            part = batch[begin : begin + METRICS_PER_CALL]
+            self.destination.client.log_batch(self.state.mlflow_run_id, metrics=part)
+
+    def tags(self, values: Mapping[str, object]) -> None:
+        """Sets tags of the run."""
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(metric_name(name), str(value)) for name, value in values.items()]
+        self.destination.client.log_batch(self.state.mlflow_run_id, tags=tags)
+
+    def _start(self, event: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        self._open(event)
+        self.destination.client.update_run(self.state.mlflow_run_id, status="RUNNING")
+        self.tags({"mlflow.note.content": event.get("description", ""), **event.get("tags", {})})
+        params = [Param(metric_name(name), str(value)) for name, value in event.get("params", {}).items()]
+        self.destination.client.log_batch(self.state.mlflow_run_id, params=params)
+
+    def _step(self, event: Mapping[str, Any]) -> None:
+        if event.get("seconds") is not None:
+            self.metrics({f"step_seconds/{event['name']}": event["seconds"]}, event["time"])
+
+    def _epoch(self, event: Mapping[str, Any]) -> None:
+        values = dict(event["metrics"])
+        if event.get("seconds") is not None:
+            values["epoch_seconds"] = event["seconds"]
+        if event.get("samples_per_second") is not None:
+            values["samples_per_second"] = event["samples_per_second"]
+        self.metrics(values, event["time"], event["epoch"])
+
+    def _history(self, event: Mapping[str, Any]) -> None:
+        from pipeline.tracking.pictures.curves import curves
+
+        self.tags({"diagnosis": event.get("diagnosis", "")})
+        history = atomic.read_json(self.folder.inside(event["path"]))
+        figure = curves(history, event.get("diagnosis", ""))
+        run = self.state.mlflow_run_id
+        self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
+
+    def _file(self, event: Mapping[str, Any]) -> None:
+        path = self.folder.inside(event["path"])
+        self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), event.get("folder") or None)
+
+    def _evaluation(self, event: Mapping[str, Any]) -> None:
+        path = self.folder.inside(event["path"])
+        evaluation.record(self, path, event["time"])
+
+    def _register(self, event: Mapping[str, Any]) -> None:
+        model = self.folder.inside(event["model"])
+        self.state.model_version = registration.register(
+            self.destination, self.state, self._name(), model, event
+        )
+
+    def _publish(self, event: Mapping[str, Any]) -> None:
+        registration.publish(self.destination, self.state, self._name(), event)
+
+    def _end(self, event: Mapping[str, Any]) -> None:
+        parts = Parts(self.destination)
+        parts.do("steps", self._steps)
+        parts.do("tags", lambda: self.tags(_ending(event)))
+        at = int(event["time"] * 1000)
+        status = STATUS.get(str(event.get("status")), "FAILED")
+        parts.do("end", lambda: self.destination.client.set_terminated(self.state.mlflow_run_id, status, at))
+        parts.finish()
+
+    def _open(self, event: Mapping[str, Any]) -> None:
+        """Finds the run, also one made just before a crash, or makes it."""
+        experiment = self.destination.experiment(event["recipe"])
+        run = self.destination.run(experiment, RUN_TAG, self.folder.run_id)
+        if not run:
+            tags = {RUN_TAG: self.folder.run_id, "keraspipe.recipe": event["recipe"]}
+            at = int(event["time"] * 1000)
+            run = self.destination.client.create_run(experiment, at, tags, self.folder.run_id).info.run_id
+        self.state.experiment_id, self.state.mlflow_run_id = experiment, run
+
+    def _name(self) -> str:
+        return str(self.destination.client.get_experiment(self.state.experiment_id).name)
+
+    def _steps(self) -> None:
+        """The table of the steps, as the journal tells them up to here."""
+        steps: dict[str, Mapping[str, Any]] = {}
+        for event in events.read(self.folder.journal):
+            if event.kind == "step" and event.fields.get("state") != "started":
+                steps[event.fields["name"]] = event.fields
+        columns = ("order", "name", "state", "seconds")
+        rows = [[step.get(column) for column in columns] for step in steps.values()]
+        table.write(self.destination, self.state.mlflow_run_id, "steps.json", columns, rows)
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes: `label=3` becomes `label:3`, other signs an underscore."""
+    plain = re.sub(r"[^\w.\- :/]", "_", name.replace("=", ":"))
+    return re.sub(r"/{2,}", "/", plain).strip("/. ")[:250] or "_"
+
+
+def _ending(event: Mapping[str, Any]) -> dict[str, object]:
+    ending = {"keraspipe.status": event.get("status", ""), "keraspipe.message": event.get("message") or ""}
+    if event.get("seconds") is not None:
+        ending["keraspipe.seconds"] = round(event["seconds"], 3)
+    return ending
