@@ -12,7 +12,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, PushedModel
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, champion, journal, models_config
+from pipeline import atomic, champion, journal, models_config, savedmodel
 from pipeline.champion import Champion
 from pipeline.workspace import lock
 
@@ -21,36 +21,35 @@ class ChampionChangedError(Exception):
     """Another run published while this one was judged: it must be judged again, against that one."""
 
 
-def publish(model: Path, workspace: Path, name: str, candidate: Champion, judged_against: str) -> int:
+def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against: str) -> int:
     """Publishes a SavedModel and returns its version.
 
     Args:
         model: The SavedModel.
         workspace: The workspace.
         name: The recipe.
-        candidate: Digest and run of the model; its version is chosen here.
+        run_id: The run that made the model.
         judged_against: Digest of the champion that it was evaluated against; empty if there was none.
 
     Raises:
         ChampionChangedError: Another model is live by now.
     """
+    digest = savedmodel.digest(model)
     with lock(workspace / "locks" / f"publish-{name}"):
         live = champion.read(workspace, name)
         if (live.digest if live else "") != judged_against:
             raise ChampionChangedError
-        version = _appear(model, workspace, name, candidate.digest)
-        champion.write(workspace, name, Champion(version, candidate.digest, candidate.run_id))
+        version = _appear(model, workspace, name, digest)
+        champion.write(workspace, name, Champion(version, digest, run_id))
         models_config.write(workspace)
-    journal.report("publish", version=version, digest=candidate.digest, alias="champion")
+    journal.report("publish", version=version, digest=digest, alias="champion")
     return version
 
 
 def _appear(model: Path, workspace: Path, name: str, digest: str) -> int:
-    from pipeline.training.export import digest as digest_of
-
     versions = champion.versions(workspace, name)
     # A kill between the rename and the record leaves a version that nobody knows of: it is this one.
-    if versions and digest_of(champion.model_path(workspace, name, versions[-1])) == digest:
+    if versions and savedmodel.digest(champion.model_path(workspace, name, versions[-1])) == digest:
         return versions[-1]
     version = versions[-1] + 1 if versions else 1
     with atomic.folder(champion.model_path(workspace, name, version)) as beside:
@@ -66,11 +65,9 @@ def Publish(  # noqa: N802
     workspace: Parameter[str],
     name: Parameter[str],
     run_id: Parameter[str],
-    digest: Parameter[str],
 ) -> None:
     """Publishes the candidate if the model that it was judged against is still the live one."""
     judged_against = baseline.get_string_custom_property("champion_digest")
-    candidate = Champion(0, digest, run_id)
     source = Path(serving_model_dir(model.uri))
-    version = publish(source, Path(workspace), name, candidate, judged_against)
+    version = publish(source, Path(workspace), name, run_id, judged_against)
     pushed.set_int_custom_property("version", version)

@@ -7,12 +7,14 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, String
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import journal
+from pipeline import journal, savedmodel
 
 
-def register(model: Path, workspace: Path, digest: str) -> None:
-    """Asks the recorder to register a SavedModel."""
+def register(model: Path, workspace: Path) -> str:
+    """Asks the recorder to register a SavedModel; returns its digest."""
+    digest = savedmodel.digest(model)
     journal.report("register", model=str(model.relative_to(workspace)), digest=digest)
+    return digest
 
 
 @component
@@ -21,9 +23,6 @@ def Register(  # noqa: N802
     blessing: InputArtifact[ModelBlessing],  # noqa: ARG001  (only a blessed model is registered)
     registration: OutputArtifact[String],
     workspace: Parameter[str],
-    digest: Parameter[str],
 ) -> None:
     """Registers the candidate under its digest."""
-    register(Path(serving_model_dir(model.uri)), Path(workspace), digest)
-    Path(registration.uri).parent.mkdir(parents=True, exist_ok=True)
-    registration.value = digest
+    registration.value = register(Path(serving_model_dir(model.uri)), Path(workspace))

@@ -11,10 +11,11 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
-from pipeline import atomic, catalogue
+from pipeline import atomic, catalogue, fingerprint
 from pipeline.datasets.example import Dataset
 
 FILE = "schema.pbtxt"
+ORIGIN = "origin.json"
 
 
 def read(path: Path) -> schema_pb2.Schema:
@@ -30,6 +31,30 @@ def write(schema: schema_pb2.Schema, path: Path) -> None:
 
     with atomic.file(path) as beside:
         beside.write_text(text_format.MessageToString(schema))
+
+
+def frozen_path(workspace: Path, name: str) -> Path:
+    """The frozen schema of a recipe; absent before its first blessed run."""
+    return workspace / "schemas" / name / FILE
+
+
+def freeze(schema: Path, frozen: Path) -> None:
+    """Freezes the schema of a first blessed run; later ones change nothing."""
+    if not frozen.exists():
+        atomic.write_json(frozen.with_name(ORIGIN), {"digest": fingerprint.of(schema.read_text())})
+        write(read(schema), frozen)
+
+
+def accepted(frozen: Path) -> str:
+    """Digest of a frozen schema that was changed since it was frozen; empty as long as it was not.
+
+    What is frozen first is what the step has just written, so that freezing alone must not make it run again.
+    """
+    if not frozen.exists():
+        return ""
+    digest = fingerprint.of(frozen.read_text())
+    origin = atomic.read_json(frozen.with_name(ORIGIN), {})
+    return "" if origin.get("digest") == digest else digest
 
 
 def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
@@ -63,5 +88,5 @@ def BoundSchema(  # noqa: N802
 ) -> None:
     """Writes the frozen schema where there is one, else the inferred one with the recipe's declarations."""
     data = catalogue.load(Path(recipe)).data
-    source = Path(frozen) if frozen else Path(inferred.uri) / FILE
+    source = Path(frozen) if Path(frozen).exists() else Path(inferred.uri) / FILE
     write(bind(read(source), data), Path(schema.uri) / FILE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, journal
+from pipeline import atomic, catalogue, journal, savedmodel
 from pipeline.errors import PipelineError
 from pipeline.recipe import Spec
 from pipeline.steps.transform import restored
@@ -142,5 +142,5 @@ def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, 
     examples, inputs = export.raw_rows(args.eval_files, served, CHECKED_ROWS)
     export.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, inputs)
     worst = export.require_same_answers(served, folder, examples, inputs)
-    out = {"digest": export.digest(folder), "weights": model.count_params(), "export_difference": worst}
+    out = {"digest": savedmodel.digest(folder), "weights": model.count_params(), "export_difference": worst}
     atomic.write_json(Path(args.model_run_dir) / "model.json", out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,13 +168,3 @@ def _difference(expected: np.ndarray, received: np.ndarray) -> float:
     if expected.dtype.kind in "fiu":
         return float(np.max(np.abs(expected.astype(np.float64) - received), initial=0.0))
     return 0.0 if np.array_equal(expected, received) else 1.0
-
-
-def digest(folder: Path) -> str:
-    """Digest of all files of a SavedModel, names and contents."""
-    result = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            result.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
-            result.update(path.read_bytes())
-    return result.hexdigest()

@@ -1,0 +1,177 @@
+"""Recipe and settings become a TFX pipeline. Wiring only: it reads like the way of the data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import tfx  # noqa: F401  (first: it stands in for modules that TFDV and TFMA miss)
+
+# isort: split
+from tensorflow_data_validation import StatsOptions
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.proto.transform_pb2 import SplitsConfig
+
+from pipeline import champion, fingerprint
+from pipeline.steps import evaluate, schema
+from pipeline.steps.ingest import Ingest
+from pipeline.steps.publish import Publish
+from pipeline.steps.register import Register
+from pipeline.steps.resolve import Resolve
+from pipeline.steps.schema import BoundSchema
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.run import Request
+
+BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What each step's result depends on beyond its inputs; TFX's cache sees these instead of the code."""
+
+    ingest: str
+    schema: str
+    transform: str
+    train: str
+
+
+def digests(request: Request, data: str) -> Digests:
+    """Digests of the steps' code, hyperparameters and data.
+
+    Args:
+        request: The run.
+        data: Digest of the data set's files.
+    """
+    frozen = schema.frozen_path(request.settings.workspace, request.name)
+    extra = {
+        "ingest": [data, request.quick],
+        "schema": schema.accepted(frozen),
+        "transform": "",
+        "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
+    }
+    project = fingerprint.of_project()
+    return Digests(
+        **{
+            step: fingerprint.of([project, fingerprint.of_step(request.source, step, request.params), more])
+            for step, more in extra.items()
+        }
+    )
+
+
+def training_config(request: Request, found: Digests) -> dict[str, Any]:
+    """What the Trainer hands to `run_fn`; nothing in it differs between equal runs."""
+    settings = request.settings
+    training = fingerprint.of([asdict(found), request.params])
+    return {
+        "recipe": str(request.source.path),
+        "params": request.params,
+        "seed": request.seed,
+        "mixed_precision": settings.mixed_precision,
+        "distribution": settings.distribution,
+        "deterministic": settings.deterministic,
+        "checkpoints": str(settings.workspace / "checkpoints" / training[:16]),
+        "digest": found.train,
+    }
+
+
+def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> Pipeline:
+    """The road of one run.
+
+    Args:
+        request: The run.
+        recipe: Its recipe.
+        found: Digests of the steps.
+        run_id: Id of the run.
+    """
+    workspace, path = request.settings.workspace, str(request.source.path)
+    live = champion.read(workspace, request.name)
+
+    ingest = Ingest(
+        recipe=path, data=str(request.settings.data), quick=int(request.quick), digest=found.ingest
+    ).with_id("ingest")
+    statistics = StatisticsGen(
+        examples=ingest.outputs["examples"], stats_options=StatsOptions(num_top_values=20)
+    ).with_id("statistics")
+    inferred = SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=True, exclude_splits=["eval", "test"]
+    ).with_id("infer_schema")
+    bound = BoundSchema(
+        inferred=inferred.outputs["schema"],
+        recipe=path,
+        frozen=str(schema.frozen_path(workspace, request.name)),
+        digest=found.schema,
+    ).with_id("schema")
+    validate = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]
+    ).with_id("validate")
+    transform = Transform(
+        examples=ingest.outputs["examples"],
+        schema=bound.outputs["schema"],
+        preprocessing_fn="pipeline.steps.transform.preprocessing_fn",
+        splits_config=SplitsConfig(analyze=["train"]),
+        materialize=False,
+        disable_statistics=True,
+        custom_config={
+            "recipe": path,
+            "params": fingerprint.read_params(request.source, "transform", request.params),
+            "digest": found.transform,
+        },
+    ).with_id("transform")
+    train = Trainer(
+        run_fn="pipeline.steps.train.run_fn",
+        examples=ingest.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=bound.outputs["schema"],
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
+        custom_config=training_config(request, found),
+    ).with_id("train")
+    resolve = Resolve(
+        workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
+    ).with_id("resolve")
+    judged = evaluate.JudgedAgainstLive(
+        examples=ingest.outputs["examples"],
+        example_splits=["test"],
+        model=train.outputs["model"],
+        baseline_model=resolve.outputs["model"],
+        eval_config=evaluate.config(recipe, quick=request.quick),
+    ).with_id("evaluate")
+    register = Register(
+        model=train.outputs["model"],
+        blessing=judged.outputs["blessing"],
+        workspace=str(workspace),
+    ).with_id("register")
+    publish = Publish(
+        model=train.outputs["model"],
+        baseline=resolve.outputs["model"],
+        workspace=str(workspace),
+        name=request.name,
+        run_id=run_id,
+    ).with_id("publish")
+    publish.add_upstream_node(register)
+
+    return Pipeline(
+        pipeline_name=request.name,
+        pipeline_root=str(workspace / "artifacts" / request.name),
+        components=[
+            ingest,
+            statistics,
+            inferred,
+            bound,
+            validate,
+            transform,
+            train,
+            resolve,
+            judged,
+            register,
+            publish,
+        ],
+        enable_cache=True,
+        metadata_connection_config=sqlite_metadata_connection_config(str(workspace / "metadata.db")),
+        beam_pipeline_args=BEAM,
+    )

@@ -1,0 +1,178 @@
+"""Digests of code and data: what a result depends on, so that it is reused exactly as long as that stays the same."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic
+from pipeline.settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pipeline.catalogue import Source
+
+# Which arguments of RECIPE the result of each step depends on, beside those of the steps before it.
+STEP_KEYWORDS = {
+    "ingest": ("data", "split", "quick", "bad_share"),
+    "schema": ("data",),
+    "transform": ("data", "preprocess"),
+    "train": ("data", "augment", "augmented", "build", "signatures"),
+    "evaluate": ("data", "metrics", "gate"),
+}
+
+
+def of(value: Any) -> str:
+    """Digest of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def of_project() -> str:
+    """Digest of the lock file and of the code that the steps run, without the recipes."""
+    result = hashlib.sha256((ROOT / "uv.lock").read_bytes())
+    for folder in ("pipeline", "serving"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            result.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return result.hexdigest()
+
+
+def of_recipe(source: Source) -> str:
+    """Digest of a recipe's file and of the files of its own that it imports."""
+    return of({str(path): path.read_text() for path in _own_files(source)})
+
+
+def _own_files(source: Source) -> list[Path]:
+    found, waiting = [], [source.path]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.append(path)
+            waiting += _imported(ast.parse(path.read_text()), path)
+    return sorted(found)
+
+
+def _imported(tree: ast.Module, path: Path) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.partition(".")[0] not in ("pipeline", "serving"):  # of_project covers these
+                for folder in (path.parent, ROOT):
+                    candidate = (folder / name.replace(".", "/")).with_suffix(".py")
+                    if candidate.is_file():
+                        yield candidate
+
+
+def of_step(source: Source, step: str, params: dict[str, Any]) -> str:
+    """Digest of what a step takes from a recipe: its code, without comments, and the hyperparameters it reads."""
+    if not source.keywords:
+        return of([of_recipe(source), params])
+    roots = [source.keywords[name] for name in STEP_KEYWORDS[step] if name in source.keywords]
+    nodes = _reachable(source.tree, roots)
+    read = read_params(source, step, params)
+    own = [path.read_text() for path in _own_files(source) if path != source.path]
+    return of([[_code(node) for node in [*roots, *nodes]], read, own, step])
+
+
+def read_params(source: Source, step: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that a step depends on; all of them where that cannot be told."""
+    if step == "train" or not source.keywords:
+        return params
+    roots = [source.keywords[name] for name in STEP_KEYWORDS[step] if name in source.keywords]
+    return {name: params[name] for name in _read(_reachable(source.tree, roots), params)}
+
+
+def _code(node: ast.AST) -> str:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        # Defaults and ranges of hyperparameters come in as values; docstrings compute nothing.
+        body = [item for item in node.body if not isinstance(item, ast.AnnAssign) and not _is_text(item)]
+        node = type(node)(**{**{name: getattr(node, name) for name in node._fields}, "body": body})
+    return ast.dump(node)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _reachable(tree: ast.Module, roots: Iterable[ast.AST]) -> list[ast.AST]:
+    """Top-level statements that the roots depend on through the names they use, in the order of the file."""
+    defined = {name: node for node in tree.body for name in _defined(node)}
+    kept: list[ast.AST] = [node for node in tree.body if not list(_defined(node)) and not _is_text(node)]
+    waiting = [*roots, *kept]
+    while waiting:
+        for name in {n.id for n in ast.walk(waiting.pop()) if isinstance(n, ast.Name)}:
+            node = defined.get(name)
+            if node is not None and node not in kept:
+                kept.append(node)
+                waiting.append(node)
+    return [node for node in tree.body if node in kept]
+
+
+def _defined(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((alias.asname or alias.name.partition(".")[0]) for alias in node.names)
+    elif isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        yield from (n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+def _read(nodes: list[ast.AST], params: dict[str, Any]) -> list[str]:
+    """Hyperparameters that code reads as attributes of some name; all of them where that cannot be seen."""
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    handed_on = False
+    read = set()
+    for function in functions:
+        attributes = [n for n in ast.walk(function) if isinstance(n, ast.Attribute)]
+        read |= {n.attr for n in attributes if n.attr in params}
+        arguments = {argument.arg for argument in function.args.args[1:]}
+        owners = {id(n.value) for n in attributes}
+        names = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in arguments]
+        handed_on |= any(id(n) not in owners for n in names)
+    return sorted(params) if handed_on else sorted(read)
+
+
+def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
+    """Path, size and times of every file below the paths: equal stamps, equal content."""
+    found = []
+    for root in paths:
+        for path in [root, *sorted(root.rglob("*"))] if root.is_dir() else [root]:
+            status = path.stat()
+            size = 0 if path.is_dir() else status.st_size
+            # ctime cannot be set back, so a file replaced with its old date is noticed too.
+            found.append((str(path), size, status.st_mtime_ns, status.st_ctime_ns))
+    return found
+
+
+def of_data(paths: list[Path], memory: Path) -> str:
+    """Digest of the content of all files below the paths; read again only when a stamp differs.
+
+    Args:
+        paths: Files and folders.
+        memory: File that remembers the digest of the last stamps.
+    """
+    key = of(stamps(paths))
+    known = atomic.read_json(memory, {})
+    if known.get("stamps") != key:
+        known = {"stamps": key, "digest": _content(paths)}
+        atomic.write_json(memory, known)
+    return str(known["digest"])
+
+
+def _content(paths: list[Path]) -> str:
+    result = hashlib.sha256()
+    for root in paths:
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                with path.open("rb") as file:
+                    inner = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+                result.update(f"{path.relative_to(root)}\0{inner}\n".encode())
+    return result.hexdigest()

@@ -1,0 +1,192 @@
+"""One run: what was asked for, its digest, and the record of what came out."""
+
+from __future__ import annotations
+
+import ast
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, champion, fingerprint
+from pipeline.workspace import is_locked
+
+if TYPE_CHECKING:
+    from pipeline.catalogue import Source
+    from pipeline.settings import Settings
+
+STEPS = (
+    "ingest",
+    "statistics",
+    "infer_schema",
+    "schema",
+    "validate",
+    "transform",
+    "train",
+    "resolve",
+    "evaluate",
+    "register",
+    "publish",
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `keraspipe run` was asked for.
+
+    Attributes:
+        source: The recipe.
+        settings: The settings.
+        params: All hyperparameters.
+        quick: Small sample, few epochs.
+        seed: Seed of everything random in the training.
+        until: Last step.
+        cache: Whether results of earlier runs may be used.
+    """
+
+    source: Source
+    settings: Settings
+    params: dict[str, Any]
+    quick: bool = False
+    seed: int = 1
+    until: str = STEPS[-1]
+    cache: bool = True
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.source.name
+
+    @property
+    def key(self) -> str:
+        """Digest of the request and of the code, without the data."""
+        settings = self.settings
+        return fingerprint.of(
+            {
+                "recipe": [self.name, fingerprint.of_recipe(self.source)],
+                "project": fingerprint.of_project(),
+                "params": self.params,
+                "options": [self.quick, self.seed, self.until],
+                "settings": [
+                    str(settings.data),
+                    settings.distribution,
+                    settings.mixed_precision,
+                    settings.deterministic,
+                    settings.mlflow_uri,
+                ],
+            }
+        )
+
+
+@dataclass
+class Result:
+    """What came out, as `run --json` prints it."""
+
+    run_id: str
+    recipe: str
+    blessed: bool | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    model_version: int | None = None
+    model_path: str | None = None
+    mlflow_run_id: str | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    diagnosis: str = ""
+    seconds: float = 0.0
+    not_recorded: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        return asdict(self)
+
+
+def quick_epochs(source: Source) -> int:
+    """Epochs of a --quick run, read from the recipe's text."""
+    from pipeline.recipe import Quick
+
+    call = source.keywords.get("quick")
+    for keyword in getattr(call, "keywords", []):
+        if keyword.arg == "epochs":
+            return int(ast.literal_eval(keyword.value))
+    return Quick.epochs
+
+
+def new_id(name: str) -> str:
+    """An id that sorts by time: RECIPE-YYYYMMDD-HHMMSS-xxxx."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def folder(workspace: Path, run_id: str) -> Path:
+    """The folder of a run: journal, log, record."""
+    return workspace / "runs" / run_id
+
+
+def index_path(request: Request) -> Path:
+    """The file that leads from a request to its last run."""
+    return request.settings.workspace / "requests" / f"{request.key}.json"
+
+
+def remembered(request: Request) -> Result | None:
+    """The result of the same request on the same data, if it still holds."""
+    entry = atomic.read_json(index_path(request))
+    if entry is None or not request.cache or "result" not in entry:
+        return None
+    result = Result(**entry["result"])
+    same_data = entry["stamps"] == _stamps(entry["files"])
+    return result if same_data and _still_holds(result, entry, request) else None
+
+
+def _stamps(files: list[str]) -> str:
+    try:
+        return fingerprint.of(fingerprint.stamps([Path(file) for file in files]))
+    except FileNotFoundError:
+        return ""
+
+
+def _still_holds(result: Result, entry: dict[str, Any], request: Request) -> bool:
+    live = champion.read(request.settings.workspace, request.name)
+    if result.blessed is False:
+        return (live.digest if live else "") == entry["judged_against"]
+    return result.model_path is None or Path(result.model_path).is_dir()
+
+
+def begin(request: Request) -> str:
+    """The id of a run for this request: that of an earlier one which was killed, or a new one."""
+    entry = atomic.read_json(index_path(request), {})
+    if "unfinished" in entry and folder(request.settings.workspace, entry["unfinished"]).is_dir():
+        return str(entry["unfinished"])
+    run_id = new_id(request.name)
+    folder(request.settings.workspace, run_id).mkdir(parents=True)
+    atomic.write_json(index_path(request), {"unfinished": run_id})
+    return run_id
+
+
+def remember(request: Request, result: Result, files: list[Path], judged_against: str) -> None:
+    """Records a finished run under its request."""
+    names = [str(file) for file in files]
+    entry = {
+        "result": result.as_json(),
+        "files": names,
+        "stamps": _stamps(names),
+        "judged_against": judged_against,
+    }
+    atomic.write_json(folder(request.settings.workspace, result.run_id) / "result.json", result.as_json())
+    atomic.write_json(index_path(request), entry)
+
+
+def amend(request: Request, result: Result) -> None:
+    """Puts what became known after the run into its record."""
+    entry = atomic.read_json(index_path(request), {})
+    atomic.write_json(index_path(request), {**entry, "result": result.as_json()})
+    atomic.write_json(folder(request.settings.workspace, result.run_id) / "result.json", result.as_json())
+
+
+def forget(request: Request) -> None:
+    """Ends a failed run, so that the next one gets an id of its own."""
+    index_path(request).unlink(missing_ok=True)
+
+
+def alive(workspace: Path, run_id: str) -> bool:
+    """Whether a run is going on right now in some process."""
+    return is_locked(folder(workspace, run_id) / "lock")

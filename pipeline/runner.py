@@ -1,0 +1,138 @@
+"""Runs the DAG step by step: TFX's launcher does each one; here is what comes between them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import dag, journal, ledger, run, steps_after
+from pipeline.steps.publish import ChampionChangedError
+
+# isort: split
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.recipe import Recipe
+    from pipeline.run import Request, Result
+
+NEVER_CACHED = ("register", "publish")
+SKIPPED_WHEN_LIVE = ("evaluate", "register", "publish")
+
+
+@dataclass
+class State:
+    """What the steps of one run have brought forth so far.
+
+    Attributes:
+        request: What was asked for.
+        recipe: The recipe.
+        result: What will be reported.
+        digests: Digests of the steps.
+        artifacts: Outputs by step and name.
+        judged_against: Digest of the live model at the time of the evaluation.
+        is_live: Whether the candidate is the live model itself.
+    """
+
+    request: Request
+    recipe: Recipe
+    result: Result
+    digests: dag.Digests
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judged_against: str = ""
+    is_live: bool = False
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace."""
+        return self.request.settings.workspace
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of this training."""
+        return Path(dag.training_config(self.request, self.digests)["checkpoints"])
+
+    def uri(self, step: str, output: str) -> Path:
+        """Folder of an artifact."""
+        return Path(self.artifacts[step][output].uri)
+
+
+def execute(state: State) -> None:
+    """Runs all steps; again from the choice of the live model if another run published meanwhile."""
+    while True:
+        try:
+            return _execute_once(state)
+        except ChampionChangedError:
+            state.result.steps.clear()
+
+
+def _execute_once(state: State) -> None:
+    pipeline = _compiled(state)
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    with ledger.open_ledger(state.workspace) as store:
+        ledger.close_dead(store, state.workspace, state.result.run_id)
+    for node in pipeline.nodes:
+        step = node.pipeline_node.node_info.id
+        if step in SKIPPED_WHEN_LIVE and (state.is_live or state.result.blessed is False):
+            _skip(state, step)
+        else:
+            _launch(state, step, node.pipeline_node, pipeline, deployment)
+        if step == state.request.until:
+            return
+
+
+def _compiled(state: State) -> Any:
+    request = state.request
+    pipeline = Compiler().compile(dag.pipeline(request, state.recipe, state.digests, state.result.run_id))
+    # Every attempt has an id of its own: TFX takes a second one under the same id for the first.
+    attempt = f"{state.result.run_id}@{secrets.token_hex(3)}"
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": attempt})
+    for node in pipeline.nodes:
+        fresh = node.pipeline_node.node_info.id in NEVER_CACHED or not request.cache
+        node.pipeline_node.execution_options.caching_options.enable_cache = not fresh
+    return pipeline
+
+
+def _skip(state: State, step: str) -> None:
+    journal.report("step", name=step, state="skipped", seconds=0.0, order=len(state.result.steps))
+    state.result.steps.append({"name": step, "seconds": 0.0, "cached": False, "skipped": True})
+
+
+def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
+    with _timed(state, step) as entry:
+        info = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=ledger.open_ledger(state.workspace),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, step),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, step),
+        ).launch()
+        with ledger.open_ledger(state.workspace) as store:
+            state.artifacts[step] = ledger.outputs(store, info.execution_id)
+            entry["cached"] = ledger.was_cached(store, info.execution_id)
+        after = getattr(steps_after, step, None)
+        if after:
+            after(state, cached=entry["cached"])
+
+
+@contextmanager
+def _timed(state: State, step: str) -> Iterator[dict[str, Any]]:
+    order, started = len(state.result.steps), time.monotonic()
+    entry: dict[str, Any] = {"name": step, "seconds": 0.0, "cached": False}
+    journal.report("step", name=step, state="started", seconds=0.0, order=order)
+    outcome = "failed"
+    try:
+        yield entry
+        outcome = "cached" if entry["cached"] else "done"
+    finally:
+        entry["seconds"] = round(time.monotonic() - started, 3)
+        journal.report("step", name=step, state=outcome, seconds=entry["seconds"], order=order)
+    state.result.steps.append(entry)

@@ -1,0 +1,121 @@
+"""What the runner does after a step: read its outputs, tell the journal, and decide whether to go on.
+
+Each function has the name of its step.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, champion, journal, run, samples, savedmodel
+from pipeline.steps import validate as validation
+from pipeline.steps.schema import FILE as SCHEMA_FILE
+from pipeline.steps.schema import freeze, frozen_path
+
+if TYPE_CHECKING:
+    from pipeline.runner import State
+
+SAVEDMODEL = "Format-Serving"
+
+
+def _inside(state: State, path: Path) -> str:
+    return str(path.relative_to(state.workspace))
+
+
+def ingest(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Shows what was found in the data."""
+    report = state.uri("ingest", "examples") / "report.json"
+    journal.report("file", path=_inside(state, report), folder="data")
+
+
+def schema(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Shows the schema."""
+    path = state.uri("schema", "schema") / SCHEMA_FILE
+    journal.report("file", path=_inside(state, path), folder="data")
+
+
+def validate(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Ends the run if the data have anomalies."""
+    folder = state.uri("validate", "anomalies")
+    lines = validation.describe(validation.read(folder))
+    path = run.folder(state.workspace, state.result.run_id) / "anomalies.json"
+    atomic.write_json(path, lines)
+    journal.report("file", path=_inside(state, path), folder="data")
+    validation.require_none(folder, state.request.name)
+
+
+def train(state: State, *, cached: bool) -> None:
+    """Tells the curves, and drops the checkpoints, which are needed no more."""
+    from pipeline.steps.train import HISTORY
+
+    path = state.uri("train", "model_run") / HISTORY
+    found = atomic.read_json(path)
+    if cached:
+        _tell_again(found["history"])
+    state.result.diagnosis = found["diagnosis"]
+    journal.report("history", path=_inside(state, path), diagnosis=found["diagnosis"])
+    shutil.rmtree(state.checkpoints, ignore_errors=True)
+
+
+def _tell_again(history: dict[str, list[float]]) -> None:
+    for number, values in enumerate(zip(*history.values(), strict=True), start=1):
+        metrics = dict(zip(history, values, strict=True))
+        journal.report("epoch", epoch=number, seconds=0.0, samples_per_second=0.0, metrics=metrics)
+
+
+def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Finds out whether the candidate is the live model itself."""
+    live = champion.read(state.workspace, state.request.name)
+    digest = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
+    state.judged_against = live.digest if live else ""
+    state.is_live = state.judged_against == digest
+    if live and state.is_live:
+        before = atomic.read_json(run.folder(state.workspace, live.run_id) / "result.json", {})
+        state.result.blessed, state.result.metrics = True, before.get("metrics", {})
+        _published(state, live.version)
+
+
+def evaluate(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Takes over the verdict."""
+    from pipeline.steps import evaluate as evaluation
+
+    verdict = evaluation.read(
+        state.uri("evaluate", "evaluation"), state.recipe, quick=state.request.quick
+    )
+    state.result.blessed = not verdict.reasons
+    state.result.metrics = dict(verdict.metrics)
+    state.result.reasons = list(verdict.reasons)
+    path = run.folder(state.workspace, state.result.run_id) / "evaluation.json"
+    atomic.write_json(path, _evaluation(state, verdict))
+    journal.report("evaluation", path=_inside(state, path))
+
+
+def _evaluation(state: State, verdict: Any) -> dict[str, Any]:
+    model = state.uri("train", "model") / SAVEDMODEL
+    test = state.uri("ingest", "examples") / "Split-test"
+    return {
+        "classes": list(state.recipe.data.classes),
+        "metrics": dict(verdict.metrics),
+        "baseline": dict(verdict.baseline) if verdict.baseline else None,
+        "slices": verdict.slices,
+        "confusion": verdict.confusion,
+        "samples": samples.asked(model, test, state.recipe.data),
+        "gate": {"blessed": not verdict.reasons, "reasons": verdict.reasons},
+    }
+
+
+def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Freezes the schema of the first blessed run."""
+    if not state.request.quick:
+        source = state.uri("schema", "schema") / SCHEMA_FILE
+        freeze(source, frozen_path(state.workspace, state.request.name))
+    live = champion.read(state.workspace, state.request.name)
+    assert live is not None
+    _published(state, live.version)
+
+
+def _published(state: State, version: int) -> None:
+    state.result.model_version = version
+    state.result.model_path = str(champion.model_path(state.workspace, state.request.name, version))
