@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.tracking import lock
+from pipeline.tracking import environment, lock
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.drain import Drain
 from pipeline.tracking.errors import Unreachable
@@ -20,6 +20,7 @@ from pipeline.tracking.follower import Ending, follow
 def main(arguments: list[str] | None = None) -> int:
     """Records one run while it goes on, or several that are behind."""
     options = _parser().parse_args(arguments)
+    environment.prepare()
     workspace = Path(options.workspace).absolute()
     destination = Destination(options.uri, workspace)
     try:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipeline.tracking import environment, lock
+from pipeline.tracking import lock
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ class Destination:
 
     Args:
         uri: Address of a server, or a database.
-        workspace: Holds the artifacts where there is no server to hold them.
+        workspace: Holds the artifacts where there is no server to hold them; not needed to read.
     """
 
-    def __init__(self, uri: str, workspace: Path) -> None:
+    def __init__(self, uri: str, workspace: Path | None = None) -> None:
         self.uri = uri
         self.workspace = workspace
 
@@ -39,17 +39,14 @@ class Destination:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; makes a new database's tables, one process at a time."""
-        environment.prepare()
-        with lock.held(self.workspace / LOCK):
-            import mlflow
+        import mlflow
 
-            # The model-saving part of MLflow reads these; all the rest goes through the client.
-            mlflow.set_tracking_uri(self.uri)
-            mlflow.set_registry_uri(self.uri)
-            client = mlflow.MlflowClient(self.uri, self.uri)
-            if not self.is_server:
-                client.search_experiments(max_results=1)
-            return client
+        if self.workspace is None:
+            return mlflow.MlflowClient(self.uri, self.uri)
+        # The parts of MLflow that save a model take no client; left alone they make a database of their own.
+        mlflow.set_tracking_uri(self.uri)
+        with lock.held(self.workspace / LOCK):
+            return mlflow.MlflowClient(self.uri, self.uri)
 
     def probe(self) -> None:
         """Asks something small.
@@ -58,10 +55,10 @@ class Destination:
             Unreachable: There is no answer, or a refusal.
         """
         try:
-            self._connect()
+            self.connect()
             self.client.search_experiments(max_results=1)
         except Exception as error:
-            raise Unreachable(self.uri, _first_line(error)) from error
+            raise Unreachable.because(self.uri, error) from error
 
     def experiment(self, name: str) -> str:
         """The id of the experiment of that name, which is made, or brought back, if need be."""
@@ -102,17 +99,13 @@ class Destination:
             return str(found.experiment_id)
 
     def _artifacts(self, name: str) -> str | None:
-        if self.is_server:
+        if self.is_server or self.workspace is None:
             return None
         return (self.workspace / "mlartifacts" / name).absolute().as_uri()
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
         """Opens and closes a connection, because this fails in seconds where MLflow takes its retries."""
         if self.is_server:
             address = urlsplit(self.uri)
             port = address.port or {"http": 80, "https": 443}[address.scheme]
             socket.create_connection((address.hostname or "", port), timeout=PROBE_S).close()
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -21,6 +26,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MPLBACKEND": "agg",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
@@ -33,8 +39,20 @@ def child() -> dict[str, str]:
     return {**DEFAULTS, **inherited, **QUIET, "PYTHONPATH": path}
 
 
-def prepare(**defaults: str) -> None:
-    """Sets this process's environment before mlflow is imported; what the user set himself stays."""
+def prepare() -> None:
+    """Sets this process's environment, where it was not started with one of ours."""
     os.environ.update(QUIET)
-    for name, value in {**DEFAULTS, **defaults}.items():
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def during(**values: str) -> Iterator[None]:
+    """Sets variables for a while; what the user has set himself stays as it is."""
+    ours = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)

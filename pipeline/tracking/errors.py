@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pipeline.errors import PipelineError
 
 
@@ -23,3 +25,8 @@ class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except
             action="start the server or correct MLFLOW_TRACKING_URI; the next run records what is missing",
         )
         self.reason = reason
+
+    @classmethod
+    def because(cls, uri: str, error: Exception) -> Self:
+        """The error as MLflow or the system gave it, in one line."""
+        return cls(uri, f"{type(error).__name__}: {error}".splitlines()[0][:300])

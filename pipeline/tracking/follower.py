@@ -77,9 +77,15 @@ def follow(drain: Drain, ending: Ending) -> None:
                 return
             if pause == POLL_S:
                 system.watch(drain.state.mlflow_run_id)
+                _warm()
             _sleep(pause, ending)
     finally:
         system.stop()
+
+
+def _warm() -> None:
+    """Imports, while there is nothing else to do, what the end of the run will need at once."""
+    from pipeline.tracking.pictures import confusion, curves, samples  # noqa: F401
 
 
 def _sleep(seconds: float, ending: Ending) -> None:

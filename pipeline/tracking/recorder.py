@@ -70,7 +70,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Starts a recorder process that outlives us and does not hear our Ctrl-C."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    # -P: whatever lies in the workspace is no module. MLflow leaves traces in its current folder: not in the user's.
+    # -P: whatever lies in the workspace is no module. MLflow may leave traces in its folder.
     command = [
         sys.executable,
         "-P",

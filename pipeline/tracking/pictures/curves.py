@@ -45,7 +45,8 @@ def _best(history: Mapping[str, Sequence[float]]) -> int | None:
 
 
 def _panel(axes: Axes, name: str, history: Mapping[str, Sequence[float]], best: int | None) -> None:
-    for label, key, colour in (("training", name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
+    first = "training" if f"val_{name}" in history else name.replace("_", " ")
+    for label, key, colour in ((first, name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
         values = history.get(key, [])
         if len(values):
             # A dot per epoch, because a run of one epoch has no line.

@@ -1,0 +1,140 @@
+"""MLflow's own pages on a workspace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import environment, lock
+from pipeline.tracking.destination import LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.settings import Settings
+
+PATIENCE_S = 60.0
+LOG = "dashboard.log"
+
+
+def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
+    """Shows the runs until it is interrupted; prints the address once it answers.
+
+    Raises:
+        PipelineError: There is nothing to show yet, the port is taken, or MLflow does not start.
+    """
+    if urlsplit(settings.tracking_uri).scheme in ("http", "https"):
+        print(settings.tracking_uri)
+        return 0
+    _check(settings, port, host)
+    url = f"http://{host}:{port}"
+    with _asked_to_stop(), _server(settings, port, host) as process:
+        _wait(process, url, settings.workspace / LOG)
+        print(url, flush=True)
+        return process.wait()
+    return 0
+
+
+def _check(settings: Settings, port: int, host: str) -> None:
+    database = settings.workspace / "mlflow.db"
+    if not settings.tracking_uri and not database.exists():
+        raise PipelineError(
+            "There is nothing to show yet.",
+            expected=f"runs recorded in {database}",
+            received="no such file",
+            action="run a pipeline first: keraspipe run digits --quick",
+        )
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        raise PipelineError(
+            f"Port {port} of {host} cannot be used.",
+            expected="a free port",
+            received=error.strerror or error,
+            action=f"choose another one: keraspipe dashboard --port {port + 1}",
+        ) from error
+
+
+@contextlib.contextmanager
+def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server as a process group of its own, which ends with the block."""
+    # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
+    with lock.held(settings.workspace / LOCK), (settings.workspace / LOG).open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  (MLflow of our own environment)
+            _command(settings, port, host),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=settings.workspace,
+            # Its job runner serves features that need a language model, and costs processes.
+            env={**environment.child(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _command(settings: Settings, port: int, host: str) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "mlflow", "server"),
+        *("--backend-store-uri", settings.mlflow_uri),
+        *("--artifacts-destination", str(settings.workspace / "mlartifacts")),
+        *("--host", host, "--port", str(port), "--workers", "1"),
+    ]
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not _answers(url):
+        if process.poll() is not None or time.monotonic() > until:
+            raise PipelineError(
+                "MLflow's server did not start.",
+                expected=f"an answer from {url}/health within {PATIENCE_S:g} s",
+                received="\n".join(log.read_text(errors="replace").splitlines()[-5:]),
+                action=f"read {log}",
+            )
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    # No proxy: this is our own machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[None]:
+    """Makes SIGTERM end the block as Ctrl-C does; both are the usual way to leave, not errors."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Passes the signal on to the server and its workers."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+            return
