@@ -69,7 +69,7 @@ def convolution(x, filters, p):
     regularizer = keras.regularizers.L2(p.l2)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=not p.batch_norm, kernel_regularizer=regularizer)(x)
     if p.batch_norm:
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)  # Keras' 0.99 needs more steps than an epoch here has
     return layers.Activation(p.activation)(x)
 
 

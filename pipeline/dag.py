@@ -134,6 +134,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
     resolve = Resolve(
         workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
     ).with_id("resolve")
+    resolve.add_upstream_node(train)
     judged = evaluate.JudgedAgainstLive(
         examples=ingest.outputs["examples"],
         example_splits=["test"],
@@ -143,7 +144,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
     ).with_id("evaluate")
     register = Register(
         model=train.outputs["model"],
-        blessing=judged.outputs["blessing"],
+        evaluation=judged.outputs["evaluation"],
         workspace=str(workspace),
     ).with_id("register")
     publish = Publish(

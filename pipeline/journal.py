@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CURRENT: ContextVar[Path | None] = ContextVar("journal", default=None)
 
 
-def write(path: Path, event: str, **fields: Any) -> None:
+def write(path: Path, event: str, /, **fields: Any) -> None:
     """Appends one event to a journal; a line is written whole or not at all."""
     line = json.dumps({"time": time.time(), "event": event, **fields}, default=float) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -54,7 +54,7 @@ def current(path: Path) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def report(event: str, **fields: Any) -> None:
+def report(event: str, /, **fields: Any) -> None:
     """Appends an event to the current run's journal; does nothing outside a run."""
     path = _CURRENT.get()
     if path is not None:

@@ -5,12 +5,14 @@ The judgement is TFMA's own validation; here its thresholds are written and its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2
 from tfx.components import Evaluator
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
@@ -39,7 +41,7 @@ class JudgedAgainstLive(Evaluator):
     EXECUTOR_SPEC = BeamExecutorSpec(WithoutEmptyBaseline)
 
 
-def config(recipe: Recipe, *, quick: bool) -> tfma.EvalConfig:
+def config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
     """TFMA's configuration of a recipe's gate, overall and per slice."""
     label = recipe.data.label
     common = {
@@ -50,59 +52,57 @@ def config(recipe: Recipe, *, quick: bool) -> tfma.EvalConfig:
     }
     overall = [_overall(metric, recipe.gate, quick=quick) for metric in recipe.metrics]
     if recipe.data.classes:
-        overall.append(tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config=f'{{"name": "{CONFUSION}"}}'))
-    overall.append(tfma.MetricConfig(class_name="ExampleCount"))
+        overall.append(config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config=f'{{"name": "{CONFUSION}"}}'))
+    overall.append(config_pb2.MetricConfig(class_name="ExampleCount"))
     features = [*recipe.gate.slices] or ([label] if recipe.data.classes else [])
-    return tfma.EvalConfig(
+    return config_pb2.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(name="candidate", **common),
-            tfma.ModelSpec(name="baseline", is_baseline=True, **common),
+            config_pb2.ModelSpec(name="candidate", **common),
+            config_pb2.ModelSpec(name="baseline", is_baseline=True, **common),
         ],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in features)],
-        metrics_specs=[tfma.MetricsSpec(metrics=overall)],
+        slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[name]) for name in features)],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=overall)],
     )
 
 
-def _overall(metric: Metric, gate: Gate, *, quick: bool) -> tfma.MetricConfig:
-    import json
-
+def _overall(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricConfig:
     at_least = gate.quick if quick else gate.at_least
     bounds: dict[str, Any] = {}
     if metric.name in at_least:
         bounds["lower_bound"] = {"value": at_least[metric.name]}
     if metric.name in gate.at_most and not quick:
         bounds["upper_bound"] = {"value": gate.at_most[metric.name]}
-    threshold = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(**bounds) if bounds else None,
+    threshold = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(**bounds) if bounds else None,
         change_threshold=_change(metric, gate),
     )
     per_slice = [] if quick else _slices(metric, gate)
-    overall = [tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)]
+    overall = [config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)]
     judged = bool(bounds) or metric.name in gate.no_worse
-    return tfma.MetricConfig(
+    return config_pb2.MetricConfig(
         class_name=metric.tfma,
         config=json.dumps({**metric.config, "name": metric.name}),
         per_slice_thresholds=overall * judged + per_slice,
     )
 
 
-def _change(metric: Metric, gate: Gate) -> tfma.GenericChangeThreshold | None:
+def _change(metric: Metric, gate: Gate) -> config_pb2.GenericChangeThreshold | None:
     if metric.name not in gate.no_worse:
         return None
     # TFMA wants change > bound (or < bound): the tolerance itself still passes.
     tolerance = gate.no_worse[metric.name] + 1e-9
     higher = metric.higher_is_better
-    direction = tfma.MetricDirection.HIGHER_IS_BETTER if higher else tfma.MetricDirection.LOWER_IS_BETTER
+    direction = config_pb2.MetricDirection.HIGHER_IS_BETTER if higher else config_pb2.MetricDirection.LOWER_IS_BETTER
     absolute = {"value": -tolerance if higher else tolerance}
-    return tfma.GenericChangeThreshold(direction=direction, absolute=absolute)
+    return config_pb2.GenericChangeThreshold(direction=direction, absolute=absolute)
 
 
-def _slices(metric: Metric, gate: Gate) -> list[tfma.PerSliceMetricThreshold]:
+def _slices(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThreshold]:
     return [
-        tfma.PerSliceMetricThreshold(
-            slicing_specs=[tfma.SlicingSpec(feature_keys=[feature])],
-            threshold=tfma.MetricThreshold(
-                value_threshold=tfma.GenericValueThreshold(lower_bound={"value": bounds[metric.name]})
+        config_pb2.PerSliceMetricThreshold(
+            slicing_specs=[config_pb2.SlicingSpec(feature_keys=[feature])],
+            threshold=config_pb2.MetricThreshold(
+                value_threshold=config_pb2.GenericValueThreshold(lower_bound={"value": bounds[metric.name]})
             ),
         )
         for feature, bounds in gate.slices.items()
@@ -132,11 +132,13 @@ class Verdict:
 def read(folder: Path, recipe: Recipe, *, quick: bool) -> Verdict:
     """Reads TFMA's output folder."""
     names = [metric.name for metric in recipe.metrics]
-    candidate = tfma.load_eval_result(str(folder), model_name="candidate")
-    slices = [_slice(key, values, names) for key, values in candidate.slicing_metrics]
+    compared = _compared(folder)
+    # TFMA drops the name of a model that stands alone.
+    candidate = tfma.load_eval_result(str(folder), model_name="candidate" if compared else "")
+    slices = [_slice(key, values, names, recipe) for key, values in candidate.slicing_metrics]
     overall = next(entry for entry in slices if not entry["slice"])
-    parts = sorted((entry for entry in slices if entry["slice"]), key=lambda entry: entry["slice"])
-    baseline = _baseline(folder, names)
+    parts = sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"])
+    baseline = _baseline(folder, names, recipe) if compared else None
     return Verdict(
         metrics=overall["metrics"],
         baseline=baseline,
@@ -146,23 +148,29 @@ def read(folder: Path, recipe: Recipe, *, quick: bool) -> Verdict:
     )
 
 
-def _slice(key: tuple[Any, ...], values: Any, names: list[str]) -> dict[str, Any]:
-    found = values[""][""]
+def _slice(key: tuple[Any, ...], values: Any, names: list[str], recipe: Recipe) -> dict[str, Any]:
+    found = values.get("", {}).get("", {})
     metrics = {name: float(found[name]["doubleValue"]) for name in names if name in found}
     count = found.get("example_count", {}).get("doubleValue", 0)
-    return {"slice": ", ".join(f"{k}={v}" for k, v in key), "examples": int(count), "metrics": metrics}
+    return {"slice": _name(key, recipe), "examples": int(count), "metrics": metrics}
 
 
-def _baseline(folder: Path, names: list[str]) -> dict[str, float] | None:
-    try:
-        result = tfma.load_eval_result(str(folder), model_name="baseline")
-    except (ValueError, KeyError):
-        return None
-    overall = [values for key, values in result.slicing_metrics if not key]
-    if not overall or "" not in overall[0] or not overall[0][""].get(""):
-        return None
-    found: dict[str, float] = _slice((), overall[0], names)["metrics"]
-    return found or None
+def _name(key: Iterable[tuple[str, Any]], recipe: Recipe) -> str:
+    """A slice in words: TFMA slices by the transformed label, people know its class."""
+    classes = recipe.data.classes
+    named = ((k, classes[v] if k == recipe.data.label and classes and isinstance(v, int) else v) for k, v in key)
+    return ", ".join(f"{k}={v}" for k, v in named)
+
+
+def _compared(folder: Path) -> bool:
+    config = json.loads((folder / "eval_config.json").read_text())["evalConfig"]
+    return len(config["modelSpecs"]) > 1
+
+
+def _baseline(folder: Path, names: list[str], recipe: Recipe) -> dict[str, float]:
+    result = tfma.load_eval_result(str(folder), model_name="baseline")
+    overall = next(values for key, values in result.slicing_metrics if not key)
+    return dict(_slice((), overall, names, recipe)["metrics"])
 
 
 def _confusion(result: Any, classes: int) -> list[list[int]]:
@@ -182,16 +190,22 @@ def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: 
     result = tfma.load_validation_result(str(folder))
     if result.validation_ok:
         return []
-    sizes = {entry["slice"]: entry["examples"] for entry in slices}
-    reasons = []
+    reasons, sizes = [], {entry["slice"]: entry["examples"] for entry in slices}
     for part in result.metric_validations_per_slice:
-        where = ", ".join(f"{k.column}={k.bytes_value.decode() or k.int64_value}" for k in part.slice_key.single_slice_keys)
-        if where and sizes.get(where, 0) < recipe.gate.min_slice_examples:
+        keys = part.slice_key.single_slice_keys
+        where = _name([(k.column, _value(k)) for k in keys], recipe)
+        # TFMA judges every slice; a bound on a handful of examples would judge chance.
+        if where and sizes[where] < recipe.gate.min_slice_examples:
             continue
         values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
         for failure in part.failures:
             reasons += _words(failure.metric_key.name, values, baseline, recipe.gate, where, quick=quick)
     return reasons + [str(result.missing_thresholds)] * bool(result.missing_thresholds)
+
+
+def _value(key: Any) -> Any:
+    value = getattr(key, key.WhichOneof("kind"))
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _words(name: str, values: Any, baseline: Any, gate: Gate, where: str, *, quick: bool) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, ModelBlessing, String
+from tfx.types.standard_artifacts import Model, ModelEvaluation, String
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import journal, savedmodel
@@ -20,7 +20,7 @@ def register(model: Path, workspace: Path) -> str:
 @component
 def Register(  # noqa: N802
     model: InputArtifact[Model],
-    blessing: InputArtifact[ModelBlessing],  # noqa: ARG001  (only a blessed model is registered)
+    evaluation: InputArtifact[ModelEvaluation],  # noqa: ARG001  (lineage: only a blessed model is registered)
     registration: OutputArtifact[String],
     workspace: Parameter[str],
 ) -> None:

@@ -20,8 +20,8 @@ TRAIN, VALIDATION, BEST = "#1f77b4", "#d95f02", "#555555"
 def curves(history: Mapping[str, Sequence[float]], diagnosis: str = "") -> Figure:
     """One panel per metric; the epoch with the least validation loss is marked in each."""
     names = _names(history)
-    rows = math.ceil(len(names) / COLUMNS)
-    columns = min(COLUMNS, len(names))
+    rows = max(1, math.ceil(len(names) / COLUMNS))
+    columns = max(1, min(COLUMNS, len(names)))
     figure = Figure(figsize=(5.5 * columns, 3.6 * rows + 0.6), layout="constrained")
     best = _best(history)
     for index, name in enumerate(names):

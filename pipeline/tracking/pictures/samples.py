@@ -24,8 +24,8 @@ RIGHT, WRONG = "#1b7837", "#b2182b"
 def samples(examples: Sequence[Mapping[str, Any]]) -> Figure:
     """A grid of images, each with truth, prediction and probability; errors stand out by colour and word."""
     shown = list(examples)[:MOST]
-    columns = min(COLUMNS, len(shown))
-    rows = math.ceil(len(shown) / columns)
+    columns = max(1, min(COLUMNS, len(shown)))
+    rows = max(1, math.ceil(len(shown) / columns))
     figure = Figure(figsize=(max(1.9 * columns, 4.5), 2.5 * rows + 0.6), layout="constrained")
     wrong = sum(not _right(example) for example in shown)
     figure.suptitle(f"Sample predictions: {wrong} of {len(shown)} wrong")
