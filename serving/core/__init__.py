@@ -1,0 +1,1 @@
+"""Load, look up, check and run models, without a transport."""

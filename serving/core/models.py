@@ -1,0 +1,119 @@
+"""The models that are served now: look up a version, list states."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serving.core.servable import Servable, State
+from serving.errors import InvalidArgument, NotFound
+
+if TYPE_CHECKING:
+    from serving.model import LoadedModel
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a request asks for: a version, a label, or neither for the highest version that is loaded."""
+
+    name: str
+    version: int | None = None
+    label: str | None = None
+
+
+class Models:
+    """All versions by model and number; read by every request, written by the watcher only."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, dict[int, Servable]] = {}
+        self._labels: dict[str, dict[str, int]] = {}
+        self._lock = threading.Lock()
+
+    def add(self, servable: Servable) -> None:
+        """Know a version; one of the same number is replaced."""
+        with self._lock:
+            known = self._versions.get(servable.name, {})
+            # Copied, not changed: requests read the old one without a lock.
+            self._versions[servable.name] = {**known, servable.version: servable}
+
+    def label(self, name: str, labels: dict[str, int]) -> None:
+        """Set all labels of a model."""
+        self._labels[name] = labels
+
+    def of(self, name: str) -> dict[int, Servable]:
+        """All versions of a model that were ever seen."""
+        return self._versions.get(name, {})
+
+    def names(self) -> list[str]:
+        """All models that were ever seen."""
+        return sorted(self._versions)
+
+    def available(self) -> dict[str, list[int]]:
+        """The versions that are served, by model."""
+        served = {
+            name: [version for version, servable in sorted(self.of(name).items()) if servable.state is State.AVAILABLE]
+            for name in self.names()
+        }
+        return {name: versions for name, versions in served.items() if versions}
+
+    def failed(self) -> dict[str, str]:
+        """Error text of each version that could not be loaded, by `NAME/VERSION`."""
+        every = [servable for name in self.names() for servable in self.of(name).values()]
+        return {f"{one.name}/{one.version}": one.error.text for one in every if one.error}
+
+    @contextmanager
+    def lease(self, spec: Spec) -> Iterator[tuple[Servable, LoadedModel]]:
+        """The version that a request means, kept loaded until the request is done.
+
+        Raises:
+            InvalidArgument: No name, or an unknown label.
+            NotFound: `Servable not found for request: Latest(NAME)`; clients look for these words.
+        """
+        if not spec.name:
+            raise InvalidArgument("ModelSpec has no name specified.")
+        for servable in self._candidates(spec):
+            model = servable.lease()
+            if model:
+                with servable.leased(model):
+                    yield servable, model
+                return
+        raise NotFound(f"Servable not found for request: {self._asked(spec)}")
+
+    def _candidates(self, spec: Spec) -> list[Servable]:
+        versions = self.of(spec.name)
+        number = self._number(spec)
+        if number is None:
+            return [versions[number] for number in sorted(versions, reverse=True)]
+        return [versions[number]] if number in versions else []
+
+    def _number(self, spec: Spec) -> int | None:
+        if spec.label is None:
+            return spec.version
+        labels = self._labels.get(spec.name, {})
+        if spec.label not in labels:
+            raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
+        return labels[spec.label]
+
+    def _asked(self, spec: Spec) -> str:
+        number = self._number(spec)
+        return f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+
+    def statuses(self, spec: Spec) -> list[Servable]:
+        """The versions of a model, highest first, or the one asked for; labels are ignored, as upstream.
+
+        Raises:
+            NotFound: `Could not find any versions of model NAME`.
+        """
+        if not spec.name:
+            raise InvalidArgument("ModelSpec has no name specified.")
+        versions = self.of(spec.name)
+        if spec.version is not None:
+            if spec.version not in versions:
+                raise NotFound(f"Could not find version {spec.version} of model {spec.name}")
+            return [versions[spec.version]]
+        if not versions:
+            raise NotFound(f"Could not find any versions of model {spec.name}")
+        return [versions[number] for number in sorted(versions, reverse=True)]

@@ -1,0 +1,65 @@
+"""What a signature takes and gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from serving.wire import dtype as dtypes
+from serving.wire.dtype import Dtype
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One named input or output.
+
+    Attributes:
+        tensor: Name of the tensor in the graph, such as `x:0`.
+        dtype: Its type.
+        shape: Declared sizes, -1 where any is right; None for any rank. The server never compares with it.
+    """
+
+    tensor: str
+    dtype: Dtype
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One entry of a SavedModel's signature map.
+
+    Attributes:
+        name: Key in the map.
+        method: What it was exported for, such as `tensorflow/serving/predict`.
+        inputs: Inputs by the name that clients use.
+        outputs: Outputs by name.
+        defaults: Names of the inputs that may be left out; the values are TensorProtos.
+    """
+
+    name: str
+    method: str
+    inputs: dict[str, TensorInfo]
+    outputs: dict[str, TensorInfo]
+    defaults: dict[str, Any]
+
+    @property
+    def dtypes(self) -> dict[str, Dtype]:
+        """The type of every input."""
+        return {name: info.dtype for name, info in self.inputs.items()}
+
+
+def of_proto(name: str, proto: Any) -> Signature:
+    """The signature that a `tensorflow.SignatureDef` describes."""
+    return Signature(
+        name=name,
+        method=proto.method_name,
+        inputs={key: _info(proto.inputs[key]) for key in sorted(proto.inputs)},
+        outputs={key: _info(proto.outputs[key]) for key in sorted(proto.outputs)},
+        defaults=dict(proto.defaults),
+    )
+
+
+def _info(proto: Any) -> TensorInfo:
+    known = not proto.tensor_shape.unknown_rank
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim) if known else None
+    return TensorInfo(tensor=proto.name, dtype=dtypes.of_number(proto.dtype), shape=shape)

@@ -1,0 +1,76 @@
+"""Requests that a model brings along, run before it takes real ones.
+
+`assets.extra/tf_serving_warmup_requests` is a TFRecord file of `tensorflow.serving.PredictionLog`. The first call of
+a graph compiles and allocates; done here, no client waits for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.core import predict
+from serving.core.engine import tensorflow
+from serving.errors import DataLoss, InvalidArgument, Unimplemented
+from serving.wire import protos, tensor_proto
+
+if TYPE_CHECKING:
+    from serving.model import LoadedModel
+
+MAX_RECORDS = 1000
+
+
+def run(model: LoadedModel) -> int:
+    """Run a model's own warm-up file, if it has one.
+
+    Returns:
+        How many requests were run.
+
+    Raises:
+        ServingError: A damaged file, too many records, or a request that fails; the model is then not served.
+    """
+    path = model.path / "assets.extra" / "tf_serving_warmup_requests"
+    records = read(path) if path.is_file() else []
+    for record in records:
+        _run_log(model, record, path)
+    return len(records)
+
+
+def read(path: Path) -> list[bytes]:
+    """The records of a warm-up file.
+
+    Raises:
+        DataLoss: It is no TFRecord file.
+        InvalidArgument: More than 1000 records.
+    """
+    tf = tensorflow()
+    try:
+        with tf.device("/CPU:0"):
+            found = tf.data.TFRecordDataset(str(path)).take(MAX_RECORDS + 1).as_numpy_iterator()
+            records = list(found)
+    except tf.errors.DataLossError as error:
+        raise DataLoss(f"{error.message}. Please verify your warmup data is in TFRecord format.") from error
+    if len(records) > MAX_RECORDS:
+        raise InvalidArgument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
+    return records
+
+
+def _run_log(model: LoadedModel, record: bytes, path: Path) -> None:
+    from google.protobuf.message import DecodeError
+
+    try:
+        log = protos.load("apis.prediction_log_pb2").PredictionLog.FromString(record)
+    except DecodeError as error:
+        raise InvalidArgument(f"Failed to parse warmup record: {record[:64]!r} from {path}") from error
+    kind = log.WhichOneof("log_type")
+    if kind not in _KINDS:
+        raise Unimplemented(f"Unsupported log_type for warmup: {kind}")
+    _KINDS[kind](model, getattr(log, kind).request)
+
+
+def _predict(model: LoadedModel, request: Any) -> None:
+    inputs = {name: tensor_proto.decode(value, name) for name, value in request.inputs.items()}
+    predict.run(model, request.model_spec.signature_name, inputs, list(request.output_filter))
+
+
+_KINDS = {"predict_log": _predict}

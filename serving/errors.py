@@ -1,0 +1,133 @@
+"""The one error tree: what went wrong, with the canonical code that both transports map.
+
+The numbers and names are gRPC's canonical codes; the HTTP statuses are those of TensorFlow Serving's REST API.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """A canonical status code (google.rpc.Code)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class ServingError(Exception):
+    """A request, a model or the server failed; `code` says how, the text is what a client reads.
+
+    Args:
+        message: The text on the wire, without the code.
+        code: The canonical code; the class's own when not given.
+    """
+
+    code = Code.UNKNOWN
+
+    def __init__(self, message: str, code: Code | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+    @property
+    def text(self) -> str:
+        """The message behind its code, as a status prints itself: `INVALID_ARGUMENT: ...`."""
+        return f"{self.code.name}: {self.message}"
+
+
+class InvalidArgument(ServingError):  # noqa: N818 - named as the code is
+    """The request can never work."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class NotFound(ServingError):  # noqa: N818
+    """No such model, version or file."""
+
+    code = Code.NOT_FOUND
+
+
+class FailedPrecondition(ServingError):  # noqa: N818
+    """The request does not fit the model."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ResourceExhausted(ServingError):  # noqa: N818
+    """Too large or too much at once."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class Unimplemented(ServingError):  # noqa: N818
+    """The protocol has no answer for this."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class Unavailable(ServingError):  # noqa: N818
+    """The server cannot be reached or is going away; trying again may work."""
+
+    code = Code.UNAVAILABLE
+
+
+class DeadlineExceeded(ServingError):  # noqa: N818
+    """The answer took longer than the caller waits."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class Unauthenticated(ServingError):  # noqa: N818
+    """The token is missing or wrong."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class DataLoss(ServingError):  # noqa: N818
+    """A file is damaged."""
+
+    code = Code.DATA_LOSS
+
+
+class PortTaken(ServingError):  # noqa: N818
+    """The address to listen at belongs to another process."""
+
+    code = Code.ALREADY_EXISTS
+
+
+_CLASSES: dict[Code, type[ServingError]] = {
+    kind.code: kind
+    for kind in (
+        InvalidArgument,
+        NotFound,
+        FailedPrecondition,
+        ResourceExhausted,
+        Unimplemented,
+        Unavailable,
+        DeadlineExceeded,
+        Unauthenticated,
+        DataLoss,
+    )
+}
+
+
+def of_code(code: Code, message: str) -> ServingError:
+    """The typed error of a canonical code."""
+    return _CLASSES.get(code, ServingError)(message, code)

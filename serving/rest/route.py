@@ -1,0 +1,69 @@
+"""Paths of the REST API. They are matched undecoded, so that `%2F` and `%3A` may stand in a model's name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from serving.core.models import Spec
+from serving.errors import InvalidArgument
+
+_TARGET = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
+_POST = re.compile(rf"/v1/models/([^/:]+){_TARGET}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
+_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_MAX_VERSION = 2**63
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a request asks of whom.
+
+    Attributes:
+        action: `predict`, `classify`, `regress`, `metadata` or `status`.
+        spec: The model, with version or label.
+    """
+
+    action: str
+    spec: Spec
+
+
+def is_api(path: str) -> bool:
+    """Whether a path belongs to the REST API at all."""
+    return bool(_API.fullmatch(path))
+
+
+def of(method: str, path: str) -> Route:
+    """The route of a request line.
+
+    Args:
+        method: HTTP method.
+        path: Raw path with its query string, which is never taken off.
+
+    Raises:
+        InvalidArgument: `Malformed request: METHOD PATH`, or a version beyond int64.
+    """
+    pattern = {"POST": _POST, "GET": _GET}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if not match:
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    name, version, label, word = match.groups()
+    action = word if method == "POST" else ("metadata" if word == "metadata" else "status")
+    if action != action.lower():  # the pattern ignores case, the verb does not
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    if not name:
+        raise InvalidArgument("Missing model name in request.")
+    return Route(action, Spec(_decoded(name), _version(version), _decoded(label) if label else None))
+
+
+def _decoded(part: str) -> str:
+    return unquote(part, errors="surrogateescape")
+
+
+def _version(digits: str | None) -> int | None:
+    if digits is None:
+        return None
+    if len(digits.lstrip("0")) > 19 or int(digits) >= _MAX_VERSION:  # noqa: PLR2004 - digits of int64's maximum
+        raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
+    return int(digits)

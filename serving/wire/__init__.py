@@ -1,0 +1,1 @@
+"""What travels: JSON and tensors, as pure functions between bytes and numpy."""

@@ -1,0 +1,160 @@
+"""JSON answers, laid out as TensorFlow Serving's writer does: 4 spaces, `%g` numbers, strings as they are."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+INDENT = "    "
+DEBUG_BYTES = 256
+_SPECIAL = re.compile(r'[\x00-\x1f"\\]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def string(text: str) -> str:
+    """A JSON string; only what must be escaped is."""
+    return f'"{_SPECIAL.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return _SHORT.get(match[0]) or f"\\u{ord(match[0]):04X}"
+
+
+def error(message: str) -> bytes:
+    """The body of every failed request."""
+    return f'{{\n    "error": {string(message)}\n}}'.encode("utf-8", "surrogateescape")
+
+
+def leaves(array: np.ndarray, *, as_base64: bool = False, indent: str = "") -> list[str]:
+    """The JSON texts of an array's elements, in row-major order.
+
+    Args:
+        array: Any shape; float16, float32, float64, integers, bool or object of bytes.
+        as_base64: Write bytes as `{"b64": ...}` objects.
+        indent: White space before the closing bracket of such an object.
+    """
+    flat = array.reshape(-1)
+    if array.dtype.kind == "f":
+        return _floats(flat)
+    if array.dtype.kind == "b":
+        return ["true" if item else "false" for item in flat.tolist()]
+    if array.dtype.kind in "iu":
+        return list(map(str, flat.tolist()))
+    if as_base64:
+        return [_base64(item, indent) for item in flat]
+    return [string(item.decode("utf-8", "surrogateescape")) for item in flat]
+
+
+def _base64(item: bytes, indent: str) -> str:
+    return f'{{\n{indent}{INDENT}"b64": "{base64.b64encode(item).decode()}"\n{indent}}}'
+
+
+def _floats(flat: np.ndarray) -> list[str]:
+    """`%g`; where that does not read back as the same number, `%.9g` (float) or `%.17g` (double)."""
+    values = flat.tolist()
+    texts = ["%g" % value for value in values]
+    back = np.array(list(map(float, texts)), dtype=flat.dtype)
+    precise = "%.17g" if flat.dtype.itemsize > 4 else "%.9g"  # noqa: PLR2004 - bytes of a float
+    for index in np.flatnonzero(back != flat):
+        texts[index] = precise % values[index]
+    return [text if "." in text or "e" in text else _whole(text) for text in texts]
+
+
+def _whole(text: str) -> str:
+    """A number without point: a whole one gets `.0`, the others their JSON names."""
+    return {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text) or f"{text}.0"
+
+
+def nested(texts: list[str], shape: tuple[int, ...], depth: int, *, single_line: bool) -> str:
+    """Elements in their brackets.
+
+    Args:
+        texts: One JSON text per element, row-major.
+        shape: The shape that they have; () for a scalar.
+        depth: How many containers are open around it, for the indentation.
+        single_line: Write arrays on one line.
+    """
+    for axis in reversed(range(len(shape))):
+        size, inner = shape[axis], INDENT * (depth + axis)
+        count = math.prod(shape[:axis])
+        groups = [texts[index * size : (index + 1) * size] for index in range(count)]
+        texts = [_array(group, inner, single_line=single_line) for group in groups]
+    return texts[0]
+
+
+def _array(items: list[str], indent: str, *, single_line: bool) -> str:
+    if not items:
+        return "[]"
+    if single_line:
+        return f"[{', '.join(items)}]"
+    separator = f"\n{indent}{INDENT}"
+    return f"[{separator}{f',{separator}'.join(items)}\n{indent}]"
+
+
+def debug(value: Any) -> str:
+    """The first 256 bytes of a document, as error texts quote it; a deeply nested one is written no further."""
+    text = ""
+    for part in _parts(value):
+        text += part
+        if len(text) > DEBUG_BYTES:
+            break
+    return text.encode("utf-8", "surrogateescape")[:DEBUG_BYTES].decode("utf-8", "surrogateescape")
+
+
+def _parts(value: Any) -> Iterator[str]:
+    """The text piece by piece, with the open containers on a stack so that depth costs nothing."""
+    stack: list[tuple[str, Iterator[Any]]] = []
+    while True:
+        if isinstance(value, dict) and value:
+            stack.append(("}", iter(value.items())))
+            yield "{"
+        elif isinstance(value, list) and value:
+            stack.append(("]", iter(value)))
+            yield "["
+        else:
+            yield _leaf(value)
+        opened = isinstance(value, (dict, list)) and bool(value)
+        while stack:
+            end, items = stack[-1]
+            item = next(items, _END)
+            if item is not _END:
+                break
+            stack.pop()
+            yield end if end == "]" else f"\n{INDENT * len(stack)}}}"
+            opened = False
+        else:
+            return
+        if end == "]":
+            yield "" if opened else ", "
+            value = item
+        else:
+            yield f"{'' if opened else ','}\n{INDENT * len(stack)}{string(item[0])}: "
+            value = item[1]
+
+
+_END = object()
+
+
+def _leaf(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (dict, list)):
+        return "{}" if isinstance(value, dict) else "[]"
+    if isinstance(value, str):
+        return string(value)
+    return str(value) if isinstance(value, int) else _shortest(value)
+
+
+def _shortest(value: float) -> str:
+    """The shortest decimal that reads back equal, with RapidJSON's rule for the exponent (from 1e21 and 1e-7)."""
+    if not math.isfinite(value):
+        return _whole(str(value))
+    if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004
+        mantissa, exponent = np.format_float_scientific(value, trim="-").split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return np.format_float_positional(value, trim="0")

@@ -1,0 +1,79 @@
+"""Tensors to the JSON of a REST predict answer, in rows or in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from serving.errors import InvalidArgument
+from serving.wire import dtype as dtypes
+from serving.wire.json_text import INDENT, leaves, nested, string
+
+_OBJECT = 3  # containers open around a member of a row: the answer, the list, the row
+
+
+def in_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """`{"predictions": [...]}`: each row's value, or its object of values by output name.
+
+    Raises:
+        InvalidArgument: An output has no batch dimension, or not the same one, or a type that JSON cannot carry.
+    """
+    count = _batch_size(outputs)
+    texts = {name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2) for name, array in outputs.items()}
+    if len(outputs) == 1:
+        rows = next(iter(texts.values()))
+    else:
+        rows = [_object({name: column[index] for name, column in texts.items()}, 2) for index in range(count)]
+    body = f"[{', '.join(rows)}\n{INDENT}]" if rows else "[]"
+    return _body("predictions", body)
+
+
+def in_columns(outputs: Mapping[str, np.ndarray]) -> bytes:
+    """`{"outputs": X}`: the one output's value, or an object of values by output name.
+
+    Raises:
+        InvalidArgument: An output has a type that JSON cannot carry.
+    """
+    if len(outputs) == 1:
+        [(name, array)] = outputs.items()
+        return _body("outputs", _text(name, array, 1, single_line=False))
+    texts = {name: _text(name, array, 2, single_line=False) for name, array in outputs.items()}
+    return _body("outputs", _object(texts, 1))
+
+
+def _body(key: str, value: str) -> bytes:
+    return f'{{\n{INDENT}"{key}": {value}\n}}'.encode("utf-8", "surrogateescape")
+
+
+def _object(members: Mapping[str, str], depth: int) -> str:
+    lines = [f"{INDENT * (depth + 1)}{string(name)}: {value}" for name, value in members.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{INDENT * depth}}}"
+
+
+def _row_texts(name: str, array: np.ndarray, depth: int) -> list[str]:
+    if array.ndim == 1:
+        return _leaves(name, array, depth)
+    return [_text(name, row, depth, single_line=True) for row in array]
+
+
+def _text(name: str, array: np.ndarray, depth: int, *, single_line: bool) -> str:
+    return nested(_leaves(name, array, depth + array.ndim), array.shape, depth, single_line=single_line)
+
+
+def _leaves(name: str, array: np.ndarray, depth: int) -> list[str]:
+    dtype = dtypes.of_array(array)
+    if array.dtype.kind not in "fiubO" or dtype.name in {"half", "bfloat16", "invalid"}:
+        raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype.name}")
+    return leaves(array, as_base64=name.endswith("_bytes"), indent=INDENT * depth)
+
+
+def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
+    size = -1
+    for name, array in outputs.items():
+        if not array.ndim:
+            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+        if size >= 0 and array.shape[0] != size:
+            raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} expecting: {size}")
+        size = array.shape[0]
+    return size

@@ -1,0 +1,199 @@
+"""JSON values to tensors, element by element, with the error texts of TensorFlow Serving's REST API."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from serving.errors import InvalidArgument, ServingError, Unimplemented
+from serving.wire.dtype import Dtype
+from serving.wire.json_text import debug
+
+MAX_RANK = 64  # numpy's limit
+_SPACE = re.compile(r"[\s=]+")
+_INT32 = (-(2**31), 2**31)
+_RANGES = {
+    "int8": _INT32,  # the narrow types take what int32 takes and wrap around
+    "uint8": _INT32,
+    "int16": _INT32,
+    "int32": _INT32,
+    "int64": (-(2**63), 2**63),
+    "uint32": (0, 2**32),
+    "uint64": (0, 2**64),
+}
+Shape = tuple[int, ...]
+
+
+def is_named(value: Any) -> bool:
+    """Whether a value is an object of named inputs, and not one base64 value."""
+    return isinstance(value, dict) and not is_base64(value)
+
+
+def is_base64(value: Any) -> bool:
+    """Whether a value is exactly `{"b64": "..."}`."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def text(value: Any) -> bytes:
+    """The bytes of a string or a base64 object."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if not is_base64(value):
+        raise InvalidArgument(f"JSON Value: {debug(value)} not formatted correctly for base64 data")
+    plain = _SPACE.sub("", value["b64"])
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidArgument("Unable to base64 decode") from error
+
+
+def tensor(value: Any, dtype: Dtype) -> np.ndarray:
+    """One value as a tensor whose shape its first elements give.
+
+    Raises:
+        InvalidArgument: Uneven lists, or an element of another type.
+        Unimplemented: A type that JSON cannot carry.
+    """
+    shape, leaves = _leaves(value, dtype)
+    return _array(leaves, dtype).reshape(shape)
+
+
+def rows(instances: list[Any], inputs: Mapping[str, Dtype]) -> dict[str, np.ndarray]:
+    """The tensors of a list of rows, all of one shape, with a batch dimension in front.
+
+    Raises:
+        InvalidArgument: Always of this kind, with the row and the input that is wrong.
+    """
+    named = is_named(instances[0])
+    found: dict[str, list[Any]] = {name: [] for name in inputs}
+    shapes: dict[str, Shape] = {}
+    for index, row in enumerate(instances):
+        if is_named(row) != named:
+            expected = "object but got list" if named else "value/list but got object"
+            raise InvalidArgument(f"Expecting {expected} at item {index} of input list")
+        for name, value in row.items() if named else [(next(iter(inputs)), row)]:
+            where = f"{index} key: {name}" if named else f"{index}"
+            _add_row(value, name, where, inputs, found, shapes)
+        if named and row.keys() != inputs.keys():
+            raise InvalidArgument(
+                f"Failed to process element: {index} of 'instances' list. JSON object: {debug(row)} "
+                f"keys must be equal to: {','.join(sorted(inputs))}"
+            )
+    batch = (len(instances),)
+    return {name: _array(found[name], dtype).reshape(batch + shapes[name]) for name, dtype in inputs.items()}
+
+
+def _add_row(
+    value: Any,
+    name: str,
+    where: str,
+    inputs: Mapping[str, Dtype],
+    found: dict[str, list[Any]],
+    shapes: dict[str, Shape],
+) -> None:
+    try:
+        if name not in inputs:
+            raise InvalidArgument(f"JSON object: does not have named input: {name}")
+        shape, leaves = _leaves(value, inputs[name])
+        _same_shape(shapes.setdefault(name, shape), shape)
+    except ServingError as error:
+        raise InvalidArgument(f"Failed to process element: {where} of 'instances' list. Error: {error.text}") from error
+    found[name].extend(leaves)
+
+
+def _same_shape(expected: Shape, shape: Shape) -> None:
+    size, wanted = int(np.prod(shape, dtype=np.int64)), int(np.prod(expected, dtype=np.int64))
+    if size != wanted:
+        raise InvalidArgument(f"Expecting tensor size: {wanted} but got: {size}")
+    if shape != expected:
+        raise InvalidArgument(f"Expecting shape {_brackets(expected)} but got: {_brackets(shape)}")
+
+
+def _brackets(shape: Shape) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+def _leaves(value: Any, dtype: Dtype) -> tuple[Shape, list[Any]]:
+    shape: list[int] = []
+    inner = value
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    if len(shape) > MAX_RANK:
+        raise InvalidArgument(f"Tensors of more than {MAX_RANK} dimensions are not supported. Received: {len(shape)}")
+    leaves: list[Any] = []
+    _fill(value, 0, tuple(shape), _reader(dtype), leaves)
+    return tuple(shape), leaves
+
+
+def _fill(value: Any, level: int, shape: Shape, read: Callable[[Any], Any], leaves: list[Any]) -> None:
+    rank = len(shape)
+    if not isinstance(value, list):
+        if level != rank:
+            raise InvalidArgument(
+                f"JSON Value: {debug(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {rank}"
+            )
+        leaves.append(read(value))
+        return
+    if level >= rank:
+        raise InvalidArgument(f"Encountered list at unexpected level: {level} expected < {rank}")
+    if len(value) != shape[level]:
+        raise InvalidArgument(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+        )
+    for item in value:
+        _fill(item, level + 1, shape, read, leaves)
+
+
+def _reader(dtype: Dtype) -> Callable[[Any], Any]:
+    """How one element of a type is read."""
+
+    def read(value: Any) -> Any:
+        if not _carried(dtype):
+            raise Unimplemented(f"Conversion of JSON Value: {debug(value)} to type: {dtype.name}")
+        if dtype.name == "string" and isinstance(value, (str, dict)):
+            return text(value)
+        if not _fits(value, dtype):
+            raise InvalidArgument(
+                f"JSON Value: {debug(value)} Type: {_kind(value)} is not of expected type: {dtype.name}"
+            )
+        return value
+
+    return read
+
+
+def _carried(dtype: Dtype) -> bool:
+    return dtype.name in _RANGES or dtype.name in {"float", "double", "bool", "string"}
+
+
+def _fits(value: Any, dtype: Dtype) -> bool:
+    if dtype.name == "bool" or isinstance(value, bool):
+        return dtype.name == "bool" and isinstance(value, bool)
+    if dtype.name in _RANGES:
+        low, high = _RANGES[dtype.name]
+        return isinstance(value, int) and low <= value < high
+    return dtype.name in {"float", "double"} and isinstance(value, (int, float))
+
+
+def _kind(value: Any) -> str:
+    """RapidJSON's name of a value's type."""
+    if value is None or isinstance(value, bool):
+        return {None: "Null", True: "True", False: "False"}[value]
+    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+
+
+def _array(leaves: list[Any], dtype: Dtype) -> np.ndarray:
+    if dtype.name == "string":
+        array = np.empty(len(leaves), dtype=object)
+        array[:] = leaves
+        return array
+    wide = {"bool": np.bool_, "uint64": np.uint64, "uint32": np.uint64}.get(dtype.name)
+    wide = wide or (np.int64 if dtype.name in _RANGES else np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.array(leaves, dtype=wide).astype(dtype.numpy, copy=False)

@@ -1,0 +1,181 @@
+"""TensorProto to numpy and back, by TensorFlow's rules, without TensorFlow.
+
+Packed float, double and bool values are the array's own little-endian bytes, so answers are written as such and not
+value by value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from serving.errors import InvalidArgument
+from serving.wire import dtype as dtypes
+from serving.wire.dtype import Dtype
+
+MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
+_FIELDS = {
+    "float": "float_val",
+    "double": "double_val",
+    "int32": "int_val",
+    "uint8": "int_val",
+    "int16": "int_val",
+    "int8": "int_val",
+    "uint16": "int_val",
+    "string": "string_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+    "bfloat16": "half_val",
+    "half": "half_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+}
+# Field number << 3 | 2 (length-delimited) of the fields whose packed form is the buffer itself.
+_PACKED = {"float": b"\x2a", "double": b"\x32", "bool": b"\x5a"}
+
+
+def decode(proto: Any, name: str) -> np.ndarray:
+    """The array of a TensorProto.
+
+    Args:
+        proto: A `tensorflow.TensorProto`, with `tensor_content` or typed values. Too few values repeat the last one,
+            none are zeros, too many are cut; the narrow integers wrap around.
+        name: What the error calls it.
+
+    Raises:
+        InvalidArgument: `tensor parsing error: NAME`.
+    """
+    dtype = dtypes.of_number(proto.dtype)
+    try:
+        shape = _shape(proto)
+        if dtype.numpy is None:
+            raise ValueError(dtype.name)
+        flat = _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
+        return flat.reshape(shape)
+    except (ValueError, OverflowError, IndexError, MemoryError) as error:
+        raise InvalidArgument(f"tensor parsing error: {name}") from error
+
+
+def _shape(proto: Any) -> tuple[int, ...]:
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if min(shape, default=0) < 0 or proto.tensor_shape.unknown_rank or len(shape) > MAX_RANK:
+        raise ValueError(shape)
+    return shape
+
+
+def _content(proto: Any, dtype: Dtype, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype is dtypes.STRING:
+        return _objects(_split(proto.tensor_content, math.prod(shape)))
+    assert dtype.numpy is not None
+    if len(proto.tensor_content) != math.prod(shape) * dtype.numpy.itemsize:
+        raise ValueError(len(proto.tensor_content))
+    return np.frombuffer(proto.tensor_content, dtype=dtype.numpy)
+
+
+def _split(content: bytes, count: int) -> list[bytes]:
+    """Strings as tensor_content holds them: all lengths as varints, then all bytes."""
+    lengths, at = [], 0
+    if count > len(content):
+        raise ValueError(count)
+    for _ in range(count):
+        length, at = _read_varint(content, at)
+        lengths.append(length)
+    if at + sum(lengths) != len(content):
+        raise ValueError(lengths)
+    ends = [at + int(end) for end in np.cumsum(lengths)]
+    return [content[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def _read_varint(content: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+            return value, at
+
+
+def _values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
+    values = _typed(getattr(proto, _FIELDS[dtype.name]), dtype)[:count]
+    if len(values) == count:
+        return values
+    if not len(values):
+        return _objects([b""] * count) if dtype is dtypes.STRING else np.zeros(count, dtype=dtype.numpy)
+    return np.concatenate([values, np.repeat(values[-1:], count - len(values))])
+
+
+def _typed(field: Iterable[Any], dtype: Dtype) -> np.ndarray:
+    if dtype is dtypes.STRING:
+        return _objects(list(field))
+    values = list(field)
+    if dtype.name in {"half", "bfloat16"}:  # the bits, in the low half of an int32
+        return np.array(values, dtype=np.int64).astype(np.uint16).view(dtype.numpy)
+    if dtype.name in {"complex64", "complex128"}:  # real and imaginary parts in turn
+        part = np.float32 if dtype.name == "complex64" else np.float64
+        return np.array(values[: len(values) // 2 * 2], dtype=part).view(dtype.numpy)
+    if _FIELDS[dtype.name] == "int_val":
+        return np.array(values, dtype=np.int64).astype(dtype.numpy)
+    return np.array(values, dtype=dtype.numpy)
+
+
+def _objects(values: list[bytes]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def encode(array: np.ndarray, proto: Any) -> None:
+    """Write an array into a TensorProto, in its typed field.
+
+    Args:
+        array: Any shape; strings as objects of bytes or str, or numpy's own text types.
+        proto: The empty `tensorflow.TensorProto` to fill.
+
+    Raises:
+        InvalidArgument: numpy type that no tensor has.
+    """
+    dtype = dtypes.of_array(array)
+    if dtype is dtypes.INVALID:
+        raise InvalidArgument(f"No tensor type for numpy arrays of this kind. Received: {array.dtype}")
+    proto.dtype = dtype.number
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    if not array.shape:
+        proto.tensor_shape.SetInParent()
+    if dtype.name in _PACKED:
+        _merge_packed(array, _PACKED[dtype.name], proto)
+    else:
+        getattr(proto, _FIELDS[dtype.name]).extend(_plain(array.reshape(-1), dtype))
+
+
+def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
+    if array.size:
+        buffer = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        proto.MergeFromString(tag + varint(len(buffer)) + buffer)
+
+
+def varint(value: int) -> bytes:
+    """A length as protobuf writes it: 7 bits a byte, the lowest first."""
+    parts = bytearray()
+    while value > 0x7F:  # noqa: PLR2004 - 7 bits a byte
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
+
+
+def _plain(flat: np.ndarray, dtype: Dtype) -> list[Any]:
+    if dtype is dtypes.STRING:
+        return [item.encode() if isinstance(item, str) else bytes(item) for item in flat.tolist()]
+    if dtype.name in {"half", "bfloat16"}:
+        return flat.view(np.uint16).tolist()
+    if dtype.name in {"complex64", "complex128"}:
+        part = np.float32 if dtype.name == "complex64" else np.float64
+        return np.ascontiguousarray(flat).view(part).tolist()
+    return flat.tolist()
