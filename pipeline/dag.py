@@ -54,7 +54,7 @@ def digests(request: Request, data: str) -> Digests:
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
     }
-    project = fingerprint.of_project()
+    project = fingerprint.of_steps()
     return Digests(
         **{
             step: fingerprint.of([project, fingerprint.of_step(request.source, step, request.params), more])

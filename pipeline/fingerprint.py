@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
     from pipeline.catalogue import Source
 
+STEP_CODE = (
+    "datasets",
+    "steps",
+    "training",
+    "atomic.py",
+    "catalogue.py",
+    "dag.py",
+    "optimizer.py",
+    "recipe.py",
+    "savedmodel.py",
+)
+
 # Which arguments of RECIPE the result of each step depends on, beside those of the steps before it.
 STEP_KEYWORDS = {
     "ingest": ("data", "split", "quick", "bad_share"),
@@ -34,10 +46,24 @@ def of(value: Any) -> str:
 
 @cache
 def of_project() -> str:
-    """Digest of the lock file and of the code that the steps run, without the recipes."""
+    """Digest of the lock file and of all code but the recipes."""
+    return _of_code([ROOT / "pipeline", ROOT / "serving"])
+
+
+@cache
+def of_steps() -> str:
+    """Digest of the lock file and of the code that the results of the steps depend on.
+
+    What only shows, tracks or serves is left out, so that editing it repeats no training.
+    """
+    folder = ROOT / "pipeline"
+    return _of_code([folder / name for name in STEP_CODE])
+
+
+def _of_code(roots: list[Path]) -> str:
     result = hashlib.sha256((ROOT / "uv.lock").read_bytes())
-    for folder in ("pipeline", "serving"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
+    for root in roots:
+        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
             result.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return result.hexdigest()
 

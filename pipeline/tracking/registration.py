@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,17 +107,25 @@ def _save(whole: Path, model: LoggedModel, state: State, folder: Path, event: Ma
     import mlflow.pyfunc
     from mlflow.models import Model
 
-    mlflow.pyfunc.save_model(
-        whole,
-        mlflow_model=Model(
-            model.artifact_location, state.mlflow_run_id, model_uuid=model.model_id, model_id=model.model_id
-        ),
-        python_model=str(CODE),
-        artifacts={"saved_model": str(folder)},
-        signature=signature.build(event.get("signatures")),
-        # Named here, because MLflow would load the model in another process to find out.
-        pip_requirements=[f"{package}=={version(package)}" for package in ("mlflow", "tensorflow", "pandas")],
-    )
+    with warnings.catch_warnings():
+        # MLflow advises to add type hints and an input example, to learn from them what the signature says.
+        warnings.simplefilter("ignore")
+        mlflow.pyfunc.save_model(
+            whole,
+            mlflow_model=Model(
+                model.artifact_location,
+                state.mlflow_run_id,
+                model_uuid=model.model_id,
+                model_id=model.model_id,
+            ),
+            python_model=str(CODE),
+            artifacts={"saved_model": str(folder)},
+            signature=signature.build(event.get("signatures")),
+            # Named here, because MLflow would load the model in another process to find out.
+            pip_requirements=[
+                f"{package}=={version(package)}" for package in ("mlflow", "tensorflow", "pandas")
+            ],
+        )
 
 
 def _create_name(client: MlflowClient, name: str) -> None:

@@ -22,7 +22,7 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         self.model = tf.saved_model.load(context.artifacts["saved_model"])
         self.call = self.model.signatures["serving_default"]
 
-    # MLflow reads type hints of `predict` as a schema, and warns of those that are none.
+    # Without type hints, which MLflow would take for a schema.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """Answers a DataFrame or a dict with one entry per row for each input."""
         import tensorflow as tf
