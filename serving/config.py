@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.core.storage import numbered
 from serving.errors import InvalidArgument
-from serving.options import ServeOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.options import ServeOptions
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ def in_folder(base_path: Path, names: tuple[str, ...] = ()) -> list[ModelConfig]
     """
     if names:
         return [ModelConfig(name, base_path / name) for name in names]
-    children = sorted(child for child in base_path.iterdir() if child.is_dir() and not child.name.startswith("."))
+    children = sorted(
+        child for child in base_path.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
     return [ModelConfig(child.name, child) for child in children if numbered(child)]
 
 
@@ -71,7 +77,9 @@ def read_config(path: Path) -> list[ModelConfig]:
     try:
         message = text_format.Parse(path.read_text(), config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
-        raise InvalidArgument(f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error}") from error
+        raise InvalidArgument(
+            f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error}"
+        ) from error
     configs = [_of_proto(item) for item in message.model_config_list.config]
     names = [config.name for config in configs]
     for name in names:

@@ -52,61 +52,61 @@ class ServingError(Exception):
         return f"{self.code.name}: {self.message}"
 
 
-class InvalidArgument(ServingError):  # noqa: N818 - named as the code is
+class InvalidArgument(ServingError):
     """The request can never work."""
 
     code = Code.INVALID_ARGUMENT
 
 
-class NotFound(ServingError):  # noqa: N818
+class NotFound(ServingError):
     """No such model, version or file."""
 
     code = Code.NOT_FOUND
 
 
-class FailedPrecondition(ServingError):  # noqa: N818
+class FailedPrecondition(ServingError):
     """The request does not fit the model."""
 
     code = Code.FAILED_PRECONDITION
 
 
-class ResourceExhausted(ServingError):  # noqa: N818
+class ResourceExhausted(ServingError):
     """Too large or too much at once."""
 
     code = Code.RESOURCE_EXHAUSTED
 
 
-class Unimplemented(ServingError):  # noqa: N818
+class Unimplemented(ServingError):
     """The protocol has no answer for this."""
 
     code = Code.UNIMPLEMENTED
 
 
-class Unavailable(ServingError):  # noqa: N818
+class Unavailable(ServingError):
     """The server cannot be reached or is going away; trying again may work."""
 
     code = Code.UNAVAILABLE
 
 
-class DeadlineExceeded(ServingError):  # noqa: N818
+class DeadlineExceeded(ServingError):
     """The answer took longer than the caller waits."""
 
     code = Code.DEADLINE_EXCEEDED
 
 
-class Unauthenticated(ServingError):  # noqa: N818
+class Unauthenticated(ServingError):
     """The token is missing or wrong."""
 
     code = Code.UNAUTHENTICATED
 
 
-class DataLoss(ServingError):  # noqa: N818
+class DataLoss(ServingError):
     """A file is damaged."""
 
     code = Code.DATA_LOSS
 
 
-class PortTaken(ServingError):  # noqa: N818
+class PortTaken(ServingError):
     """The address to listen at belongs to another process."""
 
     code = Code.ALREADY_EXISTS

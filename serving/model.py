@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serving.core import predict, signature
 from serving.core.engine import Call, Engine
 from serving.errors import InvalidArgument
-from serving.wire.dtype import Dtype
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    from serving.wire.dtype import Dtype
 
 
 class LoadedModel:
@@ -56,9 +59,13 @@ class LoadedModel:
         """
         known = self.signatures.get(signature_name or predict.DEFAULT)
         wanted = known.dtypes if known else {}
-        return predict.run(self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()})
+        return predict.run(
+            self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()}
+        )
 
-    def call(self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
+    def call(
+        self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Iterable[np.ndarray]
+    ) -> list[np.ndarray]:
         """Feed tensors and fetch others, by their names in the graph."""
         key = (feeds, fetches)
         run = self._calls.get(key)
@@ -87,11 +94,15 @@ def as_array(value: Any, dtype: Dtype | None) -> np.ndarray:
         if dtype.name == "string":
             return _text_array(value)
         array = np.asarray(value)
-        if array.size and _KINDS.find(array.dtype.kind) > _KINDS.find(dtype.numpy.kind.replace("u", "i").replace("V", "f")):
+        if array.size and _KINDS.find(array.dtype.kind) > _KINDS.find(
+            dtype.numpy.kind.replace("u", "i").replace("V", "f")
+        ):
             raise InvalidArgument(f"Expected values of type {dtype.name}. Received: {array.dtype}")
         return array.astype(dtype.numpy, copy=False)
     except (ValueError, TypeError) as error:
-        raise InvalidArgument(f"Expected an evenly nested list of {dtype.name if dtype else 'values'}: {error}") from error
+        raise InvalidArgument(
+            f"Expected an evenly nested list of {dtype.name if dtype else 'values'}: {error}"
+        ) from error
 
 
 def _text_array(value: Any) -> np.ndarray:

@@ -8,21 +8,25 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-
-import grpc.aio
+from typing import TYPE_CHECKING
 
 from serving import config
 from serving.core.engine import tensorflow
 from serving.core.models import Models
 from serving.core.watcher import Watcher
 from serving.errors import PortTaken, ServingError
-from serving.options import ServeOptions
 from serving.rest.application import Application
 from serving.rest.connection import Connections
 from serving.rpc import service, transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+    from serving.options import ServeOptions
 
 _LOG = logging.getLogger("keraspipe.serving")
 _BACKLOG = 1024
@@ -88,7 +92,7 @@ def bound(host: str, port: int, what: str, option: str) -> socket.socket:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((host, port))
     except OSError as error:
-        kind = PortTaken if getattr(error, "errno", None) == 98 else ServingError  # noqa: PLR2004 - EADDRINUSE
+        kind = PortTaken if getattr(error, "errno", None) == 98 else ServingError
         raise kind(_cannot_listen(host, port, what, option, error)) from error
     return holder
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.core.models import Models, Spec
 from serving.errors import InvalidArgument
 from serving.wire import protos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from serving.core.models import Models, Spec
 
 _FIELD = "signature_def"
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serving.errors import Code, NotFound, ServingError, of_code
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Call = Callable[..., list[np.ndarray]]
 
@@ -31,7 +33,9 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         if not any((path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
-            raise NotFound(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}")
+            raise NotFound(
+                f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}"
+            )
         tf = tensorflow()
         graph = tf.Graph()
         config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
@@ -91,7 +95,7 @@ def _plain_call(session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> C
 
 
 def _code(number: int) -> Code:
-    return Code(number) if number in iter(Code) else Code.UNKNOWN
+    return Code(number) if number in {code.value for code in Code} else Code.UNKNOWN
 
 
 def _loading_error(error: Exception) -> ServingError:

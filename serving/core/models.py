@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,8 @@ from serving.core.servable import Servable, State
 from serving.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from serving.model import LoadedModel
 
 
@@ -54,7 +55,11 @@ class Models:
     def available(self) -> dict[str, list[int]]:
         """The versions that are served, by model."""
         served = {
-            name: [version for version, servable in sorted(self.of(name).items()) if servable.state is State.AVAILABLE]
+            name: [
+                version
+                for version, servable in sorted(self.of(name).items())
+                if servable.state is State.AVAILABLE
+            ]
             for name in self.names()
         }
         return {name: versions for name, versions in served.items() if versions}

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from serving.core.signature import Signature
 from serving.errors import FailedPrecondition, InvalidArgument
 from serving.wire import dtype as dtypes
 from serving.wire import tensor_proto
-from serving.wire.dtype import Dtype
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import numpy as np
+
+    from serving.core.signature import Signature
     from serving.model import LoadedModel
+    from serving.wire.dtype import Dtype
 
 DEFAULT = "serving_default"
 
 
 def run(
-    model: LoadedModel, signature_name: str, inputs: Mapping[str, np.ndarray], output_filter: Sequence[str] = ()
+    model: LoadedModel,
+    signature_name: str,
+    inputs: Mapping[str, np.ndarray],
+    output_filter: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Run one signature.
 
@@ -42,7 +46,9 @@ def run(
     feeds = _feeds(signature, inputs)
     fetches = _fetches(signature, output_filter)
     check_types(feeds, {info.tensor: info.dtype for info in signature.inputs.values()})
-    values = model.call(tuple(feeds), tuple(signature.outputs[name].tensor for name in fetches), feeds.values())
+    values = model.call(
+        tuple(feeds), tuple(signature.outputs[name].tensor for name in fetches), feeds.values()
+    )
     return dict(zip(fetches, values, strict=True))
 
 
@@ -110,4 +116,6 @@ def check_types(feeds: Mapping[str, np.ndarray], wanted: Mapping[str, Dtype]) ->
     for index, (tensor, array) in enumerate(feeds.items()):
         given = dtypes.of_array(array)
         if given is not wanted[tensor]:
-            raise InvalidArgument(f"Expects arg[{index}] to be {wanted[tensor].name} but {given.name} is provided")
+            raise InvalidArgument(
+                f"Expects arg[{index}] to be {wanted[tensor].name} but {given.name} is provided"
+            )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serving.wire import dtype as dtypes
-from serving.wire.dtype import Dtype
+
+if TYPE_CHECKING:
+    from serving.wire.dtype import Dtype
 
 
 @dataclass(frozen=True)

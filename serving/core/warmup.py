@@ -6,18 +6,21 @@ a graph compiles and allocates; done here, no client waits for it.
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from serving.core import predict
+from serving.core import infer, predict
 from serving.core.engine import tensorflow
 from serving.errors import DataLoss, InvalidArgument, Unimplemented
 from serving.wire import protos, tensor_proto
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from serving.model import LoadedModel
 
 MAX_RECORDS = 1000
+Run = Callable[["LoadedModel", Any], None]
 
 
 def run(model: LoadedModel) -> int:
@@ -73,4 +76,24 @@ def _predict(model: LoadedModel, request: Any) -> None:
     predict.run(model, request.model_spec.signature_name, inputs, list(request.output_filter))
 
 
-_KINDS = {"predict_log": _predict}
+def _infer(method: str) -> Run:
+    def run_one(model: LoadedModel, request: Any) -> None:
+        infer.run(
+            model,
+            [infer.check(model, method, request.model_spec.signature_name)],
+            infer.examples(request.input),
+        )
+
+    return run_one
+
+
+def _multi(model: LoadedModel, request: Any) -> None:
+    infer.run(model, infer.tasks(model, request), infer.examples(request.input))
+
+
+_KINDS: dict[str | None, Run] = {
+    "predict_log": _predict,
+    "classify_log": _infer(infer.CLASSIFY),
+    "regress_log": _infer(infer.REGRESS),
+    "multi_inference_log": _multi,
+}

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from serving.config import ModelConfig
 from serving.core import storage, warmup
-from serving.core.models import Models
 from serving.core.servable import Servable, State
 from serving.errors import Code, ServingError, of_code
 from serving.model import LoadedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from serving.config import ModelConfig
+    from serving.core.models import Models
 
 _LOG = logging.getLogger("keraspipe.serving")
 
@@ -98,7 +102,7 @@ class Watcher:
         except ServingError as error:
             self._broken[servable.name, servable.version] = mark
             servable.fail(error)
-            _LOG.error("%s version %s cannot be served: %s", servable.name, servable.version, error)  # noqa: TRY400
+            _LOG.error("%s version %s cannot be served: %s", servable.name, servable.version, error)
         else:
             _LOG.info("%s version %s is served", servable.name, servable.version)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving.core import describe, predict
-from serving.core.models import Models
+from serving.core import describe, infer, predict
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.rest import route
-from serving.wire import json_document, json_text, predictions, tensor_json
+from serving.wire import example_json, json_document, json_text, predictions, tensor_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.core.models import Models
 
 _LOG = logging.getLogger("keraspipe.serving")
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
@@ -32,7 +35,9 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
 }
-_NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+_NOT_FOUND = (
+    b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ class Application:
             return _as_json(describe.status(self._models, found.spec))
         if found.action == "metadata":
             return _metadata(describe.metadata(self._models, found.spec))
-        return self._predict(found, _document(request))
+        if found.action == "predict":
+            return self._predict(found, _document(request))
+        return self._infer(found, _document(request))
 
     def _predict(self, found: route.Route, document: dict[str, Any]) -> bytes:
         name = _signature_name(document)
@@ -100,6 +107,18 @@ class Application:
             inputs, by_row = tensor_json.from_body(document, signature.dtypes)
             outputs = predict.run(model, signature.name, inputs)
         return predictions.in_rows(outputs) if by_row else predictions.in_columns(outputs)
+
+    def _infer(self, found: route.Route, document: dict[str, Any]) -> bytes:
+        name = _signature_name(document)
+        message = example_json.from_body(document)
+        method = infer.CLASSIFY if found.action == "classify" else infer.REGRESS
+        with self._models.lease(found.spec) as (_, model):
+            task = infer.check(model, method, name)
+            examples = infer.examples(message)
+            [outputs] = infer.run(model, [task], examples)
+        if method == infer.CLASSIFY:
+            return example_json.classes(infer.classes(outputs, len(examples)))
+        return example_json.values(infer.values(outputs, len(examples)))
 
 
 def _document(request: Request) -> dict[str, Any]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from serving.rest.application import Request, Response
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _QUEUE = 16  # requests read ahead
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
     # asyncio calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._all.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,8 +151,14 @@ class Connection(asyncio.Protocol):
         if self._closed:
             return
         # The connection stays while more is known to come, also in a drain.
-        keep = keep_alive and not (self._last and not self._waiting) and not (self._all.draining and not self._waiting)
-        self._transport.write(head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body))
+        keep = (
+            keep_alive
+            and not (self._last and not self._waiting)
+            and not (self._all.draining and not self._waiting)
+        )
+        self._transport.write(
+            head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body)
+        )
         if not keep:
             self._waiting.clear()
             self._last = True

@@ -64,6 +64,6 @@ def _decoded(part: str) -> str:
 def _version(digits: str | None) -> int | None:
     if digits is None:
         return None
-    if len(digits.lstrip("0")) > 19 or int(digits) >= _MAX_VERSION:  # noqa: PLR2004 - digits of int64's maximum
+    if len(digits.lstrip("0")) > 19 or int(digits) >= _MAX_VERSION:
         raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
     return int(digits)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
 from serving.errors import Code, InvalidArgument, ServingError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 _LOG = logging.getLogger("keraspipe.serving")
 _MAX_TEXT = 1024
@@ -47,7 +49,7 @@ def _handler(method: Method, executor: Executor) -> grpc.RpcMethodHandler:
         # Decoding, the model and encoding in one thread: the event loop stays free, also for large tensors.
         answer = await asyncio.get_running_loop().run_in_executor(executor, _answer, method, body)
         if isinstance(answer, ServingError):
-            await context.abort(_CODES[int(answer.code)], truncated(answer.message))
+            return await context.abort(_CODES[int(answer.code)], truncated(answer.message))
         return answer
 
     return grpc.unary_unary_rpc_method_handler(handle)

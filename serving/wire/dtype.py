@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -23,7 +24,7 @@ class Dtype:
     numpy: np.dtype | None
 
 
-_TABLE: tuple[tuple[int, str, object], ...] = (
+_TABLE: tuple[tuple[int, str, Any], ...] = (
     (0, "invalid", None),
     (1, "float", np.float32),
     (2, "double", np.float64),
@@ -49,7 +50,9 @@ _TABLE: tuple[tuple[int, str, object], ...] = (
     (22, "uint32", np.uint32),
     (23, "uint64", np.uint64),
 )
-_BY_NUMBER = {number: Dtype(number, name, kind and np.dtype(kind)) for number, name, kind in _TABLE}  # type: ignore[call-overload]
+_BY_NUMBER = {
+    number: Dtype(number, name, None if kind is None else np.dtype(kind)) for number, name, kind in _TABLE
+}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in _BY_NUMBER.values() if dtype.numpy is not None}
 INVALID = _BY_NUMBER[0]
 STRING = _BY_NUMBER[7]

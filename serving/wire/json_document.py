@@ -218,9 +218,9 @@ class _Parser:
 
     def _unicode(self, start: int) -> str:
         high = self._hex(start)
-        if 0xD800 <= high <= 0xDFFF:  # noqa: PLR2004 - UTF-16's surrogates
+        if 0xD800 <= high <= 0xDFFF:
             low = self._hex(start) if self.body[self.at : self.at + 2] == b"\\u" else 0
-            if high > 0xDBFF or not 0xDC00 <= low <= 0xDFFF:  # noqa: PLR2004
+            if high > 0xDBFF or not 0xDC00 <= low <= 0xDFFF:
                 self.at = start
                 self._fail("The surrogate pair in string is invalid.")
             return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
@@ -228,7 +228,7 @@ class _Parser:
 
     def _hex(self, start: int) -> int:
         digits = _HEX.match(self.body, self.at + 2)
-        if not digits or len(digits[0]) < 4:  # noqa: PLR2004
+        if not digits or len(digits[0]) < 4:
             self.at = start
             self._fail("Incorrect hex digit after \\u escape in string.")
         self.at = digits.end()
@@ -247,7 +247,7 @@ class _Parser:
 
 def _integer(digits: bytes) -> int | float:
     """An integer as far as 64 bits reach, else a float; long ones never become a Python int (that is quadratic)."""
-    if len(digits) > 20:  # noqa: PLR2004 - digits of the lowest int64 with its sign, and of the highest uint64
+    if len(digits) > 20:
         return float(digits)
     value = int(digits)
     return value if -(2**63) <= value < 2**64 else float(digits)

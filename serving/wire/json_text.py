@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 INDENT = "    "
 DEBUG_BYTES = 256
@@ -59,7 +61,7 @@ def _floats(flat: np.ndarray) -> list[str]:
     values = flat.tolist()
     texts = ["%g" % value for value in values]
     back = np.array(list(map(float, texts)), dtype=flat.dtype)
-    precise = "%.17g" if flat.dtype.itemsize > 4 else "%.9g"  # noqa: PLR2004 - bytes of a float
+    precise = "%.17g" if flat.dtype.itemsize > 4 else "%.9g"
     for index in np.flatnonzero(back != flat):
         texts[index] = precise % values[index]
     return [text if "." in text or "e" in text else _whole(text) for text in texts]
@@ -137,7 +139,7 @@ def _parts(value: Any) -> Iterator[str]:
             value = item[1]
 
 
-_END = object()
+_END: Any = object()
 
 
 def _leaf(value: Any) -> str:
@@ -154,7 +156,7 @@ def _shortest(value: float) -> str:
     """The shortest decimal that reads back equal, with RapidJSON's rule for the exponent (from 1e21 and 1e-7)."""
     if not math.isfinite(value):
         return _whole(str(value))
-    if value and not 1e-6 <= abs(value) < 1e21:  # noqa: PLR2004
+    if value and not 1e-6 <= abs(value) < 1e21:
         mantissa, exponent = np.format_float_scientific(value, trim="-").split("e")
         return f"{mantissa}e{int(exponent)}"
     return np.format_float_positional(value, trim="0")

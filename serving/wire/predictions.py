@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from serving.errors import InvalidArgument
 from serving.wire import dtype as dtypes
 from serving.wire.json_text import INDENT, leaves, nested, string
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
 
 _OBJECT = 3  # containers open around a member of a row: the answer, the list, the row
 
@@ -20,7 +23,10 @@ def in_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
         InvalidArgument: An output has no batch dimension, or not the same one, or a type that JSON cannot carry.
     """
     count = _batch_size(outputs)
-    texts = {name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2) for name, array in outputs.items()}
+    texts = {
+        name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2)
+        for name, array in outputs.items()
+    }
     if len(outputs) == 1:
         rows = next(iter(texts.values()))
     else:
@@ -74,6 +80,8 @@ def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
         if not array.ndim:
             raise InvalidArgument(f"Tensor name: {name} has no shape information ")
         if size >= 0 and array.shape[0] != size:
-            raise InvalidArgument(f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} expecting: {size}")
+            raise InvalidArgument(
+                f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} expecting: {size}"
+            )
         size = array.shape[0]
     return size

@@ -13,9 +13,11 @@ import importlib.util
 import sys
 import threading
 import types
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LOCK = threading.Lock()
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serving.errors import InvalidArgument, ServingError, Unimplemented
-from serving.wire.dtype import Dtype
 from serving.wire.json_text import debug
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from serving.wire.dtype import Dtype
 
 MAX_RANK = 64  # numpy's limit
 _SPACE = re.compile(r"[\s=]+")
@@ -26,6 +29,7 @@ _RANGES = {
     "uint32": (0, 2**32),
     "uint64": (0, 2**64),
 }
+_WIDE = {"bool": np.dtype(np.bool_), "uint64": np.dtype(np.uint64), "uint32": np.dtype(np.uint64)}
 Shape = tuple[int, ...]
 
 
@@ -102,7 +106,9 @@ def _add_row(
         shape, leaves = _leaves(value, inputs[name])
         _same_shape(shapes.setdefault(name, shape), shape)
     except ServingError as error:
-        raise InvalidArgument(f"Failed to process element: {where} of 'instances' list. Error: {error.text}") from error
+        raise InvalidArgument(
+            f"Failed to process element: {where} of 'instances' list. Error: {error.text}"
+        ) from error
     found[name].extend(leaves)
 
 
@@ -125,7 +131,9 @@ def _leaves(value: Any, dtype: Dtype) -> tuple[Shape, list[Any]]:
         shape.append(len(inner))
         inner = inner[0] if inner else None
     if len(shape) > MAX_RANK:
-        raise InvalidArgument(f"Tensors of more than {MAX_RANK} dimensions are not supported. Received: {len(shape)}")
+        raise InvalidArgument(
+            f"Tensors of more than {MAX_RANK} dimensions are not supported. Received: {len(shape)}"
+        )
     leaves: list[Any] = []
     _fill(value, 0, tuple(shape), _reader(dtype), leaves)
     return tuple(shape), leaves
@@ -161,7 +169,7 @@ def _reader(dtype: Dtype) -> Callable[[Any], Any]:
             return text(value)
         if not _fits(value, dtype):
             raise InvalidArgument(
-                f"JSON Value: {debug(value)} Type: {_kind(value)} is not of expected type: {dtype.name}"
+                f"JSON Value: {debug(value)} Type: {kind(value)} is not of expected type: {dtype.name}"
             )
         return value
 
@@ -181,11 +189,14 @@ def _fits(value: Any, dtype: Dtype) -> bool:
     return dtype.name in {"float", "double"} and isinstance(value, (int, float))
 
 
-def _kind(value: Any) -> str:
+def kind(value: Any) -> str:
     """RapidJSON's name of a value's type."""
-    if value is None or isinstance(value, bool):
-        return {None: "Null", True: "True", False: "False"}[value]
-    return {dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return str(value)
+    names: dict[type, str] = {dict: "Object", list: "Array", str: "String"}
+    return names.get(type(value), "Number")
 
 
 def _array(leaves: list[Any], dtype: Dtype) -> np.ndarray:
@@ -193,7 +204,6 @@ def _array(leaves: list[Any], dtype: Dtype) -> np.ndarray:
         array = np.empty(len(leaves), dtype=object)
         array[:] = leaves
         return array
-    wide = {"bool": np.bool_, "uint64": np.uint64, "uint32": np.uint64}.get(dtype.name)
-    wide = wide or (np.int64 if dtype.name in _RANGES else np.float64)
+    wide = _WIDE.get(dtype.name, np.dtype(np.int64 if dtype.name in _RANGES else np.float64))
     with np.errstate(over="ignore", under="ignore"):
         return np.array(leaves, dtype=wide).astype(dtype.numpy, copy=False)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import binascii
 import itertools
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import strict
-from serving.wire.dtype import Dtype
 from serving.wire.json_text import debug
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.wire.dtype import Dtype
 
 _INTS = {"int8": 32, "uint8": 32, "int16": 32, "int32": 32, "int64": 64, "uint32": -32, "uint64": -64}
 _FLOATS = frozenset({"float", "double"})
@@ -38,7 +41,9 @@ def from_body(document: dict[str, Any], inputs: Mapping[str, Dtype]) -> tuple[di
     """
     by_row, by_column = "instances" in document, "inputs" in document
     if by_row and by_column:
-        raise _bad(document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
+        raise _bad(
+            document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
+        )
     if by_row:
         return rows(document, inputs), True
     if by_column:

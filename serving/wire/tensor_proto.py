@@ -7,14 +7,17 @@ value by value.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import dtype as dtypes
-from serving.wire.dtype import Dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from serving.wire.dtype import Dtype
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
 _FIELDS = {
@@ -55,7 +58,9 @@ def decode(proto: Any, name: str) -> np.ndarray:
         shape = _shape(proto)
         if dtype.numpy is None:
             raise ValueError(dtype.name)
-        flat = _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
+        flat = (
+            _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
+        )
         return flat.reshape(shape)
     except (ValueError, OverflowError, IndexError, MemoryError) as error:
         raise InvalidArgument(f"tensor parsing error: {name}") from error
@@ -97,7 +102,7 @@ def _read_varint(content: bytes, at: int) -> tuple[int, int]:
         byte = content[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
+        if byte < 0x80:
             return value, at
 
 
@@ -114,6 +119,7 @@ def _typed(field: Iterable[Any], dtype: Dtype) -> np.ndarray:
     if dtype is dtypes.STRING:
         return _objects(list(field))
     values = list(field)
+    assert dtype.numpy is not None
     if dtype.name in {"half", "bfloat16"}:  # the bits, in the low half of an int32
         return np.array(values, dtype=np.int64).astype(np.uint16).view(dtype.numpy)
     if dtype.name in {"complex64", "complex128"}:  # real and imaginary parts in turn
@@ -163,7 +169,7 @@ def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
 def varint(value: int) -> bytes:
     """A length as protobuf writes it: 7 bits a byte, the lowest first."""
     parts = bytearray()
-    while value > 0x7F:  # noqa: PLR2004 - 7 bits a byte
+    while value > 0x7F:
         parts.append(value & 0x7F | 0x80)
         value >>= 7
     parts.append(value)
