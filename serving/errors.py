@@ -1,7 +1,10 @@
 """The one error tree: what went wrong, with the canonical code that both transports map.
 
-The numbers and names are gRPC's canonical codes; the HTTP statuses are those of TensorFlow Serving's REST API.
+The numbers and names are gRPC's canonical codes; the HTTP statuses are those of TensorFlow Serving's REST
+API.
 """
+
+# ruff: noqa: N818 - the classes are named as the codes are
 
 from __future__ import annotations
 

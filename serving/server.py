@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -92,7 +93,7 @@ def bound(host: str, port: int, what: str, option: str) -> socket.socket:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((host, port))
     except OSError as error:
-        kind = PortTaken if getattr(error, "errno", None) == 98 else ServingError
+        kind = PortTaken if getattr(error, "errno", None) == errno.EADDRINUSE else ServingError
         raise kind(_cannot_listen(host, port, what, option, error)) from error
     return holder
 
@@ -102,8 +103,8 @@ def _cannot_listen(host: str, port: int, what: str, option: str, error: Exceptio
         f"The {what} server cannot listen at {host}:{port}.\n"
         f"Expected: an address of this machine with a free port\n"
         f"Received: {error}\n"
-        f"Next: stop the process that has it (`ss -ltnp 'sport = :{port}'`), or pass {option} with another port "
-        "(0 takes any free one)"
+        f"Next: stop the process that has it (`ss -ltnp 'sport = :{port}'`), or pass {option} with another "
+        "port (0 takes any free one)"
     )
 
 

@@ -1,8 +1,8 @@
 """TensorFlow's session over one SavedModel: the runtime that the C++ server uses too.
 
 `tf.saved_model.load` refuses some old models and checks shapes, the loader of version 1 does neither.
-`Session._make_callable_from_options` is private, but 20 times faster than a signature function and it releases the
-interpreter's lock; where it is missing, `Session.run` does the same work.
+`Session._make_callable_from_options` is private, but 20 times faster than a signature function and it
+releases the interpreter's lock; where it is missing, `Session.run` does the same work.
 """
 
 from __future__ import annotations

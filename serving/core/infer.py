@@ -1,7 +1,7 @@
-"""Classify and regress: signatures that take serialized `tf.train.Example`s and give labels, scores or numbers.
+"""Classify and regress: signatures that take serialized `tf.train.Example`s.
 
-A task is checked before the graph runs (`check`) and its result after (`classes`, `values`), so that several tasks
-over the same examples share one run.
+A task is checked before the graph runs (`check`) and its result after (`classes`, `values`), so that several
+tasks over the same examples share one run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 _INPUTS = "inputs"
+_MATRIX = 2  # dimensions: examples, classes
 _OUTPUTS = {CLASSIFY: ("classes", "scores"), REGRESS: ("outputs",)}
 Outputs = Mapping[str, np.ndarray]
 Classes = list[list[tuple[bytes, float]]]
@@ -123,7 +124,8 @@ def _check_form(signature: Signature, method: str, fetches: Mapping[str, str]) -
         raise InvalidArgument(f"No {kind} inputs found in SignatureDef: ")
     if not fetches and method == CLASSIFY:
         raise InvalidArgument(
-            'Expected classification signature outputs to contain at least one of "classes" or "scores". Signature was: '
+            'Expected classification signature outputs to contain at least one of "classes" or "scores". '
+            "Signature was: "
         )
     if not fetches:
         raise InvalidArgument("No regression outputs found in SignatureDef: ")
@@ -159,7 +161,8 @@ def classes(outputs: Outputs, count: int) -> Classes:
     labels, scores = outputs.get("classes"), outputs.get("scores")
     if labels is not None and scores is not None and labels.shape != scores.shape:
         raise InvalidArgument(
-            f"Tensors class and score should match in dimensions 1. Got {labels.shape[1]} vs. {scores.shape[1]}"
+            "Tensors class and score should match in dimensions 1. "
+            f"Got {labels.shape[1]} vs. {scores.shape[1]}"
         )
     if labels is None:
         assert scores is not None
@@ -171,7 +174,7 @@ def classes(outputs: Outputs, count: int) -> Classes:
 
 def _check_matrix(name: str, wanted: str, array: np.ndarray, count: int) -> None:
     given = dtypes.of_array(array).name
-    if array.ndim != 2:
+    if array.ndim != _MATRIX:
         raise InvalidArgument(f"Expected Tensor shape: [batch_size num_classes] but got {_brackets(array)}")
     if given != wanted:
         raise InvalidArgument(f"Expected {name} Tensor of DT_{wanted.upper()}. Got: DT_{given.upper()}")
@@ -193,7 +196,7 @@ def values(outputs: Outputs, count: int) -> np.ndarray:
         InvalidArgument: The tensor has another type or shape.
     """
     array = outputs["outputs"]
-    if array.ndim != 1 and not (array.ndim == 2 and array.shape[1] == 1):
+    if array.ndim != 1 and not (array.ndim == _MATRIX and array.shape[1] == 1):
         raise InvalidArgument(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
             + _brackets(array)

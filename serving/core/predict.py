@@ -69,8 +69,8 @@ def _feeds(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, 
             values[info.tensor] = tensor_proto.decode(signature.defaults[alias], alias)
         else:
             raise InvalidArgument(
-                f"Signature input alias: {alias}(feed name: {info.tensor}) not found in request and no default value "
-                f"provided. Inputs expected to be in the set {{{','.join(signature.inputs)}}}."
+                f"Signature input alias: {alias}(feed name: {info.tensor}) not found in request and no "
+                f"default value provided. Inputs expected to be in the set {{{','.join(signature.inputs)}}}."
             )
     if not inputs.keys() <= signature.inputs.keys():
         raise InvalidArgument(

@@ -28,8 +28,8 @@ class State(IntEnum):
 class Servable:
     """A version, its state, and its model while that is loaded.
 
-    Requests hold a lease while they use the model, and it is freed when the last one is given back, so that unloading
-    never takes a model from under a request.
+    Requests hold a lease while they use the model, and it is freed when the last one is given back, so that
+    unloading never takes a model from under a request.
     """
 
     def __init__(self, name: str, version: int, path: Path) -> None:

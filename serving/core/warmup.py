@@ -1,7 +1,7 @@
 """Requests that a model brings along, run before it takes real ones.
 
-`assets.extra/tf_serving_warmup_requests` is a TFRecord file of `tensorflow.serving.PredictionLog`. The first call of
-a graph compiles and allocates; done here, no client waits for it.
+`assets.extra/tf_serving_warmup_requests` is a TFRecord file of `tensorflow.serving.PredictionLog`. The first
+call of a graph compiles and allocates; done here, no client waits for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Keeps what is served equal to what lies on disk, without a gap.
 
-Each look lists the versions that are wanted, loads the new ones (highest first) and only then drops the others, and
-those only if a wanted one is available: a broken version leaves the old one serving.
+Each look lists the versions that are wanted, loads the new ones (highest first) and only then drops the
+others, and those only if a wanted one is available: a broken version leaves the old one serving.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Watcher:
         while not self._stop.wait(poll_seconds):
             try:
                 self.look()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the watch goes on, whatever a folder holds
                 _LOG.exception("The look at the models failed; the next one comes in %s s.", poll_seconds)
 
     def look(self) -> None:

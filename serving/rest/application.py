@@ -82,7 +82,7 @@ class Application:
             return Response(200, self._answer(request))
         except ServingError as error:
             return _failure(error)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             _LOG.exception("%s %s failed", request.method, request.path)
             return _failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL))
 

@@ -1,8 +1,11 @@
 """HTTP/1.1 on a socket: parse requests, hand them to the application in threads, write answers in order.
 
-A connection keeps the requests that a client sends ahead (pipelining) in a queue and stops reading when that is
-long, so a fast sender costs no memory; a client that hangs up costs the one answer that is being computed.
+A connection keeps the requests that a client sends ahead (pipelining) in a queue and stops reading when that
+is long, so a fast sender costs no memory; a client that hangs up costs the one answer that is being
+computed.
 """
+
+# ruff: noqa: D102 - httptools and asyncio name the callbacks
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class Connections:
         self.answer = answer
         self.executor = executor
         self.open: set[Connection] = set()
+        self.closed = asyncio.Event()
         self.draining = False
 
     def protocol(self) -> Connection:
@@ -44,7 +48,8 @@ class Connections:
         for connection in list(self.open):
             connection.close_if_idle()
         while self.open:
-            await asyncio.sleep(0.01)
+            self.closed.clear()
+            await self.closed.wait()
 
     def abort(self) -> None:
         """Close all at once."""
@@ -78,11 +83,12 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._all.open.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed = True
         self._waiting.clear()
         self._writable.set()
         self._all.open.discard(self)
+        self._all.closed.set()
 
     def data_received(self, data: bytes) -> None:
         if self._last:
@@ -150,12 +156,8 @@ class Connection(asyncio.Protocol):
         response = await loop.run_in_executor(self._all.executor, self._all.answer, request)
         if self._closed:
             return
-        # The connection stays while more is known to come, also in a drain.
-        keep = (
-            keep_alive
-            and not (self._last and not self._waiting)
-            and not (self._all.draining and not self._waiting)
-        )
+        ending = (self._last or self._all.draining) and not self._waiting
+        keep = keep_alive and not ending
         self._transport.write(
             head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body)
         )

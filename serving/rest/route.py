@@ -14,6 +14,7 @@ _POST = re.compile(rf"/v1/models/([^/:]+){_TARGET}:(classify|regress|predict)", 
 _GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MAX_VERSION = 2**63
+_MAX_DIGITS = 1000  # longer ones only cost time
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,6 @@ def _decoded(part: str) -> str:
 def _version(digits: str | None) -> int | None:
     if digits is None:
         return None
-    if len(digits.lstrip("0")) > 19 or int(digits) >= _MAX_VERSION:
+    if len(digits) > _MAX_DIGITS or int(digits) >= _MAX_VERSION:
         raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
     return int(digits)

@@ -61,7 +61,7 @@ def _answer(method: Method, body: bytes) -> bytes | ServingError:
         return handler(_parsed(kind, body)).SerializeToString()
     except ServingError as error:
         return error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
         _LOG.exception("%s failed", kind.__name__)
         return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
 

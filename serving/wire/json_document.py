@@ -1,9 +1,12 @@
 """JSON requests, read as TensorFlow Serving reads them.
 
-Its grammar is wider than the standard: NaN and infinities are numbers, text after the first value is ignored, the
-first of two equal keys wins, nesting has no limit, bytes that are not UTF-8 pass. `orjson` reads what is standard;
-the parser below reads the rest, and words the errors (RapidJSON's texts and byte offsets).
+Its grammar is wider than the standard: NaN and infinities are numbers, text after the first value is
+ignored, the first of two equal keys wins, nesting has no limit, bytes that are not UTF-8 pass. `orjson`
+reads what is standard; the parser below reads the rest, and words the errors (RapidJSON's texts and byte
+offsets).
 """
+
+# ruff: noqa: PLR2004 - the numbers are those of UTF-16's surrogates and of 64 bits
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _SPECIAL = re.compile(rb"(-?)(?:(NaN)|Infinity|Inf)")
 _WORDS = {b"t": (b"true", True), b"f": (b"false", False), b"n": (b"null", None)}
 _ESCAPES = dict(zip(b'"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
 _BOM = b"\xef\xbb\xbf"
-_LARGE = re.compile(rb"[0-9.][eE]\+?[0-9]{3}")
+_LARGE = re.compile(rb"[0-9.][eE]\+?[0-9]{3}|[0-9]{300}")
 
 
 def loads(body: bytes) -> Any:
@@ -34,8 +37,8 @@ def loads(body: bytes) -> Any:
         body: The bytes as they came.
 
     Returns:
-        dict, list, str, int, float, bool or None. Integers fit int64 or uint64, larger ones are floats; bytes that are
-        not UTF-8 stay in the strings as surrogate escapes.
+        dict, list, str, int, float, bool or None. Integers fit int64 or uint64, larger ones are floats;
+        bytes that are not UTF-8 stay in the strings as surrogate escapes.
 
     Raises:
         InvalidArgument: `JSON Parse error: ... at offset: N`.
@@ -50,16 +53,27 @@ def loads(body: bytes) -> Any:
 def _odd(body: bytes, value: Any) -> bool:
     """Whether the fast parser may differ: a key that came twice, a number that may be infinite."""
     # Each key takes a colon: as many keys as colons means that no key came twice.
-    return body.count(b":") != _keys(value) or _LARGE.search(body) is not None
+    colons = body.count(b":")
+    unique = isinstance(value, dict) and colons == len(value)
+    return (not unique and colons != _keys(value)) or _LARGE.search(body) is not None
 
 
 def _keys(value: Any) -> int:
-    """How many members all objects in `value` have."""
-    if isinstance(value, dict):
-        return len(value) + sum(_keys(item) for item in value.values() if isinstance(item, (dict, list)))
-    if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
-        return sum(map(_keys, value))
-    return 0
+    """How many members all objects in `value` have; level by level, as nesting may be deep."""
+    count, level = 0, [value]
+    while level:
+        objects = [item for item in level if isinstance(item, dict)]
+        lists = [item for item in level if isinstance(item, list)]
+        count += sum(map(len, objects))
+        level = [inner for item in objects for inner in item.values()]
+        level += [inner for item in lists if _may_hold_objects(item) for inner in item]
+    return count
+
+
+def _may_hold_objects(items: list[Any]) -> bool:
+    # A list that mixes numbers and objects counts too few keys and goes to the own parser: right as well.
+
+    return bool(items) and isinstance(items[0], (dict, list))
 
 
 def parse(body: bytes) -> Any:
@@ -246,7 +260,7 @@ class _Parser:
 
 
 def _integer(digits: bytes) -> int | float:
-    """An integer as far as 64 bits reach, else a float; long ones never become a Python int (that is quadratic)."""
+    """An integer as far as 64 bits reach, else a float; long ones never become an int (that is quadratic)."""
     if len(digits) > 20:
         return float(digits)
     value = int(digits)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 INDENT = "    "
 DEBUG_BYTES = 256
+_SMALL, _LARGE = 1e-6, 1e21  # outside of these a number is written with an exponent
 _SPECIAL = re.compile(r'[\x00-\x1f"\\]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -59,11 +60,11 @@ def _base64(item: bytes, indent: str) -> str:
 def _floats(flat: np.ndarray) -> list[str]:
     """`%g`; where that does not read back as the same number, `%.9g` (float) or `%.17g` (double)."""
     values = flat.tolist()
-    texts = ["%g" % value for value in values]
+    texts = [f"{value:g}" for value in values]
     back = np.array(list(map(float, texts)), dtype=flat.dtype)
-    precise = "%.17g" if flat.dtype.itemsize > 4 else "%.9g"
+    digits = 9 if flat.dtype == np.float32 else 17
     for index in np.flatnonzero(back != flat):
-        texts[index] = precise % values[index]
+        texts[index] = f"{values[index]:.{digits}g}"
     return [text if "." in text or "e" in text else _whole(text) for text in texts]
 
 
@@ -99,7 +100,7 @@ def _array(items: list[str], indent: str, *, single_line: bool) -> str:
 
 
 def debug(value: Any) -> str:
-    """The first 256 bytes of a document, as error texts quote it; a deeply nested one is written no further."""
+    """The first 256 bytes of a document, as error texts quote it; no more of it is written."""
     text = ""
     for part in _parts(value):
         text += part
@@ -153,10 +154,10 @@ def _leaf(value: Any) -> str:
 
 
 def _shortest(value: float) -> str:
-    """The shortest decimal that reads back equal, with RapidJSON's rule for the exponent (from 1e21 and 1e-7)."""
+    """The shortest decimal that reads back equal, with an exponent from 1e21 and below 1e-6, as RapidJSON."""
     if not math.isfinite(value):
         return _whole(str(value))
-    if value and not 1e-6 <= abs(value) < 1e21:
+    if value and not _SMALL <= abs(value) < _LARGE:
         mantissa, exponent = np.format_float_scientific(value, trim="-").split("e")
         return f"{mantissa}e{int(exponent)}"
     return np.format_float_positional(value, trim="0")

@@ -20,7 +20,8 @@ def in_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
     """`{"predictions": [...]}`: each row's value, or its object of values by output name.
 
     Raises:
-        InvalidArgument: An output has no batch dimension, or not the same one, or a type that JSON cannot carry.
+        InvalidArgument: An output has no batch dimension, or not the same one, or a type that JSON cannot
+            carry.
     """
     count = _batch_size(outputs)
     texts = {

@@ -1,8 +1,8 @@
 """TensorFlow Serving's messages, without importing TensorFlow where it is not needed.
 
 The generated modules import `tensorflow.core...` messages, and with them the whole of TensorFlow (4 s). Those
-messages are plain protobuf, so a client imports them below an empty stand-in of the package (20 ms), which is taken
-away again: a later `import tensorflow` finds everything as usual.
+messages are plain protobuf, so a client imports them below an empty stand-in of the package (20 ms), which
+is taken away again: a later `import tensorflow` finds everything as usual.
 """
 
 from __future__ import annotations

@@ -74,42 +74,46 @@ def rows(instances: list[Any], inputs: Mapping[str, Dtype]) -> dict[str, np.ndar
         InvalidArgument: Always of this kind, with the row and the input that is wrong.
     """
     named = is_named(instances[0])
-    found: dict[str, list[Any]] = {name: [] for name in inputs}
-    shapes: dict[str, Shape] = {}
+    found = _Rows(inputs)
     for index, row in enumerate(instances):
         if is_named(row) != named:
             expected = "object but got list" if named else "value/list but got object"
             raise InvalidArgument(f"Expecting {expected} at item {index} of input list")
         for name, value in row.items() if named else [(next(iter(inputs)), row)]:
-            where = f"{index} key: {name}" if named else f"{index}"
-            _add_row(value, name, where, inputs, found, shapes)
+            found.add(value, name, f"{index} key: {name}" if named else f"{index}")
         if named and row.keys() != inputs.keys():
             raise InvalidArgument(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {debug(row)} "
                 f"keys must be equal to: {','.join(sorted(inputs))}"
             )
-    batch = (len(instances),)
-    return {name: _array(found[name], dtype).reshape(batch + shapes[name]) for name, dtype in inputs.items()}
+    return found.tensors(len(instances))
 
 
-def _add_row(
-    value: Any,
-    name: str,
-    where: str,
-    inputs: Mapping[str, Dtype],
-    found: dict[str, list[Any]],
-    shapes: dict[str, Shape],
-) -> None:
-    try:
-        if name not in inputs:
-            raise InvalidArgument(f"JSON object: does not have named input: {name}")
-        shape, leaves = _leaves(value, inputs[name])
-        _same_shape(shapes.setdefault(name, shape), shape)
-    except ServingError as error:
-        raise InvalidArgument(
-            f"Failed to process element: {where} of 'instances' list. Error: {error.text}"
-        ) from error
-    found[name].extend(leaves)
+class _Rows:
+    """The elements of each input so far, and the shape that its first row set for all."""
+
+    def __init__(self, inputs: Mapping[str, Dtype]) -> None:
+        self._inputs = inputs
+        self._found: dict[str, list[Any]] = {name: [] for name in inputs}
+        self._shapes: dict[str, Shape] = {}
+
+    def add(self, value: Any, name: str, where: str) -> None:
+        try:
+            if name not in self._inputs:
+                raise InvalidArgument(f"JSON object: does not have named input: {name}")
+            shape, leaves = _leaves(value, self._inputs[name])
+            _same_shape(self._shapes.setdefault(name, shape), shape)
+        except ServingError as error:
+            raise InvalidArgument(
+                f"Failed to process element: {where} of 'instances' list. Error: {error.text}"
+            ) from error
+        self._found[name].extend(leaves)
+
+    def tensors(self, count: int) -> dict[str, np.ndarray]:
+        return {
+            name: _array(self._found[name], dtype).reshape((count, *self._shapes[name]))
+            for name, dtype in self._inputs.items()
+        }
 
 
 def _same_shape(expected: Shape, shape: Shape) -> None:
@@ -153,7 +157,8 @@ def _fill(value: Any, level: int, shape: Shape, read: Callable[[Any], Any], leav
         raise InvalidArgument(f"Encountered list at unexpected level: {level} expected < {rank}")
     if len(value) != shape[level]:
         raise InvalidArgument(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
+            f"Encountered list at unexpected size: {len(value)} at level: {level} "
+            f"expected size: {shape[level]}"
         )
     for item in value:
         _fill(item, level + 1, shape, read, leaves)

@@ -1,7 +1,7 @@
 """JSON values to tensors: the `instances` and `inputs` of a REST predict request.
 
-Where a value is regular it becomes an array level by level, at the speed of C; where it is not, `strict` walks it
-element by element in TensorFlow Serving's order and words the error.
+Where a value is regular it becomes an array level by level, at the speed of C; where it is not, `strict`
+walks it element by element in TensorFlow Serving's order and words the error.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """TensorProto to numpy and back, by TensorFlow's rules, without TensorFlow.
 
-Packed float, double and bool values are the array's own little-endian bytes, so answers are written as such and not
-value by value.
+Packed float, double and bool values are the array's own little-endian bytes, so answers are written as such
+and not value by value.
 """
+
+# ruff: noqa: PLR2004 - 7 bits and a continuation bit make a varint
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ def decode(proto: Any, name: str) -> np.ndarray:
     """The array of a TensorProto.
 
     Args:
-        proto: A `tensorflow.TensorProto`, with `tensor_content` or typed values. Too few values repeat the last one,
-            none are zeros, too many are cut; the narrow integers wrap around.
+        proto: A `tensorflow.TensorProto`, with `tensor_content` or typed values. Too few values repeat the
+            last one, none are zeros, too many are cut; the narrow integers wrap around.
         name: What the error calls it.
 
     Raises:
@@ -56,8 +58,6 @@ def decode(proto: Any, name: str) -> np.ndarray:
     dtype = dtypes.of_number(proto.dtype)
     try:
         shape = _shape(proto)
-        if dtype.numpy is None:
-            raise ValueError(dtype.name)
         flat = (
             _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
         )
@@ -68,6 +68,8 @@ def decode(proto: Any, name: str) -> np.ndarray:
 
 def _shape(proto: Any) -> tuple[int, ...]:
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if dtypes.of_number(proto.dtype).numpy is None:
+        raise ValueError(proto.dtype)
     if min(shape, default=0) < 0 or proto.tensor_shape.unknown_rank or len(shape) > MAX_RANK:
         raise ValueError(shape)
     return shape

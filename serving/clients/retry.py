@@ -35,7 +35,7 @@ def retried(
             return call(end - time.monotonic())
         except Unavailable:
             # Doubling, with jitter so that many clients do not come back at once.
-            pause = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)
+            pause = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
             if attempt == ATTEMPTS - 1 or time.monotonic() + pause > end:
                 raise
         sleep(pause)
