@@ -27,6 +27,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the current folder's project is not the model's
     "MPLBACKEND": "agg",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import warnings
 from importlib.metadata import version
@@ -39,6 +40,9 @@ def register(destination: Destination, state: State, name: str, model: Path, eve
     made = client.create_model_version(
         name, f"models:/{logged.model_id}", state.mlflow_run_id, tags, model_id=logged.model_id
     )
+    # The page of the logged model leads to the version by this tag.
+    versions = json.dumps([{"name": name, "version": made.version}])
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
     return str(made.version)
 
 
@@ -104,27 +108,22 @@ def _log(
 
 
 def _save(whole: Path, model: LoggedModel, state: State, folder: Path, event: Mapping[str, Any]) -> None:
-    import mlflow.pyfunc
-    from mlflow.models import Model
-
+    packages = ("mlflow", "tensorflow", "pandas")
     with warnings.catch_warnings():
         # MLflow advises to add type hints and an input example, to learn from them what the signature says.
         warnings.simplefilter("ignore")
+        import mlflow.pyfunc
+        from mlflow.models import Model
+
+        ids = {"run_id": state.mlflow_run_id, "model_uuid": model.model_id, "model_id": model.model_id}
         mlflow.pyfunc.save_model(
             whole,
-            mlflow_model=Model(
-                model.artifact_location,
-                state.mlflow_run_id,
-                model_uuid=model.model_id,
-                model_id=model.model_id,
-            ),
+            mlflow_model=Model(model.artifact_location, **ids),
             python_model=str(CODE),
             artifacts={"saved_model": str(folder)},
             signature=signature.build(event.get("signatures")),
             # Named here, because MLflow would load the model in another process to find out.
-            pip_requirements=[
-                f"{package}=={version(package)}" for package in ("mlflow", "tensorflow", "pandas")
-            ],
+            pip_requirements=[f"{package}=={version(package)}" for package in packages],
         )
 
 

@@ -1,0 +1,110 @@
+"""A real tracking server that is there, goes away and comes back."""
+
+import os
+import socket
+import time
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import aliases, outbox, recorder
+from pipeline.tracking.errors import Unreachable
+from pipeline.tracking.state import State
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "recorder.log"
+
+
+@pytest.fixture
+def offline(another, tmp_path):
+    """A run in a workspace without a database, as where a server keeps the records."""
+    return another(tmp_path / "workspace", "offline")
+
+
+@pytest.fixture
+def offline_model(offline):
+    folder = offline.folder.workspace / "artifacts" / "model"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(bytes(range(256)))
+    return folder
+
+
+def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, offline_model, log):
+    server.down()
+    workspace = offline.folder.workspace
+    recording = recorder.start(workspace, "offline", server.uri, log)
+    offline.whole(offline_model)
+    outcome = recording.finish(30)
+    assert recording.process.returncode == 4
+    assert (outcome.complete, outcome.mlflow_run_id) == (False, "")
+    assert "ConnectionRefused" in outcome.error
+    assert "ConnectionRefused" in log.read_text()
+    assert not (workspace / "mlflow.db").exists()
+    assert outbox.pending(workspace) == ["offline"]
+    server.up()
+    outcome = outbox.replay(workspace, server.uri, log)["offline"]
+    assert (outcome.complete, outcome.error, outcome.model_version) == (True, "", "1"), log.read_text()
+    client = MlflowClient(server.uri)
+    found = client.get_run(outcome.mlflow_run_id)
+    assert found.data.metrics["test/accuracy"] == 0.9
+    assert "gate.md" in [one.path for one in client.list_artifacts(outcome.mlflow_run_id)]
+    # On the server and not in the workspace.
+    assert list((server.folder / "artifacts").rglob("saved_model.pb"))
+    assert not (workspace / "mlartifacts").exists()
+    assert aliases.champion(server.uri, "digits") == 4
+    assert aliases.champion(server.uri, "unheard of") is None
+
+
+def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
+    recording = recorder.start(offline.folder.workspace, "offline", server.uri, log)
+    offline.start("outage")
+    offline.epochs(1, 2)
+    wait(lambda: State.load(offline.folder.path).offset == offline.folder.journal.stat().st_size)
+    server.down()
+    offline.epochs(3, 4)
+    wait(lambda: State.load(offline.folder.path).unreachable)
+    server.up()
+    wait(lambda: State.load(offline.folder.path).offset == offline.folder.journal.stat().st_size)
+    offline.write("end", status="finished", message="", seconds=2.0)
+    outcome = recording.finish(30)
+    assert (outcome.complete, outcome.error) == (True, "")
+    history = MlflowClient(server.uri).get_metric_history(outcome.mlflow_run_id, "loss")
+    assert [one.step for one in history] == [1, 2, 3, 4]
+
+
+def test_no_champion_yet(server):
+    assert aliases.champion(server.uri, "nothing") is None
+    MlflowClient(server.uri).create_registered_model("bare")
+    assert aliases.champion(server.uri, "bare") is None
+
+
+def test_asking_a_server_that_is_away_fails_soon_and_is_ours():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    begin = time.monotonic()
+    with pytest.raises(Unreachable, match="refused") as caught:
+        aliases.champion(f"http://127.0.0.1:{port}", "digits")
+    assert time.monotonic() - begin < 5
+    assert isinstance(caught.value, PipelineError)
+
+
+def test_asking_a_server_that_is_silent_fails_soon(monkeypatch):
+    # What conftest sets for recorders counts as the user's own wish here.
+    for name in aliases.IMPATIENT:
+        monkeypatch.delenv(name)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        begin = time.monotonic()
+        with pytest.raises(Unreachable):
+            aliases.champion(f"http://127.0.0.1:{listener.getsockname()[1]}", "digits")
+    assert time.monotonic() - begin < 8
+
+
+def test_asking_leaves_the_environment_as_it_was(monkeypatch):
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(Unreachable):
+        aliases.champion("http://127.0.0.1:9", "digits")
+    assert before == dict(os.environ)
