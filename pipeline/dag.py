@@ -122,6 +122,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
             "digest": found.transform,
         },
     ).with_id("transform")
+    transform.add_upstream_node(validate)
     train = Trainer(
         run_fn="pipeline.steps.train.run_fn",
         examples=ingest.outputs["examples"],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import dag, journal, ledger, run, steps_after
+from pipeline import dag, journal, ledger, run, after
 from pipeline.steps.publish import ChampionChangedError
 
 # isort: split
@@ -118,9 +118,9 @@ def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) 
         with ledger.open_ledger(state.workspace) as store:
             state.artifacts[step] = ledger.outputs(store, info.execution_id)
             entry["cached"] = ledger.was_cached(store, info.execution_id)
-        after = getattr(steps_after, step, None)
-        if after:
-            after(state, cached=entry["cached"])
+        follow_up = getattr(after, step, None)
+        if follow_up:
+            follow_up(state, cached=entry["cached"])
 
 
 @contextmanager

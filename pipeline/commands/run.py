@@ -119,7 +119,7 @@ def _shown(request: Request, run_id: str, offset: int, log: Path) -> Result:
 
     started = time.monotonic()
     names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
-    with quiet.output_to(log) as terminal, live.shown(_journal(request, run_id), offset, names, terminal):
+    with quiet.output_to(log) as terminal, live.shown(_journal(request, run_id), offset, names, terminal.err):
         result, files, judged_against = road(request, run_id)
         result.seconds = round(time.monotonic() - started, 1)
     run.remember(request, result, files, judged_against)

@@ -1,0 +1,133 @@
+"""`keraspipe predict`: asks a published model in this process, over REST or over gRPC, with the same numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import catalogue, champion, quiet
+from pipeline.errors import PipelineError, UsageError
+from serving.errors import ServingError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from pipeline.settings import Settings
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Asks and prints one line per input, or one JSON object."""
+    try:
+        with quiet.output_to(Path(os.devnull)):
+            answer = asked(options, settings)
+    except ServingError as error:
+        raise PipelineError(
+            f"{options.name} did not answer.", expected="an answer", received=str(error)
+        ) from error
+    rows = [{name: plain(values[i]) for name, values in answer.items()} for i in range(_rows(answer))]
+    if options.json:
+        print(json.dumps({"predictions": rows}))
+    else:
+        for label, row in zip(_labels(options.inputs, len(rows)), rows, strict=True):
+            print(f"{label}  {'  '.join(f'{name} {shown(value)}' for name, value in row.items())}")
+    return 0
+
+
+def asked(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:
+    """The model's answer: arrays by output name."""
+    if options.url:
+        from serving.client import RestClient
+
+        with RestClient(options.url) as rest:
+            inputs = _inputs(options, rest.metadata(options.name))
+            return rest.predict(options.name, inputs, options.signature)
+    if options.grpc:
+        from serving.client import GrpcClient
+
+        with GrpcClient(options.grpc) as grpc:
+            inputs = _inputs(options, grpc.metadata(options.name))
+            return grpc.predict(options.name, inputs, options.signature)
+    return _in_process(options, settings)
+
+
+def _in_process(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:
+    live = champion.read(settings.workspace, options.name)
+    if live is None:
+        raise UsageError(
+            f"No model {options.name!r} is published in {settings.workspace}.",
+            expected="a published model",
+            received=options.name,
+            action=f"run: keraspipe run {catalogue.source(options.name, settings).name}",
+        )
+    from serving.model import LoadedModel
+
+    model = LoadedModel(champion.model_path(settings.workspace, options.name, live.version))
+    return model.predict(options.signature, _inputs(options, model.signatures))
+
+
+def _inputs(options: Namespace, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
+    if options.signature not in signatures:
+        raise UsageError(
+            f"{options.name} has no signature {options.signature!r}.",
+            expected=f"one of {', '.join(signatures)}",
+            received=options.signature,
+        )
+    names = list(signatures[options.signature].inputs)
+    if not options.inputs:
+        raise UsageError(f"Nothing to ask {options.name}.", expected=f"INPUT for {', '.join(names)}", received="nothing")
+    if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
+        return {names[0]: [_value(text, names[0]) for text in options.inputs]}
+    pairs = [text.partition("=") for text in options.inputs]
+    unknown = [key for key, _, _ in pairs if key not in names] or [name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)]
+    if unknown:
+        raise UsageError(
+            f"The inputs do not fit {options.name}.",
+            expected=" ".join(f"{name}=VALUE" for name in names),
+            received=" ".join(options.inputs),
+        )
+    return {key: [_value(text, key)] for key, _, text in pairs}
+
+
+def _is_assignment(text: str, names: list[str]) -> bool:
+    return text.partition("=")[0] in names and "=" in text
+
+
+def _value(text: str, name: str) -> Any:
+    """A file's content for an input of bytes, else a number, else text."""
+    if name.endswith("_bytes"):
+        path = Path(text)
+        if not path.is_file():
+            raise UsageError(f"There is no file {text}.", expected=f"a file for {name}", received=text)
+        return path.read_bytes()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _rows(answer: Mapping[str, np.ndarray]) -> int:
+    return min((len(values) for values in answer.values()), default=0)
+
+
+def _labels(inputs: list[str], rows: int) -> list[str]:
+    return inputs if len(inputs) == rows else [f"row {i}" for i in range(rows)]
+
+
+def plain(value: Any) -> Any:
+    """A value of an answer as JSON knows it."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def shown(value: Any) -> str:
+    """A value for a person."""
+    if isinstance(value, list):
+        return "[" + " ".join(shown(item) for item in value) + "]"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,57 @@
+"""`keraspipe runs`: the runs of the workspace, or one of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, catalogue, journal, run
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from pathlib import Path
+
+    from pipeline.settings import Settings
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Lists runs, newest first, or shows one."""
+    found = {path.name: path for path in sorted((settings.workspace / "runs").glob("*"), key=_began, reverse=True)}
+    if options.run is None:
+        rows = [described(settings.workspace, path) for path in found.values()]
+        print(json.dumps(rows) if options.json else "\n".join(map(line, rows)) or "No runs yet.")
+        return 0
+    if options.run not in found:
+        raise UsageError(
+            f"There is no run {options.run!r} in {settings.workspace}.",
+            expected="a run id as `keraspipe runs` lists it",
+            received=options.run,
+            action=catalogue.did_you_mean(options.run, found) or "list them with: keraspipe runs",
+        )
+    one = described(settings.workspace, found[options.run])
+    print(json.dumps(one) if options.json else json.dumps(one, indent=1))
+    return 0
+
+
+def _began(folder: Path) -> float:
+    first = next(journal.read(folder / "journal.jsonl"), None)
+    return float(first[0]["time"]) if first else 0.0
+
+
+def described(workspace: Path, folder: Path) -> dict[str, Any]:
+    """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
+    result = atomic.read_json(folder / "result.json", {"run_id": folder.name, "metrics": {}})
+    ends = [event for event, _ in journal.read(folder / "journal.jsonl") if event["event"] == "end"]
+    if run.alive(workspace, folder.name):
+        state = "running"
+    else:
+        state = ends[-1]["status"] if ends else "interrupted"
+    return {"state": state, "message": ends[-1]["message"] if ends else "", **result}
+
+
+def line(row: dict[str, Any]) -> str:
+    """One run in one line."""
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
+    version = f"v{row['model_version']}" if row.get("model_version") else ""
+    return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}".rstrip()

@@ -1,0 +1,60 @@
+"""`keraspipe show`: a recipe's docstring, hyperparameters and gate, read from its text."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pipeline import catalogue, params
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from pipeline.catalogue import Source
+    from pipeline.settings import Settings
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Shows one recipe."""
+    source = catalogue.source(options.name, settings)
+    if options.json:
+        print(json.dumps(described(source), indent=1))
+    else:
+        print("\n".join(lines(source)))
+    return 0
+
+
+def described(source: Source) -> dict[str, Any]:
+    """The recipe as JSON."""
+    return {
+        "name": source.name,
+        "path": str(source.path),
+        "docstring": source.docstring,
+        "params": [asdict(field) for field in params.fields(source).values()],
+        "gate": gate(source),
+    }
+
+
+def gate(source: Source) -> dict[str, Any]:
+    """The gate's literal arguments; an argument that is computed is given as its source."""
+    found = {}
+    for keyword in getattr(source.keywords.get("gate"), "keywords", []):
+        try:
+            found[keyword.arg] = ast.literal_eval(keyword.value)
+        except ValueError:
+            found[keyword.arg] = ast.unparse(keyword.value)
+    return found
+
+
+def lines(source: Source) -> list[str]:
+    """The recipe for a person."""
+    declared = params.fields(source).values()
+    width = max(len(field.name) for field in declared)
+    table = [
+        f"  {field.name:<{width}}  {field.default!s:<32}  {field.type:<15}  {field.range or field.comment}".rstrip()
+        for field in declared
+    ]
+    bounds = [f"  {name}: {value}" for name, value in gate(source).items()]
+    return [source.docstring, "", "Hyperparameters (--set KEY=VALUE):", *table, "", "Gate:", *bounds, "", str(source.path)]
