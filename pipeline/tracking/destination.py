@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PROBE_S = 3.0
 LOCK = ".mlflow.lock"
 
+# Without it MLflow 3 opens an experiment on pages about prompts and traces.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+
 
 class Destination:
     """One MLflow.
@@ -90,7 +93,7 @@ class Destination:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self.client.create_experiment(name, artifact_location=self._artifacts(name)))
+            return str(self.client.create_experiment(name, self._artifacts(name), KIND))
         except MlflowException as error:
             # Another recorder was quicker.
             found: Any = self.client.get_experiment_by_name(name)

@@ -25,7 +25,7 @@ CODE = Path(__file__).with_name("served_model.py")
 DIGEST_TAG = "keraspipe.digest"
 RUN_TAG = "keraspipe.mlflow_run_id"
 VERSION_TAG = "serving_version"
-TIME_TAG = "published_at"
+TIME_TAG = "keraspipe.published_at"
 
 
 def register(destination: Destination, state: State, name: str, model: Path, event: Mapping[str, Any]) -> str:
@@ -115,10 +115,10 @@ def _save(whole: Path, model: LoggedModel, state: State, folder: Path, event: Ma
         import mlflow.pyfunc
         from mlflow.models import Model
 
-        ids = {"run_id": state.mlflow_run_id, "model_uuid": model.model_id, "model_id": model.model_id}
+        ids: dict[str, Any] = {"run_id": state.mlflow_run_id, "model_uuid": model.model_id}
         mlflow.pyfunc.save_model(
             whole,
-            mlflow_model=Model(model.artifact_location, **ids),
+            mlflow_model=Model(model.artifact_location, model_id=model.model_id, **ids),
             python_model=str(CODE),
             artifacts={"saved_model": str(folder)},
             signature=signature.build(event.get("signatures")),

@@ -125,7 +125,7 @@ class Scribe:
         experiment = self.destination.experiment(event["recipe"])
         run = self.destination.run(experiment, RUN_TAG, self.folder.run_id)
         if not run:
-            tags = {RUN_TAG: self.folder.run_id, "keraspipe.recipe": event["recipe"]}
+            tags = {RUN_TAG: self.folder.run_id, "mlflow.source.name": f"keraspipe run {event['recipe']}"}
             at = int(event["time"] * 1000)
             run = self.destination.client.create_run(experiment, at, tags, self.folder.run_id).info.run_id
         self.state.experiment_id, self.state.mlflow_run_id = experiment, run
@@ -151,7 +151,9 @@ def metric_name(name: str) -> str:
 
 
 def _ending(event: Mapping[str, Any]) -> dict[str, object]:
-    ending = {"keraspipe.status": event.get("status", ""), "keraspipe.message": event.get("message") or ""}
+    ending = {"keraspipe.status": event.get("status", "")}
+    if event.get("message"):
+        ending["keraspipe.message"] = event["message"]
     if event.get("seconds") is not None:
         ending["keraspipe.seconds"] = round(event["seconds"], 3)
     return ending

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -101,8 +102,8 @@ def test_outlives_the_run_and_records_what_is_there(run, uri, wait, number):
 
 
 def alive(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
@@ -158,7 +159,7 @@ def test_the_pipelines_side_imports_nothing_heavy():
         "import sys\n"
         "import pipeline.tracking.recorder, pipeline.tracking.outbox\n"
         "import pipeline.tracking.aliases, pipeline.tracking.dashboard\n"
-        "print([name for name in ('mlflow', 'matplotlib', 'numpy', 'pandas', 'requests') if name in sys.modules])"
+        "print(sorted({'mlflow', 'matplotlib', 'numpy', 'pandas', 'requests'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment.child())
