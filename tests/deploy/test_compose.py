@@ -191,3 +191,8 @@ def test_the_example_with_a_password_is_a_complete_configuration(tmp_path):
     filled.write_text((ROOT / ".env.example").read_text().replace("PASSWORD=", f"PASSWORD={SECRET}", 1))
     answer = docker_compose("--env-file", str(filled), "--profile", "*", "config", "-q")
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_mlflow_names_the_database_driver_that_its_image_has():
+    # SQLAlchemy 2.1 takes psycopg 3 for a bare postgresql://, and the server would not start.
+    assert "postgresql+psycopg2://" in (ROOT / "docker/mlflow.sh").read_text()
