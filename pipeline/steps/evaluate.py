@@ -200,12 +200,9 @@ def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: 
         values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
         for failure in part.failures:
             reasons += _words(failure.metric_key.name, values, baseline, recipe.gate, where, quick=quick)
-    reasons += [f"no value for {name}" for name in _missing(result)]
+    missing = [", ".join(spec.feature_keys) or "overall" for spec in result.missing_slices]
+    reasons += [f"there is no example to judge by: {name}" for name in missing]
     return list(dict.fromkeys(reasons))  # TFMA names a metric once for each bound that it misses
-
-
-def _missing(result: Any) -> list[str]:
-    return [str(key.metric_key.name) for key in result.missing_thresholds]
 
 
 def _value(key: Any) -> Any:

@@ -14,6 +14,9 @@ from mlflow.pyfunc import PythonModel
 class ServedModel(PythonModel):  # type: ignore[misc]
     """Answers as TensorFlow Serving does: the inputs of `serving_default` in, its outputs out."""
 
+    # The model comes with a signature. MLflow would warn at every load that it cannot learn one from type hints.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: Any) -> None:
         """Loads the model from the artifacts."""
         import tensorflow as tf
@@ -22,7 +25,6 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         self.model = tf.saved_model.load(context.artifacts["saved_model"])
         self.call = self.model.signatures["serving_default"]
 
-    # Without type hints, which MLflow would take for a schema.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
         """Answers a DataFrame or a dict with one entry per row for each input."""
         import tensorflow as tf

@@ -132,19 +132,6 @@ def test_two_recorders_of_one_run_exclude_each_other(run, uri, log):
     assert len(MlflowClient(uri).get_metric_history(found.info.run_id, "loss")) == 3
 
 
-def test_an_older_end_in_the_journal_does_not_end_a_run_that_goes_on(run, uri, log, wait):
-    run.start()
-    run.write("end", status="failed", message="", seconds=1.0)
-    recording = recorder.start(run.folder.workspace, "run-1", uri, log)
-    wait(lambda: State.load(run.folder.path).complete)
-    run.start()
-    run.epochs(1, 1)
-    run.write("end", status="finished", message="", seconds=1.0)
-    assert recording.finish(30).complete
-    assert runs(uri)[0].data.metrics["loss"] == 2.0
-    assert runs(uri)[0].info.status == "FINISHED"
-
-
 def test_a_recorder_that_takes_long_is_not_waited_for(run, uri, log):
     recording = recorder.start(run.folder.workspace, "run-1", uri, log)
     try:
