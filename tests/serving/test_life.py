@@ -1,0 +1,236 @@
+"""Life of models and of the process: reload, broken versions, warm-up, drain, ports."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from serving.client import RestClient
+from serving.errors import NotFound, PortTaken
+from serving.options import ServeOptions
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory, run_server):
+    """A server that starts with no model at all; each test publishes its own."""
+    with run_server(tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+@pytest.fixture
+def client(live):
+    with RestClient(live.rest) as opened:
+        yield opened
+
+
+def _states(client, name):
+    try:
+        return {one.version: one.state for one in client.status(name)}
+    except NotFound:
+        return {}
+
+
+def _publish_and_wait(live, client, publish, wait_for, source, name, version=1):
+    (live.base / name).mkdir(exist_ok=True)
+    publish(source, live.base / name / str(version))
+    wait_for(lambda: _states(client, name).get(version) == "AVAILABLE")
+
+
+def test_starts_without_models(live):
+    assert live.endpoints["models"] == {}
+    assert live.rest.startswith("http://127.0.0.1:")
+
+
+def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for):
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "hot")
+    found, errors, stop = [], [], threading.Event()
+
+    def keep_asking():
+        with RestClient(live.rest) as own:
+            while not stop.is_set():
+                try:
+                    found.append(own.predict("hot", {"x": [2.0]})["y"].tolist()[0])
+                except Exception as error:
+                    errors.append(error)
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    publish(saved / "linear_2", live.base / "hot" / "2")
+    wait_for(lambda: _states(client, "hot") == {2: "AVAILABLE", 1: "END"})
+    count = len(found)
+    wait_for(lambda: len(found) > count + 10)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert ({3.0, 4.0}, 4.0) == (set(found), found[-1])
+
+
+def test_a_broken_version_leaves_the_old_one_and_is_taken_when_mended(live, client, saved, publish, wait_for):
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "shaky")
+    broken = live.base / "shaky" / "2"
+    broken.mkdir()
+    (broken / "saved_model.pb").write_bytes(b"\xff\xff\xff")
+    wait_for(lambda: _states(client, "shaky").get(2) == "END")
+    assert _states(client, "shaky") == {2: "END", 1: "AVAILABLE"}
+    assert client.status("shaky")[0].error
+    assert client.predict("shaky", {"x": [2.0]})["y"].tolist() == [3.0]
+    shutil.copytree(saved / "linear_2", broken, dirs_exist_ok=True)
+    wait_for(lambda: _states(client, "shaky") == {2: "AVAILABLE", 1: "END"})
+    assert client.predict("shaky", {"x": [2.0]})["y"].tolist() == [4.0]
+
+
+def test_half_copied_version(live, client, saved, publish, wait_for):
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "copied")
+    (live.base / "copied" / "2").mkdir()
+    wait_for(lambda: _states(client, "copied").get(2) == "END")
+    assert "Could not find SavedModel" in client.status("copied")[0].error
+    assert client.predict("copied", {"x": [2.0]})["y"].tolist() == [3.0]
+
+
+def test_removed_versions_are_dropped_and_may_come_back(live, client, saved, publish, wait_for):
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "gone")
+    shutil.rmtree(live.base / "gone")
+    wait_for(lambda: _states(client, "gone") == {1: "END"})
+    with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(gone\)"):
+        client.predict("gone", {"x": [2.0]})
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_2", "gone")
+    assert client.predict("gone", {"x": [2.0]})["y"].tolist() == [4.0]
+
+
+def test_names_that_are_no_numbers_are_no_versions(live, client, saved, publish, wait_for):
+    for name in ("latest", "1.0", "-1", "99999999999999999999"):
+        (live.base / "odd").mkdir(exist_ok=True)
+        (live.base / "odd" / name).mkdir()
+    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "odd", 42)
+    assert _states(client, "odd") == {42: "AVAILABLE"}
+
+
+def _record(data):
+    from tensorflow.python.lib.io import tf_record
+
+    path = data["path"]
+    with tf_record.TFRecordWriter(str(path)) as writer:
+        for record in data["records"]:
+            writer.write(record)
+
+
+def _warm_copy(saved, tmp_path, records=(), raw=None):
+    source = tmp_path / "warm"
+    shutil.copytree(saved / "linear_1", source)
+    extra = source / "assets.extra"
+    extra.mkdir()
+    file = extra / "tf_serving_warmup_requests"
+    if raw is None:
+        _record({"path": file, "records": records})
+    else:
+        file.write_bytes(raw)
+    return source
+
+
+def _predict_log(value):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    log = prediction_log_pb2.PredictionLog()
+    log.predict_log.request.model_spec.name = "ignored"
+    log.predict_log.request.inputs["x"].CopyFrom(tf.make_tensor_proto(value))
+    return log.SerializeToString()
+
+
+def test_warm_up(saved, tmp_path):
+    from serving.core import warmup
+    from serving.model import LoadedModel
+
+    model = LoadedModel(_warm_copy(saved, tmp_path, [_predict_log([1.0])] * 3))
+    assert warmup.run(model) == 3
+    assert model._calls
+
+
+@pytest.mark.parametrize(
+    ("records", "raw", "text"),
+    [
+        ((), b"no records here" * 10, "Please verify your warmup data is in TFRecord format"),
+        ([b"\xff\xff"], None, "Failed to parse warmup record: "),
+        ([b""], None, "Unsupported log_type for warmup"),
+        ([b""] * 1001, None, r"Number of warmup records exceeds the maximum \(1000\) at "),
+    ],
+)
+def test_a_warm_up_file_that_fails(saved, tmp_path, records, raw, text):
+    from serving.core import warmup
+    from serving.errors import ServingError
+    from serving.model import LoadedModel
+
+    with pytest.raises(ServingError, match=text):
+        warmup.run(LoadedModel(_warm_copy(saved, tmp_path, records, raw)))
+
+
+def test_a_failing_warm_up_blocks_the_version(live, client, saved, tmp_path, publish, wait_for):
+    source = _warm_copy(saved, tmp_path, [_predict_log(True)])
+    (live.base / "cold").mkdir()
+    publish(source, live.base / "cold" / "1")
+    wait_for(lambda: _states(client, "cold") == {1: "END"})
+    assert client.status("cold")[0].error == "Expects arg[0] to be float but bool is provided"
+
+
+def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
+    (tmp_path / "echo").mkdir()
+    publish(saved / "echo", tmp_path / "echo" / "1")
+    with run_server(tmp_path) as running:
+        idle = socket.create_connection(running.rest.removeprefix("http://").split(":"))
+        answers = []
+        ask = lambda: answers.append(
+            RestClient(running.rest).predict("echo", {"x": [1.0]}, "slow")["y"].tolist()
+        )
+        thread = threading.Thread(target=ask)
+        with RestClient(running.rest) as warm:
+            warm.predict("echo", {"x": [1.0]})
+        thread.start()
+        threading.Event().wait(0.4)
+        assert running.terminate() == 0
+        thread.join()
+        assert answers == [[1.0]]
+        assert idle.recv(1) == b""
+        idle.close()
+
+
+def test_a_taken_port_is_told_before_tensorflow_is_imported():
+    import subprocess
+    import sys
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for option, what in (("rest_port", "REST"), ("grpc_port", "gRPC")):
+            code = (
+                "import sys; from pathlib import Path; from serving.options import ServeOptions; "
+                "from serving.server import serve; from serving.errors import PortTaken\n"
+                f"try: serve(ServeOptions(Path('.'), **{{'rest_port': 0, 'grpc_port': 0, '{option}': {port}}}))\n"
+                "except PortTaken as error: print(error, 'tensorflow' in sys.modules)"
+            )
+            out = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            ).stdout
+            assert f"The {what} server cannot listen at 127.0.0.1:{port}." in out
+            assert "Received: [Errno 98]" in out
+            assert out.rstrip().endswith("False")
+
+
+def test_error_classes():
+    assert issubclass(PortTaken, Exception)
+    assert ServeOptions(Path()).host == "127.0.0.1"
+
+
+def test_bad_record_lengths_are_data_loss(saved, tmp_path):
+    from serving.core import warmup
+    from serving.errors import DataLoss
+
+    file = tmp_path / "records"
+    file.write_bytes(struct.pack("<Q", 2**40) + b"0" * 20)
+    with pytest.raises(DataLoss):
+        warmup.read(file)
