@@ -26,6 +26,7 @@ COMMANDS = [
     "awk",
     "cp",
     "grep",
+    "env",
 ]
 CHORES = ("setup", "run", "test", "check", "bench", "clean")
 
