@@ -14,7 +14,7 @@ from mlflow.pyfunc import PythonModel
 class ServedModel(PythonModel):  # type: ignore[misc]
     """Answers as TensorFlow Serving does: the inputs of `serving_default` in, its outputs out."""
 
-    # The model comes with a signature. MLflow would warn at every load that it cannot learn one from type hints.
+    # The model comes with a signature; MLflow would warn at every load that type hints give none.
     _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
