@@ -81,9 +81,7 @@ def evaluate(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Takes over the verdict."""
     from pipeline.steps import evaluate as evaluation
 
-    verdict = evaluation.read(
-        state.uri("evaluate", "evaluation"), state.recipe, quick=state.request.quick
-    )
+    verdict = evaluation.read(state.uri("evaluate", "evaluation"), state.recipe, quick=state.request.quick)
     state.result.blessed = not verdict.reasons
     state.result.metrics = dict(verdict.metrics)
     state.result.reasons = list(verdict.reasons)

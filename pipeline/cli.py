@@ -51,7 +51,8 @@ def _guarded(options: argparse.Namespace) -> int:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  (the reader has left; nothing more to flush)
+        # The reader has left; there is nothing more to flush.
+        sys.stdout = None  # type: ignore[assignment]
         return 0
 
 
@@ -99,8 +100,12 @@ def _running(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     run = add("run", "Run a recipe's pipeline and publish the model if it is good.", "keraspipe run digits --quick")
     run.add_argument("name", metavar="NAME")
     run.add_argument("--quick", action="store_true", help="a small sample and few epochs")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated")
-    run.add_argument("--until", choices=STEPS, default=STEPS[-1], metavar="STEP", help=f"stop after: {', '.join(STEPS)}")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
+    )
+    run.add_argument(
+        "--until", choices=STEPS, default=STEPS[-1], metavar="STEP", help=f"stop after: {', '.join(STEPS)}"
+    )
     run.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
     run.add_argument("--no-cache", dest="cache", action="store_false", help="use no results of earlier runs")
     _json(run)

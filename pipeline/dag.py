@@ -106,9 +106,9 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         frozen=str(schema.frozen_path(workspace, request.name)),
         digest=found.schema,
     ).with_id("schema")
-    validate = ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]
-    ).with_id("validate")
+    validate = ExampleValidator(statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]).with_id(
+        "validate"
+    )
     transform = Transform(
         examples=ingest.outputs["examples"],
         schema=bound.outputs["schema"],

@@ -114,9 +114,7 @@ def gpu(driver: str | None, cuda_packages: bool) -> Finding:
     if driver is None:
         return Finding("GPU", ok=True, found="none of NVIDIA; training uses the CPU", essential=False)
     if not driver:
-        return _gpu(
-            "the NVIDIA driver is installed but does not answer", "nvidia-smi   (its message says why)"
-        )
+        return _gpu("the NVIDIA driver is installed but does not answer", "nvidia-smi   (its message says why)")
     if version_tuple(driver) < version_tuple(OLDEST_DRIVER):
         fix = "install a newer driver (Ubuntu: ubuntu-drivers install; Debian: apt-get install nvidia-driver)"
         return _gpu(f"driver {driver}, older than {OLDEST_DRIVER}", fix)
@@ -134,9 +132,7 @@ def port(number: int, holder: str | None) -> Finding:
     name = f"port {number}"
     if holder is None or "keraspipe" in holder:
         return Finding(name, ok=True, found=holder or "free", essential=False)
-    return Finding(
-        name, ok=False, found=f"taken by {holder}", fix=f"keraspipe {PORTS[number]}", essential=False
-    )
+    return Finding(name, ok=False, found=f"taken by {holder}", fix=f"keraspipe {PORTS[number]}", essential=False)
 
 
 def data(folder: Path, exists: bool, problem: str) -> Finding:

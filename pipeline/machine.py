@@ -53,9 +53,7 @@ def needed(project: Path) -> list[str]:
     if not project.is_file():
         return []
     stated = tomllib.loads(project.read_text())["project"]["dependencies"]
-    names = (
-        re.match(r"[\w.-]+", line) for line in stated if "platform != 'win32'" in line or ";" not in line
-    )
+    names = (re.match(r"[\w.-]+", line) for line in stated if "platform != 'win32'" in line or ";" not in line)
     return [_normal(match.group()) for match in names if match]
 
 

@@ -28,8 +28,8 @@ def text(names: list[str], base: str) -> str:
 
 
 def write(workspace: Path) -> None:
-    """Replaces WORKSPACE/serving/models.config; the paths are those inside a tensorflow/serving container."""
+    """Replaces WORKSPACE/serving/models.config; the workspace has the same path where the server runs."""
     serving = workspace / "serving"
     names = sorted(folder.name for folder in serving.glob("*") if champion.versions(workspace, folder.name))
     with atomic.file(serving / "models.config") as beside:
-        beside.write_text(text(names, "/models"))
+        beside.write_text(text(names, str(serving)))

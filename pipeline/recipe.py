@@ -140,7 +140,8 @@ class Recipe:
         params: Default hyperparameters, an instance of a frozen dataclass (see `Params`).
         preprocess: (inputs, p) -> features: a TensorFlow Transform graph, used in training and in the served model.
             `inputs` are the raw features without the label, one tensor (batch,) or (batch, …) each.
-        build: (p, spec) -> compiled `keras.Model` over a dict of features. The last layer of a classifier gives probabilities.
+        build: (p, spec) -> compiled `keras.Model` over a dict of features. The last layer of a classifier gives
+            probabilities.
         augment: (p) -> Keras layers applied one after the other to `augmented`, on training batches only.
         augmented: The feature that `augment` works on.
         signatures: (served) -> {name: endpoint}, beyond the default ones.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import dag, journal, ledger, run, after
+from pipeline import after, dag, journal, ledger
 from pipeline.steps.publish import ChampionChangedError
 
 # isort: split
@@ -66,6 +67,8 @@ class State:
 
 def execute(state: State) -> None:
     """Runs all steps; again from the choice of the live model if another run published meanwhile."""
+    if not state.request.cache:
+        shutil.rmtree(state.checkpoints, ignore_errors=True)
     while True:
         try:
             return _execute_once(state)

@@ -57,9 +57,7 @@ def in_folder(base_path: Path, names: tuple[str, ...] = ()) -> list[ModelConfig]
     """
     if names:
         return [ModelConfig(name, base_path / name) for name in names]
-    children = sorted(
-        child for child in base_path.iterdir() if child.is_dir() and not child.name.startswith(".")
-    )
+    children = sorted(child for child in base_path.iterdir() if child.is_dir() and not child.name.startswith("."))
     return [ModelConfig(child.name, child) for child in children if numbered(child)]
 
 
@@ -77,9 +75,7 @@ def read_config(path: Path) -> list[ModelConfig]:
     try:
         message = text_format.Parse(path.read_text(), config_pb2.ModelServerConfig())
     except text_format.ParseError as error:
-        raise InvalidArgument(
-            f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error}"
-        ) from error
+        raise InvalidArgument(f"Error parsing text-format tensorflow.serving.ModelServerConfig: {error}") from error
     configs = [_of_proto(item) for item in message.model_config_list.config]
     names = [config.name for config in configs]
     for name in names:

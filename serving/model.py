@@ -59,13 +59,9 @@ class LoadedModel:
         """
         known = self.signatures.get(signature_name or predict.DEFAULT)
         wanted = known.dtypes if known else {}
-        return predict.run(
-            self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()}
-        )
+        return predict.run(self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()})
 
-    def call(
-        self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Iterable[np.ndarray]
-    ) -> list[np.ndarray]:
+    def call(self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
         """Feed tensors and fetch others, by their names in the graph."""
         key = (feeds, fetches)
         run = self._calls.get(key)

@@ -26,9 +26,7 @@ def command(options: Namespace, settings: Settings) -> int:
         with quiet.output_to(Path(os.devnull)):
             answer = asked(options, settings)
     except ServingError as error:
-        raise PipelineError(
-            f"{options.name} did not answer.", expected="an answer", received=str(error)
-        ) from error
+        raise PipelineError(f"{options.name} did not answer.", expected="an answer", received=str(error)) from error
     rows = [{name: plain(values[i]) for name, values in answer.items()} for i in range(_rows(answer))]
     if options.json:
         print(json.dumps({"predictions": rows}))
@@ -79,11 +77,15 @@ def _inputs(options: Namespace, signatures: Mapping[str, Any]) -> dict[str, list
         )
     names = list(signatures[options.signature].inputs)
     if not options.inputs:
-        raise UsageError(f"Nothing to ask {options.name}.", expected=f"INPUT for {', '.join(names)}", received="nothing")
+        raise UsageError(
+            f"Nothing to ask {options.name}.", expected=f"INPUT for {', '.join(names)}", received="nothing"
+        )
     if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
         return {names[0]: [_value(text, names[0]) for text in options.inputs]}
     pairs = [text.partition("=") for text in options.inputs]
-    unknown = [key for key, _, _ in pairs if key not in names] or [name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)]
+    unknown = [key for key, _, _ in pairs if key not in names] or [
+        name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)
+    ]
     if unknown:
         raise UsageError(
             f"The inputs do not fit {options.name}.",

@@ -43,10 +43,8 @@ def described(workspace: Path, folder: Path) -> dict[str, Any]:
     """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
     result = atomic.read_json(folder / "result.json", {"run_id": folder.name, "metrics": {}})
     ends = [event for event, _ in journal.read(folder / "journal.jsonl") if event["event"] == "end"]
-    if run.alive(workspace, folder.name):
-        state = "running"
-    else:
-        state = ends[-1]["status"] if ends else "interrupted"
+    over = ends[-1]["status"] if ends else "interrupted"
+    state = "running" if run.alive(workspace, folder.name) else over
     return {"state": state, "message": ends[-1]["message"] if ends else "", **result}
 
 

@@ -57,4 +57,14 @@ def lines(source: Source) -> list[str]:
         for field in declared
     ]
     bounds = [f"  {name}: {value}" for name, value in gate(source).items()]
-    return [source.docstring, "", "Hyperparameters (--set KEY=VALUE):", *table, "", "Gate:", *bounds, "", str(source.path)]
+    return [
+        source.docstring,
+        "",
+        "Hyperparameters (--set KEY=VALUE):",
+        *table,
+        "",
+        "Gate:",
+        *bounds,
+        "",
+        str(source.path),
+    ]

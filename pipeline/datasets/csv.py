@@ -11,7 +11,10 @@ from pipeline.datasets.example import Example, Value
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+PARSERS: dict[str, Callable[[str], Value]] = {"bytes": str.encode, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Csv:
             for number, row in enumerate(reader, start=2):
                 yield self._example(f"{path} line {number}", row)
 
-    def _check_header(self, path: Path, header: list[str] | tuple[str, ...]) -> None:
+    def _check_header(self, path: Path, header: Sequence[str]) -> None:
         missing = [name for name in [*self.columns, self.label] if name not in header]
         if missing:
             raise PipelineError(
@@ -81,7 +84,7 @@ class Csv:
             text = (row[name] or "").strip()
             if text:
                 try:
-                    features[name] = {"bytes": str.encode, "int": int, "float": float}[kind](text)
+                    features[name] = PARSERS[kind](text)
                 except ValueError:
                     return Example(source, {}, fault=f"column {name} is not of kind {kind}: {text[:40]!r}")
         fault = "" if self.label in features else f"the label {self.label} is empty"

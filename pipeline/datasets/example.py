@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 Value = bytes | int | float
@@ -24,7 +24,7 @@ class Example:
     """
 
     source: str
-    features: dict[str, Value]
+    features: Mapping[str, Value]
     split: str = ""
     fault: str = ""
 

@@ -52,7 +52,9 @@ def config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
     }
     overall = [_overall(metric, recipe.gate, quick=quick) for metric in recipe.metrics]
     if recipe.data.classes:
-        overall.append(config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config=f'{{"name": "{CONFUSION}"}}'))
+        overall.append(
+            config_pb2.MetricConfig(class_name="MultiClassConfusionMatrixPlot", config=f'{{"name": "{CONFUSION}"}}')
+        )
     overall.append(config_pb2.MetricConfig(class_name="ExampleCount"))
     features = [*recipe.gate.slices] or ([label] if recipe.data.classes else [])
     return config_pb2.EvalConfig(

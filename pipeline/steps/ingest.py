@@ -172,7 +172,5 @@ def Ingest(  # noqa: N802  (TFX names components like classes)
     """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
     folder = Path(examples.uri)
     report = ingest(catalogue.load(Path(recipe)), Path(data), folder, quick=bool(quick))
-    atomic.write_json(
-        folder / "report.json", {"rows": report.rows, "classes": report.classes, "bad": report.bad}
-    )
+    atomic.write_json(folder / "report.json", {"rows": report.rows, "classes": report.classes, "bad": report.bad})
     examples.split_names = '["train", "eval", "test"]'

@@ -1,4 +1,4 @@
-"""Register: the blessed SavedModel becomes a version in MLflow's registry, as the recorder reads it from the journal."""
+"""Register: the blessed SavedModel becomes a version in MLflow's registry; the recorder reads it from the journal."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Resolve: which model is live, so that the candidate is judged against it and against no other.
 
-TFX's LatestBlessedModelStrategy takes the blessed model with the highest id, which after a rollback is not the live one.
+TFX's LatestBlessedModelStrategy takes the blessed model with the highest id; after a rollback that is not the live
+one.
 """
 
 import shutil

@@ -63,7 +63,7 @@ def fit(recipe: Recipe, p: Any, train: Rows, evaluation: Rows, config: dict[str,
     model.fit(
         batches.training(train, batch_size, config["seed"] + first, augmentation(recipe, p)),
         validation_data=batches.validation(evaluation, VALIDATION_BATCH),
-        initial_epoch=first if not finished(checkpoint, p) else p.epochs,
+        initial_epoch=p.epochs if checkpoint.finished else first,
         epochs=p.epochs,
         callbacks=[stopping, checkpoint, Progress(steps * batch_size)],
         verbose=0,
@@ -72,11 +72,6 @@ def fit(recipe: Recipe, p: Any, train: Rows, evaluation: Rows, config: dict[str,
     out.mkdir(parents=True, exist_ok=True)
     atomic.write_json(out / HISTORY, {"history": checkpoint.history, "diagnosis": words})
     return model
-
-
-def finished(checkpoint: Any, p: Any) -> bool:
-    """Whether early stopping had ended the training before it was interrupted."""
-    return bool((checkpoint._restored or {}).get("wait", 0) >= p.patience)
 
 
 def spec_of(recipe: Recipe, rows: Rows, steps: int) -> Spec:

@@ -67,8 +67,7 @@ def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:
     if slices:
         names = sorted({name for part in slices for name in part["metrics"]})
         rows = [
-            [part["slice"], part.get("examples"), *(part["metrics"].get(name) for name in names)]
-            for part in slices
+            [part["slice"], part.get("examples"), *(part["metrics"].get(name) for name in names)] for part in slices
         ]
         columns = ["slice", "examples", *names]
         table.write(scribe.destination, scribe.state.mlflow_run_id, "slices.json", columns, rows)

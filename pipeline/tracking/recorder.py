@@ -48,9 +48,7 @@ class Recording:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return outcome(self.folder, f"still being recorded after {timeout_s:g} s")
-        return outcome(
-            self.folder, "" if code in (0, 4) else f"the recorder ended with {code}, see {self.log}"
-        )
+        return outcome(self.folder, "" if code in (0, 4) else f"the recorder ended with {code}, see {self.log}")
 
 
 def start(workspace: Path, run_id: str, uri: str, log: Path) -> Recording:

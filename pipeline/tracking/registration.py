@@ -86,9 +86,7 @@ def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | No
     return None
 
 
-def _log(
-    client: MlflowClient, state: State, name: str, folder: Path, event: Mapping[str, Any]
-) -> LoggedModel:
+def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Mapping[str, Any]) -> LoggedModel:
     """Does what `mlflow.pyfunc.log_model` does, in an order that a crash leaves recognizable.
 
     Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.
@@ -96,9 +94,7 @@ def _log(
     from mlflow.entities import LoggedModelOutput
 
     tags = {DIGEST_TAG: event["digest"]}
-    model = client.create_logged_model(
-        state.experiment_id, name, state.mlflow_run_id, tags, model_type="served"
-    )
+    model = client.create_logged_model(state.experiment_id, name, state.mlflow_run_id, tags, model_type="served")
     client.log_outputs(state.mlflow_run_id, [LoggedModelOutput(model.model_id, step=0)])
     with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
         whole = Path(beside) / "model"

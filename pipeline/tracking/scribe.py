@@ -79,9 +79,10 @@ class Scribe:
 
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])
-        if event.get("seconds") is not None:
+        # Zero, where an epoch is told again by a run that found its training done.
+        if event.get("seconds"):
             values["epoch_seconds"] = event["seconds"]
-        if event.get("samples_per_second") is not None:
+        if event.get("samples_per_second"):
             values["samples_per_second"] = event["samples_per_second"]
         self.metrics(values, event["time"], event["epoch"])
 
@@ -89,8 +90,8 @@ class Scribe:
         from pipeline.tracking.pictures.curves import curves
 
         self.tags({"diagnosis": event.get("diagnosis", "")})
-        history = atomic.read_json(self.folder.inside(event["path"]))
-        figure = curves(history, event.get("diagnosis", ""))
+        kept = atomic.read_json(self.folder.inside(event["path"]))
+        figure = curves(kept["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
 
@@ -104,9 +105,7 @@ class Scribe:
 
     def _register(self, event: Mapping[str, Any]) -> None:
         model = self.folder.inside(event["model"])
-        self.state.model_version = registration.register(
-            self.destination, self.state, self._name(), model, event
-        )
+        self.state.model_version = registration.register(self.destination, self.state, self._name(), model, event)
 
     def _publish(self, event: Mapping[str, Any]) -> None:
         registration.publish(self.destination, self.state, self._name(), event)

@@ -1,4 +1,4 @@
-"""Batches for `fit`: records are parsed, decoded and preprocessed once, kept in memory when they fit, augmented anew."""
+"""Batches for `fit`: records are decoded and preprocessed once, kept in memory when they fit, augmented anew."""
 
 from __future__ import annotations
 

@@ -50,6 +50,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._restored = {**state["early_stopping"], "best_weights": best or None}
         return int(state["epoch"])
 
+    @property
+    def finished(self) -> bool:
+        """Whether early stopping had ended the restored training already."""
+        return int((self._restored or {}).get("wait", 0)) >= self.early_stopping.patience
+
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Gives early stopping its state back, which it has just reset."""
         for name, value in (self._restored or {}).items():
@@ -68,7 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
             **{f"best/{i}": np.asarray(value) for i, value in enumerate(best)},
         }
         with atomic.file(self.path) as beside, beside.open("wb") as file:
-            np.savez(file, state=np.asarray(json.dumps(state)), **arrays)
+            np.savez(file, **{"state": np.asarray(json.dumps(state)), **arrays})  # type: ignore[arg-type]
 
 
 def _arrays(variables: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -14,8 +14,6 @@ from pipeline.errors import PipelineError
 from pipeline.steps.transform import dense
 
 if TYPE_CHECKING:
-    import tensorflow_transform as tft
-
     from pipeline.recipe import Recipe
 
 DTYPES = {"bytes": tf.string, "int": tf.int64, "float": tf.float32}
@@ -150,7 +148,10 @@ def require_same_answers(served: Served, folder: Path, examples: list[bytes], in
     expected = {name: value.numpy() for name, value in served.outputs(served.features(raw)).items()}
     loaded = LoadedModel(folder)
     worst = 0.0
-    for signature, request in (("serving_default", inputs), ("serving_examples", {"examples": np.array(examples, object)})):
+    for signature, request in (
+        ("serving_default", inputs),
+        ("serving_examples", {"examples": np.array(examples, object)}),
+    ):
         answer = loaded.predict(signature, request)
         for name, values in expected.items():
             worst = max(worst, _difference(values, answer[name]))

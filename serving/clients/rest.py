@@ -45,9 +45,7 @@ class RestClient:
         timeout_s: How long one call may take, tries included.
     """
 
-    def __init__(
-        self, url: str = "http://127.0.0.1:8501", token: str | None = None, timeout_s: float = 60.0
-    ) -> None:
+    def __init__(self, url: str = "http://127.0.0.1:8501", token: str | None = None, timeout_s: float = 60.0) -> None:
         import requests
 
         self._url = url.rstrip("/")
@@ -139,9 +137,7 @@ class RestClient:
         try:
             reply = self._session.request(method, self._url + path, data=body, timeout=timeout_s)
         except requests.Timeout as error:
-            raise of_code(
-                Code.DEADLINE_EXCEEDED, f"No answer from {self._url} within {timeout_s:.1f} s"
-            ) from error
+            raise of_code(Code.DEADLINE_EXCEEDED, f"No answer from {self._url} within {timeout_s:.1f} s") from error
         except requests.RequestException as error:
             raise unreachable(self._url, error) from error
         text = reply.content.decode("utf-8", "surrogateescape")
@@ -172,11 +168,7 @@ def _array(value: Any, dtype: Dtype) -> np.ndarray:
 def _decoded(value: Any) -> Any:
     if isinstance(value, list):
         return [_decoded(item) for item in value]
-    return (
-        base64.b64decode(value["b64"])
-        if isinstance(value, dict)
-        else value.encode("utf-8", "surrogateescape")
-    )
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value.encode("utf-8", "surrogateescape")
 
 
 def _fits(signature: Signature, answer: Any) -> bool:

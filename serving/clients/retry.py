@@ -16,9 +16,7 @@ ATTEMPTS = 4
 FIRST_PAUSE_S = 0.1
 
 
-def retried(
-    call: Callable[[float], Answer], timeout_s: float, sleep: Callable[[float], None] = time.sleep
-) -> Answer:
+def retried(call: Callable[[float], Answer], timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> Answer:
     """The answer of a call that may find its server away.
 
     Args:

@@ -27,9 +27,7 @@ class GrpcClient:
         timeout_s: How long one call may take, tries included.
     """
 
-    def __init__(
-        self, address: str = "127.0.0.1:8500", token: str | None = None, timeout_s: float = 60.0
-    ) -> None:
+    def __init__(self, address: str = "127.0.0.1:8500", token: str | None = None, timeout_s: float = 60.0) -> None:
         import grpc
 
         self._address = address
@@ -52,9 +50,7 @@ class GrpcClient:
         for key, value in inputs.items():
             info = declared.inputs.get(key) if declared else None
             tensor_proto.encode(_typed(value, info.dtype if info else None), request.inputs[key])
-        reply = self._ask(
-            "PredictionService/Predict", request, protos.load("apis.predict_pb2").PredictResponse
-        )
+        reply = self._ask("PredictionService/Predict", request, protos.load("apis.predict_pb2").PredictResponse)
         return {key: tensor_proto.decode(value, key) for key, value in sorted(reply.outputs.items())}
 
     def status(self, name: str) -> list[VersionStatus]:
@@ -112,9 +108,7 @@ class GrpcClient:
             return call(request, timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             code, text = Code(error.code().value[0]), error.details() or ""
-            raise (
-                unreachable(self._address, text) if code is Code.UNAVAILABLE else of_code(code, text)
-            ) from error
+            raise (unreachable(self._address, text) if code is Code.UNAVAILABLE else of_code(code, text)) from error
 
 
 def _fill_spec(message: Any, name: str, version: int | None) -> None:

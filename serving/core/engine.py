@@ -7,8 +7,10 @@ releases the interpreter's lock; where it is missing, `Session.run` does the sam
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,16 +35,14 @@ class Engine:
 
     def __init__(self, path: Path) -> None:
         if not any((path / name).exists() for name in ("saved_model.pb", "saved_model.pbtxt")):
-            raise NotFound(
-                f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}"
-            )
+            raise NotFound(f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {path}")
         tf = tensorflow()
         graph = tf.Graph()
         config = tf.compat.v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True  # a training run may share the accelerator
         self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
-            with graph.as_default():
+            with graph.as_default(), _quiet():
                 meta = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], os.fspath(path))
         except Exception as error:
             self._session.close()
@@ -55,7 +55,7 @@ class Engine:
 
         def call(*arrays: np.ndarray) -> list[np.ndarray]:
             try:
-                return run(*arrays)
+                return [_array(value) for value in run(*arrays)]
             except tensorflow().errors.OpError as error:
                 raise of_code(_code(error.error_code), error.message) from error
             except (ValueError, TypeError, RuntimeError) as error:
@@ -66,6 +66,23 @@ class Engine:
     def close(self) -> None:
         """Free the session; no call may be running."""
         self._session.close()
+
+
+def _array(value: Any) -> np.ndarray:
+    """A fetched value as an array: the session gives scalars as plain bytes or numpy scalars."""
+    return np.array(value, dtype=object) if isinstance(value, bytes) else np.asarray(value)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the loader's notes: that it is deprecated, and one line per file it restores."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def tensorflow() -> Any:

@@ -101,9 +101,7 @@ def tasks(model: LoadedModel, request: Any) -> list[Task]:
     found: list[Task] = []
     for message in request.tasks:
         if message.model_spec.name != request.tasks[0].model_spec.name:
-            raise InvalidArgument(
-                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
-            )
+            raise InvalidArgument("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
         name = message.model_spec.signature_name or DEFAULT
         if name in {known.signature for known in found}:
             raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
@@ -161,8 +159,7 @@ def classes(outputs: Outputs, count: int) -> Classes:
     labels, scores = outputs.get("classes"), outputs.get("scores")
     if labels is not None and scores is not None and labels.shape != scores.shape:
         raise InvalidArgument(
-            "Tensors class and score should match in dimensions 1. "
-            f"Got {labels.shape[1]} vs. {scores.shape[1]}"
+            f"Tensors class and score should match in dimensions 1. Got {labels.shape[1]} vs. {scores.shape[1]}"
         )
     if labels is None:
         assert scores is not None
@@ -198,13 +195,10 @@ def values(outputs: Outputs, count: int) -> np.ndarray:
     array = outputs["outputs"]
     if array.ndim != 1 and not (array.ndim == _MATRIX and array.shape[1] == 1):
         raise InvalidArgument(
-            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
-            + _brackets(array)
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got " + _brackets(array)
         )
     if array.shape[0] != count:
-        raise InvalidArgument(
-            f"Input batch size did not match output batch size: {count} vs. {array.shape[0]}"
-        )
+        raise InvalidArgument(f"Input batch size did not match output batch size: {count} vs. {array.shape[0]}")
     given = dtypes.of_array(array).name
     if given != "float":
         raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: DT_{given.upper()}")

@@ -55,11 +55,7 @@ class Models:
     def available(self) -> dict[str, list[int]]:
         """The versions that are served, by model."""
         served = {
-            name: [
-                version
-                for version, servable in sorted(self.of(name).items())
-                if servable.state is State.AVAILABLE
-            ]
+            name: [version for version, servable in sorted(self.of(name).items()) if servable.state is State.AVAILABLE]
             for name in self.names()
         }
         return {name: versions for name, versions in served.items() if versions}

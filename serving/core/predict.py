@@ -46,9 +46,7 @@ def run(
     feeds = _feeds(signature, inputs)
     fetches = _fetches(signature, output_filter)
     check_types(feeds, {info.tensor: info.dtype for info in signature.inputs.values()})
-    values = model.call(
-        tuple(feeds), tuple(signature.outputs[name].tensor for name in fetches), feeds.values()
-    )
+    values = model.call(tuple(feeds), tuple(signature.outputs[name].tensor for name in fetches), feeds.values())
     return dict(zip(fetches, values, strict=True))
 
 
@@ -116,6 +114,4 @@ def check_types(feeds: Mapping[str, np.ndarray], wanted: Mapping[str, Dtype]) ->
     for index, (tensor, array) in enumerate(feeds.items()):
         given = dtypes.of_array(array)
         if given is not wanted[tensor]:
-            raise InvalidArgument(
-                f"Expects arg[{index}] to be {wanted[tensor].name} but {given.name} is provided"
-            )
+            raise InvalidArgument(f"Expects arg[{index}] to be {wanted[tensor].name} but {given.name} is provided")

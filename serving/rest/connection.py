@@ -158,9 +158,7 @@ class Connection(asyncio.Protocol):
             return
         ending = (self._last or self._all.draining) and not self._waiting
         keep = keep_alive and not ending
-        self._transport.write(
-            head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body)
-        )
+        self._transport.write(head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body))
         if not keep:
             self._waiting.clear()
             self._last = True

@@ -50,9 +50,7 @@ _TABLE: tuple[tuple[int, str, Any], ...] = (
     (22, "uint32", np.uint32),
     (23, "uint64", np.uint64),
 )
-_BY_NUMBER = {
-    number: Dtype(number, name, None if kind is None else np.dtype(kind)) for number, name, kind in _TABLE
-}
+_BY_NUMBER = {number: Dtype(number, name, None if kind is None else np.dtype(kind)) for number, name, kind in _TABLE}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in _BY_NUMBER.values() if dtype.numpy is not None}
 INVALID = _BY_NUMBER[0]
 STRING = _BY_NUMBER[7]

@@ -37,9 +37,7 @@ def from_body(document: dict[str, Any]) -> Any:
 def _examples(document: dict[str, Any]) -> list[Any]:
     where = f"JSON Value: {debug(document)}"
     if "examples" not in document:  # upstream says classify for regress too
-        raise InvalidArgument(
-            f"{where} When method is classify, key 'examples' is expected and was not found"
-        )
+        raise InvalidArgument(f"{where} When method is classify, key 'examples' is expected and was not found")
     found = document["examples"]
     if not isinstance(found, list):
         raise InvalidArgument(f"{where} Expecting 'examples' value to be an list/array")

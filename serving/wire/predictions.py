@@ -24,10 +24,7 @@ def in_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
             carry.
     """
     count = _batch_size(outputs)
-    texts = {
-        name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2)
-        for name, array in outputs.items()
-    }
+    texts = {name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2) for name, array in outputs.items()}
     if len(outputs) == 1:
         rows = next(iter(texts.values()))
     else:

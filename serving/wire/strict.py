@@ -135,9 +135,7 @@ def _leaves(value: Any, dtype: Dtype) -> tuple[Shape, list[Any]]:
         shape.append(len(inner))
         inner = inner[0] if inner else None
     if len(shape) > MAX_RANK:
-        raise InvalidArgument(
-            f"Tensors of more than {MAX_RANK} dimensions are not supported. Received: {len(shape)}"
-        )
+        raise InvalidArgument(f"Tensors of more than {MAX_RANK} dimensions are not supported. Received: {len(shape)}")
     leaves: list[Any] = []
     _fill(value, 0, tuple(shape), _reader(dtype), leaves)
     return tuple(shape), leaves
@@ -157,8 +155,7 @@ def _fill(value: Any, level: int, shape: Shape, read: Callable[[Any], Any], leav
         raise InvalidArgument(f"Encountered list at unexpected level: {level} expected < {rank}")
     if len(value) != shape[level]:
         raise InvalidArgument(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} "
-            f"expected size: {shape[level]}"
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
     for item in value:
         _fill(item, level + 1, shape, read, leaves)

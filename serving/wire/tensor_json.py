@@ -41,9 +41,7 @@ def from_body(document: dict[str, Any], inputs: Mapping[str, Dtype]) -> tuple[di
     """
     by_row, by_column = "instances" in document, "inputs" in document
     if by_row and by_column:
-        raise _bad(
-            document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
-        )
+        raise _bad(document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ")
     if by_row:
         return rows(document, inputs), True
     if by_column:

@@ -58,9 +58,7 @@ def decode(proto: Any, name: str) -> np.ndarray:
     dtype = dtypes.of_number(proto.dtype)
     try:
         shape = _shape(proto)
-        flat = (
-            _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
-        )
+        flat = _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
         return flat.reshape(shape)
     except (ValueError, OverflowError, IndexError, MemoryError) as error:
         raise InvalidArgument(f"tensor parsing error: {name}") from error

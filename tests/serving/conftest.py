@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The first example may import TensorFlow, and the machine may be busy: no deadline per example.
 settings.register_profile("serving", deadline=None, max_examples=60)
@@ -58,25 +61,25 @@ class Server:
 @contextlib.contextmanager
 def _running(base: Path, **options):
     arguments = {"base_path": str(base), "rest_port": 0, "grpc_port": 0, "poll_seconds": 0.2, **options}
+    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below; not a pipe: nobody would empty it, and a full one blocks the server
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, json.dumps(arguments)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         text=True,
     )
     try:
         line = process.stdout.readline()
         if not line:
-            pytest.fail(f"The server did not start:\n{process.stderr.read()[-3000:]}")
-        # stderr is read to its end, so that a chatty server never blocks on a full pipe.
-        os.set_blocking(process.stderr.fileno(), False)
+            log.seek(0)
+            pytest.fail(f"The server did not start:\n{log.read()[-3000:]}")
         yield Server(process, json.loads(line), base)
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
         process.stdout.close()
-        process.stderr.close()
+        log.close()
 
 
 @pytest.fixture(scope="session")

@@ -25,20 +25,18 @@ def test_predict(client):
 
 
 def test_lists_take_the_declared_type(client):
-    assert client.predict("echo", {"x": [1, 2]}, signature="float64")["y"].tolist() == [1.0, 2.0]
+    assert [1.0, 2.0] == client.predict("echo", {"x": [1, 2]}, signature="float64")["y"].tolist()
     assert np.uint8 == client.predict("echo", {"x": [1, 2]}, signature="uint8")["y"].dtype
 
 
 def test_bytes_and_text(client):
-    found = client.predict(
-        "echo", {"number": np.ones((2, 2), np.float32), "text": [b"\xff\x00", "é"]}, "pair"
-    )
+    found = client.predict("echo", {"number": np.ones((2, 2), np.float32), "text": [b"\xff\x00", "é"]}, "pair")
     assert [b"\xff\x00", "é".encode()] == found["raw_bytes"].tolist() == found["text"].tolist()
-    assert found["sum"].tolist() == [2.0, 2.0]
+    assert [2.0, 2.0] == found["sum"].tolist()
 
 
 def test_one_value_of_bytes(client):
-    assert client.predict("echo", {"x": b"hi"}, signature="string")["y"][()] == b"hi"
+    assert b"hi" == client.predict("echo", {"x": b"hi"}, signature="string")["y"][()]
 
 
 def test_infinite_numbers(client):
@@ -47,22 +45,23 @@ def test_infinite_numbers(client):
 
 
 def test_version(client):
-    assert client.predict("half", {"x": np.float32([2])}, version=2)["y"].tolist() == [4.0]
+    assert [4.0] == client.predict("half", {"x": np.float32([2])}, version=2)["y"].tolist()
     with pytest.raises(NotFound, match=r"^Servable not found for request: Specific\(half, 1\)$"):
         client.predict("half", {"x": np.float32([2])}, version=1)
 
 
 def test_status(client):
-    assert [(one.version, one.state, one.error) for one in client.status("half")] == [(2, "AVAILABLE", "")]
-    with pytest.raises(NotFound, match="^Could not find any versions of model nope$"):
+    assert [(2, "AVAILABLE", "")] == [(one.version, one.state, one.error) for one in client.status("half")]
+    with pytest.raises(NotFound, match=r"^Could not find any versions of model nope$"):
         client.status("nope")
 
 
 def test_metadata(client):
     signature = client.metadata("echo")["pair"]
     assert {
-        name: (info.dtype.name, info.shape) for name, info in signature.inputs.items()
-    } == {"number": ("float", (-1, 2)), "text": ("string", (-1,))}
+        "number": ("float", (-1, 2)),
+        "text": ("string", (-1,)),
+    } == {name: (info.dtype.name, info.shape) for name, info in signature.inputs.items()}
 
 
 def test_typed_errors(client):
@@ -74,9 +73,7 @@ def test_typed_errors(client):
     assert Code.INVALID_ARGUMENT is caught.value.code
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: RestClient("http://127.0.0.1:9"), lambda: GrpcClient("127.0.0.1:9")]
-)
+@pytest.mark.parametrize("make", [lambda: RestClient("http://127.0.0.1:9"), lambda: GrpcClient("127.0.0.1:9")])
 def test_no_server(make):
     with (
         make() as client,
@@ -86,11 +83,11 @@ def test_no_server(make):
 
 
 def test_importing_the_clients_is_light():
-    code = "import sys, serving.client, serving.options; print([m for m in ('tensorflow', 'grpc', 'requests') if m in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "[]\n"
+    code = (
+        "import sys, serving.client, serving.options; "
+        "print([m for m in ('tensorflow', 'grpc', 'requests') if m in sys.modules])"
     )
+    assert "[]\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_messages_come_without_tensorflow_and_leave_it_whole():
@@ -101,8 +98,7 @@ def test_messages_come_without_tensorflow_and_leave_it_whole():
         "print(float(tf.add(1.0, 2.0)), tf.make_tensor_proto(1.0).float_val[0])"
     )
     assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "3.0 1.0\n"
+        "3.0 1.0\n" == subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     )
 
 
@@ -136,11 +132,11 @@ def test_the_second_try_answers():
             raise answer
         return answer
 
-    assert retried(call, 60.0, lambda _pause: None) == "here"
+    assert "here" == retried(call, 60.0, lambda _pause: None)
 
 
 def test_the_time_limit_ends_the_tries():
     pauses = []
     with pytest.raises(Unavailable):
         retried(lambda _left: (_ for _ in ()).throw(Unavailable("away")), 0.0, pauses.append)
-    assert pauses == []
+    assert [] == pauses

@@ -11,19 +11,25 @@ import pytest
 _CASES = Path(__file__).parents[3] / "shared" / "serving"
 
 
-@pytest.mark.skipif(
-    not _CASES.is_dir(), reason="the collection of protocol cases is not beside this checkout"
-)
+@pytest.mark.skipif(not _CASES.is_dir(), reason="the collection of protocol cases is not beside this checkout")
 def test_all_cases_byte_for_byte(run_server, tmp_path):
     config = tmp_path / "models.config"
     config.write_text((_CASES / "models.config").read_text().replace("${MODELS}", str(_CASES / "models")))
     with run_server(tmp_path, model_config_file=str(config)) as running:
         address = running.rest.removeprefix("http://")
         result = subprocess.run(
-            [sys.executable, str(_CASES / "run_conformance.py"), str(_CASES / "cases.json"), "--exact"]
-            + ["--rest", address, "--grpc", running.grpc],
+            [
+                sys.executable,
+                _CASES / "run_conformance.py",
+                _CASES / "cases.json",
+                "--exact",
+                "--rest",
+                address,
+                "--grpc",
+                running.grpc,
+            ],
             capture_output=True,
             text=True,
             check=False,
         )
-    assert result.returncode == 0, result.stdout
+    assert 0 == result.returncode, result.stdout

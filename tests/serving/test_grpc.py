@@ -49,12 +49,12 @@ def _examples(request, signature, *values):
 
 def test_predict(prediction):
     reply = prediction.Predict(_request("half", x=np.float32([2, 3])), timeout=30)
-    assert list(reply.outputs["y"].float_val) == [4.0, 4.5]
-    assert (
+    assert [4.0, 4.5] == list(reply.outputs["y"].float_val)
+    assert ("half", "serving_default", 2) == (
         reply.model_spec.name,
         reply.model_spec.signature_name,
         reply.model_spec.version.value,
-    ) == ("half", "serving_default", 2)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8", "bool", "float16"])
@@ -67,7 +67,7 @@ def test_types(prediction, dtype):
 def test_output_filter(prediction):
     inputs = {"number": np.float32([[1, 2]]), "text": [b"\xff"]}
     reply = prediction.Predict(_request("echo", "pair", ["text"], **inputs), timeout=30)
-    assert {key: list(value.string_val) for key, value in reply.outputs.items()} == {"text": [b"\xff"]}
+    assert {"text": [b"\xff"]} == {key: list(value.string_val) for key, value in reply.outputs.items()}
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,7 @@ def test_output_filter(prediction):
 def test_errors(prediction, request_, code, text):
     with pytest.raises(grpc.RpcError) as caught:
         prediction.Predict(request_, timeout=30)
-    assert (code, True) == (caught.value.code().name, caught.value.details().startswith(text)), (
-        caught.value.details()
-    )
+    assert (code, True) == (caught.value.code().name, caught.value.details().startswith(text)), caught.value.details()
 
 
 def test_long_error_texts_are_cut(prediction):
@@ -114,9 +112,7 @@ def test_status(channel):
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "echo"
     reply = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request, timeout=30)
-    assert [
-        (one.version, one.state, one.status.error_code) for one in reply.model_version_status
-    ] == [(7, 30, 0)]
+    assert [(7, 30, 0)] == [(one.version, one.state, one.status.error_code) for one in reply.model_version_status]
 
 
 def test_metadata(prediction):
@@ -126,16 +122,14 @@ def test_metadata(prediction):
     signatures = get_model_metadata_pb2.SignatureDefMap()
     reply.metadata["signature_def"].Unpack(signatures)
     assert {"serving_default", "classify", "regress"} <= set(signatures.signature_def)
-    assert reply.model_spec.version.value == 2
+    assert 2 == reply.model_spec.version.value
 
 
 def test_classify_regress_and_both(prediction):
-    reply = prediction.Classify(
-        _examples(classification_pb2.ClassificationRequest(), "classify", 2.0), timeout=30
-    )
-    assert [(one.label, one.score) for one in reply.result.classifications[0].classes] == [("4.0", 4.0)]
+    reply = prediction.Classify(_examples(classification_pb2.ClassificationRequest(), "classify", 2.0), timeout=30)
+    assert [("4.0", 4.0)] == [(one.label, one.score) for one in reply.result.classifications[0].classes]
     reply = prediction.Regress(_examples(regression_pb2.RegressionRequest(), "regress", 2.0, 4.0), timeout=30)
-    assert [one.value for one in reply.result.regressions] == [4.0, 5.0]
+    assert [4.0, 5.0] == [one.value for one in reply.result.regressions]
 
 
 def test_multi_inference(prediction):
@@ -145,8 +139,8 @@ def test_multi_inference(prediction):
         task.model_spec.name, task.model_spec.signature_name = "half", signature
     request.input.example_list.examples.add().features.feature["x"].float_list.value.append(2.0)
     reply = prediction.MultiInference(request, timeout=30)
-    assert reply.results[0].regression_result.regressions[0].value == 4.0
-    assert reply.results[1].classification_result.classifications[0].classes[0].score == 4.0
+    assert 4.0 == reply.results[0].regression_result.regressions[0].value
+    assert 4.0 == reply.results[1].classification_result.classifications[0].classes[0].score
 
 
 def test_large_message(prediction):

@@ -45,10 +45,12 @@ def test_fast_and_own_parser_agree(text):
 
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_value_or_an_error(body):
+    outcome = "JSON Parse error: "
     try:
         json_document.loads(body)
     except InvalidArgument as error:
-        assert str(error).startswith("JSON Parse error: ")
+        outcome = error.message
+    assert outcome.startswith("JSON Parse error: ")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_nan():
 def test_depth_has_no_limit():
     depth = 200_000
     value = json_document.loads(b'{"a": 1, "nested": ' + b"[" * depth + b"]" * depth + b"}")
-    assert value["a"] == 1
+    assert 1 == value["a"]
     while value["nested"]:  # taken apart level by level, as freeing it is recursive in older Pythons
         value["nested"] = value["nested"][0]
 

@@ -35,11 +35,7 @@ def test_number(value, expected):
     assert [expected] == json_text.leaves(np.array(value))
 
 
-@given(
-    arrays.arrays(
-        st.sampled_from([np.float32, np.float64, np.int32, np.uint64, np.bool_]), arrays.array_shapes()
-    )
-)
+@given(arrays.arrays(st.sampled_from([np.float32, np.float64, np.int32, np.uint64, np.bool_]), arrays.array_shapes()))
 def test_arrays_read_back_equal(array):
     for body, key in (
         (predictions.in_rows({"y": array}), "predictions"),
@@ -56,11 +52,7 @@ def test_strings_read_back_equal(text):
 _KEYS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
-@given(
-    st.recursive(
-        st.integers() | _KEYS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner)
-    )
-)
+@given(st.recursive(st.integers() | _KEYS | st.none(), lambda inner: st.lists(inner) | st.dictionaries(_KEYS, inner)))
 def test_a_quoted_document_is_its_beginning(document):
     text = json_text.debug(document)
     size = len(text.encode("utf-8", "surrogateescape"))
@@ -71,12 +63,11 @@ def test_a_quoted_document_is_its_beginning(document):
 
 def test_layout_of_rows_and_columns():
     outputs = {"a": np.array([1.5, 2.0], dtype=np.float32), "b_bytes": np.array([b"x", b"y"], dtype=object)}
-    first = '{\n            "a": 1.5,\n            "b_bytes": {\n                "b64": "eA=="\n            }\n        }'
+    first = '{\n            "a": 1.5,\n            "b_bytes": {\n                "b64": "eA=="\n'
+    first += "            }\n        }"
     assert predictions.in_rows(outputs).decode().startswith('{\n    "predictions": [' + first + ", {")
-    assert predictions.in_rows(
-        {"a": np.array([[1, 2], [3, 4]])}
-    ) == b'{\n    "predictions": [[1, 2], [3, 4]\n    ]\n}'
-    assert predictions.in_columns({"a": np.array([3])}) == b'{\n    "outputs": [\n        3\n    ]\n}'
+    assert b'{\n    "predictions": [[1, 2], [3, 4]\n    ]\n}' == predictions.in_rows({"a": np.array([[1, 2], [3, 4]])})
+    assert b'{\n    "outputs": [\n        3\n    ]\n}' == predictions.in_columns({"a": np.array([3])})
 
 
 def test_bytes_that_are_no_text_pass_through():

@@ -35,19 +35,25 @@ def _states(client, name):
         return {}
 
 
-def _publish_and_wait(live, client, publish, wait_for, source, name, version=1):
-    (live.base / name).mkdir(exist_ok=True)
-    publish(source, live.base / name / str(version))
-    wait_for(lambda: _states(client, name).get(version) == "AVAILABLE")
+@pytest.fixture
+def put(live, client, publish, wait_for):
+    """Publish a version and wait until it is served."""
+
+    def publish_and_wait(source, name, version=1):
+        (live.base / name).mkdir(exist_ok=True)
+        publish(source, live.base / name / str(version))
+        wait_for(lambda: _states(client, name).get(version) == "AVAILABLE")
+
+    return publish_and_wait
 
 
 def test_starts_without_models(live):
-    assert live.endpoints["models"] == {}
+    assert {} == live.endpoints["models"]
     assert live.rest.startswith("http://127.0.0.1:")
 
 
-def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for):
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "hot")
+def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for, put):
+    put(saved / "linear_1", "hot")
     found, errors, stop = [], [], threading.Event()
 
     def keep_asking():
@@ -55,7 +61,7 @@ def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for):
             while not stop.is_set():
                 try:
                     found.append(own.predict("hot", {"x": [2.0]})["y"].tolist()[0])
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - any one fails the test
                     errors.append(error)
 
     threads = [threading.Thread(target=keep_asking) for _ in range(3)]
@@ -68,48 +74,48 @@ def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for):
     stop.set()
     for thread in threads:
         thread.join()
-    assert errors == []
+    assert [] == errors
     assert ({3.0, 4.0}, 4.0) == (set(found), found[-1])
 
 
-def test_a_broken_version_leaves_the_old_one_and_is_taken_when_mended(live, client, saved, publish, wait_for):
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "shaky")
+def test_a_broken_version_leaves_the_old_one_and_is_taken_when_mended(live, client, saved, wait_for, put):
+    put(saved / "linear_1", "shaky")
     broken = live.base / "shaky" / "2"
     broken.mkdir()
     (broken / "saved_model.pb").write_bytes(b"\xff\xff\xff")
     wait_for(lambda: _states(client, "shaky").get(2) == "END")
-    assert _states(client, "shaky") == {2: "END", 1: "AVAILABLE"}
+    assert {2: "END", 1: "AVAILABLE"} == _states(client, "shaky")
     assert client.status("shaky")[0].error
-    assert client.predict("shaky", {"x": [2.0]})["y"].tolist() == [3.0]
+    assert [3.0] == client.predict("shaky", {"x": [2.0]})["y"].tolist()
     shutil.copytree(saved / "linear_2", broken, dirs_exist_ok=True)
     wait_for(lambda: _states(client, "shaky") == {2: "AVAILABLE", 1: "END"})
-    assert client.predict("shaky", {"x": [2.0]})["y"].tolist() == [4.0]
+    assert [4.0] == client.predict("shaky", {"x": [2.0]})["y"].tolist()
 
 
-def test_half_copied_version(live, client, saved, publish, wait_for):
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "copied")
+def test_half_copied_version(live, client, saved, wait_for, put):
+    put(saved / "linear_1", "copied")
     (live.base / "copied" / "2").mkdir()
     wait_for(lambda: _states(client, "copied").get(2) == "END")
     assert "Could not find SavedModel" in client.status("copied")[0].error
-    assert client.predict("copied", {"x": [2.0]})["y"].tolist() == [3.0]
+    assert [3.0] == client.predict("copied", {"x": [2.0]})["y"].tolist()
 
 
-def test_removed_versions_are_dropped_and_may_come_back(live, client, saved, publish, wait_for):
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "gone")
+def test_removed_versions_are_dropped_and_may_come_back(live, client, saved, wait_for, put):
+    put(saved / "linear_1", "gone")
     shutil.rmtree(live.base / "gone")
     wait_for(lambda: _states(client, "gone") == {1: "END"})
     with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(gone\)"):
         client.predict("gone", {"x": [2.0]})
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_2", "gone")
-    assert client.predict("gone", {"x": [2.0]})["y"].tolist() == [4.0]
+    put(saved / "linear_2", "gone")
+    assert [4.0] == client.predict("gone", {"x": [2.0]})["y"].tolist()
 
 
-def test_names_that_are_no_numbers_are_no_versions(live, client, saved, publish, wait_for):
+def test_names_that_are_no_numbers_are_no_versions(live, client, saved, put):
     for name in ("latest", "1.0", "-1", "99999999999999999999"):
         (live.base / "odd").mkdir(exist_ok=True)
         (live.base / "odd" / name).mkdir()
-    _publish_and_wait(live, client, publish, wait_for, saved / "linear_1", "odd", 42)
-    assert _states(client, "odd") == {42: "AVAILABLE"}
+    put(saved / "linear_1", "odd", 42)
+    assert {42: "AVAILABLE"} == _states(client, "odd")
 
 
 def _record(data):
@@ -149,7 +155,7 @@ def test_warm_up(saved, tmp_path):
     from serving.model import LoadedModel
 
     model = LoadedModel(_warm_copy(saved, tmp_path, [_predict_log([1.0])] * 3))
-    assert warmup.run(model) == 3
+    assert 3 == warmup.run(model)
     assert model._calls
 
 
@@ -176,28 +182,29 @@ def test_a_failing_warm_up_blocks_the_version(live, client, saved, tmp_path, pub
     (live.base / "cold").mkdir()
     publish(source, live.base / "cold" / "1")
     wait_for(lambda: _states(client, "cold") == {1: "END"})
-    assert client.status("cold")[0].error == "Expects arg[0] to be float but bool is provided"
+    assert "Expects arg[0] to be float but bool is provided" == client.status("cold")[0].error
 
 
 def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
     (tmp_path / "echo").mkdir()
     publish(saved / "echo", tmp_path / "echo" / "1")
     with run_server(tmp_path) as running:
-        idle = socket.create_connection(running.rest.removeprefix("http://").split(":"))
+        host, port = running.rest.removeprefix("http://").split(":")
         answers = []
-        ask = lambda: answers.append(
-            RestClient(running.rest).predict("echo", {"x": [1.0]}, "slow")["y"].tolist()
-        )
-        thread = threading.Thread(target=ask)
-        with RestClient(running.rest) as warm:
-            warm.predict("echo", {"x": [1.0]})
-        thread.start()
-        threading.Event().wait(0.4)
-        assert running.terminate() == 0
-        thread.join()
-        assert answers == [[1.0]]
-        assert idle.recv(1) == b""
-        idle.close()
+        with RestClient(running.rest) as client, socket.create_connection((host, int(port))) as idle:
+            client.predict("echo", {"x": [1.0]})  # it knows the signatures now and asks for nothing else
+
+            def ask():
+                answers.append(client.predict("echo", {"x": [1.0]}, "slow")["y"].tolist())
+
+            thread = threading.Thread(target=ask)
+            thread.start()
+            threading.Event().wait(0.3)
+            assert thread.is_alive()
+            assert 0 == running.terminate()
+            thread.join()
+            assert [[1.0]] == answers
+            assert b"" == idle.recv(1)
 
 
 def test_a_taken_port_is_told_before_tensorflow_is_imported():
@@ -210,12 +217,11 @@ def test_a_taken_port_is_told_before_tensorflow_is_imported():
             code = (
                 "import sys; from pathlib import Path; from serving.options import ServeOptions; "
                 "from serving.server import serve; from serving.errors import PortTaken\n"
-                f"try: serve(ServeOptions(Path('.'), **{{'rest_port': 0, 'grpc_port': 0, '{option}': {port}}}))\n"
+                f"ports = {{'rest_port': 0, 'grpc_port': 0}} | {{'{option}': {port}}}\n"
+                "try: serve(ServeOptions(Path('.'), **ports))\n"
                 "except PortTaken as error: print(error, 'tensorflow' in sys.modules)"
             )
-            out = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
-            ).stdout
+            out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
             assert f"The {what} server cannot listen at 127.0.0.1:{port}." in out
             assert "Received: [Errno 98]" in out
             assert out.rstrip().endswith("False")
@@ -223,10 +229,10 @@ def test_a_taken_port_is_told_before_tensorflow_is_imported():
 
 def test_error_classes():
     assert issubclass(PortTaken, Exception)
-    assert ServeOptions(Path()).host == "127.0.0.1"
+    assert "127.0.0.1" == ServeOptions(Path()).host
 
 
-def test_bad_record_lengths_are_data_loss(saved, tmp_path):
+def test_bad_record_lengths_are_data_loss(tmp_path):
     from serving.core import warmup
     from serving.errors import DataLoss
 

@@ -28,8 +28,8 @@ def test_same_numbers_as_the_server(linear, server):
 
 def test_signatures(linear):
     signature = linear.signatures["serving_default"]
-    assert (signature.inputs["x"].dtype.name, signature.inputs["x"].shape) == ("float", (-1,))
-    assert list(signature.outputs) == ["y"]
+    assert ("float", (-1,)) == (signature.inputs["x"].dtype.name, signature.inputs["x"].shape)
+    assert ["y"] == list(signature.outputs)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_plain_values(echo, signature, value):
 
 
 def test_numpy_text(echo):
-    assert echo.predict("string", {"x": np.array(["a", "bc"])})["y"].tolist() == [b"a", b"bc"]
+    assert [b"a", b"bc"] == echo.predict("string", {"x": np.array(["a", "bc"])})["y"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,7 @@ def test_errors(echo, signature, inputs, error, text):
 
 
 def test_no_model_there(tmp_path):
-    with pytest.raises(
-        NotFound, match="Could not find SavedModel .pb or .pbtxt at supplied export directory path"
-    ):
+    with pytest.raises(NotFound, match=r"Could not find SavedModel .pb or .pbtxt at supplied export directory path"):
         LoadedModel(tmp_path)
 
 
@@ -81,7 +79,7 @@ def test_the_fallback_without_the_private_call_gives_the_same(saved, monkeypatch
     monkeypatch.delattr(tf.compat.v1.Session.__mro__[1], "_make_callable_from_options")
     model = LoadedModel(saved / "linear_2")
     assert not hasattr(model._engine._session, "_make_callable_from_options")
-    assert model.predict("", {"x": [2.0, 3.0]})["y"].tolist() == [4.0, 4.5]
+    assert [4.0, 4.5] == model.predict("", {"x": [2.0, 3.0]})["y"].tolist()
     with pytest.raises(InvalidArgument):
         LoadedModel(saved / "echo").predict("matrix", {"x": [[1.0]]})
 

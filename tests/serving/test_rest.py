@@ -50,8 +50,8 @@ def _error(content):
 
 def test_rows(ask):
     status, content, headers = ask("POST", "/v1/models/half:predict", {"instances": [2.0, 3.0]})
-    assert (status, content) == (200, b'{\n    "predictions": [4.0, 4.5\n    ]\n}')
-    assert headers["Content-Type"] == "application/json"
+    assert (200, b'{\n    "predictions": [4.0, 4.5\n    ]\n}') == (status, content)
+    assert "application/json" == headers["Content-Type"]
 
 
 def test_columns_of_several_outputs(ask):
@@ -59,16 +59,14 @@ def test_columns_of_several_outputs(ask):
     body = {"signature_name": "pair", "inputs": {"number": [[1, 2], [3, 4.5]], "text": text}}
     status, content, _ = ask("POST", "/v1/models/echo:predict", body)
     raw_bytes = [{"b64": "aGk="}, {"b64": "eW91"}]
-    assert status == 200
-    assert {"sum": [3.0, 7.5], "text": ["hi", "you"], "raw_bytes": raw_bytes} == json.loads(content)[
-        "outputs"
-    ]
+    assert 200 == status
+    assert {"sum": [3.0, 7.5], "text": ["hi", "you"], "raw_bytes": raw_bytes} == json.loads(content)["outputs"]
 
 
 def test_rows_of_several_inputs(ask):
     rows = [{"number": [1, 2], "text": "a"}, {"number": [3, 4], "text": "b"}]
     _, content, _ = ask("POST", "/v1/models/echo:predict", {"signature_name": "pair", "instances": rows})
-    assert [row["sum"] for row in json.loads(content)["predictions"]] == [3.0, 7.0]
+    assert [3.0, 7.0] == [row["sum"] for row in json.loads(content)["predictions"]]
 
 
 @pytest.mark.parametrize("value", [5.0, [1.0], [[1.0, 2.0], [3.0, 4.0]], []])
@@ -97,8 +95,10 @@ def test_shapes_are_the_graphs_own_business(ask, value):
             "/v1/models/half:predict",
             {"instances": ["a"]},
             400,
-            "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
-            'JSON Value: "a" Type: String is not of expected type: float',
+            (
+                "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: "
+                'JSON Value: "a" Type: String is not of expected type: float'
+            ),
         ),
         (
             "/v1/models/echo:predict",
@@ -118,63 +118,62 @@ def test_errors(ask, path, body, status, text):
 def test_an_error_of_the_graph(ask):
     body = {"signature_name": "matrix", "inputs": [[1.0, 2.0, 3.0]]}
     status, content, _ = ask("POST", "/v1/models/echo:predict", body)
-    assert status == 400
+    assert 400 == status
     assert "Matrix size-incompatible" in _error(content)
 
 
 def test_other_paths_and_methods(ask):
-    assert ask("GET", "/")[0] == 404
-    assert (
+    assert 404 == ask("GET", "/")[0]
+    assert (400, "Malformed request: DELETE /v1/models/half") == (
         (reply := ask("DELETE", "/v1/models/half"))[0],
         _error(reply[1]),
-    ) == (400, "Malformed request: DELETE /v1/models/half")
-    assert _error(ask("GET", "/v1/models")[1]) == "Missing model name in request."
+    )
+    assert "Missing model name in request." == _error(ask("GET", "/v1/models")[1])
 
 
 def test_status(ask):
     _, content, _ = ask("GET", "/v1/models/half")
     [entry] = json.loads(content)["model_version_status"]
-    assert entry == {
+    assert {
         "version": "2",
         "state": "AVAILABLE",
         "status": {"error_code": "OK", "error_message": ""},
-    }
+    } == entry
     assert content.startswith(b'{\n "model_version_status": [\n  {\n   "version": "2",')
     missing, content, _ = ask("GET", "/v1/models/half/versions/1")
-    assert (missing, _error(content)) == (404, "Could not find version 1 of model half")
+    assert (404, "Could not find version 1 of model half") == (missing, _error(content))
 
 
 def test_metadata(ask):
     _, content, _ = ask("GET", "/v1/models/half/metadata")
     answer = json.loads(content)
-    assert answer["model_spec"] == {"name": "half", "signature_name": "", "version": "2"}
+    assert {"name": "half", "signature_name": "", "version": "2"} == answer["model_spec"]
     signature = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]
-    assert signature["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    assert "DT_FLOAT" == signature["inputs"]["x"]["dtype"]
 
 
 def test_classify_and_regress(ask):
     examples = [{"x": 2.0}, {"x": 4.0}]
-    _, content, _ = ask(
-        "POST", "/v1/models/half:classify", {"signature_name": "classify", "examples": examples}
-    )
-    assert json.loads(content) == {"results": [[["4.0", 4.0]], [["5.0", 5.0]]]}
+    _, content, _ = ask("POST", "/v1/models/half:classify", {"signature_name": "classify", "examples": examples})
+    assert {"results": [[["4.0", 4.0]], [["5.0", 5.0]]]} == json.loads(content)
     body = {"signature_name": "regress", "context": {"x": 6.0}, "examples": [{}, {"x": 2.0}]}
     _, content, _ = ask("POST", "/v1/models/half:regress", body)
-    assert content == b'{\n    "results": [6.0, 4.0]\n}'
+    assert b'{\n    "results": [6.0, 4.0]\n}' == content
 
 
 def test_gzip(ask):
     body = gzip.compress(b'{"instances": [2.0]}')
-    assert ask("POST", "/v1/models/half:predict", body, {"Content-Encoding": "gzip"})[0] == 200
+    assert 200 == ask("POST", "/v1/models/half:predict", body, {"Content-Encoding": "gzip"})[0]
     status, content, _ = ask("POST", "/v1/models/half:predict", body[:9], {"Content-Encoding": "gzip"})
-    assert (status, _error(content)) == (400, "JSON Parse error: The document is empty")
+    assert (400, "JSON Parse error: The document is empty") == (status, _error(content))
 
 
 def test_preflight(ask):
-    assert ask("OPTIONS", "/v1/models/half:predict", headers={"Origin": "https://a.example"})[
-        :2
-    ] == (200, b"")
-    assert ask("OPTIONS", "/v1/models/half:predict")[:2] == (400, b"")
+    assert (
+        200,
+        b"",
+    ) == ask("OPTIONS", "/v1/models/half:predict", headers={"Origin": "https://a.example"})[:2]
+    assert (400, b"") == ask("OPTIONS", "/v1/models/half:predict")[:2]
 
 
 def test_pipelined_requests_are_answered_in_order(raw):
@@ -193,12 +192,10 @@ def test_pipelined_requests_are_answered_in_order(raw):
 
 
 def test_chunked_body_in_pieces(raw):
-    head = (
-        b"POST /v1/models/half:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
-    )
+    head = b"POST /v1/models/half:predict HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
     raw.sendall(head[:20])
     raw.sendall(head[20:])
-    assert raw.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert b"HTTP/1.1 100 Continue\r\n\r\n" == raw.recv(100)
     for part in (b'5\r\n{"ins\r\n', b'f\r\ntances": [2.0]}\r\n', b"0\r\n\r\n"):
         raw.sendall(part)
     assert b'"predictions": [4.0' in _read_answers(raw, 1)
@@ -207,7 +204,7 @@ def test_chunked_body_in_pieces(raw):
 def test_what_is_not_http_is_refused(raw):
     raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
     assert raw.recv(1000).startswith(b"HTTP/1.1 400 ")
-    assert raw.recv(1000) == b""
+    assert b"" == raw.recv(1000)
 
 
 def test_clients_that_hang_up_leave_the_server_well(server, ask):
@@ -218,7 +215,7 @@ def test_clients_that_hang_up_leave_the_server_well(server, ask):
         connection = socket.create_connection((host, int(port)))
         connection.sendall(request[:cut])
         connection.close()
-    assert ask("POST", "/v1/models/half:predict", {"instances": [1.0]})[0] == 200
+    assert 200 == ask("POST", "/v1/models/half:predict", {"instances": [1.0]})[0]
 
 
 def test_a_slow_request_does_not_hold_up_others(ask):
@@ -226,7 +223,7 @@ def test_a_slow_request_does_not_hold_up_others(ask):
         target=ask, args=("POST", "/v1/models/echo:predict", {"signature_name": "slow", "instances": [1.0]})
     )
     slow.start()
-    assert ask("POST", "/v1/models/half:predict", {"instances": [1.0]})[0] == 200
+    assert 200 == ask("POST", "/v1/models/half:predict", {"instances": [1.0]})[0]
     assert slow.is_alive()
     slow.join()
 

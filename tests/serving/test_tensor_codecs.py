@@ -61,7 +61,7 @@ def test_strings_in_tensor_content():
     content = _proto()
     content.dtype, content.tensor_content = 7, b"\x02\x00\x03abcde"
     content.tensor_shape.dim.add().size = 3
-    assert tensor_proto.decode(content, "x").tolist() == [b"ab", b"", b"cde"]
+    assert [b"ab", b"", b"cde"] == tensor_proto.decode(content, "x").tolist()
 
 
 def test_bfloat16():
@@ -97,7 +97,7 @@ def test_what_is_no_tensor(change):
     proto.dtype = 1
     proto.tensor_shape.dim.add().size = 2
     change(proto)
-    with pytest.raises(InvalidArgument, match="^tensor parsing error: x$"):
+    with pytest.raises(InvalidArgument, match=r"^tensor parsing error: x$"):
         tensor_proto.decode(proto, "x")
 
 

@@ -73,7 +73,7 @@ class Run:
         self.write("training", epochs=3, steps_per_epoch=10, first_epoch=1)
         self.write("progress", epoch=1, step=1, metrics={"loss": 2.0})
         self.epochs(1, 3)
-        self.write("history", path=self.file("history.json", HISTORY), diagnosis="underfitting")
+        self.write("history", path=self.file("history.json", {"history": HISTORY}), diagnosis="underfitting")
         self.write("file", path=self.file("schema.json", {"x": 1}), folder="data")
         self.write("evaluation", path=self.file("evaluation.json", evaluation()))
         if model is not None:

@@ -1,0 +1,140 @@
+"""A run from its request to its result: locks, journal, recorder, errors; the steps themselves are the runner's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from pipeline import catalogue, fingerprint, journal, quiet, run, workspace
+from pipeline.errors import PipelineError
+from pipeline.tracking import outbox, recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.run import Request, Result
+    from pipeline.settings import Settings
+    from pipeline.tracking.recorder import Recording
+
+RECORDING_TIMEOUT_S = 60.0
+REPLAY_TIMEOUT_S = 0.2
+FULL_BYTES = 1 << 20
+
+
+def execute(request: Request, waiting: Callable[[], None]) -> Result:
+    """Runs a request, or takes over the result of the same request in another process.
+
+    Args:
+        request: What to run.
+        waiting: Called when another process is at it.
+    """
+    home = request.settings.workspace
+    with workspace.lock(home / "locks" / f"request-{request.key}", waiting):
+        result = run.remembered(request)
+        if result is not None:
+            return result
+        run_id = run.begin(request)
+        with workspace.lock(run.folder(home, run_id) / "lock"):
+            return _recorded(request, run_id)
+
+
+def replay(settings: Settings) -> None:
+    """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
+    if outbox.pending(settings.workspace):
+        log = settings.workspace / "replay.txt"
+        outbox.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
+
+
+def _recorded(request: Request, run_id: str) -> Result:
+    settings = request.settings
+    replay(settings)
+    folder = run.folder(settings.workspace, run_id)
+    path, log = folder / "journal.jsonl", folder / "log.txt"
+    recording = recorder.start(settings.workspace, run_id, settings.mlflow_uri, folder / "mlflow.txt")
+    with journal.current(path):
+        try:
+            result = _shown(request, run_id, path, log)
+        except BaseException as error:
+            _end_failed(request, error)
+            recording.finish(RECORDING_TIMEOUT_S)
+            raise _readable(error, request, log) from error
+        _end(request, result, recording)
+    return result
+
+
+def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
+    from pipeline import live
+
+    started = time.monotonic()
+    offset = path.stat().st_size if path.exists() else 0
+    names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
+    with quiet.output_to(log) as terminal, live.shown(path, offset, names, terminal.err):
+        result, files, judged_against = _road(request, run_id)
+    result.seconds = round(time.monotonic() - started, 1)
+    run.remember(request, result, files, judged_against)
+    return result
+
+
+def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
+    """Goes the road; returns the result, the data's files, and the digest of the model it was judged against."""
+    name, title = request.name, request.source.title
+    parameters = {**request.params, "seed": request.seed, "quick": request.quick}
+    tags = {"host": socket.gethostname(), "code_digest": request.key}
+    journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
+    from pipeline import dag, runner
+
+    recipe = catalogue.load(request.source.path)
+    files = recipe.data.files(request.settings.data)
+    memory = request.settings.workspace / "data" / f"{name}.json"
+    digest = fingerprint.of_data(files, memory)
+    journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})
+    state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, digest))
+    runner.execute(state)
+    return state.result, files, state.judged_against
+
+
+def _end(request: Request, result: Result, recording: Recording) -> None:
+    status = "not_blessed" if result.blessed is False else "finished"
+    journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
+    outcome = recording.finish(RECORDING_TIMEOUT_S)
+    result.mlflow_run_id = outcome.mlflow_run_id or None
+    result.not_recorded = "" if outcome.complete else outcome.error
+    run.amend(request, result)
+
+
+def _end_failed(request: Request, error: BaseException) -> None:
+    try:
+        journal.report("end", status="failed", message=str(error), seconds=0.0)
+        # An interrupted run goes on under the same id; a failed one is told to the end.
+        if not isinstance(error, KeyboardInterrupt):
+            run.forget(request)
+    except OSError:
+        pass  # a full disk is the error itself, which is about to be told
+
+
+def _readable(error: BaseException, request: Request, log: Path) -> BaseException:
+    """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
+    if isinstance(error, KeyboardInterrupt | PipelineError) or request.settings.debug:
+        return error
+    home = request.settings.workspace
+    if shutil.disk_usage(home).free < FULL_BYTES:
+        return workspace.unwritable(home, OSError(0, "no space left on the device"))
+    with log.open("a") as file:
+        traceback.print_exception(error, file=file)
+    if isinstance(error, OSError) and error.errno:
+        return workspace.unwritable(home, error)
+    first = str(error).strip().partition("\n")[0] or "no message"
+    return PipelineError(
+        f"The run of {request.name} failed.",
+        expected="a run to the end",
+        received=f"{type(error).__name__}: {first}",
+        action=f"read {log}, or run again with KERASPIPE_DEBUG=1 for the traceback",
+    )
