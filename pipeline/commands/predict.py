@@ -26,7 +26,9 @@ def command(options: Namespace, settings: Settings) -> int:
         with quiet.output_to(Path(os.devnull)):
             answer = asked(options, settings)
     except ServingError as error:
-        raise PipelineError(f"{options.name} did not answer.", expected="an answer", received=str(error)) from error
+        raise PipelineError(
+            f"{options.name} did not answer.", expected="an answer", received=in_words(error)
+        ) from error
     rows = [{name: plain(values[i]) for name, values in answer.items()} for i in range(_rows(answer))]
     if options.json:
         print(json.dumps({"predictions": rows}))
@@ -34,6 +36,11 @@ def command(options: Namespace, settings: Settings) -> int:
         for label, row in zip(_labels(options.inputs, len(rows)), rows, strict=True):
             print(f"{label}  {'  '.join(f'{name} {shown(value)}' for name, value in row.items())}")
     return 0
+
+
+def in_words(error: ServingError) -> str:
+    """TensorFlow's message without the names of the graph's nodes around it."""
+    return str(error).partition("\n")[0].rpartition("}} ")[2]
 
 
 def asked(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:

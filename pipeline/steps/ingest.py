@@ -7,7 +7,7 @@ official test sets need a component of our own.
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from pipeline import atomic, catalogue
 from pipeline.datasets.example import Dataset, Example
 from pipeline.errors import PipelineError
 from pipeline.recipe import Hash, Official, Recipe
+
+Row = tuple[str, float, Mapping[str, Any]]  # split, fraction, features
 
 SPLITS = ("train", "eval", "test")
 SHOWN = 5
@@ -34,7 +36,7 @@ class Report:
     bad: list[str] = field(default_factory=list)
 
 
-def fraction(features: dict[str, Any], label: str) -> float:
+def fraction(features: Mapping[str, Any], label: str) -> float:
     """A number in [0, 1) from the content of a row without its label.
 
     Equal inputs land in the same split even when they are labelled differently.
@@ -73,14 +75,14 @@ def checked(examples: Iterable[Example], data: Dataset, report: Report) -> Itera
         yield example
 
 
-def assigned(examples: Iterable[Example], recipe: Recipe) -> Iterator[tuple[str, float, dict[str, Any]]]:
+def assigned(examples: Iterable[Example], recipe: Recipe) -> Iterator[Row]:
     """Rows with their split and their fraction, which lies in [0, 1) within each split's own stretch."""
     for example in examples:
         part = fraction(example.features, recipe.data.label)
         yield split_of(example.split, part, recipe.split), part, example.features
 
 
-def sampled(rows: Iterable[tuple[str, float, dict[str, Any]]], limits: dict[str, int]) -> Iterator[Any]:
+def sampled(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Any]:
     """The rows with the smallest fractions of each split: a sample that does not depend on the order."""
     kept: dict[str, list[Any]] = {split: [] for split in SPLITS}
     for number, (split, part, features) in enumerate(rows):
@@ -93,7 +95,7 @@ def sampled(rows: Iterable[tuple[str, float, dict[str, Any]]], limits: dict[str,
         yield from ((split, -part, features) for part, _, features in sorted(items, key=lambda item: item[1]))
 
 
-def encode(features: dict[str, Any]) -> bytes:
+def encode(features: Mapping[str, Any]) -> bytes:
     """Serializes one row as `tf.train.Example`."""
     import tensorflow as tf
 
@@ -108,7 +110,7 @@ def encode(features: dict[str, Any]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def write(rows: Iterable[tuple[str, float, dict[str, Any]]], folder: Path) -> Counter[str]:
+def write(rows: Iterable[Row], folder: Path) -> Counter[str]:
     """Writes rows as TFRecords, one file per split, and counts them.
 
     Encoded images do not shrink further, so the files are not compressed.

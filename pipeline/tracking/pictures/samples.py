@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-COLUMNS = 6
+COLUMNS = 8
 MOST = 48
+CELL_WIDTH, CELL_HEIGHT, MARGIN = 1.6, 2.15, 0.95  # inches
+LINE, NAME = 20, 13  # characters that fit above a cell
 RIGHT, WRONG = "#1b7837", "#b2182b"
 
 
@@ -26,7 +28,10 @@ def samples(examples: Sequence[Mapping[str, Any]]) -> Figure:
     shown = list(examples)[:MOST]
     columns = max(1, min(COLUMNS, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
-    figure = Figure(figsize=(max(1.9 * columns, 4.5), 2.5 * rows + 0.6), layout="constrained")
+    height = CELL_HEIGHT * rows + MARGIN
+    figure = Figure(figsize=(max(CELL_WIDTH * columns, 4.5), height))
+    # All cells are alike, so that the layout is known; finding it out takes longer than drawing.
+    figure.subplots_adjust(0.01, 0.02, 0.99, 1 - 1.1 * MARGIN / height, wspace=0.1, hspace=0.5)
     wrong = sum(not _right(example) for example in shown)
     figure.suptitle(f"Sample predictions: {wrong} of {len(shown)} wrong")
     for index, example in enumerate(shown):
@@ -54,13 +59,16 @@ def _decode(encoded: str) -> Image.Image:
 
 
 def _words(example: Mapping[str, Any]) -> str:
-    mark = "" if _right(example) else "WRONG\n"
-    said = f"predicted {_short(example['predicted'])}"
+    lines = [] if _right(example) else ["WRONG"]
+    said = _short(example["predicted"])
     if example.get("probability") is not None:
         said += f" ({example['probability']:.0%})"
-    return f"{mark}{said}\ntruth {_short(example['label'])}"
+    # A long name needs the room of the word, which the line below makes dispensable.
+    lines.append(said if len(said) > LINE - len("predicted ") else f"predicted {said}")
+    lines.append(f"truth {_short(example['label'])}")
+    return "\n".join(lines)
 
 
 def _short(name: object) -> str:
     text = str(name)
-    return text if len(text) <= 16 else text[:15] + "…"  # noqa: PLR2004  (the width of a cell)
+    return text if len(text) <= NAME else text[: NAME - 1] + "…"

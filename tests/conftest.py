@@ -1,0 +1,131 @@
+"""What the end-to-end tests share: the command line as a user calls it, and one trained workspace."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.workspace import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.out, self.err
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Keraspipe:
+    """The command line in an environment of its own."""
+
+    workspace: Path
+    environment: dict[str, str]
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [str(Path(sys.executable).parent / "keraspipe"), *map(str, arguments)]
+
+    def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.workspace.parent,
+            env={**self.environment, **environment},
+        )
+
+    def __call__(self, *arguments: str | Path, **environment: str) -> Answer:
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=600)
+        return Answer(process.returncode, out, err)
+
+
+def command_line(folder: Path, **environment: str) -> Keraspipe:
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    workspace = folder / "workspace"
+    return Keraspipe(workspace, {**kept, "KERASPIPE_WORKSPACE": str(workspace), **environment})
+
+
+@pytest.fixture
+def keraspipe(tmp_path: Path) -> Keraspipe:
+    """The command line on an empty workspace."""
+    return command_line(tmp_path)
+
+
+@pytest.fixture
+def keraspipe_in() -> Callable[..., Keraspipe]:
+    """Makes a command line on an empty workspace in a folder, with environment variables."""
+    return command_line
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A workspace in which `keraspipe run digits --json` was run once."""
+
+    keraspipe: Keraspipe
+    answer: Answer
+
+    @property
+    def result(self) -> Any:
+        return self.answer.json
+
+    @property
+    def workspace(self) -> Path:
+        return self.keraspipe.workspace
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The one trained workspace, made by the first test process that asks for it."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    folder = shared / "digits"
+    command = command_line(folder)
+    with lock(folder / "lock"):
+        record = folder / "answer.json"
+        if not record.exists():
+            answer = command("run", "digits", "--json")
+            record.write_text(json.dumps([answer.code, answer.out, answer.err]))
+    return Trained(command, Answer(*json.loads(record.read_text())))
+
+
+@pytest.fixture(scope="session")
+def digit_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scan of a zero as PNG."""
+    from pipeline.datasets.digits import Digits
+
+    path = tmp_path_factory.mktemp("images") / "zero.png"
+    path.write_bytes(next(Digits().examples(Path())).features["image_bytes"])
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of public data sets, where the machine has one."""
+    found = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
+    if not (found / "mnist").is_dir():
+        pytest.skip(f"no data sets in {found}; set KERASPIPE_DATA to a folder with mnist/ and fashion-mnist/")
+    return found

@@ -1,0 +1,105 @@
+"""A recipe of its own on a folder of tiny images, which the tests spoil and change as they like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+RECIPE = '''"""Light and dark squares.
+
+Paper: none. Data: made by the test. Command: keraspipe run squares
+"""
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from pipeline.datasets.image import decode
+from pipeline.datasets.image_folder import ImageFolder
+from pipeline.recipe import Gate, Hash, Recipe
+
+SHAPE = (8, 8, 1)
+SCALE = 255.0
+
+
+@dataclass(frozen=True)
+class Params:
+    epochs: int = 12
+    batch_size: int = 8
+    patience: int = 12
+    learning_rate: float = 0.05
+    units: int = 4
+
+
+def scaled(pixels):
+    return tf.cast(pixels, tf.float32) / SCALE
+
+
+def preprocess(inputs, p):
+    return {"image": scaled(decode(inputs["image_bytes"], SHAPE))}
+
+
+def build(p, spec):
+    image = keras.Input(spec.features["image"][0], name="image")
+    x = keras.layers.Dense(p.units, activation="relu")(keras.layers.Flatten()(image))
+    model = keras.Model({"image": image}, keras.layers.Dense(len(spec.classes), activation="softmax")(x))
+    model.compile(keras.optimizers.Adam(p.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+RECIPE = Recipe(
+    data=ImageFolder("squares", SHAPE, ("dark", "light")),
+    split=Hash(eval=0.2, test=0.2),
+    params=Params(),
+    preprocess=preprocess,
+    build=build,
+    gate=Gate(at_least={"accuracy": 0.9}, no_worse={"accuracy": 0.05}),
+)
+'''
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The recipe's file and its data, both to be changed."""
+
+    recipe: Path
+    data: Path
+    keraspipe: object
+
+    def __call__(self, *arguments, **environment):
+        return self.keraspipe(*arguments, **environment)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.recipe.read_text()
+        assert old in text
+        self.recipe.write_text(text.replace(old, new))
+
+    def run(self, *arguments, **environment):
+        """Runs the recipe and returns its result."""
+        answer = self.keraspipe("run", "squares", "--json", *arguments, **environment)
+        assert answer.code in (0, 3), answer.err
+        return answer.json
+
+
+def draw(folder: Path, count: int, first: int = 0) -> None:
+    random = np.random.default_rng(first)
+    for label, low in (("dark", 0), ("light", 160)):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for i in range(first, first + count):
+            Image.fromarray(random.integers(low, low + 90, (8, 8), dtype=np.uint8)).save(folder / label / f"{i}.png")
+
+
+@pytest.fixture
+def squares(tmp_path, keraspipe_in):
+    """The recipe `squares` with 120 images, outside the project."""
+    recipes, data = tmp_path / "recipes", tmp_path / "data"
+    recipes.mkdir()
+    (recipes / "squares.py").write_text(RECIPE)
+    draw(data / "squares", 60)
+    command = keraspipe_in(tmp_path, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data))
+    return Squares(recipes / "squares.py", data / "squares", command)

@@ -1,0 +1,95 @@
+"""The published model answers in-process, over REST and over gRPC with the same numbers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+
+import grpc
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.xdist_group("digits")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def served(digits):
+    rest, rpc = free_port(), free_port()
+    process = digits.keraspipe.start("serve", "--rest-port", str(rest), "--grpc-port", str(rpc))
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert "digits (version 1)" in lines[0], process.stderr.read()
+    yield f"http://127.0.0.1:{rest}", f"127.0.0.1:{rpc}"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_predict_gives_the_same_numbers_everywhere(digits, served, digit_image):
+    url, address = served
+    ask = ("predict", "digits", digit_image, "--json")
+    local = digits.keraspipe(*ask)
+    rest = digits.keraspipe(*ask, "--url", url)
+    rpc = digits.keraspipe(*ask, "--grpc", address)
+    assert local.json["predictions"][0]["label"] == "0"
+    assert local.json == rpc.json
+    assert rest.json["predictions"][0]["label"] == "0"
+    expected = local.json["predictions"][0]["probabilities"]
+    np.testing.assert_allclose(expected, rest.json["predictions"][0]["probabilities"], atol=1e-7)
+
+
+def test_curl_with_a_png(served, digit_image):
+    body = {"instances": [{"image_bytes": {"b64": base64.b64encode(digit_image.read_bytes()).decode()}}]}
+    if shutil.which("curl"):
+        command = ["curl", "-sf", "-d", json.dumps(body), f"{served[0]}/v1/models/digits:predict"]
+        text = subprocess.run(command, capture_output=True, check=True).stdout
+    else:
+        request = urllib.request.Request(f"{served[0]}/v1/models/digits:predict", json.dumps(body).encode())
+        text = urllib.request.urlopen(request).read()
+    assert json.loads(text)["predictions"][0]["label"] == "0"
+
+
+def test_a_plain_tensorflow_serving_client(served, digit_image):
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "digits"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([digit_image.read_bytes()] * 3))
+    with grpc.insecure_channel(served[1]) as channel:
+        answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=20)
+    assert tf.make_ndarray(answer.outputs["label"]).tolist() == [b"0"] * 3
+    assert answer.model_spec.version.value == 1
+
+
+def test_an_image_of_another_size_is_refused_in_words(digits, tmp_path):
+    from PIL import Image
+
+    path = tmp_path / "large.png"
+    Image.new("L", (28, 28)).save(path)
+    answer = digits.keraspipe("predict", "digits", path)
+    assert answer.code == 1
+    assert "[28,28,1] is not compatible with expected shape [8,8,1]" in answer.err
+    assert "{{" not in answer.err
+    assert "Traceback" not in answer.err
+
+
+def test_the_dashboard_opens_mlflow(digits):
+    port = free_port()
+    process = digits.keraspipe.start("dashboard", "--port", str(port))
+    try:
+        assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status == 200
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
