@@ -37,6 +37,7 @@ class Watcher:
         self._models = models
         self._source = source
         self._broken: dict[tuple[str, int], object] = {}
+        self._complaint = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -65,14 +66,21 @@ class Watcher:
             found = [(config, _versions(config)) for config in configs]
         except OSError as error:
             # As upstream: a folder that cannot be read changes nothing of what is served.
-            _LOG.warning("Cannot read the served models, they stay as they are: %s", error)
+            self._complain(f"Cannot read the served models, they stay as they are: {error}")
             return
+        self._complaint = ""
         for config, folders in found:
             if self._stop.is_set():
                 return
             self._update(config, folders)
         for name in set(self._models.names()) - {config.name for config in configs}:
             self._drop(name, keep=set())
+
+    def _complain(self, text: str) -> None:
+        """Warn, once as long as nothing changes: a folder may stay away for days."""
+        if text != self._complaint:
+            _LOG.warning(text)
+        self._complaint = text
 
     def _update(self, config: ModelConfig, folders: dict[int, Path]) -> None:
         wanted = config.wanted(list(folders))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving.client import RestClient
-from serving.errors import NotFound, PortTaken
+from serving.errors import NotFound
 from serving.options import ServeOptions
 
 
@@ -227,9 +227,44 @@ def test_a_taken_port_is_told_before_tensorflow_is_imported():
             assert out.rstrip().endswith("False")
 
 
-def test_error_classes():
-    assert issubclass(PortTaken, Exception)
+def test_loopback_unless_asked_otherwise():
     assert "127.0.0.1" == ServeOptions(Path()).host
+
+
+def test_a_folder_that_is_not_there_yet_is_told_once(tmp_path, saved, caplog):
+    from serving import config
+    from serving.core.models import Models
+    from serving.core.watcher import Watcher
+
+    models = Models()
+    watcher = Watcher(models, config.source(ServeOptions(tmp_path / "later")))
+    watcher.look()
+    watcher.look()
+    assert ["Cannot read the served models, they stay as they are"] == [
+        record.getMessage().split(": ")[0] for record in caplog.records
+    ]
+    shutil.copytree(saved / "linear_1", tmp_path / "later" / "m" / "3")
+    watcher.look()
+    assert {"m": [3]} == models.available()
+
+
+def test_version_policies_of_a_config_file(tmp_path):
+    from serving import config
+    from serving.errors import InvalidArgument
+
+    file = tmp_path / "models.config"
+    file.write_text(
+        'model_config_list { config { name: "a" base_path: "/a" }'
+        ' config { name: "b" base_path: "/b" model_version_policy { all {} } version_labels { key: "l" value: 3 } }'
+        ' config { name: "c" base_path: "/c" model_version_policy { latest { num_versions: 2 } } }'
+        ' config { name: "d" base_path: "/d" model_version_policy { specific { versions: 1 versions: 9 } } } }'
+    )
+    wanted = {one.name: one.wanted([1, 2, 3]) for one in config.read_config(file)}
+    assert {"a": [3], "b": [3, 2, 1], "c": [3, 2], "d": [1]} == wanted
+    assert {"l": 3} == config.read_config(file)[1].labels
+    file.write_text("nonsense {")
+    with pytest.raises(InvalidArgument, match=r"Error parsing text-format tensorflow.serving.ModelServerConfig"):
+        config.read_config(file)
 
 
 def test_bad_record_lengths_are_data_loss(tmp_path):
