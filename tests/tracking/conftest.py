@@ -113,9 +113,7 @@ def evaluation() -> dict:
         "classes": ["cat", "dog"],
         "metrics": {"accuracy": 0.9, "loss": 0.3},
         "baseline": {"accuracy": 0.8, "loss": 0.4},
-        "slices": [
-            {"slice": f"label={name}", "examples": 5, "metrics": {"accuracy": 0.9}} for name in ("a", "b")
-        ],
+        "slices": [{"slice": f"label={name}", "examples": 5, "metrics": {"accuracy": 0.9}} for name in ("a", "b")],
         "confusion": [[9, 1], [2, 8]],
         "samples": [sample("cat", "cat"), sample("cat", "dog", "RGB")],
         "gate": {"blessed": True, "reasons": ["accuracy 0.9 >= 0.8"]},

@@ -30,9 +30,7 @@ def only_run(client, name: str = "digits"):
 
 def artifacts(client, run_id: str, path: str | None = None) -> list[str]:
     found = client.list_artifacts(run_id, path)
-    return sorted(
-        name for one in found for name in (artifacts(client, run_id, one.path) if one.is_dir else [one.path])
-    )
+    return sorted(name for one in found for name in (artifacts(client, run_id, one.path) if one.is_dir else [one.path]))
 
 
 def digests(folder: Path) -> dict[str, str]:

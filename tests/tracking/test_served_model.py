@@ -53,8 +53,6 @@ def test_signature_tells_bytes_text_and_numbers():
     assert built.outputs.input_names() == ["label"]
 
 
-@pytest.mark.parametrize(
-    "told", [None, {}, ["serving_default"], {"serving_default": {}}, {"other": {"inputs": {}}}]
-)
+@pytest.mark.parametrize("told", [None, {}, ["serving_default"], {"serving_default": {}}, {"other": {"inputs": {}}}])
 def test_no_signature_where_none_is_told(told):
     assert signature.build(told) is None
