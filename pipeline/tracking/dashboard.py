@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 60.0
 LOG = "dashboard.log"
 
+# MLflow 3 opens on pages about prompts and traces; here are the runs.
+PAGE = "/#/experiments?workflowType=machine_learning"
+
 
 def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
     """Shows the runs until it is interrupted; prints the address once it answers.
@@ -40,7 +43,7 @@ def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> 
     url = f"http://{host}:{port}"
     with _asked_to_stop(), _server(settings, port, host) as process:
         _wait(process, url, settings.workspace / LOG)
-        print(url, flush=True)
+        print(url + PAGE, flush=True)
         return process.wait()
     return 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROBE_S = 3.0
 LOCK = ".mlflow.lock"
 
-# Without it MLflow 3 opens an experiment on pages about prompts and traces.
+# Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 

@@ -59,7 +59,7 @@ def test_shows_the_runs_until_it_is_stopped(workspace, wait):
         env=environment.child(),
     )
     with shown:
-        assert shown.stdout.readline() == f"http://127.0.0.1:{port}\n"
+        assert shown.stdout.readline().startswith(f"http://127.0.0.1:{port}/#/experiments")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
             assert b"MLflow" in page.read()
         os.kill(shown.pid, signal.SIGTERM)
