@@ -146,6 +146,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
     register = Register(
         model=train.outputs["model"],
         evaluation=judged.outputs["evaluation"],
+        model_run=train.outputs["model_run"],
         workspace=str(workspace),
     ).with_id("register")
     publish = Publish(

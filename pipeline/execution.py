@@ -106,7 +106,8 @@ def _end(request: Request, result: Result, recording: Recording) -> None:
     journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
     outcome = recording.finish(RECORDING_TIMEOUT_S)
     result.mlflow_run_id = outcome.mlflow_run_id or None
-    result.not_recorded = "" if outcome.complete else outcome.error
+    if not outcome.complete:
+        result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
     run.amend(request, result)
 
 

@@ -3,52 +3,44 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue
+from pipeline import catalogue, quiet
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from pathlib import Path
 
     from pipeline.settings import Settings
 
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
-    name = catalogue.source(options.name, settings).name
-    frozen, newest = _frozen(settings, name), _newest(settings, name)
-    lines = difference(frozen.read_text(), newest.read_text()) if frozen.exists() else []
-    if options.action == "diff":
-        print("\n".join(lines) or f"The schema of {name} is as it was frozen.")
-        return 0
-    return _accept(settings, name, newest, lines)
+    source = catalogue.source(options.name, settings)
+    inferred = newest(settings.workspace, source.name)
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    with quiet.output_to(Path(os.devnull)):
+        from pipeline.steps import schema
 
-
-def difference(frozen: str, newest: str) -> list[str]:
-    """Changed lines between two schemas in text format."""
-    import difflib
-
-    return list(difflib.unified_diff(frozen.splitlines(), newest.splitlines(), "frozen", "newest data", lineterm=""))
-
-
-def _accept(settings: Settings, name: str, newest: Path, lines: list[str]) -> int:
-    from pipeline import atomic
-
-    with atomic.file(_frozen(settings, name)) as beside:
-        beside.write_text(newest.read_text())
-    print(f"Accepted: the schema of {name} is now that of the newest data ({len(lines)} changed lines).")
+        bound = schema.bind(schema.read(inferred), catalogue.load(source.path).data)
+        frozen = schema.frozen_path(settings.workspace, source.name)
+        lines = schema.difference(frozen, bound)
+        if options.action == "accept":
+            schema.write(bound, frozen)
+    print("\n".join(lines) or f"The data of {source.name} have the frozen schema.")
+    if options.action == "accept":
+        print(f"Accepted: {frozen}")
     return 0
 
 
-def _frozen(settings: Settings, name: str) -> Path:
-    return settings.workspace / "schemas" / name / "schema.pbtxt"
+def newest(workspace: Path, name: str) -> Path:
+    """The schema inferred last from a recipe's data.
 
-
-def _newest(settings: Settings, name: str) -> Path:
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "0")
-    folder = settings.workspace / "artifacts" / name / "schema" / "candidate"
+    Raises:
+        PipelineError: No run came that far.
+    """
+    folder = workspace / "artifacts" / name / "infer_schema" / "schema"
     found = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
     if not found:
         raise PipelineError(

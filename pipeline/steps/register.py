@@ -1,19 +1,21 @@
 """Register: the blessed SavedModel becomes a version in MLflow's registry; the recorder reads it from the journal."""
 
 from pathlib import Path
+from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, ModelEvaluation, String
+from tfx.types.standard_artifacts import Model, ModelEvaluation, ModelRun, String
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import journal, savedmodel
+from pipeline import atomic, journal, savedmodel
+from pipeline.steps.train import MODEL
 
 
-def register(model: Path, workspace: Path) -> str:
+def register(model: Path, workspace: Path, signatures: dict[str, Any]) -> str:
     """Asks the recorder to register a SavedModel; returns its digest."""
     digest = savedmodel.digest(model)
-    journal.report("register", model=str(model.relative_to(workspace)), digest=digest)
+    journal.report("register", model=str(model.relative_to(workspace)), digest=digest, signatures=signatures)
     return digest
 
 
@@ -21,8 +23,11 @@ def register(model: Path, workspace: Path) -> str:
 def Register(  # noqa: N802
     model: InputArtifact[Model],
     evaluation: InputArtifact[ModelEvaluation],  # noqa: ARG001  (lineage: only a blessed model is registered)
+    model_run: InputArtifact[ModelRun],
     registration: OutputArtifact[String],
     workspace: Parameter[str],
 ) -> None:
     """Registers the candidate under its digest."""
-    registration.value = register(Path(serving_model_dir(model.uri)), Path(workspace))
+    registration.value = register(
+        Path(serving_model_dir(model.uri)), Path(workspace), atomic.read_json(Path(model_run.uri) / MODEL)["signatures"]
+    )

@@ -4,6 +4,7 @@ The schema of the first blessed run is frozen in the workspace; later data are v
 `keraspipe schema accept` takes over what has changed.
 """
 
+import difflib
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -55,6 +56,16 @@ def accepted(frozen: Path) -> str:
     digest = fingerprint.of(frozen.read_text())
     origin = atomic.read_json(frozen.with_name(ORIGIN), {})
     return "" if origin.get("digest") == digest else digest
+
+
+def difference(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
+    """Changed lines between the frozen schema and another, in text format; empty where nothing is frozen."""
+    from google.protobuf import text_format
+
+    if not frozen.exists():
+        return []
+    before, now = frozen.read_text().splitlines(), text_format.MessageToString(newest).splitlines()
+    return list(difflib.unified_diff(before, now, "frozen", "newest data", lineterm=""))
 
 
 def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:

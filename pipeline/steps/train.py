@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, journal, savedmodel
+from pipeline import atomic, catalogue, journal
 from pipeline.errors import PipelineError
 from pipeline.recipe import Spec
 from pipeline.steps.transform import restored
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.training.batches import Rows
 
 HISTORY = "history.json"
+MODEL = "model.json"
 CHECKED_ROWS = 64
 VALIDATION_BATCH = 512
 
@@ -130,12 +131,15 @@ def augmentation(recipe: Recipe, p: Any) -> Any:
 
 def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
     from pipeline.training import export
+    from serving.model import LoadedModel
 
     served = export.Served(recipe, model, transform, spec)
     folder = Path(args.serving_model_dir)
     export.export(served, folder)
     examples, inputs = export.raw_rows(args.eval_files, served, CHECKED_ROWS)
     export.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, inputs)
-    worst = export.require_same_answers(served, folder, examples, inputs)
-    out = {"digest": savedmodel.digest(folder), "weights": model.count_params(), "export_difference": worst}
-    atomic.write_json(Path(args.model_run_dir) / "model.json", out)
+    loaded = LoadedModel(folder)
+    worst = export.require_same_answers(served, loaded, examples, inputs)
+    signatures = export.described(loaded.signatures)
+    out = {"weights": model.count_params(), "export_difference": worst, "signatures": signatures}
+    atomic.write_json(Path(args.model_run_dir) / MODEL, out)

@@ -15,6 +15,7 @@ from pipeline.steps.transform import dense
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
+    from serving.model import LoadedModel
 
 DTYPES = {"bytes": tf.string, "int": tf.int64, "float": tf.float32}
 TOLERANCE = 1e-5
@@ -136,17 +137,28 @@ def raw_rows(pattern: list[str], served: Served, count: int) -> tuple[list[bytes
     return examples, {name: parsed[name].numpy() for name in inputs}
 
 
-def require_same_answers(served: Served, folder: Path, examples: list[bytes], inputs: dict[str, np.ndarray]) -> float:
-    """Loads the export back and compares it with the network in memory; returns the largest difference.
+def described(signatures: dict[str, Any]) -> dict[str, Any]:
+    """Signatures of a loaded SavedModel as JSON: {name: {"inputs"|"outputs": {name: {"dtype", "shape"}}}}."""
+
+    def tensors(infos: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: {"dtype": info.dtype.name, "shape": [None if size < 0 else size for size in info.shape or ()]}
+            for name, info in infos.items()
+        }
+
+    return {name: {"inputs": tensors(s.inputs), "outputs": tensors(s.outputs)} for name, s in signatures.items()}
+
+
+def require_same_answers(
+    served: Served, loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray]
+) -> float:
+    """Compares the export, loaded back, with the network in memory; returns the largest difference.
 
     Raises:
         PipelineError: The exported model answers differently, by more than 1e-5.
     """
-    from serving.model import LoadedModel
-
     raw = {name: tf.constant(value) for name, value in inputs.items()}
     expected = {name: value.numpy() for name, value in served.outputs(served.features(raw)).items()}
-    loaded = LoadedModel(folder)
     worst = 0.0
     for signature, request in (
         ("serving_default", inputs),

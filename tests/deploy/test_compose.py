@@ -103,9 +103,7 @@ def test_the_trainer_asks_for_gpus():
 
 
 def test_files_that_are_mounted_exist():
-    mounts = [
-        v for service in SERVICES.values() for v in service.get("volumes", []) if str(v).startswith("./")
-    ]
+    mounts = [v for service in SERVICES.values() for v in service.get("volumes", []) if str(v).startswith("./")]
     assert mounts
     assert all((ROOT / mount.split(":")[0]).is_file() for mount in mounts)
 

@@ -11,13 +11,13 @@ TRANSFORM_ON = ["transform", *TRAINING_ON]
 def test_changed_code_and_data_repeat_what_depends_on_them(squares):
     first = squares.run()
     assert first["blessed"] is True
-    assert first["model_version"] == 1
+    assert 1 == first["model_version"]
 
     squares.edit("def build(p, spec):", "# a comment changes nothing\ndef build(p, spec):")
     commented = squares.run()
-    assert repeated(commented) == []
+    assert [] == repeated(commented)
     assert first["run_id"] != commented["run_id"]
-    assert commented["model_version"] == 1  # the model is the live one: it is neither judged nor published again
+    assert 1 == commented["model_version"]  # the model is the live one: it is neither judged nor published again
     assert first["metrics"] == commented["metrics"]
 
     squares.edit('activation="relu"', 'activation="tanh"')

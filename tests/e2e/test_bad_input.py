@@ -154,23 +154,23 @@ def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
 
     write_table(table, ["red", "green"], header="size,color,kind")
     answer = command("run", "table")
-    assert answer.code == 1
+    assert 1 == answer.code
     assert "lacks the column colour" in answer.err
 
     write_table(table, ["red", "green"])
     answer = command("run", "table")
-    assert answer.code == 0, answer.err
+    assert 0 == answer.code, answer.err
     predicted = command("predict", "table", "size=0.9", "colour=red", "--json")
-    assert predicted.json["predictions"][0]["label"] == "large"
+    assert "large" == predicted.json["predictions"][0]["label"]
 
     write_table(table, ["red", "green", "blue"])
     answer = command("run", "table")
-    assert answer.code == 1
+    assert 1 == answer.code
     assert "colour" in answer.err
     assert "keraspipe schema accept table" in answer.err
     assert "epoch 1/" not in answer.err
 
-    assert command("schema", "accept", "table").code == 0
+    assert 0 == command("schema", "accept", "table").code
     answer = command("run", "table")
     assert answer.code in (0, 3), answer.err
 
@@ -179,7 +179,7 @@ def test_a_workspace_of_a_newer_version(keraspipe):
     keraspipe.workspace.mkdir()
     (keraspipe.workspace / "workspace.json").write_text('{"format": 99}')
     answer = keraspipe("run", "digits")
-    assert answer.code == 1
+    assert 1 == answer.code
     assert "was written by a newer keraspipe" in answer.err
     assert "Received: format 99" in answer.err
 
@@ -187,7 +187,7 @@ def test_a_workspace_of_a_newer_version(keraspipe):
 def test_a_workspace_that_is_a_file(keraspipe):
     keraspipe.workspace.write_text("")
     answer = keraspipe("run", "digits")
-    assert answer.code == 1
+    assert 1 == answer.code
     assert "cannot be written" in answer.err
 
 
@@ -217,7 +217,7 @@ def mounted(tmp_path):
 )
 def test_a_workspace_without_room(mounted, keraspipe, options, words):
     answer = keraspipe("run", "digits", KERASPIPE_WORKSPACE=str(mounted(options)))
-    assert answer.code == 1
+    assert 1 == answer.code
     assert words in answer.err
     assert "Traceback" not in answer.err
 
@@ -228,7 +228,7 @@ def test_mlflow_away_and_back(squares):
         port = one.getsockname()[1]
     uri = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
     answer = squares("run", "squares", "--json", **uri)
-    assert answer.code == 0, answer.err
+    assert 0 == answer.code, answer.err
     assert answer.json["mlflow_run_id"] is None
     assert str(port) in answer.json["not_recorded"]
 

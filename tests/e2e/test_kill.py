@@ -32,8 +32,8 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(squares):
     arguments = ("--set", "epochs=60", "--set", "patience=60")
     kill_when(squares, r"epoch 5/60", *arguments)
     process = squares.keraspipe.start("run", "squares", "--json", *arguments)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    _, err = process.communicate(timeout=300)
+    assert 0 == process.returncode, err
     resumed = re.search(r"going on from epoch (\d+)", err)
     assert resumed, err
     assert 6 <= int(resumed[1]) <= 60
@@ -42,7 +42,7 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(squares):
     assert f"epoch {int(resumed[1]) - 1}/60" not in err
     assert not list((squares.keraspipe.workspace / "checkpoints").glob("*"))
     (history,) = (squares.keraspipe.workspace / "artifacts/squares/train/model_run").rglob("history.json")
-    assert len(json.loads(history.read_text())["history"]["val_loss"]) == 60
+    assert 60 == len(json.loads(history.read_text())["history"]["val_loss"])
 
 
 @pytest.mark.parametrize("step", ["ingest", "statistics", "evaluate"])
@@ -50,7 +50,7 @@ def test_killed_after_a_step_nothing_is_corrupt(squares, step):
     kill_when(squares, rf"✓ {step}")
     result = squares.run()
     assert result["blessed"] is True
-    assert result["model_version"] == 1
+    assert 1 == result["model_version"]
     done_before = {"ingest"} if step == "ingest" else {"ingest", "statistics"}
     assert done_before <= {entry["name"] for entry in result["steps"] if entry["cached"]}
 
@@ -66,14 +66,14 @@ def test_an_identical_run_waits_for_the_first_and_takes_its_result(squares):
     (answer,) = answers
     assert "waiting for its result" in answer.err
     assert json.loads(out)["run_id"] == answer.json["run_id"]
-    assert answer.json["model_version"] == 1
+    assert 1 == answer.json["model_version"]
 
 
 def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     starts = [squares.keraspipe.start("run", "squares", "--json", "--set", f"units={units}") for units in (4, 6)]
     ends = [(process, *process.communicate(timeout=400)) for process in starts]
     for process, out, err in ends:
-        assert process.returncode == 0, err
+        assert 0 == process.returncode, err
         assert json.loads(out)["blessed"] is True
     assert {1, 2} == {json.loads(out)["model_version"] for _, out, _ in ends}
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}

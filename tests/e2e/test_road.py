@@ -24,10 +24,10 @@ print(code, heavy, file=sys.stderr)
 
 def test_the_model_is_blessed_and_published(digits):
     result = digits.result
-    assert digits.answer.code == 0, digits.answer.err
+    assert 0 == digits.answer.code, digits.answer.err
     assert result["blessed"] is True
     assert result["metrics"]["accuracy"] >= 0.97
-    assert result["model_version"] == 1
+    assert 1 == result["model_version"]
     assert str(digits.workspace / "serving" / "digits" / "1") == result["model_path"]
 
 
@@ -43,7 +43,7 @@ def test_the_terminal_shows_steps_and_learning_and_nothing_else(digits):
     assert any("train" in line and line.startswith("✓") for line in lines)
     assert any("epoch 1/" in line and "val_loss" in line for line in lines)
     chatter = [line for line in lines if "WARNING" in line or "I0000" in line or "Traceback" in line]
-    assert chatter == []
+    assert [] == chatter
 
 
 def test_a_version_is_complete(digits):
@@ -68,8 +68,8 @@ def test_mlflow_tells_the_run(digits):
 
     client = MlflowClient(f"sqlite:///{digits.workspace / 'mlflow.db'}")
     run = client.get_run(digits.result["mlflow_run_id"])
-    assert run.info.status == "FINISHED"
-    assert run.data.params["batch_size"] == "64"
+    assert "FINISHED" == run.info.status
+    assert "64" == run.data.params["batch_size"]
     assert digits.result["metrics"]["accuracy"] == pytest.approx(run.data.metrics["test/accuracy"])
     assert {"code_digest", "data_digest"} <= {tag.rpartition(".")[2] for tag in run.data.tags}
     epochs = client.get_metric_history(run.info.run_id, "val_loss")
@@ -103,7 +103,7 @@ def test_the_registered_version_is_the_published_model(digits):
 
     uri = f"sqlite:///{digits.workspace / 'mlflow.db'}"
     version = MlflowClient(uri).get_model_version_by_alias("digits", "champion")
-    assert version.tags["serving_version"] == "1"
+    assert "1" == version.tags["serving_version"]
     folder = Path(download_artifacts(MlflowClient(uri).get_model_version_download_uri("digits", version.version)))
     (model,) = (path.parent for path in folder.rglob("saved_model.pb"))
     assert savedmodel.digest(Path(digits.result["model_path"])) == savedmodel.digest(model)
@@ -118,14 +118,14 @@ def test_unchanged_it_is_answered_from_the_record_without_tensorflow(digits):
         cwd=digits.workspace.parent,
         check=True,
     )
-    assert answer.stderr.splitlines()[-1] == "0 []"
+    assert "0 []" == answer.stderr.splitlines()[-1]
     assert digits.result["run_id"] == json.loads(answer.stdout)["run_id"]
     assert digits.result["mlflow_run_id"] == json.loads(answer.stdout)["mlflow_run_id"]
 
 
 def test_a_changed_hyperparameter_reruns_from_training_on_and_a_bad_model_is_not_published(digits):
     answer = digits.keraspipe("run", "digits", "--set", "epochs=1", "--set", "optimizer=sgd", "--json")
-    assert answer.code == 3, answer.err
+    assert 3 == answer.code, answer.err
     result = answer.json
     cached = [step["name"] for step in result["steps"] if step["cached"]]
     assert cached == ["ingest", "statistics", "infer_schema", "schema", "validate", "transform"]
@@ -137,6 +137,6 @@ def test_a_changed_hyperparameter_reruns_from_training_on_and_a_bad_model_is_not
 
 def test_a_refusal_is_remembered_with_its_exit_code(digits):
     answer = digits.keraspipe("run", "digits", "--set", "epochs=1", "--set", "optimizer=sgd")
-    assert answer.code == 3
+    assert 3 == answer.code
     assert "Nothing changed" in answer.err
     assert "Not blessed, nothing was published:" in answer.out

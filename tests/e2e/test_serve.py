@@ -31,7 +31,7 @@ def served(digits):
     assert "digits (version 1)" in lines[0], process.stderr.read()
     yield f"http://127.0.0.1:{rest}", f"127.0.0.1:{rpc}"
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
 
 
@@ -41,9 +41,9 @@ def test_predict_gives_the_same_numbers_everywhere(digits, served, digit_image):
     local = digits.keraspipe(*ask)
     rest = digits.keraspipe(*ask, "--url", url)
     rpc = digits.keraspipe(*ask, "--grpc", address)
-    assert local.json["predictions"][0]["label"] == "0"
+    assert "0" == local.json["predictions"][0]["label"]
     assert local.json == rpc.json
-    assert rest.json["predictions"][0]["label"] == "0"
+    assert "0" == rest.json["predictions"][0]["label"]
     expected = local.json["predictions"][0]["probabilities"]
     np.testing.assert_allclose(expected, rest.json["predictions"][0]["probabilities"], atol=1e-7)
 
@@ -56,7 +56,7 @@ def test_curl_with_a_png(served, digit_image):
     else:
         request = urllib.request.Request(f"{served[0]}/v1/models/digits:predict", json.dumps(body).encode())
         text = urllib.request.urlopen(request).read()
-    assert json.loads(text)["predictions"][0]["label"] == "0"
+    assert "0" == json.loads(text)["predictions"][0]["label"]
 
 
 def test_a_plain_tensorflow_serving_client(served, digit_image):
@@ -69,7 +69,7 @@ def test_a_plain_tensorflow_serving_client(served, digit_image):
     with grpc.insecure_channel(served[1]) as channel:
         answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=20)
     assert tf.make_ndarray(answer.outputs["label"]).tolist() == [b"0"] * 3
-    assert answer.model_spec.version.value == 1
+    assert 1 == answer.model_spec.version.value
 
 
 def test_an_image_of_another_size_is_refused_in_words(digits, tmp_path):
@@ -78,7 +78,7 @@ def test_an_image_of_another_size_is_refused_in_words(digits, tmp_path):
     path = tmp_path / "large.png"
     Image.new("L", (28, 28)).save(path)
     answer = digits.keraspipe("predict", "digits", path)
-    assert answer.code == 1
+    assert 1 == answer.code
     assert "[28,28,1] is not compatible with expected shape [8,8,1]" in answer.err
     assert "{{" not in answer.err
     assert "Traceback" not in answer.err
@@ -89,7 +89,7 @@ def test_the_dashboard_opens_mlflow(digits):
     process = digits.keraspipe.start("dashboard", "--port", str(port))
     try:
         assert f"http://127.0.0.1:{port}" in process.stdout.readline()
-        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status == 200
+        assert 200 == urllib.request.urlopen(f"http://127.0.0.1:{port}/health").status
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)

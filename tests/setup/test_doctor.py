@@ -159,9 +159,7 @@ def test_what_is_wrong_has_a_fix_and_what_is_right_has_none(finding):
 
 def test_locked_and_needed_are_read(tmp_path):
     lock = tmp_path / "uv.lock"
-    lock.write_text(
-        'version = 1\n\n[[package]]\nname = "a"\nversion = "1"\n\n[[package]]\nname = "a"\nversion = "2"\n'
-    )
+    lock.write_text('version = 1\n\n[[package]]\nname = "a"\nversion = "1"\n\n[[package]]\nname = "a"\nversion = "2"\n')
     project = tmp_path / "pyproject.toml"
     project.write_text('[project]\ndependencies = ["A_b[x]>=1", "win; sys_platform == \'win32\'"]\n')
     assert machine.locked(lock) == {"a": {"1", "2"}}
@@ -235,8 +233,6 @@ print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sy
 
 def test_doctor_is_quick_and_imports_nothing_heavy(tmp_path):
     started = time.perf_counter()
-    answer = subprocess.run(
-        [sys.executable, "-c", EXAMINE, tmp_path], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([sys.executable, "-c", EXAMINE, tmp_path], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
     assert time.perf_counter() - started < 3  # 0.2 s alone; the tests share the machine

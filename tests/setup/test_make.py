@@ -52,9 +52,7 @@ def test_pytest_arguments_are_passed_on():
 
 
 def test_ci_calls_make_test_only():
-    lines = [
-        line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith("#")
-    ]
+    lines = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith("#")]
     assert lines == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make test"]
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
@@ -148,9 +146,7 @@ def test_a_project_that_was_moved_is_set_up_anew(ready, tmp_path):
 def test_a_fresh_clone_is_set_up_twice(tmp_path):
     clone = tmp_path / "clone"
     assert run("git", "clone", "-q", str(ROOT), str(clone)).returncode == 0
-    path = os.pathsep.join(
-        part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "uv").exists()
-    )
+    path = os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "uv").exists())
     first = run("make", "setup", cwd=clone, PATH=path)
     assert first.returncode == 0, first.stderr
     assert next((clone / ".venv").rglob("tensorflow/__pycache__/*.pyc"), None), "bytecode was not compiled"
