@@ -1,0 +1,151 @@
+"""The README's commands, executed in order in a fresh workspace; what they print is compared without its numbers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+START_S = 60
+
+
+@dataclass(frozen=True)
+class Command:
+    text: str
+    prints: list[str]
+
+
+def commands(kind: str) -> list[Command]:
+    """The commands of all console blocks of a kind, each with the lines below it."""
+    found: list[Command] = []
+    for block in re.findall(rf"^```{kind}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append(Command(line[2:], []))
+            else:
+                found[-1].prints.append(line)
+    return found
+
+
+def skeleton(line: str) -> str:
+    """A line without what differs from run to run: numbers, ids, paths."""
+    line = re.sub(r"digits-[\w-]+", "RUN", line)
+    return re.sub(r"\s+", " ", re.sub(r"[-+]?\d[\d.,:e-]*", "#", line)).strip()
+
+
+def missing(expected: list[str], printed: str) -> list[str]:
+    """Expected lines that do not appear in order; a part after … is not compared."""
+    lines = iter([skeleton(line) for line in printed.splitlines()])
+    absent = []
+    for line in expected:
+        parts = [skeleton(part) for part in line.split("…") if part.strip()]
+        if parts and not any(all(part in candidate for part in parts) for candidate in lines):
+            absent.append(line)
+    return absent
+
+
+class Shell:
+    """A bash session in a copy-free view of the project, with a workspace of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "KERASPIPE_DATA") if name in os.environ}
+        activated = f"{ROOT / '.venv' / 'bin'}:{kept['PATH']}"
+        self.environment = {**kept, "PATH": activated, "KERASPIPE_WORKSPACE": str(folder / "workspace")}
+        self.servers: list[subprocess.Popen[str]] = []
+
+    def run(self, command: str) -> str:
+        if command.endswith(" &"):
+            return self._serve(command.removesuffix(" &"))
+        folder = ROOT if command.startswith("make ") else self.folder
+        if command.startswith(". "):
+            assert (ROOT / ".venv" / "bin" / "activate").exists()
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env=self.environment,
+            check=False,
+            timeout=1200,
+        )
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def _serve(self, command: str) -> str:
+        server = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], stdout=subprocess.PIPE, text=True, cwd=self.folder, env=self.environment
+        )
+        self.servers.append(server)
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.extend(iter(server.stdout.readline, "")), daemon=True)
+        reader.start()
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and not (lines and time.monotonic() > end - START_S + 5):
+            time.sleep(0.2)
+        return "".join(lines)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+
+
+@pytest.fixture
+def shell(tmp_path):
+    opened = Shell(tmp_path)
+    yield opened
+    opened.close()
+
+
+def free(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) != 0
+
+
+def execute(shell: Shell, kind: str) -> None:
+    found = commands(kind)
+    assert found
+    for command in found:
+        printed = shell.run(command.text)
+        assert [] == missing(command.prints, printed), f"$ {command.text}\n{printed}"
+
+
+@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="the README's commands use .venv")
+def test_the_commands_print_what_the_readme_says(shell):
+    taken = [port for port in (8500, 8501, 5000) if not free(port)]
+    if taken:
+        pytest.skip(f"ports {taken} are taken on this machine")
+    execute(shell, "console")
+
+
+@pytest.mark.slow
+def test_the_long_commands_print_what_the_readme_says(shell, shared_data):
+    shell.environment["KERASPIPE_DATA"] = str(shared_data)
+    execute(shell, "console slow")
+
+
+def test_every_command_of_the_command_line_is_in_the_readme():
+    from pipeline.cli import build
+
+    _, known = build()
+    text = README.read_text()
+    assert [] == [name for name in known if f"keraspipe {name}" not in text]
+
+
+def test_missing_finds_a_line_that_is_not_there():
+    assert ["✓ train 5 s"] == missing(["✓ train 5 s"], "✓ ingest 1 s\n")
+    assert [] == missing(["a 1", "…", "c 3"], "a 2\nb\nc 4\n")
+    assert ["a"] == missing(["b", "a"], "a\nb\n")
