@@ -97,7 +97,7 @@ RECIPE = Recipe(
     gate=Gate(
         at_least={"accuracy": 0.97},
         slices={"label": {"accuracy": 0.8}},
-        no_worse={"accuracy": 0.01},
+        no_worse={"accuracy": 0.02},  # of about 180 test images three may fall the other way
         quick={"accuracy": 0.6},
     ),
     quick=Quick(train_rows=1000, other_rows=300, epochs=4),
