@@ -93,6 +93,8 @@ class View:
     def render(self) -> RenderableType:
         """All steps, with the training's progress under its own."""
         lines: list[RenderableType] = []
+        if all(step.state == "waiting" for step in self.steps.values()):
+            lines.append(Text("  loading TFX and TensorFlow …", style="dim"))
         for step in self.steps.values():
             lines.append(self.line(step))
             if step.name == "train" and step.state == "started" and self.epochs:
@@ -131,7 +133,9 @@ def _events(path: Path, offset: int, over: threading.Event) -> Iterator[dict[str
 
 
 def _redraw(view: View, path: Path, offset: int, console: Console, over: threading.Event) -> None:
-    with Live(view.render(), console=console, auto_refresh=False) as live:
+    # Live would take sys.stderr for itself, and with it what belongs into the log.
+    options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
+    with Live(view.render(), console=console, **options) as live:
         for event in _events(path, offset, over):
             if event is None:
                 live.update(view.render(), refresh=True)

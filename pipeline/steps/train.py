@@ -61,12 +61,14 @@ def fit(recipe: Recipe, p: Any, train: Rows, evaluation: Rows, config: dict[str,
         model = build(recipe, p, spec_of(recipe, train, steps * p.epochs))
         first = checkpoint.restore(model)
     journal.report("training", epochs=p.epochs, steps_per_epoch=steps, first_epoch=first + 1)
+    target = targets(model, len(recipe.data.classes))
     model.fit(
-        batches.training(train, batch_size, config["seed"] + first, augmentation(recipe, p)),
-        validation_data=batches.validation(evaluation, VALIDATION_BATCH),
+        batches.training(train, batch_size, config["seed"] + first, augmentation(recipe, p)).map(target),
+        validation_data=batches.validation(evaluation, VALIDATION_BATCH).map(target),
         initial_epoch=p.epochs if checkpoint.finished else first,
         epochs=p.epochs,
         callbacks=[stopping, checkpoint, Progress(steps * batch_size)],
+        shuffle=False,  # the data set shuffles itself
         verbose=0,
     )
     words = diagnose(checkpoint.history, stopped_early=len(next(iter(checkpoint.history.values()), [])) < p.epochs)
@@ -112,6 +114,16 @@ def build(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
         )
     assert isinstance(model, keras.Model)
     return model
+
+
+def targets(model: keras.Model, classes: int) -> Any:
+    """A map over (features, label) batches that gives the loss what it wants: class numbers, or one-hot vectors."""
+    import tensorflow as tf
+
+    loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", type(model.loss).__name__)
+    if not classes or "sparse" in str(loss).lower():
+        return lambda features, label: (features, label)
+    return lambda features, label: (features, tf.one_hot(label, classes))
 
 
 def augmentation(recipe: Recipe, p: Any) -> Any:
