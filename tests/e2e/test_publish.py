@@ -1,0 +1,101 @@
+"""Publishing: whole or not at all, by one at a time, and only over the model that it was judged against."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from pipeline import champion, savedmodel
+from pipeline.champion import Champion
+from pipeline.steps.publish import ChampionChangedError, publish
+
+CRASH = """
+import os, signal, sys
+from pathlib import Path
+from pipeline import champion
+from pipeline.steps import publish
+
+champion.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
+publish.publish(Path(sys.argv[1]), Path(sys.argv[2]), "m", "run", "")
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    folder = tmp_path / "model"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "variables" / "variables.index").write_bytes(b"weights")
+    return folder
+
+
+def names(workspace):
+    return sorted(child.name for child in (workspace / "serving" / "m").iterdir())
+
+
+def test_versions_count_up_and_the_newest_is_champion(model, tmp_path):
+    assert 1 == publish(model, tmp_path, "m", "run-1", "")
+    live = champion.read(tmp_path, "m")
+    assert Champion(1, savedmodel.digest(model), "run-1") == live
+    (model / "saved_model.pb").write_bytes(b"another graph")
+    assert 2 == publish(model, tmp_path, "m", "run-2", live.digest)
+    assert ["1", "2"] == names(tmp_path)
+    assert 'base_path: "' + str(tmp_path / "serving" / "m") in (tmp_path / "serving" / "models.config").read_text()
+
+
+def test_a_model_judged_against_another_champion_is_judged_again(model, tmp_path):
+    publish(model, tmp_path, "m", "run-1", "")
+    with pytest.raises(ChampionChangedError):
+        publish(model, tmp_path, "m", "run-2", "")
+    assert ["1"] == names(tmp_path)
+
+
+def test_killed_between_rename_and_record_the_same_model_keeps_its_version(model, tmp_path):
+    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", CRASH, str(model), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert -signal.SIGKILL == ended.returncode, ended.stderr
+    assert ["1"] == names(tmp_path)
+    assert champion.read(tmp_path, "m") is None
+    assert 1 == publish(model, tmp_path, "m", "run", "")
+    assert ["1"] == names(tmp_path)
+    assert 1 == champion.read(tmp_path, "m").version
+
+
+def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.steps.publish.shutil.copytree", fail)
+    with pytest.raises(OSError, match="No space left"):
+        publish(model, tmp_path, "m", "run", "")
+    assert [] == names(tmp_path)
+
+
+def test_publishers_at_once_never_share_a_version(model, tmp_path):
+    outcomes = []
+
+    def one(number):
+        folder = tmp_path / f"model-{number}"
+        folder.mkdir()
+        (folder / "saved_model.pb").write_bytes(b"%d" % number)
+        judged_against = ""
+        while True:
+            try:
+                outcomes.append(publish(folder, tmp_path, "m", f"run-{number}", judged_against))
+                return  # noqa: TRY300
+            except ChampionChangedError:
+                judged_against = champion.read(tmp_path, "m").digest
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [1, 2, 3, 4, 5, 6] == sorted(outcomes)
+    assert 6 == champion.read(tmp_path, "m").version
