@@ -17,6 +17,7 @@ from pipeline.datasets.example import Dataset
 
 FILE = "schema.pbtxt"
 ORIGIN = "origin.json"
+DOMAIN_MASS = 0.95
 
 
 def read(path: Path) -> schema_pb2.Schema:
@@ -75,6 +76,9 @@ def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
     for feature in bound.feature:
         if feature.name.endswith("_bytes"):
             _clear_domain(feature)
+        elif feature.WhichOneof("domain_info"):
+            # A rare category that chance put into one split only is no anomaly; a new one of some weight is.
+            feature.distribution_constraints.min_domain_mass = DOMAIN_MASS
         if feature.name == data.label and data.classes:
             _clear_domain(feature)
             feature.string_domain.name = data.label

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue
+from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from pipeline.datasets.example import Dataset
+    from pipeline.recipe import Recipe
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
@@ -17,10 +19,19 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     p = type(recipe.params)(**restored(custom_config["params"]))
     raw = {name: dense(value) for name, value in inputs.items()}
     features = {name: value for name, value in raw.items() if name != recipe.data.label}
-    return {
-        **recipe.preprocess(features, p),
-        recipe.data.label: encode_label(raw[recipe.data.label], recipe.data),
-    }
+    return {**_preprocessed(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
+
+
+def _preprocessed(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, Any]:
+    try:
+        return recipe.preprocess(features, p)
+    except Exception as error:
+        raise PipelineError(
+            "preprocess() of the recipe fails.",
+            expected=f"preprocess(inputs, p) over the inputs {', '.join(features)}",
+            received=f"{type(error).__name__}: {error}",
+            action="correct preprocess() in the recipe, or the columns that its data declare",
+        ) from error
 
 
 def restored(params: dict[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,10 @@ def a_feature_that_is_not_there(squares):
     squares.edit('spec.features["image"]', 'spec.features["picture"]')
 
 
+def a_preprocess_that_fails(squares):
+    squares.edit('inputs["image_bytes"]', 'inputs["picture_bytes"]')
+
+
 def nothing(squares):
     """The data are sound; the command line is not."""
 
@@ -74,6 +78,7 @@ CASES = [
     (failing_import, (), 1, "fails on import"),
     (too_few_outputs, (), 1, "The model does not fit its classes"),
     (a_feature_that_is_not_there, (), 1, "The model cannot be built on its features"),
+    (a_preprocess_that_fails, (), 1, "preprocess() of the recipe fails"),
     (nothing, ("--set", "unit=3"), 2, "did you mean units"),
     (nothing, ("--set", "units=many"), 2, "Received: units=many"),
     (nothing, ("--until", "trane"), 2, "invalid choice: 'trane'"),
