@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-MODES = {1: ("L", "1", "I;16"), 3: ("RGB",)}
+# What TensorFlow decodes to that many channels without a conversion of colours.
+MODES = {
+    ("PNG", 1): ("L", "1", "I;16"),
+    ("PNG", 3): ("RGB",),
+    ("JPEG", 1): ("L",),
+    ("JPEG", 3): ("RGB",),
+    ("MPO", 3): ("RGB",),  # a JPEG with further pictures behind it, as phones write it
+    ("GIF", 3): ("P", "L", "RGB"),
+    ("BMP", 3): ("RGB",),
+}
+FORMATS = ("PNG", "JPEG", "GIF", "BMP")
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+GIF_END = b"\0;"  # of the last block and of the file
+BMP_BITS = 24
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -23,22 +36,38 @@ def encode(pixels: np.ndarray) -> bytes:
 def fault(content: bytes, shape: tuple[int, int, int]) -> str:
     """Why an encoded image is not one of `shape` (height, width, channels); empty if it is.
 
-    The whole image is decoded: a truncated file has a sound header.
+    The whole image is decoded: a truncated file has a sound header. What Pillow forgives and TensorFlow does not is
+    asked for beside it.
     """
     from PIL import Image
 
     height, width, channels = shape
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        Image.open(io.BytesIO(content), formats=FORMATS).verify()  # the checksums of a PNG, which load() passes over
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            kind, mode = image.format or "", image.mode
             image.load()
-            mode, size, transparent = image.mode, image.size, "transparency" in image.info
+            size, transparent = image.size, "transparency" in image.info
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         return f"not a readable image: {error}"
     if size != (width, height):
         return f"size {size[0]}x{size[1]}, expected {width}x{height} pixels"
-    if transparent or mode not in MODES[channels]:
-        kind = "an alpha channel" if transparent or "A" in mode else f"colour mode {mode}"
-        return f"{kind}, expected {'grey' if channels == 1 else 'RGB'} without alpha"
+    if transparent or mode not in MODES.get((kind, channels), ()):
+        found = "an alpha channel" if transparent or "A" in mode else f"{kind} in colour mode {mode}"
+        return f"{found}, expected {'grey' if channels == 1 else 'RGB'} without alpha"
+    return _incomplete(content, kind, shape)
+
+
+def _incomplete(content: bytes, kind: str, shape: tuple[int, int, int]) -> str:
+    if (kind == "PNG" and PNG_END not in content) or (kind == "GIF" and not content.endswith(GIF_END)):
+        return "not a readable image: its end is missing"
+    if kind == "BMP":
+        start, bits = int.from_bytes(content[10:14], "little"), int.from_bytes(content[28:30], "little")
+        if bits != BMP_BITS:
+            return f"BMP of {bits} bits per pixel, expected {BMP_BITS}"
+        row = (3 * shape[1] + 3) // 4 * 4  # a row is filled up to four bytes
+        if len(content) < start + shape[0] * row:
+            return "not a readable image: its end is missing"
     return ""
 
 
