@@ -64,8 +64,8 @@ class Csv:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             self._check_header(path, reader.fieldnames or [])
-            for number, row in enumerate(reader, start=2):
-                yield self._example(f"{path} line {number}", row)
+            for row in reader:
+                yield self._example(f"{path} line {reader.line_num}", row)
 
     def _check_header(self, path: Path, header: Sequence[str]) -> None:
         missing = [name for name in [*self.columns, self.label] if name not in header]

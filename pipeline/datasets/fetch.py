@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import http.client
 import shutil
-import urllib.error
 import urllib.request
+import zlib
 from typing import TYPE_CHECKING
 
 from pipeline import atomic
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT_S = 30
+# No address, no answer, an answer cut short, other bytes.
+FAILURES = (OSError, http.client.HTTPException, EOFError, zlib.error, ValueError)
 
 
 def fetch(path: Path, urls: tuple[str, ...], sha256: str) -> Path:
@@ -33,7 +36,7 @@ def fetch(path: Path, urls: tuple[str, ...], sha256: str) -> Path:
     for url in urls:
         try:
             return _download(path, url, sha256)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except FAILURES as error:
             failures.append(f"{url}: {error}")
     raise PipelineError(
         f"The data file {path.name} is not there and could not be fetched.",

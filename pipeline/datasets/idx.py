@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def read(path: Path) -> np.ndarray:
         if zeros or kind != UINT8:
             raise ValueError(f"magic number {content[:4].hex()}")  # noqa: TRY301  (one message for all)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error) as error:
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
         raise PipelineError(
             f"{path} is not a readable IDX file.",
             expected="a complete gzip file of unsigned bytes in IDX format",
