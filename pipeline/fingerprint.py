@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import json
+from collections import defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +35,8 @@ STEP_CODE = (
 STEP_KEYWORDS = {
     "ingest": ("data", "split", "quick", "bad_share"),
     "schema": ("data",),
-    "transform": ("data", "preprocess"),
-    "train": ("data", "augment", "augmented", "build", "signatures"),
+    "transform": ("data", "params", "preprocess"),  # params: for properties computed from hyperparameters
+    "train": ("data", "params", "augment", "augmented", "build", "signatures"),
     "evaluate": ("data", "metrics", "gate"),
 }
 
@@ -100,27 +102,44 @@ def of_step(source: Source, step: str, params: dict[str, Any]) -> str:
     """Digest of what a step takes from a recipe: its code, without comments, and the hyperparameters it reads."""
     if not source.keywords:
         return of([of_recipe(source), params])
-    roots = [source.keywords[name] for name in STEP_KEYWORDS[step] if name in source.keywords]
-    nodes = _reachable(source.tree, roots)
+    bare = _Bare(_params_class(source))
+    code = [ast.dump(bare.visit(copy.deepcopy(node))) for node in _needed(source, step)]
     read = read_params(source, step, params)
     own = [path.read_text() for path in _own_files(source) if path != source.path]
-    return of([[_code(node) for node in [*roots, *nodes]], read, own, step])
+    return of([code, read, own, step])
 
 
 def read_params(source: Source, step: str, params: dict[str, Any]) -> dict[str, Any]:
     """The hyperparameters that a step depends on; all of them where that cannot be told."""
     if step == "train" or not source.keywords:
         return params
+    return {name: params[name] for name in _read(_needed(source, step), params)}
+
+
+def _params_class(source: Source) -> str:
+    call = source.keywords.get("params")
+    return call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out what computes nothing: docstrings, and the fields of the hyperparameters, which come in as values."""
+
+    def __init__(self, params_class: str) -> None:
+        self.params_class = params_class
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if node.name == self.params_class:
+            node.body = [item for item in node.body if not isinstance(item, ast.AnnAssign)]
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if _is_text(node) else self.generic_visit(node)
+
+
+def _needed(source: Source, step: str) -> list[ast.AST]:
+    """The arguments of RECIPE that a step depends on, and the statements that these depend on."""
     roots = [source.keywords[name] for name in STEP_KEYWORDS[step] if name in source.keywords]
-    return {name: params[name] for name in _read(_reachable(source.tree, roots), params)}
-
-
-def _code(node: ast.AST) -> str:
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        # Defaults and ranges of hyperparameters come in as values; docstrings compute nothing.
-        body = [item for item in node.body if not isinstance(item, ast.AnnAssign) and not _is_text(item)]
-        node = type(node)(**{**{name: getattr(node, name) for name in node._fields}, "body": body})
-    return ast.dump(node)
+    return [*roots, *_reachable(source.tree, roots)]
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -129,15 +148,17 @@ def _is_text(node: ast.AST) -> bool:
 
 def _reachable(tree: ast.Module, roots: Iterable[ast.AST]) -> list[ast.AST]:
     """Top-level statements that the roots depend on through the names they use, in the order of the file."""
-    defined = {name: node for node in tree.body for name in _defined(node)}
+    defined = defaultdict(list)  # a name may be bound more than once: X = …; X = f(X)
+    for node in tree.body:
+        for name in _defined(node):
+            defined[name].append(node)
     kept: list[ast.AST] = [node for node in tree.body if not list(_defined(node)) and not _is_text(node)]
     waiting = [*roots, *kept]
     while waiting:
         for name in {n.id for n in ast.walk(waiting.pop()) if isinstance(n, ast.Name)}:
-            node = defined.get(name)
-            if node is not None and node not in kept:
-                kept.append(node)
-                waiting.append(node)
+            new = [node for node in defined[name] if node not in kept]
+            kept += new
+            waiting += new
     return [node for node in tree.body if node in kept]
 
 
@@ -153,13 +174,13 @@ def _defined(node: ast.AST) -> Iterator[str]:
 
 def _read(nodes: list[ast.AST], params: dict[str, Any]) -> list[str]:
     """Hyperparameters that code reads as attributes of some name; all of them where that cannot be seen."""
-    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    functions = [n for node in nodes for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.Lambda)]
     handed_on = False
     read = set()
     for function in functions:
         attributes = [n for n in ast.walk(function) if isinstance(n, ast.Attribute)]
         read |= {n.attr for n in attributes if n.attr in params}
-        arguments = {argument.arg for argument in function.args.args[1:]}
+        arguments = {argument.arg for argument in [*function.args.posonlyargs, *function.args.args][1:]}
         owners = {id(n.value) for n in attributes}
         names = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id in arguments]
         handed_on |= any(id(n) not in owners for n in names)
