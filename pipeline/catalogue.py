@@ -88,11 +88,18 @@ def read(path: Path) -> Source:
     """Reads a recipe file without importing it.
 
     Raises:
-        PipelineError: Syntax error, or no `RECIPE = Recipe(…)`.
+        PipelineError: Syntax error, not UTF-8, or no `RECIPE = Recipe(…)`.
     """
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         tree = ast.parse(text, str(path))
+    except UnicodeDecodeError as error:
+        raise PipelineError(
+            f"The recipe {path} is not text in UTF-8.",
+            expected="a Python file in UTF-8",
+            received=str(error),
+            action=f"save {path} in UTF-8",
+        ) from error
     except SyntaxError as error:
         raise PipelineError(
             f"The recipe {path} has a syntax error in line {error.lineno}: {error.msg}.",

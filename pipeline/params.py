@@ -43,7 +43,9 @@ def fields(source: Source) -> dict[str, Field]:
         PipelineError: `params=` does not name a dataclass of the file whose defaults are literals.
     """
     call = source.keywords.get("params")
-    name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else None
+    # Arguments would change the defaults behind the back of the command line, which reads those of the class.
+    bare = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args and not call.keywords
+    name = call.func.id if bare else None
     for node in source.tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             lines = source.text.splitlines()

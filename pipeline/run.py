@@ -106,10 +106,9 @@ def quick_epochs(source: Source) -> int:
     from pipeline.recipe import Quick
 
     call = source.keywords.get("quick")
-    for keyword in getattr(call, "keywords", []):
-        if keyword.arg == "epochs":
-            return int(ast.literal_eval(keyword.value))
-    return Quick.epochs
+    given = dict(zip(Quick.__dataclass_fields__, getattr(call, "args", []), strict=False))
+    given |= {keyword.arg: keyword.value for keyword in getattr(call, "keywords", [])}
+    return int(ast.literal_eval(given["epochs"])) if "epochs" in given else Quick.epochs
 
 
 def new_id(name: str) -> str:
@@ -140,7 +139,7 @@ def remembered(request: Request) -> Result | None:
 def _stamps(files: list[str]) -> str:
     try:
         return fingerprint.of(fingerprint.stamps([Path(file) for file in files]))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
 
 
