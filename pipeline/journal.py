@@ -22,17 +22,19 @@ _CURRENT: ContextVar[Path | None] = ContextVar("journal", default=None)
 
 
 def write(path: Path, event: str, /, **fields: Any) -> None:
-    """Appends one event to a journal; a line is written whole or not at all."""
+    """Appends one event to a journal, on a line of its own even behind one that a full disk cut off."""
     line = json.dumps({"time": time.time(), "event": event, **fields}, default=float) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, line.encode())
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, b"\n" * torn + line.encode())
     finally:
         os.close(descriptor)
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yields the complete events behind a byte offset, each with the offset that follows it."""
+    """Yields the complete events behind a byte offset, each with the offset that follows it; passes over torn ones."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -41,7 +43,11 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            yield json.loads(line), offset
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            yield event, offset
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def is_locked(path: Path) -> bool:
     """Whether some process holds a lock file."""
     if not path.exists():
         return False
-    with path.open("a") as file:
+    with path.open() as file:  # to read: also in a workspace that this user may not write
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
