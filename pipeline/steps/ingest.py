@@ -29,8 +29,12 @@ SHOWN = 5
 
 @dataclass
 class Report:
-    """What was found: rows per split and class, and the rows that cannot be used, each with its reason."""
+    """What was found: rows per split and class, and the rows that cannot be used, each with its reason.
 
+    `sound` counts the usable rows before --quick takes its sample.
+    """
+
+    sound: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
@@ -71,7 +75,9 @@ def checked(examples: Iterable[Example], data: Dataset, report: Report) -> Itera
         if fault:
             report.bad.append(f"{example.source}: {fault}")
             continue
-        report.classes[name] += 1
+        report.sound += 1
+        if data.classes:
+            report.classes[name] += 1
         yield example
 
 
@@ -132,7 +138,7 @@ def write(rows: Iterable[Row], folder: Path) -> Counter[str]:
 
 def require_rows(report: Report, bad_share: float, where: str) -> None:
     """Raises a PipelineError when rows are bad beyond the share that the recipe allows, or a split is empty."""
-    total = len(report.bad) + sum(report.rows.values())
+    total = len(report.bad) + report.sound
     if report.bad and len(report.bad) > bad_share * total:
         shown = report.bad[:SHOWN] + [f"… and {len(report.bad) - SHOWN} more"] * (len(report.bad) > SHOWN)
         raise PipelineError(

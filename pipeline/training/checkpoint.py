@@ -53,7 +53,7 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def finished(self) -> bool:
         """Whether early stopping had ended the restored training already."""
-        return int((self._restored or {}).get("wait", 0)) >= self.early_stopping.patience
+        return bool((self._restored or {}).get("stopped_epoch"))  # epochs count from 0, and the first never stops
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Gives early stopping its state back, which it has just reset."""
