@@ -1,0 +1,1 @@
+"""The measured speeds beside the ones to reach: `python -m benchmarks`."""

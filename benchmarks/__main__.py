@@ -1,0 +1,71 @@
+"""Measures the speeds that are promised and prints them beside the bounds.
+
+    python -m benchmarks [NAME...] [--json | --markdown] [--repeat N] [--last]
+
+Each ratio is taken in one run on one machine, both sides by turns, each repeat in an empty workspace; medians count.
+The results are kept in benchmarks/results.json. Nothing else should run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from typing import Any
+
+from benchmarks import results
+from benchmarks.measure import Row, SkippedError, say
+
+NAMES = ("light_commands", "digits_cold", "mnist_steps", "training_loop")
+
+
+def main() -> int:
+    """Returns 0 if every bound is reached that was measured, else 1."""
+    options = _options()
+    rows = results.read()["rows"] if options.last else _measured(options)
+    found = {"machine": results.facts(), "rows": rows} if not options.last else results.read()
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print((results.markdown if options.markdown else results.table)(rows))
+    return int(any(row["reached"] is False for row in rows))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures the speeds that are promised, and prints them beside the bounds.",
+        epilog="Example: python -m benchmarks light_commands",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks, all by default: {', '.join(NAMES)}")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one object, with every repeat and the machine's facts")
+    form.add_argument("--markdown", action="store_true", help="the table of the README")
+    parser.add_argument("--repeat", type=int, help="how often each side is measured; each benchmark has a default")
+    parser.add_argument("--last", action="store_true", help="show the results in benchmarks/results.json again")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in NAMES]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; expected some of {', '.join(NAMES)}")
+    return options
+
+
+def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for name in options.names or NAMES:
+        say(name)
+        rows += map(results.as_json, _rows(name, options.repeat))
+        results.kept(rows)
+    return rows
+
+
+def _rows(name: str, repeat: int | None) -> list[Row]:
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    try:
+        return benchmark.measure(repeat or benchmark.REPEAT)
+    except SkippedError as reason:
+        return [Row(name.replace("_", " "), at_most=getattr(benchmark, "AT_MOST", None), note=str(reason))]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
