@@ -85,7 +85,8 @@ def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
     """Goes the road; returns the result, the data's files, and the digest of the model it was judged against."""
     name, title = request.name, request.source.title
     parameters = {**request.params, "seed": request.seed, "quick": request.quick}
-    tags = {"host": socket.gethostname(), "code_digest": request.key}
+    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
+    tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options

@@ -60,7 +60,14 @@ def fit(recipe: Recipe, p: Any, train: Rows, evaluation: Rows, config: dict[str,
     with strategy.scope():
         model = build(recipe, p, spec_of(recipe, train, steps * p.epochs))
         first = checkpoint.restore(model)
-    journal.report("training", epochs=p.epochs, steps_per_epoch=steps, first_epoch=first + 1)
+    journal.report(
+        "training",
+        epochs=p.epochs,
+        steps_per_epoch=steps,
+        first_epoch=first + 1,
+        distribution=type(strategy).__name__,
+        precision=config["mixed_precision"],
+    )
     target = targets(model, len(recipe.data.classes))
     model.fit(
         batches.training(train, batch_size, config["seed"] + first, augmentation(recipe, p)).map(target),
