@@ -95,7 +95,9 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         recipe=path, data=str(request.settings.data), quick=int(request.quick), digest=found.ingest
     ).with_id("ingest")
     statistics = StatisticsGen(
-        examples=ingest.outputs["examples"], stats_options=StatsOptions(num_top_values=20)
+        examples=ingest.outputs["examples"],
+        # Exact counts of distinct values would sort all images by their bytes.
+        stats_options=StatsOptions(num_top_values=20, experimental_use_sketch_based_topk_uniques=True),
     ).with_id("statistics")
     inferred = SchemaGen(
         statistics=statistics.outputs["statistics"], infer_feature_shape=True, exclude_splits=["eval", "test"]
