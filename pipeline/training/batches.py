@@ -48,7 +48,7 @@ def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict
     """
     import tensorflow as tf
 
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(files))
+    records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(files)))
     count = int(records.reduce(0, lambda total, _: total + 1))
 
     def prepare(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

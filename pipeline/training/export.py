@@ -127,7 +127,7 @@ def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> Non
 
 def raw_rows(pattern: list[str], served: Served, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
     """The first serialized examples of a split, and their raw inputs as a client would send them."""
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(pattern)).take(count)
+    records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(count)
     examples = [record.numpy() for record in records]
     inputs = served.recipe.data.inputs
     spec = {
