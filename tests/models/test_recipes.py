@@ -1,0 +1,127 @@
+"""Contract: what holds for every recipe in models/, found by folder."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import catalogue, params, run
+from pipeline.commands import show
+from pipeline.recipe import Choice, Gate, Hash, Official, Params, Quick, Range, Recipe
+from pipeline.settings import ROOT, Settings
+
+FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
+SOURCES = {path.stem: catalogue.read(path) for path in FILES}
+NAMES = {"Range": Range, "Choice": Choice}
+
+
+@pytest.fixture(scope="module", params=SOURCES.values(), ids=SOURCES)
+def source(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def imported(source) -> Recipe:
+    return catalogue.load(source.path)
+
+
+def test_no_model_file_escapes_the_contract():
+    assert {"digits", "mnist", "fashion"} <= set(SOURCES)
+    assert FILES == list(catalogue.paths(Settings()).values())
+
+
+def test_text_and_object_tell_the_same_hyperparameters(source, imported):
+    declared = {name: field.default for name, field in params.fields(source).items()}
+    assert dataclasses.asdict(imported.params) == declared
+    assert {f.name: f.type for f in dataclasses.fields(imported.params)}.keys() == declared.keys()
+
+
+def test_text_and_object_tell_the_same_gate(source, imported):
+    gate = show.gate(source)
+    assert imported.gate == Gate(**gate)
+    assert gate, "a recipe without a gate publishes everything"
+
+
+def test_text_and_object_tell_the_same_keywords(source, imported):
+    given = {f.name for f in dataclasses.fields(Recipe)} & set(source.keywords)
+    assert set(source.keywords) == given
+    assert {"data", "params", "preprocess", "build", "split"} <= given
+    assert imported.preprocess.__name__ == ast.unparse(source.keywords["preprocess"])
+    assert imported.build.__name__ == ast.unparse(source.keywords["build"])
+
+
+def test_text_and_object_tell_the_same_quick_run(source, imported):
+    assert imported.quick.epochs == run.quick_epochs(source)
+    assert isinstance(imported.quick, Quick)
+
+
+def test_docstring_says_what_one_needs_to_know(source):
+    for field in ("Paper: ", "Data: ", f"Command: keraspipe run {source.name}\n", "Reaches: "):
+        assert field in source.docstring + "\n"
+    assert 10 <= len(source.title) <= 110
+
+
+def test_file_is_short_enough_to_be_read(source):
+    assert 60 <= len(source.text.splitlines()) <= 250
+
+
+def test_hyperparameters_of_every_training_are_there(imported):
+    assert set(Params.__annotations__) <= {f.name for f in dataclasses.fields(imported.params)}
+    assert dataclasses.fields(imported.params)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        imported.params.epochs = 1
+
+
+def test_defaults_lie_within_their_ranges(source):
+    for field in params.fields(source).values():
+        if not field.range:
+            continue
+        allowed = eval(field.range, dict(NAMES))
+        if isinstance(allowed, Range):
+            assert allowed.low <= field.default <= allowed.high, field
+            assert allowed.low > 0 or not allowed.log, field
+        else:
+            assert field.default in allowed.values, field
+
+
+def test_defaults_survive_the_command_line(source):
+    for field in params.fields(source).values():
+        assert field.default == params.parse(field, params._text(field.default)), field
+
+
+def test_bounds_are_on_metrics_that_are_measured(imported):
+    gate, measured = imported.gate, {metric.name for metric in imported.metrics}
+    bounded = {*gate.at_least, *gate.at_most, *gate.no_worse, *gate.quick}
+    bounded |= {name for bounds in gate.slices.values() for name in bounds}
+    assert bounded <= measured
+    assert set(gate.slices) <= {imported.data.label, *imported.data.inputs}
+
+
+def test_data_are_declared(imported):
+    assert isinstance(imported.split, Official | Hash)
+    assert imported.data.label not in imported.data.inputs
+    assert set(imported.data.inputs.values()) <= {"bytes", "int", "float"}
+    assert len(set(imported.data.classes)) == len(imported.data.classes)
+
+
+IDLE = """
+import os, sys
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+from pathlib import Path
+from pipeline import catalogue
+for path in sys.argv[1:]:
+    catalogue.load(Path(path))
+from tensorflow.python.eager import context
+assert not context.context()._initialized, "devices were initialised"
+print("idle")
+"""
+
+
+def test_importing_recipes_does_no_work():
+    command = [sys.executable, "-c", IDLE, *map(str, FILES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "idle\n" == done.stdout, done.stderr

@@ -1,0 +1,168 @@
+"""Commands that need no TensorFlow: what they print, and that they import nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import champion, cli, journal, run, workspace
+from pipeline.champion import Champion
+from pipeline.settings import ROOT
+
+HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "apache_beam", "google.protobuf"}
+CODE = """
+import sys
+from pipeline import cli
+try:
+    code = cli.main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print("\\nMODULES", code, *sorted(sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("models",), ("show", "digits"), ("show", "digits", "--json"), ("runs",), ("run", "--help")],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_imported(tmp_path, arguments):
+    command = [sys.executable, "-c", CODE, *arguments]
+    if arguments[0] in ("models", "runs"):
+        command += ["--workspace", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    code, *modules = done.stdout.rpartition("\nMODULES ")[2].split()
+    assert "0" == code
+    assert set() == HEAVY & set(modules)
+
+
+@pytest.fixture
+def keraspipe(tmp_path, monkeypatch, capsys, recipe_text):
+    """The command line in this process, on a catalogue of two recipes."""
+    recipes, home = tmp_path / "recipes", tmp_path / "workspace"
+    recipes.mkdir()
+    (recipes / "plain.py").write_text(recipe_text)
+    for name in ("KERASPIPE_DEBUG", "KERASPIPE_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KERASPIPE_RECIPES", str(recipes))
+
+    def call(*arguments):
+        try:
+            code = cli.main([*arguments, "--workspace", str(home)])
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    call.home, call.recipes = home, recipes
+    return call
+
+
+def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
+    champion.model_path(keraspipe.home, "plain", 3).mkdir(parents=True)
+    champion.write(keraspipe.home, "plain", Champion(3, "digest", "plain-1"))
+    code, out, _ = keraspipe("models", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert 0 == code
+    assert ("A title. And more", 3) == (rows["plain"]["title"], rows["plain"]["live_version"])
+    assert rows["digits"]["live_version"] is None
+    lines = keraspipe("models")[1].splitlines()
+    assert sorted(lines) == lines
+    assert ["plain", "v3", "A", "title.", "And", "more"] in [line.split() for line in lines]
+
+
+def test_models_names_the_broken_recipe_and_lists_the_others(keraspipe):
+    (keraspipe.recipes / "broken.py").write_text("def (")
+    code, out, err = keraspipe("models")
+    assert 0 == code
+    assert "plain" in out
+    assert "broken.py has a syntax error" in err
+
+
+def test_show_for_people_and_machines(keraspipe):
+    code, out, _ = keraspipe("show", "plain", "--json")
+    shown = json.loads(out)
+    assert 0 == code
+    assert {"at_least": {"accuracy": 0.9}} == shown["gate"]
+    expected = {"name": "epochs", "type": "int", "default": 5, "range": "Range(1, 9)", "comment": "at most"}
+    assert expected == shown["params"][0]
+    text = keraspipe("show", "plain")[1]
+    assert text.startswith("A title. And more.\n")
+    assert "  at_least: {'accuracy': 0.9}\n" in text
+
+
+def test_show_gives_a_computed_bound_as_it_stands(keraspipe, recipe_text):
+    (keraspipe.recipes / "plain.py").write_text(recipe_text.replace('{"accuracy": 0.9}', "bounds()"))
+    assert {"at_least": "bounds()"} == json.loads(keraspipe("show", "plain", "--json")[1])["gate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "plian"), "did you mean plain?"),
+        (("shw", "plain"), "did you mean show"),
+        (("show",), "the following arguments are required: NAME"),
+        (("runs", "plain-1"), "There is no run 'plain-1'"),
+    ],
+    ids=["recipe", "command", "argument", "run"],
+)
+def test_wrong_usage_ends_with_two(keraspipe, arguments, words):
+    code, out, err = keraspipe(*arguments)
+    assert 2 == code
+    assert "" == out
+    assert words in err
+    assert "Next: " in err
+
+
+def began(home, name, time, *, end=None, result=None):
+    folder = run.folder(home, name)
+    folder.mkdir(parents=True)
+    lines = [{"time": time, "event": "start"}]
+    lines += [{"time": time + 1, "event": "end", "status": end, "message": "why", "seconds": 1.0}] if end else []
+    (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if result:
+        (folder / "result.json").write_text(json.dumps(result))
+
+
+def test_runs_newest_first_with_their_states(keraspipe):
+    home = keraspipe.home
+    done = {"run_id": "b", "metrics": {"accuracy": 0.91234}, "model_version": 2}
+    began(home, "b", 10.0, end="finished", result=done)
+    began(home, "a", 30.0, end="failed")
+    began(home, "c", 20.0)
+    began(home, "d", 40.0)
+    with workspace.lock(run.folder(home, "d") / "lock"):
+        code, out, _ = keraspipe("runs", "--json")
+        lines = keraspipe("runs")[1].splitlines()
+    rows = json.loads(out)
+    assert 0 == code
+    expected = [("d", "running"), ("a", "failed"), ("c", "interrupted"), ("b", "finished")]
+    assert expected == [(row["run_id"], row["state"]) for row in rows]
+    assert ["d", "running"] == lines[0].split()
+    assert ["b", "finished", "v2", "accuracy", "0.9123"] == lines[3].split()
+    one = json.loads(keraspipe("runs", "a", "--json")[1])
+    assert ("a", "failed", "why") == (one["run_id"], one["state"], one["message"])
+
+
+def test_run_that_was_taken_up_again_has_its_last_state(keraspipe):
+    began(keraspipe.home, "a", 10.0, end="failed")
+    journal.write(run.folder(keraspipe.home, "a") / "journal.jsonl", "end", status="finished", message="", seconds=2.0)
+    assert "finished" == json.loads(keraspipe("runs", "a", "--json")[1])["state"]
+
+
+def test_run_that_has_written_nothing_yet(keraspipe):
+    run.folder(keraspipe.home, "a").mkdir(parents=True)
+    assert ["a", "interrupted"] == keraspipe("runs")[1].split()
+
+
+def test_no_runs_yet(keraspipe):
+    assert (0, "No runs yet.\n") == keraspipe("runs")[:2]
+    assert (0, []) == (keraspipe("runs", "--json")[0], json.loads(keraspipe("runs", "--json")[1]))
+
+
+def test_unknown_run_names_those_that_are_close(keraspipe):
+    began(keraspipe.home, "plain-20260101-000000-abcd", 1.0)
+    assert "did you mean plain-20260101-000000-abcd?" in keraspipe("runs", "plain-20260101-000000-abce")[2]

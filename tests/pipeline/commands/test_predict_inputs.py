@@ -1,0 +1,86 @@
+"""What `predict` makes of its arguments and of an answer."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.commands import predict
+from pipeline.errors import UsageError
+from serving.errors import ServingError
+
+TABLE = {"serving_default": SimpleNamespace(inputs={"size": None, "colour": None})}
+IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": None})}
+
+
+def asked(signatures, *inputs, signature="serving_default"):
+    return predict._inputs(SimpleNamespace(name="plain", signature=signature, inputs=list(inputs)), signatures)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a=b.png"
+    path.write_bytes(b"\x89PNG")
+    return str(path)
+
+
+def test_files_are_rows_of_an_input_of_bytes(picture):
+    assert {"image_bytes": [b"\x89PNG"] * 2} == asked(IMAGE, picture, picture)
+    assert {"image_bytes": [b"\x89PNG"]} == asked(IMAGE, f"image_bytes={picture}")
+
+
+def test_named_values_are_one_row():
+    assert {"size": [0.5], "colour": ["red"]} == asked(TABLE, "colour=red", "size=0.5")
+    assert {"size": [[1, 2]], "colour": ["a=b"]} == asked(TABLE, "size=[1, 2]", "colour=a=b")
+
+
+@pytest.mark.parametrize(
+    ("signatures", "inputs", "words"),
+    [
+        (TABLE, (), "INPUT for size, colour"),
+        (TABLE, ("size=1",), "size=VALUE colour=VALUE"),
+        (TABLE, ("size=1", "colour=red", "weight=2"), "Received: size=1 colour=red weight=2"),
+        (TABLE, ("1", "red"), "The inputs do not fit plain"),
+        (IMAGE, ("absent.png",), "There is no file absent.png"),
+    ],
+)
+def test_inputs_that_do_not_fit(signatures, inputs, words):
+    with pytest.raises(UsageError) as caught:
+        asked(signatures, *inputs)
+    assert words in str(caught.value)
+
+
+def test_unknown_signature_names_the_others():
+    with pytest.raises(UsageError, match="Expected: one of serving_default"):
+        asked(TABLE, "size=1", signature="explain")
+
+
+def test_plain_values_of_an_answer():
+    assert ["a", [0.5, 1.5], 3] == [predict.plain(x) for x in (b"a", np.array([0.5, 1.5]), np.int64(3))]
+    assert [["a", "b"]] == predict.plain(np.array([[b"a", b"b"]], object))
+
+
+@given(st.recursive(st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=6))
+def test_plain_values_stay_as_they_are(value):
+    assert value == predict.plain(value)
+
+
+def test_values_for_people():
+    assert "[0.5000 [x 3]]" == predict.shown([0.5, ["x", 3]])
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [("{{function_node f}} Bad size\nmore", "Bad size"), ("Not found", "Not found"), ("{{a}} {{b}} Oh", "Oh")],
+)
+def test_error_of_the_graph_in_words(message, expected):
+    assert expected == predict.in_words(ServingError(message))
+
+
+def test_rows_are_labelled_by_their_inputs():
+    assert ["a", "b"] == predict._labels(["a", "b"], 2)
+    assert ["row 0"] == predict._labels(["size=1", "colour=red"], 1)

@@ -1,0 +1,105 @@
+"""A recipe as text, to be read and edited without importing anything heavy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from pipeline import catalogue
+from pipeline.settings import Settings
+
+# What Keras' and TFX's own code warns of, and we can do nothing about.
+FOREIGN_WARNINGS = (
+    "ignore:DEFAULT_FILE_NAME will be deprecated soon",
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
+)
+
+
+# A busy machine is no failure.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
+
+
+def pytest_configure(config):
+    for line in FOREIGN_WARNINGS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+RECIPE = '''"""A title. And more.
+
+Paper: none.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pipeline.recipe import Gate, Quick, Range, Recipe
+
+SCALE = 255.0
+
+
+@dataclass(frozen=True)
+class Params:
+    """Words."""
+
+    epochs: Annotated[int, Range(1, 9)] = 5  # at most
+    rate: float = 0.1
+    size: int = 8
+    units: int = 4
+    name: str = "adam"
+    wide: bool = True
+    filters: tuple[int, ...] = (8, 16)
+
+
+def scaled(x):
+    """Words."""
+    return x / SCALE
+
+
+def preprocess(inputs, p):
+    """Words."""
+    return {"x": scaled(inputs["x"]) * p.size}
+
+
+def build(p, spec):
+    return p.units
+
+
+RECIPE = Recipe(
+    data=None,
+    params=Params(),
+    preprocess=preprocess,
+    build=build,
+    gate=Gate(at_least={"accuracy": 0.9}),
+    quick=Quick(10, 5, epochs=2),
+)
+'''
+
+
+@pytest.fixture
+def recipe_text() -> str:
+    return RECIPE
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Writes a recipe, with pieces of its text replaced, and reads it."""
+
+    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalogue.Source:
+        for old, new in edits:
+            assert old in text, old
+            text = text.replace(old, new)
+        path = tmp_path / f"{name}.py"
+        path.write_text(text, encoding="utf-8")
+        return catalogue.read(path)
+
+    return make
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    """Settings with a workspace, data and recipes of their own."""
+    return Settings(
+        workspace=tmp_path / "workspace", data=tmp_path / "data", recipe_folders=(tmp_path / "recipes",), debug=False
+    )

@@ -1,0 +1,201 @@
+"""Ingest: splits by content, samples without order, rows that cannot be used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.datasets.example import Example
+from pipeline.errors import PipelineError
+from pipeline.recipe import Hash, Official, Quick
+from pipeline.steps import ingest
+from pipeline.steps.ingest import Report
+
+ROWS = st.fixed_dictionaries(
+    {"x": st.floats(allow_nan=False), "n": st.integers(-(2**63), 2**63 - 1), "s_bytes": st.binary()}
+)
+
+
+class Table:
+    """A data set of rows in memory."""
+
+    inputs = {"x": "int"}  # noqa: RUF012
+    label = "label"
+
+    def __init__(self, examples, classes=("a", "b")):
+        self.rows, self.classes = list(examples), classes
+
+    def files(self, data):
+        return [data / "table"]
+
+    def examples(self, data):
+        return iter(self.rows)
+
+
+def numbered(count, first=0, split="", label=b"a"):
+    return [Example(f"row {n}", {"x": n, "label": label}, split) for n in range(first, first + count)]
+
+
+def recipe(data, split=None, **changes):
+    return SimpleNamespace(data=data, split=split or Hash(), bad_share=0.0, quick=Quick(), **changes)
+
+
+def sides(examples, split=None):
+    return {row["x"]: side for side, _, row in ingest.assigned(examples, recipe(Table([]), split))}
+
+
+@given(ROWS, st.binary(), st.binary(), st.randoms())
+def test_fraction_depends_on_the_content_without_label_and_order(row, one, other, random):
+    names = list(row)
+    random.shuffle(names)
+    shuffled = {name: row[name] for name in names}
+    found = ingest.fraction({**row, "label": one}, "label")
+    assert found == ingest.fraction({"label": other, **shuffled}, "label")
+    assert 0 <= found < 1
+
+
+def test_fraction_sees_every_feature_and_its_name():
+    rows = [{"x": 1}, {"x": 2}, {"y": 1}, {"x": 1, "y": 1}, {"x": 11}, {"x": b"x"}, {"x": 1.5}]
+    assert len(rows) == len({ingest.fraction(row, "label") for row in rows})
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(), unique=True), st.lists(st.integers(), unique=True), st.randoms())
+def test_more_rows_and_another_order_move_no_row(old, new, random):
+    before = sides([Example("", {"x": x}) for x in old])
+    rows = [Example("", {"x": x}) for x in {*old, *new}]
+    random.shuffle(rows)
+    after = sides(rows)
+    assert before == {x: after[x] for x in old}
+
+
+@pytest.mark.parametrize(("evaluation", "test"), [(0.1, 0.1), (0.2, 0.3)])
+def test_parts_of_ten_thousand_rows(evaluation, test):
+    counts = Counter(sides(numbered(10_000), Hash(evaluation, test)).values())
+    assert pytest.approx(10_000 * evaluation, abs=150) == counts["eval"]
+    assert pytest.approx(10_000 * test, abs=150) == counts["test"]
+
+
+def test_official_tests_stay_tests_and_eval_comes_off_train():
+    train = sides(numbered(2000, split="train"), Official(0.25))
+    assert {"train", "eval"} == set(train.values())
+    assert pytest.approx(500, abs=80) == Counter(train.values())["eval"]
+    assert {"test"} == set(sides(numbered(100, split="test"), Official(0.25)).values())
+    assert set(sides(numbered(100, split="test"), Hash()).values()) == {"train", "eval", "test"}
+
+
+LIMITS = {"train": 30, "eval": 5, "test": 0}
+
+
+@settings(max_examples=20)
+@given(st.randoms())
+def test_sample_is_exact_and_does_not_depend_on_the_order(random):
+    rows = list(ingest.assigned(numbered(200), recipe(Table([]))))
+    expected = {
+        side: sorted((row for row in rows if row[0] == side), key=lambda row: row[1])[:limit]
+        for side, limit in LIMITS.items()
+    }
+    random.shuffle(rows)
+    found = list(ingest.sampled(rows, LIMITS))
+    for side, limit in LIMITS.items():
+        mine = [row for row in found if row[0] == side]
+        assert min(limit, sum(row[0] == side for row in rows)) == len(mine)
+        assert _numbers(expected[side]) == _numbers(mine)
+        assert [row[2]["x"] for row in mine] == [row[2]["x"] for row in rows if row in mine]
+
+
+def _numbers(rows):
+    return sorted(row[2]["x"] for row in rows)
+
+
+def test_label_outside_the_declared_classes_and_faults_are_noted():
+    examples = [*numbered(2), *numbered(1, 5, label=b"c"), Example("row 9", {}, fault="broken"), Example("row 10", {})]
+    report = Report()
+    assert [0, 1] == [one.features["x"] for one in ingest.checked(examples, Table([]), report)]
+    assert [
+        "row 5: label 'c' is not among the declared classes a, b",
+        "row 9: broken",
+        "row 10: label '' is not among the declared classes a, b",
+    ] == report.bad
+    assert {"a": 2} == report.classes
+    assert 2 == report.sound
+
+
+def test_numbers_as_labels_are_not_counted_as_classes():
+    report = Report()
+    list(ingest.checked(numbered(3, label=1.5), Table([], classes=()), report))
+    assert Counter() == report.classes
+    assert 3 == report.sound
+
+
+def bad(count):
+    return [Example(f"row {n}", {}, fault="broken") for n in range(count)]
+
+
+def run(tmp_path, rows, *, quick=False, **changes):
+    made = recipe(Table(rows))
+    vars(made).update(changes)
+    return ingest.ingest(made, tmp_path, tmp_path / "out", quick=quick)
+
+
+def test_bad_rows_beyond_the_share(tmp_path):
+    with pytest.raises(PipelineError, match=r"7 of 107 rows of .*table cannot be used") as caught:
+        run(tmp_path, [*numbered(100), *bad(7)])
+    assert "Expected: at most 0.0% bad rows" in str(caught.value)
+    assert "row 4: broken" in str(caught.value)
+    assert "row 5: broken" not in str(caught.value)
+    assert "… and 2 more" in str(caught.value)
+
+
+def test_bad_rows_within_the_share_are_listed(tmp_path):
+    report = run(tmp_path, [*numbered(93), *bad(7)], bad_share=0.07)
+    assert 7 == len(report.bad)
+    assert 93 == sum(report.rows.values())
+
+
+def test_bad_share_of_a_quick_run_is_that_of_all_rows(tmp_path):
+    small = recipe(Table([*numbered(990), *bad(10)]))
+    small.bad_share, small.quick = 0.01, Quick(20, 5)  # 10 of 1000, and a third of the sample
+    report = ingest.ingest(small, tmp_path, tmp_path / "small", quick=True)
+    assert {"train": 20, "eval": 5, "test": 5} == report.rows
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "for train and eval and test"), (1, "for")])
+def test_empty_splits(tmp_path, count, words):
+    with pytest.raises(PipelineError, match=f"gives no rows {words}") as caught:
+        run(tmp_path, numbered(count))
+    assert f"Received: {count} rows in all" in str(caught.value)
+
+
+def test_written_splits_are_read_back(tmp_path):
+    report = run(tmp_path, numbered(200))
+    found = {}
+    for side in ingest.SPLITS:
+        records = tf.data.TFRecordDataset(str(tmp_path / "out" / f"Split-{side}" / "examples.tfrecord"))
+        spec = {"x": tf.io.FixedLenFeature([], tf.int64), "label": tf.io.FixedLenFeature([], tf.string)}
+        rows = [tf.io.parse_single_example(record, spec) for record in records]
+        assert report.rows[side] == len(rows)
+        assert {b"a"} == {row["label"].numpy() for row in rows}
+        found |= {int(row["x"]): side for row in rows}
+    assert sides(numbered(200)) == found
+
+
+@settings(max_examples=30)
+@given(st.binary(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, width=32))
+def test_encoded_row_is_parsed_back(content, number, fraction):
+    spec = {
+        "b": tf.io.FixedLenFeature([], tf.string),
+        "i": tf.io.FixedLenFeature([], tf.int64),
+        "f": tf.io.FixedLenFeature([], tf.float32),
+    }
+    parsed = tf.io.parse_example([ingest.encode({"b": content, "i": number, "f": fraction})], spec)
+    assert (content, number, fraction) == tuple(parsed[name].numpy()[0] for name in "bif")
+
+
+def test_encoding_does_not_depend_on_the_order_of_features():
+    assert ingest.encode({"a": 1, "b": 2.5, "c": b"x"}) == ingest.encode({"c": b"x", "b": 2.5, "a": 1})

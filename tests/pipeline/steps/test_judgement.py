@@ -1,0 +1,230 @@
+"""Schema, anomalies, and the configuration and the words of the evaluation: all that needs TFX's imports."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+
+from pipeline.errors import PipelineError
+from pipeline.recipe import CLASSIFICATION, Gate, Metric
+from pipeline.steps import evaluate, schema, validate
+
+INFERRED = """
+feature { name: "image_bytes" type: BYTES domain: "image_bytes" distribution_constraints { min_domain_mass: 0.5 } }
+feature { name: "label" type: BYTES string_domain { name: "label" value: "b" } }
+feature { name: "size" type: FLOAT }
+feature { name: "colour" type: BYTES string_domain { name: "colour" value: "red" } }
+string_domain { name: "image_bytes" value: "x" }
+"""
+DATA = SimpleNamespace(label="label", classes=("a", "b", "c"), inputs={"image_bytes": "bytes"})
+NUMBER = SimpleNamespace(label="size", classes=(), inputs={"image_bytes": "bytes"})
+
+
+def inferred(text=INFERRED):
+    return text_format.Parse(text, schema_pb2.Schema())
+
+
+def feature(found, name):
+    return next(one for one in found.feature if one.name == name)
+
+
+def test_declared_classes_replace_the_inferred_ones():
+    assert ["a", "b", "c"] == list(feature(schema.bind(inferred(), DATA), "label").string_domain.value)
+
+
+def test_encoded_bytes_have_no_vocabulary():
+    found = feature(schema.bind(inferred(), DATA), "image_bytes")
+    assert found.WhichOneof("domain_info") is None
+    assert not found.HasField("distribution_constraints")
+
+
+def test_binding_leaves_its_argument_and_the_other_features_alone():
+    before, bound = inferred(), schema.bind(inferred(), DATA)
+    assert inferred() == before
+    assert feature(before, "size") == feature(bound, "size")
+    assert bound == schema.bind(bound, DATA)
+
+
+def test_rare_category_is_no_anomaly():
+    bound = feature(schema.bind(inferred(), DATA), "colour")
+    assert 0.9 <= bound.distribution_constraints.min_domain_mass < 1
+    assert ["red"] == list(bound.string_domain.value)
+
+
+def test_label_that_is_a_number_is_not_bound():
+    assert feature(inferred(), "size") == feature(schema.bind(inferred(), NUMBER), "size")
+
+
+def test_freezing_happens_once_and_is_no_acceptance(tmp_path):
+    first, second, frozen = tmp_path / "a", tmp_path / "b", schema.frozen_path(tmp_path, "plain")
+    schema.write(inferred(), first)
+    schema.write(schema.bind(inferred(), DATA), second)
+    assert "" == schema.accepted(frozen)
+    schema.freeze(first, frozen)
+    schema.freeze(second, frozen)
+    assert inferred() == schema.read(frozen)
+    assert "" == schema.accepted(frozen)
+
+
+def test_accepted_schema_has_a_digest_of_its_own(tmp_path):
+    first, frozen = tmp_path / "a", schema.frozen_path(tmp_path, "plain")
+    schema.write(inferred(), first)
+    schema.freeze(first, frozen)
+    schema.write(schema.bind(inferred(), DATA), frozen)
+    accepted = schema.accepted(frozen)
+    assert 64 == len(accepted)
+    schema.write(inferred(), frozen)
+    assert "" == schema.accepted(frozen)
+
+
+def test_difference_of_schemas(tmp_path):
+    frozen = schema.frozen_path(tmp_path, "plain")
+    assert [] == schema.difference(frozen, inferred())
+    schema.write(inferred(), frozen)
+    assert [] == schema.difference(frozen, inferred())
+    lines = schema.difference(frozen, schema.bind(inferred(), DATA))
+    assert '+    value: "a"' in lines
+    assert "--- frozen" == lines[0]
+
+
+@pytest.fixture
+def anomalies(tmp_path):
+    def write(**splits):
+        for split in validate.SPLITS:
+            (tmp_path / f"Split-{split}").mkdir()
+            content = text_format.Parse(splits.get(split, ""), anomalies_pb2.Anomalies())
+            (tmp_path / f"Split-{split}" / validate.FILE).write_bytes(content.SerializeToString())
+        return tmp_path
+
+    return write
+
+
+def test_no_anomalies(anomalies):
+    assert validate.require_none(anomalies(), "plain") is None
+
+
+def test_anomalies_are_listed_by_split_and_feature(anomalies):
+    folder = anomalies(
+        train='anomaly_info { key: "size" value { description: "out of range" } }'
+        'anomaly_info { key: "colour" value { description: "new value blue" } }',
+        test='anomaly_info { key: "" value { description: "too few rows" } }',
+    )
+    expected = ["train: colour: new value blue", "train: size: out of range", "test: data set: too few rows"]
+    assert expected == validate.describe(validate.read(folder))
+    with pytest.raises(PipelineError, match="do not fit the schema") as caught:
+        validate.require_none(folder, "plain")
+    assert "keraspipe schema accept plain" in str(caught.value)
+    assert "test: data set: too few rows" in str(caught.value)
+
+
+GATE = Gate(
+    at_least={"accuracy": 0.9},
+    at_most={"loss": 0.5},
+    slices={"label": {"accuracy": 0.8}},
+    no_worse={"accuracy": 0.01, "loss": 0.1},
+    quick={"accuracy": 0.6},
+)
+
+
+def recipe(gate=GATE, data=DATA, metrics=CLASSIFICATION):
+    return SimpleNamespace(data=data, gate=gate, metrics=metrics)
+
+
+def config(*, quick=False, **parts):
+    return evaluate.config(recipe(**parts), quick=quick)
+
+
+def metric(found, name):
+    return next(m for m in found.metrics_specs[0].metrics if m.config and json.loads(m.config)["name"] == name)
+
+
+def overall(found, name):
+    (one,) = [t for t in metric(found, name).per_slice_thresholds if not t.slicing_specs[0].feature_keys]
+    return one.threshold
+
+
+def test_served_examples_of_candidate_and_baseline_are_judged():
+    found = config()
+    assert [("candidate", False), ("baseline", True)] == [(m.name, m.is_baseline) for m in found.model_specs]
+    assert {"serving_examples"} == {m.signature_name for m in found.model_specs}
+    assert {("label", "probabilities")} == {(m.label_key, m.prediction_key) for m in found.model_specs}
+    assert [[], ["label"]] == [list(spec.feature_keys) for spec in found.slicing_specs]
+
+
+def test_bounds_of_the_gate():
+    found = config()
+    accuracy, loss = overall(found, "accuracy"), overall(found, "loss")
+    assert 0.9 == accuracy.value_threshold.lower_bound.value
+    assert 0.5 == loss.value_threshold.upper_bound.value
+    assert not accuracy.value_threshold.HasField("upper_bound")
+    assert pytest.approx(-0.01) == accuracy.change_threshold.absolute.value
+    assert pytest.approx(0.1) == loss.change_threshold.absolute.value
+    assert accuracy.change_threshold.direction != loss.change_threshold.direction
+    per_slice = [t for t in metric(found, "accuracy").per_slice_thresholds if t.slicing_specs[0].feature_keys]
+    assert [0.8] == [t.threshold.value_threshold.lower_bound.value for t in per_slice]
+
+
+def test_quick_bounds_replace_the_others():
+    found = config(quick=True)
+    assert 0.6 == overall(found, "accuracy").value_threshold.lower_bound.value
+    assert 1 == len(metric(found, "accuracy").per_slice_thresholds)
+    assert not overall(found, "loss").HasField("value_threshold")
+
+
+def test_empty_gate_judges_nothing_and_slices_by_class():
+    found = config(gate=Gate())
+    assert [] == [m.class_name for m in found.metrics_specs[0].metrics if m.per_slice_thresholds]
+    assert ["label"] == list(found.slicing_specs[1].feature_keys)
+
+
+def test_numbers_are_neither_sliced_nor_confused():
+    found = config(gate=Gate(), data=NUMBER, metrics=(Metric("error", "MeanAbsoluteError"),))
+    assert ["MeanAbsoluteError", "ExampleCount"] == [m.class_name for m in found.metrics_specs[0].metrics]
+    assert "value" == found.model_specs[0].prediction_key
+    assert 1 == len(found.slicing_specs)
+
+
+def test_arguments_of_a_metric_reach_it():
+    found = config(gate=Gate(), metrics=(Metric("top", "SparseTopKCategoricalAccuracy", {"k": 2}),))
+    assert {"name": "top", "k": 2} == json.loads(metric(found, "top").config)
+
+
+WORDS = [
+    ("accuracy", {"accuracy": 0.85}, None, "", ["accuracy on the test split is 0.8500, at least 0.9 is required"]),
+    ("loss", {"loss": 0.75}, None, "", ["loss on the test split is 0.7500, at most 0.5 is required"]),
+    (
+        "accuracy",
+        {"accuracy": 0.92},
+        {"accuracy": 0.99},
+        "",
+        ["accuracy on the test split is 0.9200, the live model has 0.9900; at most 0.01 worse is allowed"],
+    ),
+    (
+        "accuracy",
+        {"accuracy": 0.5},
+        {"accuracy": 0.99},
+        "label=a",
+        ["accuracy on slice label=a is 0.5000, at least 0.8 is required"],
+    ),
+    ("accuracy", {"accuracy": float("nan")}, None, "", ["accuracy on the test split is nan, at least 0.9 is required"]),
+    ("loss", {}, None, "", ["loss on the test split is nan, at most 0.5 is required"]),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "baseline", "where", "expected"), WORDS)
+def test_reasons_in_words(name, values, baseline, where, expected):
+    assert expected == evaluate._words(name, values, baseline, GATE, where, quick=False)
+
+
+def test_reason_of_a_quick_run_names_its_bound():
+    expected = ["accuracy on the test split is 0.5000, at least 0.6 is required"]
+    assert expected == evaluate._words("accuracy", {"accuracy": 0.5}, None, GATE, "", quick=True)
+
+
+def test_slices_carry_the_names_of_classes():
+    assert "label=c" == evaluate._name([("label", 2)], recipe())
+    assert "colour=red, label=a" == evaluate._name([("colour", "red"), ("label", 0)], recipe())

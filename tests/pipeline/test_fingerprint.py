@@ -1,0 +1,193 @@
+"""A result is reused exactly as long as what it depends on stays the same."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pipeline import fingerprint, params
+
+STEPS = tuple(fingerprint.STEP_KEYWORDS)
+
+
+def digests(source, *assignments):
+    values = params.resolve(source, assignments)
+    return {step: fingerprint.of_step(source, step, values) for step in STEPS}
+
+
+def changed(before, after):
+    return {step for step in STEPS if before[step] != after[step]}
+
+
+LAMBDA = ("preprocess=preprocess,", "preprocess=lambda inputs, p: {'x': inputs['x'] * p.rate},")
+CLASS = """class Scaling:
+    def __call__(self, inputs, p):
+        return {"x": inputs["x"] * p.rate}
+
+
+def build(p, spec):"""
+CALLABLE = ("def build(p, spec):", CLASS)
+CONFIG = ("SCALE = 255.0", "@dataclass\nclass Config:\n    scale: float = 255.0\n\n\nSCALE = Config().scale")
+PROPERTY = (
+    "filters: tuple[int, ...] = (8, 16)",
+    "filters: tuple = (8,)\n    @property\n    def area(self):\n        return self.size**2",
+)
+
+# what stands there already, the edit, the steps that it concerns
+EDITS = {
+    "a comment": ((), ("SCALE = 255.0", "SCALE = 255.0  # grey levels"), set()),
+    "docstrings": ((), ('"""Words."""', '"""Other words."""'), set()),
+    "the file's docstring": ((), ("A title", "Another title"), set()),
+    "a blank line": ((), ("def build", "\n\ndef build"), set()),
+    "build": ((), ("return p.units", "return p.units + 1"), {"train"}),
+    "preprocess": ((), ("* p.size", "* p.size * 2"), {"transform"}),
+    "a helper of preprocess": ((), ("return x / SCALE", "return x * SCALE"), {"transform"}),
+    "a constant of a helper": ((), ("SCALE = 255.0", "SCALE = 127.5"), {"transform"}),
+    "the gate": ((), ("0.9", "0.95"), {"evaluate"}),
+    "quick": ((), ("Quick(10, 5", "Quick(11, 5"), {"ingest"}),
+    "the data": ((), ("data=None", "data=1"), {"ingest", "schema", "transform", "train", "evaluate"}),
+    "a name bound twice": (
+        (("SCALE = 255.0", "SCALE = 255.0\nSCALE = SCALE / 2"),),
+        ("SCALE = 255.0", "SCALE = 256.0"),
+        {"transform"},
+    ),
+    "a function that is wrapped": (
+        (("def preprocess", "scaled = abs(scaled)\n\n\ndef preprocess"),),
+        ("return x / SCALE", "return x * SCALE"),
+        {"transform"},
+    ),
+    "an item assignment": (
+        (("SCALE = 255.0", "SCALE = {}\nSCALE['x'] = 1"),),
+        ("SCALE['x'] = 1", "SCALE['x'] = 2"),
+        {"transform"},
+    ),
+    "a typed local": (
+        (("return x / SCALE", "half: float = 0.5\n    return x * half"),),
+        ("half: float = 0.5", "half: float = 0.25"),
+        {"transform"},
+    ),
+    "a field of another class": ((CONFIG,), ("scale: float = 255.0", "scale: float = 1.0"), {"transform"}),
+    "a property of the hyperparameters": ((PROPERTY,), ("self.size**2", "self.size**3"), {"transform", "train"}),
+}
+
+
+@pytest.mark.parametrize(("already", "edit", "steps"), EDITS.values(), ids=EDITS)
+def test_an_edit_concerns_the_steps_that_depend_on_it(recipe, already, edit, steps):
+    before = digests(recipe(*already))
+    assert steps == changed(before, digests(recipe(*already, edit)))
+
+
+def test_an_edited_statement_without_a_name_concerns_every_step(recipe):
+    before = digests(recipe(("SCALE = 255.0", "SCALE = 255.0\nprint(1)")))
+    assert set(STEPS) == changed(before, digests(recipe(("SCALE = 255.0", "SCALE = 255.0\nprint(2)"))))
+
+
+@pytest.mark.parametrize(
+    ("edits", "read"),
+    [
+        ((), {"size"}),
+        ((("* p.size", "* p.size * p.rate"),), {"rate", "size"}),
+        ((("* p.size", ""),), set()),
+        ((LAMBDA,), {"rate"}),
+        ((CALLABLE, ("preprocess=preprocess", "preprocess=Scaling()")), None),
+        ((("* p.size", "* getattr(p, 'size')"),), None),
+        ((("* p.size", "* scaled(p)"),), None),
+        ((("inputs, p):", "inputs, p, /):"), ("* p.size", "* vars(p)['size']")), None),
+        ((PROPERTY, ("* p.size", "* p.area")), {"size"}),
+    ],
+    ids=["one", "two", "none", "lambda", "callable", "getattr", "handed on", "positional", "property"],
+)
+def test_hyperparameters_that_preprocess_reads(recipe, edits, read):
+    source = recipe(*edits)
+    values = params.resolve(source, [])
+    expected = set(values) if read is None else read
+    assert expected == set(fingerprint.read_params(source, "transform", values))
+
+
+def test_a_hyperparameter_concerns_the_steps_that_read_it(recipe):
+    source = recipe()
+    before = digests(source)
+    assert {"train"} == changed(before, digests(source, "units=5"))
+    assert {"transform", "train"} == changed(before, digests(source, "size=9"))
+    assert set() == changed(before, digests(source, "size=8"))
+
+
+def test_an_edited_default_concerns_what_reads_it(recipe):
+    before = digests(recipe())
+    assert {"train"} == changed(before, digests(recipe(("units: int = 4", "units: int = 5"))))
+    assert set() == changed(before, digests(recipe(("Range(1, 9)", "Range(1, 99)"))))
+
+
+def test_imported_files_of_ones_own_count_and_theirs(recipe, tmp_path):
+    (tmp_path / "inner.py").write_text("ONE = 1\n")
+    (tmp_path / "beside.py").write_text("import inner\n")
+    edit = ("SCALE = 255.0", "import beside\nSCALE = 255.0")
+    whole, before = fingerprint.of_recipe(recipe(edit)), digests(recipe(edit))
+    (tmp_path / "inner.py").write_text("ONE = 2\n")
+    assert set(STEPS) == changed(before, digests(recipe(edit)))
+    assert whole != fingerprint.of_recipe(recipe(edit))
+
+
+def test_files_that_are_not_imported_do_not_count(recipe, tmp_path):
+    (tmp_path / "beside.py").write_text("ONE = 1\n")
+    before = fingerprint.of_recipe(recipe())
+    (tmp_path / "beside.py").write_text("ONE = 2\n")
+    assert before == fingerprint.of_recipe(recipe())
+
+
+def test_without_keywords_everything_counts(recipe):
+    text = '"""Words."""\nRECIPE = make()\n'
+    before = fingerprint.of_step(recipe(text=text), "transform", {"a": 1})
+    assert before != fingerprint.of_step(recipe(text=text), "transform", {"a": 2})
+    assert before != fingerprint.of_step(recipe(text=text + "X = 1\n"), "transform", {"a": 1})
+
+
+def test_digests_of_code_are_those_of_this_checkout():
+    assert 64 == len(fingerprint.of_steps())
+    assert fingerprint.of_steps() != fingerprint.of_project()
+
+
+def test_stamps_notice_a_file_replaced_with_its_size_and_date(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("one")
+    os.utime(path, ns=(1, 1))
+    before = fingerprint.stamps([tmp_path])
+    assert before == fingerprint.stamps([tmp_path])
+    (tmp_path / "b").write_text("two")
+    os.utime(tmp_path / "b", ns=(1, 1))
+    (tmp_path / "b").replace(path)
+    assert before != fingerprint.stamps([tmp_path])
+    assert [3] == [size for name, size, mtime, _ in fingerprint.stamps([path]) if mtime == 1]
+
+
+def test_data_digest_is_that_of_the_content(tmp_path):
+    for name, content in (("one", "x"), ("two", "x"), ("three", "y")):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "file").write_text(content)
+    one, two, three = (
+        fingerprint.of_data([tmp_path / name], tmp_path / f"{name}.json") for name in ("one", "two", "three")
+    )
+    assert one == two
+    assert one != three
+
+
+def test_data_digest_sees_names_and_new_content(tmp_path):
+    root, memory = tmp_path / "data", tmp_path / "memory.json"
+    root.mkdir()
+    (root / "a").write_text("x")
+    first = fingerprint.of_data([root], memory)
+    (root / "a").rename(root / "b")
+    second = fingerprint.of_data([root], memory)
+    (root / "b").write_text("y")
+    third = fingerprint.of_data([root], memory)
+    assert 3 == len({first, second, third})
+    assert third == fingerprint.of_data([root], memory)
+
+
+def test_unchanged_data_are_not_read_again(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("x")
+    memory = tmp_path / "memory" / "a.json"
+    first = fingerprint.of_data([tmp_path / "a"], memory)
+    monkeypatch.setattr(fingerprint, "_content", lambda paths: pytest.fail("read again"))
+    assert first == fingerprint.of_data([tmp_path / "a"], memory)
