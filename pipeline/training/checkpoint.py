@@ -7,6 +7,7 @@ that goes on from it can stop at another epoch and keep worse weights.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -62,6 +63,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves everything under one name by one rename."""
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return  # a diverged training is nothing to go on from: the same command would pass it on as finished
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         best = getattr(self.early_stopping, "best_weights", None) or []
