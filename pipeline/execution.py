@@ -60,7 +60,8 @@ def _recorded(request: Request, run_id: str) -> Result:
     with journal.current(path):
         try:
             result = _shown(request, run_id, path, log)
-        except BaseException as error:
+        except Exception as error:
+            # An interrupted run has no end, like a killed one: it goes on under the same id. The recorder sees it die.
             _end_failed(request, error)
             recording.finish(RECORDING_TIMEOUT_S)
             raise _readable(error, request, log) from error
@@ -112,19 +113,17 @@ def _end(request: Request, result: Result, recording: Recording) -> None:
     run.amend(request, result)
 
 
-def _end_failed(request: Request, error: BaseException) -> None:
+def _end_failed(request: Request, error: Exception) -> None:
     try:
         journal.report("end", status="failed", message=str(error), seconds=0.0)
-        # An interrupted run goes on under the same id; a failed one is told to the end.
-        if not isinstance(error, KeyboardInterrupt):
-            run.forget(request)
+        run.forget(request)
     except OSError:
         pass  # a full disk is the error itself, which is about to be told
 
 
-def _readable(error: BaseException, request: Request, log: Path) -> BaseException:
+def _readable(error: Exception, request: Request, log: Path) -> Exception:
     """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
-    if isinstance(error, KeyboardInterrupt | PipelineError) or request.settings.debug:
+    if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
     if shutil.disk_usage(home).free < FULL_BYTES:

@@ -61,7 +61,7 @@ class View:
             return self._step(event)
         if kind == "training":
             self.epochs, self.steps_per_epoch = event["epochs"], event["steps_per_epoch"]
-            resumed = event["first_epoch"] > 1
+            resumed = 1 < event["first_epoch"] <= event["epochs"]
             return [f"  going on from epoch {event['first_epoch']}"] * resumed
         if kind == "progress":
             self.epoch, self.step, self.metrics = event["epoch"], event["step"], event["metrics"]
@@ -134,8 +134,7 @@ def _events(path: Path, offset: int, over: threading.Event) -> Iterator[dict[str
 
 def _redraw(view: View, path: Path, offset: int, console: Console, over: threading.Event) -> None:
     # Live would take sys.stderr for itself, and with it what belongs into the log.
-    options = {"auto_refresh": False, "redirect_stdout": False, "redirect_stderr": False}
-    with Live(view.render(), console=console, **options) as live:
+    with Live(view.render(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         for event in _events(path, offset, over):
             if event is None:
                 live.update(view.render(), refresh=True)

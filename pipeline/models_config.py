@@ -23,7 +23,8 @@ def text(names: list[str], base: str) -> str:
 
     Source: tensorflow_serving/config/model_server_config.proto.
     """
-    entries = "".join(ENTRY.format(name=name, base_path=f"{base}/{name}") for name in names)
+    escaped = base.replace("\\", "\\\\").replace('"', '\\"')
+    entries = "".join(ENTRY.format(name=name, base_path=f"{escaped}/{name}") for name in names)
     return f"model_config_list {{\n{entries}}}\n"
 
 

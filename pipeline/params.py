@@ -44,8 +44,9 @@ def fields(source: Source) -> dict[str, Field]:
     """
     call = source.keywords.get("params")
     # Arguments would change the defaults behind the back of the command line, which reads those of the class.
-    bare = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args and not call.keywords
-    name = call.func.id if bare else None
+    name = None
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args and not call.keywords:
+        name = call.func.id
     for node in source.tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             lines = source.text.splitlines()

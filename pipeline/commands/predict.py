@@ -82,13 +82,14 @@ def _inputs(options: Namespace, signatures: Mapping[str, Any]) -> dict[str, list
             expected=f"one of {', '.join(signatures)}",
             received=options.signature,
         )
-    names = list(signatures[options.signature].inputs)
+    declared = signatures[options.signature].inputs
+    names = list(declared)
     if not options.inputs:
         raise UsageError(
             f"Nothing to ask {options.name}.", expected=f"INPUT for {', '.join(names)}", received="nothing"
         )
     if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
-        return {names[0]: [_value(text, names[0]) for text in options.inputs]}
+        return {names[0]: [_value(text, names[0], declared) for text in options.inputs]}
     pairs = [text.partition("=") for text in options.inputs]
     unknown = [key for key, _, _ in pairs if key not in names] or [
         name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)
@@ -99,24 +100,26 @@ def _inputs(options: Namespace, signatures: Mapping[str, Any]) -> dict[str, list
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
         )
-    return {key: [_value(text, key)] for key, _, text in pairs}
+    return {key: [_value(text, key, declared)] for key, _, text in pairs}
 
 
 def _is_assignment(text: str, names: list[str]) -> bool:
     return text.partition("=")[0] in names and "=" in text
 
 
-def _value(text: str, name: str) -> Any:
-    """A file's content for an input of bytes, else a number, else text."""
+def _value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
+    """A file's content for an input of bytes, text for one of text, else a number."""
     if name.endswith("_bytes"):
         path = Path(text)
         if not path.is_file():
             raise UsageError(f"There is no file {text}.", expected=f"a file for {name}", received=text)
         return path.read_bytes()
+    if declared[name].dtype.name == "string":
+        return text
     try:
         return json.loads(text)
     except ValueError:
-        return text
+        raise UsageError(f"The value of {name} is no number.", expected=f"{name}=NUMBER", received=text) from None
 
 
 def _rows(answer: Mapping[str, np.ndarray]) -> int:

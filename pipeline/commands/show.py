@@ -51,7 +51,7 @@ def gate(source: Source) -> dict[str, Any]:
 def lines(source: Source) -> list[str]:
     """The recipe for a person."""
     declared = params.fields(source).values()
-    width = max(len(field.name) for field in declared)
+    width = max((len(field.name) for field in declared), default=0)
     table = [
         f"  {field.name:<{width}}  {field.default!s:<32}  {field.type:<15}  {field.range or field.comment}".rstrip()
         for field in declared

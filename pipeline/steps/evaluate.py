@@ -201,7 +201,7 @@ def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: 
             continue
         values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
         for failure in part.failures:
-            reasons += _words(failure.metric_key.name, values, baseline, recipe.gate, where, quick=quick)
+            reasons += _words(failure.metric_key.name, values, baseline, recipe, where, quick=quick)
     missing = [", ".join(spec.feature_keys) or "overall" for spec in result.missing_slices]
     reasons += [f"there is no example to judge by: {name}" for name in missing]
     return list(dict.fromkeys(reasons))  # TFMA names a metric once for each bound that it misses
@@ -212,17 +212,23 @@ def _value(key: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _words(name: str, values: Any, baseline: Any, gate: Gate, where: str, *, quick: bool) -> list[str]:
+def _words(name: str, values: Any, baseline: Any, recipe: Recipe, where: str, *, quick: bool) -> list[str]:
+    gate = recipe.gate
     value, spot = values.get(name, float("nan")), f" on slice {where}" if where else " on the test split"
     low = gate.slices.get(where.partition("=")[0], {}) if where else gate.quick if quick else gate.at_least
     reasons = []
     if name in low and not value >= low[name]:
         reasons.append(f"{name}{spot} is {value:.4f}, at least {low[name]:g} is required")
-    if not where and name in gate.at_most and not value <= gate.at_most[name]:
+    if not where and not quick and name in gate.at_most and not value <= gate.at_most[name]:
         reasons.append(f"{name}{spot} is {value:.4f}, at most {gate.at_most[name]:g} is required")
-    if not where and baseline and name in gate.no_worse and abs(value - baseline[name]) > gate.no_worse[name]:
+    if not where and baseline and name in gate.no_worse and _worse(name, value, baseline, recipe) > gate.no_worse[name]:
         reasons.append(
             f"{name}{spot} is {value:.4f}, the live model has {baseline[name]:.4f}; "
             f"at most {gate.no_worse[name]:g} worse is allowed"
         )
     return reasons or [f"{name}{spot} is {value:.4f} and does not pass its threshold"]
+
+
+def _worse(name: str, value: float, baseline: dict[str, float], recipe: Recipe) -> float:
+    higher = next(metric.higher_is_better for metric in recipe.metrics if metric.name == name)
+    return baseline[name] - value if higher else value - baseline[name]

@@ -77,3 +77,17 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
         assert json.loads(out)["blessed"] is True
     assert {1, 2} == {json.loads(out)["model_version"] for _, out, _ in ends}
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}
+
+
+def test_interrupted_it_says_so_and_goes_on_under_the_same_id(squares):
+    arguments = ("--set", "epochs=60", "--set", "patience=60")
+    process = squares.keraspipe.start("run", "squares", "--json", *arguments)
+    until_line(process, "epoch 3/60")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert 1 == process.returncode
+    assert "Interrupted. The same command goes on from here." in err
+    assert "Traceback" not in err
+    (interrupted,) = squares("runs", "--json").json
+    assert "interrupted" == interrupted["state"]
+    assert interrupted["run_id"] == squares.run(*arguments)["run_id"]
