@@ -13,8 +13,13 @@ from pipeline.commands import predict
 from pipeline.errors import UsageError
 from serving.errors import ServingError
 
-TABLE = {"serving_default": SimpleNamespace(inputs={"size": None, "colour": None})}
-IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": None})}
+
+def tensor(dtype):
+    return SimpleNamespace(dtype=SimpleNamespace(name=dtype))
+
+
+TABLE = {"serving_default": SimpleNamespace(inputs={"size": tensor("float"), "colour": tensor("string")})}
+IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": tensor("string")})}
 
 
 def asked(signatures, *inputs, signature="serving_default"):
@@ -36,6 +41,7 @@ def test_files_are_rows_of_an_input_of_bytes(picture):
 def test_named_values_are_one_row():
     assert {"size": [0.5], "colour": ["red"]} == asked(TABLE, "colour=red", "size=0.5")
     assert {"size": [[1, 2]], "colour": ["a=b"]} == asked(TABLE, "size=[1, 2]", "colour=a=b")
+    assert {"size": [1], "colour": ["123"]} == asked(TABLE, "size=1", "colour=123")
 
 
 @pytest.mark.parametrize(
@@ -45,6 +51,7 @@ def test_named_values_are_one_row():
         (TABLE, ("size=1",), "size=VALUE colour=VALUE"),
         (TABLE, ("size=1", "colour=red", "weight=2"), "Received: size=1 colour=red weight=2"),
         (TABLE, ("1", "red"), "The inputs do not fit plain"),
+        (TABLE, ("size=large", "colour=red"), "The value of size is no number."),
         (IMAGE, ("absent.png",), "There is no file absent.png"),
     ],
 )

@@ -96,7 +96,17 @@ def test_label_that_is_a_number(rows):
 CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1)
 
 
-@given(st.lists(st.tuples(st.floats(allow_nan=False), st.integers(), CELLS, st.sampled_from(DATA.classes))))
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+INTS = st.integers(-(2**63), 2**63 - 1)
+
+
+@pytest.mark.parametrize("cells", ["nan,1", "inf,1", f"1,{2**63}"])
+def test_numbers_that_no_feature_holds_are_faults(rows, cells):
+    (found,) = rows(f"{','.join(DATA.columns)},kind\n{cells},red,{DATA.classes[0]}\n")
+    assert "is not of kind" in found.fault
+
+
+@given(st.lists(st.tuples(FLOATS, INTS, CELLS, st.sampled_from(DATA.classes))))
 def test_what_is_written_is_read(tmp_path_factory, table):
     buffer = io.StringIO()
     csv.writer(buffer).writerows([[*DATA.columns, "kind"], *table])

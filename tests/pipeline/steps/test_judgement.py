@@ -210,6 +210,20 @@ WORDS = [
         "label=a",
         ["accuracy on slice label=a is 0.5000, at least 0.8 is required"],
     ),
+    (  # much better than the live model and still under its own bound: only the bound is a reason
+        "accuracy",
+        {"accuracy": 0.85},
+        {"accuracy": 0.5},
+        "",
+        ["accuracy on the test split is 0.8500, at least 0.9 is required"],
+    ),
+    (
+        "loss",
+        {"loss": 0.45},
+        {"loss": 0.2},
+        "",
+        ["loss on the test split is 0.4500, the live model has 0.2000; at most 0.1 worse is allowed"],
+    ),
     ("accuracy", {"accuracy": float("nan")}, None, "", ["accuracy on the test split is nan, at least 0.9 is required"]),
     ("loss", {}, None, "", ["loss on the test split is nan, at most 0.5 is required"]),
 ]
@@ -217,12 +231,12 @@ WORDS = [
 
 @pytest.mark.parametrize(("name", "values", "baseline", "where", "expected"), WORDS)
 def test_reasons_in_words(name, values, baseline, where, expected):
-    assert expected == evaluate._words(name, values, baseline, GATE, where, quick=False)
+    assert expected == evaluate._words(name, values, baseline, recipe(), where, quick=False)
 
 
 def test_reason_of_a_quick_run_names_its_bound():
     expected = ["accuracy on the test split is 0.5000, at least 0.6 is required"]
-    assert expected == evaluate._words("accuracy", {"accuracy": 0.5}, None, GATE, "", quick=True)
+    assert expected == evaluate._words("accuracy", {"accuracy": 0.5}, None, recipe(), "", quick=True)
 
 
 def test_slices_carry_the_names_of_classes():
