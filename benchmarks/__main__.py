@@ -64,7 +64,7 @@ def _rows(name: str, repeat: int | None) -> list[Row]:
     try:
         return benchmark.measure(repeat or benchmark.REPEAT)
     except SkippedError as reason:
-        return [Row(name.replace("_", " "), at_most=getattr(benchmark, "AT_MOST", None), note=str(reason))]
+        return [Row(name.replace("_", " "), unit="", at_most=getattr(benchmark, "AT_MOST", None), note=str(reason))]
 
 
 if __name__ == "__main__":

@@ -59,11 +59,12 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def kept(rows: list[dict[str, Any]], path: Path = PATH) -> dict[str, Any]:
-    """Writes the rows beside those of earlier commands on the same machine, and returns all."""
+    """Writes what was measured beside the rows of earlier commands on the same machine, and returns all."""
     found = read(path)
     old = found["rows"] if found.get("machine") == facts() else []
-    names = {row["name"] for row in rows}
-    results = {"machine": facts(), "rows": [*(row for row in old if row["name"] not in names), *rows]}
+    new = [row for row in rows if row["ours"] is not None]
+    names = {row["name"] for row in new}
+    results = {"machine": facts(), "rows": [*(row for row in old if row["name"] not in names), *new]}
     path.write_text(json.dumps(results, indent=2) + "\n")
     return results
 
@@ -89,7 +90,7 @@ def _number(row: dict[str, Any], side: str) -> str:
 
 
 def _asked(row: dict[str, Any]) -> str:
-    unit = "" if row["theirs"] is not None or row["at_least"] else f" {row['unit']}"
+    unit = "" if row["theirs"] is not None or row["at_least"] else f" {row['unit']}".rstrip()
     return f"at least {row['at_least']:g}" if row["at_least"] else f"at most {row['at_most']:g}{unit}"
 
 

@@ -49,13 +49,13 @@ def test_table_aligns_and_says_why_a_row_is_missing() -> None:
     rows = [
         results.as_json(Row("digits, cold", ours=[20.0], theirs=[40.0], at_most=0.8)),
         results.as_json(Row("keraspipe models", ours=[0.1], at_most=0.5)),
-        results.as_json(Row("mnist", at_most=0.5, note="there is no mnist/")),
+        results.as_json(Row("mnist", unit="", at_most=0.5, note="there is no mnist/")),
     ]
     assert results.table(rows).splitlines() == [
         "name              ours    theirs  ratio  asked          reached",
         "digits, cold      20.0 s  40.0 s  0.50   at most 0.8    yes",
         "keraspipe models  0.10 s                 at most 0.5 s  yes",
-        "mnist                                    at most 0.5 s  skipped: there is no mnist/",
+        "mnist                                    at most 0.5    skipped: there is no mnist/",
     ]
     assert results.markdown(rows).splitlines()[2] == "| digits, cold | 20.0 s | 40.0 s | 0.50 | at most 0.8 | yes |"
 
