@@ -8,7 +8,7 @@ Two blocks of convolutions see strokes and then loops; a small dense layer names
 Paper: Y. LeCun et al., Gradient-based learning applied to document recognition, 1998, section II.
 Data: scikit-learn's 1,797 scans of 8x8 pixels, split by hash of the content 80/10/10; nothing to download.
 Command: keraspipe run digits
-Reaches: see the README for accuracy and time.
+Reaches: test accuracy 0.99 (0.989 to 1.000 in seven runs), in half a minute on 2 cores.
 """
 
 from dataclasses import dataclass

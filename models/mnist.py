@@ -7,7 +7,7 @@ Paper: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning appli
 of the IEEE 86(11), 1998, section II.B (LeNet-5: 0.9905, with distortions 0.992).
 Data: MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
 Command: keraspipe run mnist
-Reaches: see the README for accuracy and time.
+Reaches: test accuracy 0.992, in 2 minutes on 2 cores.
 """
 
 from dataclasses import dataclass
