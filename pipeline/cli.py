@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     return _guarded(options)
+
+
+def script() -> None:
+    """The console script: runs the command and leaves at once; TensorFlow takes seconds to take itself apart."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
 
 
 def _guarded(options: argparse.Namespace) -> int:
@@ -136,4 +146,4 @@ def _serving(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

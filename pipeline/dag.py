@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.run import Request
 
-BEAM = ["--runner=DirectRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1"]
+# In this process: DirectRunner would look for Prism first, which it downloads, and come back to this one.
+BEAM = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pipeline import catalogue, fingerprint, journal, quiet, run, workspace
@@ -15,7 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking import outbox, recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipeline.run import Request, Result
@@ -91,9 +93,10 @@ def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
-    from pipeline import dag, runner
+    with _no_garbage():
+        from pipeline import dag, runner
 
-    recipe = catalogue.load(request.source.path)
+        recipe = catalogue.load(request.source.path)
     files = recipe.data.files(request.settings.data)
     memory = request.settings.workspace / "data" / f"{name}.json"
     digest = fingerprint.of_data(files, memory)
@@ -101,6 +104,17 @@ def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
     state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, digest))
     runner.execute(state)
     return state.result, files, state.judged_against
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Imports make millions of objects and no garbage: looking for it takes a quarter of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _end(request: Request, result: Result, recording: Recording) -> None:

@@ -6,6 +6,7 @@ Exit code 0: all that lies in the journals is recorded. 4: MLflow cannot be reac
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -65,4 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # the run waits for this process, and taking MLflow apart takes a second
