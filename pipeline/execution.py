@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pipeline.quiet import Terminal
     from pipeline.run import Request, Result
     from pipeline.settings import Settings
     from pipeline.tracking.recorder import Recording
@@ -77,7 +79,11 @@ def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
     started = time.monotonic()
     offset = path.stat().st_size if path.exists() else 0
     names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
-    with quiet.output_to(log) as terminal, live.shown(path, offset, names, terminal.err):
+    with (
+        quiet.output_to(log) as terminal,
+        _leaving_on_interrupt(terminal),
+        live.shown(path, offset, names, terminal.err),
+    ):
         result, files, judged_against = _road(request, run_id)
     result.seconds = round(time.monotonic() - started, 1)
     run.remember(request, result, files, judged_against)
@@ -104,6 +110,28 @@ def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
     state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, digest))
     runner.execute(state)
     return state.result, files, state.judged_against
+
+
+@contextmanager
+def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
+    """Ctrl-C ends the process where it stands, which a run survives like a kill.
+
+    A KeyboardInterrupt would be raised wherever Python is at work for TensorFlow, and abort the process from its C++.
+    """
+
+    def leave(*_: object) -> None:
+        cursor = "\x1b[?25h" if terminal.err.isatty() else ""  # the live view has hidden it
+        terminal.err.write(f"{cursor}\nInterrupted. The same command goes on from here.\n")
+        terminal.err.flush()
+        os._exit(1)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

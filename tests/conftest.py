@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class Answer:
         return json.loads(self.out)
 
 
+def hear_interrupts() -> None:
+    """A suite started in the background ignores Ctrl-C, and its children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Keraspipe:
     """The command line in an environment of its own."""
@@ -53,6 +59,7 @@ class Keraspipe:
             text=True,
             cwd=self.workspace.parent,
             env={**self.environment, **environment},
+            preexec_fn=hear_interrupts,  # noqa: PLW1509  (one system call)
         )
 
     def __call__(self, *arguments: str | Path, **environment: str) -> Answer:

@@ -9,21 +9,9 @@ from hypothesis import settings as hypothesis_settings
 from pipeline import catalogue
 from pipeline.settings import Settings
 
-# What Keras' and TFX's own code warns of, and we can do nothing about.
-FOREIGN_WARNINGS = (
-    "ignore:DEFAULT_FILE_NAME will be deprecated soon",
-    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning",
-)
-
-
 # A busy machine is no failure.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
-
-
-def pytest_configure(config):
-    for line in FOREIGN_WARNINGS:
-        config.addinivalue_line("filterwarnings", line)
 
 
 RECIPE = '''"""A title. And more.

@@ -63,6 +63,7 @@ class Shell:
         activated = f"{ROOT / '.venv' / 'bin'}:{kept['PATH']}"
         self.environment = {**kept, "PATH": activated, "KERASPIPE_WORKSPACE": str(folder / "workspace")}
         self.servers: list[subprocess.Popen[str]] = []
+        self.readers: list[threading.Thread] = []
 
     def run(self, command: str) -> str:
         if command.endswith(" &"):
@@ -92,6 +93,7 @@ class Shell:
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(iter(server.stdout.readline, "")), daemon=True)
         reader.start()
+        self.readers.append(reader)
         end = time.monotonic() + START_S
         while time.monotonic() < end and not (lines and time.monotonic() > end - START_S + 5):
             time.sleep(0.2)
@@ -101,6 +103,8 @@ class Shell:
         for server in self.servers:
             server.send_signal(signal.SIGTERM)
             server.wait(30)
+            self.readers.pop(0).join(30)
+            server.stdout.close()
 
 
 @pytest.fixture

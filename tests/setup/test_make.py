@@ -32,7 +32,9 @@ CHORES = ("setup", "run", "test", "check", "bench", "clean")
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
-    surroundings = {**os.environ, "MAKEFLAGS": "", **environment}
+    # `make test` runs this suite: a make inside it would speak of itself as a second one.
+    kept = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    surroundings = {**kept, **environment}
     return subprocess.run(command, cwd=cwd, env=surroundings, capture_output=True, text=True, check=False)
 
 
