@@ -47,7 +47,7 @@ def folder(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Replaces a JSON file."""
     with file(path) as beside:
-        beside.write_text(json.dumps(value, indent=1, sort_keys=True, default=float) + "\n")
+        beside.write_text(json.dumps(value, indent=1, default=float) + "\n")
 
 
 def read_json(path: Path, default: Any = None) -> Any:
