@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.quiet import Terminal
     from pipeline.run import Request, Result
+    from pipeline.runner import State
     from pipeline.settings import Settings
     from pipeline.tracking.recorder import Recording
 
@@ -84,14 +85,15 @@ def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
         _leaving_on_interrupt(terminal),
         live.shown(path, offset, names, terminal.err),
     ):
-        result, files, judged_against = _road(request, run_id)
+        state, files, data = _road(request, run_id)
+    result = state.result
     result.seconds = round(time.monotonic() - started, 1)
-    run.remember(request, result, files, judged_against)
+    run.remember(request, result, files, state.judged_against, data)
     return result
 
 
-def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
-    """Goes the road; returns the result, the data's files, and the digest of the model it was judged against."""
+def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
+    """Goes the road; returns what came of it, the data's files, and their digest."""
     name, title = request.name, request.source.title
     parameters = {**request.params, "seed": request.seed, "quick": request.quick}
     code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
@@ -104,12 +106,11 @@ def _road(request: Request, run_id: str) -> tuple[Result, list[Path], str]:
 
         recipe = catalogue.load(request.source.path)
     files = recipe.data.files(request.settings.data)
-    memory = request.settings.workspace / "data" / f"{name}.json"
-    digest = fingerprint.of_data(files, memory)
+    digest = run.data_digest(request, files)
     journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})
     state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, digest))
     runner.execute(state)
-    return state.result, files, state.judged_against
+    return state, files, digest
 
 
 @contextmanager

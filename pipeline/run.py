@@ -132,13 +132,14 @@ def remembered(request: Request) -> Result | None:
     if entry is None or not request.cache or "result" not in entry:
         return None
     result = Result(**entry["result"])
-    same_data = entry["stamps"] == _stamps(entry["files"])
+    same_data = entry["data"] == data_digest(request, [Path(file) for file in entry["files"]])
     return result if same_data and _still_holds(result, entry, request) else None
 
 
-def _stamps(files: list[str]) -> str:
+def data_digest(request: Request, files: list[Path]) -> str:
+    """Digest of the data set's files; empty if one is gone."""
     try:
-        return fingerprint.of(fingerprint.stamps([Path(file) for file in files]))
+        return fingerprint.of_data(files, request.settings.workspace / "data" / f"{request.name}.json")
     except (FileNotFoundError, NotADirectoryError):
         return ""
 
@@ -161,13 +162,20 @@ def begin(request: Request) -> str:
     return run_id
 
 
-def remember(request: Request, result: Result, files: list[Path], judged_against: str) -> None:
-    """Records a finished run under its request."""
-    names = [str(file) for file in files]
+def remember(request: Request, result: Result, files: list[Path], judged_against: str, data: str = "") -> None:
+    """Records a finished run under its request.
+
+    Args:
+        request: What was asked for.
+        result: What came out.
+        files: Files of the data set.
+        judged_against: Digest of the live model at the time of the evaluation; empty without one.
+        data: Digest of the files when the run read them; taken now where it is empty.
+    """
     entry = {
         "result": result.as_json(),
-        "files": names,
-        "stamps": _stamps(names),
+        "files": [str(file) for file in files],
+        "data": data or data_digest(request, files),
         "judged_against": judged_against,
     }
     atomic.write_json(folder(request.settings.workspace, result.run_id) / "result.json", result.as_json())
