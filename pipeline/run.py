@@ -6,6 +6,7 @@ import ast
 import secrets
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,9 +59,12 @@ class Request:
         """The recipe's name."""
         return self.source.name
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Digest of the request and of the code, without the data."""
+        """Digest of the request and of the code as they were when it was first asked for, without the data.
+
+        Taken once: a file that is edited while its run goes on must not lend its new digest to the old result.
+        """
         settings = self.settings
         return fingerprint.of(
             {
