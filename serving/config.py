@@ -46,7 +46,10 @@ def source(options: ServeOptions) -> Callable[[], list[ModelConfig]]:
     if options.model_config_file:
         listed = read_config(options.model_config_file)
         return lambda: listed
-    return lambda: in_folder(options.base_path, options.names)
+    if options.base_path is None:
+        return list
+    base_path = options.base_path
+    return lambda: in_folder(base_path, options.names)
 
 
 def in_folder(base_path: Path, names: tuple[str, ...] = ()) -> list[ModelConfig]:

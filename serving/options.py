@@ -1,8 +1,8 @@
-"""What an embedded server is started with."""
+"""What an embedded server is started with: one frozen record per concern."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,25 +10,180 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ServeOptions:
-    """How to serve a folder of models.
+class Loading:
+    """How versions are found and loaded.
 
     Attributes:
-        base_path: Folder that holds `NAME/VERSION/saved_model.pb`.
-        names: Models to serve; empty for all of the folder, looked for again at every poll.
-        host: Address to listen at; loopback unless asked otherwise, as there is no authentication.
-        rest_port: Port of the REST API; 0 for any free one.
-        grpc_port: Port of the gRPC API; 0 for any free one.
-        poll_seconds: Pause between two looks at the folder.
-        model_config_file: A `ModelServerConfig` in text form; it takes the place of `base_path` and `names`.
+        poll_seconds: Pause between two looks at the disk; 0 for one look only, negative for none.
+        config_poll_seconds: Pause between two readings of the models' config file; 0 for one reading only.
+        max_retries: How often a load that failed is tried again.
+        retry_seconds: Pause before each further try.
+        load_threads: Versions loaded at a time; 0 for one.
+        unload_threads: Versions unloaded at a time; 0 for one.
+        tags: Tags of the graph in a SavedModel.
+        warmup: Whether a version's own warm-up requests are run before it serves.
+        warmup_iterations: How often each of them is run; 0 for once.
+        labels_ahead: Whether a new label may name a version that is not served (yet).
+        check_methods: Whether classify and regress need the signature's method name to fit.
+        must_start: Whether a model that cannot be loaded at the start is fatal, as it is for tensorflow/serving.
+    """
+
+    poll_seconds: float = 1.0
+    config_poll_seconds: float = 0.0
+    max_retries: int = 5
+    retry_seconds: float = 60.0
+    load_threads: int = 0
+    unload_threads: int = 0
+    tags: tuple[str, ...] = ("serve",)
+    warmup: bool = True
+    warmup_iterations: int = 1
+    labels_ahead: bool = False
+    check_methods: bool = False
+    must_start: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """TensorFlow's runtime.
+
+    Attributes:
+        intra_threads: Threads within an operation; 0 for TensorFlow's choice.
+        inter_threads: Operations at a time; 0 for TensorFlow's choice.
+        config_file: A `tensorflow.ConfigProto` in text form, in place of the two.
+        gpu_memory_fraction: Share of each GPU's memory to take; 0 to take what is needed as it is needed.
+    """
+
+    intra_threads: int = 0
+    inter_threads: int = 0
+    config_file: Path | None = None
+    gpu_memory_fraction: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batching:
+    """TensorFlow Serving's batching parameters (session_bundle_config.proto, `BatchingParameters`).
+
+    Attributes:
+        max_batch_size: Rows of one run.
+        timeout_micros: How long a batch waits to be filled.
+        max_enqueued_batches: Batches that may wait; a request beyond them is UNAVAILABLE.
+        threads: Runs at a time; 0 for one per processor.
+        allowed_batch_sizes: Sizes that batches are padded to, ascending; empty for any size.
+        pad_variable_length_inputs: Whether unequal inner shapes are padded to the largest.
+        split_large_batches: Whether a request larger than a batch is spread over several.
+        max_execution_batch_size: Rows of one run when large ones are split; 0 for `max_batch_size`.
+    """
+
+    max_batch_size: int = 1000
+    timeout_micros: int = 0
+    max_enqueued_batches: int = 10
+    threads: int = 0
+    allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
+    split_large_batches: bool = False
+    max_execution_batch_size: int = 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one server takes at most; beyond it REST answers 413 or 429 and gRPC RESOURCE_EXHAUSTED.
+
+    Attributes:
+        request_bytes: Size of a request; None for no limit but gRPC's own of 2 GiB.
+        concurrent: Requests at a time; None for no limit.
+        memory_bytes: Sum of the requests being answered; None for half of the machine's memory.
+    """
+
+    request_bytes: int | None = None
+    concurrent: int | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who may ask.
+
+    Attributes:
+        token: Bearer token that every request must carry; empty for none.
+        certificate: PEM file with the server's certificate chain, for TLS on both transports.
+        key: PEM file with its private key.
+        client_ca: PEM file with the authorities of client certificates, which are then required.
+        grpc_ssl_config_file: TensorFlow Serving's `SSLConfig` in text form; TLS on gRPC only.
+        insecure: Whether to listen beyond loopback without a token.
+    """
+
+    token: str = field(default="", repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    grpc_ssl_config_file: Path | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """A sample of the traffic, kept as TFRecords of `tensorflow.serving.PredictionLog`.
+
+    Attributes:
+        folder: Where the files go, `MODEL/TIME.tfrecord`.
+        rate: Share of the requests that is kept, 0 to 1.
+        file_bytes: Size at which a new file is begun.
+        total_bytes: Size of all files beyond which the oldest are deleted.
+    """
+
+    folder: Path
+    rate: float = 0.01
+    file_bytes: int = 64 * 2**20
+    total_bytes: int = 2**30
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What to serve, where, and how.
+
+    Attributes:
+        base_path: Folder that holds `NAME/VERSION/saved_model.pb`; the models when there is no other source.
+        names: Models of that folder to serve; empty for all, looked for again at every poll.
+        model: Name and folder of one model, in place of `base_path`.
+        model_config_file: A `ModelServerConfig` in text form, in place of both.
+        host: Address to listen at; beyond loopback needs a token, or `Security.insecure`.
+        rest_port: Port of the REST API; 0 for any free one, None for no REST.
+        grpc_port: Port of the gRPC API; 0 for any free one, None for none.
+        grpc_socket: Path of a UNIX socket for gRPC, beside the port.
+        grpc_arguments: Channel arguments of the gRPC server.
+        rest_timeout_seconds: How long a REST request may take.
+        threads: Threads that answer requests too large for the event loop; 0 for four per processor.
+        cors: Whether browsers of other origins may ask.
+        health_service: Whether gRPC's health service is served.
+        monitoring_path: Path of Prometheus' metrics on the REST port; None for none.
+        tensor_content: Whether gRPC answers carry tensors as `tensor_content`.
+        batching: None to merge concurrent requests where that is faster, False never to, else by parameters.
+        per_model_batching: Whether a version's `batching_params.pbtxt` takes the place of `batching`.
+        workers: Server processes that share the ports.
         drain_seconds: How long requests in flight may take after SIGTERM.
     """
 
-    base_path: Path
+    base_path: Path | None = None
     names: tuple[str, ...] = ()
-    host: str = "127.0.0.1"
-    rest_port: int = 8501
-    grpc_port: int = 8500
-    poll_seconds: float = 1.0
+    model: tuple[str, Path] | None = None
     model_config_file: Path | None = None
+    host: str = "127.0.0.1"
+    rest_port: int | None = 8501
+    grpc_port: int | None = 8500
+    grpc_socket: Path | None = None
+    grpc_arguments: tuple[tuple[str, int | str], ...] = ()
+    rest_timeout_seconds: float = 30.0
+    threads: int = 0
+    cors: bool = False
+    health_service: bool = False
+    monitoring_path: str | None = "/monitoring/prometheus/metrics"
+    tensor_content: bool = False
+    batching: Batching | bool | None = None
+    per_model_batching: bool = False
+    workers: int = 1
     drain_seconds: float = 30.0
+    loading: Loading = Loading()
+    session: Session = Session()
+    limits: Limits = Limits()
+    security: Security = Security()
+    request_log: RequestLog | None = None

@@ -65,8 +65,8 @@ def serve(options: ServeOptions, ready: Callable[[Endpoints], None] | None = Non
         ServingError: The host cannot be listened at, or the configuration cannot be read.
     """
     with (
-        bound(options.host, options.rest_port, "REST", "--rest-port") as rest,
-        bound(options.host, options.grpc_port, "gRPC", "--grpc-port") as grpc_,
+        bound(options.host, options.rest_port or 0, "REST", "--rest-port") as rest,
+        bound(options.host, options.grpc_port or 0, "gRPC", "--grpc-port") as grpc_,
         asyncio.Runner(loop_factory=_loop_factory()) as runner,
     ):
         return runner.run(_Server(options, rest, grpc_).run(ready))
@@ -145,7 +145,7 @@ class _Server:
             connections.protocol, sock=self._rest_socket, backlog=_BACKLOG
         )
         rest_address = f"http://{_address(self._rest_socket)}"
-        watcher.start(self._options.poll_seconds)
+        watcher.start(self._options.loading.poll_seconds)
         if ready:
             ready(Endpoints(rest_address, grpc_address, models.available(), models.failed()))
         await self._stop.wait()

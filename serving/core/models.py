@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serving.core.servable import Servable, State
+from serving.core.servable import Lease, Servable, State
 from serving.errors import InvalidArgument, NotFound
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ class Models:
         every = [servable for name in self.names() for servable in self.of(name).values()]
         return {f"{one.name}/{one.version}": one.error.text for one in every if one.error}
 
-    @contextmanager
-    def lease(self, spec: Spec) -> Iterator[tuple[Servable, LoadedModel]]:
-        """The version that a request means, kept loaded until the request is done.
+    def acquire(self, spec: Spec) -> Lease:
+        """The version that a request means, kept loaded until the lease is released.
 
         Raises:
             InvalidArgument: No name, or an unknown label.
@@ -76,12 +75,19 @@ class Models:
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
         for servable in self._candidates(spec):
-            model = servable.lease()
-            if model:
-                with servable.leased(model):
-                    yield servable, model
-                return
+            lease = servable.lease()
+            if lease:
+                return lease
         raise NotFound(f"Servable not found for request: {self._asked(spec)}")
+
+    @contextmanager
+    def lease(self, spec: Spec) -> Iterator[tuple[Servable, LoadedModel]]:
+        """The version that a request means, kept loaded within the block; raises as `acquire`."""
+        held = self.acquire(spec)
+        try:
+            yield held.servable, held.model
+        finally:
+            held.release()
 
     def _candidates(self, spec: Spec) -> list[Servable]:
         versions = self.of(spec.name)

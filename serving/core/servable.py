@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from serving.errors import ServingError
@@ -57,30 +55,38 @@ class Servable:
             model = self._take_if_idle()
         _close(model)
 
-    @contextmanager
-    def leased(self, model: LoadedModel) -> Iterator[LoadedModel]:
-        """Give the lease on `model` back at the end."""
-        try:
-            yield model
-        finally:
-            with self._lock:
-                self._leases -= 1
-                idle = self._take_if_idle()
-            _close(idle)
-
-    def lease(self) -> LoadedModel | None:
-        """The model for one request, to be used in `leased`; None when the version is not served."""
+    def lease(self) -> Lease | None:
+        """The model for one request; None when the version is not served."""
         with self._lock:
-            if self.state is not State.AVAILABLE:
+            if self.state is not State.AVAILABLE or self._model is None:
                 return None
             self._leases += 1
-            return self._model
+            return Lease(self, self._model)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._leases -= 1
+            idle = self._take_if_idle()
+        _close(idle)
 
     def _take_if_idle(self) -> LoadedModel | None:
         if self._leases or self.state is not State.UNLOADING:
             return None
         model, self._model, self.state = self._model, None, State.END
         return model
+
+
+class Lease:
+    """A request's hold on a loaded version; to be released once, by whichever thread ends the request."""
+
+    __slots__ = ("model", "servable")
+
+    def __init__(self, servable: Servable, model: LoadedModel) -> None:
+        self.servable, self.model = servable, model
+
+    def release(self) -> None:
+        """The request is done with the model."""
+        self.servable._give_back()  # noqa: SLF001 - the two are one thing
 
 
 def _close(model: LoadedModel | None) -> None:

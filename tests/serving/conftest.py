@@ -26,12 +26,16 @@ settings.load_profile("serving")
 _SERVE = """
 import dataclasses, json, sys
 from pathlib import Path
+from serving import options
 from serving.options import ServeOptions
 from serving.server import serve
 arguments = json.loads(sys.argv[1])
 for name in ("base_path", "model_config_file"):
     if arguments.get(name):
         arguments[name] = Path(arguments[name])
+for name in ("loading", "batching", "limits", "security"):
+    if isinstance(arguments.get(name), dict):
+        arguments[name] = getattr(options, name.capitalize())(**arguments[name])
 show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
 sys.exit(serve(ServeOptions(**arguments), ready=show))
 """
@@ -60,7 +64,13 @@ class Server:
 
 @contextlib.contextmanager
 def _running(base: Path, **options):
-    arguments = {"base_path": str(base), "rest_port": 0, "grpc_port": 0, "poll_seconds": 0.2, **options}
+    arguments = {
+        "base_path": str(base),
+        "rest_port": 0,
+        "grpc_port": 0,
+        "loading": {"poll_seconds": 0.2, "retry_seconds": 0.1, "max_retries": 1},
+        **options,
+    }
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below; not a pipe: nobody would empty it, and a full one blocks the server
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVE, json.dumps(arguments)],
