@@ -1,0 +1,102 @@
+"""All numbers at one moment, as plain data: to send between processes, to add up, to print.
+
+A snapshot maps a family's name to its series, each `[label values, value]`. The value is a number, or for a
+histogram its sum followed by the count of each bucket. It survives JSON.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+from serving.metrics import family as families
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from serving.metrics.family import Family
+
+Snapshot = dict[str, list[list[Any]]]
+_FAMILIES = {family.name: family for family in families.EVERY}
+_RULES: dict[str, Callable[[float, float], float]] = {"sum": operator.add, "min": min, "max": max}
+
+
+def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The numbers of several processes as one: counts add up, a start time is the earliest."""
+    found: dict[str, dict[tuple[str, ...], Any]] = {}
+    for snapshot in snapshots:
+        for name, series in snapshot.items():
+            known = found.setdefault(name, {})
+            for labels, value in series:
+                key = tuple(labels)
+                known[key] = _joined(_FAMILIES[name], known[key], value) if key in known else value
+    return {name: [[list(labels), value] for labels, value in known.items()] for name, known in found.items()}
+
+
+def _joined(family: Family, first: Any, second: Any) -> Any:
+    if family.kind == "histogram":
+        return [a + b for a, b in zip(first, second, strict=True)]
+    return _RULES[family.merge](first, second)
+
+
+def counters(snapshot: Snapshot) -> dict[str, int]:
+    """Each counter's total over its labels, and each histogram's number of values, by name.
+
+    Both names work: TensorFlow's with slashes, as `ReloadConfigRequest.metric_names` has it, and the page's.
+    """
+    found = {}
+    for family in families.EVERY:
+        if family.kind != "gauge":
+            total = int(sum(_count(value) for _, value in snapshot.get(family.name, ())))
+            found[family.name] = found[family.page_name] = total
+    return found
+
+
+def _count(value: Any) -> float:
+    return sum(value[1:]) if isinstance(value, list) else value
+
+
+def text(snapshot: Snapshot) -> bytes:
+    """The page that Prometheus reads (text format 0.0.4): TensorFlow's metrics, then ours.
+
+    TensorFlow's are written as its exporter does, series in braces even without labels, no `# HELP`.
+    """
+    lines: list[str] = []
+    for family in families.EVERY:
+        if family.help:
+            lines.append(f"# HELP {family.page_name} {family.help}")
+        lines.append(f"# TYPE {family.page_name} {family.kind}")
+        for labels, value in sorted(snapshot.get(family.name, ()), key=lambda one: one[0]):
+            lines += _lines(family, labels, value)
+    return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+
+
+def _lines(family: Family, values: list[str], value: Any) -> list[str]:
+    pairs = [f'{name}="{_escaped(text)}"' for name, text in zip(family.labels, values, strict=True)]
+    braces = f"{{{','.join(pairs)}}}" if pairs or not family.help else ""
+    if family.kind != "histogram":
+        return [f"{family.page_name}{braces} {_number(value)}"]
+    return _histogram(family, pairs, braces, value)
+
+
+def _histogram(family: Family, pairs: list[str], braces: str, value: list[float]) -> list[str]:
+    total, *counts = value
+    lines, seen = [], 0
+    for bound, count in zip([*(f"{bound:g}" for bound in family.bounds), "+Inf"], counts, strict=True):
+        seen += int(count)
+        label = ",".join([*pairs, f'le="{bound}"'])
+        lines.append(f"{family.page_name}_bucket{{{label}}} {seen}")
+    return [
+        *lines,
+        f"{family.page_name}_sum{braces} {_number(total)}",
+        f"{family.page_name}_count{braces} {seen}",
+    ]
+
+
+def _number(value: float) -> str:
+    """Whole numbers without a point; others with all their digits, where TensorFlow keeps six."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
