@@ -2,12 +2,12 @@
 
 They work against the embedded server and against tensorflow/serving, and never import TensorFlow:
 
-    RestClient().predict("digits", {"image": [png_bytes]})["label"]
+    Client("http://127.0.0.1:8501").predict("digits", {"image_bytes": [Path("seven.png")]})["label"]
 """
 
+from serving.clients.async_client import AsyncClient
+from serving.clients.client import Client
 from serving.clients.reply import VersionStatus
-from serving.clients.rest import RestClient
-from serving.clients.rpc import GrpcClient
 from serving.errors import ServingError
 
-__all__ = ["GrpcClient", "RestClient", "ServingError", "VersionStatus"]
+__all__ = ["AsyncClient", "Client", "ServingError", "VersionStatus"]

@@ -45,18 +45,12 @@ def in_words(error: ServingError) -> str:
 
 def asked(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:
     """The model's answer: arrays by output name."""
-    if options.url:
-        from serving.client import RestClient
+    if options.url or options.grpc:
+        from serving import Client
 
-        with RestClient(options.url) as rest:
-            inputs = _inputs(options, rest.metadata(options.name))
-            return rest.predict(options.name, inputs, options.signature)
-    if options.grpc:
-        from serving.client import GrpcClient
-
-        with GrpcClient(options.grpc) as grpc:
-            inputs = _inputs(options, grpc.metadata(options.name))
-            return grpc.predict(options.name, inputs, options.signature)
+        with Client(options.url or options.grpc) as client:
+            inputs = _inputs(options, client.metadata(options.name))
+            return client.predict(options.name, inputs, signature=options.signature)
     return _in_process(options, settings)
 
 

@@ -1,1 +1,6 @@
-"""Clients of TensorFlow Serving's protocol, one per transport; `serving.client` names them all."""
+"""Clients of TensorFlow Serving's protocol; `serving.client` names what is public.
+
+`conversation` says what is asked and when, as generators that know no sockets; the messages are put together
+and read in `rest_messages` and `rpc_messages`, carried by `rest_transport` and `rpc_transport`. `client` and
+`async_client` run the same generators, each in its own way.
+"""

@@ -1,4 +1,4 @@
-"""What both clients answer with."""
+"""What clients answer with."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serving.core.signature import of_proto
-from serving.errors import Unavailable
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from serving.core.signature import Signature
 
-Inputs = Mapping[str, Any]
+Arrays = Mapping[str, "np.ndarray"]
+Classes = list[list[tuple[str | bytes, float]]]
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,3 @@ class VersionStatus:
 def signatures(message: Any) -> dict[str, Signature]:
     """The signatures of a `SignatureDefMap`, by name."""
     return {name: of_proto(name, proto) for name, proto in sorted(message.signature_def.items())}
-
-
-def unreachable(where: str, error: object) -> Unavailable:
-    """The error of a server that is not there."""
-    return Unavailable(
-        f"The model server at {where} does not answer.\n"
-        f"Expected: a server of TensorFlow Serving's protocol\n"
-        f"Received: {error}\n"
-        f"Next: start one with `keraspipe serve`, or give its address"
-    )

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, TypeVar
 
+from serving.clients.call import Pause, Send
 from serving.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from serving.clients.call import Call, Deadline, Flow
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 ATTEMPTS = 4
 FIRST_PAUSE_S = 0.1
 
 
-def retried(call: Callable[[float], Answer], timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> Answer:
-    """The answer of a call that may find its server away.
+def retried(call: Call[T], deadline: Deadline, attempts: int = ATTEMPTS) -> Flow[T]:
+    """The result of a call that may find its server away.
 
     Args:
-        call: Takes the seconds that are left.
-        timeout_s: For all tries together.
-        sleep: Waits some seconds.
+        call: What to send; one that is not repeatable is sent once, as its first try may have arrived.
+        deadline: For all tries and pauses together.
+        attempts: How often to send at most.
 
     Raises:
-        Unavailable: Four tries failed, or the time is up.
+        Unavailable: All tries failed, or the next pause would pass the deadline.
     """
-    end = time.monotonic() + timeout_s
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
+        # Doubling, with jitter so that many clients do not come back at once.
+        pause_s = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         try:
-            return call(end - time.monotonic())
+            answer = yield Send(call.path, call.body, deadline.timeout_s())
         except Unavailable:
-            # Doubling, with jitter so that many clients do not come back at once.
-            pause = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
-            if attempt == ATTEMPTS - 1 or time.monotonic() + pause > end:
+            if not call.repeatable or attempt == attempts - 1 or pause_s > deadline.left_s:
                 raise
-        sleep(pause)
+        else:
+            return call.read(answer)
+        yield Pause(pause_s)
     raise AssertionError("unreachable: the last try returns or raises")

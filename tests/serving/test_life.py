@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import RestClient
+from serving import Client
 from serving.errors import NotFound
 from serving.options import ServeOptions
 
@@ -24,7 +24,7 @@ def live(tmp_path_factory, run_server):
 
 @pytest.fixture
 def client(live):
-    with RestClient(live.rest) as opened:
+    with Client(live.rest) as opened:
         yield opened
 
 
@@ -57,7 +57,7 @@ def test_hot_reload_fails_no_request(live, client, saved, publish, wait_for, put
     found, errors, stop = [], [], threading.Event()
 
     def keep_asking():
-        with RestClient(live.rest) as own:
+        with Client(live.rest) as own:
             while not stop.is_set():
                 try:
                     found.append(own.predict("hot", {"x": [2.0]})["y"].tolist()[0])
@@ -191,11 +191,11 @@ def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
     with run_server(tmp_path) as running:
         host, port = running.rest.removeprefix("http://").split(":")
         answers = []
-        with RestClient(running.rest) as client, socket.create_connection((host, int(port))) as idle:
+        with Client(running.rest) as client, socket.create_connection((host, int(port))) as idle:
             client.predict("echo", {"x": [1.0]})  # it knows the signatures now and asks for nothing else
 
             def ask():
-                answers.append(client.predict("echo", {"x": [1.0]}, "slow")["y"].tolist())
+                answers.append(client.predict("echo", {"x": [1.0]}, signature="slow")["y"].tolist())
 
             thread = threading.Thread(target=ask)
             thread.start()

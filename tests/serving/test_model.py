@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.client import RestClient
+from serving import Client
 from serving.errors import FailedPrecondition, InvalidArgument, NotFound
 from serving.model import LoadedModel
 
@@ -22,7 +22,8 @@ def echo(saved):
 
 def test_same_numbers_as_the_server(linear, server):
     values = np.linspace(-3, 3, 50, dtype=np.float32)
-    served = RestClient(server.rest).predict("half", {"x": values})
+    with Client(server.rest) as client:
+        served = client.predict("half", {"x": values})
     np.testing.assert_array_equal(served["y"], linear.predict("", {"x": values})["y"])
 
 
