@@ -1,0 +1,182 @@
+"""Sends requests when they are due, or when the last is answered, and takes the times.
+
+One thread with uvloop and requests that were encoded before: the server under test shares the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from serving.loadtest import rest
+from serving.loadtest.histogram import Histogram
+from serving.loadtest.load import CHANNELS, OPEN_CONNECTIONS
+from serving.loadtest.pace import Closed, Open
+from serving.loadtest.result import Result
+from serving.loadtest.target import unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import grpc.aio
+
+    from serving.loadtest.load import Load
+    from serving.loadtest.rpc import RpcConnection
+    from serving.loadtest.target import Target
+
+    Connection = rest.RestConnection | RpcConnection
+
+_CALLS_PER_CHANNEL = 64
+_SWEEP_S = 0.1
+TIMEOUT = frozenset({"timeout", "DEADLINE_EXCEEDED"})
+
+
+def run(target: Target, load: Load, stop: threading.Event | None = None) -> Result:
+    """Put load on a server and measure.
+
+    Args:
+        target: What is asked.
+        load: How much, and for how long.
+        stop: Ends the run early when set; so does Ctrl-C in the main thread.
+
+    Returns:
+        What was measured, also after Ctrl-C. Requests that were due but not sent at the end count with the time they
+        had waited by then.
+
+    Raises:
+        Unavailable: Nobody listens at the start.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_Run(target, load, stop).measured())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+class _Run:
+    """One run: connections, the clock, and what was counted."""
+
+    def __init__(self, target: Target, load: Load, stop: threading.Event | None) -> None:
+        self._target = target
+        self._load = load
+        self._stop = stop or threading.Event()
+        self._channels: list[grpc.aio.Channel] = []
+        self._latency = Histogram()
+        self._errors: Counter[str] = Counter()
+        self._ended = asyncio.Event()
+        self._last = 0.0
+        self._cpu: list[float] = []  # seconds of this process when the part that counts began and ended
+
+    async def measured(self) -> Result:
+        connections = self._connections()
+        loop = asyncio.get_running_loop()
+        main = threading.current_thread() is threading.main_thread()
+        if main:
+            loop.add_signal_handler(signal.SIGINT, self._stop.set)
+        try:
+            await self._open(connections)
+            return await self._loaded(connections)
+        finally:
+            if main:
+                loop.remove_signal_handler(signal.SIGINT)
+            for connection in connections:
+                connection.close()
+            for channel in self._channels:
+                await channel.close()
+
+    def _connections(self) -> list[Connection]:
+        if self._target.transport == "rest":
+            count = self._load.clients if self._load.rate is None else self._load.connections or OPEN_CONNECTIONS
+            return [rest.RestConnection(self._target, self._done) for _ in range(count)]
+        from serving.loadtest import rpc
+
+        count = self._load.connections or CHANNELS
+        calls = self._load.clients if self._load.rate is None else count * _CALLS_PER_CHANNEL
+        self._channels = rpc.channels(self._target, min(count, calls))
+        chosen = [self._channels[i % len(self._channels)] for i in range(calls)]
+        return [rpc.RpcConnection(channel, self._target, self._done) for channel in chosen]
+
+    async def _open(self, connections: list[Connection]) -> None:
+        try:
+            await asyncio.gather(*(connection.open() for connection in connections))
+        except OSError as error:
+            raise unreachable(self._target, error) from error
+
+    async def _loaded(self, connections: list[Connection]) -> Result:
+        start = time.monotonic()
+        self._counting_from = start + self._load.warmup_s
+        self._end = self._counting_from + self._load.duration_s
+        kind = Closed if self._load.rate is None else Open
+        self._pace = kind(connections, self._load, start, self._end)
+        self._pace.start()
+        await self._watch(connections)
+        self._pace.close()
+        return self._result(connections, min(self._end, time.monotonic()))
+
+    async def _watch(self, connections: list[Connection]) -> None:
+        """Wait for the end and the last answers; count CPU seconds of the part that counts, end what takes too long."""
+        while not self._stop.is_set():
+            now = time.monotonic()
+            if len(self._cpu) < 1 and now >= self._counting_from:
+                self._begin(connections)
+            if len(self._cpu) == 1 and now >= self._end:
+                self._cpu.append(time.process_time())
+            if now >= self._end:
+                self._pace.send_due()
+            if now >= self._end and not self._pace.under_way:
+                break
+            for connection in connections:
+                connection.expire(now)
+            marks = [mark - now for mark in (self._counting_from, self._end) if mark > now]
+            await asyncio.sleep(max(min([_SWEEP_S, *marks]), 0.001))
+        self._pace.stopped = True
+
+    def _begin(self, connections: list[Connection]) -> None:
+        self._cpu.append(time.process_time())
+        for connection in connections:
+            connection.received = 0
+
+    def _done(self, connection: Connection, error: str) -> None:
+        now = time.monotonic()
+        if connection.due >= self._counting_from:
+            self._last = now
+            if error:
+                self._errors[error] += 1
+            if not error or error in TIMEOUT:  # other failures come too soon to say how long an answer takes
+                self._latency.record(now - connection.due)
+        self._pace.freed(connection, now)
+
+    def _result(self, connections: list[Connection], end: float) -> Result:
+        unsent = self._pace.unsent(self._counting_from, end)
+        for due in unsent:
+            self._latency.record(end - due)
+        counted_s = max(self._last - self._counting_from, end - self._counting_from, 1e-9)
+        if len(self._cpu) == 1:
+            self._cpu.append(time.process_time())
+        share = (self._cpu[1] - self._cpu[0]) / max(end - self._counting_from, 1e-9) if self._cpu else 0.0
+        failed = sum(self._errors.values())
+        late = sum(self._errors[name] for name in TIMEOUT)
+        requests = self._latency.count - len(unsent) - late + failed
+        return Result(
+            target=self._target,
+            load=self._load,
+            latency=self._latency,
+            requests=requests,
+            errors=dict(self._errors),
+            counted_s=counted_s,
+            bytes_received=sum(connection.received for connection in connections),
+            unsent=len(unsent),
+            waited=self._pace.waited / max(requests, 1),
+            behind_schedule=self._pace.behind / max(requests, 1),
+            generator_cpu=share,
+            interrupted=self._stop.is_set(),
+        )

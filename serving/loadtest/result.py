@@ -1,0 +1,121 @@
+"""What a run measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.loadtest.histogram import Histogram
+    from serving.loadtest.load import Load
+    from serving.loadtest.target import Target
+
+PERCENTILES = (50, 90, 95, 99, 99.9)
+_NOTICEABLE = 0.01
+_BUSY = 0.9
+
+
+@dataclass(frozen=True)
+class Result:
+    """Counts and times of the requests that were sent after the warm-up.
+
+    Attributes:
+        target: What was asked.
+        load: How much was asked for.
+        latency: Seconds of the answers, timeouts and unsent requests; from the time a request was due in an open
+            loop, from its sending in a closed one. Other failures are counted in `errors` only.
+        requests: Requests sent that ended, failed ones included.
+        errors: Failed requests by `HTTP 503`, `timeout`, `connection closed`, or the name of a gRPC code.
+        counted_s: Seconds from the end of the warm-up to the last answer.
+        bytes_received: Bytes of the answers; of REST with their heads.
+        unsent: Requests of an open loop that were due but had no free connection until the end.
+        waited: Share of the requests that were due while no connection was free.
+        behind_schedule: Share of the requests that the generator itself sent more than 1 ms late.
+        generator_cpu: CPU seconds of the generator's process per second.
+        interrupted: Whether the run ended early.
+    """
+
+    target: Target
+    load: Load
+    latency: Histogram
+    requests: int
+    errors: dict[str, int]
+    counted_s: float
+    bytes_received: int
+    unsent: int = 0
+    waited: float = 0.0
+    behind_schedule: float = 0.0
+    generator_cpu: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def failed(self) -> int:
+        """Requests without a good answer."""
+        return sum(self.errors.values())
+
+    @property
+    def rate(self) -> float:
+        """Good answers per second."""
+        return (self.requests - self.failed) / self.counted_s
+
+    def milliseconds(self) -> dict[str, float]:
+        """Latencies by name."""
+        found = {"min": self.latency.lowest if self.latency.count else 0.0, "mean": self.latency.mean}
+        found |= {f"p{percent:g}": self.latency.percentile(percent) for percent in PERCENTILES}
+        return {name: round(seconds * 1e3, 3) for name, seconds in (found | {"max": self.latency.highest}).items()}
+
+    def warnings(self) -> list[str]:
+        """What makes the numbers less than they seem."""
+        texts = []
+        if self.behind_schedule > _NOTICEABLE:
+            texts.append(
+                f"The generator sent {self.behind_schedule:.1%} of the requests more than 1 ms behind schedule: "
+                "part of the latencies is its own. Lower the rate, or load from another machine."
+            )
+        if self.generator_cpu > _BUSY and self.target.transport == "rest":
+            texts.append(f"The generator was busy {self.generator_cpu:.0%} of the time: the server may do more.")
+        if self.waited > _NOTICEABLE:
+            texts.append(
+                f"{self.waited:.1%} of the requests found no free connection and waited; the wait is in the latencies."
+            )
+        if self.unsent:
+            texts.append(
+                f"{self.unsent} requests were due but never sent: the server takes less than {self.load.rate:g} per "
+                "second. They count with the time they had waited, so that the true percentiles are higher."
+            )
+        return texts
+
+    def as_json(self) -> dict[str, Any]:
+        """One object of plain values."""
+        is_open = self.load.rate is not None
+        return {
+            "model": self.target.model,
+            "signature": self.target.signature,
+            "transport": self.target.transport,
+            "address": self.target.address,
+            "mode": "open" if is_open else "closed",
+            "latency_from": "due" if is_open else "sent",
+            "rate_asked": self.load.rate,
+            "arrivals": self.load.arrivals if is_open else None,
+            "concurrency": None if is_open else self.load.clients,
+            "duration_s": self.load.duration_s,
+            "warmup_s": self.load.warmup_s,
+            "requests": self.requests,
+            "failed": self.failed,
+            "errors": self.errors,
+            "rate": round(self.rate, 3),
+            "seconds": round(self.counted_s, 3),
+            "bytes_sent": self.requests * len(self.target.body),
+            "bytes_received": self.bytes_received,
+            "latency_ms": self.milliseconds(),
+            "histogram": [
+                {"from_ms": round(low * 1e3, 4), "to_ms": round(high * 1e3, 4), "count": count}
+                for low, high, count in self.latency.rows()
+            ],
+            "unsent": self.unsent,
+            "waited": round(self.waited, 4),
+            "behind_schedule": round(self.behind_schedule, 4),
+            "generator_cpu": round(self.generator_cpu, 3),
+            "warnings": self.warnings(),
+            "interrupted": self.interrupted,
+        }
