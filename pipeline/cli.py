@@ -32,11 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         hint = catalogue.did_you_mean(arguments[0], commands)
         parser.error(f"there is no command {arguments[0]!r}" + (f"; {hint}" if hint else ""))
-    options = parser.parse_args(arguments)
+    options = _options(parser, arguments)
     if options.command is None:
         parser.print_help()
         return 0
     return _guarded(options)
+
+
+def _options(parser: Parser, arguments: list[str]) -> argparse.Namespace:
+    """What the arguments say; the many flags of `serve` have a parser of their own, read when it is needed."""
+    if arguments[:1] == ["serve"]:
+        from pipeline.commands import serve
+
+        return serve.parse(arguments[1:])
+    return parser.parse_args(arguments)
 
 
 def script() -> None:
@@ -128,11 +137,7 @@ def _running(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
 
 
 def _serving(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    serve = add("serve", "Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501")
-    serve.add_argument("names", nargs="*", metavar="NAME", help="default: all published models")
-    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
-    serve.add_argument("--rest-port", type=int, default=8501)
-    serve.add_argument("--grpc-port", type=int, default=8500)
+    add("serve", "Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501")
     predict = add("predict", "Ask a model.", "keraspipe predict digits image.png")
     predict.add_argument("name", metavar="NAME")
     predict.add_argument("inputs", nargs="*", metavar="INPUT", help="a file, or a value")

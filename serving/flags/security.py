@@ -1,0 +1,102 @@
+"""Who may ask: token, TLS, and the refusal to be open to the network by accident."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serving.flags.flag import FlagError
+from serving.options import Security
+
+if TYPE_CHECKING:
+    from serving.environment import Environment
+    from serving.flags.line import CommandLine
+
+
+def security(line: CommandLine, environment: Environment) -> Security:
+    """The security that a command line asks for.
+
+    Raises:
+        FlagError: A file is missing, flags do not go together, or the server would be open to the network.
+    """
+    _check_tls(line)
+    found = Security(
+        token=_token(line) if line["token_file"] else environment.token,
+        certificate=_file(line, "tls_certificate"),
+        key=_file(line, "tls_key"),
+        client_ca=_file(line, "tls_client_ca"),
+        grpc_ssl_config_file=Path(line["ssl_config_file"]).absolute() if line["ssl_config_file"] else None,
+        insecure=line.get("insecure", environment.insecure),
+    )
+    _check_open(host(line, environment), found)
+    return found
+
+
+def host(line: CommandLine, environment: Environment) -> str:
+    """The address to listen at."""
+    return str(line.get("host", environment.host or line["host"]))
+
+
+def warnings(address: str, found: Security) -> list[str]:
+    """What is allowed but not wise."""
+    if is_loopback(address) or found.certificate:
+        return []
+    if not found.token:
+        return [f"{address} is open to everyone who can reach it: there is no token"]
+    return ["the token crosses the network in clear: add --tls-certificate and --tls-key, or a proxy with TLS"]
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost may be anything."""
+    try:
+        return ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _check_tls(line: CommandLine) -> None:
+    if line["use_alts_credentials"]:
+        raise FlagError(
+            "--use_alts_credentials cannot be honoured, and without it the traffic would be in clear.",
+            action="use TLS: --tls-certificate and --tls-key, or --ssl_config_file",
+        )
+    given = [f"--{name}" for name in ("tls-certificate", "tls-key") if line[name.replace("-", "_")]]
+    if len(given) == 1 or (line["tls_client_ca"] and not given):
+        received = ", ".join(given or ["--tls-client-ca"])
+        raise FlagError("TLS is incomplete.", expected="--tls-certificate and --tls-key", received=f"only {received}")
+    if given and line["ssl_config_file"]:
+        raise FlagError("--tls-certificate and --ssl_config_file both say how gRPC is secured.", expected="one of them")
+
+
+def _check_open(address: str, found: Security) -> None:
+    if is_loopback(address) or found.token or found.client_ca or found.insecure:
+        return
+    raise FlagError(
+        f"Everyone who can reach {address} could use the models.",
+        expected="a token, or client certificates, beyond this machine",
+        received=f"host {address} and no token",
+        action="pass --token-file FILE or set KERASPIPE_SERVING_TOKEN; --host 127.0.0.1 serves this machine only; "
+        "--insecure (KERASPIPE_SERVING_INSECURE=1) where a network of its own protects the server",
+    )
+
+
+def _file(line: CommandLine, key: str) -> Path | None:
+    if not line[key]:
+        return None
+    path = Path(line[key]).expanduser().absolute()
+    if not path.is_file():
+        raise FlagError(f"--{key.replace('_', '-')} cannot be read.", expected="a file", received=str(path))
+    return path
+
+
+def _token(line: CommandLine) -> str:
+    path = Path(line["token_file"]).expanduser()
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FlagError("--token-file cannot be read.", expected="a file with a token", received=str(error)) from error
+    if not token or not token.isprintable() or " " in token:
+        expected = "one line of printable ASCII without spaces"
+        raise FlagError("--token-file holds no token.", expected=expected, received=str(path))
+    return token
