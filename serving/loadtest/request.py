@@ -67,8 +67,9 @@ def _declared(name: str, url: str, grpc: str, signature: str, token: str) -> Sig
     with Client(grpc or url, token=token or None) as client:
         known = client.metadata(name)
     if signature not in known:
+        names = ", ".join(_callable(known))
         raise FailedPrecondition(
-            f"{name} has no signature {signature!r}.\nExpected: one of {', '.join(_callable(known))}\nReceived: {signature}"
+            f"{name} has no signature {signature!r}.\nExpected: one of {names}\nReceived: {signature}"
         )
     return known[signature]
 
