@@ -253,4 +253,4 @@ def test_prometheus_own_parser_reads_the_page(metrics):
         if sample.labels.get("code") == "OK" or sample.labels.get("status") == "OK"
     }
     assert 1 == samples["keraspipe_requests_total"]
-    assert 1 == samples[":tensorflow:serving:request_count"]
+    assert 1 == samples[":tensorflow:serving:request_count_total"]  # the parser renames counters so

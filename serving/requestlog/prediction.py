@@ -1,0 +1,152 @@
+"""Requests and their answers as `tensorflow.serving.PredictionLog`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from serving.requestlog import tfrecord
+from serving.wire import protos, tensor_proto
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    from serving.core.infer import Classes
+
+_FIELDS = {"Predict": "predict", "Classify": "classify", "Regress": "regress", "MultiInference": "multi_inference"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Who answered a request, and why it is in the log.
+
+    Attributes:
+        model: Name of the model.
+        version: Its version.
+        signature: Key of the signature that was run.
+        rate: Share of the requests that are kept, to weigh this one with.
+        timestamp: Unix time in whole seconds.
+        tags: Tags of the graph.
+    """
+
+    model: str
+    version: int
+    signature: str
+    rate: float
+    timestamp: int
+    tags: tuple[str, ...] = ("serve",)
+
+
+def predict(answered: Answered, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> Any:
+    """The log of a predict request.
+
+    Args:
+        answered: Who answered.
+        inputs: Tensors by input name, any shapes.
+        outputs: Tensors by output name.
+    """
+    log = _log(answered)
+    _specify(log.predict_log.request.model_spec, answered)
+    _specify(log.predict_log.response.model_spec, answered)
+    for arrays, target in ((inputs, log.predict_log.request.inputs), (outputs, log.predict_log.response.outputs)):
+        for name, array in arrays.items():
+            tensor_proto.encode(array, target[name])
+    return log
+
+
+def classify(answered: Answered, given: Any, classes: Classes) -> Any:
+    """The log of a classify request.
+
+    Args:
+        answered: Who answered.
+        given: The `tensorflow.serving.Input`.
+        classes: Labels and scores of each example.
+    """
+    log = _log(answered)
+    _ask(log.classify_log, answered, given)
+    result = log.classify_log.response.result
+    for row in classes:
+        group = result.classifications.add()
+        for label, score in row:
+            group.classes.add(label=label, score=score)
+    return log
+
+
+def regress(answered: Answered, given: Any, values: np.ndarray) -> Any:
+    """The log of a regress request.
+
+    Args:
+        answered: Who answered.
+        given: The `tensorflow.serving.Input`.
+        values: (count,) one number per example.
+    """
+    log = _log(answered)
+    _ask(log.regress_log, answered, given)
+    for value in values.tolist():
+        log.regress_log.response.result.regressions.add(value=value)
+    return log
+
+
+def of_wire(answered: Answered, method: str, request: bytes, response: bytes) -> Any:
+    """The log of a gRPC call, from its bytes.
+
+    Args:
+        answered: Who answered; the first task's signature for MultiInference.
+        method: `Predict`, `Classify`, `Regress` or `MultiInference`.
+        request: The serialized request.
+        response: The serialized response.
+    """
+    log = _log(answered)
+    call = getattr(log, f"{_FIELDS[method]}_log")
+    call.request.MergeFromString(request)
+    call.response.MergeFromString(response)
+    return log
+
+
+def of_messages(answered: Answered, request: Any, response: Any) -> Any:
+    """The log of a gRPC call, from its messages; the request's type says which."""
+    log = _log(answered)
+    kinds = {"PredictRequest": "Predict", "ClassificationRequest": "Classify", "RegressionRequest": "Regress"}
+    method = kinds.get(request.DESCRIPTOR.name, "MultiInference")
+    call = getattr(log, f"{_FIELDS[method]}_log")
+    call.request.CopyFrom(request)
+    call.response.CopyFrom(response)
+    return log
+
+
+def _log(answered: Answered) -> Any:
+    log = protos.load("apis.prediction_log_pb2").PredictionLog()
+    metadata = log.log_metadata
+    _specify(metadata.model_spec, answered)
+    metadata.sampling_config.sampling_rate = answered.rate
+    metadata.saved_model_tags.extend(answered.tags)
+    metadata.timestamp_secs = answered.timestamp
+    return log
+
+
+def _specify(message: Any, answered: Answered) -> None:
+    message.name = answered.model
+    message.signature_name = answered.signature
+    message.version.value = answered.version
+
+
+def _ask(call: Any, answered: Answered, given: Any) -> None:
+    _specify(call.request.model_spec, answered)
+    _specify(call.response.model_spec, answered)
+    call.request.input.CopyFrom(given)
+
+
+def read(path: Path) -> Iterator[Any]:
+    """The `PredictionLog`s of a file, one after the other; does not import TensorFlow.
+
+    Raises:
+        DataLoss: The file is cut off or damaged; the logs before that were given.
+        OSError: It cannot be read.
+    """
+    kind = protos.load("apis.prediction_log_pb2").PredictionLog
+    with path.open("rb") as file:
+        for record in tfrecord.records(file):
+            yield kind.FromString(record)
