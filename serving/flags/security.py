@@ -22,7 +22,7 @@ def security(line: CommandLine, environment: Environment) -> Security:
     """
     _check_tls(line)
     found = Security(
-        token=_token(line) if line["token_file"] else environment.token,
+        token=_token(line, environment),
         certificate=_file(line, "tls_certificate"),
         key=_file(line, "tls_key"),
         client_ca=_file(line, "tls_client_ca"),
@@ -90,13 +90,21 @@ def _file(line: CommandLine, key: str) -> Path | None:
     return path
 
 
-def _token(line: CommandLine) -> str:
+def _token(line: CommandLine, environment: Environment) -> str:
+    if not line["token_file"]:
+        return _checked(environment.token.strip(), "KERASPIPE_SERVING_TOKEN") if environment.token.strip() else ""
     path = Path(line["token_file"]).expanduser()
     try:
-        token = path.read_text(encoding="ascii").strip()
+        return _checked(path.read_text(encoding="utf-8").strip(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise FlagError("--token-file cannot be read.", expected="a file with a token", received=str(error)) from error
-    if not token or not token.isprintable() or " " in token:
-        expected = "one line of printable ASCII without spaces"
-        raise FlagError("--token-file holds no token.", expected=expected, received=str(path))
-    return token
+
+
+def _checked(token: str, source: str) -> str:
+    """A token as a header can carry it."""
+    if token and all("!" <= letter <= "~" for letter in token):
+        return token
+    received = "nothing" if not token else "other letters"  # not the secret itself
+    raise FlagError(
+        f"There is no token in {source}.", expected="one line of printable ASCII without spaces", received=received
+    )
