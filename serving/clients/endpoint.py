@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import os
 
 _GRPC_PORT = 8500
+_HOST = re.compile(r"[\w.:%-]+")
 _SCHEMES = ("http", "https", "grpc", "grpcs")
 _FORMS = "http://HOST:PORT, https://HOST, grpc://HOST:PORT, grpcs://HOST:PORT, unix:/PATH or HOST:PORT (gRPC)"
 
@@ -83,6 +85,13 @@ def endpoint(
         Path(ca) if ca else None,
         (Path(certificate[0]), Path(certificate[1])) if certificate else None,
     )
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise _wrong(
+            "The token cannot be sent.",
+            "printable ASCII without spaces",
+            f"{len(token)} characters, some of them others",
+            "strip it of line ends",
+        )
     if token and not (secure or found.is_local or insecure):
         raise _wrong(
             "A token would travel unencrypted to another machine.",
@@ -113,7 +122,13 @@ def _split(text: str, address: str) -> SplitResult:
         port = parts.port  # ValueError where it is no number
     except ValueError:
         raise _no_address(address) from None
-    if not parts.hostname or parts.username is not None or parts.query or parts.fragment or port == 0:
+    if (
+        not _HOST.fullmatch(parts.hostname or "")
+        or parts.username is not None
+        or parts.query
+        or parts.fragment
+        or port == 0
+    ):
         raise _no_address(address)
     return parts
 

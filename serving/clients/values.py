@@ -50,9 +50,10 @@ def converted(source: np.ndarray, dtype: Dtype, what: str) -> np.ndarray:
     assert dtype.numpy is not None
     if source.dtype == dtype.numpy:
         return source
-    if not source.size or np.can_cast(source.dtype, dtype.numpy, "safe"):
-        return source.astype(dtype.numpy)
     kind, wanted = _kind(source.dtype), _kind(dtype.numpy)
+    rounds = kind in "iu" and wanted in "fc"  # numpy calls int64 to float64 safe
+    if not source.size or (not rounds and np.can_cast(source.dtype, dtype.numpy, "safe")):
+        return source.astype(dtype.numpy)
     if wanted not in _WIDER.get(kind, ""):
         raise _unlike(what, dtype, f"{source.reshape(-1)[0]} ({source.dtype})")
     with np.errstate(all="ignore"):

@@ -180,7 +180,7 @@ def test_a_model_that_is_not_there(client):
 
 @pytest.mark.parametrize("target", [{"version": 1, "label": "a"}, {"version": -1}, {"version": "1"}, {"label": ""}])
 def test_no_version(target):
-    with Client("127.0.0.1:9") as client, pytest.raises(InvalidArgument, match="This names no model version."):
+    with Client("127.0.0.1:9") as client, pytest.raises(InvalidArgument, match=r"This names no model version\."):
         client.predict("half", [1.0], **target)
 
 
