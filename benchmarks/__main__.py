@@ -16,7 +16,17 @@ from typing import Any
 from benchmarks import results
 from benchmarks.measure import Row, SkippedError, say
 
-NAMES = ("light_commands", "digits_cold", "mnist_steps", "training_loop")
+NAMES = (
+    "light_commands",
+    "digits_cold",
+    "mnist_steps",
+    "training_loop",
+    "serving_rest",
+    "serving_grpc",
+    "serving_latency",
+    "serving_bulk",
+    "serving_start",
+)
 
 
 def main() -> int:

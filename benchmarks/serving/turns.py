@@ -1,0 +1,56 @@
+"""Loads, by turns, so that what slows the machine down for a while slows all sides."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from serving.loadtest import Load, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.loadtest import Result, Target
+
+MEASURED_S = 1.5
+WARMUP_S = 0.3
+Rates = dict[str, dict[int, list[float]]]
+
+
+def rates(targets: Mapping[str, Target], clients: tuple[int, ...], repeat: int) -> Rates:
+    """Good answers per second of closed loops, by target and number of clients, for every repeat.
+
+    Raises:
+        RuntimeError: A request failed.
+    """
+    found: Rates = {name: {count: [] for count in clients} for name in targets}
+    for _ in range(repeat):
+        for count in clients:
+            for name, target in targets.items():
+                found[name][count].append(good(target, closed(count)).rate)
+    return found
+
+
+def closed(clients: int, duration_s: float = MEASURED_S) -> Load:
+    """A short closed loop."""
+    return Load(concurrency=clients, duration_s=duration_s, warmup_s=WARMUP_S)
+
+
+def good(target: Target, load: Load) -> Result:
+    """A run without failures.
+
+    Raises:
+        RuntimeError: A request failed.
+    """
+    result = run(target, load)
+    if result.failed:
+        raise RuntimeError(f"{target.address}{target.path} failed: {result.errors}")
+    return result
+
+
+def details(found: Rates) -> dict[str, dict[str, float]]:
+    """The median of every number of clients by target, for the JSON."""
+    return {
+        name: {f"{count} clients": round(median(values), 1) for count, values in by.items()}
+        for name, by in found.items()
+    }

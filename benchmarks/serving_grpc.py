@@ -1,0 +1,42 @@
+"""gRPC, one row a request: ours against a plain grpc.aio server on the same callable, and two processes against one.
+
+What is asked holds at 16 calls at a time; 1 and 64 are in the JSON.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from benchmarks.measure import Row
+from benchmarks.serving import models, payloads, servers, turns
+
+REPEAT = 5
+CLIENTS = (1, 16, 64)
+JUDGED = 16
+PLAIN = 1.3
+WORKERS = 1.3
+
+
+def measure(repeat: int) -> list[Row]:
+    """Against the plain server, then two workers against one."""
+    return [_against_plain(repeat), _against_one(repeat)]
+
+
+def _against_plain(repeat: int) -> Row:
+    folder, values = models.folder("mlp"), payloads.numbers(1)
+    with servers.ours(folder, "mlp", values) as own, servers.plain_grpc(folder, "mlp", values) as plain:
+        found = turns.rates({"ours": own.rpc("mlp", values), "grpc.aio": plain}, CLIENTS, repeat)
+    numbers = (found["ours"][JUDGED], found["grpc.aio"][JUDGED])
+    title = f"gRPC mlp, {JUDGED} calls, plain grpc.aio"
+    return Row(title, "requests/s", *numbers, at_least=PLAIN, details=turns.details(found))
+
+
+def _against_one(repeat: int) -> Row:
+    title = f"gRPC mlp, {JUDGED} calls, 2 workers against 1"
+    if importlib.util.find_spec("serving.workers") is None:
+        return Row(title, "requests/s", at_least=WORKERS, note="there is no serving.workers yet")
+    folder, values = models.folder("mlp"), payloads.numbers(1)
+    with servers.ours(folder, "mlp", values, workers=2) as two, servers.ours(folder, "mlp", values) as one:
+        targets = {"two": two.rpc("mlp", values), "one": one.rpc("mlp", values)}
+        found = turns.rates(targets, (JUDGED,), repeat)
+    return Row(title, "requests/s", found["two"][JUDGED], found["one"][JUDGED], at_least=WORKERS)

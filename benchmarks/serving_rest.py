@@ -1,0 +1,92 @@
+"""REST, one process, one row a request: ours against FastAPI, MLServer and uvicorn alone, on the same callable.
+
+What is asked holds for the MLP, whose own time is next to nothing, at 16 connections; 1 and 64 are in the JSON. The
+digits' network takes most of the time itself: there ours must not be slower.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import requests
+
+from benchmarks.measure import Row, SkippedError
+from benchmarks.serving import models, payloads, servers, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.loadtest import Target
+
+REPEAT = 5
+CLIENTS = (1, 16, 64)
+JUDGED = 16
+ASKED = {"MLServer": 3.0, "FastAPI": 2.0, "uvicorn alone": 0.6}
+
+
+def measure(repeat: int) -> list[Row]:
+    """The MLP at all numbers of connections, the digits at 16."""
+    mlp = _measured("mlp", payloads.numbers(1), CLIENTS, repeat, ASKED)
+    digits = payloads.texts(models.small_image())
+    return mlp + _measured("digits", digits, (JUDGED,), repeat, dict.fromkeys(ASKED, 1.0) | {"uvicorn alone": None})
+
+
+def _measured(
+    model: str, values: np.ndarray, clients: tuple[int, ...], repeat: int, asked: Mapping[str, float | None]
+) -> list[Row]:
+    folder = models.folder(model)
+    skipped: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        own = stack.enter_context(servers.ours(folder, model, values)).rest(model, values)
+        targets = {"ours": own, "FastAPI": stack.enter_context(servers.fastapi(folder, model, values))}
+        answer = _answer(own)
+        if asked["uvicorn alone"]:
+            targets["uvicorn alone"] = stack.enter_context(servers.echo(answer, model, values))
+        try:
+            targets["MLServer"] = stack.enter_context(servers.mlserver(folder, model, values))
+        except SkippedError as reason:
+            skipped["MLServer"] = str(reason)
+        _same_answers(targets)
+        found = turns.rates(targets, clients, repeat)
+    return [_row(model, name, bound, found, skipped) for name, bound in asked.items() if bound]
+
+
+def _row(model: str, name: str, bound: float, found: turns.Rates, skipped: dict[str, str]) -> Row:
+    title = f"REST {model}, {JUDGED} connections, {name}"
+    if name in skipped:
+        return Row(title, "requests/s", at_least=bound, note=skipped[name])
+    sides = {side: found[side] for side in ("ours", name)}
+    numbers = (found["ours"][JUDGED], found[name][JUDGED])
+    return Row(title, "requests/s", *numbers, at_least=bound, details=turns.details(sides))
+
+
+def _answer(target: Target) -> bytes:
+    reply = requests.post(target.address + target.path, target.body, timeout=target.timeout_s)
+    reply.raise_for_status()
+    return reply.content
+
+
+def _same_answers(targets: dict[str, Target]) -> None:
+    """Every server gives the numbers of ours; speed is not compared where answers are not."""
+    wanted = _numbers(_answer(targets["ours"]))
+    for name, target in targets.items():
+        if not np.allclose(wanted, _numbers(_answer(target)), rtol=1e-4, atol=1e-6):
+            raise RuntimeError(f"{name} answers something else than ours")
+
+
+def _numbers(answer: bytes) -> list[float]:
+    """All numbers of an answer, sorted."""
+    document = json.loads(answer)
+    found = document["predictions"] if "predictions" in document else [one["data"] for one in document["outputs"]]
+    return sorted(_flat(found))
+
+
+def _flat(value: object) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for item in value for number in _flat(item)]
+    return [float(value)] if isinstance(value, (int, float)) else []
