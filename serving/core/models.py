@@ -40,9 +40,13 @@ class Models:
             # Copied, not changed: requests read the old one without a lock.
             self._versions[servable.name] = {**known, servable.version: servable}
 
-    def label(self, name: str, labels: dict[str, int]) -> None:
-        """Set all labels of a model."""
-        self._labels[name] = labels
+    def labels(self, name: str) -> dict[str, int]:
+        """Versions of a model by label."""
+        return self._labels.get(name, {})
+
+    def relabel(self, labels: dict[str, dict[str, int]]) -> None:
+        """Set the labels of all models at once; those not named have none any more."""
+        self._labels = labels
 
     def of(self, name: str) -> dict[int, Servable]:
         """All versions of a model that were ever seen."""
@@ -50,7 +54,7 @@ class Models:
 
     def names(self) -> list[str]:
         """All models that were ever seen."""
-        return sorted(self._versions)
+        return sorted(list(self._versions))  # noqa: C414 - a copy first: another thread may add a model
 
     def available(self) -> dict[str, list[int]]:
         """The versions that are served, by model."""
@@ -61,9 +65,10 @@ class Models:
         return {name: versions for name, versions in served.items() if versions}
 
     def failed(self) -> dict[str, str]:
-        """Error text of each version that could not be loaded, by `NAME/VERSION`."""
+        """Error text of each version that could not be loaded (yet), by `NAME/VERSION`."""
         every = [servable for name in self.names() for servable in self.of(name).values()]
-        return {f"{one.name}/{one.version}": one.error.text for one in every if one.error}
+        errors = {f"{one.name}/{one.version}": one.error or one.trouble for one in every}
+        return {version: error.text for version, error in errors.items() if error}
 
     def acquire(self, spec: Spec) -> Lease:
         """The version that a request means, kept loaded until the lease is released.
@@ -74,11 +79,15 @@ class Models:
         """
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        for servable in self._candidates(spec):
-            lease = servable.lease()
-            if lease:
-                return lease
-        raise NotFound(f"Servable not found for request: {self._asked(spec)}")
+        # Looked up twice: a new version may take the old one's place between the looks at the two.
+        lease = self._leased(spec) or self._leased(spec)
+        if lease is None:
+            raise NotFound(f"Servable not found for request: {self._asked(spec)}")
+        return lease
+
+    def _leased(self, spec: Spec) -> Lease | None:
+        leases = (servable.lease() for servable in self._candidates(spec))
+        return next((lease for lease in leases if lease), None)
 
     @contextmanager
     def lease(self, spec: Spec) -> Iterator[tuple[Servable, LoadedModel]]:
@@ -99,7 +108,7 @@ class Models:
     def _number(self, spec: Spec) -> int | None:
         if spec.label is None:
             return spec.version
-        labels = self._labels.get(spec.name, {})
+        labels = self.labels(spec.name)
         if spec.label not in labels:
             raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
         return labels[spec.label]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from serving.core.storage import Mark
     from serving.errors import ServingError
     from serving.model import LoadedModel
+
+
+Free = Callable[["Servable", "LoadedModel", Callable[[], None]], None]
 
 
 class State(IntEnum):
@@ -28,32 +33,65 @@ class Servable:
 
     Requests hold a lease while they use the model, and it is freed when the last one is given back, so that
     unloading never takes a model from under a request.
+
+    Args:
+        name: The model's name.
+        version: The version's number.
+        path: Its folder.
+        free: Closes a model that no request uses any more, and then calls what it is given; None to do so at once.
+
+    Attributes:
+        state: Where it is in its life.
+        error: Why it ended without having been served.
+        trouble: Why the last try to load it failed, while it is tried again.
+        tries: How often it was tried to load.
+        wanted: Whether it is to be served; a load that runs on for nobody is thrown away.
+        mark: What lay in the folder at the last try.
     """
 
-    def __init__(self, name: str, version: int, path: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        path: Path,
+        free: Free | None = None,
+    ) -> None:
         self.name, self.version, self.path = name, version, path
         self.state = State.START
         self.error: ServingError | None = None
+        self.trouble: ServingError | None = None
+        self.tries = 0
+        self.wanted = True
+        self.mark: Mark = ()
+        self._free = free or _free_now
         self._model: LoadedModel | None = None
         self._leases = 0
         self._lock = threading.Lock()
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold the model."""
+        return self._leases
+
     def publish(self, model: LoadedModel) -> None:
         """The model is loaded and warm."""
         with self._lock:
-            self._model, self.state, self.error = model, State.AVAILABLE, None
+            self._model, self.state = model, State.AVAILABLE
+            self.error = self.trouble = None
 
-    def fail(self, error: ServingError) -> None:
-        """The model cannot be loaded."""
+    def fail(self, error: ServingError | None) -> None:
+        """The model cannot be loaded; without an error, it is not to be loaded any more."""
         with self._lock:
-            self.state, self.error = State.END, error
+            self.state, self.error, self.trouble = State.END, error, None
 
     def retire(self) -> None:
         """Take no new requests; free the model as soon as none is running."""
         with self._lock:
+            if self.state is not State.AVAILABLE:
+                return
             self.state = State.UNLOADING
             model = self._take_if_idle()
-        _close(model)
+        self._release(model)
 
     def lease(self) -> Lease | None:
         """The model for one request; None when the version is not served."""
@@ -67,13 +105,21 @@ class Servable:
         with self._lock:
             self._leases -= 1
             idle = self._take_if_idle()
-        _close(idle)
+        self._release(idle)
 
     def _take_if_idle(self) -> LoadedModel | None:
         if self._leases or self.state is not State.UNLOADING:
             return None
-        model, self._model, self.state = self._model, None, State.END
+        model, self._model = self._model, None
         return model
+
+    def _release(self, model: LoadedModel | None) -> None:
+        if model is not None:
+            self._free(self, model, self._end)
+
+    def _end(self) -> None:
+        with self._lock:
+            self.state = State.END
 
 
 class Lease:
@@ -89,6 +135,6 @@ class Lease:
         self.servable._give_back()  # noqa: SLF001 - the two are one thing
 
 
-def _close(model: LoadedModel | None) -> None:
-    if model:
-        model.close()
+def _free_now(_: Servable, model: LoadedModel, ended: Callable[[], None]) -> None:
+    model.close()
+    ended()

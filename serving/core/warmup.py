@@ -6,37 +6,76 @@ call of a graph compiles and allocates; done here, no client waits for it.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from serving.core import infer, predict
 from serving.core.engine import tensorflow
-from serving.errors import DataLoss, InvalidArgument, Unimplemented
+from serving.errors import Code, DataLoss, InvalidArgument, ServingError, Unimplemented
+from serving.model import LoadedModel
 from serving.wire import protos, tensor_proto
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from serving.model import LoadedModel
-
 MAX_RECORDS = 1000
-Run = Callable[["LoadedModel", Any], None]
+_LOG = logging.getLogger("keraspipe.serving")
+Run = Callable[[LoadedModel, Any], None]
+Warmed = Callable[[str, Code, float, int], None]  # folder of the version, outcome, seconds, records
 
 
-def run(model: LoadedModel) -> int:
+def ignore(path: str, code: Code, seconds: float, records: int) -> None:
+    """A `Warmed` that tells nobody."""
+
+
+def loaded(path: Path) -> LoadedModel:
+    """A version's folder, loaded and warmed up with nothing set."""
+    return warm(LoadedModel(path))
+
+
+def warm(model: LoadedModel, iterations: int = 1, warmed: Warmed = ignore) -> LoadedModel:
+    """The model after `run`; closed if that fails."""
+    try:
+        run(model, iterations, warmed)
+    except BaseException:
+        model.close()
+        raise
+    return model
+
+
+def run(model: LoadedModel, iterations: int = 1, warmed: Warmed = ignore) -> int:
     """Run a model's own warm-up file, if it has one.
 
+    Args:
+        model: The loaded model.
+        iterations: How often each request is run; 0 for once.
+        warmed: Told how it went, if there is a file.
+
     Returns:
-        How many requests were run.
+        How many records were run.
 
     Raises:
         ServingError: A damaged file, too many records, or a request that fails; the model is then not served.
     """
     path = model.path / "assets.extra" / "tf_serving_warmup_requests"
-    records = read(path) if path.is_file() else []
-    for record in records:
-        _run_log(model, record, path)
-    return len(records)
+    if not path.is_file():
+        return 0
+    began, records, code = time.monotonic(), 0, Code.UNKNOWN
+    try:
+        for record in read(path):
+            _run_log(model, record, path, max(iterations, 1))
+            records += 1
+        code = Code.OK
+    except ServingError as error:
+        code = error.code
+        raise
+    finally:
+        seconds = time.monotonic() - began
+        warmed(str(model.path), code, seconds, records)
+    _LOG.info("%s: %s warm-up requests in %.1f s", model.path, records, seconds)
+    return records
 
 
 def read(path: Path) -> list[bytes]:
@@ -53,12 +92,14 @@ def read(path: Path) -> list[bytes]:
             records = list(found)
     except tf.errors.DataLossError as error:
         raise DataLoss(f"{error.message}. Please verify your warmup data is in TFRecord format.") from error
+    except tf.errors.OpError as error:
+        raise InvalidArgument(f"The warmup data at {path} cannot be read: {error.message}") from error
     if len(records) > MAX_RECORDS:
         raise InvalidArgument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
     return records
 
 
-def _run_log(model: LoadedModel, record: bytes, path: Path) -> None:
+def _run_log(model: LoadedModel, record: bytes, path: Path, iterations: int) -> None:
     from google.protobuf.message import DecodeError
 
     try:
@@ -67,8 +108,10 @@ def _run_log(model: LoadedModel, record: bytes, path: Path) -> None:
         raise InvalidArgument(f"Failed to parse warmup record: {record[:64]!r} from {path}") from error
     kind = log.WhichOneof("log_type")
     if kind not in _KINDS:
-        raise Unimplemented(f"Unsupported log_type for warmup: {kind}")
-    _KINDS[kind](model, getattr(log, kind).request)
+        number = log.DESCRIPTOR.fields_by_name[kind].number if kind else 0
+        raise Unimplemented(f"Unsupported log_type for warmup: {number}")
+    for _ in range(iterations):
+        _KINDS[kind](model, getattr(log, kind).request)
 
 
 def _predict(model: LoadedModel, request: Any) -> None:

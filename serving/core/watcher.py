@@ -1,7 +1,7 @@
 """Keeps what is served equal to what lies on disk, without a gap.
 
-Each look lists the versions that are wanted, loads the new ones (highest first) and only then drops the
-others, and those only if a wanted one is available: a broken version leaves the old one serving.
+Each look lists the versions that are wanted and has the new ones loaded, the highest first. The others are
+dropped only when a wanted one is available: a broken version leaves the old one serving.
 """
 
 from __future__ import annotations
@@ -11,135 +11,216 @@ import threading
 from typing import TYPE_CHECKING
 
 from serving.core import storage, warmup
+from serving.core.loader import Loader, Unloader
 from serving.core.servable import Servable, State
-from serving.errors import Code, ServingError, of_code
-from serving.model import LoadedModel
+from serving.options import Loading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from serving.config import ModelConfig
     from serving.core.models import Models
+    from serving.core.storage import Mark
+    from serving.model import LoadedModel
 
 _LOG = logging.getLogger("keraspipe.serving")
+_JOIN_S = 30.0
+_PENDING = (State.START, State.LOADING)
 
 
 class Watcher:
-    """Loads and drops versions.
+    """Has versions loaded and dropped.
 
     Args:
         models: What to keep up to date.
         source: Lists the models to serve.
+        load: Loads a version's folder and warms the model up; raises when it cannot be served.
+        options: Threads, retries and pauses.
+
+    Attributes:
+        loader: Who loads.
+        unreadable: Why the last look saw nothing.
+        changed: Notified whenever a version got somewhere, or the watch is over.
+        halted: Set once the watch is over.
     """
 
-    def __init__(self, models: Models, source: Callable[[], list[ModelConfig]]) -> None:
-        self._models = models
-        self._source = source
-        self._broken: dict[tuple[str, int], object] = {}
-        self._complaint = ""
-        self._stop = threading.Event()
+    def __init__(
+        self,
+        models: Models,
+        source: Callable[[], list[ModelConfig]],
+        load: Callable[[Path], LoadedModel] | None = None,
+        options: Loading | None = None,
+    ) -> None:
+        self._models, self._source = models, source
+        options = options or Loading()
+        self.loader = Loader(load or warmup.loaded, self._tried, options)
+        self._unloader = Unloader(options.unload_threads or 1)
+        self._configs: list[ModelConfig] = []
+        self._wanted: dict[str, set[int]] = {}
+        self._seen: dict[Servable, Mark] = {}
+        self.unreadable: OSError | None = None
+        self._looking = threading.RLock()  # one look, or change of the source, at a time
+        self._settling = threading.Lock()  # short: never held during a load or a look at the disk
+        self.changed = threading.Condition()
+        self.halted = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, poll_seconds: float) -> None:
-        """Look again every `poll_seconds`, in a thread of its own."""
-        self._thread = threading.Thread(target=self._watch, args=(poll_seconds,), name="watcher", daemon=True)
-        self._thread.start()
+    @property
+    def configs(self) -> list[ModelConfig]:
+        """The models of the last look."""
+        return self._configs
 
-    def stop(self) -> None:
-        """Look no more; waits for a load that is running."""
-        self._stop.set()
+    def wanted(self, name: str) -> list[Servable]:
+        """The versions of a model that are to be served, highest first."""
+        versions, wanted = self._models.of(name), self._wanted.get(name, set())
+        return [versions[number] for number in sorted(wanted, reverse=True) if number in versions]
+
+    def start(self, poll_seconds: float) -> None:
+        """Look again every `poll_seconds`, in a thread of its own; 0 or less for no further look."""
+        if poll_seconds > 0:
+            self._thread = threading.Thread(target=self._watch, args=(poll_seconds,), name="watcher", daemon=True)
+            self._thread.start()
+
+    def halt(self) -> None:
+        """Look and load no more; returns at once."""
+        self.halted.set()
+        self.loader.halt()
+        with self.changed:
+            self.changed.notify_all()
+
+    def stop(self, timeout_s: float = _JOIN_S) -> None:
+        """Look no more; waits for the loads that are running."""
+        self.halt()
         if self._thread:
-            self._thread.join()
+            self._thread.join(timeout_s)
+        self.loader.join(timeout_s)
 
     def _watch(self, poll_seconds: float) -> None:
-        while not self._stop.wait(poll_seconds):
+        while not self.halted.wait(poll_seconds):
             try:
-                self.look()
+                self.poll()
             except Exception:  # noqa: BLE001 - the watch goes on, whatever a folder holds
                 _LOG.exception("The look at the models failed; the next one comes in %s s.", poll_seconds)
 
     def look(self) -> None:
-        """One look at the disk: load what is new, drop what is gone."""
-        try:
-            configs = self._source()
-            found = [(config, _versions(config)) for config in configs]
-        except OSError as error:
-            # As upstream: a folder that cannot be read changes nothing of what is served.
-            self._complain(f"Cannot read the served models, they stay as they are: {error}")
-            return
-        self._complaint = ""
-        for config, folders in found:
-            if self._stop.is_set():
+        """One look at the disk, until each version that it found was tried."""
+        self.poll()
+        with self.changed:
+            while not (self.halted.is_set() or self.loader.idle):
+                self.changed.wait(0.1)
+        self._settle_all()
+
+    def replace(self, source: Callable[[], list[ModelConfig]]) -> OSError | None:
+        """Serve the models of another source from now on; a first look says why they cannot be read, if so."""
+        with self._looking:
+            self._source = source
+            self.poll()
+            return self.unreadable
+
+    def poll(self) -> None:
+        """One look at the disk: have loaded what is new, drop what is gone.
+
+        As upstream, a folder that cannot be read leaves everything as it is, also the other models.
+        """
+        with self._looking:
+            try:
+                configs = self._source()
+                found = {config.name: _wanted(config) for config in configs}
+            except OSError as error:
+                self._complain(error)
                 return
-            self._update(config, folders)
-        for name in set(self._models.names()) - {config.name for config in configs}:
-            self._drop(name, keep=set())
+            self.unreadable = None
+            with self._settling:
+                self._configs = configs
+                self._wanted = {name: set(folders) for name, folders in found.items()}
+            for name, folders in found.items():
+                self._begin(name, folders)
+            self._settle_all()
 
-    def _complain(self, text: str) -> None:
+    def _complain(self, error: OSError) -> None:
         """Warn, once as long as nothing changes: a folder may stay away for days."""
-        if text != self._complaint:
-            _LOG.warning(text)
-        self._complaint = text
+        if str(error) != str(self.unreadable):
+            _LOG.warning("Cannot read the served models, they stay as they are: %s", error)
+        self.unreadable = error
 
-    def _update(self, config: ModelConfig, folders: dict[int, Path]) -> None:
-        wanted = config.wanted(list(folders))
-        for version in wanted:
-            if self._is_new(config.name, version, folders[version]):
-                self._load(Servable(config.name, version, folders[version]))
-        self._models.label(config.name, config.labels)
-        served = self._models.available().get(config.name, [])
-        if not wanted or set(wanted) & set(served):
-            self._drop(config.name, keep=set(wanted))
+    def _begin(self, name: str, folders: Mapping[int, Path]) -> None:
+        known = self._models.of(name)
+        for version, path in folders.items():
+            servable = known.get(version)
+            if servable is None or self._is_over(servable):
+                fresh = Servable(name, version, path, self._unloader.free)
+                self._models.add(fresh)
+                self.loader.begin(fresh)
+                continue
+            servable.wanted = True
+            if servable.state in _PENDING and self._is_mended(servable):
+                self.loader.hasten(servable)
 
-    def _is_new(self, name: str, version: int, path: Path) -> bool:
-        """Never seen, ended by its removal, or broken and changed since."""
-        known = self._models.of(name).get(version)
-        if known is None:
-            return True
-        if known.state is not State.END:
+    def _is_over(self, servable: Servable) -> bool:
+        """Whether a version that is wanted has ended, or is about to, and is to be loaded again."""
+        if servable.state not in {State.UNLOADING, State.END}:
             return False
-        return known.error is None or self._broken.get((name, version)) != storage.fingerprint(path)
+        return servable.error is None or not servable.wanted or self._is_mended(servable)
 
-    def _load(self, servable: Servable) -> None:
+    def _is_mended(self, servable: Servable) -> bool:
+        """Whether the files of a version that failed are others now, and at rest since the last look."""
+        if not (servable.error or servable.trouble):
+            return False
         mark = storage.fingerprint(servable.path)
-        self._models.add(servable)
-        servable.state = State.LOADING
-        try:
-            servable.publish(_loaded(servable.path))
-        except ServingError as error:
-            self._broken[servable.name, servable.version] = mark
-            servable.fail(error)
-            _LOG.error("%s version %s cannot be served: %s", servable.name, servable.version, error)
-        else:
-            _LOG.info("%s version %s is served", servable.name, servable.version)
+        before = self._seen.get(servable)
+        self._seen[servable] = mark
+        return mark == before and mark != servable.mark
 
-    def _drop(self, name: str, keep: set[int]) -> None:
-        for version, servable in self._models.of(name).items():
-            if version not in keep and servable.state is State.AVAILABLE:
-                servable.retire()
-                _LOG.info("%s version %s is served no more", name, version)
+    def _tried(self, servable: Servable) -> None:
+        """A try to load is over, in a thread of the loader."""
+        self._settle(servable.name)
+        with self.changed:
+            self.changed.notify_all()
+
+    def _settle_all(self) -> None:
+        for name in self._models.names():
+            self._settle(name)
+        self._seen = {one: mark for one, mark in self._seen.items() if one.wanted}
+
+    def _settle(self, name: str) -> None:
+        """Drop what is not wanted, if what is wanted can take its place."""
+        with self._settling:
+            wanted = self._wanted.get(name, set())
+            versions = self._models.of(name)
+            replaced = not wanted or any(_serves(versions.get(number)) for number in wanted)
+            for number, servable in versions.items():
+                if number not in wanted:
+                    self._drop(servable, replaced)
+
+    def _drop(self, servable: Servable, replaced: bool) -> None:
+        if servable.state in _PENDING:
+            self.loader.forget(servable)
+        elif servable.state is State.AVAILABLE and replaced:
+            servable.retire()
+            _LOG.info(
+                "%s version %s is served no more, requests in flight: %s",
+                servable.name,
+                servable.version,
+                servable.in_flight,
+            )
+        servable.wanted = False
 
 
-def _versions(config: ModelConfig) -> dict[int, Path]:
-    """The model's version folders; none when its folder is not there (yet)."""
+def _serves(servable: Servable | None) -> bool:
+    return servable is not None and servable.state is State.AVAILABLE
+
+
+def _wanted(config: ModelConfig) -> dict[int, Path]:
+    """The folders of the versions to serve, highest first.
+
+    Raises:
+        OSError: The model's folder cannot be read, and it is not one that may be missing.
+    """
     try:
-        return storage.numbered(config.base_path)
-    except FileNotFoundError:
-        return {}
-
-
-def _loaded(path: Path) -> LoadedModel:
-    """A loaded and warmed-up model."""
-    try:
-        model = LoadedModel(path)
-    except ServingError:
-        raise
-    except Exception as error:
-        raise of_code(Code.INTERNAL, str(error)) from error
-    try:
-        warmup.run(model)
-    except BaseException:
-        model.close()
-        raise
-    return model
+        names = storage.numbered(config.base_path)
+    except FileNotFoundError as error:
+        if config.optional:
+            return {}
+        raise FileNotFoundError(f"Could not find base path {config.base_path} for servable {config.name}") from error
+    return {number: config.base_path / names[number] for number in config.wanted(names)}

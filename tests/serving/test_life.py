@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import struct
 import threading
 from pathlib import Path
 
@@ -118,73 +117,6 @@ def test_names_that_are_no_numbers_are_no_versions(live, client, saved, put):
     assert {42: "AVAILABLE"} == _states(client, "odd")
 
 
-def _record(data):
-    from tensorflow.python.lib.io import tf_record
-
-    path = data["path"]
-    with tf_record.TFRecordWriter(str(path)) as writer:
-        for record in data["records"]:
-            writer.write(record)
-
-
-def _warm_copy(saved, tmp_path, records=(), raw=None):
-    source = tmp_path / "warm"
-    shutil.copytree(saved / "linear_1", source)
-    extra = source / "assets.extra"
-    extra.mkdir()
-    file = extra / "tf_serving_warmup_requests"
-    if raw is None:
-        _record({"path": file, "records": records})
-    else:
-        file.write_bytes(raw)
-    return source
-
-
-def _predict_log(value):
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    log = prediction_log_pb2.PredictionLog()
-    log.predict_log.request.model_spec.name = "ignored"
-    log.predict_log.request.inputs["x"].CopyFrom(tf.make_tensor_proto(value))
-    return log.SerializeToString()
-
-
-def test_warm_up(saved, tmp_path):
-    from serving.core import warmup
-    from serving.model import LoadedModel
-
-    model = LoadedModel(_warm_copy(saved, tmp_path, [_predict_log([1.0])] * 3))
-    assert 3 == warmup.run(model)
-    assert model._calls
-
-
-@pytest.mark.parametrize(
-    ("records", "raw", "text"),
-    [
-        ((), b"no records here" * 10, "Please verify your warmup data is in TFRecord format"),
-        ([b"\xff\xff"], None, "Failed to parse warmup record: "),
-        ([b""], None, "Unsupported log_type for warmup"),
-        ([b""] * 1001, None, r"Number of warmup records exceeds the maximum \(1000\) at "),
-    ],
-)
-def test_a_warm_up_file_that_fails(saved, tmp_path, records, raw, text):
-    from serving.core import warmup
-    from serving.errors import ServingError
-    from serving.model import LoadedModel
-
-    with pytest.raises(ServingError, match=text):
-        warmup.run(LoadedModel(_warm_copy(saved, tmp_path, records, raw)))
-
-
-def test_a_failing_warm_up_blocks_the_version(live, client, saved, tmp_path, publish, wait_for):
-    source = _warm_copy(saved, tmp_path, [_predict_log(True)])
-    (live.base / "cold").mkdir()
-    publish(source, live.base / "cold" / "1")
-    wait_for(lambda: _states(client, "cold") == {1: "END"})
-    assert "Expects arg[0] to be float but bool is provided" == client.status("cold")[0].error
-
-
 def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
     (tmp_path / "echo").mkdir()
     publish(saved / "echo", tmp_path / "echo" / "1")
@@ -246,32 +178,3 @@ def test_a_folder_that_is_not_there_yet_is_told_once(tmp_path, saved, caplog):
     shutil.copytree(saved / "linear_1", tmp_path / "later" / "m" / "3")
     watcher.look()
     assert {"m": [3]} == models.available()
-
-
-def test_version_policies_of_a_config_file(tmp_path):
-    from serving import config
-    from serving.errors import InvalidArgument
-
-    file = tmp_path / "models.config"
-    file.write_text(
-        'model_config_list { config { name: "a" base_path: "/a" }'
-        ' config { name: "b" base_path: "/b" model_version_policy { all {} } version_labels { key: "l" value: 3 } }'
-        ' config { name: "c" base_path: "/c" model_version_policy { latest { num_versions: 2 } } }'
-        ' config { name: "d" base_path: "/d" model_version_policy { specific { versions: 1 versions: 9 } } } }'
-    )
-    wanted = {one.name: one.wanted([1, 2, 3]) for one in config.read_config(file)}
-    assert {"a": [3], "b": [3, 2, 1], "c": [3, 2], "d": [1]} == wanted
-    assert {"l": 3} == config.read_config(file)[1].labels
-    file.write_text("nonsense {")
-    with pytest.raises(InvalidArgument, match=r"Error parsing text-format tensorflow.serving.ModelServerConfig"):
-        config.read_config(file)
-
-
-def test_bad_record_lengths_are_data_loss(tmp_path):
-    from serving.core import warmup
-    from serving.errors import DataLoss
-
-    file = tmp_path / "records"
-    file.write_bytes(struct.pack("<Q", 2**40) + b"0" * 20)
-    with pytest.raises(DataLoss):
-        warmup.read(file)

@@ -1,0 +1,138 @@
+"""The life of all models of a server: the start, the watch over disk and config file, reloads, the end."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from serving import config
+from serving.core import labels, outcome, warmup
+from serving.core.engine import tensorflow
+from serving.core.reload import ConfigFile, Reload
+from serving.core.watcher import Watcher
+from serving.errors import InvalidArgument
+from serving.model import LoadedModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from serving.core.models import Models
+    from serving.options import ServeOptions
+
+_WAIT_S = 0.2
+
+
+class Life:
+    """Keeps the models of one server as its options, its config file and its operators want them.
+
+    Args:
+        models: What is served; filled here.
+        options: What to serve and how.
+        load: Loads a version's folder; without one, a plain `LoadedModel` with the options' session and tags.
+        warmed: Told about each warm-up: folder, outcome, seconds, records.
+
+    Raises:
+        InvalidArgument: The config file cannot be parsed, or asks for what cannot be.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        options: ServeOptions,
+        load: Callable[[Path], LoadedModel] | None = None,
+        warmed: warmup.Warmed = warmup.ignore,
+    ) -> None:
+        self._models, self._options = models, options
+        self._load, self._warmed = load or self._plain, warmed
+        self._watcher = Watcher(models, config.source(options), self._loaded, options.loading)
+        self._reload = Reload(models, self._watcher, labels_ahead=options.loading.labels_ahead)
+        file = options.model_config_file
+        self._file = ConfigFile(file, self._reload) if file else None
+        self._next_look = 0.0
+
+    def start_up(self) -> None:
+        """Load what is to be served now; returns early when `halt` is called meanwhile.
+
+        Without `must_start`, a version counts as failed after its first try (the others come in the background).
+        With it, every model is waited for, as upstream: also for its first version, and for all retries.
+
+        Raises:
+            ServingError: A model is not available though `must_start`, or a label's version is not.
+        """
+        tensorflow()  # before any thread: also with no model yet, the first one published is not slow to come
+        loading = self._options.loading
+        if loading.load_threads == 0:
+            self._watcher.loader.limit(os.cpu_count() or 1)
+        if loading.poll_seconds >= 0:
+            self._watcher.poll()
+        while not (self._watcher.halted.is_set() or self._has_started()):
+            self._look_again()
+        self._watcher.loader.limit(loading.load_threads or 1)
+        if not self._watcher.halted.is_set():
+            self._check_start()
+
+    def _has_started(self) -> bool:
+        """Whether all is settled; if not, after a while in which something may have changed."""
+        with self._watcher.changed:
+            if self._is_settled():
+                return True
+            self._watcher.changed.wait(_WAIT_S)
+        return False
+
+    def _is_settled(self) -> bool:
+        watcher, loading = self._watcher, self._options.loading
+        if not outcome.settled(watcher, watcher.configs, first_try=not loading.must_start):
+            return False
+        may_come = loading.must_start and loading.poll_seconds > 0
+        return not (may_come and (watcher.unreadable or outcome.absent(watcher, watcher.configs)))
+
+    def _look_again(self) -> None:
+        """For the first version of a model that has none yet."""
+        loading = self._options.loading
+        if loading.must_start and loading.poll_seconds > 0 and time.monotonic() > self._next_look:
+            self._watcher.poll()
+            self._next_look = time.monotonic() + loading.poll_seconds
+
+    def _check_start(self) -> None:
+        if self._options.loading.must_start:
+            if self._watcher.unreadable:
+                raise InvalidArgument(str(self._watcher.unreadable))
+            outcome.check(self._watcher, self._watcher.configs)
+        found = labels.checked(self._watcher.configs, self._models, ahead=self._options.loading.labels_ahead)
+        self._models.relabel(found)
+
+    def start(self) -> None:
+        """Begin to look at the disk and at the config file again and again."""
+        self._watcher.start(self._options.loading.poll_seconds)
+        if self._file:
+            self._file.start(self._options.loading.config_poll_seconds)
+
+    def reload(self, message: Any) -> None:
+        """Serve the models of a `ModelServerConfig` and no others; see `Reload.apply`."""
+        self._reload.apply(message)
+
+    @property
+    def configs(self) -> list[config.ModelConfig]:
+        """The models that are to be served now."""
+        return self._watcher.configs
+
+    def halt(self) -> None:
+        """Begin nothing new; returns at once, from any thread."""
+        if self._file:
+            self._file.halt()
+        self._watcher.halt()
+
+    def stop(self) -> None:
+        """End all threads; waits for the loads that are running."""
+        self.halt()
+        self._watcher.stop()
+
+    def _plain(self, path: Path) -> LoadedModel:
+        return LoadedModel(path, self._options.session, self._options.loading.tags)
+
+    def _loaded(self, path: Path) -> LoadedModel:
+        """A loaded and warmed-up model."""
+        model, loading = self._load(path), self._options.loading
+        return warmup.warm(model, loading.warmup_iterations, self._warmed) if loading.warmup else model
