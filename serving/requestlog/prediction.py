@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from serving.errors import DataLoss
 from serving.requestlog import tfrecord
 from serving.wire import protos, tensor_proto
 
@@ -143,10 +144,16 @@ def read(path: Path) -> Iterator[Any]:
     """The `PredictionLog`s of a file, one after the other; does not import TensorFlow.
 
     Raises:
-        DataLoss: The file is cut off or damaged; the logs before that were given.
+        DataLoss: The file is cut off or damaged, or holds other records; the logs before that were given.
         OSError: It cannot be read.
     """
+    from google.protobuf.message import DecodeError
+
     kind = protos.load("apis.prediction_log_pb2").PredictionLog
     with path.open("rb") as file:
         for record in tfrecord.records(file):
-            yield kind.FromString(record)
+            try:
+                log = kind.FromString(record)
+            except DecodeError as error:
+                raise DataLoss(f"{path} holds a record that is no PredictionLog: {error}") from error
+            yield log
