@@ -23,9 +23,9 @@ class Dialect(Protocol):
     """Whether the server has values for inputs that are left out."""
 
     def predict(
-        self, target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str]
+        self, target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str] | None
     ) -> Call[dict[str, np.ndarray]]:
-        """Run a signature on arrays of its types; `outputs` are those to answer with.
+        """Run a signature on arrays of its types; `outputs` are those to answer with, None for all.
 
         Raises:
             Unimplemented: A type that the transport cannot carry.

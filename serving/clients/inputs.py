@@ -24,7 +24,7 @@ def signature(known: Mapping[str, Signature], name: str, model: str) -> Signatur
         return known[name]
     raise FailedPrecondition(
         f"{model} has no signature {name!r}.\n"
-        f"Expected: {_listed(known)}\n"
+        f"Expected: {_listed(key for key in known if not key.startswith('__'))}\n"
         f"Received: {name!r}\n"
         f"Next: pass signature= with one of these"
     )
@@ -70,14 +70,14 @@ def _default_hint(declared: Signature, *, fills_defaults: bool) -> str:
     return "; only gRPC fills in defaults" if declared.defaults and not fills_defaults else ""
 
 
-def outputs(wanted: Iterable[str] | None, declared: Signature) -> list[str]:
-    """The outputs to answer with; all of them for None.
+def outputs(wanted: Iterable[str] | None, declared: Signature) -> list[str] | None:
+    """The outputs to answer with; None for all.
 
     Raises:
         InvalidArgument: The signature has no such output.
     """
     if wanted is None:
-        return list(declared.outputs)
+        return None
     names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
     unknown = [name for name in names if name not in declared.outputs]
     if names and not unknown:

@@ -42,7 +42,7 @@ _CODES = {
 
 
 def predict(
-    target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str]
+    target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str] | None
 ) -> Call[dict[str, np.ndarray]]:
     """See `Dialect`; the server computes all outputs, those not wanted are left out here."""
     columns = b",".join(
@@ -56,7 +56,8 @@ def predict(
         named = answer if len(signature.outputs) > 1 else {next(iter(signature.outputs)): answer}
         if not isinstance(named, dict) or named.keys() != signature.outputs.keys():
             raise ValueError(f"outputs that are not {', '.join(signature.outputs)}")
-        return {name: json_values.decode(named[name], signature.outputs[name], name) for name in outputs}
+        wanted = outputs or signature.outputs
+        return {name: json_values.decode(named[name], signature.outputs[name], name) for name in wanted}
 
     return _call(f"{_path(target)}:predict", body, read)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from serving.clients.endpoint import Endpoint
     from serving.errors import ServingError
 
-_KEPT = 100  # idle connections
-_KEPT_S = 30.0
+_CONNECTIONS = 100  # more requests wait for one of them
+_KEPT_S = 30.0  # idle ones are closed then
 
 
 class RestTransport:
@@ -107,7 +107,9 @@ def _options(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "headers": headers,
         "verify": _tls(endpoint) if endpoint.secure else True,
-        "limits": httpx.Limits(max_keepalive_connections=_KEPT, keepalive_expiry=_KEPT_S),
+        "limits": httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEPT_S
+        ),
         "trust_env": not endpoint.is_local,  # no proxy stands between a machine and itself
         "timeout": None,
     }

@@ -25,14 +25,13 @@ _PREDICTION = "PredictionService"
 
 
 def predict(
-    target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str]
+    target: Target, signature: Signature, inputs: Arrays, outputs: Sequence[str] | None
 ) -> Call[dict[str, np.ndarray]]:
     """See `Dialect`; the server computes the wanted outputs only."""
     module = protos.load("apis.predict_pb2")
     request = module.PredictRequest()
     _fill_spec(request.model_spec, target, signature.name)
-    if len(outputs) < len(signature.outputs):
-        request.output_filter.extend(outputs)
+    request.output_filter.extend(outputs or ())
     for name, array in inputs.items():
         tensor.encode(array, request.inputs[name])
 

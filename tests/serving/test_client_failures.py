@@ -13,7 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    predict_pb2,
+)
 
 from serving import AsyncClient, Client
 from serving.clients.call import Call, Deadline, Pause
@@ -219,6 +224,44 @@ def test_an_answer_that_never_fits_is_not_asked_for_again_and_again():
         with pytest.raises(ServingError, match=r"cannot be read[\s\S]*Output 'y'") as caught:
             client.predict("m", [1.0])
         assert (Code.INTERNAL, 2) == (caught.value.code, len(server.requests))
+
+
+def test_a_new_version_with_other_inputs():
+    """What the server refuses is asked again where its signatures are new, and told where they are not."""
+    kinds = [1, 2]  # DT_FLOAT, DT_DOUBLE
+
+    def act(context, _number):
+        method = server.calls[-1][0]
+        if method == "Predict" and server.calls.count(server.calls[-1]) > 1 and len(kinds) > 1:
+            kinds.pop(0)
+            return grpc.StatusCode.INVALID_ARGUMENT
+        if method == "Predict":
+            return grpc.StatusCode.INVALID_ARGUMENT if refuse else predict_pb2.PredictResponse()
+        return _signature_def(kinds[0])
+
+    refuse = False
+    with Rpc(act) as server, Client(server.address) as client:
+        client.predict("m", [1.0])
+        client.predict("m", [1.0])
+        assert ["GetModelMetadata", "Predict", "Predict", "GetModelMetadata", "Predict"] == _methods(server)
+        refuse = True
+        with pytest.raises(InvalidArgument, match=r"^as told$"):
+            client.predict("m", [1.0])
+        assert ["Predict", "GetModelMetadata"] == _methods(server)[5:]
+
+
+def _methods(server):
+    return [name for name, _ in server.calls]
+
+
+def _signature_def(dtype):
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    signature = signatures.signature_def["serving_default"]
+    signature.inputs["x"].dtype = dtype
+    signature.outputs["y"].dtype = 1
+    reply = get_model_metadata_pb2.GetModelMetadataResponse()
+    reply.metadata["signature_def"].Pack(signatures)
+    return reply
 
 
 class Rpc(grpc.GenericRpcHandler):
