@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 
     from serving.flags.flag import Flag
 
+_ENVIRONMENT = """\
+  KERASPIPE_SERVING_HOST                          as --host
+  KERASPIPE_SERVING_TOKEN                         the token itself
+  KERASPIPE_SERVING_INSECURE=1                    as --insecure"""
+
 
 def text(usage: str, description: str, example: str, more: Sequence[Flag] = ()) -> str:
     """All flags with one line each: those made for people first, then TensorFlow Serving's.
@@ -26,6 +31,7 @@ def text(usage: str, description: str, example: str, more: Sequence[Flag] = ()) 
         description,
         "Flags, with - or _ in their names, as --name=value or --name value:\n" + _lines([*more, *table.FRIENDLY]),
         "Flags of tensorflow_model_server:\n" + _lines(table.SERVING),
+        "Environment, after the flags:\n" + _ENVIRONMENT,
         f"example: {example}\n",
     ]
     return "\n\n".join(parts)

@@ -73,7 +73,7 @@ def _flag(argument: str, rest: Iterator[str], known: Mapping[str, Flag]) -> tupl
     if flag.is_switch:
         return flag, True
     following = next(rest, None)
-    if following is None:
+    if following is None or following.startswith("--"):
         raise FlagError(f"--{flag.name} has no value.", expected=f"--{flag.name}={flag.takes or 'VALUE'}")
     return flag, flag.read(following)
 

@@ -10,7 +10,7 @@ _NO_LITE = "TensorFlow Lite models are not served; the SavedModel is"
 _NO_XLA = "TensorFlow's own setting decides: TF_XLA_FLAGS=--tf_xla_auto_jit=2"
 
 FRIENDLY = (
-    Flag("host", "127.0.0.1", "address to listen at; beyond this machine it needs a token", takes="ADDRESS"),
+    Flag("host", "127.0.0.1", "address; beyond this machine it needs a token", takes="ADDRESS"),
     Flag("rest-port", 8501, "port of REST; 0 for any free one", takes="PORT", least=0, most=_PORT),
     Flag("grpc-port", 8500, "port of gRPC; 0 for any free one", takes="PORT", least=0, most=_PORT),
     Flag("token-file", "", "file with the bearer token that every request must carry", takes="FILE"),
@@ -46,7 +46,7 @@ SERVING = (
         most=_INT32,
     ),
     Flag("rest_api_enable_cors_support", False, "let browsers of other origins ask"),
-    Flag("enable_batching", False, "batch by parameters; =false never to merge requests", "merge where it is faster"),
+    Flag("enable_batching", False, "batch by parameters; =false never to", "merge where faster"),
     Flag("batching_parameters_file", "", "BatchingParameters as text, with --enable_batching", takes="FILE"),
     Flag("enable_per_model_batching_parameters", False, "a version's batching_params.pbtxt comes first"),
     Flag("allow_version_labels_for_unavailable_models", False, "a new label may name a version not served yet"),

@@ -106,7 +106,7 @@ def test_a_value_is_read_back_however_the_flag_is_written(pair, data):
     parts = [data.draw(st.sampled_from("-_")) + part for part in flag.key.split("_")]
     written = data.draw(st.sampled_from(["-", "--"])) + "".join(parts)[1:]
     text = str(value)
-    apart = not flag.is_switch and data.draw(st.booleans())
+    apart = not flag.is_switch and not text.startswith("--") and data.draw(st.booleans())
     line = parse([written, text] if apart else [f"{written}={text}"])
     assert {flag.key: value} == line.given
     assert value == line[flag.key]
@@ -174,9 +174,10 @@ def test_an_unknown_flag_that_is_close_to_none():
         parse(["--qqqqqqqqqqqq=1"])
 
 
-def test_a_flag_without_its_value():
+@pytest.mark.parametrize("arguments", [["--port"], ["--port", "--rest_api_port=1"]], ids=["last", "before a flag"])
+def test_a_flag_without_its_value(arguments):
     with pytest.raises(FlagError, match=r"--port has no value.\nExpected: --port=PORT"):
-        parse(["--port"])
+        parse(arguments)
 
 
 def test_defaults_of_the_binary():
