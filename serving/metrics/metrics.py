@@ -111,8 +111,8 @@ class Metrics:
     # What happens within a request; model names here are those of models that are loaded.
 
     def runtime(self, api: str, model: str, seconds: float) -> None:
-        """TensorFlow ran a graph; `api` is `Predict`, `Classify`, `Regress` or `MultiInference`."""
-        self._observe(families.RUNTIME, int(seconds * 1e6), model, api, "TF1")
+        """TensorFlow ran a graph for an API such as `Predict`; its label is the RPC's name over REST too."""
+        self._observe(families.RUNTIME, int(seconds * 1e6), model, api[:1].upper() + api[1:], "TF1")
 
     def examples(self, model: str, count: int) -> None:
         """A request carried this many examples."""

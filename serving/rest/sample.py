@@ -91,11 +91,16 @@ def bodies(signature: Signature, signatures: Mapping[str, Signature], samples: S
     values = {name: _plain(array.tolist(), name) for name, array in inputs.items()}
     base = {} if signature.name == DEFAULT else {"signature_name": signature.name}
     found: dict[str, Body] = {}
-    sure = all(info.shape for info in signature.outputs.values())  # else the answer may be no rows
-    if sure and schema.has_rows(signature) and _even(inputs):
+    if _gives_rows(signature) and schema.has_rows(signature) and _even(inputs):
         found["rows"] = {**base, "instances": _instances(values)}
     found["columns"] = {**base, "inputs": values if len(values) > 1 else next(iter(values.values()))}
     return {form: body for form, body in found.items() if _is_fit(body)}
+
+
+def _gives_rows(signature: Signature) -> bool:
+    """Whether all outputs are declared to have the same first dimension: else the answer may be no rows."""
+    shapes = [info.shape for info in signature.outputs.values()]
+    return all(shapes) and len({shape[0] for shape in shapes if shape}) == 1
 
 
 def _even(inputs: Mapping[str, np.ndarray]) -> bool:
@@ -128,6 +133,8 @@ def _first_row(signature: Signature, arrays: Mapping[str, np.ndarray]) -> dict[s
 
 
 def _cannot_be_made_up(signature: Signature) -> bool:
+    if signature.method in METHODS.values():  # takes examples, whatever its types say
+        return True
     texts = [name for name, info in signature.inputs.items() if info.dtype.name == "string"]
     return any(name.endswith("_bytes") or name in _EXAMPLES for name in texts)
 

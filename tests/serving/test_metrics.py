@@ -95,6 +95,7 @@ def test_every_record_is_on_the_page(metrics):
     metrics.begin()
     metrics.end()
     metrics.runtime("Predict", "m", 0.001)
+    metrics.runtime("predict", "m", 0.001)  # over REST
     metrics.examples("m", 3)
     metrics.example_total("m", 3)
     metrics.warmup("/models/m/3", Code.OK, 0.2, 4)
@@ -108,7 +109,7 @@ def test_every_record_is_on_the_page(metrics):
     found = parsed(metrics.text())
     expected = {
         "keraspipe_requests_in_flight{}": 1,
-        ':tensorflow:serving:runtime_latency_sum{model_name="m",API="Predict",runtime="TF1"}': 1000,
+        ':tensorflow:serving:runtime_latency_sum{model_name="m",API="Predict",runtime="TF1"}': 2000,
         ':tensorflow:serving:request_example_counts_sum{model="m"}': 3,
         ':tensorflow:serving:request_example_count_total{model="m"}': 3,
         ':tensorflow:serving:model_warmup_latency_count{model_path="/models/m/3",status="OK"}': 1,

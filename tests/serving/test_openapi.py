@@ -224,6 +224,7 @@ def test_bytes_are_base64_objects():
         ({"x": tensor("float", (-1,))}, {"y": tensor("float", ())}, {"columns"}),
         ({"x": tensor("float", (-1,))}, {"y": tensor("float", None)}, {"columns"}),  # it may be a scalar
         ({"x": tensor("float", (2,)), "z": tensor("float", (3,))}, None, {"columns"}),
+        ({"x": tensor("float", (2,))}, {"y": tensor("float", (1,)), "z": tensor("float", (2,))}, {"columns"}),
         ({"x": tensor("float", (2,)), "z": tensor("float", (2, 2))}, None, {"rows", "columns"}),
         ({"image_bytes": tensor("string", (-1,))}, None, set()),
         ({"examples": tensor("string", (-1,))}, None, set()),
@@ -234,6 +235,13 @@ def test_bytes_are_base64_objects():
 def test_forms_of_which_there_are_examples(inputs, outputs, forms):
     found = requests(document(signature(inputs=inputs, outputs=outputs)))
     assert forms == {title.rpartition(" ")[2] for _, title, _ in found}
+
+
+def test_signatures_for_examples_have_none_made_up():
+    regress = Signature(
+        "r", infer.REGRESS, {"inputs": tensor("float", ())}, {"outputs": tensor("float", (-1,))}, {}
+    )  # an old exporter wrote the wrong type
+    assert [] == requests(document(regress))
 
 
 def test_a_sample_serves_every_signature_of_the_same_inputs():
