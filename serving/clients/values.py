@@ -84,6 +84,8 @@ def _kept(source: np.ndarray, found: np.ndarray, kind: str, wanted: str) -> np.n
 
 def _numbers(value: Any, dtype: Dtype, what: str) -> np.ndarray:
     found = raw(value, what)
+    if found.dtype.kind == "f" and not isinstance(value, np.ndarray) and _kind(dtype.numpy) in "iu":
+        return _whole(value, dtype, found)
     if found.dtype.kind not in "OSUT":
         return found
     leaves = found.reshape(-1).tolist()
@@ -93,6 +95,17 @@ def _numbers(value: Any, dtype: Dtype, what: str) -> np.ndarray:
             what, f"{dtype.name} values", f"the path {paths[0]}", "read the file into an array; only strings take paths"
         )
     raise _unlike(what, dtype, _shown(leaves[0] if leaves else found.dtype))
+
+
+def _whole(value: Any, dtype: Dtype, found: np.ndarray) -> np.ndarray:
+    """The integers that numpy made floats of, as it does of [0, 2**63]; what it found where there are others."""
+    leaves = np.asarray(value, dtype=object).reshape(-1).tolist()
+    if not all(type(leaf) is int for leaf in leaves):
+        return found
+    try:
+        return np.asarray(value, dtype=dtype.numpy)
+    except OverflowError:
+        return found
 
 
 def raw(value: Any, what: str) -> np.ndarray:
