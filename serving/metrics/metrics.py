@@ -8,7 +8,6 @@ answered. Otherwise its label is empty, so a hostile client cannot grow the page
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import TYPE_CHECKING
 
 from serving.errors import Code
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from serving.metrics.snapshot import Snapshot
 
 _COUNTED = {"predict", "classify", "regress"}  # TensorFlow Serving counts no other
-_ENDED_KEPT = 8  # versions of a model that are gone, but still on the page
+ENDED_KEPT = 8  # versions of a model that are gone, but still on the page
 _Key = tuple[str, str, str, "int | None", str, Code]
 
 
@@ -37,7 +36,6 @@ class Metrics:
         self._requests: dict[_Key, tuple[Tally | None, Histogram | None, Histogram]] = {}
         self._known: dict[str, dict[int, set[str]]] = {}
         self._states: dict[tuple[str, int], str] = {}
-        self._ended: dict[str, deque[int]] = {}
         self._in_flight = 0
 
     # Requests.
@@ -161,25 +159,25 @@ class Metrics:
         with self._lock:
             self._known.setdefault(model, {}).setdefault(version, set()).update(signatures)
 
-    def state(self, model: str, version: int, state: str) -> None:
-        """A version went into a state, such as `AVAILABLE`; long after its `END` its series are dropped."""
+    def state(self, model: str, version: int, state: str) -> bool:
+        """A version is in a state, such as `AVAILABLE`.
+
+        Of the versions at their `END` the highest few stay on the page, the others' series are dropped.
+
+        Returns:
+            Whether it was not known to be in that state.
+        """
         with self._lock:
             self._known.setdefault(model, {})
             before = self._states.get((model, version))
-            if before != state:
-                self._series.get(families.STATE, {}).pop((model, str(version), before or ""), None)
-                self._tally(families.STATE, model, str(version), state).number = 1
-                self._states[model, version] = state
-                if state == "END":
-                    self._end(model, version)
-
-    def _end(self, model: str, version: int) -> None:
-        ended = self._ended.setdefault(model, deque())
-        ended.append(version)
-        if len(ended) > _ENDED_KEPT:
-            oldest = ended.popleft()
-            if self._states.get((model, oldest)) == "END":  # it may have been loaded again
-                self._forget(model, oldest)
+            if before == state:
+                return False
+            self._series.get(families.STATE, {}).pop((model, str(version), before or ""), None)
+            self._tally(families.STATE, model, str(version), state).number = 1
+            self._states[model, version] = state
+            for ended in sorted(v for (m, v), s in self._states.items() if m == model and s == "END")[:-ENDED_KEPT]:
+                self._forget(model, ended)
+            return True
 
     def _forget(self, model: str, version: int) -> None:
         self._known[model].pop(version, None)

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,8 @@ class RequestLog:
 
         Args:
             model: Name of a model that is served.
-            make: Makes the `PredictionLog`; called once, in the writer's thread.
+            make: Makes the `PredictionLog`; called once, in the writer's thread. Without a rate and a time it gets
+                this model's rate and the time of this call.
             size: Bytes that `make` holds on to, where they are many.
         """
         with self._changed:
@@ -117,7 +119,7 @@ class RequestLog:
             )
             refused = full or self._closed
             if not refused:
-                self._queue.append((model, make, size))
+                self._queue.append((model, partial(_stamped, make, self.rate(model), int(time.time())), size))
                 self._queued_bytes += size
                 self._changed.notify()
         if refused:
@@ -192,6 +194,14 @@ class RequestLog:
                     del self._writers[model]
             except OSError as error:
                 self._failed(error)
+
+
+def _stamped(make: Make, rate: float, now: int) -> Any:
+    log = make()
+    metadata = log.log_metadata
+    metadata.sampling_config.sampling_rate = metadata.sampling_config.sampling_rate or rate
+    metadata.timestamp_secs = metadata.timestamp_secs or now
+    return log
 
 
 def _trim(settings: options.RequestLog) -> None:

@@ -28,16 +28,16 @@ class Answered:
         model: Name of the model.
         version: Its version.
         signature: Key of the signature that was run.
-        rate: Share of the requests that are kept, to weigh this one with.
-        timestamp: Unix time in whole seconds.
+        rate: Share of the requests that are kept, to weigh this one with; 0 to have `RequestLog.put` fill it in.
+        timestamp: Unix time in whole seconds; 0 to have `RequestLog.put` fill it in.
         tags: Tags of the graph.
     """
 
     model: str
     version: int
     signature: str
-    rate: float
-    timestamp: int
+    rate: float = 0.0
+    timestamp: int = 0
     tags: tuple[str, ...] = ("serve",)
 
 

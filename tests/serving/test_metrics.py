@@ -6,11 +6,14 @@ import json
 import math
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from serving.core.models import Models
+from serving.core.servable import Servable, State
 from serving.errors import Code
-from serving.metrics import family, snapshot
+from serving.metrics import family, snapshot, states
 from serving.metrics.metrics import Metrics
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -172,6 +175,41 @@ def test_a_version_that_came_back_stays():
     for version in range(2, 12):
         metrics.state("m", version, "END")
     assert 'keraspipe_model_state{model="m",version="1",state="AVAILABLE"}' in parsed(metrics.text())
+
+
+def test_states_signatures_and_keys_are_taken_from_the_models(tmp_path):
+    models, metrics = Models(), Metrics()
+    servable = Servable("m", 1, tmp_path)
+    models.add(servable)
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "mlmd_uuid").write_text("uuid-1\n")
+    states.record(metrics, models)
+    servable.publish(SimpleNamespace(signatures={"embed": None}, close=lambda: None))
+    for _ in range(2):
+        states.record(metrics, models)
+    metrics.request("GRPC", "Predict", "m", 1, "embed", Code.INTERNAL, 0.1)
+    found = parsed(metrics.text())
+    labels = 'model="m",version="1",signature="embed",api="predict",transport="grpc",code="INTERNAL"'
+    assert 1 == found[f"keraspipe_requests_total{{{labels}}}"]
+    assert 1 == found['keraspipe_mlmd_info{model="m",version="1",uuid="uuid-1"}']
+    assert ['keraspipe_model_state{model="m",version="1",state="AVAILABLE"}'] == [
+        name for name in found if name.startswith("keraspipe_model_state")
+    ]
+    servable.retire()
+    states.record(metrics, models)
+    assert 1 == parsed(metrics.text())['keraspipe_model_state{model="m",version="1",state="END"}']
+
+
+def test_many_ended_versions_are_not_shown_again(tmp_path):
+    models, metrics = Models(), Metrics()
+    for version in range(1, 31):
+        servable = Servable("m", version, tmp_path)
+        servable.state = State.END
+        models.add(servable)
+    for _ in range(2):
+        states.record(metrics, models)
+        shown = [name for name in parsed(metrics.text()) if name.startswith("keraspipe_model_state")]
+        assert [str(version) for version in range(23, 31)] == sorted(name.split('"')[3] for name in shown)
 
 
 def test_odd_names_are_escaped():

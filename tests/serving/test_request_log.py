@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_what_is_put_can_be_read(make_log, tmp_path, counted):
     )
     assert {("m", Code.OK): 20} == counted
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_rate_and_time_are_filled_in(make_log, tmp_path):
+    log = make_log(rate=0.25)
+    answered = prediction.Answered("m", 3, "serving_default")
+    begun = int(time.time())
+    log.put("m", lambda: prediction.predict(answered, {}, {}))
+    log.close()
+    [found] = prediction.read(files(tmp_path)[0])
+    assert 0.25 == found.log_metadata.sampling_config.sampling_rate
+    assert begun <= found.log_metadata.timestamp_secs <= begun + 60
 
 
 def test_tensorflow_reads_the_same_records(tmp_path):
