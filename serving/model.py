@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.core import predict, signature
-from serving.core.engine import Call, Engine
+from serving.core import predict, purity, signature
+from serving.core.engine import CALLER, Call, Engine, Way
 from serving.errors import InvalidArgument
+from serving.options import Session
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
+    from serving.core.inference import Scheduler
+    from serving.core.lane import Lane
+    from serving.core.work import Fetch
     from serving.wire.dtype import Dtype
 
 
@@ -28,15 +32,23 @@ class LoadedModel:
         path: That folder.
         signatures: What can be called, by name.
         signature_defs: The same as `tensorflow.SignatureDef` messages.
+        lanes: What was learned about requests that could share a run.
+        scheduler: Who runs its requests, once one came.
+        introduced: Whether the metrics know its names.
 
     Raises:
         ServingError: It cannot be loaded.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], session: Session | None = None, tags: Sequence[str] = ("serve",)
+    ) -> None:
         self.path = Path(path)
-        self._engine = Engine(self.path)
-        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], Call] = {}
+        self._engine = Engine(self.path, session or Session(), tags)
+        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], Way], Call] = {}
+        self.lanes: dict[object, Lane] = {}
+        self.scheduler: Scheduler | None = None
+        self.introduced = False
         self.signature_defs: dict[str, Any] = self._engine.signature_defs
         self.signatures = {
             name: signature.of_proto(name, proto)
@@ -61,17 +73,35 @@ class LoadedModel:
         wanted = known.dtypes if known else {}
         return predict.run(self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()})
 
-    def call(self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
-        """Feed tensors and fetch others, by their names in the graph."""
-        key = (feeds, fetches)
-        run = self._calls.get(key)
-        if run is None:  # two threads may both make one: the later stays, both work
-            run = self._calls[key] = self._engine.callable(feeds, fetches)
-        return run(*arrays)
+    def run(self, fetch: Fetch, way: Way = CALLER) -> list[np.ndarray]:
+        """Run the graph.
+
+        Args:
+            fetch: What to feed and fetch.
+            way: Which threads run it, and until when; each way has a copy of the graph in memory.
+
+        Raises:
+            ServingError: The graph failed; the code is TensorFlow's.
+        """
+        key = (fetch.feeds, fetch.fetches, way)
+        call = self._calls.get(key)
+        if call is None:  # two threads may both make one: the later stays, both work
+            call = self._calls[key] = self._engine.callable(*key)
+        return call(*fetch.arrays)
+
+    def takes_batches(self, fetch: Fetch) -> bool:
+        """Whether all that is fed and fetched has a first dimension of any size."""
+        shapes = [self._engine.graph.get_tensor_by_name(name).shape for name in (*fetch.feeds, *fetch.fetches)]
+        return all(shape.rank and shape[0] is None for shape in shapes)
+
+    def reads_only(self, fetches: Sequence[str]) -> bool:
+        """Whether computing these tensors changes nothing and draws no random numbers."""
+        return purity.reads_only(self._engine.graph, fetches)
 
     def close(self) -> None:
         """Free its memory; no call may be running."""
         self._calls.clear()
+        self.lanes.clear()
         self._engine.close()
 
 

@@ -84,7 +84,7 @@ def _kept(source: np.ndarray, found: np.ndarray, kind: str, wanted: str) -> np.n
 
 def _numbers(value: Any, dtype: Dtype, what: str) -> np.ndarray:
     found = raw(value, what)
-    if found.dtype.kind == "f" and not isinstance(value, np.ndarray) and _kind(dtype.numpy) in "iu":
+    if found.dtype.kind == "f" and not isinstance(value, np.ndarray) and "int" in dtype.name:
         return _whole(value, dtype, found)
     if found.dtype.kind not in "OSUT":
         return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core.predict import DEFAULT
+from serving.core.work import Fetch
 from serving.errors import InvalidArgument, Unimplemented
 from serving.wire import dtype as dtypes
 
@@ -63,8 +64,14 @@ def examples(message: Any) -> list[bytes]:
     return found
 
 
-def check(model: LoadedModel, method: str, signature_name: str) -> Task:
+def check(model: LoadedModel, method: str, signature_name: str, *, check_method: bool = False) -> Task:
     """The task that a signature can do.
+
+    Args:
+        model: The loaded version.
+        method: `CLASSIFY` or `REGRESS`.
+        signature_name: Key of the signature; empty for `serving_default`.
+        check_method: Whether the signature must have been exported for the method.
 
     Raises:
         InvalidArgument: No such signature, or not of the form that the method needs.
@@ -72,7 +79,11 @@ def check(model: LoadedModel, method: str, signature_name: str) -> Task:
     name = signature_name or DEFAULT
     if name not in model.signatures:
         raise InvalidArgument(f"No signature was found with the name: {name}")
-    return task(model.signatures[name], method)
+    signature = model.signatures[name]
+    if check_method and signature.method != method:
+        kind = "classification" if method == CLASSIFY else "regression"
+        raise InvalidArgument(f"Expected {kind} signature method_name to be {method}. Was: {signature.method}")
+    return task(signature, method)
 
 
 def task(signature: Signature, method: str) -> Task:
@@ -135,11 +146,22 @@ def run(model: LoadedModel, tasks: Sequence[Task], serialized: Sequence[bytes]) 
     Raises:
         ServingError: The graph failed; the code is TensorFlow's.
     """
+    fetch = prepare(tasks, serialized)
+    return outputs(tasks, fetch, model.run(fetch))
+
+
+def prepare(tasks: Sequence[Task], serialized: Sequence[bytes]) -> Fetch:
+    """One question to the graph for all tasks: (len(serialized),) bytes to each feed."""
     feeds = tuple(sorted({one.feed for one in tasks}))
     fetches = tuple(sorted({tensor for one in tasks for tensor in one.fetches.values()}))
     batch = np.empty(len(serialized), dtype=object)
     batch[:] = serialized
-    found = dict(zip(fetches, model.call(feeds, fetches, [batch] * len(feeds)), strict=True))
+    return Fetch(feeds, fetches, [batch] * len(feeds))
+
+
+def outputs(tasks: Sequence[Task], fetch: Fetch, values: Sequence[np.ndarray]) -> list[Outputs]:
+    """The outputs of each task by name, from what the graph gave."""
+    found = dict(zip(fetch.fetches, values, strict=True))
     return [{name: found[tensor] for name, tensor in one.fetches.items()} for one in tasks]
 
 

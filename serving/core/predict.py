@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from serving.core.work import Fetch
 from serving.errors import FailedPrecondition, InvalidArgument
 from serving.wire import dtype as dtypes
 from serving.wire import tensor_proto
@@ -42,12 +43,28 @@ def run(
         InvalidArgument: Inputs or filter do not fit the signature.
         ServingError: The graph failed; the code is TensorFlow's.
     """
+    fetch, names = prepare(model, signature_name, inputs, output_filter)
+    return dict(zip(names, model.run(fetch), strict=True))
+
+
+def prepare(
+    model: LoadedModel,
+    signature_name: str,
+    inputs: Mapping[str, np.ndarray],
+    output_filter: Sequence[str] = (),
+) -> tuple[Fetch, list[str]]:
+    """What `run` asks of the graph, checked, and the names of what comes back, in order.
+
+    Raises:
+        FailedPrecondition: No such signature.
+        InvalidArgument: Inputs or filter do not fit the signature.
+    """
     signature = _signature(model, signature_name or DEFAULT)
     feeds = _feeds(signature, inputs)
-    fetches = _fetches(signature, output_filter)
+    names = _fetches(signature, output_filter)
     check_types(feeds, {info.tensor: info.dtype for info in signature.inputs.values()})
-    values = model.call(tuple(feeds), tuple(signature.outputs[name].tensor for name in fetches), feeds.values())
-    return dict(zip(fetches, values, strict=True))
+    fetches = tuple(signature.outputs[name].tensor for name in names)
+    return Fetch(tuple(feeds), fetches, list(feeds.values())), names
 
 
 def _signature(model: LoadedModel, name: str) -> Signature:

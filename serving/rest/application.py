@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 import zlib
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serving.core import describe, infer, predict
+from serving.core.inference import Caller, Question
 from serving.errors import Code, InvalidArgument, ServingError
+from serving.requestlog import prediction
 from serving.rest import route
+from serving.rest.message import Request, Response
 from serving.wire import example_json, json_document, json_text, predictions, tensor_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+    from concurrent.futures import Executor
 
+    from serving.core.inference import Answer, Inference
     from serving.core.models import Models
+    from serving.core.servable import Lease
+    from serving.core.work import Fetch, Values
 
 _LOG = logging.getLogger("keraspipe.serving")
+_SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
 _STATUS = {
     Code.OK: 200,
@@ -38,85 +48,148 @@ _STATUS = {
 _NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
 
 
-@dataclass(frozen=True)
-class Request:
-    """An HTTP request.
+class Application:
+    """Answers requests from the models; lives on one event loop.
 
-    Attributes:
-        method: Such as `POST`.
-        path: As sent, undecoded, with its query string.
-        headers: By lower-case name.
-        body: As sent.
+    Args:
+        models: What is served.
+        inference: Runs them.
+        executor: Threads for descriptions of models.
+        pages: Answers what lies outside of the protocol, such as `/healthz`; None where there is no such page.
+        monitoring_path: Path of one page that may lie within; None for none.
+        timeout_seconds: How long a request may take.
+        check_methods: Whether classify and regress need the signature's method name to fit.
     """
 
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass(frozen=True)
-class Response:
-    """An HTTP answer; `content_type` is empty where there is no body."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-
-
-class Application:
-    """Answers requests from the models; safe to call from several threads."""
-
-    def __init__(self, models: Models) -> None:
+    def __init__(
+        self,
+        models: Models,
+        inference: Inference,
+        executor: Executor,
+        pages: Callable[[str, str], Response | None],
+        monitoring_path: str | None,
+        timeout_seconds: float = 30.0,
+        *,
+        check_methods: bool = False,
+    ) -> None:
         self._models = models
+        self._inference = inference
+        self._executor = executor
+        self._pages = pages
+        self._monitoring_path = monitoring_path
+        self._timeout_seconds = timeout_seconds
+        self._check_methods = check_methods
+        self._loop = asyncio.get_running_loop()
 
-    def answer(self, request: Request) -> Response:
-        """The answer, whatever happens."""
-        if not route.is_api(request.path):
-            return Response(404, _NOT_FOUND, "text/html")
-        if request.method == "OPTIONS":
-            return _preflight(request)
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
+        """Answer a request by calling `reply` once, now or later."""
+        if request.path == self._monitoring_path or not route.is_api(request.path):
+            self._executor.submit(self._show, request, reply)
+        elif request.method == "OPTIONS":
+            reply(_preflight(request))
+        else:
+            self._route(request, reply)
+
+    def _show(self, request: Request, reply: Callable[[Response], None]) -> None:
+        page = self._pages(request.method, request.path) or Response(404, _NOT_FOUND, "text/html")
+        self._loop.call_soon_threadsafe(reply, page)
+
+    def _route(self, request: Request, reply: Callable[[Response], None]) -> None:
         try:
-            return Response(200, self._answer(request))
+            found = route.of(request.method, request.path)
         except ServingError as error:
-            return _failure(error)
+            reply(failure(error))
+            return
+        if found.action in {"status", "metadata"}:
+            self._executor.submit(self._describe, found, reply)
+            return
+        body = request.body
+        caller = Caller(
+            "REST",
+            found.action,
+            found.spec.name,
+            lambda answer: reply(_response(answer)),
+            len(body) > _SMALL_BODY or "content-encoding" in request.headers,
+            time.monotonic() + self._timeout_seconds,
+        )
+        read = self._predict if found.action == "predict" else self._infer
+        self._inference.answer(caller, partial(read, found, request))
+
+    def _describe(self, found: route.Route, reply: Callable[[Response], None]) -> None:
+        self._loop.call_soon_threadsafe(reply, self._description(found))
+
+    def _description(self, found: route.Route) -> Response:
+        try:
+            if found.action == "status":
+                return Response(200, _as_json(describe.status(self._models, found.spec)))
+            return Response(200, _metadata(describe.metadata(self._models, found.spec)))
+        except ServingError as error:
+            return failure(error)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
-            _LOG.exception("%s %s failed", request.method, request.path)
-            return _failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL))
+            _LOG.exception("%s failed", found)
+            return failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL))
 
-    def _answer(self, request: Request) -> bytes:
-        found = route.of(request.method, request.path)
-        if found.action == "status":
-            return _as_json(describe.status(self._models, found.spec))
-        if found.action == "metadata":
-            return _metadata(describe.metadata(self._models, found.spec))
-        if found.action == "predict":
-            return self._predict(found, _document(request))
-        return self._infer(found, _document(request))
-
-    def _predict(self, found: route.Route, document: dict[str, Any]) -> bytes:
+    def _predict(self, found: route.Route, request: Request) -> Question:
+        document = _document(request)
         name = _signature_name(document)
-        with self._models.lease(found.spec) as (_, model):
-            signature = model.signatures.get(name or predict.DEFAULT)
-            if signature is None:
-                raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
-            if not signature.inputs:
-                raise InvalidArgument(f"Failed to get input map for signature: {name}")
-            inputs, by_row = tensor_json.from_body(document, signature.dtypes)
-            outputs = predict.run(model, signature.name, inputs)
-        return predictions.in_rows(outputs) if by_row else predictions.in_columns(outputs)
+        lease = self._models.acquire(found.spec)
+        try:
+            return _prediction(lease, name, document)
+        except BaseException:
+            lease.release()
+            raise
 
-    def _infer(self, found: route.Route, document: dict[str, Any]) -> bytes:
+    def _infer(self, found: route.Route, request: Request) -> Question:
+        document = _document(request)
         name = _signature_name(document)
         message = example_json.from_body(document)
         method = infer.CLASSIFY if found.action == "classify" else infer.REGRESS
-        with self._models.lease(found.spec) as (_, model):
-            task = infer.check(model, method, name)
+        lease = self._models.acquire(found.spec)
+        try:
+            task = infer.check(lease.model, method, name, check_method=self._check_methods)
             examples = infer.examples(message)
-            [outputs] = infer.run(model, [task], examples)
-        if method == infer.CLASSIFY:
-            return example_json.classes(infer.classes(outputs, len(examples)))
-        return example_json.values(infer.values(outputs, len(examples)))
+            fetch = infer.prepare([task], examples)
+        except BaseException:
+            lease.release()
+            raise
+        word = partial(_results, task, fetch, len(examples))
+        log = partial(_inference_log, task, fetch, message, len(examples))
+        return Question(lease, task.signature, fetch, word, len(examples), log)
+
+
+def _prediction(lease: Lease, name: str, document: dict[str, Any]) -> Question:
+    signature = lease.model.signatures.get(name or predict.DEFAULT)
+    if signature is None:
+        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
+    if not signature.inputs:
+        raise InvalidArgument(f"Failed to get input map for signature: {name}")
+    inputs, by_row = tensor_json.from_body(document, signature.dtypes)
+    fetch, names = predict.prepare(lease.model, signature.name, inputs)
+
+    def word(values: Values) -> bytes:
+        outputs = dict(zip(names, values, strict=True))
+        return predictions.in_rows(outputs) if by_row else predictions.in_columns(outputs)
+
+    def log(answered: prediction.Answered, values: Values, _: bytes) -> Any:
+        return prediction.predict(answered, inputs, dict(zip(names, values, strict=True)))
+
+    return Question(lease, signature.name, fetch, word, log=log)
+
+
+def _inference_log(
+    task: infer.Task, fetch: Fetch, given: Any, count: int, answered: prediction.Answered, values: Values, _: bytes
+) -> Any:
+    [outputs] = infer.outputs([task], fetch, values)
+    if task.method == infer.CLASSIFY:
+        return prediction.classify(answered, given, infer.classes(outputs, count))
+    return prediction.regress(answered, given, infer.values(outputs, count))
+
+
+def _results(task: infer.Task, fetch: Fetch, count: int, values: Values) -> bytes:
+    [outputs] = infer.outputs([task], fetch, values)
+    if task.method == infer.CLASSIFY:
+        return example_json.classes(infer.classes(outputs, count))
+    return example_json.values(infer.values(outputs, count))
 
 
 def _document(request: Request) -> dict[str, Any]:
@@ -155,7 +228,12 @@ def _preflight(request: Request) -> Response:
     return Response(200 if known else 400, b"", "")
 
 
-def _failure(error: ServingError) -> Response:
+def _response(answer: Answer) -> Response:
+    return failure(answer) if isinstance(answer, ServingError) else Response(200, answer)
+
+
+def failure(error: ServingError) -> Response:
+    """The answer to a request that failed."""
     return Response(_STATUS.get(error.code, 500), json_text.error(error.message))
 
 

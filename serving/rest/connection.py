@@ -1,8 +1,8 @@
-"""HTTP/1.1 on a socket: parse requests, hand them to the application in threads, write answers in order.
+"""HTTP/1.1 on a socket: parse requests, hand them to the application, write the answers in order.
 
 A connection keeps the requests that a client sends ahead (pipelining) in a queue and stops reading when that
-is long, so a fast sender costs no memory; a client that hangs up costs the one answer that is being
-computed.
+is long, so a fast sender costs no memory. A client that hangs up costs the one answer that is being computed; one
+that is slow to send loses its connection, but never somebody else's.
 """
 
 # ruff: noqa: D102 - httptools and asyncio name the callbacks
@@ -10,51 +10,22 @@ computed.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
-from collections.abc import Callable
-from email.utils import formatdate
-from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from serving.rest.application import Request, Response
+from serving.rest.message import Request, Response, head
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from serving.rest.connections import Connections
 
 _QUEUE = 16  # requests read ahead
-_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
-Answer = Callable[[Request], Response]
-
-
-class Connections:
-    """All open connections of a server, for the drain."""
-
-    def __init__(self, answer: Answer, executor: Executor) -> None:
-        self.answer = answer
-        self.executor = executor
-        self.open: set[Connection] = set()
-        self.closed = asyncio.Event()
-        self.draining = False
-
-    def protocol(self) -> Connection:
-        """A protocol for a new connection."""
-        return Connection(self)
-
-    async def drain(self) -> None:
-        """Close each connection as soon as it has nothing left to answer."""
-        self.draining = True
-        for connection in list(self.open):
-            connection.close_if_idle()
-        while self.open:
-            self.closed.clear()
-            await self.closed.wait()
-
-    def abort(self) -> None:
-        """Close all at once."""
-        for connection in list(self.open):
-            connection.abort()
+_MAX_HEAD = 1 << 16  # bytes of request line and headers
+_PATIENCE_S = 60.0  # for a request's head
+_SLOWEST = 1024.0  # bytes of its body per second
 
 
 class Connection(asyncio.Protocol):
@@ -64,31 +35,37 @@ class Connection(asyncio.Protocol):
         self._all = connections
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[Request, bool]] = deque()
-        self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._busy = False  # a request is being answered
+        self._writable = True
         self._closed = False
-        self._last = False
+        self._last = False  # no further request is read
+        self._held = 0  # bytes taken from the server's budget, for all requests of this connection
+        self._keep_alive = True
+        self._is_head = False
+        self._began = math.inf  # when the request that is being read began
         self._reset()
 
     def _reset(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._head_size = 0
         self._body: list[bytes] = []
+        self._size = 0
+        self._began = math.inf
 
     # asyncio calls these.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._all.open.add(self)
+        self._all.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed = True
         self._waiting.clear()
-        self._writable.set()
-        self._all.open.discard(self)
-        self._all.closed.set()
+        if not self._busy:
+            self._give_back()
+        self._all.remove(self)
 
     def data_received(self, data: bytes) -> None:
         if self._last:
@@ -98,97 +75,138 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._last = True  # no other protocol is spoken: the request is answered, the connection closed
         except httptools.HttpParserError as error:
-            self._refuse(str(error))
+            if not self._last:
+                self.refuse(Response(400, str(error).encode(), "text/plain"))
 
     def eof_received(self) -> bool:
         """A client may close its side and still read: keep ours open while an answer is due."""
         self._last = True
-        return self._task is not None
+        return self._busy
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._writable = False
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._writable = True
+        if not self._busy:
+            self._next()
 
     # httptools calls these.
 
+    def on_message_begin(self) -> None:
+        self._began = time.monotonic()
+
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._count_head(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        if self._headers.get("expect", "").lower() == "100-continue" and not self._task:
+        method = self._parser.get_method().decode("ascii")
+        refusal = self._all.refusal(method, self._url, self._headers)
+        if refusal:
+            self._stop(refusal)
+        length = self._headers.get("content-length", "")
+        self._take(int(length) if length.isdigit() else 0)
+        if self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
+        self._size += len(body)
+        if "content-length" not in self._headers:
+            self._take(len(body))
 
     def on_message_complete(self) -> None:
         method = self._parser.get_method().decode("ascii")
         path = self._url.decode("utf-8", "surrogateescape")
-        request = Request(method, path, self._headers, b"".join(self._body))
-        self._waiting.append((request, self._parser.should_keep_alive()))
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._waiting.append((Request(method, path, self._headers, body), self._parser.should_keep_alive()))
         self._reset()
         if len(self._waiting) >= _QUEUE:
             self._transport.pause_reading()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._work())
+        if not self._busy:
+            self._next()
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > _MAX_HEAD:
+            self._stop(Response(431, b"", ""))
+
+    def _take(self, size: int) -> None:
+        """Hold so many bytes more of the server's memory."""
+        refusal = self._all.take(size, self._size)
+        if refusal:
+            self._stop(refusal)
+        self._held += size
+
+    def _give_back(self) -> None:
+        self._all.give(self._held)
+        self._held = 0
+
+    def _stop(self, response: Response) -> None:
+        """Refuse the request that is being read; the parser reports the error and reads no further."""
+        self.refuse(response)
+        raise _RefusedError
 
     # Answers, one after the other.
 
-    async def _work(self) -> None:
-        try:
-            while self._waiting and not self._closed:
-                await self._answer_next()
-        finally:
-            self._task = None
-        if self._last or self._all.draining:
-            self._transport.close()
-
-    async def _answer_next(self) -> None:
-        request, keep_alive = self._waiting.popleft()
-        if len(self._waiting) < _QUEUE and not self._closed:
+    def _next(self) -> None:
+        if not self._waiting or self._closed or not self._writable:
+            return
+        self._busy = True
+        request, self._keep_alive = self._waiting.popleft()
+        self._is_head = request.method == "HEAD"
+        if len(self._waiting) < _QUEUE:
             self._transport.resume_reading()
-        loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._all.executor, self._all.answer, request)
+        self._all.handle(request, self._answered)
+
+    def _answered(self, response: Response) -> None:
+        self._busy = False
+        if self.idle:
+            self._give_back()
         if self._closed:
+            self._give_back()
             return
         ending = (self._last or self._all.draining) and not self._waiting
-        keep = keep_alive and not ending
-        self._transport.write(head(response, keep_alive=keep) + (b"" if request.method == "HEAD" else response.body))
-        if not keep:
-            self._waiting.clear()
+        keep = self._keep_alive and not ending
+        body = b"" if self._is_head else response.body
+        self._transport.write(head(response, int(time.time()), keep_alive=keep) + body)
+        if keep:
+            self._next()
+        else:
             self._last = True
-        await self._writable.wait()
+            self._waiting.clear()
+            self._transport.close()
 
-    def _refuse(self, text: str) -> None:
-        """Not HTTP: say so, unless an answer is due before it, and close."""
+    def refuse(self, response: Response) -> None:
+        """Say why no further request is taken, unless an answer is due before it, and close."""
         self._last = True
-        if self._task is None:
-            response = Response(400, text.encode(), "text/plain")
-            self._transport.write(head(response, keep_alive=False) + response.body)
+        self._reset()
+        if not self._busy and not self._closed:
+            self._transport.write(head(response, int(time.time()), keep_alive=False) + response.body)
             self._transport.close()
 
-    def close_if_idle(self) -> None:
-        """Close, unless an answer is being computed or a request is half read."""
-        if self._task is None and not self._url:
-            self._transport.close()
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is due and no request is half read."""
+        return not self._busy and not self._waiting and self._began == math.inf
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether the client takes longer to send a request than anyone needs who means to."""
+        return now - self._began > _PATIENCE_S + self._size / _SLOWEST
+
+    def close(self) -> None:
+        """Close when what was written is sent."""
+        self._transport.close()
 
     def abort(self) -> None:
         """Close at once, whatever is under way."""
         self._transport.abort()
 
 
-def head(response: Response, *, keep_alive: bool) -> bytes:
-    """Status line and headers of an answer."""
-    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
-    close = "" if keep_alive else "Connection: close\r\n"
-    reason = _REASONS.get(response.status, "")
-    date = formatdate(usegmt=True)
-    return (
-        f"HTTP/1.1 {response.status} {reason}\r\n{kind}Date: {date}\r\n"
-        f"Content-Length: {len(response.body)}\r\n{close}\r\n"
-    ).encode("ascii")
+class _RefusedError(Exception):
+    """Ends the parser's turn."""

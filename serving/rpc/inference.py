@@ -2,38 +2,55 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serving.core import infer
+from serving.core.inference import Question
 from serving.core.models import Spec
 from serving.rpc import spec
 from serving.wire import protos
 
 if TYPE_CHECKING:
     from serving.core.models import Models
+    from serving.core.servable import Lease
+    from serving.core.work import Fetch, Values
 
 
-def classify(models: Models, request: Any) -> Any:
-    """A `ClassificationResponse`."""
-    response = protos.load("apis.classification_pb2").ClassificationResponse()
-    _one(models, request, infer.CLASSIFY, response)
-    return response
+def classify(check_method: bool, models: Models, request: Any) -> Question:
+    """What a `ClassificationRequest` asks."""
+    return _one(models, request, infer.CLASSIFY, check_method=check_method)
 
 
-def regress(models: Models, request: Any) -> Any:
-    """A `RegressionResponse`."""
-    response = protos.load("apis.regression_pb2").RegressionResponse()
-    _one(models, request, infer.REGRESS, response)
-    return response
+def regress(check_method: bool, models: Models, request: Any) -> Question:
+    """What a `RegressionRequest` asks."""
+    return _one(models, request, infer.REGRESS, check_method=check_method)
 
 
-def _one(models: Models, request: Any, method: str, response: Any) -> None:
-    with models.lease(spec.of(request)) as (servable, model):
-        task = infer.check(model, method, request.model_spec.signature_name)
+def _one(models: Models, request: Any, method: str, *, check_method: bool) -> Question:
+    lease = models.acquire(spec.of(request))
+    try:
+        task = infer.check(lease.model, method, request.model_spec.signature_name, check_method=check_method)
         examples = infer.examples(request.input)
-        [outputs] = infer.run(model, [task], examples)
-    _fill(response.result, task, outputs, len(examples))
-    spec.fill(response.model_spec, servable.name, task.signature, servable.version)
+        fetch = infer.prepare([task], examples)
+    except BaseException:
+        lease.release()
+        raise
+    word = partial(_result, lease, task, fetch, len(examples))
+    return Question(lease, task.signature, fetch, word, len(examples))
+
+
+def _result(lease: Lease, task: infer.Task, fetch: Fetch, count: int, values: Values) -> bytes:
+    if task.method == infer.REGRESS:
+        response = protos.load("apis.regression_pb2").RegressionResponse()
+    else:
+        response = protos.load("apis.classification_pb2").ClassificationResponse()
+    [outputs] = infer.outputs([task], fetch, values)
+    response.result.SetInParent()
+    _fill(response.result, task, outputs, count)
+    spec.fill(response.model_spec, lease.servable.name, task.signature, lease.servable.version)
+    told: bytes = response.SerializeToString()
+    return told
 
 
 def _fill(result: Any, task: infer.Task, outputs: infer.Outputs, count: int) -> None:
@@ -47,18 +64,28 @@ def _fill(result: Any, task: infer.Task, outputs: infer.Outputs, count: int) -> 
             classes.add(label=label, score=score)
 
 
-def multi(models: Models, request: Any) -> Any:
-    """A `MultiInferenceResponse`: several tasks of one model over the same examples, in one run."""
+def multi(models: Models, request: Any) -> Question:
+    """What a `MultiInferenceRequest` asks: several tasks of one model over the same examples, in one run."""
     first = spec.of_message(request.tasks[0].model_spec) if request.tasks else Spec("")
-    response = protos.load("apis.inference_pb2").MultiInferenceResponse()
-    with models.lease(first) as (servable, model):
-        tasks = infer.tasks(model, request)
+    lease = models.acquire(first)
+    try:
+        tasks = infer.tasks(lease.model, request)
         examples = infer.examples(request.input)
-        found = infer.run(model, tasks, examples)
-    for task, outputs in zip(tasks, found, strict=True):
+        fetch = infer.prepare(tasks, examples)
+    except BaseException:
+        lease.release()
+        raise
+    word = partial(_results, lease, tasks, fetch, len(examples))
+    return Question(lease, tasks[0].signature, fetch, word, len(examples))
+
+
+def _results(lease: Lease, tasks: list[infer.Task], fetch: Fetch, count: int, values: Values) -> bytes:
+    response = protos.load("apis.inference_pb2").MultiInferenceResponse()
+    for task, outputs in zip(tasks, infer.outputs(tasks, fetch, values), strict=True):
         result = response.results.add()
-        spec.fill(result.model_spec, servable.name, task.signature, servable.version)
+        spec.fill(result.model_spec, lease.servable.name, task.signature, lease.servable.version)
         part = result.regression_result if task.method == infer.REGRESS else result.classification_result
         part.SetInParent()
-        _fill(part, task, outputs, len(examples))
-    return response
+        _fill(part, task, outputs, count)
+    told: bytes = response.SerializeToString()
+    return told

@@ -1,11 +1,16 @@
-"""gRPC methods to their handlers: messages in, messages out; knows no sockets."""
+"""gRPC methods: from a request's bytes to what to run, or to the answer; knows no sockets."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.message import DecodeError
+
 from serving.core import describe, predict
+from serving.core.inference import Question
+from serving.errors import InvalidArgument
+from serving.requestlog import prediction
 from serving.rpc import inference, spec
 from serving.wire import protos, tensor_proto
 
@@ -13,42 +18,94 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serving.core.models import Models
+    from serving.core.servable import Lease
+    from serving.core.work import Values
+
+_PREFIX = "/tensorflow.serving."
 
 
-def methods(models: Models) -> dict[str, tuple[Any, Callable[[Any], Any]]]:
-    """Request type and handler of every method that is served, by its full path."""
-    table: dict[str, tuple[str, str, Callable[[Models, Any], Any]]] = {
-        "PredictionService/Predict": ("predict", "PredictRequest", _predict),
-        "PredictionService/Classify": ("classification", "ClassificationRequest", inference.classify),
-        "PredictionService/Regress": ("regression", "RegressionRequest", inference.regress),
-        "PredictionService/MultiInference": ("inference", "MultiInferenceRequest", inference.multi),
-        "PredictionService/GetModelMetadata": ("get_model_metadata", "GetModelMetadataRequest", _metadata),
-        "ModelService/GetModelStatus": ("get_model_status", "GetModelStatusRequest", _status),
+def inferring(
+    models: Models, *, tensor_content: bool = False, check_methods: bool = False
+) -> dict[str, Callable[[bytes], Question]]:
+    """What reads the requests that run a model, by the method's path.
+
+    Args:
+        models: What is served.
+        tensor_content: Whether answers carry tensors as `tensor_content`.
+        check_methods: Whether classify and regress need the signature's method name to fit.
+    """
+    table: dict[str, tuple[str, str, Callable[[Models, Any], Question]]] = {
+        "Predict": ("predict", "PredictRequest", partial(_predict, tensor_content)),
+        "Classify": ("classification", "ClassificationRequest", partial(inference.classify, check_methods)),
+        "Regress": ("regression", "RegressionRequest", partial(inference.regress, check_methods)),
+        "MultiInference": ("inference", "MultiInferenceRequest", inference.multi),
     }
     return {
-        f"/tensorflow.serving.{path}": (
-            getattr(protos.load(f"apis.{module}_pb2"), kind),
-            partial(handler, models),
-        )
-        for path, (module, kind, handler) in table.items()
+        f"{_PREFIX}PredictionService/{name}": partial(_read, name, _message(module, kind), handler, models)
+        for name, (module, kind, handler) in table.items()
     }
 
 
-def _predict(models: Models, request: Any) -> Any:
-    signature = request.model_spec.signature_name or predict.DEFAULT
-    with models.lease(spec.of(request)) as (servable, model):
+def telling(models: Models, reload: Callable[[Any], Any]) -> dict[str, Callable[[bytes], bytes]]:
+    """What answers the other requests, by the method's path.
+
+    Args:
+        models: What is served.
+        reload: From a `ReloadConfigRequest` to a `ReloadConfigResponse`.
+    """
+    metadata = _message("get_model_metadata", "GetModelMetadataRequest")
+    status = _message("get_model_status", "GetModelStatusRequest")
+    config = _message("model_management", "ReloadConfigRequest")
+    return {
+        f"{_PREFIX}PredictionService/GetModelMetadata": partial(
+            _tell, metadata, lambda asked: describe.metadata(models, spec.of(asked), asked.metadata_field)
+        ),
+        f"{_PREFIX}ModelService/GetModelStatus": partial(
+            _tell, status, lambda asked: describe.status(models, spec.of(asked))
+        ),
+        f"{_PREFIX}ModelService/HandleReloadConfigRequest": partial(_tell, config, reload),
+    }
+
+
+def _message(module: str, kind: str) -> Any:
+    return getattr(protos.load(f"apis.{module}_pb2"), kind)
+
+
+def _parsed(kind: Any, body: bytes) -> Any:
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise InvalidArgument(f"The request is no {kind.__name__}: {error}") from error
+
+
+def _tell(kind: Any, answer: Callable[[Any], Any], body: bytes) -> bytes:
+    told: bytes = answer(_parsed(kind, body)).SerializeToString()
+    return told
+
+
+def _read(method: str, kind: Any, handler: Callable[[Models, Any], Question], models: Models, body: bytes) -> Question:
+    question = handler(models, _parsed(kind, body))
+    question.log = lambda answered, _, answer: prediction.of_wire(answered, method, body, answer)
+    return question
+
+
+def _predict(tensor_content: bool, models: Models, request: Any) -> Question:
+    lease = models.acquire(spec.of(request))
+    try:
+        signature = request.model_spec.signature_name or predict.DEFAULT
         inputs = {name: tensor_proto.decode(value, name) for name, value in request.inputs.items()}
-        outputs = predict.run(model, signature, inputs, list(request.output_filter))
+        fetch, names = predict.prepare(lease.model, signature, inputs, list(request.output_filter))
+    except BaseException:
+        lease.release()
+        raise
+    word = partial(_prediction, lease, signature, names, tensor_content)
+    return Question(lease, signature, fetch, word)
+
+
+def _prediction(lease: Lease, signature: str, names: list[str], tensor_content: bool, values: Values) -> bytes:
     response = protos.load("apis.predict_pb2").PredictResponse()
-    spec.fill(response.model_spec, servable.name, signature, servable.version)
-    for name, array in outputs.items():
-        tensor_proto.encode(array, response.outputs[name])
-    return response
-
-
-def _metadata(models: Models, request: Any) -> Any:
-    return describe.metadata(models, spec.of(request), request.metadata_field)
-
-
-def _status(models: Models, request: Any) -> Any:
-    return describe.status(models, spec.of(request))
+    spec.fill(response.model_spec, lease.servable.name, signature, lease.servable.version)
+    for name, array in zip(names, values, strict=True):
+        tensor_proto.encode(array, response.outputs[name], as_content=tensor_content)
+    told: bytes = response.SerializeToString()
+    return told

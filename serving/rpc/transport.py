@@ -1,76 +1,126 @@
-"""The gRPC server: sockets, threads and status codes around the service."""
+"""The gRPC server: sockets, deadlines, status codes and admission around the service."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-from google.protobuf.message import DecodeError
 
-from serving.errors import Code, InvalidArgument, ServingError
+from serving.core.inference import Caller
+from serving.errors import Code, ResourceExhausted, ServingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
+
+    from serving.core.budget import Budget
+    from serving.core.inference import Answer, Inference, Question
 
 _LOG = logging.getLogger("keraspipe.serving")
 _MAX_TEXT = 1024
+_SMALL_BODY = 1 << 17  # bytes that are parsed on the event loop
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
-_OPTIONS = (
-    ("grpc.max_receive_message_length", 2**31 - 1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # a second server at the port is an error, not a silent sharer
-)
-Method = tuple[Any, Callable[[Any], Any]]
 
 
-def server(methods: dict[str, Method], executor: Executor) -> grpc.aio.Server:
-    """A server of the methods; add a port and start it."""
-    made = grpc.aio.server(options=_OPTIONS)
-    made.add_generic_rpc_handlers((_Handlers(methods, executor),))
-    return made
+class Handlers(grpc.GenericRpcHandler):
+    """The handler of each path; grpc answers UNIMPLEMENTED where there is none.
 
+    Args:
+        inference: Runs the models.
+        inferring: What reads a request to be run, by path.
+        telling: What answers other requests, in a thread, by path.
+        executor: Threads for the latter.
+        budget: Bytes of requests that the server holds.
+        allows: Whether an `authorization` may ask.
+    """
 
-class _Handlers(grpc.GenericRpcHandler):
-    """Finds the handler of a path; grpc answers UNIMPLEMENTED where there is none."""
-
-    def __init__(self, methods: dict[str, Method], executor: Executor) -> None:
-        self._handlers = {path: _handler(method, executor) for path, method in methods.items()}
+    def __init__(
+        self,
+        inference: Inference,
+        inferring: dict[str, Callable[[bytes], Question]],
+        telling: dict[str, Callable[[bytes], bytes]],
+        executor: Executor,
+        budget: Budget,
+        allows: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._allows = allows
+        self._refusal = grpc.unary_unary_rpc_method_handler(_unauthenticated)
+        self._handlers = {path: _inferring(path, read, inference, budget) for path, read in inferring.items()} | {
+            path: _telling(answer, executor) for path, answer in telling.items()
+        }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """The handler of a call."""
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        if not self._allows(str(metadata.get("authorization", ""))):
+            return self._refusal
         return self._handlers.get(handler_call_details.method)
 
 
-def _handler(method: Method, executor: Executor) -> grpc.RpcMethodHandler:
+async def _unauthenticated(body: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001 - grpc's signature
+    text = "The request carries no valid bearer token. Send the metadata: authorization: Bearer TOKEN"
+    return await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+
+
+def _inferring(
+    path: str, read: Callable[[bytes], Question], inference: Inference, budget: Budget
+) -> grpc.RpcMethodHandler:
+    api = path.rpartition("/")[2]
+
     async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        # Decoding, the model and encoding in one thread: the event loop stays free, also for large tensors.
-        answer = await asyncio.get_running_loop().run_in_executor(executor, _answer, method, body)
-        if isinstance(answer, ServingError):
-            return await context.abort(_CODES[int(answer.code)], truncated(answer.message))
-        return answer
+        if not budget.take(len(body)):
+            full = ResourceExhausted("The server holds as many bytes of requests as it may. Try again later")
+            return await _abort(context, full)
+        try:
+            answer = await _answer(inference, api, read, body, context.time_remaining())
+        finally:
+            budget.give(len(body))
+        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
 
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def _answer(method: Method, body: bytes) -> bytes | ServingError:
-    kind, handler = method
+def _answer(
+    inference: Inference, api: str, read: Callable[[bytes], Question], body: bytes, left: float | None
+) -> asyncio.Future[Answer]:
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    deadline = math.inf if left is None else time.monotonic() + left
+    caller = Caller("GRPC", api, "", partial(_settle, future), len(body) > _SMALL_BODY, deadline)
+    inference.answer(caller, partial(read, body))
+    return future
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+    if not future.done():  # a caller that hung up has cancelled it
+        future.set_result(answer)
+
+
+def _telling(tell: Callable[[bytes], bytes], executor: Executor) -> grpc.RpcMethodHandler:
+    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        answer = await asyncio.get_running_loop().run_in_executor(executor, _told, tell, body)
+        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _told(tell: Callable[[bytes], bytes], body: bytes) -> Answer:
     try:
-        return handler(_parsed(kind, body)).SerializeToString()
+        return tell(body)
     except ServingError as error:
         return error
     except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
-        _LOG.exception("%s failed", kind.__name__)
+        _LOG.exception("A request failed in an unforeseen way")
         return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
 
 
-def _parsed(kind: Any, body: bytes) -> Any:
-    try:
-        return kind.FromString(body)
-    except DecodeError as error:
-        raise InvalidArgument(f"The request is no {kind.__name__}: {error}") from error
+async def _abort(context: grpc.aio.ServicerContext, error: ServingError) -> Any:
+    return await context.abort(_CODES[int(error.code)], truncated(error.message))
 
 
 def truncated(text: str) -> str:

@@ -136,12 +136,13 @@ def _objects(values: list[bytes]) -> np.ndarray:
     return array
 
 
-def encode(array: np.ndarray, proto: Any) -> None:
-    """Write an array into a TensorProto, in its typed field.
+def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
+    """Write an array into a TensorProto.
 
     Args:
         array: Any shape; strings as objects of bytes or str, or numpy's own text types.
         proto: The empty `tensorflow.TensorProto` to fill.
+        as_content: Write numbers as `tensor_content` and not into their typed field.
 
     Raises:
         InvalidArgument: numpy type that no tensor has.
@@ -154,7 +155,9 @@ def encode(array: np.ndarray, proto: Any) -> None:
         proto.tensor_shape.dim.add().size = size
     if not array.shape:
         proto.tensor_shape.SetInParent()
-    if dtype.name in _PACKED:
+    if as_content and dtype is not dtypes.STRING:
+        proto.tensor_content = np.ascontiguousarray(array).tobytes()
+    elif dtype.name in _PACKED:
         _merge_packed(array, _PACKED[dtype.name], proto)
     else:
         getattr(proto, _FIELDS[dtype.name]).extend(_plain(array.reshape(-1), dtype))

@@ -1,0 +1,204 @@
+"""The parts of one server process, put together: models, schedulers, transports, what is told about them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from serving.core.adaptive import Adaptive
+from serving.core.batches import Batches
+from serving.core.budget import Budget
+from serving.core.inference import Inference
+from serving.core.life import Life
+from serving.core.models import Models
+from serving.core.schedule import Schedule
+from serving.errors import ServingError
+from serving.metrics import snapshot
+from serving.metrics.metrics import Metrics
+from serving.options import Batching
+from serving.requestlog.log import RequestLog
+from serving.rest import pages
+from serving.rest.application import Application
+from serving.rest.server import RestServer
+from serving.rpc import health, reload, service
+from serving.rpc.server import GrpcServer
+from serving.rpc.transport import Handlers
+from serving.security import allows
+from serving.sockets import address
+from serving.wire import protos
+
+if TYPE_CHECKING:
+    import socket
+    from concurrent.futures import Executor
+
+    from serving.core.inference import Scheduler
+    from serving.metrics.snapshot import Snapshot
+    from serving.options import ServeOptions
+    from serving.peers import Peers
+
+_LOG = logging.getLogger("keraspipe.serving")
+
+
+class Parts:
+    """What one server process is made of; lives on one event loop.
+
+    Args:
+        options: How to serve.
+        executor: Threads for what is large.
+        peers: The server's other processes; None where it is the only one.
+        config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
+
+    Attributes:
+        models: What is served.
+        draining: Whether the server is going away.
+        monitoring_path: Path of the Prometheus page; None for none.
+        url: Address of the REST API; empty when it is off.
+    """
+
+    def __init__(
+        self, options: ServeOptions, executor: Executor, peers: Peers | None = None, config: bytes | None = None
+    ) -> None:
+        self._options, self._executor, self._peers, self._config = options, executor, peers, config
+        self.models, self.draining, self.url = Models(), False, ""
+        self.monitoring_path = options.monitoring_path
+        self._metrics = Metrics()
+        self._log = RequestLog(options.request_log, self._metrics.logged) if options.request_log else None
+        self._life = Life(self.models, options, warmed=self._metrics.warmup)
+        self._budget = Budget(options.limits.memory_bytes)
+        self._inference = Inference(self._scheduler(), executor, self._metrics, self._log, options.limits.concurrent)
+        self._rest: RestServer | None = None
+        self._grpc: GrpcServer | None = None
+
+    def _scheduler(self) -> Scheduler:
+        batching = self._options.batching
+        if self._options.per_model_batching:
+            return Schedule(Adaptive(self._executor, merging=False), self._batches)
+        if isinstance(batching, Batching):
+            return self._batches(batching)
+        return Adaptive(self._executor, merging=batching is not False)
+
+    def _batches(self, batching: Batching) -> Batches:
+        return Batches(batching, self._metrics.batch)
+
+    # Models.
+
+    async def load(self, stop: asyncio.Event) -> None:
+        """Load the models as they lie on disk now; ends early, without them, once `stop` is set.
+
+        Raises:
+            ServingError: A model that must start does not.
+        """
+        halting = asyncio.get_running_loop().create_task(self._halt(stop))
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._start_up)
+        finally:
+            halting.cancel()
+
+    async def _halt(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._life.halt()
+
+    def _start_up(self) -> None:
+        self._life.start_up()
+        if self._config:
+            self._reload_here(self._config)
+
+    def watch(self) -> None:
+        """Follow what changes on disk, and answer what the other processes ask."""
+        self._life.start()
+        if self._peers:
+            self._peers.listen({"metrics": lambda _: self._snapshot(), "reload": self._reload_here})
+
+    def _reload(self, request: Any) -> Any:
+        """Set the models, here and in the other processes."""
+        response = reload.handle(self._life, request, self._metrics.counters)
+        for error in self._peers.ask("reload", request.SerializeToString()) if self._peers else []:
+            if error:
+                raise error
+        return response
+
+    def _reload_here(self, serialized: bytes) -> ServingError | None:
+        """Set the models in this process; returns why that cannot be."""
+        request = protos.load("apis.model_management_pb2").ReloadConfigRequest.FromString(serialized)
+        try:
+            reload.handle(self._life, request)
+        except ServingError as error:
+            return error
+        return None
+
+    # Transports.
+
+    async def listen_grpc(self, holder: socket.socket | None, *, shared: bool = False) -> str:
+        """Open the gRPC port and socket; returns the port's address, empty without a port."""
+        options = self._options
+        if holder is None and options.grpc_socket is None:
+            return ""
+        where = address(holder) if holder else ""
+        self._grpc = GrpcServer(options, self._handlers(), shared=shared)
+        await self._grpc.listen(holder, options.grpc_socket)
+        return where
+
+    def _handlers(self) -> Handlers:
+        options = self._options
+        check = options.loading.check_methods
+        inferring = service.inferring(self.models, tensor_content=options.tensor_content, check_methods=check)
+        telling = service.telling(self.models, self._reload)
+        if options.health_service:
+            telling |= health.telling(lambda: self.draining)
+        return Handlers(
+            self._inference, inferring, telling, self._executor, self._budget, allows(options.security.token)
+        )
+
+    async def listen_rest(self, holder: socket.socket | None) -> str:
+        """Open the REST port; returns its address, empty without a port."""
+        if holder is None:
+            return ""
+        application = Application(
+            self.models,
+            self._inference,
+            self._executor,
+            lambda method, path: pages.answer(method, path, self),
+            self.monitoring_path,
+            self._options.rest_timeout_seconds,
+            check_methods=self._options.loading.check_methods,
+        )
+        self._rest = RestServer(self._options, self._budget, application.handle)
+        self.url = self._rest.url(holder)
+        await self._rest.listen(holder)
+        return self.url
+
+    # Pages.
+
+    def wanted(self) -> list[str]:
+        """Names of the models that are to be served."""
+        return [config.name for config in self._life.configs]
+
+    def metrics(self) -> bytes:
+        """The Prometheus page of all processes of the server."""
+        snapshots = [self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])]
+        return snapshot.text(snapshot.merged(snapshots))
+
+    def _snapshot(self) -> Snapshot:
+        for name in self.models.names():
+            for version, servable in self.models.of(name).items():
+                self._metrics.state(name, version, servable.state.name)
+        return self._metrics.snapshot()
+
+    # The end.
+
+    async def drain(self) -> None:
+        """Answer what is in flight, and close the ports."""
+        self.draining = True
+        _LOG.info("Draining: requests in flight are answered")
+        transports = [transport for transport in (self._rest, self._grpc) if transport]
+        await asyncio.gather(*(transport.drain(self._options.drain_seconds) for transport in transports))
+
+    async def close(self) -> None:
+        """Let everything go."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        self._life.stop()
+        if self._log:
+            self._log.close(self._options.drain_seconds)
