@@ -17,8 +17,14 @@ WARMUP_S = 0.3
 Rates = dict[str, dict[int, list[float]]]
 
 
-def rates(targets: Mapping[str, Target], clients: tuple[int, ...], repeat: int) -> Rates:
+def rates(targets: Mapping[str, Target], clients: tuple[int, ...], repeat: int, channels: int | None = None) -> Rates:
     """Good answers per second of closed loops, by target and number of clients, for every repeat.
+
+    Args:
+        targets: What is asked, by name.
+        clients: Numbers of clients.
+        repeat: How often each is measured.
+        channels: Of gRPC; None for the default.
 
     Raises:
         RuntimeError: A request failed.
@@ -27,13 +33,13 @@ def rates(targets: Mapping[str, Target], clients: tuple[int, ...], repeat: int) 
     for _ in range(repeat):
         for count in clients:
             for name, target in targets.items():
-                found[name][count].append(good(target, closed(count)).rate)
+                found[name][count].append(good(target, closed(count, channels)).rate)
     return found
 
 
-def closed(clients: int, duration_s: float = MEASURED_S) -> Load:
+def closed(clients: int, channels: int | None = None) -> Load:
     """A short closed loop."""
-    return Load(concurrency=clients, duration_s=duration_s, warmup_s=WARMUP_S)
+    return Load(concurrency=clients, duration_s=MEASURED_S, warmup_s=WARMUP_S, connections=channels)
 
 
 def good(target: Target, load: Load) -> Result:

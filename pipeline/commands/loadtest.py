@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError, UsageError
-from serving.errors import ServingError
+from serving.errors import FailedPrecondition, InvalidArgument, ServingError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a server is asked, not the workspace
     """Prints the result; 1 if a request failed."""
     load = _load(options)
+    target = _target(options)
     try:
-        result = _measured(_target(options), load)
+        result = _measured(target, load)
     except ServingError as error:
         raise PipelineError(str(error)) from error
     if options.json:
@@ -59,16 +60,22 @@ def _load(options: Namespace) -> Load:
 def _target(options: Namespace) -> Target:
     from serving.loadtest.request import of_model
 
-    return of_model(
-        options.name,
-        url=options.url or "",
-        grpc=options.grpc or "",
-        signature=options.signature,
-        inputs=options.input,
-        rows=options.rows,
-        token=_token(options.token_file),
-        timeout_s=options.timeout,
-    )
+    token = _token(options.token_file)
+    try:
+        return of_model(
+            options.name,
+            url=options.url or "",
+            grpc=options.grpc or "",
+            signature=options.signature,
+            inputs=options.input,
+            rows=options.rows,
+            token=token,
+            timeout_s=options.timeout,
+        )
+    except (InvalidArgument, FailedPrecondition) as error:
+        raise UsageError(str(error)) from error
+    except ServingError as error:
+        raise PipelineError(str(error)) from error
 
 
 def _token(path: str | None) -> str:

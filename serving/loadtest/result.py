@@ -72,7 +72,7 @@ class Result:
                 f"The generator sent {self.behind_schedule:.1%} of the requests more than 1 ms behind schedule: "
                 "part of the latencies is its own. Lower the rate, or load from another machine."
             )
-        if self.generator_cpu > _BUSY and self.target.transport == "rest":
+        if self.generator_cpu > _BUSY:
             texts.append(f"The generator was busy {self.generator_cpu:.0%} of the time: the server may do more.")
         if self.waited > _NOTICEABLE:
             texts.append(

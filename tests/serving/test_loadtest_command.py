@@ -147,9 +147,9 @@ def test_a_body_file_is_sent_as_it_is(server, tmp_path):
 def test_names_that_do_not_exist(ask):
     with pytest.raises(PipelineError, match="absent"):
         ask(name="absent")
-    with pytest.raises(PipelineError, match=r"(?s)no signature 'other'.*Expected: one of classify"):
+    with pytest.raises(UsageError, match=r"(?s)no signature 'other'.*Expected: one of classify"):
         ask(signature="other")
-    with pytest.raises(PipelineError, match="do not fit"):
+    with pytest.raises(UsageError, match="do not fit"):
         ask(name="echo", signature="pair", input=["number=[1, 2]", "other=3"])
 
 
