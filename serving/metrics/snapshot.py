@@ -7,6 +7,7 @@ histogram its sum followed by the count of each bucket. It survives JSON.
 from __future__ import annotations
 
 import operator
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from serving.metrics import family as families
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 Snapshot = dict[str, list[list[Any]]]
 _FAMILIES = {family.name: family for family in families.EVERY}
+_BOUNDS = {  # a page has thousands of these labels
+    family.name: [f'le="{bound}"}} ' for bound in [*(f"{bound:g}" for bound in family.bounds), "+Inf"]]
+    for family in families.EVERY
+}
 _RULES: dict[str, Callable[[float, float], float]] = {"sum": operator.add, "min": min, "max": max}
 
 
@@ -81,15 +86,12 @@ def _lines(family: Family, values: list[str], value: Any) -> list[str]:
 
 def _histogram(family: Family, pairs: list[str], braces: str, value: list[float]) -> list[str]:
     total, *counts = value
-    lines, seen = [], 0
-    for bound, count in zip([*(f"{bound:g}" for bound in family.bounds), "+Inf"], counts, strict=True):
-        seen += int(count)
-        label = ",".join([*pairs, f'le="{bound}"'])
-        lines.append(f"{family.page_name}_bucket{{{label}}} {seen}")
+    seen = list(accumulate(map(int, counts)))
+    start = f"{family.page_name}_bucket{{{''.join(f'{pair},' for pair in pairs)}"
     return [
-        *lines,
+        *(f"{start}{bound}{count}" for bound, count in zip(_BOUNDS[family.name], seen, strict=True)),
         f"{family.page_name}_sum{braces} {_number(total)}",
-        f"{family.page_name}_count{braces} {seen}",
+        f"{family.page_name}_count{braces} {seen[-1]}",
     ]
 
 

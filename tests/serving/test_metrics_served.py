@@ -86,5 +86,9 @@ def test_the_state_of_each_version_is_shown(page):
     found = page()
     assert 1 == found['keraspipe_model_state{model="half",version="2",state="AVAILABLE"}']
     assert 1 == found['keraspipe_model_state{model="echo",version="7",state="AVAILABLE"}']
+
+
+def test_loads_are_counted(page):
+    found = page()
     loads = [value for name, value in found.items() if ":saved_model:load_attempt_count" in name]
     assert [1, 1] == loads
