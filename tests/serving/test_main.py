@@ -134,7 +134,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_start(saved, tmp_path):
     done = run(*ports, "--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0")
     expected = (
         "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
-        "{{name: m version: 7} due to error: "
+        "{{{name: m version: 7} due to error: "
     )
     assert (255, expected) == (done.returncode, done.stdout[: len(expected)]), done.stderr[-2000:]
     assert "Running" not in done.stdout
