@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.core.adaptive import Adaptive
@@ -13,11 +15,12 @@ from serving.core.inference import Inference
 from serving.core.life import Life
 from serving.core.models import Models
 from serving.core.schedule import Schedule
-from serving.errors import ServingError
-from serving.metrics import snapshot
-from serving.metrics.metrics import Metrics
+from serving.errors import Code, ServingError
+from serving.metrics import Metrics, merged, record, text
+from serving.model import LoadedModel
 from serving.options import Batching
-from serving.requestlog.log import RequestLog
+from serving.options import RequestLog as RequestLogOptions
+from serving.requestlog import RequestLog, from_config
 from serving.rest import pages
 from serving.rest.application import Application
 from serving.rest.server import RestServer
@@ -33,11 +36,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from serving.core.inference import Scheduler
-    from serving.metrics.snapshot import Snapshot
+    from serving.metrics import Snapshot
     from serving.options import ServeOptions
     from serving.peers import Peers
 
 _LOG = logging.getLogger("keraspipe.serving")
+_NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
 
 
 class Parts:
@@ -63,8 +67,8 @@ class Parts:
         self.models, self.draining, self.url = Models(), False, ""
         self.monitoring_path = options.monitoring_path
         self._metrics = Metrics()
-        self._log = RequestLog(options.request_log, self._metrics.logged) if options.request_log else None
-        self._life = Life(self.models, options, warmed=self._metrics.warmup)
+        self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
+        self._life = Life(self.models, options, self._loaded, self._metrics.warmup)
         self._budget = Budget(options.limits.memory_bytes)
         self._inference = Inference(self._scheduler(), executor, self._metrics, self._log, options.limits.concurrent)
         self._rest: RestServer | None = None
@@ -103,6 +107,24 @@ class Parts:
         self._life.start_up()
         if self._config:
             self._reload_here(self._config)
+        self._configure_log()
+        record(self._metrics, self.models)
+
+    def _loaded(self, path: Path) -> LoadedModel:
+        started, code = time.monotonic(), Code.OK
+        try:
+            return LoadedModel(path, self._options.session, self._options.loading.tags)
+        except ServingError as error:
+            code = error.code
+            raise
+        finally:
+            self._metrics.load(str(path), code, time.monotonic() - started)
+
+    def _configure_log(self) -> None:
+        """Let each model's own `logging_config` decide about its requests."""
+        base = self._options.request_log or _NO_LOG
+        found = {one.name: from_config(one.logging, base) for one in self._life.configs if one.logging is not None}
+        self._log.configure({name: settings for name, settings in found.items() if settings})
 
     def watch(self) -> None:
         """Follow what changes on disk, and answer what the other processes ask."""
@@ -113,6 +135,7 @@ class Parts:
     def _reload(self, request: Any) -> Any:
         """Set the models, here and in the other processes."""
         response = reload.handle(self._life, request, self._metrics.counters)
+        self._configure_log()
         for error in self._peers.ask("reload", request.SerializeToString()) if self._peers else []:
             if error:
                 raise error
@@ -123,6 +146,7 @@ class Parts:
         request = protos.load("apis.model_management_pb2").ReloadConfigRequest.FromString(serialized)
         try:
             reload.handle(self._life, request)
+            self._configure_log()
         except ServingError as error:
             return error
         return None
@@ -177,12 +201,10 @@ class Parts:
     def metrics(self) -> bytes:
         """The Prometheus page of all processes of the server."""
         snapshots = [self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])]
-        return snapshot.text(snapshot.merged(snapshots))
+        return text(merged(snapshots))
 
     def _snapshot(self) -> Snapshot:
-        for name in self.models.names():
-            for version, servable in self.models.of(name).items():
-                self._metrics.state(name, version, servable.state.name)
+        record(self._metrics, self.models)
         return self._metrics.snapshot()
 
     # The end.
@@ -200,5 +222,4 @@ class Parts:
 
     def _close(self) -> None:
         self._life.stop()
-        if self._log:
-            self._log.close(self._options.drain_seconds)
+        self._log.close(self._options.drain_seconds)

@@ -58,6 +58,9 @@ class Metrics(Protocol):
     def examples(self, model: str, count: int) -> None:
         """Its examples."""
 
+    def example_total(self, model: str, count: int) -> None:
+        """Its examples, for MultiInference only."""
+
 
 class Samples(Protocol):
     """Keeps a sample of the traffic."""
@@ -149,7 +152,9 @@ class Inference:
             read: Reads and checks it; may raise `ServingError`, and must not hold the lease then.
         """
         if self.in_flight >= self._concurrent:
-            caller.done(ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit"))
+            full = ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
+            self._metrics.request(caller.entrypoint, caller.api, caller.model, None, "", full.code, 0.0)
+            caller.done(full)
             return
         self.in_flight += 1
         self._metrics.begin()
@@ -188,6 +193,8 @@ class Inference:
         self._metrics.runtime(caller.api, model, work.seconds)
         if question.examples:
             self._metrics.examples(model, question.examples)
+            if caller.api == "MultiInference":  # upstream counts no others
+                self._metrics.example_total(model, question.examples)
         if sum(value.nbytes for value in values) > _SMALL_VALUES:
             self._executor.submit(self._word_there, caller, question, started, values)
         else:

@@ -46,16 +46,16 @@ class GrpcServer:
             InvalidArgument: TLS cannot be set up.
         """
         if holder:
-            self._add_port(holder)
+            where = sockets.address(holder)
+            if not self._shared:
+                holder.close()  # grpc binds for itself; the port was ours until now
+            self._add(where)
         if path:
-            self._server.add_insecure_port(f"unix:{path}")
+            self._add(f"unix:{path}")
         await self._server.start()
 
-    def _add_port(self, holder: socket.socket) -> None:
-        address = sockets.address(holder)
+    def _add(self, address: str) -> None:
         credentials = security.grpc_credentials(self._options.security)
-        if not self._shared:
-            holder.close()  # grpc binds for itself; the port was ours until now
         try:
             if credentials:
                 self._server.add_secure_port(address, credentials)

@@ -41,7 +41,7 @@ def test_arrays_read_back_equal(array):
         (predictions.in_rows({"y": array}), "predictions"),
         (predictions.in_columns({"y": array}), "outputs"),
     ):
-        np.testing.assert_array_equal(array, np.array(json_document.loads(body)[key]).astype(array.dtype))
+        np.testing.assert_array_equal(array, np.array(json_document.loads(body)[key], dtype=array.dtype))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
