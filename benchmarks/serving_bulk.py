@@ -8,7 +8,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from benchmarks.measure import Row, SkippedError
-from benchmarks.serving import models, payloads, process, servers, turns
+from benchmarks.serving import answers, models, payloads, process, servers, turns
 
 if TYPE_CHECKING:
     import subprocess
@@ -79,6 +79,7 @@ def _batches(repeat: int) -> Row:
     try:
         with servers.ours(folder, "mlp", values) as own, servers.mlserver(folder, "mlp", values) as theirs:
             targets = {"ours": own.rest("mlp", values), "MLServer": theirs}
+            answers.must_be_the_same(targets)
             found = turns.rates(targets, (CLIENTS,), repeat)
     except SkippedError as reason:
         return Row(title, "requests/s", at_least=BATCHES, note=str(reason))

@@ -7,19 +7,16 @@ digits' network takes most of the time itself: there ours must not be slower.
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING
 
-import numpy as np
-import requests
-
 from benchmarks.measure import Row, SkippedError
-from benchmarks.serving import models, payloads, servers, turns
+from benchmarks.serving import answers, models, payloads, servers, turns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.loadtest import Target
+    import numpy as np
+
 
 REPEAT = 5
 CLIENTS = (1, 16, 64)
@@ -42,14 +39,14 @@ def _measured(
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(servers.ours(folder, model, values)).rest(model, values)
         targets = {"ours": own, "FastAPI": stack.enter_context(servers.fastapi(folder, model, values))}
-        answer = _answer(own)
+        answer = answers.of(own)
         if asked["uvicorn alone"]:
             targets["uvicorn alone"] = stack.enter_context(servers.echo(answer, model, values))
         try:
             targets["MLServer"] = stack.enter_context(servers.mlserver(folder, model, values))
         except SkippedError as reason:
             skipped["MLServer"] = str(reason)
-        _same_answers(targets)
+        answers.must_be_the_same(targets)
         found = turns.rates(targets, clients, repeat)
     return [_row(model, name, bound, found, skipped) for name, bound in asked.items() if bound]
 
@@ -61,32 +58,3 @@ def _row(model: str, name: str, bound: float, found: turns.Rates, skipped: dict[
     sides = {side: found[side] for side in ("ours", name)}
     numbers = (found["ours"][JUDGED], found[name][JUDGED])
     return Row(title, "requests/s", *numbers, at_least=bound, details=turns.details(sides))
-
-
-def _answer(target: Target) -> bytes:
-    reply = requests.post(target.address + target.path, target.body, timeout=target.timeout_s)
-    reply.raise_for_status()
-    return reply.content
-
-
-def _same_answers(targets: dict[str, Target]) -> None:
-    """Every server gives the numbers of ours; speed is not compared where answers are not."""
-    wanted = _numbers(_answer(targets["ours"]))
-    for name, target in targets.items():
-        if not np.allclose(wanted, _numbers(_answer(target)), rtol=1e-4, atol=1e-6):
-            raise RuntimeError(f"{name} answers something else than ours")
-
-
-def _numbers(answer: bytes) -> list[float]:
-    """All numbers of an answer, sorted."""
-    document = json.loads(answer)
-    found = document["predictions"] if "predictions" in document else [one["data"] for one in document["outputs"]]
-    return sorted(_flat(found))
-
-
-def _flat(value: object) -> list[float]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for item in value for number in _flat(item)]
-    return [float(value)] if isinstance(value, (int, float)) else []
