@@ -66,11 +66,18 @@ class Reload:
 
     def _wait(self, fresh: list[config.ModelConfig], generation: int) -> None:
         while not self._is_over(fresh):
-            if self._watcher.halted.is_set():
-                raise ServingError("The server is going away.", Code.UNAVAILABLE)
-            if generation != self._generation:
-                raise ServingError("Another list of models took the place of this one.", Code.ABORTED)
-        outcome.check(self._watcher, fresh)
+            self._check_current(generation)
+        try:
+            outcome.check(self._watcher, fresh)
+        except ServingError:
+            self._check_current(generation)  # what was not to be served any more has not failed
+            raise
+
+    def _check_current(self, generation: int) -> None:
+        if self._watcher.halted.is_set():
+            raise ServingError("The server is going away.", Code.UNAVAILABLE)
+        if generation != self._generation:
+            raise ServingError("Another list of models took the place of this one.", Code.ABORTED)
 
     def _is_over(self, fresh: list[config.ModelConfig]) -> bool:
         with self._watcher.changed:
