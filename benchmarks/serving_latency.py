@@ -14,7 +14,7 @@ import requests
 
 from benchmarks.measure import Row, fresh
 from benchmarks.serving import models, payloads, servers, turns
-from serving.loadtest import Load, run
+from serving.loadtest import Load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,8 @@ def _swapped(own: servers.Ours, target: Target, rate: float, version: int) -> Re
     """A run in which a new version is published, loaded, and takes the place of the old one."""
     publishing = threading.Timer(SWAP_AFTER_S, _publish, (own.models / target.model, version))
     publishing.start()
-    result = run(target, Load(rate=rate, duration_s=OPEN_S + SWAP_AFTER_S, warmup_s=turns.WARMUP_S))
+    load = Load(rate=rate, duration_s=OPEN_S + SWAP_AFTER_S, warmup_s=turns.WARMUP_S)
+    result = turns.uninterrupted(target, load)
     publishing.join()
     end = time.monotonic() + SWAPPED_WITHIN_S
     while _available(own.url, target.model) != [str(version)]:

@@ -48,9 +48,21 @@ def good(target: Target, load: Load) -> Result:
     Raises:
         RuntimeError: A request failed.
     """
-    result = run(target, load)
+    result = uninterrupted(target, load)
     if result.failed:
         raise RuntimeError(f"{target.address}{target.path} failed: {result.errors}")
+    return result
+
+
+def uninterrupted(target: Target, load: Load) -> Result:
+    """A run; Ctrl-C ends the benchmark and not only the run.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted.
+    """
+    result = run(target, load)
+    if result.interrupted:
+        raise KeyboardInterrupt
     return result
 
 
