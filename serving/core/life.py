@@ -13,6 +13,7 @@ from serving.core.reload import ConfigFile, Reload
 from serving.core.watcher import Watcher
 from serving.errors import InvalidArgument
 from serving.model import LoadedModel
+from serving.wire import protos
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,10 @@ class Life:
         Raises:
             ServingError: A model is not available though `must_start`, or a label's version is not.
         """
-        tensorflow()  # before any thread: also with no model yet, the first one published is not slow to come
+        # Imported before there are threads, for none to find them half imported; and the first model that is published
+        # later is not slow to come.
+        tensorflow()
+        protos.load("apis.prediction_log_pb2")
         loading = self._options.loading
         if loading.load_threads == 0:
             self._watcher.loader.limit(os.cpu_count() or 1)

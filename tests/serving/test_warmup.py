@@ -155,7 +155,7 @@ def published(tmp_path, warm_copy, publish):
 def test_a_failing_warm_up_blocks_the_version(published, run_server):
     loading = {"poll_seconds": 0.2, "retry_seconds": 0.05, "max_retries": 0}
     with run_server(published, loading=loading) as running, Client(running.rest) as client:
-        assert {"fine": [1]} == running.endpoints["models"]
+        assert ({"fine": [1]}, 2) == (running.endpoints["models"], len(running.endpoints["failed"])), running.endpoints
         status = {name: client.status(name)[0] for name in ("fine", "garbage", "dtype")}
         assert ["AVAILABLE", "END", "END"] == [one.state for one in status.values()]
         assert "Please verify your warmup data is in TFRecord format" in status["garbage"].error

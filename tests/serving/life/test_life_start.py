@@ -146,3 +146,13 @@ def test_the_options_reach_the_loads(tmp_path, monkeypatch):
     one.start_up()
     one.stop()
     assert [(folder, session, ("serve", "gpu"))] == found
+
+
+def test_what_loads_need_is_imported_before_their_threads(put, listed, make_life, monkeypatch):
+    from serving.core import life as module
+
+    put("a", 1)
+    life, found = make_life(listed("a"), must_start=True), []
+    monkeypatch.setattr(module.protos, "load", lambda name: found.append((name, life.models.names())))
+    life.start_up()
+    assert [("apis.prediction_log_pb2", [])] == found
