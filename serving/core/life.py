@@ -33,6 +33,7 @@ class Life:
         options: What to serve and how.
         load: Loads a version's folder; without one, a plain `LoadedModel` with the options' session and tags.
         warmed: Told about each warm-up: folder, outcome, seconds, records.
+        applied: Called when a new list of models is in place, by a call or by the config file; see `configs`.
 
     Raises:
         InvalidArgument: The config file cannot be parsed, or asks for what cannot be.
@@ -44,11 +45,12 @@ class Life:
         options: ServeOptions,
         load: Callable[[Path], LoadedModel] | None = None,
         warmed: warmup.Warmed = warmup.ignore,
+        applied: Callable[[], None] = lambda: None,
     ) -> None:
         self._models, self._options = models, options
         self._load, self._warmed = load or self._plain, warmed
         self._watcher = Watcher(models, config.source(options), self._loaded, options.loading)
-        self._reload = Reload(models, self._watcher, labels_ahead=options.loading.labels_ahead)
+        self._reload = Reload(models, self._watcher, labels_ahead=options.loading.labels_ahead, applied=applied)
         file = options.model_config_file
         self._file = ConfigFile(file, self._reload) if file else None
         self._next_look = 0.0

@@ -31,6 +31,7 @@ class Models:
     def __init__(self) -> None:
         self._versions: dict[str, dict[int, Servable]] = {}
         self._labels: dict[str, dict[str, int]] = {}
+        self._retired = 0
         self._lock = threading.Lock()
 
     def add(self, servable: Servable) -> None:
@@ -39,6 +40,12 @@ class Models:
             known = self._versions.get(servable.name, {})
             # Copied, not changed: requests read the old one without a lock.
             self._versions[servable.name] = {**known, servable.version: servable}
+
+    def retire(self, servable: Servable) -> None:
+        """Serve a version no more; if another is to take its place, that one is available by now."""
+        with self._lock:
+            self._retired += 1  # first, so that a request that misses the version looks again
+        servable.retire()
 
     def labels(self, name: str) -> dict[str, int]:
         """Versions of a model by label."""
@@ -79,11 +86,14 @@ class Models:
         """
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        # Looked up twice: a new version may take the old one's place between the looks at the two.
-        lease = self._leased(spec) or self._leased(spec)
-        if lease is None:
-            raise NotFound(f"Servable not found for request: {self._asked(spec)}")
-        return lease
+        while True:
+            retired = self._retired
+            lease = self._leased(spec)
+            if lease:
+                return lease
+            # A new version may have taken the old one's place between the looks at the two.
+            if retired == self._retired:
+                raise NotFound(f"Servable not found for request: {self._asked(spec)}")
 
     def _leased(self, spec: Spec) -> Lease | None:
         leases = (servable.lease() for servable in self._candidates(spec))

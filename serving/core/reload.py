@@ -11,6 +11,7 @@ from serving.core import labels, outcome
 from serving.errors import Code, FailedPrecondition, InvalidArgument, ServingError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from serving.core.models import Models
@@ -27,9 +28,13 @@ class Reload:
         models: What is served.
         watcher: Who loads and drops.
         labels_ahead: Whether a new label may name a version that is not served (yet).
+        applied: Called when a new list is in place, before its models are loaded.
     """
 
-    def __init__(self, models: Models, watcher: Watcher, *, labels_ahead: bool) -> None:
+    def __init__(
+        self, models: Models, watcher: Watcher, *, labels_ahead: bool, applied: Callable[[], None] = lambda: None
+    ) -> None:
+        self._applied = applied
         self._models, self._watcher, self._ahead = models, watcher, labels_ahead
         self._lock = threading.Lock()
         self._generation = 0
@@ -44,17 +49,26 @@ class Reload:
             ServingError: The list cannot be (nothing changes then), or a new model does not become available
                 (the list stays and goes on being tried).
         """
+        self._wait(*self.adopt(message))
+
+    def adopt(self, message: Any) -> tuple[list[config.ModelConfig], int]:
+        """Put a list in place of the old one, without waiting for its models.
+
+        Returns:
+            The new models, and the number of the list.
+
+        Raises:
+            ServingError: The list cannot be; nothing changes then.
+        """
         with self._lock:
             known = {one.name for one in self._watcher.configs}
             configs = self._checked(message, known)
             self._models.relabel(labels.checked(configs, self._models, ahead=self._ahead))
             self._generation += 1
-            mine = self._generation
             _LOG.info("A new list of models: %s", ", ".join(one.name for one in configs) or "none")
-            unreadable = self._watcher.replace(lambda: configs)
-        if unreadable:
-            raise InvalidArgument(str(unreadable))
-        self._wait([one for one in configs if one.name not in known], mine)
+            self._watcher.replace(lambda: configs)
+            self._applied()
+            return [one for one in configs if one.name not in known], self._generation
 
     def _checked(self, message: Any, known: set[str]) -> list[config.ModelConfig]:
         if message.WhichOneof("config") != "model_config_list":
@@ -65,6 +79,8 @@ class Reload:
         return config.of_message(message, known)
 
     def _wait(self, fresh: list[config.ModelConfig], generation: int) -> None:
+        if self._watcher.unreadable:
+            raise InvalidArgument(str(self._watcher.unreadable))
         while not self._is_over(fresh):
             self._check_current(generation)
         try:
@@ -121,7 +137,7 @@ class ConfigFile:
         try:
             message = config.read_message(self._path)
             if message != self._applied:
-                self._reload.apply(message)
+                self._reload.adopt(message)
                 self._applied = message
         except ServingError as error:
             self._complain(f"The models' config file was not applied: {error.text}")

@@ -111,12 +111,11 @@ class Watcher:
                 self.changed.wait(0.1)
         self._settle_all()
 
-    def replace(self, source: Callable[[], list[ModelConfig]]) -> OSError | None:
-        """Serve the models of another source from now on; a first look says why they cannot be read, if so."""
+    def replace(self, source: Callable[[], list[ModelConfig]]) -> None:
+        """Serve the models of another source from now on, with a first look at them."""
         with self._looking:
             self._source = source
             self.poll()
-            return self.unreadable
 
     def poll(self) -> None:
         """One look at the disk: have loaded what is new, drop what is gone.
@@ -197,7 +196,7 @@ class Watcher:
         if servable.state in _PENDING:
             self.loader.forget(servable)
         elif servable.state is State.AVAILABLE and replaced:
-            servable.retire()
+            self._models.retire(servable)
             _LOG.info(
                 "%s version %s is served no more, requests in flight: %s",
                 servable.name,

@@ -215,3 +215,27 @@ def test_polls_reloads_and_the_end_at_the_same_time(put, listed, make_life, ask)
     ask(life, listed("a", "d"))
     assert {"a", "d"} <= set(life.models.available())
     life.stop()
+
+
+def test_whoever_wants_to_know_is_told_of_a_new_list(put, listed, make_life, ask):
+    put("a", 1)
+    life, found = make_life(listed("a")), []
+    life._reload._applied = lambda: found.append([one.name for one in life.configs])
+    life.start_up()
+    ask(life, "model_config_list {}")
+    life.file.write_text(listed(a="logging_config {}"))
+    life._file.look()
+    assert [[], ["a"]] == found
+    assert life.configs[0].logging is not None
+
+
+def test_an_operators_list_outlives_one_of_the_file_that_was_still_loading(put, listed, make_life, ask):
+    put("slow", 1, content="slow")
+    put("a", 1)
+    life = make_life("", load_threads=2)
+    life.start_up()
+    life.file.write_text(listed("slow"))
+    life._file.look()
+    ask(life, listed("a"))
+    life._file.look()
+    assert ["a"] == [one.name for one in life.configs]
