@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from serving.core.adaptive import Adaptive
 from serving.core.batches import Batches
 from serving.core.budget import Budget
+from serving.core.engine import tensorflow
 from serving.core.inference import Inference
 from serving.core.life import Life
 from serving.core.models import Models
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from serving.peers import Peers
 
 _LOG = logging.getLogger("keraspipe.serving")
+_SWITCH_S = 0.0005  # how long the event loop waits for a thread that loads a model, at most
 _NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
 
 
@@ -68,7 +72,7 @@ class Parts:
         self.monitoring_path = options.monitoring_path
         self._metrics = Metrics()
         self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
-        self._life = Life(self.models, options, self._loaded, self._metrics.warmup)
+        self._life = Life(self.models, options, self._loaded, self._metrics.warmup, self._configure_log)
         self._budget = Budget(options.limits.memory_bytes)
         self._inference = Inference(self._scheduler(), executor, self._metrics, self._log, options.limits.concurrent)
         self._rest: RestServer | None = None
@@ -104,9 +108,12 @@ class Parts:
         self._life.halt()
 
     def _start_up(self) -> None:
+        tensorflow()
+        gc.freeze()  # a search for garbage would stop all requests while it looks through TensorFlow's modules
+        sys.setswitchinterval(_SWITCH_S)
         self._life.start_up()
-        if self._config:
-            self._reload_here(self._config)
+        if self._config and (error := self._reload_here(self._config)):
+            _LOG.error("The list of models that came since the start was not applied: %s", error.text)
         self._configure_log()
         record(self._metrics, self.models)
 
@@ -135,7 +142,6 @@ class Parts:
     def _reload(self, request: Any) -> Any:
         """Set the models, here and in the other processes."""
         response = reload.handle(self._life, request, self._metrics.counters)
-        self._configure_log()
         for error in self._peers.ask("reload", request.SerializeToString()) if self._peers else []:
             if error:
                 raise error
@@ -146,7 +152,6 @@ class Parts:
         request = protos.load("apis.model_management_pb2").ReloadConfigRequest.FromString(serialized)
         try:
             reload.handle(self._life, request)
-            self._configure_log()
         except ServingError as error:
             return error
         return None

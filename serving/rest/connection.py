@@ -1,11 +1,11 @@
-"""HTTP/1.1 on a socket: parse requests, hand them to the application, write the answers in order.
+"""One client's connection: read its requests, have them answered, write the answers in order.
 
 A connection keeps the requests that a client sends ahead (pipelining) in a queue and stops reading when that
 is long, so a fast sender costs no memory. A client that hangs up costs the one answer that is being computed; one
-that is slow to send loses its connection, but never somebody else's.
+that is slow to send or to read loses its connection, but never somebody else's.
 """
 
-# ruff: noqa: D102 - httptools and asyncio name the callbacks
+# ruff: noqa: D102 - asyncio names the callbacks
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ import asyncio
 import math
 import time
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from serving.rest.message import Request, Response, head
+from serving.rest.message import Response, head
+from serving.rest.reader import PIECE, Reader, Received
 
 if TYPE_CHECKING:
     from serving.rest.connections import Connections
 
 _QUEUE = 16  # requests read ahead
-_MAX_HEAD = 1 << 16  # bytes of request line and headers
-_PATIENCE_S = 60.0  # for a request's head
-_SLOWEST = 1024.0  # bytes of its body per second
+_TURN = 256  # requests and pieces after which other connections have their turn
+_LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
 
 
 class Connection(asyncio.Protocol):
@@ -33,26 +32,17 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, connections: Connections) -> None:
         self._all = connections
-        self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._busy = False  # a request is being answered
+        self._ahead = b""  # arrived, not read yet
+        self._waiting: deque[Received] = deque()
+        self._reader = Reader(connections, self._waiting.append)
+        self._current: Received | None = None  # is being answered
+        self._refusal: Response | None = None  # comes after the answers that are due
+        self._pumping = self._paused = self._closed = False
         self._writable = True
-        self._closed = False
-        self._last = False  # no further request is read
-        self._held = 0  # bytes taken from the server's budget, for all requests of this connection
-        self._keep_alive = True
-        self._is_head = False
-        self._began = math.inf  # when the request that is being read began
-        self._reset()
-
-    def _reset(self) -> None:
-        self._url = b""
-        self._headers: dict[str, str] = {}
-        self._head_size = 0
-        self._body: list[bytes] = []
-        self._size = 0
-        self._began = math.inf
+        self._last = False  # nothing further is read
+        self._unsent, self._unsent_since = 0, math.inf
 
     # asyncio calls these.
 
@@ -62,142 +52,170 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed = True
-        self._waiting.clear()
-        if not self._busy:
-            self._give_back()
+        self._read_no_more()
+        self._drop_waiting()
         self._all.remove(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._last:
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # no other protocol is spoken: the request is answered, the connection closed
-        except httptools.HttpParserError as error:
-            if not self._last:
-                self.refuse(Response(400, str(error).encode(), "text/plain"))
+        if not self._last:
+            self._ahead = self._ahead + data if self._ahead else data
+            self._pump()
 
     def eof_received(self) -> bool:
         """A client may close its side and still read: keep ours open while an answer is due."""
-        self._last = True
-        return self._busy
+        self._read_no_more()
+        return self._is_due and self._transport.get_extra_info("ssl_object") is None  # TLS ends both ways at once
 
     def pause_writing(self) -> None:
         self._writable = False
 
     def resume_writing(self) -> None:
         self._writable = True
-        if not self._busy:
-            self._next()
+        self._pump()
 
-    # httptools calls these.
+    # Reading and answering in turn.
 
-    def on_message_begin(self) -> None:
-        self._began = time.monotonic()
+    def _pump(self) -> None:
+        """Read and answer as far as both go now."""
+        if self._pumping or self._closed:
+            return
+        self._pumping = True
+        for _ in range(_TURN):
+            if not self._step():
+                break
+        else:
+            self._loop.call_soon(self._pump)
+        self._pumping = False
+        self._pause_or_resume()
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
-        self._count_head(len(url))
+    def _step(self) -> bool:
+        if self._waiting and not self._current and self._writable:
+            self._current = self._waiting.popleft()
+            self._all.handle(self._current.request, self._answered)
+        elif self._ahead and len(self._waiting) < _QUEUE:
+            self._read()
+        else:
+            return False
+        return True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-        self._count_head(len(name) + len(value))
+    def _read(self) -> None:
+        piece, self._ahead = self._ahead[:PIECE], self._ahead[PIECE:]
+        refusal = self._reader.feed(piece)
+        if refusal and not self._last:
+            self.refuse(refusal)
+        elif self._reader.upgraded:  # no other protocol is spoken: the request is answered, the connection closed
+            self._read_no_more()
+        else:
+            self._continue()
 
-    def on_headers_complete(self) -> None:
-        method = self._parser.get_method().decode("ascii")
-        refusal = self._all.refusal(method, self._url, self._headers)
-        if refusal:
-            self._stop(refusal)
-        length = self._headers.get("content-length", "")
-        self._take(int(length) if length.isdigit() else 0)
-        if self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    def _read_no_more(self) -> None:
+        self._last = True
+        self._ahead = b""
+        self._reader.reset()
 
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-        self._size += len(body)
-        if "content-length" not in self._headers:
-            self._take(len(body))
-
-    def on_message_complete(self) -> None:
-        method = self._parser.get_method().decode("ascii")
-        path = self._url.decode("utf-8", "surrogateescape")
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._waiting.append((Request(method, path, self._headers, body), self._parser.should_keep_alive()))
-        self._reset()
-        if len(self._waiting) >= _QUEUE:
+    def _pause_or_resume(self) -> None:
+        if self._paused == bool(self._ahead) or self._closed or self._transport.is_closing():
+            return
+        self._paused = bool(self._ahead)
+        if self._paused:
             self._transport.pause_reading()
-        if not self._busy:
-            self._next()
-
-    def _count_head(self, size: int) -> None:
-        self._head_size += size
-        if self._head_size > _MAX_HEAD:
-            self._stop(Response(431, b"", ""))
-
-    def _take(self, size: int) -> None:
-        """Hold so many bytes more of the server's memory."""
-        refusal = self._all.take(size, self._size)
-        if refusal:
-            self._stop(refusal)
-        self._held += size
-
-    def _give_back(self) -> None:
-        self._all.give(self._held)
-        self._held = 0
-
-    def _stop(self, response: Response) -> None:
-        """Refuse the request that is being read; the parser reports the error and reads no further."""
-        self.refuse(response)
-        raise _RefusedError
+        else:
+            self._transport.resume_reading()
 
     # Answers, one after the other.
 
-    def _next(self) -> None:
-        if not self._waiting or self._closed or not self._writable:
-            return
-        self._busy = True
-        request, self._keep_alive = self._waiting.popleft()
-        self._is_head = request.method == "HEAD"
-        if len(self._waiting) < _QUEUE:
-            self._transport.resume_reading()
-        self._all.handle(request, self._answered)
-
     def _answered(self, response: Response) -> None:
-        self._busy = False
-        if self.idle:
-            self._give_back()
-        if self._closed:
-            self._give_back()
+        current, self._current = self._current, None
+        if current is None:  # an error after the answer
             return
-        ending = (self._last or self._all.draining) and not self._waiting
-        keep = self._keep_alive and not ending
-        body = b"" if self._is_head else response.body
-        self._transport.write(head(response, int(time.time()), keep_alive=keep) + body)
-        if keep:
-            self._next()
+        self._all.give(current.held)
+        if self._closed or self._transport.is_closing():
+            return
+        keep = current.keep_alive and (self._refusal is not None or not self._is_ending)
+        self._write(response, current, keep_alive=keep)
+        if not keep:
+            self._finish()
+        elif self._refusal and not self._waiting:
+            self.refuse(self._refusal)
         else:
-            self._last = True
-            self._waiting.clear()
-            self._transport.close()
+            self._continue()
+            self._pump()
+
+    def _write(self, response: Response, current: Received | None, *, keep_alive: bool) -> None:
+        if keep_alive and current and current.version == "1.0":  # such a client expects to be told
+            response = replace(response, headers=f"{response.headers}Connection: keep-alive\r\n")
+        body = b"" if current and current.request.method == "HEAD" else response.body
+        self._transport.write(head(response, int(time.time()), keep_alive=keep_alive) + body)
+
+    def _continue(self) -> None:
+        """Ask for a body, if the client waits for that and no other answer comes first."""
+        if self._reader.owes_continue and not self._is_due:
+            self._reader.owes_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def refuse(self, response: Response) -> None:
-        """Say why no further request is taken, unless an answer is due before it, and close."""
-        self._last = True
-        self._reset()
-        if not self._busy and not self._closed:
-            self._transport.write(head(response, int(time.time()), keep_alive=False) + response.body)
+        """Say why no further request is taken, after the answers that are due, and close."""
+        self._read_no_more()
+        if self._is_due:
+            self._refusal = response
+        elif not (self._closed or self._transport.is_closing()):
+            self._write(response, None, keep_alive=False)
+            self._finish(linger=True)
+
+    def _finish(self, *, linger: bool = False) -> None:
+        """Close, but let a client that is still sending read its answer first: a reset would take it away."""
+        linger = linger or bool(self._ahead) or self._is_reading
+        self._read_no_more()
+        self._drop_waiting()
+        if linger and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._loop.call_later(_LINGER_S, self._transport.close)
+        else:
             self._transport.close()
+
+    def _drop_waiting(self) -> None:
+        self._all.give(sum(received.held for received in self._waiting))
+        self._waiting.clear()
+
+    # How it stands; the server's keeper of connections asks too.
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether an answer is due."""
+        return self._current is not None or bool(self._waiting)
+
+    @property
+    def _is_reading(self) -> bool:
+        """Whether a request is half read."""
+        return self._reader.began < math.inf
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether no further request will be answered."""
+        going_away = self._last or (self._all.draining and not self._is_reading)
+        return going_away and not self._waiting and not self._ahead
 
     @property
     def idle(self) -> bool:
         """Whether no answer is due and no request is half read."""
-        return not self._busy and not self._waiting and self._began == math.inf
+        return not self._is_due and not self._ahead and not self._is_reading
 
-    def is_too_slow(self, now: float) -> bool:
-        """Whether the client takes longer to send a request than anyone needs who means to."""
-        return now - self._began > _PATIENCE_S + self._size / _SLOWEST
+    def is_too_slow(self, now: float, patience_s: float, slowest: float) -> bool:
+        """Whether the client takes longer to send a request than anyone needs who means to.
+
+        Args:
+            now: The time, by `time.monotonic`.
+            patience_s: Seconds that a request may take in any case.
+            slowest: Bytes of its body per second.
+        """
+        return now - self._reader.began > patience_s + self._reader.size / slowest
+
+    def is_stuck(self, now: float, patience_s: float) -> bool:
+        """Whether the client has read nothing of its answers for so many seconds."""
+        unsent = 0 if self._closed else self._transport.get_write_buffer_size()
+        if not unsent or unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return now - self._unsent_since > patience_s and unsent > 0
 
     def close(self) -> None:
         """Close when what was written is sent."""
@@ -206,7 +224,3 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, whatever is under way."""
         self._transport.abort()
-
-
-class _RefusedError(Exception):
-    """Ends the parser's turn."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING
 
-from serving.errors import ResourceExhausted
+from serving.errors import Code, ResourceExhausted, ServingError
 from serving.rest.application import failure
 from serving.rest.connection import Connection
 from serving.rest.message import Response
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
     from serving.core.budget import Budget
     from serving.rest.message import Request
 
+_LOG = logging.getLogger("keraspipe.serving")
 _GRACE_S = 0.5  # how long idle clients may still ask after SIGTERM
+_PATIENCE_S = 60.0  # for a request's head, and for a client that reads nothing
+_SLOWEST = 1024.0  # bytes of a request's body per second
 
 
 class Connections:
@@ -30,6 +35,7 @@ class Connections:
         request_bytes: Size of a request at most; None for any.
         allows: Whether a method, path and `Authorization` may ask.
         headers: Lines that every answer gets, each ending in a line break.
+        patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
     """
 
     def __init__(
@@ -39,12 +45,14 @@ class Connections:
         request_bytes: int | None = None,
         allows: Callable[[str, bytes, str], bool] = lambda *_: True,
         headers: str = "",
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._handle = handle
         self._budget = budget
         self._request_bytes = request_bytes
         self._allows = allows
         self._headers = headers
+        self._patience_s = patience_s
         self._open: set[Connection] = set()
         self._emptied = asyncio.Event()
         self.draining = False
@@ -65,10 +73,12 @@ class Connections:
 
     def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
         """Answer a request."""
-        if self._headers:
-            self._handle(request, lambda response: reply(self._dressed(response)))
-        else:
-            self._handle(request, reply)
+        told = (lambda response: reply(self._dressed(response))) if self._headers else reply
+        try:
+            self._handle(request, told)
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+            _LOG.exception("A request failed in an unforeseen way")
+            told(failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)))
 
     def _dressed(self, response: Response) -> Response:
         return Response(response.status, response.body, response.content_type, response.headers + self._headers)
@@ -101,10 +111,13 @@ class Connections:
         self._budget.give(size)
 
     def sweep(self) -> None:
-        """Turn away clients that are too slow to send a request."""
+        """Turn away clients that are too slow to send a request, or to read an answer."""
         now = time.monotonic()
-        for connection in [one for one in self._open if one.is_too_slow(now)]:
-            connection.refuse(Response(408, b"", ""))
+        for connection in list(self._open):
+            if connection.is_stuck(now, self._patience_s):
+                connection.abort()
+            elif connection.is_too_slow(now, self._patience_s, _SLOWEST):
+                connection.refuse(Response(408, b"", ""))
 
     async def drain(self, close: Callable[[], None]) -> None:
         """Close each connection as soon as it has nothing left to answer.
@@ -118,11 +131,12 @@ class Connections:
         self.draining = True
         await asyncio.sleep(_GRACE_S)
         close()
-        for connection in [one for one in self._open if one.idle]:
-            connection.close()
         while self._open:
+            for connection in [one for one in self._open if one.idle]:
+                connection.close()
             self._emptied.clear()
-            await self._emptied.wait()
+            with contextlib.suppress(TimeoutError):  # one that came in at the last moment may be idle by then
+                await asyncio.wait_for(self._emptied.wait(), _GRACE_S)
 
     def abort(self) -> None:
         """Close all at once."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 INDENT = "    "
 DEBUG_BYTES = 256
 _SMALL, _LARGE = 1e-6, 1e21  # outside of these a number is written with an exponent
+_MANY = 32  # numbers from which on it pays to look at all of them first
+_CLEARLY = 0.1
 _SPECIAL = re.compile(r'[\x00-\x1f"\\]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -59,13 +61,27 @@ def _base64(item: bytes, indent: str) -> str:
 
 def _floats(flat: np.ndarray) -> list[str]:
     """`%g`; where that does not read back as the same number, `%.9g` (float) or `%.17g` (double)."""
-    values = flat.tolist()
-    texts = [f"{value:g}" for value in values]
-    back = np.array(list(map(float, texts)), dtype=flat.dtype)
-    digits = 9 if flat.dtype == np.float32 else 17
-    for index in np.flatnonzero(back != flat):
-        texts[index] = f"{values[index]:.{digits}g}"
-    return [text if "." in text or "e" in text else _whole(text) for text in texts]
+    long = _is_long(flat) if flat.size >= _MANY else np.zeros(flat.size, dtype=bool)
+    texts = np.empty(flat.size, dtype=object)
+    texts[~long] = _formatted(flat[~long], "%g")
+    short = np.flatnonzero(~long)
+    back = np.fromiter(map(float, texts[short]), np.float64, short.size).astype(flat.dtype)
+    long[short[back != flat[short]]] = True
+    texts[long] = _formatted(flat[long], "%.9g" if flat.dtype == np.float32 else "%.17g")
+    return [text if "." in text or "e" in text else _whole(text) for text in texts.tolist()]
+
+
+def _formatted(flat: np.ndarray, form: str) -> list[str]:
+    return (f"{form} " * flat.size % tuple(flat.tolist())).split()
+
+
+def _is_long(flat: np.ndarray) -> np.ndarray:
+    """Numbers that surely need more than the six digits of `%g`; what is close to them is left to be tried."""
+    with np.errstate(all="ignore"):
+        size = np.abs(flat.astype(np.float64))
+        digits = size * 10.0 ** (5 - np.floor(np.log10(size)))  # six before the point
+        # Half a unit in the last place of a float32 is less than 0.06 here, of a double far less.
+        return np.abs(digits - np.rint(digits)) > _CLEARLY
 
 
 def _whole(text: str) -> str:
@@ -73,28 +89,38 @@ def _whole(text: str) -> str:
     return {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(text) or f"{text}.0"
 
 
-def nested(texts: list[str], shape: tuple[int, ...], depth: int, *, single_line: bool) -> str:
+def nested(texts: list[str], shape: tuple[int, ...], depth: int) -> str:
     """Elements in their brackets.
 
     Args:
         texts: One JSON text per element, row-major.
         shape: The shape that they have; () for a scalar.
         depth: How many containers are open around it, for the indentation.
-        single_line: Write arrays on one line.
     """
     for axis in reversed(range(len(shape))):
         size, inner = shape[axis], INDENT * (depth + axis)
         count = math.prod(shape[:axis])
         groups = [texts[index * size : (index + 1) * size] for index in range(count)]
-        texts = [_array(group, inner, single_line=single_line) for group in groups]
+        texts = [_array(group, inner) for group in groups]
     return texts[0]
 
 
-def _array(items: list[str], indent: str, *, single_line: bool) -> str:
+def rows(texts: list[str], shape: tuple[int, ...]) -> list[str]:
+    """Elements in the brackets of each row of their array, each row on one line.
+
+    Args:
+        texts: One JSON text per element, row-major.
+        shape: The array's shape, with the rows first.
+    """
+    for axis in reversed(range(1, len(shape))):
+        size = shape[axis]
+        texts = [f"[{', '.join(texts[at * size : (at + 1) * size])}]" for at in range(math.prod(shape[:axis]))]
+    return texts
+
+
+def _array(items: list[str], indent: str) -> str:
     if not items:
         return "[]"
-    if single_line:
-        return f"[{', '.join(items)}]"
     separator = f"\n{indent}{INDENT}"
     return f"[{separator}{f',{separator}'.join(items)}\n{indent}]"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from serving.errors import InvalidArgument
 from serving.wire import dtype as dtypes
-from serving.wire.json_text import INDENT, leaves, nested, string
+from serving.wire.json_text import INDENT, leaves, nested, rows, string
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,10 +26,10 @@ def in_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
     count = _batch_size(outputs)
     texts = {name: _row_texts(name, array, depth=_OBJECT if len(outputs) > 1 else 2) for name, array in outputs.items()}
     if len(outputs) == 1:
-        rows = next(iter(texts.values()))
+        lines = next(iter(texts.values()))
     else:
-        rows = [_object({name: column[index] for name, column in texts.items()}, 2) for index in range(count)]
-    body = f"[{', '.join(rows)}\n{INDENT}]" if rows else "[]"
+        lines = [_object({name: column[index] for name, column in texts.items()}, 2) for index in range(count)]
+    body = f"[{', '.join(lines)}\n{INDENT}]" if lines else "[]"
     return _body("predictions", body)
 
 
@@ -41,8 +41,8 @@ def in_columns(outputs: Mapping[str, np.ndarray]) -> bytes:
     """
     if len(outputs) == 1:
         [(name, array)] = outputs.items()
-        return _body("outputs", _text(name, array, 1, single_line=False))
-    texts = {name: _text(name, array, 2, single_line=False) for name, array in outputs.items()}
+        return _body("outputs", _text(name, array, 1))
+    texts = {name: _text(name, array, 2) for name, array in outputs.items()}
     return _body("outputs", _object(texts, 1))
 
 
@@ -56,13 +56,11 @@ def _object(members: Mapping[str, str], depth: int) -> str:
 
 
 def _row_texts(name: str, array: np.ndarray, depth: int) -> list[str]:
-    if array.ndim == 1:
-        return _leaves(name, array, depth)
-    return [_text(name, row, depth, single_line=True) for row in array]
+    return rows(_leaves(name, array, depth + array.ndim - 1), array.shape)
 
 
-def _text(name: str, array: np.ndarray, depth: int, *, single_line: bool) -> str:
-    return nested(_leaves(name, array, depth + array.ndim), array.shape, depth, single_line=single_line)
+def _text(name: str, array: np.ndarray, depth: int) -> str:
+    return nested(_leaves(name, array, depth + array.ndim), array.shape, depth)
 
 
 def _leaves(name: str, array: np.ndarray, depth: int) -> list[str]:

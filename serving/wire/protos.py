@@ -25,8 +25,9 @@ _LOCK = threading.Lock()
 def load(module: str) -> Any:
     """A generated module of `tensorflow_serving`, such as `apis.predict_pb2`."""
     name = f"tensorflow_serving.{module}"
-    if name in sys.modules:
-        return sys.modules[name]
+    known = sys.modules.get(name)
+    if known is not None and not getattr(known.__spec__, "_initializing", False):  # half imported by another thread
+        return known
     with _LOCK:
         if "tensorflow" in sys.modules:
             return importlib.import_module(name)

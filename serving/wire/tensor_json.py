@@ -119,7 +119,7 @@ def regular(value: list[Any], dtype: Dtype) -> np.ndarray | None:
 def _flat(leaves: list[Any], kinds: set[type], dtype: Dtype) -> np.ndarray | None:
     if dtype.name in _FLOATS and kinds <= {int, float}:
         with np.errstate(over="ignore", under="ignore"):
-            return np.array(leaves, dtype=np.float64).astype(dtype.numpy, copy=False)
+            return np.fromiter(leaves, np.float64, len(leaves)).astype(dtype.numpy, copy=False)
     if dtype.name in _INTS and kinds <= {int}:
         return _integers(leaves, _INTS[dtype.name], dtype)
     if dtype.name == "bool" and kinds <= {bool}:
