@@ -146,8 +146,36 @@ def _serving(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     where.add_argument("--grpc", metavar="HOST:PORT", help="ask a server over gRPC")
     predict.add_argument("--signature", default="serving_default")
     _json(predict)
+    _load(add)
     dashboard = add("dashboard", "Open MLflow on this workspace.", "keraspipe dashboard --port 5000")
     dashboard.add_argument("--port", type=int, default=5000)
+
+
+def _load(add) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    load = add(
+        "loadtest", "Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"
+    )
+    load.add_argument("name", metavar="NAME")
+    where = load.add_mutually_exclusive_group()
+    where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501)")
+    where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead")
+    loop = load.add_mutually_exclusive_group()
+    loop.add_argument(
+        "--rate", type=float, metavar="R", help="open loop: requests per second, whatever the server does"
+    )
+    loop.add_argument("--concurrency", type=int, metavar="N", help="closed loop: clients that wait (default: 16)")
+    load.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds that count (default: 10)")
+    load.add_argument("--warmup", type=float, default=1.0, metavar="S", help="seconds before that (default: 1)")
+    load.add_argument("--arrivals", default="poisson", metavar="HOW", help="of the open loop: poisson or constant")
+    load.add_argument("--connections", type=int, metavar="N", help="of the open loop (default: 64, gRPC: 4)")
+    load.add_argument("--signature", default="serving_default")
+    load.add_argument(
+        "--input", nargs="+", default=[], metavar="FILE", help="what to send; made up from the signature else"
+    )
+    load.add_argument("--rows", type=int, default=1, metavar="N", help="rows of each request (default: 1)")
+    load.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that an answer may take")
+    load.add_argument("--token-file", metavar="FILE", help="holds the server's bearer token")
+    _json(load)
 
 
 if __name__ == "__main__":

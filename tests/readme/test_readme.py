@@ -26,9 +26,14 @@ class Command:
 
 
 def commands(kind: str) -> list[Command]:
-    """The commands of all console blocks of a kind, each with the lines below it."""
+    """The commands of all console blocks of a kind, each with the lines below it; Python blocks are commands too."""
     found: list[Command] = []
-    for block in re.findall(rf"^```{kind}\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL):
+    pattern = rf"^```({kind}|python)\n(.*?)^```"
+    for language, block in re.findall(pattern, README.read_text(), re.MULTILINE | re.DOTALL):
+        if language == "python":
+            if kind == "console":
+                found.append(Command(f"python - <<'END'\n{block}END", []))
+            continue
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append(Command(line[2:], []))
