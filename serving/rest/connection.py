@@ -34,7 +34,7 @@ class Connection(asyncio.Protocol):
         self._all = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._ahead = b""  # arrived, not read yet
+        self._ahead = memoryview(b"")  # arrived, not read yet
         self._waiting: deque[Received] = deque()
         self._reader = Reader(connections, self._waiting.append)
         self._current: Received | None = None  # is being answered
@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._last:
-            self._ahead = self._ahead + data if self._ahead else data
+            self._ahead = memoryview(bytes(self._ahead) + data if self._ahead else data)
             self._pump()
 
     def eof_received(self) -> bool:
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def _read_no_more(self) -> None:
         self._last = True
-        self._ahead = b""
+        self._ahead = memoryview(b"")
         self._reader.reset()
 
     def _pause_or_resume(self) -> None:
