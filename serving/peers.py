@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import logging
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.connection import Connection
 
-_PATIENCE_S = 600.0  # others may have to load a model before they answer
-Answers = dict[str, "Callable[[Any], Any]"]
+_LOG = logging.getLogger("keraspipe.serving")
+_PATIENCE_S = 600.0  # the parent gives up before
 
 
 class Peers:
@@ -39,17 +41,17 @@ class Peers:
         threading.Thread(target=self._listen, name="peers", daemon=True).start()
 
     def ask(self, kind: str, content: Any) -> list[Any]:
-        """What the others answer; blocks until all that live have.
+        """What the others answer; blocks until all that live have, or have had the time to.
 
         Raises:
-            Unavailable: They do not answer.
+            Unavailable: The parent is gone.
         """
         number, future = next(self._numbers), Future[list[Any]]()
         self._asked[number] = future
-        self.send("ask", number, kind, content)
         try:
+            self.send("ask", number, kind, content)
             return future.result(_PATIENCE_S)
-        except TimeoutError as error:
+        except (TimeoutError, OSError) as error:
             raise Unavailable("The other processes of this server do not answer") from error
         finally:
             self._asked.pop(number, None)
@@ -67,10 +69,17 @@ class Peers:
             self._orphaned()
 
     def _hear(self, verb: str, number: Any, *rest: Any) -> None:
-        if verb == "answered" and number in self._asked:
-            self._asked[number].set_result(rest[0])
+        future = self._asked.get(number) if verb == "answered" else None
+        if future:
+            future.set_result(rest[0])
         elif verb == "ask":
             threading.Thread(target=self._reply, args=(number, *rest), name="peer", daemon=True).start()
 
     def _reply(self, number: Any, kind: str, content: Any) -> None:
-        self.send("reply", number, self._answers[kind](content))
+        answers = []
+        try:
+            answers.append(self._answers[kind](content))
+        except Exception:  # noqa: BLE001 - the asker is told that there is no answer, the log the traceback
+            _LOG.exception("The answer to another process failed: %s", kind)
+        with contextlib.suppress(OSError):  # the parent is gone, which is noticed by itself
+            self.send("reply", number, answers)

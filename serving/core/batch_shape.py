@@ -17,22 +17,34 @@ if TYPE_CHECKING:
 _MAX_PADDED_RANK = 6
 
 
+def run_rows(batching: Batching) -> int:
+    """Rows of one run at most: less than a request's where large ones are split."""
+    if batching.split_large_batches and batching.max_execution_batch_size:
+        return batching.max_execution_batch_size
+    return batching.max_batch_size
+
+
 def check(batching: Batching) -> None:
     """Refuse parameters that contradict each other.
 
     Raises:
         InvalidArgument: With TensorFlow Serving's text.
     """
+    largest = run_rows(batching)
+    if largest > batching.max_batch_size:
+        raise InvalidArgument(
+            "When enable_large_batch_splitting is true, max_batch_size must be greater than or equal to "
+            f"max_execution_batch_size; they were {batching.max_batch_size} and {largest}"
+        )
     sizes = batching.allowed_batch_sizes
     if not sizes:
         return
-    if list(sizes) != sorted(set(sizes)):
-        raise InvalidArgument("allowed_batch_sizes entries must be monotonically increasing")
-    largest = batching.max_execution_batch_size if batching.split_large_batches else batching.max_batch_size
-    if sizes[-1] != (largest or batching.max_batch_size):
+    if sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
+        raise InvalidArgument("allowed_batch_sizes entries must be positive and monotonically increasing")
+    if sizes[-1] != largest:
         raise InvalidArgument(
             "Last entry in allowed_batch_sizes must match max_batch_size or max_execution_batch_size; last entry "
-            f"was {sizes[-1]}. expected {largest or batching.max_batch_size}"
+            f"was {sizes[-1]}. expected {largest}"
         )
 
 
@@ -60,11 +72,15 @@ def joined(fetches: Sequence[Fetch], batching: Batching) -> Fetch:
     """
     first = fetches[0]
     columns = zip(first.feeds, *(fetch.arrays for fetch in fetches), strict=True)
-    arrays = [np.concatenate(_level(name, list(column), batching)) for name, *column in columns]
+    arrays = [_one(_level(name, list(column), batching)) for name, *column in columns]
     size = len(arrays[0])
     missing = next((allowed for allowed in batching.allowed_batch_sizes if allowed >= size), size) - size
     filled = [np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) if missing else array for array in arrays]
     return Fetch(first.feeds, first.fetches, filled)
+
+
+def _one(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def _level(name: str, arrays: list[np.ndarray], batching: Batching) -> list[np.ndarray]:
@@ -78,16 +94,28 @@ def _level(name: str, arrays: list[np.ndarray], batching: Batching) -> list[np.n
             "pad_variable_length_inputs to true, or ensure that all tensors with the same name have equal dimensions "
             "starting with the first dim."
         )
-    if len({len(shape) for shape in shapes}) > 1 or len(next(iter(shapes))) + 1 > _MAX_PADDED_RANK:
-        raise InvalidArgument(
-            f"Tensors with name '{name}' cannot be padded: expected equal ranks from 1 to {_MAX_PADDED_RANK}"
-        )
+    ranks = {1 + len(shape) for shape in shapes}
+    if len(ranks) > 1:
+        raise InvalidArgument(f"Tensors with name '{name}' from different tasks have different ranks")
+    if max(ranks) > _MAX_PADDED_RANK:
+        raise InvalidArgument("Only tensors with rank from 1 to 6 can be padded.")
     target = tuple(map(max, zip(*shapes, strict=True)))
     return [_padded(array, target) for array in arrays]
 
 
 def _padded(array: np.ndarray, target: tuple[int, ...]) -> np.ndarray:
-    """The array grown to inner shape `target` with its first element, as upstream."""
-    widths = [(0, 0), *((0, wanted - size) for wanted, size in zip(target, array.shape[1:], strict=True))]
-    filling = array.reshape(-1)[0] if array.size else (b"" if array.dtype == object else 0)
-    return np.pad(array, widths, constant_values=filling)
+    """The array grown to inner shape `target` with its first element, as upstream.
+
+    Raises:
+        InvalidArgument: It has no element.
+    """
+    if array.shape[1:] == target:
+        return array
+    grown = np.empty((len(array), *target), array.dtype)
+    if not grown.size:
+        return grown
+    if not array.size:
+        raise InvalidArgument("Got empty tensor in batch of non-empty tensors.")
+    grown[...] = array.reshape(-1)[0]  # numpy.pad would make text of bytes, and cut off zeros at its end
+    grown[tuple(map(slice, array.shape))] = array
+    return grown

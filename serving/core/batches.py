@@ -6,222 +6,230 @@ The rules are those of `shared_batch_scheduler.h` and `batching_session.cc` of t
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-import os
+import weakref
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from serving.core import batch_shape, merge
-from serving.core.work import Fetch, Values, Work
-from serving.errors import InvalidArgument, ResourceExhausted, ServingError, Unavailable
+from serving.core.adaptive import until
+from serving.core.batch_pool import Pool
+from serving.core.batch_task import Outcome, Task, tasks
+from serving.core.engine import CALLER, Way
+from serving.errors import Code, InvalidArgument, ResourceExhausted, ServingError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.core.work import Work
+    from serving.model import LoadedModel
     from serving.options import Batching
 
-Outcome = Values | ServingError
+_LOG = logging.getLogger("keraspipe.serving")
 LATE = "Run() timeout exceeded while waiting in batching queue"
+_QUICK = 0.005  # seconds up to which a run has no deadline and stays in its thread
+Key = tuple["LoadedModel", tuple[str, ...], tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A request, or a slice of one that was larger than a batch.
+class Batch:
+    """Tasks that will run together; open for more until it is full or a thread takes it.
 
     Attributes:
-        work: The request.
-        fetch: Its rows that belong to this task.
-        answer: Called with the task's outcome, once.
+        rows: Its size.
+        timer: Rings when it has waited long enough; None once it is ready.
     """
 
-    work: Work
-    fetch: Fetch
-    answer: Callable[[Outcome], None]
+    def __init__(self, owner: Batches, key: Key) -> None:
+        self.rows = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.is_ready = False
+        self._owner, self.key = owner, key
+        self._tasks: list[Task] = []
+        self._dropped: list[Task] = []
+        self._outcomes: list[Outcome] = []
+        self._began = self._seconds = 0.0
 
-    @property
-    def rows(self) -> int:
-        """Size of the task."""
-        return self.fetch.rows or 0
+    def add(self, task: Task) -> None:
+        """One more."""
+        self._tasks.append(task)
+        self.rows += task.rows
 
+    def begin(self) -> None:
+        """Close it: a thread takes it, without the requests that nobody waits for any more."""
+        self._began = monotonic()
+        self._owner.taken(self.key, [task.work for task in self._tasks])
+        self._dropped = [task for task in self._tasks if task.work.answered]
+        self._tasks = [task for task in self._tasks if not task.work.answered]
 
-@dataclass(slots=True)
-class Batch:
-    """Tasks that will run together; open as long as more may join."""
+    def run(self) -> None:
+        """Compute the outcome of each task; one bad request fails its whole batch, as upstream."""
+        if not self._tasks:
+            return
+        started = monotonic()
+        try:
+            self._outcomes = list(self._owner.outcomes(self.key, self._tasks, self._began))
+        except ServingError as error:
+            self._outcomes = [error] * len(self._tasks)
+        except Exception as error:  # noqa: BLE001 - the clients get an answer, the log the traceback
+            _LOG.exception("A batch failed in an unforeseen way")
+            failed = ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
+            self._outcomes = [failed] * len(self._tasks)
+        self._seconds = monotonic() - started
 
-    opened: float
-    tasks: list[Task] = field(default_factory=list)
-
-    @property
-    def rows(self) -> int:
-        """Size of the batch."""
-        return sum(task.rows for task in self.tasks)
-
-
-@dataclass(slots=True)
-class Queue:
-    """The batches of one model with the same inputs and outputs, oldest first; the last one is open."""
-
-    batches: deque[Batch] = field(default_factory=deque)
+    def end(self) -> None:
+        """Tell everyone."""
+        for task, outcome in zip(self._tasks, self._outcomes, strict=True):
+            task.work.seconds += self._seconds
+            task.answer(outcome)
+        for task in self._dropped:
+            task.answer([])
 
 
 class Batches:
-    """The scheduler with parameters.
+    """The scheduler with parameters; lives on one event loop.
 
     Args:
         batching: The parameters.
         ran: Told about every run: the model, rows of each request, rows with the padding, seconds that each waited.
+        pool: Threads to run in; None for as many as the parameters say.
+
+    Attributes:
+        pool: The threads; may be replaced as long as nothing was submitted.
 
     Raises:
         InvalidArgument: The parameters contradict each other.
     """
 
     def __init__(
-        self, batching: Batching, ran: Callable[[str, list[int], int, list[float]], None] = lambda *_: None
+        self,
+        batching: Batching,
+        ran: Callable[[str, list[int], int, list[float]], None] = lambda *_: None,
+        pool: Pool | None = None,
     ) -> None:
         batch_shape.check(batching)
+        self.pool = pool or Pool(batching.threads)
         self._batching = batching
         self._ran = ran
         self._loop = asyncio.get_running_loop()
-        self._free = batching.threads or os.cpu_count() or 1
-        self._executor = ThreadPoolExecutor(self._free, thread_name_prefix="batch")
-        self._queues: dict[object, Queue] = {}
-
-    @property
-    def _run_rows(self) -> int:
-        """Rows of one run at most."""
-        if self._batching.split_large_batches and self._batching.max_execution_batch_size:
-            return self._batching.max_execution_batch_size
-        return self._batching.max_batch_size
+        self._queues: dict[Key, deque[Batch]] = {}  # oldest first; the last one is open
+        self._waiting: set[Work] = set()
+        self._deadlines: dict[Work, asyncio.TimerHandle] = {}
+        self._known: weakref.WeakKeyDictionary[LoadedModel, dict[Key, float]] = weakref.WeakKeyDictionary()
+        self._timeout = batching.timeout_micros / 1e6
+        self._run_rows = batch_shape.run_rows(batching)
 
     def submit(self, work: Work) -> None:
         """Queue it; answers and ends `work`."""
+        key = (work.lease.model, work.fetch.feeds, work.fetch.fetches)
+        queue = self._queues.get(key, ())
+        room = self._run_rows - (queue[-1].rows if queue else 0)
         try:
-            tasks = self._tasks(work)
-            self._enqueue((id(work.lease.model), work.fetch.feeds, work.fetch.fetches), tasks)
+            self._check(batch_shape.rows(work.fetch), len(queue), room)
         except ServingError as error:
             work.end(error)
             return
+        self._waiting.add(work)
         if work.deadline < math.inf:
-            self._loop.call_later(max(work.left(), 0), self._expire, work)
-        self._dispatch()
+            self._deadlines[work] = self._loop.call_later(max(work.left(), 0), self._expire, work)
+        for task in tasks(work, room if self._batching.split_large_batches else math.inf, self._run_rows, self._end):
+            self._add(key, task)
 
-    def _expire(self, work: Work) -> None:
-        waiting = any(
-            task.work is work for queue in self._queues.values() for batch in queue.batches for task in batch.tasks
-        )
-        work.answer(ResourceExhausted(LATE)) if waiting else work.expire()
-
-    def _tasks(self, work: Work) -> list[Task]:
-        size, limit = batch_shape.rows(work.fetch), self._batching.max_batch_size
+    def _check(self, size: int, enqueued: int, room: int) -> None:
+        """Refuse what is too large, and what finds no place: there is always one open batch, be it empty."""
+        limit, most = self._batching.max_batch_size, self._batching.max_enqueued_batches
         if size > limit:
             raise InvalidArgument(f"Task size {size} is larger than maximum input batch size {limit}")
-        if size <= self._run_rows:
-            return [Task(work, work.fetch, work.end)]
-        return _slices(work, self._run_rows)
+        enqueued = max(enqueued, 1)
+        full = "The batch scheduling queue to which this task was submitted is full; "
+        capacity = (most - enqueued) * self._run_rows + room
+        if self._batching.split_large_batches:
+            if size > capacity:
+                raise Unavailable(
+                    f"{full}task size is {size} but scheduling capacity is only {capacity} (num_enqueued_batches="
+                    f"{enqueued}, max_enqueued_batches={most}, open_batch_size={self._run_rows - room}, "
+                    f"max_execution_batch_size={self._run_rows})"
+                )
+        elif size > room and enqueued >= most:
+            raise Unavailable(f"{full}currently {enqueued} batches enqueued and max_enqueued_batches is {most}")
 
-    def _enqueue(self, key: object, tasks: list[Task]) -> None:
-        queue = self._queues.setdefault(key, Queue())
-        if len(tasks) > 1 and len(queue.batches) + len(tasks) > self._batching.max_enqueued_batches:
-            self._refuse(queue)
-        for task in tasks:
-            if not queue.batches or queue.batches[-1].rows + task.rows > self._run_rows:
-                self._open(queue)
-            queue.batches[-1].tasks.append(task)
+    def _add(self, key: Key, task: Task) -> None:
+        queue = self._queues.get(key)
+        if queue and queue[-1].rows + task.rows > self._run_rows:
+            self._ready(queue[-1])
+            queue = None
+        batch = queue[-1] if queue else self._open(key)
+        batch.add(task)
+        if batch.rows >= self._run_rows or not self._timeout:
+            self._ready(batch)
 
-    def _open(self, queue: Queue) -> None:
-        if len(queue.batches) >= self._batching.max_enqueued_batches:
-            self._refuse(queue)
-        queue.batches.append(Batch(monotonic()))
-        self._loop.call_later(self._batching.timeout_micros / 1e6, self._dispatch)
+    def _open(self, key: Key) -> Batch:
+        batch = Batch(self, key)
+        self._queues.setdefault(key, deque()).append(batch)
+        if self._timeout:
+            batch.timer = self._loop.call_later(self._timeout, self._ready, batch)
+        return batch
 
-    def _refuse(self, queue: Queue) -> NoReturn:
-        raise Unavailable(
-            "The batch scheduling queue to which this task was submitted is full; currently "
-            f"{len(queue.batches)} batches enqueued and max_enqueued_batches is {self._batching.max_enqueued_batches}"
-        )
+    def _ready(self, batch: Batch) -> None:
+        """It may run from now on; others may still join until it does."""
+        if batch.is_ready:
+            return
+        batch.is_ready = True
+        if batch.timer:
+            batch.timer.cancel()
+            batch.timer = None
+        self.pool.put(batch)
 
-    def _dispatch(self) -> None:
-        """Start what is ready: full batches, and open ones that have waited long enough; oldest first."""
-        while self._free:
-            ready = [(queue.batches[0].opened, key) for key, queue in self._queues.items() if self._is_ready(queue)]
-            if not ready:
-                return
-            key = min(ready, key=lambda item: item[0])[1]
-            queue = self._queues[key]
-            batch = queue.batches.popleft()
-            if not queue.batches:
-                del self._queues[key]
-            self._free -= 1
-            self._executor.submit(self._run_there, batch)
+    def taken(self, key: Key, works: list[Work]) -> None:
+        """A thread takes the oldest batch of a queue, with these requests."""
+        queue = self._queues[key]
+        queue.popleft()
+        if not queue:
+            del self._queues[key]
+        self._waiting.difference_update(works)
 
-    def _is_ready(self, queue: Queue) -> bool:
-        first = queue.batches[0]
-        full = len(queue.batches) > 1 or first.rows >= self._run_rows
-        # A timer may ring a little early.
-        return full or monotonic() - first.opened >= self._batching.timeout_micros / 1e6 - 1e-4
+    def outcomes(self, key: Key, waited: list[Task], began: float) -> list[Outcome]:
+        """What each task gets from one run for all; called in a thread.
 
-    def _run_there(self, batch: Batch) -> None:
-        waited = monotonic() - batch.opened
-        tasks = [task for task in batch.tasks if not task.work.answered]
-        outcomes = self._outcomes(tasks, waited) if tasks else []
-        dropped = [task for task in batch.tasks if task not in tasks]
-        self._loop.call_soon_threadsafe(self._arrived, tasks, outcomes, dropped)
-
-    def _outcomes(self, tasks: list[Task], waited: float) -> list[Outcome]:
-        """The result of each task; one bad request fails its whole batch, as upstream."""
+        Raises:
+            ServingError: The requests do not fit each other, or the run failed.
+        """
+        model, rows = key[0], [task.rows for task in waited]
+        fetch = batch_shape.joined([task.fetch for task in waited], self._batching)
+        name = waited[0].work.lease.servable.name
+        self._ran(name, rows, fetch.rows or 0, [began - task.since for task in waited])
+        way = self._way(key, max(task.work.left() for task in waited))
         started = monotonic()
-        try:
-            fetch = batch_shape.joined([task.fetch for task in tasks], self._batching)
-            values = tasks[0].work.lease.model.run(fetch)
-            merge.check(values, fetch.rows or 0)
-        except ServingError as error:
-            return [error] * len(tasks)
-        for task in tasks:
-            task.work.seconds = monotonic() - started
-        rows = [task.rows for task in tasks]
-        self._ran(tasks[0].work.lease.servable.name, rows, fetch.rows or 0, [waited] * len(tasks))
+        values = model.run(fetch, way)
+        self._known.setdefault(model, {})[key] = monotonic() - started
+        merge.check(values, fetch.rows or 0)
         return list(merge.parted(values, rows))
 
-    def _arrived(self, tasks: list[Task], outcomes: list[Outcome], dropped: list[Task]) -> None:
-        self._free += 1
-        for task, outcome in zip(tasks, outcomes, strict=True):
-            task.answer(outcome)
-        for task in dropped:
-            task.answer([])
-        self._dispatch()
+    def _way(self, key: Key, left: float) -> Way:
+        """How to run it: what takes long is stopped some time after nobody waits for it any more."""
+        return CALLER if self._known.get(key[0], {}).get(key, 0.0) < _QUICK else until(left)
+
+    def _expire(self, work: Work) -> None:
+        if work in self._waiting:
+            self._waiting.discard(work)
+            work.answer(ResourceExhausted(LATE))
+        else:
+            work.expire()
+
+    def _end(self, work: Work, outcome: Outcome) -> None:
+        deadline = self._deadlines.pop(work, None)
+        if deadline:  # it would hold the request's tensors until then
+            deadline.cancel()
+        work.end(outcome)
+
+    def drain(self) -> None:
+        """Wait no longer for batches to fill: the server is going away."""
+        self._timeout = 0.0
+        for queue in list(self._queues.values()):
+            for batch in list(queue):
+                self._ready(batch)
 
     def close(self) -> None:
-        """Free its threads; nothing may be waiting."""
-        self._executor.shutdown(wait=False)
-
-
-def _slices(work: Work, size: int) -> list[Task]:
-    """The request cut into runs; it is answered when all of them are."""
-    total = work.fetch.rows or 0
-    parts: list[Outcome | None] = [None] * math.ceil(total / size)
-    return [
-        Task(
-            work,
-            Fetch(work.fetch.feeds, work.fetch.fetches, [array[at : at + size] for array in work.fetch.arrays]),
-            partial(_collect, work, parts, index),
-        )
-        for index, at in enumerate(range(0, total, size))
-    ]
-
-
-def _collect(work: Work, parts: list[Outcome | None], index: int, outcome: Outcome) -> None:
-    import numpy as np
-
-    parts[index] = outcome
-    if any(part is None for part in parts):
-        return
-    failed = [part for part in parts if isinstance(part, ServingError)]
-    if failed or work.answered:
-        work.end(failed[0] if failed else [])
-        return
-    columns = zip(*(part for part in parts if isinstance(part, list)), strict=True)
-    work.end([np.concatenate(column) for column in columns])
+        """Free the threads; nothing may be waiting."""
+        self.pool.close()
