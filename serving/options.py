@@ -156,6 +156,7 @@ class ServeOptions:
         cors: Whether browsers of other origins may ask.
         health_service: Whether gRPC's health service is served.
         monitoring_path: Path of Prometheus' metrics on the REST port; None for none.
+        half_in_json: Whether half and bfloat16 travel as JSON numbers over REST; tensorflow/serving refuses them.
         tensor_content: Whether gRPC answers carry tensors as `tensor_content`.
         batching: None to merge concurrent requests where that is faster, False never to, else by parameters.
         per_model_batching: Whether a version's `batching_params.pbtxt` takes the place of `batching`.
@@ -177,6 +178,7 @@ class ServeOptions:
     cors: bool = False
     health_service: bool = False
     monitoring_path: str | None = "/monitoring/prometheus/metrics"
+    half_in_json: bool = False
     tensor_content: bool = False
     batching: Batching | bool | None = None
     per_model_batching: bool = False

@@ -26,6 +26,7 @@ from serving.options import RequestLog as RequestLogOptions
 from serving.requestlog import RequestLog, from_config
 from serving.rest import pages
 from serving.rest.application import Application
+from serving.rest.questions import Questions
 from serving.rest.server import RestServer
 from serving.rpc import health, reload, service
 from serving.rpc.server import GrpcServer
@@ -183,14 +184,16 @@ class Parts:
         """Open the REST port; returns its address, empty without a port."""
         if holder is None:
             return ""
+        options = self._options
+        questions = Questions(self.models, half=options.half_in_json, check_methods=options.loading.check_methods)
         application = Application(
             self.models,
             self._inference,
             self._executor,
             lambda method, path: pages.answer(method, path, self),
             self.monitoring_path,
-            self._options.rest_timeout_seconds,
-            check_methods=self._options.loading.check_methods,
+            questions,
+            options.rest_timeout_seconds,
         )
         self._rest = RestServer(self._options, self._budget, application.handle)
         self.url = self._rest.url(holder)

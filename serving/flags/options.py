@@ -84,6 +84,7 @@ def _plan(line: CommandLine, environment: Environment, rest_port: int | None, mo
         cors=line["rest_api_enable_cors_support"],
         health_service=line["enable_grpc_healthcheck_service"],
         monitoring_path=_monitoring(line, monitoring),
+        half_in_json=line["half_in_json"],
         tensor_content=line["enable_serialization_as_tensor_content"],
         batching=_batching(line),
         per_model_batching=line["enable_per_model_batching_parameters"],

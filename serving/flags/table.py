@@ -20,6 +20,7 @@ FRIENDLY = (
     Flag("insecure", False, "listen beyond this machine without a token"),
     Flag("workers", 1, "server processes that share the ports", takes="N", least=1, most=1024),
     Flag("threads", 0, "threads for long requests", "four per processor", "N", least=0, most=_INT32),
+    Flag("half-in-json", False, "take half and bfloat16 over REST, which tensorflow/serving refuses"),
     Flag("no-adaptive-batching", False, "do not merge concurrent requests by itself"),
     Flag("max-request-mb", 0.0, "largest request", "no limit", "MB", least=0),
     Flag("max-concurrent-requests", 0, "requests at a time", "no limit", "N", least=0, most=_INT32),

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serving.core import describe, infer, predict
-from serving.core.inference import Caller, Question
-from serving.errors import Code, InvalidArgument, ServingError
-from serving.requestlog import prediction
+from serving.core import describe
+from serving.core.inference import Caller
+from serving.errors import Code, ServingError
 from serving.rest import route
 from serving.rest.message import Request, Response
-from serving.wire import example_json, json_document, json_text, predictions, tensor_json
+from serving.wire import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +21,10 @@ if TYPE_CHECKING:
 
     from serving.core.inference import Answer, Inference
     from serving.core.models import Models
-    from serving.core.servable import Lease
-    from serving.core.work import Fetch, Values
+    from serving.rest.questions import Questions
 
 _LOG = logging.getLogger("keraspipe.serving")
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
-_MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
 _STATUS = {
     Code.OK: 200,
     Code.CANCELLED: 499,
@@ -57,8 +53,8 @@ class Application:
         executor: Threads for descriptions of models.
         pages: Answers what lies outside of the protocol, such as `/healthz`; None where there is no such page.
         monitoring_path: Path of one page that may lie within; None for none.
+        questions: Reads the requests that run a model.
         timeout_seconds: How long a request may take.
-        check_methods: Whether classify and regress need the signature's method name to fit.
     """
 
     def __init__(
@@ -68,9 +64,8 @@ class Application:
         executor: Executor,
         pages: Callable[[str, str], Response | None],
         monitoring_path: str | None,
+        questions: Questions,
         timeout_seconds: float = 30.0,
-        *,
-        check_methods: bool = False,
     ) -> None:
         self._models = models
         self._inference = inference
@@ -78,7 +73,7 @@ class Application:
         self._pages = pages
         self._monitoring_path = monitoring_path
         self._timeout_seconds = timeout_seconds
-        self._check_methods = check_methods
+        self._questions = questions
         self._loop = asyncio.get_running_loop()
 
     def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
@@ -112,8 +107,7 @@ class Application:
             len(body) > _SMALL_BODY or "content-encoding" in request.headers,
             time.monotonic() + self._timeout_seconds,
         )
-        read = self._predict if found.action == "predict" else self._infer
-        self._inference.answer(caller, partial(read, found, request))
+        self._inference.answer(caller, partial(self._questions.read, found, request))
 
     def _describe(self, found: route.Route, reply: Callable[[Response], None]) -> None:
         self._loop.call_soon_threadsafe(reply, self._description(found))
@@ -128,97 +122,6 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             _LOG.exception("%s failed", found)
             return failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL))
-
-    def _predict(self, found: route.Route, request: Request) -> Question:
-        document = _document(request)
-        name = _signature_name(document)
-        lease = self._models.acquire(found.spec)
-        try:
-            return _prediction(lease, name, document)
-        except BaseException:
-            lease.release()
-            raise
-
-    def _infer(self, found: route.Route, request: Request) -> Question:
-        document = _document(request)
-        name = _signature_name(document)
-        message = example_json.from_body(document)
-        method = infer.CLASSIFY if found.action == "classify" else infer.REGRESS
-        lease = self._models.acquire(found.spec)
-        try:
-            task = infer.check(lease.model, method, name, check_method=self._check_methods)
-            examples = infer.examples(message)
-            fetch = infer.prepare([task], examples)
-        except BaseException:
-            lease.release()
-            raise
-        word = partial(_results, task, fetch, len(examples))
-        log = partial(_inference_log, task, fetch, message, len(examples))
-        return Question(lease, task.signature, fetch, word, len(examples), log)
-
-
-def _prediction(lease: Lease, name: str, document: dict[str, Any]) -> Question:
-    signature = lease.model.signatures.get(name or predict.DEFAULT)
-    if signature is None:
-        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
-    if not signature.inputs:
-        raise InvalidArgument(f"Failed to get input map for signature: {name}")
-    inputs, by_row = tensor_json.from_body(document, signature.dtypes)
-    fetch, names = predict.prepare(lease.model, signature.name, inputs)
-
-    def word(values: Values) -> bytes:
-        outputs = dict(zip(names, values, strict=True))
-        return predictions.in_rows(outputs) if by_row else predictions.in_columns(outputs)
-
-    def log(answered: prediction.Answered, values: Values, _: bytes) -> Any:
-        return prediction.predict(answered, inputs, dict(zip(names, values, strict=True)))
-
-    return Question(lease, signature.name, fetch, word, log=log)
-
-
-def _inference_log(
-    task: infer.Task, fetch: Fetch, given: Any, count: int, answered: prediction.Answered, values: Values, _: bytes
-) -> Any:
-    [outputs] = infer.outputs([task], fetch, values)
-    if task.method == infer.CLASSIFY:
-        return prediction.classify(answered, given, infer.classes(outputs, count))
-    return prediction.regress(answered, given, infer.values(outputs, count))
-
-
-def _results(task: infer.Task, fetch: Fetch, count: int, values: Values) -> bytes:
-    [outputs] = infer.outputs([task], fetch, values)
-    if task.method == infer.CLASSIFY:
-        return example_json.classes(infer.classes(outputs, count))
-    return example_json.values(infer.values(outputs, count))
-
-
-def _document(request: Request) -> dict[str, Any]:
-    document = json_document.loads(_inflated(request))
-    if not isinstance(document, dict):
-        raise InvalidArgument(f"JSON Value: {json_text.debug(document)} Is not object")
-    return document
-
-
-def _inflated(request: Request) -> bytes:
-    """The body without its compression; empty where that fails or grows beyond the limit, as upstream."""
-    if request.headers.get("content-encoding", "").lower() != "gzip":
-        return request.body
-    inflate = zlib.decompressobj(wbits=31)
-    try:
-        body = inflate.decompress(request.body, _MAX_INFLATED)
-    except zlib.error:
-        return b""
-    return body if inflate.eof else b""
-
-
-def _signature_name(document: dict[str, Any]) -> str:
-    name = document.get("signature_name", predict.DEFAULT)
-    if not isinstance(name, str):
-        raise InvalidArgument(
-            f"JSON Value: {json_text.debug(document)} not formatted correctly. "
-            "'signature_name' key must be a string value."
-        )
-    return name
 
 
 def _preflight(request: Request) -> Response:

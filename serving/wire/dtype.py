@@ -53,6 +53,7 @@ _TABLE: tuple[tuple[int, str, Any], ...] = (
 _BY_NUMBER = {number: Dtype(number, name, None if kind is None else np.dtype(kind)) for number, name, kind in _TABLE}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in _BY_NUMBER.values() if dtype.numpy is not None}
 INVALID = _BY_NUMBER[0]
+FLOAT = _BY_NUMBER[1]
 STRING = _BY_NUMBER[7]
 
 
