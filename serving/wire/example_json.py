@@ -51,9 +51,16 @@ def _fill(value: Any, example: Any) -> None:
         raise InvalidArgument(f"Example must be JSON object but got JSON {strict.kind(value)}")
     example.features.SetInParent()
     for name, content in value.items():
-        feature = example.features.feature[name]
+        feature = _feature(example, name)
         for item in content if isinstance(content, list) else [content]:
             _add(item, name, feature)
+
+
+def _feature(example: Any, name: str) -> Any:
+    try:
+        return example.features.feature[name]
+    except UnicodeEncodeError as error:  # protobuf's strings are UTF-8
+        raise InvalidArgument(f"Feature: {name} has a name that is not UTF-8") from error
 
 
 def _add(value: Any, name: str, feature: Any) -> None:

@@ -27,6 +27,7 @@ _SPECIAL = re.compile(rb"(-?)(?:(NaN)|Infinity|Inf)")
 _WORDS = {b"t": (b"true", True), b"f": (b"false", False), b"n": (b"null", None)}
 _ESCAPES = dict(zip(b'"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
 _BOM = b"\xef\xbb\xbf"
+_DEEPEST = 1_000_000  # levels; no request has a use for them, and a compressed one of 100 KB could ask for 100 million
 
 
 def loads(body: bytes) -> Any:
@@ -116,6 +117,8 @@ class _Parser:
         if self._peek() == end:
             self.at += 1
             return container, True
+        if len(self.stack) == _DEEPEST:
+            self._fail("Terminate parsing due to Handler error.")
         self.stack.append(container)
         if isinstance(container, dict):
             self._key()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from serving.wire.dtype import Dtype
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
+_MAX_FILL = 1 << 26  # bytes that a few values may be spread to: a request of 30 bytes could else ask for all memory
 _FIELDS = {
     "float": "float_val",
     "double": "double_val",
@@ -49,7 +50,8 @@ def decode(proto: Any, name: str) -> np.ndarray:
 
     Args:
         proto: A `tensorflow.TensorProto`, with `tensor_content` or typed values. Too few values repeat the
-            last one, none are zeros, too many are cut; the narrow integers wrap around.
+            last one, none are zeros, too many are cut; the narrow integers wrap around. What is filled up so
+            may have 64 MiB at most.
         name: What the error calls it.
 
     Raises:
@@ -110,6 +112,9 @@ def _values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
     values = _typed(getattr(proto, _FIELDS[dtype.name]), dtype)[:count]
     if len(values) == count:
         return values
+    assert dtype.numpy is not None
+    if count * dtype.numpy.itemsize > _MAX_FILL:
+        raise ValueError(count)
     if not len(values):
         return _objects([b""] * count) if dtype is dtypes.STRING else np.zeros(count, dtype=dtype.numpy)
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))])

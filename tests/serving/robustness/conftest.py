@@ -1,18 +1,23 @@
-"""Connections over a real socket, on an event loop of their own, without models: TensorFlow is not imported."""
+"""Ports without models on an event loop of their own, and servers that hostile clients may ask."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import socket
 import threading
 import time
+from pathlib import Path
 
+import grpc
 import pytest
 import uvloop
 
 from serving.core.budget import Budget
 from serving.rest.connections import Connections
 from serving.rest.message import Response
+from serving.wire import protos
 
 
 class Port:
@@ -128,3 +133,99 @@ def read_all():
         return b"".join(parts)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def hostile(served, run_server):
+    """A server of `half` and `echo` for requests that mean ill; its log must stay free of tracebacks."""
+    with run_server(served) as running:
+        yield running
+        assert running.process.poll() is None, "The server died"
+        assert [] == complaints(running)
+
+
+def complaints(server):
+    """What a server's log says of failures that nobody foresaw."""
+    log = Path(f"/proc/{server.process.pid}/fd/2").read_text(errors="replace")
+    words = ("Traceback", "unforeseen", "never retrieved", "Fatal error", "Exception in callback", "Check failed")
+    return [line for line in log.splitlines() if any(word in line for word in words)]
+
+
+@pytest.fixture(scope="session")
+def complained():
+    """`complaints`, for tests with a server of their own."""
+    return complaints
+
+
+def address(server):
+    """Host and port of a server's REST API."""
+    host, port = server.rest.removeprefix("http://").split(":")
+    return host, int(port)
+
+
+@pytest.fixture(scope="session")
+def rest_address():
+    """`address`, for tests."""
+    return address
+
+
+@pytest.fixture(scope="session")
+def exchange():
+    """Sends bytes on a connection of their own and gives all that comes back."""
+
+    def send(server, data):
+        with socket.create_connection(address(server), timeout=60) as connection:
+            with contextlib.suppress(OSError):  # it may have been refused already
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+            parts = []
+            with contextlib.suppress(ConnectionResetError):
+                while part := connection.recv(1 << 16):
+                    parts.append(part)
+            return b"".join(parts)
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def is_well(exchange):
+    """Asserts that a server gives a right answer over both transports."""
+    body = b'{"instances": [2.0, 3.0]}'
+    asked = b"POST /v1/models/half:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    def check(server, values=(4.0, 4.5)):
+        answer = exchange(server, asked)
+        assert answer.startswith(b"HTTP/1.1 200 OK"), answer
+        assert {"predictions": list(values)} == json.loads(answer.partition(b"\r\n\r\n")[2])
+        client = PredictClient(server.grpc)
+        assert list(values) == client.ask([2.0, 3.0])
+        client.close()
+
+    return check
+
+
+class PredictClient:
+    """A gRPC client of `half`."""
+
+    def __init__(self, target):
+        self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
+        self.predict = self.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+
+    def ask(self, values, model="half", timeout=60):
+        request = protos.load("apis.predict_pb2").PredictRequest()
+        request.model_spec.name = model
+        request.inputs["x"].dtype = 1
+        request.inputs["x"].tensor_shape.dim.add().size = len(values)
+        request.inputs["x"].float_val.extend(values)
+        answer = self.predict(request.SerializeToString(), timeout=timeout)
+        response = protos.load("apis.predict_pb2").PredictResponse.FromString(answer)
+        return list(response.outputs["y"].float_val)
+
+    def close(self):
+        self.channel.close()
+
+
+@pytest.fixture(scope="session")
+def predict_client():
+    """Makes gRPC clients of `half`."""
+    return PredictClient
