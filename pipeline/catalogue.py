@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib.util
+import linecache
 import sys
+import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,21 +130,45 @@ def _names(tree: ast.Module) -> set[str]:
 
 
 def load(path: Path) -> Recipe:
-    """Imports a recipe file and returns its RECIPE.
+    """Imports a recipe file and returns its RECIPE; the one that was pinned, if one was.
 
     Raises:
         PipelineError: The file fails on import or does not hold a Recipe.
     """
+    return _PINNED.get(path) or _executed(path, path.read_text(encoding="utf-8"))
+
+
+def pin(source: Source) -> Recipe:
+    """Imports a recipe from its text, and has `load` return the same from now on.
+
+    A run's steps ask for the recipe by its path; a file that is edited meanwhile must not change a run whose digest
+    was taken from the text before.
+
+    Raises:
+        PipelineError: As `load`.
+    """
+    recipe = _PINNED[source.path] = _executed(source.path, source.text)
+    return recipe
+
+
+_PINNED: dict[Path, Recipe] = {}
+
+
+def _executed(path: Path, text: str) -> Recipe:
+    """The RECIPE of a text; no bytecode is read or written, which could be of another text."""
     from pipeline.recipe import Recipe
 
-    name = f"keraspipe_recipe_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while the class is made
+    module = types.ModuleType(f"keraspipe_recipe_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up while the class is made
+    linecache.cache[str(path)] = (
+        len(text),
+        None,
+        text.splitlines(keepends=True),
+        str(path),
+    )  # for tracebacks, autograph
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own file
         recipe = module.RECIPE
     except Exception as error:
         raise PipelineError(

@@ -104,7 +104,7 @@ def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
     with _no_garbage():
         from pipeline import dag, runner
 
-        recipe = catalogue.load(request.source.path)
+        recipe = catalogue.pin(request.source)
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
     journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})

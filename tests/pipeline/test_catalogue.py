@@ -108,6 +108,16 @@ def test_edited_file_is_loaded_anew(recipe):
     del sys.modules["keraspipe_recipe_plain"]
 
 
+def test_a_run_keeps_the_recipe_it_began_with(recipe):
+    source = recipe()
+    pinned = catalogue.pin(source)
+    source.path.write_text(source.text.replace("units: int = 4", "units: int = 6"))
+    assert pinned is catalogue.load(source.path)
+    assert 4 == pinned.params.units
+    assert not (source.path.parent / "__pycache__").exists()
+    del catalogue._PINNED[source.path], sys.modules["keraspipe_recipe_plain"]
+
+
 @pytest.mark.parametrize(
     ("quick", "epochs"),
     [("Quick(10, 5, epochs=2)", 2), ("Quick(10, 5, 7)", 7), ("Quick()", 3), ("Quick(train_rows=9)", 3)],
