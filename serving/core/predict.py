@@ -60,11 +60,11 @@ def prepare(
         InvalidArgument: Inputs or filter do not fit the signature.
     """
     signature = _signature(model, signature_name or DEFAULT)
-    feeds = _feeds(signature, inputs)
-    names = _fetches(signature, output_filter)
-    check_types(feeds, {info.tensor: info.dtype for info in signature.inputs.values()})
-    fetches = tuple(signature.outputs[name].tensor for name in names)
-    return Fetch(tuple(feeds), fetches, list(feeds.values())), names
+    arrays = _arrays(signature, inputs)
+    check_types(arrays, signature.fed)
+    names = _names(signature, output_filter)
+    fetches = tuple(signature.outputs[name].tensor for name in names) if output_filter else signature.fetches
+    return Fetch(signature.feeds, fetches, arrays), names
 
 
 def _signature(model: LoadedModel, name: str) -> Signature:
@@ -73,26 +73,29 @@ def _signature(model: LoadedModel, name: str) -> Signature:
     return model.signatures[name]
 
 
-def _feeds(signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays by tensor name, sorted as TensorFlow's session numbers its arguments."""
+def _arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """What is fed, in the signature's order."""
+    if inputs.keys() == signature.inputs.keys():
+        return [inputs[alias] for alias, _ in signature.fed]
     _check_count(signature, inputs)
-    values = {}
-    for alias, info in signature.inputs.items():
-        if alias in inputs:
-            values[info.tensor] = inputs[alias]
-        elif alias in signature.defaults:
-            values[info.tensor] = tensor_proto.decode(signature.defaults[alias], alias)
-        else:
-            raise InvalidArgument(
-                f"Signature input alias: {alias}(feed name: {info.tensor}) not found in request and no "
-                f"default value provided. Inputs expected to be in the set {{{','.join(signature.inputs)}}}."
-            )
+    values = {alias: _given(signature, alias, inputs) for alias in signature.inputs}
     if not inputs.keys() <= signature.inputs.keys():
         raise InvalidArgument(
             "Inputs contains invalid name. Request inputs are expected to be a subset of the set "
             f"{{{','.join(signature.inputs)}}}."
         )
-    return dict(sorted(values.items()))
+    return [values[alias] for alias, _ in signature.fed]
+
+
+def _given(signature: Signature, alias: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    if alias in inputs:
+        return inputs[alias]
+    if alias in signature.defaults:
+        return tensor_proto.decode(signature.defaults[alias], alias)
+    raise InvalidArgument(
+        f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor}) not found in request and no "
+        f"default value provided. Inputs expected to be in the set {{{','.join(signature.inputs)}}}."
+    )
 
 
 def _check_count(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
@@ -110,7 +113,7 @@ def _braces(names: Iterable[str]) -> str:
     return f"{{{','.join(sorted(names))}}}"
 
 
-def _fetches(signature: Signature, output_filter: Sequence[str]) -> list[str]:
+def _names(signature: Signature, output_filter: Sequence[str]) -> list[str]:
     for index, alias in enumerate(output_filter):
         if alias not in signature.outputs:
             raise InvalidArgument(
@@ -122,13 +125,13 @@ def _fetches(signature: Signature, output_filter: Sequence[str]) -> list[str]:
     return list(output_filter or signature.outputs)
 
 
-def check_types(feeds: Mapping[str, np.ndarray], wanted: Mapping[str, Dtype]) -> None:
+def check_types(arrays: Iterable[np.ndarray], wanted: Iterable[tuple[str, Dtype]]) -> None:
     """Refuse arrays of another type with TensorFlow Serving's text (the session's own is another).
 
     Raises:
         InvalidArgument: `Expects arg[0] to be float but bool is provided`.
     """
-    for index, (tensor, array) in enumerate(feeds.items()):
+    for index, (array, (_, dtype)) in enumerate(zip(arrays, wanted, strict=True)):
         given = dtypes.of_array(array)
-        if given is not wanted[tensor]:
-            raise InvalidArgument(f"Expects arg[{index}] to be {wanted[tensor].name} but {given.name} is provided")
+        if given is not dtype:
+            raise InvalidArgument(f"Expects arg[{index}] to be {dtype.name} but {given.name} is provided")

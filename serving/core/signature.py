@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from serving.wire import dtype as dtypes
@@ -44,7 +45,23 @@ class Signature:
     outputs: dict[str, TensorInfo]
     defaults: dict[str, Any]
 
-    @property
+    @cached_property
+    def feeds(self) -> tuple[str, ...]:
+        """Names of the tensors that are fed, sorted as TensorFlow's session numbers its arguments."""
+        return tuple(sorted(info.tensor for info in self.inputs.values()))
+
+    @cached_property
+    def fed(self) -> tuple[tuple[str, Dtype], ...]:
+        """Name and type of each input, in the order of `feeds`."""
+        ordered = sorted(self.inputs.items(), key=lambda item: item[1].tensor)
+        return tuple((name, info.dtype) for name, info in ordered)
+
+    @cached_property
+    def fetches(self) -> tuple[str, ...]:
+        """Names of the tensors of all outputs, in their order."""
+        return tuple(info.tensor for info in self.outputs.values())
+
+    @cached_property
     def dtypes(self) -> dict[str, Dtype]:
         """The type of every input."""
         return {name: info.dtype for name, info in self.inputs.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 from serving.core.models import Spec
@@ -15,6 +16,7 @@ _GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNO
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MAX_VERSION = 2**63
 _MAX_DIGITS = 1000  # longer ones only cost time
+_SHORT = 256  # characters; longer paths are not remembered
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,10 @@ def of(method: str, path: str) -> Route:
     Raises:
         InvalidArgument: `Malformed request: METHOD PATH`, or a version beyond int64.
     """
+    return _remembered(method, path) if len(path) < _SHORT else _matched(method, path)
+
+
+def _matched(method: str, path: str) -> Route:
     pattern = {"POST": _POST, "GET": _GET}.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if not match:
@@ -56,6 +62,9 @@ def of(method: str, path: str) -> Route:
     if not name:
         raise InvalidArgument("Missing model name in request.")
     return Route(action, Spec(_decoded(name), _version(version), _decoded(label) if label else None))
+
+
+_remembered = lru_cache(maxsize=256)(_matched)  # clients ask the same few paths again and again
 
 
 def _decoded(part: str) -> str:

@@ -61,14 +61,34 @@ def _base64(item: bytes, indent: str) -> str:
 
 def _floats(flat: np.ndarray) -> list[str]:
     """`%g`; where that does not read back as the same number, `%.9g` (float) or `%.17g` (double)."""
-    long = _is_long(flat) if flat.size >= _MANY else np.zeros(flat.size, dtype=bool)
+    texts = _many(flat) if flat.size >= _MANY else _few(flat)
+    return [text if "." in text or "e" in text else _whole(text) for text in texts]
+
+
+def _few(flat: np.ndarray) -> list[str]:
+    values = flat.tolist()
+    texts = [f"{value:g}" for value in values]
+    back = np.array(list(map(float, texts)), dtype=flat.dtype)
+    digits = _digits(flat)
+    for index in (back != flat).nonzero()[0].tolist():
+        texts[index] = f"{values[index]:.{digits}g}"
+    return texts
+
+
+def _digits(flat: np.ndarray) -> int:
+    return 9 if flat.dtype == np.float32 else 17
+
+
+def _many(flat: np.ndarray) -> list[str]:
+    long = _is_long(flat)
     texts = np.empty(flat.size, dtype=object)
     texts[~long] = _formatted(flat[~long], "%g")
     short = np.flatnonzero(~long)
     back = np.fromiter(map(float, texts[short]), np.float64, short.size).astype(flat.dtype)
     long[short[back != flat[short]]] = True
-    texts[long] = _formatted(flat[long], "%.9g" if flat.dtype == np.float32 else "%.17g")
-    return [text if "." in text or "e" in text else _whole(text) for text in texts.tolist()]
+    texts[long] = _formatted(flat[long], f"%.{_digits(flat)}g")
+    found: list[str] = texts.tolist()
+    return found
 
 
 def _formatted(flat: np.ndarray, form: str) -> list[str]:
