@@ -4,39 +4,53 @@ from __future__ import annotations
 
 import hmac
 import ssl
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from serving import ssl_config
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import grpc
 
     from serving.options import Security
 
 _OPEN = frozenset({b"/healthz", b"/readyz"})  # probes of orchestrators carry no token
+_API = b"/v1/models/"  # where a browser asks whether it may ask
 
 
 def allows(token: str) -> Callable[[str], bool]:
-    """A check of `Authorization` values; everything passes where there is no token."""
+    """A check of `Authorization` values, in a time that tells nothing; everything passes where there is no token."""
     if not token:
         return lambda _: True
     wanted = token.encode()
 
     def check(authorization: str) -> bool:
         kind, _, given = authorization.partition(" ")
-        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), wanted)
+        return kind.lower() == "bearer" and hmac.compare_digest(given.strip(" ").encode("utf-8", "replace"), wanted)
 
     return check
 
 
 def allows_rest(token: str) -> Callable[[str, bytes, str], bool]:
-    """A check of method, path and `Authorization`; probes need no token, nor do a browser's questions."""
+    """A check of method, path and `Authorization`; probes need no token, nor do a browser's questions to the API."""
     check = allows(token)
-    return lambda method, path, authorization: path in _OPEN or method == "OPTIONS" or check(authorization)
+
+    def checked(method: str, path: bytes, authorization: str) -> bool:
+        asks = method == "OPTIONS" and path.lower().startswith(_API)  # not the pages: they answer every method
+        return path in _OPEN or asks or check(authorization)
+
+    return checked
+
+
+class _Pem(NamedTuple):
+    key: bytes
+    chain: bytes
+    authority: bytes | None
+    verify: bool
 
 
 def rest_context(security: Security) -> ssl.SSLContext | None:
@@ -45,46 +59,81 @@ def rest_context(security: Security) -> ssl.SSLContext | None:
     Raises:
         InvalidArgument: A file cannot be read, or holds no such thing.
     """
-    if security.certificate is None:
+    if _is_plain(security):
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(security.certificate, security.key)
-        if security.client_ca:
-            context.load_verify_locations(security.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidArgument(
-            f"TLS cannot be set up.\nExpected: PEM files with a certificate chain and its key\n"
-            f"Received: {security.certificate}, {security.key}: {error}\n"
-            "Next: check --tls-certificate and --tls-key"
-        ) from error
-    return context
+    return _context(_of_files(security), f"{security.certificate}, {security.key}, {security.client_ca}")
 
 
 def grpc_credentials(security: Security) -> grpc.ServerCredentials | None:
     """TLS of the gRPC server; None for none.
 
     Raises:
-        InvalidArgument: A file cannot be read.
+        InvalidArgument: A file cannot be read, or holds no such thing, which grpc would only find out with each client.
     """
     import grpc
 
     if security.grpc_ssl_config_file:
-        found = ssl_config.read(security.grpc_ssl_config_file)
-        key, chain, authority, verify = found.key, found.certificate, found.client_ca, found.client_verify
-    elif security.certificate and security.key:
-        key, chain = _read(security.key), _read(security.certificate)
-        authority = _read(security.client_ca) if security.client_ca else None
-        verify = authority is not None
+        pem, source = _of_config(security.grpc_ssl_config_file), str(security.grpc_ssl_config_file)
+    elif not _is_plain(security):
+        pem, source = _of_files(security), f"{security.certificate}, {security.key}, {security.client_ca}"
     else:
         return None
-    return grpc.ssl_server_credentials([(key, chain)], root_certificates=authority or None, require_client_auth=verify)
+    _context(pem, source)
+    authority = pem.authority if pem.verify else None  # grpc would ask for a certificate that need not be shown
+    return grpc.ssl_server_credentials([(pem.key, pem.chain)], authority, require_client_auth=pem.verify)
 
 
-def _read(path: Path) -> bytes:
+def _is_plain(security: Security) -> bool:
+    """Whether there is no TLS by files of its own; half of it is an error, not silently none."""
+    if security.certificate and security.key:
+        return False
+    given = [name for name in ("certificate", "key", "client_ca") if getattr(security, name)]
+    if given:
+        raise _error("certificate and key", f"only {', '.join(given)}")
+    return True
+
+
+def _of_files(security: Security) -> _Pem:
+    authority = _read(security.client_ca) if security.client_ca else None
+    return _Pem(_read(security.key), _read(security.certificate), authority, authority is not None)
+
+
+def _of_config(path: Path) -> _Pem:
+    found = ssl_config.read(path)
+    authority = found.client_ca
+    if found.client_verify and authority is None:
+        system = ssl.get_default_verify_paths().cafile
+        if not system:
+            raise _error("custom_ca, as this machine names no authorities of its own", str(path))
+        authority = _read(Path(system))
+    return _Pem(found.key, found.certificate, authority, found.client_verify)
+
+
+def _context(pem: _Pem, source: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        return path.read_bytes()
+        with tempfile.NamedTemporaryFile() as file:  # readable by its owner only; ssl reads keys from nowhere else
+            file.write(pem.key + b"\n" + pem.chain)
+            file.flush()
+            context.load_cert_chain(file.name, password="")  # else it would ask the terminal for one
+        if pem.authority is not None and pem.verify:
+            context.load_verify_locations(cadata=pem.authority.decode("ascii", "replace"))
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise _error("PEM: a certificate chain, its key without a password, authorities", source, error) from error
+    return context
+
+
+def _read(path: Path | None) -> bytes:
+    try:
+        return path.read_bytes() if path else b""
     except OSError as error:
-        raise InvalidArgument(f"TLS cannot be set up. Expected: a PEM file\nReceived: {error}") from error
+        raise _error("a PEM file", str(path), error) from error
+
+
+def _error(expected: str, received: str, error: Exception | None = None) -> InvalidArgument:
+    return InvalidArgument(
+        f"TLS cannot be set up.\nExpected: {expected}\nReceived: {received}{f': {error}' if error else ''}\n"
+        "Next: check --tls-certificate, --tls-key and --tls-client-ca, or --ssl_config_file"
+    )

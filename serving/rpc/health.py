@@ -12,7 +12,10 @@ from serving.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SERVICES = frozenset({b"", b"ModelService", b"PredictionService"})
+# The full names are what clients of other servers ask for.
+_SERVICES = frozenset(
+    prefix + name for name in (b"ModelService", b"PredictionService") for prefix in (b"", b"tensorflow.serving.")
+) | {b""}
 _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse{status}
 
 
@@ -28,5 +31,8 @@ def telling(draining: Callable[[], bool]) -> dict[str, Callable[[bytes], bytes]]
 
 
 def _service(request: bytes) -> bytes:
-    """The one field of a `HealthCheckRequest`; nothing else is expected in it."""
+    """The one field of a `HealthCheckRequest`; nothing else is expected in it.
+
+    Its length fills one byte for every name that is known; what is longer is none of them.
+    """
     return request[2:] if request.startswith(b"\x0a") else b""

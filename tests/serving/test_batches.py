@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import ml_dtypes
@@ -34,7 +35,7 @@ class Model:
         self.release.set()
         self.graph = lambda fetch: [array + array for array in fetch.arrays]
 
-    def run(self, fetch, way):  # noqa: ARG002 - LoadedModel's signature
+    def run(self, fetch, way):
         self.release.wait(20)
         self.runs.append(fetch.rows)
         return self.graph(fetch)
@@ -387,7 +388,7 @@ DTYPES = [
 
 def filled(dtype, shape, start=0):
     values = np.arange(start, start + math.prod(shape)) % 100
-    if dtype == object:
+    if dtype.kind == "O":
         array = np.empty(len(values), object)
         array[:] = [b"%d\0" % value for value in values]  # numpy's own bytes lose the zero
         return array.reshape(shape)
@@ -516,18 +517,14 @@ def test_models_with_parameters_share_threads_and_bad_parameters_are_answered(tm
 def test_a_pool_runs_so_many_jobs_at_a_time():
     async def main():
         pool, hold, begun, ended = Pool(2), threading.Event(), [], []
-        jobs = [
-            SimpleNamespace(
-                begin=lambda n=n: begun.append(n), run=lambda: hold.wait(20), end=lambda n=n: ended.append(n)
-            )
-            for n in range(5)
-        ]
-        for job in jobs:
-            pool.put(job)
+        for number in range(5):
+            end = asyncio.get_running_loop().create_future()
+            ended.append(end)
+            begin = partial(begun.append, number)
+            pool.put(SimpleNamespace(begin=begin, run=lambda: hold.wait(20), end=partial(end.set_result, None)))
         assert [0, 1] == begun
         hold.set()
-        while len(ended) < 5:
-            await asyncio.sleep(0.01)
+        await asyncio.gather(*ended)
         assert [0, 1, 2, 3, 4] == begun
         pool.close()
 
