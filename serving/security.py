@@ -73,7 +73,7 @@ def grpc_credentials(security: Security) -> grpc.ServerCredentials | None:
     import grpc
 
     if security.grpc_ssl_config_file:
-        pem, source = _of_config(security.grpc_ssl_config_file), str(security.grpc_ssl_config_file)
+        pem, source = _of_config(Path(security.grpc_ssl_config_file)), str(security.grpc_ssl_config_file)
     elif not _is_plain(security):
         pem, source = _of_files(security), f"{security.certificate}, {security.key}, {security.client_ca}"
     else:
@@ -127,7 +127,7 @@ def _context(pem: _Pem, source: str) -> ssl.SSLContext:
 
 def _read(path: Path | None) -> bytes:
     try:
-        return path.read_bytes() if path else b""
+        return Path(path).read_bytes() if path else b""
     except OSError as error:
         raise _error("a PEM file", str(path), error) from error
 
