@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from serving.loadtest import rest
 from serving.loadtest.histogram import Histogram
@@ -22,13 +22,11 @@ from serving.loadtest.target import unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import grpc.aio
-
     from serving.loadtest.load import Load
     from serving.loadtest.rpc import RpcConnection
     from serving.loadtest.target import Target
 
-    Connection = rest.RestConnection | RpcConnection
+    Connection: TypeAlias = rest.RestConnection | RpcConnection
 
 _CALLS_PER_CHANNEL = 64
 _SWEEP_S = 0.1
@@ -69,7 +67,6 @@ class _Run:
         self._target = target
         self._load = load
         self._stop = stop or threading.Event()
-        self._channels: list[grpc.aio.Channel] = []
         self._latency = Histogram()
         self._errors: Counter[str] = Counter()
         self._ended = asyncio.Event()
@@ -90,8 +87,6 @@ class _Run:
                 loop.remove_signal_handler(signal.SIGINT)
             for connection in connections:
                 connection.close()
-            for channel in self._channels:
-                await channel.close()
 
     def _connections(self) -> list[Connection]:
         if self._target.transport == "rest":
@@ -101,9 +96,7 @@ class _Run:
 
         count = self._load.connections or CHANNELS
         calls = self._load.clients if self._load.rate is None else count * _CALLS_PER_CHANNEL
-        self._channels = rpc.channels(self._target, min(count, calls))
-        chosen = [self._channels[i % len(self._channels)] for i in range(calls)]
-        return [rpc.RpcConnection(channel, self._target, self._done) for channel in chosen]
+        return [*rpc.connections(self._target, calls, count, self._done)]
 
     async def _open(self, connections: list[Connection]) -> None:
         try:
