@@ -86,8 +86,14 @@ class Application:
             self._route(request, reply)
 
     def _show(self, request: Request, reply: Callable[[Response], None]) -> None:
-        page = self._pages(request.method, request.path) or Response(404, _NOT_FOUND, "text/html")
-        self._loop.call_soon_threadsafe(reply, page)
+        self._loop.call_soon_threadsafe(reply, self._page(request))
+
+    def _page(self, request: Request) -> Response:
+        try:
+            return self._pages(request.method, request.path) or Response(404, _NOT_FOUND, "text/html")
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+            _LOG.exception("%s %s failed", request.method, request.path)
+            return failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL))
 
     def _route(self, request: Request, reply: Callable[[Response], None]) -> None:
         try:

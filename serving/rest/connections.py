@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serving.rest.message import Request
 
 _LOG = logging.getLogger("keraspipe.serving")
-_GRACE_S = 0.5  # how long idle clients may still ask after SIGTERM
+_GRACE_S = 0.5  # for which the port stays open after SIGTERM, and for which idle clients may ask after that
 _PATIENCE_S = 60.0  # for a request's head, and for a client that reads nothing
 _SLOWEST = 1024.0  # bytes of a request's body per second
 
@@ -125,12 +125,14 @@ class Connections:
         Args:
             close: Takes no further connections.
 
-        Idle ones may ask for a moment longer, as a request may be on its way already; the answer says that it is
-        the last one.
+        For a moment all goes on, for whoever looks up where to ask has not heard of it yet, and clients that keep
+        their connection need no new one while the port is about to close. Then each answer says that it is the last
+        one, and idle clients may still ask for a moment, as a request may be on its way already.
         """
-        self.draining = True
         await asyncio.sleep(_GRACE_S)
         close()
+        self.draining = True
+        await asyncio.sleep(_GRACE_S)
         while self._open:
             for connection in [one for one in self._open if one.idle]:
                 connection.close()

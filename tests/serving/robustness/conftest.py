@@ -144,17 +144,29 @@ def hostile(served, run_server):
         assert [] == complaints(running)
 
 
-def complaints(server):
-    """What a server's log says of failures that nobody foresaw."""
-    log = Path(f"/proc/{server.process.pid}/fd/2").read_text(errors="replace")
+def log_of(server):
+    """A server's log, which is a file without a name."""
+    return Path(f"/proc/{server.process.pid}/fd/2").open(errors="replace")
+
+
+def complaints(server, log=None):
+    """What a server's log says of failures that nobody foresaw; `log` where the process is gone."""
+    with log or log_of(server) as file:
+        text = file.read()
     words = ("Traceback", "unforeseen", "never retrieved", "Fatal error", "Exception in callback", "Check failed")
-    return [line for line in log.splitlines() if any(word in line for word in words)]
+    return [line for line in text.splitlines() if any(word in line for word in words)]
 
 
 @pytest.fixture(scope="session")
 def complained():
     """`complaints`, for tests with a server of their own."""
     return complaints
+
+
+@pytest.fixture(scope="session")
+def server_log():
+    """`log_of`, for tests whose server ends."""
+    return log_of
 
 
 def address(server):
