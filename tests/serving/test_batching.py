@@ -74,16 +74,26 @@ def four(run_server, base):
         yield running
 
 
+OWN = {
+    "padded": """max_batch_size { value: 8 } batch_timeout_micros { value: 1500000 } allowed_batch_sizes: 4
+        allowed_batch_sizes: 8 pad_variable_length_inputs: true""",
+    "split": """max_batch_size { value: 100 } max_execution_batch_size { value: 4 } max_enqueued_batches { value: 3 }
+        enable_large_batch_splitting { value: true }""",
+    "full": "max_batch_size { value: 2 } batch_timeout_micros { value: 40000000 } max_enqueued_batches { value: 1 }",
+    "own": "max_batch_size { value: 4 } batch_timeout_micros { value: 20000000 } num_batch_threads { value: 3 }",
+}
+
+
 @pytest.fixture(scope="module")
-def padded(run_server, base):
-    """Batches of up to eight rows that wait a moment, padded to four or eight, and to the largest inner shape."""
-    batching = {
-        "max_batch_size": 8,
-        "timeout_micros": 1_500_000,
-        "allowed_batch_sizes": [4, 8],
-        "pad_variable_length_inputs": True,
-    }
-    with run_server(base, batching=batching) as running:
+def several(run_server, base, tmp_path_factory):
+    """Models with batching parameters of their own, and one without."""
+    folder = tmp_path_factory.mktemp("own")
+    for name, parameters in OWN.items():
+        source = {"padded": "shapes", "split": "echo"}.get(name, "half")
+        shutil.copytree(base / source / "1", folder / name / "1")
+        (folder / name / "1" / "batching_params.pbtxt").write_text(parameters)
+    shutil.copytree(base / "echo" / "1", folder / "plain" / "1")
+    with run_server(folder, per_model_batching=True, batching={}) as running:
         yield running
 
 
@@ -244,18 +254,18 @@ def test_a_deadline_in_the_queue(run_server, base):
 
 
 @pytest.mark.parametrize("kind", ["REST", "GRPC"])
-def test_batches_are_padded_to_an_allowed_size_and_only_the_rows_come_back(padded, kind):
-    with _clients(padded) as clients, _runs(padded) as counted:
-        assert ("OK", {"y": [4.0, 4.0, 4.0]}) == clients[kind].predict("shapes", "size", {"x": [7.0, 8.0, 9.0]})
+def test_batches_are_padded_to_an_allowed_size_and_only_the_rows_come_back(several, kind):
+    with _clients(several) as clients, _runs(several) as counted:
+        assert ("OK", {"y": [4.0, 4.0, 4.0]}) == clients[kind].predict("padded", "size", {"x": [7.0, 8.0, 9.0]})
     assert {"runs": 1, "rows": 4} == counted
 
 
 @pytest.mark.parametrize("kind", ["REST", "GRPC"])
-def test_unequal_inner_shapes_are_padded_with_the_first_element(padded, kind):
-    with _clients(padded) as clients, _runs(padded) as counted:
+def test_unequal_inner_shapes_are_padded_with_the_first_element(several, kind):
+    with _clients(several) as clients, _runs(several) as counted:
         small, large = _together(
-            lambda: clients[kind].predict("shapes", "same", {"x": np.full((4, 1, 2), 5.0).tolist()}),
-            lambda: clients[kind].predict("shapes", "same", {"x": np.full((4, 2, 1), 7.0).tolist()}),
+            lambda: clients[kind].predict("padded", "same", {"x": np.full((4, 1, 2), 5.0).tolist()}),
+            lambda: clients[kind].predict("padded", "same", {"x": np.full((4, 2, 1), 7.0).tolist()}),
         )
     assert [("OK", np.full((4, 2, 2), value).tolist()) for value in (5.0, 7.0)] == [
         (status, outputs["y"]) for status, outputs in (small, large)
@@ -263,66 +273,54 @@ def test_unequal_inner_shapes_are_padded_with_the_first_element(padded, kind):
     assert {"runs": 1, "rows": 8} == counted
 
 
-def test_text_is_padded_with_the_first_text(padded):
-    with _clients(padded) as clients:
+def test_text_is_padded_with_the_first_text(several):
+    with _clients(several) as clients:
         short, long = _together(
-            lambda: clients["GRPC"].predict("shapes", "text", {"x": [["a"]] * 4}),
-            lambda: clients["GRPC"].predict("shapes", "text", {"x": [["b", "c"]] * 4}),
+            lambda: clients["GRPC"].predict("padded", "text", {"x": [["a"]] * 4}),
+            lambda: clients["GRPC"].predict("padded", "text", {"x": [["b", "c"]] * 4}),
         )
     assert [("OK", {"y": [[b"a", b"a"]] * 4}), ("OK", {"y": [[b"b", b"c"]] * 4})] == [short, long]
 
 
-def test_a_full_queue_refuses_and_large_requests_are_split(run_server, base):
-    batching = {
-        "max_batch_size": 100,
-        "max_execution_batch_size": 4,
-        "split_large_batches": True,
-        "max_enqueued_batches": 3,
-        "threads": 1,
-    }
-    with run_server(base, batching=batching) as running, _clients(running) as clients:
-        with _runs(running) as counted:
+def test_large_requests_are_split(several):
+    with _clients(several) as clients:
+        with _runs(several) as counted:
             rows = np.arange(10.0).tolist()
-            assert ("OK", {"y": rows}) == clients["REST"].predict("echo", "float32", {"x": rows})
+            assert ("OK", {"y": rows}) == clients["REST"].predict("split", "float32", {"x": rows})
         assert {"runs": 3, "rows": 10} == counted
         for kind in ("REST", "GRPC"):
-            status, text = clients[kind].predict("echo", "float32", {"x": [0.0] * 13})
+            status, text = clients[kind].predict("split", "float32", {"x": [0.0] * 13})
             assert "UNAVAILABLE" == status
             assert "submitted is full; task size is 13 but scheduling capacity is only 12 (num_enqueued" in text
 
 
-def test_a_queue_that_is_full_of_others(run_server, base):
-    batching = {"max_batch_size": 2, "timeout_micros": 2 * LONG, "max_enqueued_batches": 1, "threads": 1}
-    with run_server(base, batching=batching) as running, _clients(running) as clients, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(clients["GRPC"].predict, "half", "", {"x": [0.0]})
+def test_a_full_queue(several):
+    with _clients(several) as clients, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(clients["GRPC"].predict, "full", "", {"x": [0.0]})
         text = (
             "The batch scheduling queue to which this task was submitted is full; currently 1 batches enqueued "
             "and max_enqueued_batches is 1"
         )
         end = time.monotonic() + 20
-        while (found := clients["REST"].predict("half", "", {"x": [1.0, 1.0]})) == ("OK", {"y": [2.5, 2.5]}):
+        while (found := clients["REST"].predict("full", "", {"x": [1.0, 1.0]})) == ("OK", {"y": [2.5, 2.5]}):
             assert time.monotonic() < end  # the other has not come yet
-        assert ("UNAVAILABLE", text) == found
-        assert ("OK", {"y": [2.5]}) == clients["REST"].predict("half", "", {"x": [1.0]})
+        assert ("UNAVAILABLE", text) == found == clients["GRPC"].predict("full", "", {"x": [1.0, 1.0]})
+        assert ("OK", {"y": [2.5]}) == clients["REST"].predict("full", "", {"x": [1.0]})
         assert ("OK", {"y": [2.0]}) == waiting.result()
 
 
-def test_models_with_parameters_of_their_own(run_server, base, tmp_path):
-    for name in ("half", "echo"):
-        shutil.copytree(base / name / "1", tmp_path / name / "1")
-    own = "max_batch_size { value: 4 } batch_timeout_micros { value: 20000000 } num_batch_threads { value: 3 }"
-    (tmp_path / "half" / "1" / "batching_params.pbtxt").write_text(own)
-    with run_server(tmp_path, per_model_batching=True, batching={}) as running, _clients(running) as clients:
-        with _runs(running) as counted:
+def test_only_models_with_parameters_are_batched(several):
+    with _clients(several) as clients:
+        with _runs(several) as counted:
             answers = _together(
-                *[lambda: clients["GRPC"].predict("half", "", {"x": [1.0, 2.0]})] * 2,
-                lambda: clients["REST"].predict("echo", "float32", {"x": [1.0] * 5000}),
-                lambda: clients["REST"].predict("echo", "float32", {"x": 5.0}),
+                *[lambda: clients["GRPC"].predict("own", "", {"x": [1.0, 2.0]})] * 2,
+                lambda: clients["REST"].predict("plain", "float32", {"x": [1.0] * 5000}),
+                lambda: clients["REST"].predict("plain", "float32", {"x": 5.0}),
             )
         assert ["OK"] * 4 == [status for status, _ in answers]
         assert {"runs": 1, "rows": 4} == counted
         text = "Task size 5 is larger than maximum input batch size 4"
-        assert ("BAD", text) == clients["REST"].predict("half", "", {"x": [1.0] * 5})
+        assert ("BAD", text) == clients["REST"].predict("own", "", {"x": [1.0] * 5})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,15 @@ def everything(run_server, tmp_path_factory):
 
 
 @pytest.mark.skipif(not _CASES.is_dir(), reason="the collection of protocol cases is not beside this checkout")
-@pytest.mark.parametrize(("group", "count"), [("cors", 2), ("health", 2), ("no_monitoring", 1)])
-def test_all_cases_of_a_group(everything, group, count):
-    address = everything.rest.removeprefix("http://")
-    where = ["--rest", address, "--grpc", everything.grpc, "--server", group]
+def test_all_cases_of_the_other_groups(everything, tmp_path):
+    groups = {"cors": 2, "health": 2, "no_monitoring": 1}
+    cases = [case for case in json.loads((_CASES / "cases.json").read_text()) if case["server"] in groups]
+    (tmp_path / "cases.json").write_text(json.dumps([case | {"server": "main"} for case in cases]))
+    where = ["--rest", everything.rest.removeprefix("http://"), "--grpc", everything.grpc]
     result = subprocess.run(
-        [sys.executable, _CASES / "run_conformance.py", _CASES / "cases.json", "--exact", *where],
+        [sys.executable, _CASES / "run_conformance.py", tmp_path / "cases.json", "--exact", *where],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (0, True) == (result.returncode, f"{count} passed, 0 failed" in result.stdout), result.stdout
+    assert (0, f"{sum(groups.values())} passed, 0 failed\n") == (result.returncode, result.stdout)
