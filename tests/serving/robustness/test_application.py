@@ -15,7 +15,7 @@ def test_a_page_that_fails_is_answered(caplog):
 
     async def ask():
         with ThreadPoolExecutor(1) as executor:
-            application = Application(None, None, executor, fail, None)
+            application = Application(None, None, executor, fail, None, None)
             answer = asyncio.get_running_loop().create_future()
             application.handle(Request("GET", "/healthz"), answer.set_result)
             return await asyncio.wait_for(answer, 10)
