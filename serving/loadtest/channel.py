@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from serving.loadtest.target import Target
 
 _PAUSE_S = 0.05  # before a refused connection is tried again
+_MOMENT_S = 0.002  # before a refused call is sent again, and twice as long each time
+_REFUSALS = 5
 _UNIX = "unix:"
 
 
@@ -90,20 +92,27 @@ class Channel:
             self._start_waiting()
 
     def refused(self, stream: Stream) -> None:
-        """Send a stream again that no server has looked at, as gRPC does; once."""
-        if stream.retried:
-            self.ended(stream, Code.UNAVAILABLE.name, "refused twice by the server")
+        """Send a stream again that the server has not looked at, a moment later.
+
+        gRPC's servers refuse a stream too that starts right when another ended: they count that one still.
+        """
+        if stream.refusals == _REFUSALS:
+            self.ended(stream, Code.UNAVAILABLE.name, f"refused {_REFUSALS + 1} times by the server")
             return
-        stream.retried = True
+        asyncio.get_running_loop().call_later(_MOMENT_S * 2**stream.refusals, self._send_again, stream)
+        stream.refusals += 1
         stream.connection = None
-        self._waiting.appendleft(stream)
-        self._start_waiting()
 
     def changed(self, connection: Connection) -> None:
         """More streams may be free; or a connection takes none any more."""
         if not connection.open and self._connection is connection:
             self._connection = None
         if self._waiting:
+            self._start_waiting()
+
+    def _send_again(self, stream: Stream) -> None:
+        if stream in self._streams:  # neither late by now, nor is the channel closed
+            self._waiting.appendleft(stream)
             self._start_waiting()
 
     def _start_waiting(self) -> None:

@@ -48,12 +48,12 @@ class Stream:
         http: The answer's HTTP status; 0 while there is none.
         received: Bytes of the answer, with the prefix.
         granted: Bytes of the answer that the peer was given anew.
-        retried: Whether it was sent twice.
+        refusals: How often a server refused to look at it.
         over: Whether the asker was told.
     """
 
     __slots__ = (
-        *("asker", "connection", "deadline", "granted", "http", "left", "number", "over", "received", "retried"),
+        *("asker", "connection", "deadline", "granted", "http", "left", "number", "over", "received", "refusals"),
         *("start", "window"),
     )
 
@@ -64,7 +64,8 @@ class Stream:
         self.number = self.left = self.window = 0
         self.http = self.received = self.granted = 0
         self.start = b""
-        self.retried = self.over = False
+        self.refusals = 0
+        self.over = False
 
     def take(self, data: bytes) -> None:
         """A part of the answer: counted, and forgotten."""

@@ -295,6 +295,15 @@ def test_remembered_blocks_mean_what_they_meant(sent, sizes):
         assert expected == found.code
 
 
+def test_equal_blocks_that_change_the_table_are_each_read():
+    added, other = (b"\x40\x0bgrpc-status" + bytes([len(code)]) + code for code in (b"5", b"13"))
+    decoder = headers.Decoder()
+    codes = [decoder.read(block).code for block in (other, added, added, b"\xc0", b"\xc0", added, b"\xc1")]
+    assert ["INTERNAL", "NOT_FOUND", "NOT_FOUND", "INTERNAL", "INTERNAL", "NOT_FOUND", "INTERNAL"] == [
+        code.name for code in codes
+    ]
+
+
 def test_the_request_block_says_everything_and_indexes_nothing():
     block = headers.request(Target("h:1", "/a.B/C", b"", "grpc", token="secret", timeout_s=1.5), "h:1")
     decoder = hpack.Decoder()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ import grpc
 import pytest
 
 from serving.errors import Code, InvalidArgument
-from serving.loadtest import Load, Target, connection, run
+from serving.loadtest import Load, Target, connection, frames, run
 from serving.loadtest.channel import Channel
 
 MIB = 1 << 20
@@ -113,17 +114,20 @@ def test_an_error_has_its_code_and_text(serve, code):
 
 
 def test_errors_count_by_code(serve):
-    turns = iter(range(10**9))
-    codes = [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED]
+    codes = [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED, None]
+    turns = itertools.cycle(codes)
+    given = Counter()
 
     def answer(request, context):
-        turn = next(turns) % 3
-        return request if turn == 2 else context.abort(codes[turn], "no")
+        code = next(turns)
+        given[code] += 1
+        return request if code is None else context.abort(code, "no")
 
     served = serve(answer)
-    result = run(served.target(), Load(rate=200.0, arrivals="constant", duration_s=0.3, warmup_s=0))
-    assert {"RESOURCE_EXHAUSTED": 20, "ABORTED": 20} == result.errors
-    assert (60, 60, 20 * 3) == (result.requests, served.calls, result.bytes_received)
+    result = run(served.target(), Load(concurrency=1, duration_s=0.2, warmup_s=0))
+    assert given.pop(None) * 3 == result.bytes_received > 0
+    assert {code.name: count for code, count in given.items()} == result.errors
+    assert result.requests == served.calls
     assert ["UNIMPLEMENTED"] == [error for error, _, _ in _outcomes(served.target(path="/no/Method"))]
 
 
@@ -152,6 +156,35 @@ def test_no_more_streams_than_the_server_takes(serve):
     served = serve(slow, options=[("grpc.max_concurrent_streams", 2)])
     assert [("", "", 3)] * 12 == _outcomes(served.target(), 12)
     assert (12, 2) == (served.calls, served.peak)
+
+
+def test_a_server_that_refuses_every_stream_is_unavailable():
+    async def refuse(reader, writer):
+        writer.write(frames.frame(frames.SETTINGS, 0, 0))
+        await reader.readexactly(len(frames.PREFACE))
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readexactly(9)
+                await reader.readexactly(int.from_bytes(head[:3], "big"))
+                if head[3] == frames.HEADERS:
+                    refused.append(head[5:])
+                    writer.write(frames.frame(frames.RST_STREAM, 0, int.from_bytes(head[5:], "big"), b"\0\0\0\x07"))
+        writer.close()
+        left.set_result(None)
+
+    async def asked():
+        nonlocal left
+        left = asyncio.get_running_loop().create_future()
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with _open(Target(address, "/a/b", b"ask", "grpc")) as channel:
+                outcome = await _ask(channel)
+            await left
+            return outcome
+
+    refused, left = [], None
+    assert ("UNAVAILABLE", "refused 6 times by the server", 0) == asyncio.run(asked())
+    assert 6 == len(set(refused))
 
 
 def test_many_calls(serve):
