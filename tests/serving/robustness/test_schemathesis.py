@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-COUNTS = [pytest.param(15, id="some"), pytest.param(300, id="many", marks=pytest.mark.slow)]
+COUNTS = [pytest.param(8, id="some"), pytest.param(300, id="many", marks=pytest.mark.slow)]
 CHECKS = [content_type_conformance, response_schema_conformance]
+NEGATIVE = schemathesis.GenerationMode.NEGATIVE
 UNFORESEEN = {500, 502, 503, 504}  # 501 is TensorFlow Serving's word for a type that JSON has no form for
 NO_JSON = (b"NaN", b"Infinity")  # TensorFlow Serving's words for such numbers
 
@@ -44,7 +45,10 @@ def _ask(operation, mode, count, url):
     def ask(case):
         answer = case.call(base_url=url)
         assert answer.status_code not in UNFORESEEN, answer.content
-        if not any(word in answer.content for word in NO_JSON) and _is_text(answer.content):
+        wider = (
+            mode is NEGATIVE and answer.status_code == 200
+        )  # shapes are the graph's: it takes more than is documented
+        if not wider and not any(word in answer.content for word in NO_JSON) and _is_text(answer.content):
             case.validate_response(answer, checks=CHECKS)
 
     with contextlib.suppress(Unsatisfiable):  # an operation that takes nothing cannot be asked wrongly
