@@ -292,24 +292,17 @@ def test_another_server_at_the_port_is_told_that_it_is_taken(running, served, tm
 
 
 def test_a_drain_answers_what_is_in_flight_and_kills_who_hangs(served, tmp_path_factory):
-    with fleet(tmp_path_factory, served, drain_seconds=4) as running:
+    with fleet(tmp_path_factory, served, drain_seconds=10) as running, contextlib.ExitStack() as stack:
         pids = running.pids()
-        connections = [connect(running) for _ in range(16)]
+        connections = [stack.enter_context(contextlib.closing(connect(running))) for _ in range(16)]
         for connection in connections:
             predict(connection)
-        busy = [connection for connection in connections if running.pid_of(connection) == pids[0]]
+        busy = next(connection for connection in connections if running.pid_of(connection) == pids[0])
         os.kill(pids[1], signal.SIGSTOP)
-        for connection in busy[:2]:
-            connection.request(
-                "POST", "/v1/models/echo:predict", json.dumps({"signature_name": "slow", "instances": [1.0]})
-            )
-        code = running.stop()
-        answers = [connection.getresponse().status for connection in busy[:2]]
-        for connection in connections:
-            connection.close()
-        assert (0, [200, 200]) == (code, answers)
+        busy.request("POST", "/v1/models/echo:predict", json.dumps({"signature_name": "slow", "instances": [1.0]}))
+        assert (0, 200) == (running.stop(), busy.getresponse().status)
         assert not any(psutil.pid_exists(pid) for pid in pids)
-        assert "Worker 1 does not end and is killed" in running.log.read_text().replace("Worker 0", "Worker 1")
+        assert "does not end and is killed" in running.log.read_text()
 
 
 def _free_port():
