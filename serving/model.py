@@ -91,7 +91,10 @@ class LoadedModel:
 
     def takes_batches(self, fetch: Fetch) -> bool:
         """Whether all that is fed and fetched has a first dimension of any size."""
-        shapes = [self._engine.graph.get_tensor_by_name(name).shape for name in (*fetch.feeds, *fetch.fetches)]
+        try:
+            shapes = [self._engine.graph.get_tensor_by_name(name).shape for name in (*fetch.feeds, *fetch.fetches)]
+        except (KeyError, ValueError):  # the signature names what is not there; the run says so
+            return False
         return all(shape.rank and shape[0] is None for shape in shapes)
 
     def reads_only(self, fetches: Sequence[str]) -> bool:

@@ -88,6 +88,8 @@ class Batching:
 class Limits:
     """What one server takes at most; beyond it REST answers 413 or 429 and gRPC RESOURCE_EXHAUSTED.
 
+    Worker processes divide requests at a time and memory among them.
+
     Attributes:
         request_bytes: Size of a request; None for no limit but gRPC's own of 2 GiB.
         concurrent: Requests at a time; None for no limit.

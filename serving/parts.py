@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.core import schedule
 from serving.core.adaptive import Adaptive
 from serving.core.batches import Batches
 from serving.core.budget import Budget
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from serving.peers import Peers
 
 _LOG = logging.getLogger("keraspipe.serving")
+_UNCHANGED = frozenset({Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.ABORTED})  # a list that was refused
 _SWITCH_S = 0.0005  # how long the event loop waits for a thread that loads a model, at most
 _NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
 
@@ -75,14 +77,16 @@ class Parts:
         self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
         self._life = Life(self.models, options, self._loaded, self._metrics.warmup, self._configure_log)
         self._budget = Budget(options.limits.memory_bytes)
-        self._inference = Inference(self._scheduler(), executor, self._metrics, self._log, options.limits.concurrent)
+        self._scheduler = self._make_scheduler()
+        self._inference = Inference(self._scheduler, executor, self._metrics, self._log, options.limits.concurrent)
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
 
-    def _scheduler(self) -> Scheduler:
+    def _make_scheduler(self) -> Scheduler:
         batching = self._options.batching
         if self._options.per_model_batching:
-            return Schedule(Adaptive(self._executor, merging=False), self._batches)
+            threads = batching.threads if isinstance(batching, Batching) else 0
+            return Schedule(Adaptive(self._executor, merging=False), self._batches, threads)
         if isinstance(batching, Batching):
             return self._batches(batching)
         return Adaptive(self._executor, merging=batching is not False)
@@ -119,6 +123,8 @@ class Parts:
         record(self._metrics, self.models)
 
     def _loaded(self, path: Path) -> LoadedModel:
+        if self._options.per_model_batching:
+            schedule.parameters(path)  # a version whose parameters are wrong is not served
         started, code = time.monotonic(), Code.OK
         try:
             return LoadedModel(path, self._options.session, self._options.loading.tags)
@@ -142,11 +148,19 @@ class Parts:
 
     def _reload(self, request: Any) -> Any:
         """Set the models, here and in the other processes."""
-        response = reload.handle(self._life, request, self._metrics.counters)
-        for error in self._peers.ask("reload", request.SerializeToString()) if self._peers else []:
-            if error:
-                raise error
+        try:
+            response = reload.handle(self._life, request, self._metrics.counters)
+        except ServingError as error:
+            if error.code not in _UNCHANGED:  # a model of the list cannot be loaded: the list holds all the same
+                self._tell_peers(request)
+            raise
+        for refusal in self._tell_peers(request):
+            raise refusal
         return response
+
+    def _tell_peers(self, request: Any) -> list[ServingError]:
+        answers = self._peers.ask("reload", request.SerializeToString()) if self._peers else []
+        return [error for error in answers if error]
 
     def _reload_here(self, serialized: bytes) -> ServingError | None:
         """Set the models in this process; returns why that cannot be."""
@@ -155,6 +169,9 @@ class Parts:
             reload.handle(self._life, request)
         except ServingError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - the one who asked must not take it for a success
+            _LOG.exception("The list of models was not applied")
+            return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
         return None
 
     # Transports.
@@ -185,7 +202,12 @@ class Parts:
         if holder is None:
             return ""
         options = self._options
-        questions = Questions(self.models, half=options.half_in_json, check_methods=options.loading.check_methods)
+        questions = Questions(
+            self.models,
+            options.limits.request_bytes,
+            half=options.half_in_json,
+            check_methods=options.loading.check_methods,
+        )
         application = Application(
             self.models,
             self._inference,
@@ -221,6 +243,7 @@ class Parts:
         """Answer what is in flight, and close the ports."""
         self.draining = True
         _LOG.info("Draining: requests in flight are answered")
+        self._scheduler.drain()
         transports = [transport for transport in (self._rest, self._grpc) if transport]
         await asyncio.gather(*(transport.drain(self._options.drain_seconds) for transport in transports))
 

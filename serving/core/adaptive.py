@@ -8,6 +8,7 @@ thread costs more than that under load); the rest in threads.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from serving.core import merge
 from serving.core.engine import CALLER, POOL, Way
 from serving.core.lane import TRIALS, Lane, Outcome
-from serving.errors import ServingError
+from serving.errors import Code, ServingError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from serving.core.work import Fetch, Work
     from serving.model import LoadedModel
 
+_LOG = logging.getLogger("keraspipe.serving")
 QUICK = 0.0005  # seconds
 _PARALLEL = 0.005  # seconds from which on a run's operations may go on at a time
 _SLOW = 0.05  # seconds from which on a run is stopped at its deadline
@@ -52,6 +54,9 @@ class Adaptive:
         if not lane.scheduled:
             lane.scheduled = True
             self._loop.call_soon(self._serve, lane)
+
+    def drain(self) -> None:
+        """Nothing waits here for others to come."""
 
     def _lane(self, work: Work) -> Lane:
         model, fetch = work.lease.model, work.fetch
@@ -84,17 +89,24 @@ class Adaptive:
 
     def _run_in_thread(self, lane: Lane, group: list[Work]) -> None:
         lane.running += 1
-        for work in group:
-            if work.deadline < math.inf:
-                self._loop.call_later(max(work.left(), 0), _expire, lane, work, time.monotonic())
-        self._executor.submit(self._run_there, lane, group)
+        now = time.monotonic()
+        timers = [
+            self._loop.call_later(max(work.left(), 0), _expire, lane, work, now)
+            for work in group
+            if work.deadline < math.inf
+        ]
+        self._executor.submit(self._run_there, lane, group, timers)
 
-    def _run_there(self, lane: Lane, group: list[Work]) -> None:
+    def _run_there(self, lane: Lane, group: list[Work], timers: list[asyncio.TimerHandle]) -> None:
         outcomes = _run(lane, group)
-        self._loop.call_soon_threadsafe(self._arrived, lane, group, outcomes)
+        self._loop.call_soon_threadsafe(self._arrived, lane, group, timers, outcomes)
 
-    def _arrived(self, lane: Lane, group: list[Work], outcomes: list[Outcome]) -> None:
+    def _arrived(
+        self, lane: Lane, group: list[Work], timers: list[asyncio.TimerHandle], outcomes: list[Outcome]
+    ) -> None:
         lane.running -= 1
+        for timer in timers:
+            timer.cancel()  # it holds the request's tensors
         _deliver(group, outcomes)
         self._serve(lane)
 
@@ -164,6 +176,9 @@ def _timed(lane: Lane, model: LoadedModel, fetch: Fetch, left: float, group: lis
         outcome: Outcome = model.run(fetch, _way(lane.expected(fetch.rows) or 0.0, left))
     except ServingError as error:
         outcome = error
+    except Exception as error:  # noqa: BLE001 - whoever waits gets an answer, the log the traceback
+        _LOG.exception("A run failed in an unforeseen way")
+        outcome = ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
     seconds = time.perf_counter() - started
     lane.measured(fetch.rows, seconds)
     for work in group:

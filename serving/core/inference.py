@@ -34,6 +34,9 @@ class Scheduler(Protocol):
     def submit(self, work: Work) -> None:
         """Run it; answers and ends `work`."""
 
+    def drain(self) -> None:
+        """Wait no longer for requests to share a run with: the server is going away."""
+
 
 class Metrics(Protocol):
     """What is told about each request."""

@@ -11,6 +11,7 @@ from serving.wire import tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     import numpy as np
 
@@ -67,6 +68,16 @@ def prepare(
     return Fetch(signature.feeds, fetches, arrays), names
 
 
+def check_names(model: LoadedModel, signature_name: str, given: Iterable[str]) -> None:
+    """Refuse the wrong number of inputs, before their values are read.
+
+    Raises:
+        FailedPrecondition: No such signature.
+        InvalidArgument: `input size does not match signature: ...`
+    """
+    _check_count(_signature(model, signature_name), set(given))
+
+
 def _signature(model: LoadedModel, name: str) -> Signature:
     if name not in model.signatures:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.')
@@ -77,7 +88,7 @@ def _arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list[np.n
     """What is fed, in the signature's order."""
     if inputs.keys() == signature.inputs.keys():
         return [inputs[alias] for alias, _ in signature.fed]
-    _check_count(signature, inputs)
+    _check_count(signature, inputs.keys())
     values = {alias: _given(signature, alias, inputs) for alias in signature.inputs}
     if not inputs.keys() <= signature.inputs.keys():
         raise InvalidArgument(
@@ -98,8 +109,8 @@ def _given(signature: Signature, alias: str, inputs: Mapping[str, np.ndarray]) -
     )
 
 
-def _check_count(signature: Signature, inputs: Mapping[str, np.ndarray]) -> None:
-    sent, wanted = inputs.keys(), signature.inputs.keys()
+def _check_count(signature: Signature, sent: AbstractSet[str]) -> None:
+    wanted = signature.inputs.keys()
     if len(sent) == len(wanted) or (signature.defaults and len(sent) < len(wanted)):
         return
     raise InvalidArgument(

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import time
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("keraspipe.serving")
 _SUFFIX = ".tfrecord"
 _TRIES = 1000
+_LONGEST = 200  # characters of a folder's name
 
 
 def of_model(folder: Path, model: str) -> Path:
     """The folder of a model's files; whatever its name is, it lies directly below `folder`."""
     name = quote(model, safe="", errors="surrogateescape")
+    if len(name) > _LONGEST:  # file systems take 255 bytes
+        name = f"{name[:_LONGEST]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return folder / (f"%2E{name[1:]}" if name.startswith(".") else name or "%")
 
 

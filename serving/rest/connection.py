@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         if self._is_due:
             self._refusal = response
         elif not (self._closed or self._transport.is_closing()):
-            self._write(response, None, keep_alive=False)
+            self._write(self._all.dressed(response), None, keep_alive=False)
             self._finish(linger=True)
 
     def _finish(self, *, linger: bool = False) -> None:

@@ -73,14 +73,15 @@ class Connections:
 
     def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
         """Answer a request."""
-        told = (lambda response: reply(self._dressed(response))) if self._headers else reply
+        told = (lambda response: reply(self.dressed(response))) if self._headers else reply
         try:
             self._handle(request, told)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             _LOG.exception("A request failed in an unforeseen way")
             told(failure(ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)))
 
-    def _dressed(self, response: Response) -> Response:
+    def dressed(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
         return Response(response.status, response.body, response.content_type, response.headers + self._headers)
 
     def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:

@@ -34,12 +34,16 @@ class Questions:
 
     Args:
         models: What is served.
+        request_bytes: Size of an inflated request at most; None for upstream's 100 MiB.
         half: Whether half and bfloat16 travel as JSON numbers; tensorflow/serving refuses them.
         check_methods: Whether classify and regress need the signature's method name to fit.
     """
 
-    def __init__(self, models: Models, *, half: bool = False, check_methods: bool = False) -> None:
+    def __init__(
+        self, models: Models, request_bytes: int | None = None, *, half: bool = False, check_methods: bool = False
+    ) -> None:
         self._models, self._half, self._check_methods = models, half, check_methods
+        self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
 
     def read(self, found: Route, request: Request) -> Question:
         """What a request asks.
@@ -47,7 +51,7 @@ class Questions:
         Raises:
             ServingError: It cannot be read, or asks for what is not there.
         """
-        document = _document(request)
+        document = _document(request, self._request_bytes)
         name = _signature_name(document)
         if found.action == "predict":
             return self._predict(self._models.acquire(found.spec), name, document)
@@ -126,20 +130,20 @@ def _results(task: infer.Task, fetch: Fetch, count: int, values: Values) -> byte
     return example_json.values(infer.values(outputs, count))
 
 
-def _document(request: Request) -> dict[str, Any]:
-    document = json_document.loads(_inflated(request))
+def _document(request: Request, limit: int) -> dict[str, Any]:
+    document = json_document.loads(_inflated(request, limit))
     if not isinstance(document, dict):
         raise InvalidArgument(f"JSON Value: {json_text.debug(document)} Is not object")
     return document
 
 
-def _inflated(request: Request) -> bytes:
+def _inflated(request: Request, limit: int) -> bytes:
     """The body without its compression; empty where that fails or grows beyond the limit, as upstream."""
     if request.headers.get("content-encoding", "").lower() != "gzip":
         return request.body
     inflate = zlib.decompressobj(wbits=31)
     try:
-        body = inflate.decompress(request.body, _MAX_INFLATED)
+        body = inflate.decompress(request.body, limit)
     except zlib.error:
         return b""
     return body if inflate.eof else b""

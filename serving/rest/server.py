@@ -22,7 +22,7 @@ _BACKLOG = 1024
 _SWEEP_S = 5.0
 _CORS = (
     "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: POST, GET\r\n"
-    "Access-Control-Allow-Headers: Content-Type\r\n"
+    "Access-Control-Allow-Headers: Content-Type{more}\r\n"
 )
 
 
@@ -47,7 +47,7 @@ class RestServer:
             budget,
             options.limits.request_bytes,
             security.allows_rest(options.security.token),
-            _CORS if options.cors else "",
+            _cors(options) if options.cors else "",
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -77,3 +77,8 @@ class RestServer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._connections.drain(self._server.close), seconds)
         self._connections.abort()
+
+
+def _cors(options: ServeOptions) -> str:
+    """Browsers may send a token only where they are told that they may."""
+    return _CORS.replace("{more}", ", Authorization" if options.security.token else "")

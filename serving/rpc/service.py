@@ -93,6 +93,7 @@ def _predict(tensor_content: bool, models: Models, request: Any) -> Question:
     lease = models.acquire(spec.of(request))
     try:
         signature = request.model_spec.signature_name or predict.DEFAULT
+        predict.check_names(lease.model, signature, request.inputs)  # before anything large is made of a few bytes
         inputs = {name: tensor_proto.decode(value, name) for name, value in request.inputs.items()}
         fetch, names = predict.prepare(lease.model, signature, inputs, list(request.output_filter))
     except BaseException:

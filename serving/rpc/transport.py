@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("keraspipe.serving")
 _MAX_TEXT = 1024
 _SMALL_BODY = 1 << 17  # bytes that are parsed on the event loop
+_OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -50,20 +51,22 @@ class Handlers(grpc.GenericRpcHandler):
         allows: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._allows = allows
-        self._refusal = grpc.unary_unary_rpc_method_handler(_unauthenticated)
+        # Not unary: that would receive the whole message before it is refused.
+        self._refusal = grpc.stream_unary_rpc_method_handler(_unauthenticated)
         self._handlers = {path: _inferring(path, read, inference, budget) for path, read in inferring.items()} | {
             path: _telling(answer, executor) for path, answer in telling.items()
         }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """The handler of a call."""
+        method = handler_call_details.method
         metadata = dict(handler_call_details.invocation_metadata or ())
-        if not self._allows(str(metadata.get("authorization", ""))):
+        if method not in _OPEN and not self._allows(str(metadata.get("authorization", ""))):
             return self._refusal
-        return self._handlers.get(handler_call_details.method)
+        return self._handlers.get(method)
 
 
-async def _unauthenticated(body: bytes, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001 - grpc's signature
+async def _unauthenticated(bodies: Any, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001 - grpc's signature
     text = "The request carries no valid bearer token. Send the metadata: authorization: Bearer TOKEN"
     return await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
 

@@ -56,9 +56,6 @@ def _other_output(meta):
     meta.signature_def["serving_default"].outputs["y"].name = "Other:0"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="TensorFlow aborts the process: serving/core/engine.py must check constants first"
-)
 def test_a_constant_of_another_type_does_not_abort_the_process(spoiled):
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(spoiled(_int_for_float))], capture_output=True, text=True, check=False
@@ -66,9 +63,6 @@ def test_a_constant_of_another_type_does_not_abort_the_process(spoiled):
     assert (0, "refused\n") == (done.returncode, done.stdout), done.stderr[-500:]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="serving/core/engine.py must turn TensorFlow's errors in `callable` into its own"
-)
 def test_a_signature_that_cannot_be_run_is_an_error_of_ours(spoiled):
     model = LoadedModel(spoiled(_other_output))
     with pytest.raises(ServingError):
