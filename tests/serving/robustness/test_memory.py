@@ -91,10 +91,7 @@ def test_requests_leave_nothing_behind(hostile, rest_address, predict_client, is
     is_well(hostile)
 
 
-LEAK = pytest.mark.xfail(reason="Each swap keeps about 0.75 MiB; a model that is loaded and closed alone keeps 0.1")
-
-
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=[pytest.mark.slow, LEAK])])
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
 def test_versions_that_are_swapped_are_freed(
     saved, tmp_path, run_server, publish, wait_for, is_well, predict_client, count
 ):
