@@ -61,10 +61,12 @@ class Load:
         """When the requests of the open loop are due, in seconds of `start`'s clock; endless."""
         assert self.rate is not None
         chance = random.Random(self.seed)  # noqa: S311 - no secret
-        at = start
+        constant = self.arrivals == "constant"
+        # Half a gap first: else rounding decides whether the request at the very end of the time still counts.
+        at = start + (0.5 / self.rate if constant else 0.0)
         while True:
             yield at
-            at += chance.expovariate(self.rate) if self.arrivals == "poisson" else 1 / self.rate
+            at += 1 / self.rate if constant else chance.expovariate(self.rate)
 
 
 def _refused(expected: str, received: str) -> InvalidArgument:
