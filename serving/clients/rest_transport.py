@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING, Any
 
 from serving.clients import failure
@@ -39,7 +40,7 @@ class RestTransport:
         try:
             response = self._client.send(_request(self._client, self._where, step, _Left(deadline)), stream=True)
             content = b"".join(_in_time(response, deadline))
-        except httpx.RequestError as error:
+        except (httpx.RequestError, ssl.SSLError) as error:  # TLS 1.3 refuses a client after the handshake
             raise _failed(error, self._where, step, begun=response is not None) from error
         finally:
             if response is not None:
@@ -71,7 +72,7 @@ class AsyncRestTransport:
             async with asyncio.timeout(step.timeout_s):
                 response = await client.send(_request(client, self._where, step, {}), stream=True)
                 content = await response.aread()
-        except httpx.RequestError as error:
+        except (httpx.RequestError, ssl.SSLError) as error:  # TLS 1.3 refuses a client after the handshake
             raise _failed(error, self._where, step, begun=response is not None) from error
         except TimeoutError as error:
             raise failure.late(self._where, step.timeout_s) from error
@@ -116,7 +117,6 @@ def _options(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _tls(endpoint: Endpoint) -> Any:
-    import ssl
 
     import httpx
 
@@ -146,7 +146,7 @@ def _in_time(response: httpx.Response, deadline: Deadline) -> Any:
         yield part
 
 
-def _failed(error: httpx.RequestError, where: str, step: Send, *, begun: bool) -> ServingError:
+def _failed(error: httpx.RequestError | ssl.SSLError, where: str, step: Send, *, begun: bool) -> ServingError:
     import httpx
 
     reason = f"{type(error).__name__}: {error}"
