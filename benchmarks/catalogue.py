@@ -100,8 +100,7 @@ def table(sources: list[catalogue.Source]) -> str:
 def _line(source: catalogue.Source) -> str:
     found = reached.read(source)
     result = (f"{found.metric} {found.value:.4g}", f"{found.minutes:.1f}") if found else ("-", "-")
-    task, data = source.said("Task").rstrip("."), source.said("Data").partition(",")[0].rstrip(".")
-    return f"| {' | '.join((f'[{source.name}](models/{source.name}.py)', task, data, *result))} |"
+    return f"| {' | '.join((f'[{source.name}](models/{source.name}.py)', source.task, source.data, *result))} |"
 
 
 if __name__ == "__main__":

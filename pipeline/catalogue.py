@@ -51,6 +51,16 @@ class Source:
         return lines[0].partition(": ")[2] if lines else ""
 
     @property
+    def task(self) -> str:
+        """What kind of model it is, such as "image classification"."""
+        return self.said("Task").rstrip(".")
+
+    @property
+    def data(self) -> str:
+        """Name of its data set."""
+        return self.said("Data").partition(",")[0].rstrip(".")
+
+    @property
     def title(self) -> str:
         """First line of the docstring."""
         return self.docstring.partition("\n")[0].rstrip(".")

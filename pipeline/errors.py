@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class PipelineError(Exception):
     """A failure that the user can act on; shown without a traceback.
@@ -24,6 +29,16 @@ class PipelineError(Exception):
         if action:
             lines.append(f"Next: {action}")
         super().__init__("\n".join(lines))
+
+
+def unreadable(path: Path, expected: str, error: Exception) -> PipelineError:
+    """The error about a file that cannot be read to its end."""
+    return PipelineError(
+        f"{path} cannot be read to its end.",
+        expected=expected,
+        received=str(error),
+        action=f"replace {path} by a sound copy",
+    )
 
 
 class UsageError(PipelineError):

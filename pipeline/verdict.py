@@ -30,21 +30,6 @@ class Verdict:
     reasons: list[str]
 
 
-def words(
-    name: str,
-    values: Mapping[str, float],
-    baseline: Mapping[str, float] | None,
-    recipe: Recipe,
-    where: str = "",
-    *,
-    quick: bool,
-) -> list[str]:
-    """Why a metric that TFMA finds to miss its bounds does so."""
-    found = missed(name, values, baseline, recipe, where, quick=quick)
-    spot = f" on slice {where}" if where else " on the test split"
-    return found or [f"{name}{spot} is {values.get(name, float('nan')):.4f} and does not pass its threshold"]
-
-
 def missed(
     name: str,
     values: Mapping[str, float],
@@ -65,19 +50,23 @@ def missed(
         quick: Whether the bounds of a --quick run count.
     """
     gate, reasons = recipe.gate, []
-    value, spot = values.get(name, float("nan")), f" on slice {where}" if where else " on the test split"
+    value, at = values.get(name, float("nan")), spot(where)
     low = gate.slices.get(where.partition("=")[0], {}) if where else gate.quick if quick else gate.at_least
     if name in low and not value >= low[name]:
-        reasons.append(f"{name}{spot} is {value:.4f}, at least {low[name]:g} is required")
+        reasons.append(f"{name}{at} is {value:.4f}, at least {low[name]:g} is required")
     if not where and not quick and name in gate.at_most and not value <= gate.at_most[name]:
-        reasons.append(f"{name}{spot} is {value:.4f}, at most {gate.at_most[name]:g} is required")
+        reasons.append(f"{name}{at} is {value:.4f}, at most {gate.at_most[name]:g} is required")
     allowed = gate.no_worse.get(name)
     if not where and baseline and allowed is not None and not _worse(name, value, baseline, recipe) <= allowed:
         reasons.append(
-            f"{name}{spot} is {value:.4f}, the live model has {baseline[name]:.4f}; "
-            f"at most {allowed:g} worse is allowed"
+            f"{name}{at} is {value:.4f}, the live model has {baseline[name]:.4f}; at most {allowed:g} worse is allowed"
         )
     return reasons
+
+
+def spot(where: str) -> str:
+    """Where a metric was measured, in words."""
+    return f" on slice {where}" if where else " on the test split"
 
 
 def _worse(name: str, value: float, baseline: Mapping[str, float], recipe: Recipe) -> float:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue, champion, reached
+from pipeline.aligned import aligned
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     return {
         "name": name,
         "title": source.title,
-        "task": source.said("Task").rstrip("."),
-        "data": source.said("Data").partition(",")[0].rstrip("."),
+        "task": source.task,
+        "data": source.data,
         "reached": asdict(found) if found else None,
         "path": str(path),
         "live_version": live.version if live else None,
@@ -51,11 +52,7 @@ def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
 
 def lines(rows: list[dict[str, Any]]) -> list[str]:
     """An aligned table."""
-    table = [HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(cells[column]) for cells in table) for column in range(len(HEAD))]
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip() for cells in table
-    ]
+    return aligned([HEAD, *map(_cells, rows)])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

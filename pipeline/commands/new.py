@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import atomic, catalogue
+from pipeline.aligned import aligned
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,13 +68,10 @@ def destination(options: Namespace, settings: Settings) -> Path:
 
 def lines(plan: Plan, path: Path, settings: Settings) -> list[str]:
     """What a person reads: what was found, what was decided, and what to do next."""
-    table = [plan.head, *plan.rows]
-    widths = [max(len(cells[place]) for cells in table) for place in range(len(plan.head))]
-    aligned = ["  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)) for cells in table]
     known = path.parent in settings.recipe_folders
     run = f"keraspipe run {path.stem}" if known else f"KERASPIPE_RECIPES={path.parent} keraspipe run {path.stem}"
     return [
-        *(line.rstrip() for line in aligned),
+        *aligned([plan.head, *plan.rows]),
         "",
         *plan.notes,
         *judged(plan),

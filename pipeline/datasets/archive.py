@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PipelineError
+from pipeline.errors import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -33,12 +33,7 @@ def members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]
     try:
         yield from read(path, wanted)
     except FAILURES as error:
-        raise PipelineError(
-            f"{path} cannot be read to its end.",
-            expected="a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file",
-            received=str(error),
-            action=f"replace {path} by a sound copy",
-        ) from error
+        raise unreadable(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
 
 
 def _folder(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

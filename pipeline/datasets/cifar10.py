@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.datasets import image
 from pipeline.datasets.archive import members
+from pipeline.datasets.class_folder import class_files
 from pipeline.datasets.example import Example
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import numpy as np
 
@@ -83,23 +84,22 @@ class Cifar10:
         (path,) = self.files(data)
         limits = {"train": self.train_per_class, "test": self.test_per_class}
         seen: Counter[tuple[str, str]] = Counter()
-        for name, split, label, content in (self._binary if path.name == BINARY else self._jpeg)(path):
+        for source, split, label, content in (self._binary if path.name == BINARY else self._jpeg)(path):
             seen[split, label] += 1
-            if not limits[split] or seen[split, label] <= limits[split]:
-                features = {"image_bytes": content, "label": label.encode()}
-                yield Example(f"{path}/{name}", features, split, image.fault(content, self.shape))
+            if not limits.get(split) or seen[split, label] <= limits[split]:
+                features = {"image_bytes": content, "label": label.encode(errors="surrogateescape")}
+                yield Example(source, features, split, image.fault(content, self.shape))
 
     def _jpeg(self, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-        for name, content in members(path, (".jpg",)):
-            split, label = PurePosixPath(name).parts[-3:-1]
-            yield name, split, label, content
+        for file in class_files(path, (".jpg",)):
+            yield file.source, file.split, file.folder, file.content
 
     def _binary(self, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
         for name, content in members(path, ("_batch.bin", *(f"data_batch_{number}.bin" for number in range(1, 6)))):
             split = "test" if name.endswith("test_batch.bin") else "train"
             for row, record in enumerate(self._records(path, name, content)):
                 pixels = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
-                yield f"{name} row {row}", split, self.classes[record[0]], image.encode(pixels)
+                yield f"{path}/{name} row {row}", split, self.classes[record[0]], image.encode(pixels)
 
     def _records(self, path: Path, name: str, content: bytes) -> np.ndarray:
         import numpy as np

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.datasets import table
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +112,7 @@ def rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]
                 if cells or fault:  # an empty line is no row
                     yield reader.line_num, [cell.strip() for cell in cells], fault
     except FAILURES as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def _read(reader: Any) -> Iterator[tuple[list[str], str]]:

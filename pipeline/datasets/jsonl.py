@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import table
-from pipeline.datasets.csv import opened
+from pipeline.datasets.csv import FAILURES, opened
+from pipeline.errors import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.datasets.example import Example
 
 EXPECTED = "a file with one JSON object a line, plain or .gz"
-FAILURES = (OSError, EOFError, zlib.error)
 BLOCK_ROWS = 8192
 SHOWN_CHARACTERS = 40
 
@@ -85,7 +84,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                 if line.strip():
                     yield number, *_parsed(line)
     except FAILURES as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def _parsed(line: str) -> tuple[dict[str, Any], str]:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pipeline.datasets import image, table
 from pipeline.datasets.example import Example
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
             shape, _, dtype = _header(file)
             return shape, dtype.name
     except FAILURES as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def rows(path: Path, name: str) -> Iterator[np.ndarray]:
@@ -144,7 +144,7 @@ def rows(path: Path, name: str) -> Iterator[np.ndarray]:
             for _ in range(shape[0]):
                 yield np.frombuffer(_exactly(file, size), dtype).reshape(shape[1:])
     except FAILURES as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import table
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -133,7 +133,7 @@ def blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[A
         for batch in file.iter_batches(BATCH_ROWS, columns=list(names) or None):
             yield {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
     except (pa.ArrowException, OSError) as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def _opened(path: Path) -> Any:
@@ -143,4 +143,4 @@ def _opened(path: Path) -> Any:
     try:
         return ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error

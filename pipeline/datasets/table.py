@@ -81,14 +81,7 @@ class Layout:
 
     def check(self, path: Path, found: Collection[str]) -> None:
         """Raises a PipelineError when a declared column is not in the table."""
-        missing = [name for name in self.names if name not in found]
-        if missing:
-            raise PipelineError(
-                f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
-                expected=f"the columns {', '.join(self.names)}",
-                received=", ".join(found) or "an empty file",
-                action="add the column to the file, or take it out of the recipe",
-            )
+        require_columns(path, self.names, found)
 
     def example(self, source: str, row: Mapping[str, Any], split: str = "") -> Example:
         """One row; its fault names the first column that does not fit."""
@@ -115,6 +108,18 @@ class Layout:
             return ""
         raw = row.get(self.time)
         return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
+
+
+def require_columns(path: Path, wanted: list[str], found: Collection[str]) -> None:
+    """Raises a PipelineError when a column is not in a table."""
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise PipelineError(
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
+            expected=f"the columns {', '.join(wanted)}",
+            received=", ".join(found) or "an empty file",
+            action="add the column to the file, or take it out of the recipe",
+        )
 
 
 def _require_kinds(kinds: Mapping[str, str]) -> None:
@@ -225,13 +230,3 @@ def files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = Fa
 def splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
     """Each file with its split: train and test where there is an official test file, undecided where there is none."""
     return list(zip(paths, ("train", "test") if test else ("",), strict=True))
-
-
-def unreadable(path: Path, expected: str, error: Exception) -> PipelineError:
-    """The error about a file that cannot be read to its end."""
-    return PipelineError(
-        f"{path} cannot be read to its end.",
-        expected=expected,
-        received=str(error),
-        action=f"replace {path} by a sound copy",
-    )

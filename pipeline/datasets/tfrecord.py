@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import table
 from pipeline.datasets.npz import class_name
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,7 +116,7 @@ def records(path: Path) -> Iterator[bytes]:
         for record in tf.data.TFRecordDataset(str(path), compression):
             yield record.numpy()
     except tf.errors.OpError as error:
-        raise table.unreadable(path, EXPECTED, error) from error
+        raise unreadable(path, EXPECTED, error) from error
 
 
 def features(content: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline import journal
+from pipeline.datasets import table
 from pipeline.datasets.csv import Csv
 from pipeline.datasets.example import Example, Value
 from pipeline.errors import PipelineError
@@ -126,14 +127,7 @@ class TimeSeries:
 
     def _check_header(self, path: Path, header: Sequence[str]) -> None:
         wanted = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
-        missing = [name for name in wanted if name not in header]
-        if missing:
-            raise PipelineError(
-                f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
-                expected=f"the columns {', '.join(wanted)}",
-                received=", ".join(header) or "an empty file",
-                action="add the column to the file, or take it out of the recipe",
-            )
+        table.require_columns(path, wanted, header)
 
     def _rows(self, path: Path, reader: csv.DictReader[str]) -> Iterator[Step | Example]:
         """Each row as a step, or as an example with a fault."""

@@ -44,7 +44,7 @@ def plan(path: Path) -> Plan:
 def _add(example: Example, found: Folders) -> None:
     name = example.features["label"]
     assert isinstance(name, bytes)
-    found.add(example.split, name.decode(), PurePosixPath(example.source).name, example.fault)
+    found.add(example.split, name.decode(errors="replace"), PurePosixPath(example.source).name, example.fault)
 
 
 def _length(content: bytes) -> tuple[int, int]:

@@ -198,7 +198,11 @@ def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: 
             continue
         values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
         for failure in part.failures:
-            reasons += verdict.words(failure.metric_key.name, values, baseline, recipe, where, quick=quick)
+            name = failure.metric_key.name
+            found = verdict.missed(name, values, baseline, recipe, where, quick=quick)
+            reasons += found or [
+                f"{name}{verdict.spot(where)} is {values.get(name, float('nan')):.4f} and does not pass its threshold"
+            ]
     missing = [", ".join(spec.feature_keys) or "overall" for spec in result.missing_slices]
     reasons += [f"there is no example to judge by: {name}" for name in missing]
     return list(dict.fromkeys(reasons))  # TFMA names a metric once for each bound that it misses

@@ -17,10 +17,11 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, catalogue, champion, verdict
-from pipeline.datasets import kind
+from pipeline.datasets import kind, tfrecord
 from pipeline.errors import PipelineError
 from pipeline.recipe import Recipe
 from pipeline.verdict import Verdict
+from serving.model import LoadedModel
 
 FILE = "judged.json"
 
@@ -55,43 +56,30 @@ def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
         folder: Folder of TFRecords of `tf.train.Example`.
         kinds: Kind of each raw input; the other features are single values or vectors as they were found.
     """
-    import tensorflow as tf
-
-    files = tf.io.gfile.glob(f"{folder}/*")
-    rows = [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(files)]
-    names = sorted({name for row in rows for name in row.features.feature})
-    return {name: _column([_values(row, name) for row in rows], kinds.get(name, "")) for name in names}
-
-
-def _values(example: Any, name: str) -> Any:
-    features = example.features.feature  # looking a name up would put it in
-    group = features[name].WhichOneof("kind") if name in features else None
-    return getattr(features[name], group).value if group else []
+    rows = [tfrecord.features(record) for file in sorted(folder.iterdir()) for record in tfrecord.records(file)]
+    names = sorted({name for row in rows for name in row})
+    return {name: _column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
 
 
 def _column(cells: list[Any], declared: str) -> np.ndarray:
-    found = next((cell for cell in cells if len(cell)), [0.0])
+    found = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
     name = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
     dtype = {"bytes": object, "int": np.int64, "float": np.float32}[name]
     shape = kind.split(declared)[1] if declared else (len(found),) * (len(found) > 1)
-    filled = [cell if len(cell) else [kind.MISSING[name]] for cell in cells]
-    return np.array([list(cell) for cell in filled], dtype).reshape(len(cells), *shape)
+    return np.array([kind.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(len(cells), *shape)
 
 
-def numbers(recipe: Recipe, model: Path, splits: Splits, others: Mapping[str, Path]) -> dict[str, float]:
+def numbers(recipe: Recipe, model: Path, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
     """Asks the recipe's `judge` about a SavedModel.
 
     Raises:
         PipelineError: It fails, or does not give the metrics that the recipe declares.
     """
-    from serving.model import LoadedModel
-
     declared = {metric.name for metric in recipe.metrics if not metric.tfma}
     if not recipe.judge:
         return {}
     try:
-        loaded = {name: LoadedModel(path) for name, path in others.items()}
-        found = {name: float(value) for name, value in recipe.judge(LoadedModel(model), splits, loaded).items()}
+        found = {name: float(value) for name, value in recipe.judge(LoadedModel(model), splits, others).items()}
     except PipelineError:
         raise
     except Exception as error:
@@ -156,7 +144,7 @@ def Judge(  # noqa: N802
     """Writes the numbers of the candidate and of the live model."""
     declared = catalogue.load(Path(recipe))
     splits = Splits(Path(examples.uri), declared.data.inputs)
-    others = needed(declared, Path(workspace))
+    others = {name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()}
     live = any(Path(baseline.uri).glob("*"))
     found = {
         "candidate": numbers(declared, Path(serving_model_dir(model.uri)), splits, others),

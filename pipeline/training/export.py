@@ -70,7 +70,7 @@ def _as_specified(value: Any, spec: Any) -> Any:
     if isinstance(spec, tf.io.VarLenFeature):
         there = tf.where(~_missing(value))
         rows = tf.concat([there, tf.zeros_like(there)], axis=1)
-        return tf.SparseTensor(rows, tf.boolean_mask(value, ~_missing(value)), [tf.shape(value, tf.int64)[0], 1])
+        return tf.SparseTensor(rows, tf.gather_nd(value, there), [tf.shape(value, tf.int64)[0], 1])
     return tf.reshape(value, [-1, *spec.shape])
 
 

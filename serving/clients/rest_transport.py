@@ -117,7 +117,6 @@ def _options(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _tls(endpoint: Endpoint) -> Any:
-
     import httpx
 
     from serving.clients.values import refused

@@ -267,12 +267,12 @@ WORDS = [
 
 @pytest.mark.parametrize(("name", "values", "baseline", "where", "expected"), WORDS)
 def test_reasons_in_words(name, values, baseline, where, expected):
-    assert expected == verdict.words(name, values, baseline, recipe(), where, quick=False)
+    assert expected == verdict.missed(name, values, baseline, recipe(), where, quick=False)
 
 
 def test_reason_of_a_quick_run_names_its_bound():
     expected = ["accuracy on the test split is 0.5000, at least 0.6 is required"]
-    assert expected == verdict.words("accuracy", {"accuracy": 0.5}, None, recipe(), "", quick=True)
+    assert expected == verdict.missed("accuracy", {"accuracy": 0.5}, None, recipe(), "", quick=True)
 
 
 def test_slices_carry_the_names_of_classes():
