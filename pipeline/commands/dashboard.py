@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING
 from pipeline.tracking.dashboard import dashboard
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--port", type=int, default=5000)
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -6,16 +6,42 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError, UsageError
 from serving.errors import FailedPrecondition, InvalidArgument, ServingError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
     from serving.loadtest.load import Load
     from serving.loadtest.result import Result
     from serving.loadtest.target import Target
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501)")
+    where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead")
+    loop = parser.add_mutually_exclusive_group()
+    loop.add_argument(
+        "--rate", type=float, metavar="R", help="open loop: requests per second, whatever the server does"
+    )
+    loop.add_argument("--concurrency", type=int, metavar="N", help="closed loop: clients that wait (default: 16)")
+    parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds that count (default: 10)")
+    parser.add_argument("--warmup", type=float, default=1.0, metavar="S", help="seconds before that (default: 1)")
+    parser.add_argument("--arrivals", default="poisson", metavar="HOW", help="of the open loop: poisson or constant")
+    parser.add_argument("--connections", type=int, metavar="N", help="of the open loop (default: 64, gRPC: 4)")
+    parser.add_argument("--signature", default="serving_default")
+    parser.add_argument(
+        "--input", nargs="+", default=[], metavar="FILE", help="what to send; made up from the signature else"
+    )
+    parser.add_argument("--rows", type=int, default=1, metavar="N", help="rows of each request (default: 1)")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that an answer may take")
+    parser.add_argument("--token-file", metavar="FILE", help="holds the server's bearer token")
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a server is asked, not the workspace

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue, champion, reached
 from pipeline.aligned import aligned
+from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from pathlib import Path
 
     from pipeline.settings import Settings
 
 HEAD = ("recipe", "live", "task", "data", "reached", "minutes")
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:

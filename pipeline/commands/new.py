@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING
 from pipeline import atomic, catalogue
 from pipeline.aligned import aligned
 from pipeline.errors import UsageError
+from pipeline.scaffold.target import TASKS
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.scaffold.plan import Plan
     from pipeline.settings import Settings
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "--data", required=True, metavar="PATH", help="a table, or a folder or archive of files per class"
+    )
+    parser.add_argument("--target", default="", metavar="COLUMN", help="of a table: what is to be predicted")
+    parser.add_argument(
+        "--task", default="", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)}; found in the data"
+    )
+    parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")
+    parser.add_argument("--force", action="store_true", help="overwrite a file of that name")
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -8,16 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue, champion, quiet
+from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError, UsageError
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
     import numpy as np
 
     from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a file, or a value")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--url", help="ask a server over REST, for instance http://127.0.0.1:8501")
+    where.add_argument("--grpc", metavar="HOST:PORT", help="ask a server over gRPC")
+    parser.add_argument("--signature", default="serving_default")
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -7,15 +7,32 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline import catalogue, execution, params, run, workspace
+from pipeline.commands.options import add_json
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.run import Request, Result
     from pipeline.settings import Settings
 
 NOT_BLESSED = 3
 WAITING = "The same run is going on in another process; waiting for its result."
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="a small sample and few epochs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
+    )
+    steps = ", ".join(run.STEPS)
+    parser.add_argument(
+        "--until", choices=run.STEPS, default=run.STEPS[-1], metavar="STEP", help=f"stop after: {steps}"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
+    parser.add_argument("--no-cache", dest="cache", action="store_false", help="use no results of earlier runs")
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -6,13 +6,20 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, catalogue, journal, run
+from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from pathlib import Path
 
     from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("run", nargs="?", metavar="RUN")
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:

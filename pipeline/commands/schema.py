@@ -10,9 +10,15 @@ from pipeline import catalogue, quiet
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("action", choices=("diff", "accept"))
+    parser.add_argument("name", metavar="NAME")
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -8,12 +8,19 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue, params
+from pipeline.commands.options import add_json
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
     from pipeline.catalogue import Source
     from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:
