@@ -14,6 +14,7 @@ from pipeline.datasets import image
 from pipeline.datasets.archive import members
 from pipeline.datasets.class_folder import class_files
 from pipeline.datasets.example import Example
+from pipeline.datasets.fetch import fetch, file_digest
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"  # of the file; TensorFlow Datasets has it
 BINARY = "cifar-10-binary.tar.gz"
 JPEG = "cifar10_jpeg.tar.gz"
 PIXELS = 32 * 32 * 3
@@ -63,21 +65,11 @@ class Cifar10:
         return {"image_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The archive.
-
-        Raises:
-            PipelineError: It is not there.
-        """
+        """The archive, the author's own fetched where neither is there."""
         folder = data / "cifar10"
-        for name in (BINARY, JPEG):
-            if (folder / name).exists():
-                return [folder / name]
-        raise PipelineError(
-            "The data set CIFAR-10 is not there.",
-            expected=f"{folder / BINARY}, or {folder / JPEG} with members train/CLASS/NAME.jpg and test/CLASS/NAME.jpg",
-            received="nothing at either path",
-            action=f"fetch {SOURCE} (162 MiB) to {folder}/, or set KERASPIPE_DATA to the folder that holds cifar10/",
-        )
+        if (folder / JPEG).exists() and not (folder / BINARY).exists():
+            return [folder / JPEG]
+        return [fetch(folder / BINARY, (SOURCE,), SHA256, file_digest)]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The images in the order of the archive, as many of each class as are asked for."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.datasets import cifar10
 from pipeline.datasets.cifar10 import BINARY, CIFAR10, JPEG, PIXELS, Cifar10
 from pipeline.errors import PipelineError
 
@@ -72,10 +73,14 @@ def test_jpeg_file_and_a_part_of_each_class(pack, tmp_path, encoded):
     assert ["size 32x31, expected 32x32 pixels"] == [example.fault for example in few if example.fault]
 
 
-def test_neither_file(tmp_path):
-    with pytest.raises(PipelineError, match=r"CIFAR-10 is not there(.|\n)*https://www.cs.toronto.edu") as caught:
+def test_neither_file_nor_network(tmp_path, monkeypatch):
+    source = (tmp_path / "nowhere").as_uri()
+    monkeypatch.setattr(cifar10, "SOURCE", source)
+    with pytest.raises(
+        PipelineError, match=r"cifar-10-binary\.tar\.gz is not there and could not be fetched"
+    ) as caught:
         CIFAR10.files(tmp_path)
-    assert str(tmp_path / "cifar10" / JPEG) in str(caught.value)
+    assert source in str(caught.value)
 
 
 def test_real_file(shared_data):
