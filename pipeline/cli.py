@@ -30,6 +30,8 @@ COMMANDS = {
     "run": ("Run a recipe's pipeline and publish the model if it is good.", "keraspipe run digits --quick"),
     "runs": ("List the runs of the workspace, or show one.", "keraspipe runs --json"),
     "compare": ("Show two runs side by side.", "keraspipe compare digits@1 digits@2"),
+    "lineage": ("Show where a published version comes from.", "keraspipe lineage digits@1"),
+    "gc": ("Free what nobody needs any more, or say what it would free.", "keraspipe gc --days 14"),
     "schema": ("Show or accept what changed in the data's schema.", "keraspipe schema diff digits"),
     "serve": ("Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501"),
     "predict": ("Ask a model.", "keraspipe predict digits image.png"),

@@ -40,7 +40,10 @@ def execute(request: Request, waiting: Callable[[], None]) -> Result:
         waiting: Called when another process is at it.
     """
     home = request.settings.workspace
-    with workspace.lock(home / "locks" / f"request-{request.key}", waiting):
+    with (
+        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
+        workspace.lock(home / "locks" / f"request-{request.key}", waiting),
+    ):
         result = run.remembered(request)
         if result is not None:
             return result

@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import atomic
@@ -13,10 +14,10 @@ from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 FORMAT = 1
 NEEDED_BYTES = 200 << 20
+RUNS_LOCK = Path("locks") / "runs"  # shared by all runs; who holds it alone may remove what they could need
 
 
 def prepare(workspace: Path) -> None:
@@ -78,21 +79,23 @@ def unwritable(workspace: Path, error: OSError) -> PipelineError:
 
 
 @contextmanager
-def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+def lock(path: Path, waiting: Callable[[], None] | None = None, *, shared: bool = False) -> Iterator[None]:
     """Holds a lock file; the system releases it when the process dies, however it dies.
 
     Args:
         path: The lock file.
         waiting: Called once if somebody else holds it.
+        shared: Whether others may hold it too, if they share it.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             if waiting:
                 waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, kind)
         yield
 
 

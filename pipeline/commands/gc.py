@@ -1,0 +1,58 @@
+"""`keraspipe gc`: frees what nobody needs any more, or says what it would free."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipeline import garbage
+from pipeline.aligned import aligned
+from pipeline.commands.options import add_json
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from pathlib import Path
+
+    from pipeline.garbage import Garbage
+    from pipeline.settings import Settings
+
+MIB = 1 << 20
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--days", type=float, default=30.0, metavar="N", help="keep what is newer (default: 30)")
+    parser.add_argument("--delete", action="store_true", help="remove it; without this nothing is removed")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Lists what is not needed, and removes it if asked to."""
+    if not options.days >= 0:
+        raise UsageError("The age is no number of days.", expected="--days of at least 0", received=options.days)
+    home = settings.workspace
+    found = garbage.remove(home, options.days) if options.delete else garbage.find(home, options.days)
+    print(json.dumps(described(found, home, deleted=options.delete)) if options.json else text(found, home, options))
+    return 0
+
+
+def described(found: list[Garbage], workspace: Path, *, deleted: bool) -> dict[str, Any]:
+    """The object of `--json`: {deleted, bytes, garbage: [{path, what, bytes, days}]}."""
+    rows = [{"path": _inside(one, workspace), "what": one.what, "bytes": one.size, "days": one.days} for one in found]
+    return {"deleted": deleted, "bytes": sum(one.size for one in found), "garbage": rows}
+
+
+def text(found: list[Garbage], workspace: Path, options: Namespace) -> str:
+    """What a person reads."""
+    total = f"{sum(one.size for one in found) / MIB:.1f} MiB"
+    if not found:
+        return f"Nothing to free: all is live, has an alias, or is newer than {options.days:g} days."
+    if options.delete:
+        return f"Freed {total}: {len(found)} folders."
+    rows = [(f"{one.size / MIB:.1f} MiB", one.what, _inside(one, workspace), f"{one.days:.0f} days") for one in found]
+    return "\n".join([*aligned(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
+
+
+def _inside(one: Garbage, workspace: Path) -> str:
+    return str(one.path.relative_to(workspace))

@@ -1,0 +1,27 @@
+"""`keraspipe lineage`: where a published version comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pipeline import lineage, version
+from pipeline.commands.options import add_json
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("version", metavar="NAME[@VERSION]", help="a published version; NAME alone: the live one")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Prints the way of a version from its data to where it is served."""
+    found = lineage.lineage(settings.workspace, version.find(settings.workspace, options.version))
+    print(json.dumps(found) if options.json else "\n".join(lineage.text(found, settings.workspace)))
+    return 0
