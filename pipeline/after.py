@@ -116,9 +116,7 @@ def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001
     if not state.request.quick:
         source = state.uri("schema", "schema") / SCHEMA_FILE
         freeze(source, frozen_path(state.workspace, state.request.name))
-    live = champion.read(state.workspace, state.request.name)
-    assert live is not None
-    _published(state, live.version)
+    _published(state, champion.standing(state.workspace, state.request.name).aliases[state.request.alias])
 
 
 def _published(state: State, version: int) -> None:

@@ -1,14 +1,21 @@
-"""The live model of each recipe: which version serves under alias `champion`."""
+"""Which versions of each recipe stand where: the champion, the challenger, and the champions before.
+
+`WORKSPACE/champions/NAME.json` is the one truth. Servers, `models.config` and MLflow's aliases follow it; whoever is
+killed before they do leaves that to the next one who looks.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline import atomic
+from pipeline.errors import unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+REMEMBERED = 100  # earlier champions
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,58 @@ class Champion:
     run_id: str
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where the versions of a recipe stand.
+
+    Attributes:
+        champion: The version that is live.
+        challenger: The version that is served beside it, under `NAME-challenger`.
+        before: The champions that `rollback` walks back to, the oldest first.
+    """
+
+    champion: Champion | None = None
+    challenger: Champion | None = None
+    before: tuple[Champion, ...] = ()
+
+    def crowned(self, one: Champion) -> Self:
+        """With another champion, from which the present one can be come back to."""
+        if self.champion and self.champion.version == one.version:
+            return replace(self, champion=one)
+        before = (*self.before, self.champion) if self.champion else self.before
+        return replace(self.without(one), champion=one, before=before[-REMEMBERED:])
+
+    def challenged(self, one: Champion) -> Self:
+        """With another challenger."""
+        return replace(self, challenger=one)
+
+    def rolled_back(self, there: set[int]) -> Self | None:
+        """With the champion before, of those whose directories are there; None where none is.
+
+        What was the champion is forgotten, so that a second step goes further back and not to and fro.
+        """
+        left = [one for one in self.before if one.version in there]
+        return replace(self.without(left[-1]), champion=left[-1], before=tuple(left[:-1])) if left else None
+
+    def without(self, one: Champion) -> Self:
+        """Without a challenger of that version."""
+        return replace(self, challenger=None) if self.challenger and self.challenger.version == one.version else self
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        """Versions by alias."""
+        found = {"champion": self.champion, "challenger": self.challenger}
+        return {alias: one.version for alias, one in found.items() if one}
+
+
 def path(workspace: Path, name: str) -> Path:
-    """The record of a recipe's champion."""
+    """The record of where a recipe's versions stand."""
     return workspace / "champions" / f"{name}.json"
+
+
+def lock_path(workspace: Path, name: str) -> Path:
+    """Held by whoever changes the record."""
+    return workspace / "locks" / f"publish-{name}"
 
 
 def model_path(workspace: Path, name: str, version: int) -> Path:
@@ -36,17 +92,64 @@ def model_path(workspace: Path, name: str, version: int) -> Path:
     return workspace / "serving" / name / str(version)
 
 
+def names(workspace: Path) -> list[str]:
+    """The recipes that have a record."""
+    return sorted(file.stem for file in (workspace / "champions").glob("*.json"))
+
+
+def standing(workspace: Path, name: str) -> Standing:
+    """Where a recipe's versions stand; a version whose directory is gone stands nowhere.
+
+    Raises:
+        PipelineError: The record cannot be read.
+    """
+    kept = recorded(workspace, name)
+    champion, challenger = (_there(workspace, name, one) for one in (kept.champion, kept.challenger))
+    return replace(kept, champion=champion, challenger=challenger)
+
+
+def recorded(workspace: Path, name: str) -> Standing:
+    """The record as it is written, whether the directories are there or not.
+
+    Raises:
+        PipelineError: It cannot be read.
+    """
+    file = path(workspace, name)
+    try:
+        record = atomic.read_json(file, {})
+        live, before = _champion(record), record.get("before", [])
+        return Standing(live, _champion(record.get("challenger") or {}), tuple(Champion(**one) for one in before))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise unreadable(file, "the record of a recipe's champion", error) from error
+
+
+def _champion(record: dict[str, Any]) -> Champion | None:
+    """A record may say more of it, and an older one says nothing of anything else."""
+    if record.get("version") is None:
+        return None
+    return Champion(record["version"], record["digest"], record["run_id"])
+
+
+def _there(workspace: Path, name: str, one: Champion | None) -> Champion | None:
+    return one if one and model_path(workspace, name, one.version).is_dir() else None
+
+
 def read(workspace: Path, name: str) -> Champion | None:
     """The champion, or None if nothing is live or its directory is gone."""
-    record = atomic.read_json(path(workspace, name))
-    if record is None or not model_path(workspace, name, record["version"]).is_dir():
-        return None
-    return Champion(**record)
+    return standing(workspace, name).champion
 
 
 def write(workspace: Path, name: str, champion: Champion) -> None:
     """Makes a version the champion."""
-    atomic.write_json(path(workspace, name), asdict(champion))
+    save(workspace, name, recorded(workspace, name).crowned(champion))
+
+
+def save(workspace: Path, name: str, found: Standing) -> None:
+    """Replaces the record: one rename, which is the moment at which everything changes."""
+    live = asdict(found.champion) if found.champion else {"version": None}
+    challenger = asdict(found.challenger) if found.challenger else None
+    before = [asdict(one) for one in found.before]
+    atomic.write_json(path(workspace, name), {**live, "challenger": challenger, "before": before})
 
 
 def versions(workspace: Path, name: str) -> list[int]:

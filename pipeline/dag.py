@@ -177,6 +177,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         workspace=str(workspace),
         name=request.name,
         run_id=run_id,
+        alias=request.alias,
     ).with_id("publish")
     publish.add_upstream_node(register)
 

@@ -1,36 +1,95 @@
-"""`models.config` of the published models, as tensorflow/serving reads it with --model_config_file."""
+"""What model servers read: a folder of links to the live versions, and `models.config` over it.
+
+TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a model
+of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base path
+`serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another link there
+is loaded first, and then takes the place of the old one.
+
+Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels of
+a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version that
+is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap; --allow_version_labels_for_unavailable_models
+helps new labels only). A file that moves version and label at once is refused for ever; to write it in two steps needs
+somebody who knows when each server has read the first. With links, the version is loaded whatever becomes of the list,
+and a list that was refused is read again at the next poll, when the label's version is there. One write, in any order.
+
+A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pipeline import atomic, champion
+from pipeline.workspace import lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+LIVE = ".live"
 ENTRY = """\
   config {{
     name: "{name}"
-    base_path: "{base_path}"
+    base_path: "{base_path}/{name}"
     model_platform: "tensorflow"
+    version_labels {{ key: "{label}" value: {version} }}
   }}
 """
 
 
-def text(names: list[str], base: str) -> str:
-    """The configuration of the given models under a base path.
+def served_name(name: str, alias: str) -> str:
+    """The name under which servers know an alias of a recipe."""
+    return name if alias == "champion" else f"{name}-{alias}"
+
+
+def text(aliases: dict[str, dict[str, int]], base: str) -> str:
+    """The configuration of recipes.
+
+    Args:
+        aliases: Versions by recipe and alias.
+        base: The folder of links.
 
     Source: tensorflow_serving/config/model_server_config.proto.
     """
     escaped = base.replace("\\", "\\\\").replace('"', '\\"')
-    entries = "".join(ENTRY.format(name=name, base_path=f"{escaped}/{name}") for name in names)
+    entries = "".join(
+        ENTRY.format(name=served_name(name, alias), base_path=escaped, label=alias, version=version)
+        for name, versions in aliases.items()
+        for alias, version in versions.items()
+    )
     return f"model_config_list {{\n{entries}}}\n"
 
 
 def write(workspace: Path) -> None:
-    """Replaces WORKSPACE/serving/models.config; the workspace has the same path where the server runs."""
+    """Makes links and WORKSPACE/serving/models.config say what the records say; repairs what a kill has left.
+
+    The workspace has the same path where the server runs.
+    """
     serving = workspace / "serving"
-    names = sorted(folder.name for folder in serving.glob("*") if champion.versions(workspace, folder.name))
-    with atomic.file(serving / "models.config") as beside:
-        beside.write_text(text(names, str(serving)))
+    with lock(workspace / "locks" / "models-config"):  # the records are read within: the last to write knows all
+        aliases = {name: champion.standing(workspace, name).aliases for name in champion.names(workspace)}
+        for name, versions in aliases.items():
+            for alias in ("champion", "challenger"):
+                _link(serving, name, alias, versions.get(alias))
+        _replace(serving / "models.config", text(aliases, str(serving / LIVE)))
+
+
+def _link(serving: Path, name: str, alias: str, version: int | None) -> None:
+    folder = serving / LIVE / served_name(name, alias)
+    if version is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / str(version)
+        if not link.is_symlink():
+            link.symlink_to(f"../../{name}/{version}")
+    _unlink(other for other in folder.glob("*") if other.name != str(version))
+
+
+def _unlink(links: Iterable[Path]) -> None:
+    for link in links:
+        link.unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: str) -> None:
+    if not path.exists() or path.read_text() != content:
+        with atomic.file(path) as beside:
+            beside.write_text(content)

@@ -45,6 +45,7 @@ class Request:
         seed: Seed of everything random in the training.
         until: Last step.
         cache: Whether results of earlier runs may be used.
+        alias: What a blessed version becomes: "champion" or "challenger".
     """
 
     source: Source
@@ -54,6 +55,7 @@ class Request:
     seed: int = 1
     until: str = STEPS[-1]
     cache: bool = True
+    alias: str = "champion"
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class Request:
                 "recipe": [self.name, fingerprint.of_recipe(self.source)],
                 "project": fingerprint.of_project(),
                 "params": self.params,
-                "options": [self.quick, self.seed, self.until],
+                "options": [self.quick, self.seed, self.until, self.alias],
                 "settings": [
                     str(settings.data),
                     settings.distribution,

@@ -32,6 +32,14 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="use no results of earlier runs")
+    parser.add_argument(
+        "--challenger",
+        dest="alias",
+        action="store_const",
+        const="challenger",
+        default="champion",
+        help="publish as the challenger and leave the champion as it is",
+    )
     add_json(parser)
 
 
@@ -68,6 +76,7 @@ def requested(options: Namespace, settings: Settings) -> Request:
         seed=options.seed,
         until=options.until,
         cache=options.cache,
+        alias=options.alias,
     )
 
 
@@ -84,8 +93,9 @@ def summary(result: Result, request: Request) -> list[str]:
     if result.blessed is False:
         lines += ["Not blessed, nothing was published:", *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
-        lines.append(f"Published: version {result.model_version} in {result.model_path}")
-        lines.append("Next: keraspipe serve, keraspipe dashboard")
+        role = " as challenger" if request.alias == "challenger" else ""
+        lines.append(f"Published: version {result.model_version}{role} in {result.model_path}")
+        lines.append(f"Next: keraspipe {f'promote {request.name}' if role else 'serve'}, keraspipe dashboard")
     if result.not_recorded:
         lines.append(f"Not recorded in MLflow: {result.not_recorded.splitlines()[0]}")
         lines.append("It is kept in the workspace, and recorded by a later run when MLflow is there again.")

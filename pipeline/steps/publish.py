@@ -1,10 +1,11 @@
-"""Publish: the blessed SavedModel appears as a new version, whole, and becomes the champion.
+"""Publish: the blessed SavedModel appears as a new version, whole, and becomes the champion or the challenger.
 
 TFX's Pusher copies straight to the destination, where a server would find a half-written version, and names it after
 the second, so that two pushes within one become one.
 """
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -14,6 +15,7 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, champion, journal, models_config, savedmodel
 from pipeline.champion import Champion
+from pipeline.settings import ROOT
 from pipeline.workspace import lock
 
 
@@ -21,7 +23,7 @@ class ChampionChangedError(Exception):
     """Another run published while this one was judged: it must be judged again, against that one."""
 
 
-def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against: str) -> int:
+def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against: str, alias: str = "champion") -> int:
     """Publishes a SavedModel and returns its version.
 
     Args:
@@ -30,20 +32,36 @@ def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against
         name: The recipe.
         run_id: The run that made the model.
         judged_against: Digest of the champion that it was evaluated against; empty if there was none.
+        alias: "champion", or "challenger" to leave the champion as it is.
 
     Raises:
         ChampionChangedError: Another model is live by now.
     """
     digest = savedmodel.digest(model)
-    with lock(workspace / "locks" / f"publish-{name}"):
+    with lock(champion.lock_path(workspace, name)):
         live = champion.read(workspace, name)
         if (live.digest if live else "") != judged_against:
             raise ChampionChangedError
         version = _appear(model, workspace, name, digest)
-        champion.write(workspace, name, Champion(version, digest, run_id))
-        models_config.write(workspace)
-    journal.report("publish", version=version, digest=digest, alias="champion")
+        one = Champion(version, digest, run_id)
+        if alias == "champion":
+            champion.write(workspace, name, one)
+        else:
+            champion.save(workspace, name, champion.recorded(workspace, name).challenged(one))
+    models_config.write(workspace)
+    parent = f"{name}@{live.version}" if live else ""
+    journal.report("publish", version=version, digest=digest, alias=alias, parent=parent, commit=_commit())
     return version
+
+
+def _commit() -> str:
+    """The project's commit, with a sign where files are changed since; empty where it is no git checkout."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  (git)
+        return done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _appear(model: Path, workspace: Path, name: str, digest: str) -> int:
@@ -65,9 +83,10 @@ def Publish(  # noqa: N802
     workspace: Parameter[str],
     name: Parameter[str],
     run_id: Parameter[str],
+    alias: Parameter[str],
 ) -> None:
     """Publishes the candidate if the model that it was judged against is still the live one."""
     judged_against = baseline.get_string_custom_property("champion_digest")
     source = Path(serving_model_dir(model.uri))
-    version = publish(source, Path(workspace), name, run_id, judged_against)
+    version = publish(source, Path(workspace), name, run_id, judged_against, alias)
     pushed.set_int_custom_property("version", version)

@@ -25,7 +25,8 @@ CODE = Path(__file__).with_name("served_model.py")
 DIGEST_TAG = "keraspipe.digest"
 RUN_TAG = "keraspipe.mlflow_run_id"
 VERSION_TAG = "serving_version"
-TIME_TAG = "keraspipe.published_at"
+OF_RUN = ("keraspipe.run_id", "data_digest", "code_digest")
+OF_EVENT = {"commit": "git_commit", "parent": "parent_champion"}
 
 
 def register(destination: Destination, state: State, name: str, model: Path, event: Mapping[str, Any]) -> str:
@@ -47,27 +48,29 @@ def register(destination: Destination, state: State, name: str, model: Path, eve
 
 
 def publish(destination: Destination, state: State, name: str, event: Mapping[str, Any]) -> None:
-    """Notes under which number a version is served, and moves the alias to it.
+    """Notes under which number a version is served and where it comes from, and has the aliases follow the record.
 
-    An event that is recorded late, after a newer one, does not take the alias back.
+    The record, and not the event: one that is recorded late, after a newer one, does not take an alias back.
     """
+    from pipeline.tracking import aliases
+
     client = destination.client
     known = _versions(client, name, event["digest"])
     if not known:
         raise LookupError(f"no version of {name} with digest {event['digest']} is registered")
     own = [one for one in known if one.run_id == state.mlflow_run_id]
     target = (own or known)[0]
-    client.set_model_version_tag(name, target.version, VERSION_TAG, str(event["version"]))
-    if _moved_at(client, name, event["alias"]) <= event["time"]:
-        client.set_model_version_tag(name, target.version, TIME_TAG, repr(event["time"]))
-        client.set_registered_model_alias(name, event["alias"], target.version)
+    for key, value in {VERSION_TAG: event["version"], **_lineage(client, state, event)}.items():
+        client.set_model_version_tag(name, target.version, key, str(value))
+    if destination.workspace:
+        aliases.tell(destination, destination.workspace, name)
 
 
-def _moved_at(client: MlflowClient, name: str, alias: str) -> float:
-    current = client.get_registered_model(name).aliases.get(alias)
-    if current is None:
-        return 0.0
-    return float(client.get_model_version(name, current).tags.get(TIME_TAG, 0.0))
+def _lineage(client: MlflowClient, state: State, event: Mapping[str, Any]) -> dict[str, str]:
+    """Run, data, code and the champion that a version was judged against."""
+    tags = client.get_run(state.mlflow_run_id).data.tags
+    of_run = {key: tags[key] for key in OF_RUN if key in tags}
+    return of_run | {tag: event[key] for key, tag in OF_EVENT.items() if event.get(key)}
 
 
 def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:

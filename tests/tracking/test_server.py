@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import aliases, outbox, recorder
+from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.state import State
 
@@ -54,8 +55,8 @@ def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, off
     # On the server and not in the workspace.
     assert list((server.folder / "artifacts").rglob("saved_model.pb"))
     assert not (workspace / "mlartifacts").exists()
-    assert aliases.champion(server.uri, "digits") == 4
-    assert aliases.champion(server.uri, "unheard of") is None
+    assert aliases.read(Destination(server.uri), "digits") == {"champion": 4}
+    assert aliases.read(Destination(server.uri), "unheard of") == {}
 
 
 def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
@@ -76,9 +77,9 @@ def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
 
 
 def test_no_champion_yet(server):
-    assert aliases.champion(server.uri, "nothing") is None
+    assert aliases.read(Destination(server.uri), "nothing") == {}
     MlflowClient(server.uri).create_registered_model("bare")
-    assert aliases.champion(server.uri, "bare") is None
+    assert aliases.read(Destination(server.uri), "bare") == {}
 
 
 def test_asking_a_server_that_is_away_fails_soon_and_is_ours():
@@ -86,7 +87,7 @@ def test_asking_a_server_that_is_away_fails_soon_and_is_ours():
         port = listener.getsockname()[1]
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="refused") as caught:
-        aliases.champion(f"http://127.0.0.1:{port}", "digits")
+        aliases.read(Destination(f"http://127.0.0.1:{port}"), "digits")
     assert time.monotonic() - begin < 5
     assert isinstance(caught.value, PipelineError)
 
@@ -98,7 +99,7 @@ def test_asking_a_server_that_is_silent_fails_soon(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begin = time.monotonic()
         with pytest.raises(Unreachable):
-            aliases.champion(f"http://127.0.0.1:{listener.getsockname()[1]}", "digits")
+            aliases.read(Destination(f"http://127.0.0.1:{listener.getsockname()[1]}"), "digits")
     assert time.monotonic() - begin < 8
 
 
@@ -106,5 +107,5 @@ def test_asking_leaves_the_environment_as_it_was(monkeypatch):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     before = dict(os.environ)
     with pytest.raises(Unreachable):
-        aliases.champion("http://127.0.0.1:9", "digits")
+        aliases.read(Destination("http://127.0.0.1:9"), "digits")
     assert before == dict(os.environ)

@@ -1,0 +1,42 @@
+"""`keraspipe challenger`: serves a version beside the champion, as `NAME-challenger`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import promotion
+from pipeline.commands import standing
+from pipeline.commands.options import add_json
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.promotion import Change
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("version", metavar="NAME@VERSION", help="with --none, NAME")
+    parser.add_argument("--none", action="store_true", help="serve no challenger any more")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Names another challenger, or none."""
+    return standing.changed(_change(options, settings), settings, as_json=options.json)
+
+
+def _change(options: Namespace, settings: Settings) -> Change:
+    name, _, number = options.version.partition("@")
+    if options.none:
+        return promotion.withdraw(settings.workspace, name)
+    if not number:
+        raise UsageError(
+            "Which version is to be the challenger?",
+            expected="NAME@VERSION, or NAME --none",
+            received=options.version,
+            action="list the runs with their versions: keraspipe runs",
+        )
+    return promotion.challenge(settings.workspace, options.version)

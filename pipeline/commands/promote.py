@@ -1,0 +1,25 @@
+"""`keraspipe promote`: makes a version the champion, which is what servers answer with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import promotion
+from pipeline.commands import standing
+from pipeline.commands.options import add_json
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("version", metavar="NAME[@VERSION]", help="without @VERSION the challenger")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Changes the record, what servers read, and, in a process of its own, MLflow's alias."""
+    return standing.changed(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)

@@ -1,0 +1,25 @@
+"""`keraspipe rollback`: makes the version that was champion before the champion again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import promotion
+from pipeline.commands import standing
+from pipeline.commands.options import add_json
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Goes one champion back; a second time, one further."""
+    return standing.changed(promotion.rollback(settings.workspace, options.name), settings, as_json=options.json)

@@ -1,0 +1,104 @@
+"""`keraspipe sync`: applies aliases that were changed in MLflow by hand, and tells MLflow what it has missed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import SUPPRESS
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from pipeline import catalogue, champion, models_config
+from pipeline.commands.options import add_json
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.reconciliation import Reconciled
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a published recipe; all of them without one")
+    parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="again and again, until stopped")
+    parser.add_argument("--parent", type=int, default=0, help=SUPPRESS)  # `keraspipe serve --sync`, with which it ends
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Does it once, or again and again; 1 if anything is left undone."""
+    from pipeline.tracking import environment
+
+    names = _names(options.name, settings)
+    models_config.write(settings.workspace)
+    environment.prepare()
+    if not options.every > 0:
+        return _once(names, settings, as_json=options.json)
+    _watch(options, settings)
+    return 0
+
+
+def _names(name: str | None, settings: Settings) -> list[str]:
+    known = champion.names(settings.workspace)
+    if name is None or name in known:
+        return [name] if name else known
+    raise UsageError(
+        f"No model {name!r} is published in {settings.workspace}.",
+        expected=f"one of {', '.join(known)}" if known else "a published model",
+        received=name,
+        action=catalogue.did_you_mean(name, known) or f"run: keraspipe run {name}",
+    )
+
+
+def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
+    from pipeline.tracking import outbox
+
+    if outbox.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
+        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace / "replay.txt")
+    found = _reconciled(names, settings)
+    if as_json:
+        print(json.dumps([asdict(one) for one in found]))
+    else:
+        print("\n".join(line for one in found for line in lines(one)) or "Nothing is published yet.")
+    return int(any(one.problems for one in found))
+
+
+def _reconciled(names: list[str], settings: Settings) -> list[Reconciled]:
+    from pipeline.tracking.reconciliation import reconcile
+
+    destination = _destination(settings)
+    return [reconcile(destination, settings.workspace, name) for name in names]
+
+
+def _destination(settings: Settings) -> Destination:
+    from pipeline.tracking.destination import Destination
+
+    return Destination(settings.mlflow_uri, settings.workspace)
+
+
+def lines(one: Reconciled) -> list[str]:
+    """What became of a recipe, for a person."""
+    told = [f"MLflow was told: {text}" for text in one.told]
+    both = ", ".join(f"{alias} {version}" for alias, version in one.aliases.items())
+    found = [*one.applied, *told, *one.problems] or [f"{both or 'no version stands'}; MLflow says the same"]
+    return [f"{one.name}: {text}" for text in found]
+
+
+def _watch(options: Namespace, settings: Settings) -> None:
+    """Tells what happens, and what is wrong once as long as it stays so."""
+    last = ""
+    while not options.parent or os.getppid() == options.parent:
+        try:
+            found = _reconciled(_names(options.name, settings), settings)
+            text = "\n".join(line for one in found if one.applied or one.told or one.problems for line in lines(one))
+        except PipelineError as error:
+            text = str(error)
+        if text and text != last:
+            print(text, file=sys.stderr, flush=True)
+        last = text
+        time.sleep(options.every)

@@ -1,0 +1,36 @@
+"""Having MLflow told where versions stand, by a process that nobody waits for; imports no MLflow itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from pipeline import champion
+from pipeline.tracking import environment, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOG = "aliases.txt"
+
+
+def behind(workspace: Path, uri: str) -> list[str]:
+    """The recipes whose versions stand elsewhere than MLflow was told."""
+    names = champion.names(workspace)
+    return [name for name in names if champion.recorded(workspace, name).aliases != told.read(workspace, name, uri)]
+
+
+def send(workspace: Path, uri: str) -> None:
+    """Starts the process. What it cannot tell is told by the next one."""
+    command = [sys.executable, "-P", "-m", "pipeline.tracking.aliases", str(workspace.absolute()), "--uri", uri]
+    with (workspace / LOG).open("ab") as log:
+        subprocess.Popen(  # noqa: S603  (our own program)
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=workspace,
+            env=environment.child(),
+            start_new_session=True,
+        )
