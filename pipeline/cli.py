@@ -40,6 +40,7 @@ COMMANDS = {
     "serve": ("Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501"),
     "predict": ("Ask a model.", "keraspipe predict digits image.png"),
     "loadtest": ("Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"),
+    "monitor": ("Say whether requests drift from what a model has learnt from.", "keraspipe monitor digits --since 1d"),
     "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
 }
 
@@ -53,7 +54,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0 done, 1 failed, 2 usage, 3 not blessed."""
+    """Runs one command; returns 0 done, 1 failed, 2 usage, 3 not blessed, 4 drift."""
     options = parse(list(sys.argv[1:] if argv is None else argv))
     return _guarded(options) if options.command else 0
 

@@ -1,0 +1,48 @@
+"""The reports of a workspace: kept for MLflow until it has them, and a while for people."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from pipeline import atomic
+from pipeline.monitoring import page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.monitoring.report import Report
+
+JSON, HTML, RECORDED = "report.json", "report.html", "recorded"
+KEPT = 100  # reports of a recipe
+
+
+def base(workspace: Path) -> Path:
+    """The folder of all reports."""
+    return workspace / "monitoring"
+
+
+def keep(workspace: Path, report: Report) -> Path:
+    """Writes a report as JSON and HTML into a new folder, which is returned; the oldest recorded ones go."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
+    place = base(workspace) / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
+    with atomic.folder(place) as beside:
+        (beside / JSON).write_text(json.dumps(report.as_json(), indent=1))
+        (beside / HTML).write_text(page.html(report), encoding="utf-8")
+    _trim(place.parent)
+    return place
+
+
+def pending(workspace: Path) -> list[Path]:
+    """Folders of the reports that MLflow has not seen, oldest first."""
+    found = [path.parent for path in base(workspace).glob(f"*/*/{JSON}") if not path.with_name(RECORDED).exists()]
+    return sorted(found, key=lambda folder: folder.name)
+
+
+def _trim(folder: Path) -> None:
+    recorded = sorted(path.parent for path in folder.glob(f"*/{RECORDED}"))
+    for old in recorded[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)

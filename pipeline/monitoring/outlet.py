@@ -1,0 +1,95 @@
+"""Where reports go: terminal, files, Prometheus and MLflow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import atomic
+from pipeline.monitoring import archive, page, prometheus, record
+from pipeline.monitoring import report as reports
+from pipeline.workspace import unwritable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.monitoring.report import Report
+
+RECORDING_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Outlet:
+    """Tells reports, each as it comes.
+
+    Attributes:
+        workspace: The workspace, which keeps them.
+        uri: MLflow.
+        as_json: Whether the terminal gets JSON.
+        html: A further place for the page.
+        metrics: The file for Prometheus.
+        scraped: The page for Prometheus.
+        recorder: The process that tells MLflow.
+    """
+
+    workspace: Path
+    uri: str
+    as_json: bool = False
+    html: Path | None = None
+    metrics: Path | None = None
+    scraped: prometheus.Page | None = None
+    recorder: subprocess.Popen[bytes] | None = None
+
+    def show(self, report: Report, *, briefly: bool = False) -> None:
+        """Writes to the terminal: everything, or one line."""
+        if self.as_json:
+            print(json.dumps(report.as_json()), flush=True)
+        else:
+            print("\n".join([reports.headline(report)] if briefly else reports.table(report)), flush=True)
+
+    def write(self, report: Report) -> None:
+        """Replaces the files and the page for Prometheus.
+
+        Raises:
+            PipelineError: A place cannot be written.
+        """
+        if self.html:
+            _replace(self.html, page.html(report))
+        if self.metrics:
+            _replace(self.metrics, prometheus.text(report))
+        if self.scraped:
+            self.scraped.text = prometheus.text(report)
+
+    def keep(self, report: Report) -> Path:
+        """Keeps the report in the workspace and has MLflow told; returns where its page lies."""
+        try:
+            folder = archive.keep(self.workspace, report)
+        except OSError as error:
+            raise unwritable(self.workspace, error) from error
+        if self.recorder is None or self.recorder.poll() is not None:
+            self.recorder = record.start(self.workspace, self.uri)
+        return folder / archive.HTML
+
+    def close(self) -> None:
+        """Waits for MLflow, within reason; a report that it did not get is told again by the next one."""
+        if self.scraped:
+            self.scraped.close()
+        code = None
+        if self.recorder:
+            with suppress(subprocess.TimeoutExpired):
+                code = self.recorder.wait(RECORDING_TIMEOUT_S)
+            if code != 0:
+                log = archive.base(self.workspace) / "mlflow.txt"
+                print(f"Not in MLflow yet: {self.uri} does not answer, see {log}", file=sys.stderr)
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        with atomic.file(path.absolute()) as beside:
+            beside.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(path.parent, error) from error
