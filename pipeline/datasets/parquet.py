@@ -98,7 +98,16 @@ def _rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
 
 def kinds(path: Path) -> dict[str, str]:
     """The kind of each column by the file's schema; empty where a value is nested and no feature holds it."""
-    return {field.name: _kind(field.type) for field in _opened(path).schema_arrow}
+    return {field.name: _kind(field.type) for field in schema(path)}
+
+
+def schema(path: Path) -> pa.Schema:
+    """Names and types of a file's columns.
+
+    Raises:
+        PipelineError: The file is damaged.
+    """
+    return _opened(path).schema_arrow
 
 
 def _kind(type_: pa.DataType) -> str:

@@ -1,0 +1,1 @@
+"""A model asked about a whole file or folder: streaming, resumable, bad rows aside."""

@@ -1,0 +1,45 @@
+"""Answers row by row from a model that is asked in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serving.errors import InvalidArgument, ServingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import numpy as np
+
+
+def answers(
+    questions: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+) -> Iterator[Mapping[str, Any] | str]:
+    """One answer, or the reason why there is none, for each question.
+
+    A batch that fails because of what it was asked is halved until the rows that are at fault stand alone.
+
+    Args:
+        questions: Values by input, at least one.
+        ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
+
+    Raises:
+        ServingError: The model cannot be asked at all.
+    """
+    try:
+        found = ask({name: [question[name] for question in questions] for name in questions[0]})
+    except InvalidArgument as error:
+        if len(questions) == 1:
+            yield in_words(error)
+            return
+        half = len(questions) // 2
+        yield from answers(questions[:half], ask)
+        yield from answers(questions[half:], ask)
+    else:
+        for place in range(len(questions)):
+            yield {name: values[place] for name, values in found.items()}
+
+
+def in_words(error: ServingError) -> str:
+    """The first line of an error, without the names of the graph's nodes around it."""
+    return str(error).partition("\n")[0].rpartition("}} ")[2]
