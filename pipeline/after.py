@@ -43,7 +43,23 @@ def validate(state: State, *, cached: bool) -> None:  # noqa: ARG001
     path = run.folder(state.workspace, state.result.run_id) / "anomalies.json"
     atomic.write_json(path, lines)
     journal.report("file", path=_inside(state, path), folder="data")
+    _tell_data(state, path)
     validation.require_none(folder, state.request.name)
+
+
+def _tell_data(state: State, anomalies: Path) -> None:
+    """Where all lies that is known of the data; told before anomalies end the run, since they are best seen there."""
+    files = state.recipe.data.files(state.request.settings.data)
+    journal.report(
+        "data",
+        name=state.request.name + " (quick)" * state.request.quick,
+        digest=run.data_digest(state.request, files),
+        files=[str(file) for file in files],
+        report=_inside(state, state.uri("ingest", "examples") / "report.json"),
+        statistics=_inside(state, state.uri("statistics", "statistics")),
+        schema=_inside(state, state.uri("schema", "schema") / SCHEMA_FILE),
+        anomalies=_inside(state, anomalies),
+    )
 
 
 def train(state: State, *, cached: bool) -> None:

@@ -13,7 +13,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, fingerprint, journal, quiet, run, workspace
+from pipeline import atomic, catalogue, fingerprint, journal, quiet, run, workspace
 from pipeline.errors import PipelineError
 from pipeline.tracking import outbox, recorder
 
@@ -108,12 +108,21 @@ def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
         from pipeline import dag, runner
 
         recipe = catalogue.pin(request.source)
+    _tell_surroundings(request, run_id)
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
     journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})
     state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, recipe, digest))
     runner.execute(state)
     return state, files, digest
+
+
+def _tell_surroundings(request: Request, run_id: str) -> None:
+    from pipeline import surroundings
+
+    path = run.folder(request.settings.workspace, run_id) / surroundings.FILE
+    atomic.write_json(path, surroundings.described())
+    journal.report("environment", path=str(path.relative_to(request.settings.workspace)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from pipeline import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -23,6 +24,41 @@ def outputs(ledger: Metadata, execution_id: int) -> dict[str, Any]:
     """The first artifact of each output of an execution, cached or not."""
     found = execution_lib.get_output_artifacts(ledger, execution_id)
     return {name: artifacts[0] for name, artifacts in found.items() if artifacts}
+
+
+def told(ledger: Metadata, pipeline_run: str, node: str) -> dict[str, Any] | None:
+    """What the journal tells of a step's execution: its ids, and {name: [{"id", "type", "uri"}]} of both sides.
+
+    Args:
+        ledger: The opened store.
+        pipeline_run: Name of the pipeline run.
+        node: Name of the node, `PIPELINE.STEP`.
+
+    Returns:
+        None where the step failed before it was there.
+    """
+    names = {"pipeline_run": pipeline_run, "node": node}
+    found = [ledger.store.get_context_by_type_and_name(kind, name) for kind, name in names.items()]
+    if not all(found):
+        return None
+    of_run, of_node = ({one.id for one in ledger.store.get_executions_by_context(c.id)} for c in found)
+    if not of_run & of_node:
+        return None
+    newest = max(of_run & of_node)
+    return {
+        "execution_id": newest,
+        "context_id": found[0].id,
+        "pipeline_run": pipeline_run,
+        "inputs": _told(execution_lib.get_input_artifacts(ledger, newest)),
+        "outputs": _told(execution_lib.get_output_artifacts(ledger, newest)),
+    }
+
+
+def _told(artifacts: Mapping[str, Iterable[Any]]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [{"id": one.id, "type": one.type_name, "uri": one.uri} for one in several]
+        for name, several in artifacts.items()
+    }
 
 
 def was_cached(ledger: Metadata, execution_id: int) -> bool:

@@ -109,7 +109,7 @@ def _skip(state: State, step: str) -> None:
 
 
 def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
-    with _timed(state, step) as entry:
+    with _timed(state, step) as entry, _told(state, step, pipeline):
         info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=ledger.open_ledger(state.workspace),
@@ -124,6 +124,19 @@ def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) 
         follow_up = getattr(after, step, None)
         if follow_up:
             follow_up(state, cached=entry["cached"])
+
+
+@contextmanager
+def _told(state: State, step: str, pipeline: Any) -> Iterator[None]:
+    """Tells the journal what ML Metadata knows of a step, also of one that failed."""
+    try:
+        yield
+    finally:
+        attempt = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+        with ledger.open_ledger(state.workspace) as store:
+            found = ledger.told(store, attempt, f"{state.request.name}.{step}")
+        if found:
+            journal.report("execution", name=step, **found)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pipeline.tracking import lock
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlflow.tracking import MlflowClient
@@ -72,9 +73,9 @@ class Destination:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def run(self, experiment_id: str, tag: str, value: str) -> str:
-        """The id of the run that carries a tag; empty if there is none."""
-        condition = f"tags.`{tag}` = '{value}'"
+    def run(self, experiment_id: str, tags: Mapping[str, str]) -> str:
+        """The id of the run that carries all these tags; empty if there is none."""
+        condition = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
         runs = self.client.search_runs([experiment_id], condition, max_results=1)
         return str(runs[0].info.run_id) if runs else ""
 

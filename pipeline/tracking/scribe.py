@@ -6,11 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic
-from pipeline.tracking import evaluation, events, registration, table
+from pipeline.tracking import dataset, evaluation, events, registration, surroundings, table
 from pipeline.tracking.parts import Parts
+from pipeline.tracking.statistics import page as statistics
+from pipeline.tracking.steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pipeline.tracking.destination import Destination
     from pipeline.tracking.folder import RunFolder
@@ -34,6 +37,7 @@ class Scribe:
         self.destination = destination
         self.folder = folder
         self.state = state
+        self.steps = Steps(destination, folder, state)
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Writes one event; kinds that MLflow has no use for are passed over."""
@@ -45,6 +49,7 @@ class Scribe:
         """Marks a run as killed whose process is gone without an `end`."""
         if self.state.mlflow_run_id:
             self._steps()
+            self.steps.stop()
             self.destination.client.set_terminated(self.state.mlflow_run_id, "KILLED")
 
     def metrics(self, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
@@ -74,8 +79,12 @@ class Scribe:
         self.destination.client.log_batch(self.state.mlflow_run_id, params=params)
 
     def _step(self, event: Mapping[str, Any]) -> None:
-        if event.get("seconds") is not None:
+        if event.get("state") != "started" and event.get("seconds") is not None:
             self.metrics({f"step_seconds/{event['name']}": event["seconds"]}, event["time"])
+        self.steps.step(event)
+
+    def _execution(self, event: Mapping[str, Any]) -> None:
+        self.steps.execution(event)
 
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])
@@ -86,6 +95,10 @@ class Scribe:
             values["samples_per_second"] = event["samples_per_second"]
         self.metrics(values, event["time"], event["epoch"])
 
+    def _curve(self, event: Mapping[str, Any]) -> None:
+        values = {f"step/{name}": value for name, value in event["metrics"].items()}
+        self.metrics({**values, "step/epoch": event["epoch"]}, event["time"], event["step"])
+
     def _history(self, event: Mapping[str, Any]) -> None:
         from pipeline.tracking.pictures.curves import curves
 
@@ -94,6 +107,17 @@ class Scribe:
         figure = curves(kept["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
+
+    def _environment(self, event: Mapping[str, Any]) -> None:
+        surroundings.record(self, self.folder.inside(event["path"]))
+
+    def _data(self, event: Mapping[str, Any]) -> None:
+        places = {name: self.folder.inside(event[name]) for name in ("statistics", "schema", "anomalies", "report")}
+        client, run = self.destination.client, self.state.mlflow_run_id
+        parts = Parts(self.destination)
+        parts.do("dataset", lambda: dataset.record(self, event, places["statistics"], places["schema"]))
+        parts.do("report", lambda: client.log_text(run, _report(event, places), "data/statistics.html"))
+        parts.finish()
 
     def _file(self, event: Mapping[str, Any]) -> None:
         path = self.folder.inside(event["path"])
@@ -122,7 +146,7 @@ class Scribe:
     def _open(self, event: Mapping[str, Any]) -> None:
         """Finds the run, also one made just before a crash, or makes it."""
         experiment = self.destination.experiment(event["recipe"])
-        run = self.destination.run(experiment, RUN_TAG, self.folder.run_id)
+        run = self.destination.run(experiment, {RUN_TAG: self.folder.run_id})
         if not run:
             tags = {RUN_TAG: self.folder.run_id, "mlflow.source.name": f"keraspipe run {event['recipe']}"}
             at = int(event["time"] * 1000)
@@ -141,6 +165,10 @@ class Scribe:
         columns = ("order", "name", "state", "seconds")
         rows = [[step.get(column) for column in columns] for step in steps.values()]
         table.write(self.destination, self.state.mlflow_run_id, "steps.json", columns, rows)
+
+
+def _report(event: Mapping[str, Any], places: Mapping[str, Path]) -> str:
+    return statistics.html(event["name"], event["digest"], statistics.Sources(**places))
 
 
 def metric_name(name: str) -> str:

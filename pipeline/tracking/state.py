@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Self
 
 from pipeline import atomic
@@ -23,6 +23,7 @@ class State:
         uri: The MLflow that has seen them.
         mlflow_run_id: The run there.
         experiment_id: Its experiment.
+        children: The runs of the steps there, by name.
         model_version: The version registered by this run; empty while there is none.
         complete: The journal's last event was `end`, and it is recorded.
         error: What could not be recorded and will not be tried again, one line each.
@@ -33,6 +34,7 @@ class State:
     uri: str = ""
     mlflow_run_id: str = ""
     experiment_id: str = ""
+    children: dict[str, str] = field(default_factory=dict)
     model_version: str = ""
     complete: bool = False
     error: str = ""
@@ -43,7 +45,7 @@ class State:
         """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
         try:
             kept = atomic.read_json(folder / FILE, {})
-            return cls(**{field.name: kept[field.name] for field in fields(cls) if field.name in kept})
+            return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
         except (ValueError, TypeError, AttributeError):
             return cls()
 

@@ -53,23 +53,28 @@ class Training:
         import keras
 
         from pipeline.training.checkpoint import Checkpoint
+        from pipeline.training.gradient_norm import GradientNorm
         from pipeline.training.progress import Progress
+        from pipeline.training.step_curves import StepCurves
 
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=self.patience, restore_best_weights=True)
         checkpoint = Checkpoint(self.folder, stopping)
         with self.strategy.scope():
             first = checkpoint.restore(self.model) or begin
+            norm = GradientNorm(self.model.optimizer)
+        curves = StepCurves(self.steps, self.batch_size, norm)
         self._announce(epochs, first)
-        self.model.fit(
-            self.train(first),
-            validation_data=self.evaluation,
-            initial_epoch=epochs if checkpoint.finished else first,
-            epochs=epochs,
-            callbacks=[stopping, checkpoint, Progress(self.steps * self.batch_size)],
-            class_weight=self.class_weight,
-            shuffle=False,  # the data set shuffles itself
-            verbose=0,
-        )
+        with norm.noted():
+            self.model.fit(
+                self.train(first),
+                validation_data=self.evaluation,
+                initial_epoch=epochs if checkpoint.finished else first,
+                epochs=epochs,
+                callbacks=[stopping, checkpoint, curves, Progress(self.steps * self.batch_size)],
+                class_weight=self.class_weight,
+                shuffle=False,  # the data set shuffles itself
+                verbose=0,
+            )
         return checkpoint.history
 
     def _announce(self, epochs: int, first: int) -> None:
