@@ -36,6 +36,7 @@ COMMANDS = {
     "rollback": ("Make the champion before the champion again.", "keraspipe rollback digits"),
     "challenger": ("Serve a version beside the champion, as NAME-challenger.", "keraspipe challenger digits@2"),
     "sync": ("Apply what was changed in MLflow's registry, and tell it what it missed.", "keraspipe sync digits"),
+    "card": ("Show the card of a published version: use, numbers, limits, lineage.", "keraspipe card digits"),
     "schema": ("Show or accept what changed in the data's schema.", "keraspipe schema diff digits"),
     "serve": ("Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501"),
     "predict": ("Ask a model.", "keraspipe predict digits image.png"),

@@ -92,6 +92,7 @@ def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
     result = state.result
     result.seconds = round(time.monotonic() - started, 1)
     run.remember(request, result, files, state.judged_against, data)
+    _tell_card(request, run_id, log)
     return result
 
 
@@ -115,6 +116,21 @@ def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
     state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, recipe, digest))
     runner.execute(state)
     return state, files, digest
+
+
+def _tell_card(request: Request, run_id: str, log: Path) -> None:
+    """Writes the card; the model is published by now, and one that cannot be described is not taken back."""
+    from pipeline.card import files
+
+    home = request.settings.workspace
+    try:
+        files.write(home, request.source, run_id)
+    except Exception:  # noqa: BLE001  (whatever a record may lack)
+        with log.open("a") as file:
+            traceback.print_exc(file=file)
+        return
+    markdown, html = (str(path.relative_to(home)) for path in files.beside(home, run_id))
+    journal.report("card", markdown=markdown, html=html)
 
 
 def _tell_surroundings(request: Request, run_id: str) -> None:

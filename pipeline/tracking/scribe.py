@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RUN_TAG = "keraspipe.run_id"
 STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
 METRICS_PER_CALL = 500
+LONGEST_DESCRIPTION = 5000
 
 
 class Scribe:
@@ -119,6 +120,14 @@ class Scribe:
         parts.do("report", lambda: client.log_text(run, _report(event, places), "data/statistics.html"))
         parts.finish()
 
+    def _card(self, event: Mapping[str, Any]) -> None:
+        markdown, html = (self.folder.inside(event[form]) for form in ("markdown", "html"))
+        for path in (markdown, html):
+            self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), "card")
+        if self.state.model_version:
+            words = description(markdown.read_text())
+            self.destination.client.update_model_version(self._name(), self.state.model_version, words)
+
     def _file(self, event: Mapping[str, Any]) -> None:
         path = self.folder.inside(event["path"])
         self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), event.get("folder") or None)
@@ -165,6 +174,16 @@ class Scribe:
         columns = ("order", "name", "state", "seconds")
         rows = [[step.get(column) for column in columns] for step in steps.values()]
         table.write(self.destination, self.state.mlflow_run_id, "steps.json", columns, rows)
+
+
+def description(card: str) -> str:
+    """As many sections of a card as MLflow takes in a version's description."""
+    first, *sections = card.split("\n## ")
+    kept = first
+    for section in sections:
+        if len(kept) + len(section) + len("\n## ") <= LONGEST_DESCRIPTION:
+            kept += f"\n## {section}"
+    return kept[:LONGEST_DESCRIPTION]
 
 
 def _report(event: Mapping[str, Any], places: Mapping[str, Path]) -> str:

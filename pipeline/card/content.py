@@ -1,0 +1,161 @@
+"""What a card says, as plain values, taken from the run's record alone."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipeline import account, atomic, champion, journal, run
+from pipeline.card import limits, request
+from pipeline.provenance import Provenance
+from pipeline.tracking.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.account import Account
+    from pipeline.catalogue import Source
+
+ELSEWHERE = {"Paper", "Data", "Task", "Command", "Reaches"}  # lines of a docstring
+
+
+def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
+    """The card of what a run made; what the run did not come to is empty.
+
+    Args:
+        workspace: The workspace.
+        source: The recipe.
+        run_id: The run.
+    """
+    told = account.read(workspace, run_id)
+    events = _events(run.folder(workspace, run_id) / "journal.jsonl")
+    name, published = source.name, events.get("publish", {})
+    return {
+        "name": name,
+        "version": published.get("version"),
+        "alias": published.get("alias", ""),
+        "run_id": run_id,
+        "made": time.strftime("%Y-%m-%d", time.localtime(events["start"]["time"])) if events else "",
+        "task": source.task,
+        "title": source.title,
+        "same_as": told.result.get("model_version"),
+        "purpose": _purpose(source),
+        "said": {field: source.said(field) for field in ("Paper", "Data") if source.said(field)},
+        "data": _data(told, events),
+        "gate": told.evaluation.get("gate", {}),
+        "metrics": metrics(told.evaluation),
+        "slices": slices(told.evaluation),
+        "worst": worst(told.evaluation),
+        "cost": told.evaluation.get("cost") or {},
+        "training": {"params": told.params, "epochs": told.epochs, "diagnosis": told.result.get("diagnosis", "")},
+        "limits": limits.limits(told),
+        "lineage": _lineage(workspace, told, published),
+        "call": _call(workspace, name, published, events.get("register", {})),
+        "environment": _environment(workspace, events),
+    }
+
+
+def _purpose(source: Source) -> str:
+    """The recipe's own words, without the title and the lines that the card has elsewhere or that are of other runs."""
+    lines = source.docstring.partition("\n")[2].strip().splitlines()
+    return "\n".join(line for line in lines if line.partition(":")[0] not in ELSEWHERE).strip()
+
+
+def _events(path: Path) -> dict[str, dict[str, Any]]:
+    """The last event of each kind; of `start` the first."""
+    found = {event["event"]: event for event, _ in journal.read(path)}
+    first = next((event for event, _ in journal.read(path)), None)
+    return {**found, "start": first} if first else found
+
+
+def metrics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, value, interval, the live model's value and the better direction of each metric."""
+    baseline, intervals = evaluation.get("baseline") or {}, evaluation.get("intervals") or {}
+    lower = evaluation.get("lower_is_better", [])
+    return [
+        {
+            "name": name,
+            "value": value,
+            "interval": intervals.get(name),
+            "live": baseline.get(name),
+            "better": "lower" if name in lower else "higher",
+        }
+        for name, value in evaluation.get("metrics", {}).items()
+    ]
+
+
+def slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The slices, the worst first by the metric that leads."""
+    name, found = leading(evaluation), evaluation.get("slices") or []
+    lower = name in evaluation.get("lower_is_better", [])
+    known = [one for one in found if one["metrics"].get(name) is not None]
+    return sorted(known, key=lambda one: one["metrics"][name], reverse=lower)
+
+
+def worst(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The slice in which the leading metric is worst, beside the whole; empty without slices."""
+    found, name = slices(evaluation), leading(evaluation)
+    if not found:
+        return {}
+    one = found[0]
+    interval = (one.get("intervals") or {}).get(name)
+    values = {"value": one["metrics"][name], "overall": evaluation["metrics"].get(name), "interval": interval}
+    return {"slice": one["slice"], "examples": one.get("examples"), "metric": name, **values}
+
+
+def leading(evaluation: Mapping[str, Any]) -> str:
+    """The first metric that the gate asks something of, or else the first."""
+    known = list(evaluation.get("metrics", {}))
+    asked = [one["name"] for one in evaluation.get("gate", {}).get("conditions", []) if one["name"] in known]
+    return next(iter([*asked, *known]), "")
+
+
+def _data(told: Account, events: Mapping[str, Any]) -> dict[str, Any]:
+    event = events.get("data", {})
+    return {
+        "digest": told.tags.get("data_digest") or event.get("digest", ""),
+        "files": event.get("files", []),
+        "rows": told.data.get("rows", {}),
+        "classes": told.data.get("classes", {}),
+        "bad": len(told.data.get("bad", [])),
+    }
+
+
+def _lineage(workspace: Path, told: Account, published: Mapping[str, Any]) -> dict[str, Any]:
+    executions = Provenance(workspace).executions(told.run_id)
+    steps = [
+        {"step": one.step, "execution": one.id, "outputs": {name: a.id for name, a in one.outputs.items()}}
+        for one in executions
+    ]
+    return {
+        "data_digest": told.tags.get("data_digest", ""),
+        "code_digest": told.tags.get("code_digest", ""),
+        "model_digest": published.get("digest", ""),
+        "mlflow_run_id": State.load(run.folder(workspace, told.run_id)).mlflow_run_id,
+        "parent": published.get("parent", ""),
+        "steps": steps,
+    }
+
+
+def _call(workspace: Path, name: str, published: Mapping[str, Any], registered: Mapping[str, Any]) -> dict[str, Any]:
+    if not published:
+        return {}
+    version = published["version"]
+    served = name if published.get("alias") != "challenger" else f"{name}-challenger"
+    body = request.body(champion.model_path(workspace, name, version))
+    kept = workspace / "cards" / name / f"{version}.request.json" if request.is_long(body) else None
+    endpoints = registered.get("signatures", {})
+    return {
+        "served_as": served,
+        "curl": request.curl(served, version, body, kept),
+        "body": body,
+        "kept": str(kept or ""),
+        "endpoints": {key: {side: list(one[side]) for side in ("inputs", "outputs")} for key, one in endpoints.items()},
+    }
+
+
+def _environment(workspace: Path, events: Mapping[str, Any]) -> dict[str, Any]:
+    event = events.get("environment")
+    facts = atomic.read_json(workspace / event["path"], {}) if event else {}
+    return {name: value for name, value in facts.items() if name != "packages"}

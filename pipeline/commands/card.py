@@ -1,0 +1,58 @@
+"""`keraspipe card`: what a published version is for, how well it does, where it fails, and how to ask it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pipeline import catalogue, version
+from pipeline.commands.options import add_json
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from pathlib import Path
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("version", metavar="NAME[@VERSION]", help="a published version; NAME alone: the live one")
+    parser.add_argument("--html", action="store_true", help="print the path of the page, to open in a browser")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Prints the card as Markdown, the path of its page, or what it says as JSON."""
+    found = version.find(settings.workspace, options.version)
+    if options.json:
+        from pipeline.card.content import content
+
+        source = catalogue.source(found.name, settings)
+        print(json.dumps(content(settings.workspace, source, _maker(found, settings.workspace)), default=float))
+        return 0
+    markdown = _written(found, settings)
+    print(markdown.with_suffix(".html") if options.html else markdown.read_text(), end="\n" if options.html else "")
+    return 0
+
+
+def _written(found: version.Version, settings: Settings) -> Path:
+    """The card's Markdown; written now where the version is older than cards are."""
+    from pipeline.card import files
+
+    path = files.path(settings.workspace, found.name, found.number)
+    if not path.exists():
+        files.write(settings.workspace, catalogue.source(found.name, settings), _maker(found, settings.workspace))
+    return path
+
+
+def _maker(found: version.Version, workspace: Path) -> str:
+    if found.run_id:
+        return found.run_id
+    raise UsageError(
+        f"The run that made {found} is no longer recorded in {workspace}.",
+        expected="a version whose run is kept",
+        received=str(found),
+        action="list what is kept with: keraspipe runs",
+    )
