@@ -85,19 +85,24 @@ def run(job: Job, told: Callable[[int], None]) -> Outcome:
         ServingError: The model cannot be asked.
     """
     sink.check(job.out)
-    parts = Parts(job.out.with_name(f".{job.out.name}.parts"))
     mine = job.out.with_name(f".{job.out.name}.lock")
     with lock(mine, waiting=lambda: _refuse(job.out)):
-        given = _columns(job)
-        done = parts.begin(job.plan)
-        told(done)
-        for first, rows in _chunks(job, done):
-            good, bad = _asked(job, given, rows)
-            parts.add(first, first + len(rows) - 1, good, bad, given.schema)
-            told(first + len(rows))
-        outcome = _written(job, parts, given, done)
-        mine.unlink()
-    return outcome
+        try:
+            return _done(job, told)
+        finally:
+            mine.unlink()
+
+
+def _done(job: Job, told: Callable[[int], None]) -> Outcome:
+    parts = Parts(job.out.with_name(f".{job.out.name}.parts"))
+    given = _columns(job)
+    resumed = parts.begin(job.plan)
+    told(resumed)
+    for first, rows in _chunks(job, resumed):
+        good, bad = _asked(job, given, rows)
+        parts.add(first, first + len(rows) - 1, good, bad, given.schema)
+        told(first + len(rows))
+    return _written(job, parts, given, resumed)
 
 
 def _refuse(out: Path) -> None:
