@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline import atomic, champion, journal, run, samples, savedmodel
+from pipeline import atomic, champion, journal, run, savedmodel
 from pipeline.steps import validate as validation
 from pipeline.steps.schema import FILE as SCHEMA_FILE
 from pipeline.steps.schema import freeze, frozen_path
@@ -28,6 +28,22 @@ def ingest(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Shows what was found in the data."""
     report = state.uri("ingest", "examples") / "report.json"
     journal.report("file", path=_inside(state, report), folder="data")
+    _tell_drift(state, report.parent)
+
+
+def _tell_drift(state: State, examples: Path) -> None:
+    """Warns where new data differ from those that the live model has learnt from."""
+    from pipeline.monitoring import archive, before
+
+    found = before.compared(state.workspace, state.request.name, examples)
+    if found is None:
+        return
+    folder = run.folder(state.workspace, state.result.run_id)
+    paths = [_inside(state, path) for path in archive.write(folder, "drift", found)]
+    journal.report("drift", path=paths[0], status=found.status, lines=found.lines)
+    for path in paths:
+        journal.report("file", path=path, folder="data")
+    state.result.drift = found.lines
 
 
 def schema(state: State, *, cached: bool) -> None:  # noqa: ARG001
@@ -98,33 +114,25 @@ def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def judge(state: State, *, cached: bool) -> None:  # noqa: ARG001
-    """Takes over the verdict."""
-    from pipeline.steps import evaluate as evaluation
-    from pipeline.steps import judge as judgement
+    """Takes over the verdict, as the run's `evaluation.json` and its page `gate.md`."""
+    from pipeline.judging import assessment, page
 
-    quick = state.request.quick
-    measured = evaluation.read(state.uri("evaluate", "evaluation"), state.recipe, quick=quick)
-    verdict = judgement.merged(measured, state.uri("judge", "judgement"), state.recipe, quick=quick)
-    state.result.blessed = not verdict.reasons
-    state.result.metrics = dict(verdict.metrics)
-    state.result.reasons = list(verdict.reasons)
-    path = run.folder(state.workspace, state.result.run_id) / "evaluation.json"
-    atomic.write_json(path, _evaluation(state, verdict))
-    journal.report("evaluation", path=_inside(state, path))
-
-
-def _evaluation(state: State, verdict: Any) -> dict[str, Any]:
-    model = state.uri("train", "model") / SAVEDMODEL
-    test = state.uri("ingest", "examples") / "Split-test"
-    return {
-        "classes": list(state.recipe.data.classes),
-        "metrics": dict(verdict.metrics),
-        "baseline": dict(verdict.baseline) if verdict.baseline else None,
-        "slices": verdict.slices,
-        "confusion": verdict.confusion,
-        "samples": samples.asked(model, test, state.recipe.data),
-        "gate": {"blessed": not verdict.reasons, "reasons": verdict.reasons},
-    }
+    quick, home = state.request.quick, run.folder(state.workspace, state.result.run_id)
+    folders = assessment.Folders(
+        examples=state.uri("ingest", "examples"),
+        model_run=state.uri("train", "model_run"),
+        evaluation=state.uri("evaluate", "evaluation"),
+        judgement=state.uri("judge", "judgement"),
+    )
+    told = assessment.assessed(state.recipe, folders, quick=quick)
+    state.result.blessed = told["gate"]["blessed"]
+    state.result.metrics = told["metrics"]
+    state.result.reasons = told["gate"]["reasons"]
+    state.result.gate = told["gate"]["conditions"]
+    atomic.write_json(home / "evaluation.json", {"recipe": state.request.name, "run_id": state.result.run_id, **told})
+    with atomic.file(home / page.FILE) as beside:
+        beside.write_text(page.markdown(atomic.read_json(home / "evaluation.json")))
+    journal.report("evaluation", path=_inside(state, home / "evaluation.json"))
 
 
 def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001

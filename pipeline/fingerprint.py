@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 STEP_CODE = (
     "datasets",
+    "judging",
     "steps",
     "training",
     "atomic.py",

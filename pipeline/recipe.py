@@ -99,13 +99,24 @@ CLASSIFICATION = (
 class Gate:
     """What a model must reach on the test split to be published.
 
+    A bound that cannot be computed is not kept: a metric that is missing or NaN, a sliced feature or a declared class
+    without examples, a calibration error without probabilities. In any case every declared metric must be a number, and
+    the exported model must answer as the one in memory did.
+
     Args:
         at_least: Lower bounds over the whole test split, by metric.
         at_most: Upper bounds over the whole test split, by metric.
         slices: Lower bounds in every slice: {feature: {metric: bound}}.
         min_slice_examples: Slices with fewer examples are reported and not judged.
-        no_worse: By how much a metric may fall behind the live model's: {metric: tolerance}.
-        quick: Lower bounds that replace `at_least` and `slices` in a --quick run.
+        no_worse: By how much a metric may fall behind the live model's: {metric: tolerance}. Beyond that a one-sided
+            paired test over the same examples decides whether it is worse or may be unlucky; where a metric has no
+            values by row, the difference alone decides.
+        quick: Lower bounds that replace `at_least`, `at_most`, `slices` and `calibration` in a --quick run.
+        calibration: Largest expected calibration error of a classifier's probabilities, between 0 and 1.
+        latency_ms: Longest time of one row through `serving_default`, in milliseconds: the median of up to a hundred
+            calls in the process that judges, on its machine. Percentiles above it would judge the machine's load.
+        size_mb: Largest size of the SavedModel, in millions of bytes.
+        significance: The paired test's p up to which a candidate counts as worse.
     """
 
     at_least: Mapping[str, float] = field(default_factory=dict)
@@ -114,6 +125,10 @@ class Gate:
     min_slice_examples: int = 20
     no_worse: Mapping[str, float] = field(default_factory=dict)
     quick: Mapping[str, float] = field(default_factory=dict)
+    calibration: float | None = None
+    latency_ms: float | None = None
+    size_mb: float | None = None
+    significance: float = 0.05
 
 
 @dataclass(frozen=True)

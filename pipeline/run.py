@@ -88,7 +88,7 @@ class Request:
 
 @dataclass
 class Result:
-    """What came out, as `run --json` prints it."""
+    """What came out, as `run --json` prints it; `gate` holds every condition, see `pipeline.verdict.Condition`."""
 
     run_id: str
     recipe: str
@@ -99,7 +99,9 @@ class Result:
     mlflow_run_id: str | None = None
     steps: list[dict[str, Any]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    gate: list[dict[str, Any]] = field(default_factory=list)
     diagnosis: str = ""
+    drift: list[str] = field(default_factory=list)
     seconds: float = 0.0
     not_recorded: str = ""
 

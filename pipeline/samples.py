@@ -14,22 +14,19 @@ if TYPE_CHECKING:
 COUNT = 40
 
 
-def asked(model: Path, test: Path, data: Dataset) -> list[dict[str, Any]]:
+def asked(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
     """Images: those that a generative model draws, else the first test examples with the model's answers.
 
     Empty where the model neither draws nor classifies images.
 
     Args:
-        model: The SavedModel.
+        model: The loaded SavedModel.
         test: Folder of the test split's TFRecords.
         data: The data set's declaration.
     """
-    from serving.model import LoadedModel
-
-    loaded = LoadedModel(model)
-    if seed := _seed(loaded):
-        return _drawn(loaded, seed)
-    return _classified(loaded, test, data) if data.classes and "image_bytes" in data.inputs else []
+    if seed := _seed(model):
+        return _drawn(model, seed)
+    return _classified(model, test, data) if data.classes and "image_bytes" in data.inputs else []
 
 
 def _seed(model: LoadedModel) -> str:

@@ -11,7 +11,7 @@ from pipeline.datasets.npz import class_name
 from pipeline.errors import PipelineError, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.datasets.example import Example
 
@@ -119,15 +119,21 @@ def records(path: Path) -> Iterator[bytes]:
         raise unreadable(path, EXPECTED, error) from error
 
 
-def features(content: bytes) -> dict[str, Any]:
+def features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Values by name: None for an empty list, the value of a list of one, else the list.
+
+    Args:
+        content: A serialized example.
+        names: The features to read, as far as they are there; None for all.
 
     Raises:
         DecodeError: This is no serialized `tf.train.Example`.
     """
     from tensorflow.train import Example as Record
 
-    return {name: _value(feature) for name, feature in Record.FromString(content).features.feature.items()}
+    found = Record.FromString(content).features.feature
+    wanted = found if names is None else [name for name in names if name in found]
+    return {name: _value(found[name]) for name in wanted}
 
 
 def _value(feature: Any) -> Any:

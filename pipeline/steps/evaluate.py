@@ -1,6 +1,7 @@
 """Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
 
-The judgement is TFMA's own validation; here its thresholds are written and its verdict is put into words.
+TFMA validates the bounds on values; whether a model falls behind the live one is decided by a paired test, which TFMA
+does not have (`pipeline.verdict`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from tfx.components.evaluator import executor
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.utils import proto_utils
 
-from pipeline import verdict
-from pipeline.verdict import Verdict
+from pipeline.verdict import Measured
 
 if TYPE_CHECKING:
     from pipeline.recipe import Gate, Metric, Recipe
@@ -89,28 +89,15 @@ def _overall(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricCon
     if metric.name in gate.at_most and not quick:
         bounds["upper_bound"] = {"value": gate.at_most[metric.name]}
     threshold = config_pb2.MetricThreshold(
-        value_threshold=config_pb2.GenericValueThreshold(**bounds) if bounds else None,
-        change_threshold=_change(metric, gate),
+        value_threshold=config_pb2.GenericValueThreshold(**bounds) if bounds else None
     )
     per_slice = [] if quick else _slices(metric, gate)
     overall = [config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)]
-    judged = bool(bounds) or metric.name in gate.no_worse
     return config_pb2.MetricConfig(
         class_name=metric.tfma,
         config=json.dumps({**metric.config, "name": metric.name}),
-        per_slice_thresholds=overall * judged + per_slice,
+        per_slice_thresholds=overall * bool(bounds) + per_slice,
     )
-
-
-def _change(metric: Metric, gate: Gate) -> config_pb2.GenericChangeThreshold | None:
-    if metric.name not in gate.no_worse:
-        return None
-    # TFMA wants change > bound (or < bound): the tolerance itself still passes.
-    tolerance = gate.no_worse[metric.name] + 1e-9
-    higher = metric.higher_is_better
-    direction = config_pb2.MetricDirection.HIGHER_IS_BETTER if higher else config_pb2.MetricDirection.LOWER_IS_BETTER
-    absolute = {"value": -tolerance if higher else tolerance}
-    return config_pb2.GenericChangeThreshold(direction=direction, absolute=absolute)
 
 
 def _slices(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThreshold]:
@@ -126,24 +113,22 @@ def _slices(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThresho
     ]
 
 
-def read(folder: Path, recipe: Recipe, *, quick: bool) -> Verdict:
+def read(folder: Path, recipe: Recipe) -> Measured:
     """Reads TFMA's output folder; it is empty where the recipe has no metrics of TFMA."""
     names = [metric.name for metric in recipe.metrics if metric.tfma]
     if not names:
-        return Verdict({}, None, [], [], [])
+        return Measured({})
     compared = _compared(folder)
     # TFMA drops the name of a model that stands alone.
     candidate = tfma.load_eval_result(str(folder), model_name="candidate" if compared else "")
     slices = [_slice(key, values, names, recipe) for key, values in candidate.slicing_metrics]
-    overall = next(entry for entry in slices if not entry["slice"])
-    parts = sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"])
-    baseline = _baseline(folder, names, recipe) if compared else None
-    return Verdict(
-        metrics=overall["metrics"],
-        baseline=baseline,
-        slices=parts,
+    overall: dict[str, float] = next((entry["metrics"] for entry in slices if not entry["slice"]), {})
+    return Measured(
+        metrics=overall,
+        baseline=_baseline(folder, names, recipe) if compared else None,
+        slices=sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"]),
         confusion=_confusion(candidate, len(recipe.data.classes)),
-        reasons=_reasons(folder, recipe, overall["metrics"], baseline, parts, quick=quick),
+        refused=_refused(folder, recipe),
     )
 
 
@@ -185,27 +170,14 @@ def _confusion(result: Any, classes: int) -> list[list[int]]:
     return counts
 
 
-def _reasons(folder: Path, recipe: Recipe, metrics: Any, baseline: Any, slices: Any, *, quick: bool) -> list[str]:
+def _refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
+    """Metric and slice of each bound that TFMA finds missed."""
     result = tfma.load_validation_result(str(folder))
-    if result.validation_ok:
-        return []
-    reasons, sizes = [], {entry["slice"]: entry["examples"] for entry in slices}
-    for part in result.metric_validations_per_slice:
-        keys = part.slice_key.single_slice_keys
-        where = _name([(k.column, _value(k)) for k in keys], recipe)
-        # TFMA judges every slice; a bound on a handful of examples would judge chance.
-        if where and sizes[where] < recipe.gate.min_slice_examples:
-            continue
-        values = metrics if not where else next(e["metrics"] for e in slices if e["slice"] == where)
-        for failure in part.failures:
-            name = failure.metric_key.name
-            found = verdict.missed(name, values, baseline, recipe, where, quick=quick)
-            reasons += found or [
-                f"{name}{verdict.spot(where)} is {values.get(name, float('nan')):.4f} and does not pass its threshold"
-            ]
-    missing = [", ".join(spec.feature_keys) or "overall" for spec in result.missing_slices]
-    reasons += [f"there is no example to judge by: {name}" for name in missing]
-    return list(dict.fromkeys(reasons))  # TFMA names a metric once for each bound that it misses
+    return [
+        (failure.metric_key.name, _name([(k.column, _value(k)) for k in part.slice_key.single_slice_keys], recipe))
+        for part in result.metric_validations_per_slice
+        for failure in part.failures
+    ]
 
 
 def _value(key: Any) -> Any:

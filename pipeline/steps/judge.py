@@ -1,7 +1,7 @@
-"""Judge: the numbers that TFMA does not know, from the recipe's own `judge`, and with them the verdict.
+"""Judge: the numbers that TFMA does not know, and the answers of the candidate and the live model, row by row.
 
-TFMA goes row by row over labelled predictions; it cannot hold forecasts against a naive one, nor look at samples of a
-generative model.
+TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
+samples of a generative model, or compare two models on the same rows.
 """
 
 from collections.abc import Mapping
@@ -16,14 +16,16 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, catalogue, champion, verdict
+from pipeline import atomic, catalogue, champion, samples
 from pipeline.datasets import kind, tfrecord
 from pipeline.errors import PipelineError
+from pipeline.judging import latency, predictions
 from pipeline.recipe import Recipe
-from pipeline.verdict import Verdict
+from pipeline.verdict import Measured
 from serving.model import LoadedModel
 
 FILE = "judged.json"
+SAMPLES = "samples.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _column(cells: list[Any], declared: str) -> np.ndarray:
     return np.array([kind.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(len(cells), *shape)
 
 
-def numbers(recipe: Recipe, model: Path, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
+def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
     """Asks the recipe's `judge` about a SavedModel.
 
     Raises:
@@ -79,7 +81,7 @@ def numbers(recipe: Recipe, model: Path, splits: Splits, others: Mapping[str, Lo
     if not recipe.judge:
         return {}
     try:
-        found = {name: float(value) for name, value in recipe.judge(LoadedModel(model), splits, others).items()}
+        found = {name: float(value) for name, value in recipe.judge(served, splits, others).items()}
     except PipelineError:
         raise
     except Exception as error:
@@ -99,16 +101,31 @@ def numbers(recipe: Recipe, model: Path, splits: Splits, others: Mapping[str, Lo
     return found
 
 
-def merged(measured: Verdict, folder: Path, recipe: Recipe, *, quick: bool) -> Verdict:
-    """The verdict over the numbers of TFMA and of the recipe's own judge."""
+def one_row(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
+    """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
+    from pipeline.training import export
+
+    (record,) = next(predictions.batches(folder, 1))
+    row = tfrecord.features(record)
+    return export.requests(
+        served, {name: _column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
+    )
+
+
+def size_mb(folder: Path) -> float:
+    """Size of a SavedModel's files, in millions of bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def merged(measured: Measured, folder: Path) -> Measured:
+    """Numbers of TFMA and of the recipe's own judge, and what the model costs."""
     found = atomic.read_json(folder / FILE)
-    candidate, live = found["candidate"], found["baseline"]
-    reasons = [reason for name in candidate for reason in verdict.missed(name, candidate, live, recipe, quick=quick)]
     return replace(
         measured,
-        metrics={**measured.metrics, **candidate},
-        baseline={**(measured.baseline or {}), **(live or {})} or None,
-        reasons=[*measured.reasons, *reasons],
+        metrics={**measured.metrics, **found["candidate"]},
+        baseline={**(measured.baseline or {}), **(found["baseline"] or {})} or None,
+        latency_ms=found["latency_ms"]["p50"],
+        size_mb=found["size_mb"],
     )
 
 
@@ -141,13 +158,20 @@ def Judge(  # noqa: N802
     workspace: Parameter[str],
     digest: Parameter[str],  # noqa: ARG001  (the recipe's judge and the models that it needs, for TFX's cache)
 ) -> None:
-    """Writes the numbers of the candidate and of the live model."""
-    declared = catalogue.load(Path(recipe))
-    splits = Splits(Path(examples.uri), declared.data.inputs)
+    """Writes the numbers and the answers of the candidate and of the live model, and what the candidate costs."""
+    declared, folder, out = catalogue.load(Path(recipe)), Path(examples.uri), Path(judgement.uri)
+    splits = Splits(folder, declared.data.inputs)
     others = {name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()}
-    live = any(Path(baseline.uri).glob("*"))
+    candidate = LoadedModel(serving_model_dir(model.uri))
+    live = LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None
+    test = folder / "Split-test"
+    request = one_row(declared, candidate, test)
     found = {
-        "candidate": numbers(declared, Path(serving_model_dir(model.uri)), splits, others),
-        "baseline": numbers(declared, Path(serving_model_dir(baseline.uri)), splits, others) if live else None,
+        "candidate": numbers(declared, candidate, splits, others),
+        "baseline": numbers(declared, live, splits, others) if live else None,
+        "latency_ms": latency.measured(lambda: candidate.predict("serving_default", request)),
+        "size_mb": size_mb(candidate.path),
     }
-    atomic.write_json(Path(judgement.uri) / FILE, found)
+    predictions.collected(declared, test, candidate, live).save(out / predictions.FILE)
+    atomic.write_json(out / SAMPLES, samples.asked(candidate, test, declared.data))
+    atomic.write_json(out / FILE, found)

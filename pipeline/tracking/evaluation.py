@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic
+from pipeline.judging import page
 from pipeline.tracking import table
 from pipeline.tracking.parts import Parts
 
@@ -13,6 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.tracking.scribe import Scribe
+
+# Each picture and the part of an evaluation that it is drawn from.
+PICTURES = {
+    "samples": "samples",
+    "roc": "curves",
+    "precision_recall": "curves",
+    "calibration": "calibration",
+    "residuals": "residuals",
+    "forecast": "forecast",
+    "mistakes": "mistakes",
+}
 
 
 def record(scribe: Scribe, path: Path, seconds: float) -> None:
@@ -24,7 +37,8 @@ def record(scribe: Scribe, path: Path, seconds: float) -> None:
     parts.do("gate", lambda: _gate(scribe, result))
     parts.do("slices", lambda: _slices(scribe, result))
     parts.do("confusion matrix", lambda: _confusion(scribe, result))
-    parts.do("samples", lambda: _samples(scribe, result))
+    for name in PICTURES:
+        parts.do(name, partial(_picture, scribe, result, name))
     parts.do("evaluation", lambda: client.log_artifact(run, str(path), "evaluation"))
     parts.finish()
 
@@ -33,21 +47,19 @@ def numbers(result: Mapping[str, Any]) -> dict[str, float]:
     """All numbers of an evaluation under the names they have in MLflow."""
     named = {f"test/{name}": value for name, value in result["metrics"].items()}
     named |= {f"baseline/{name}": value for name, value in (result.get("baseline") or {}).items()}
+    named |= {f"cost/{name}": value for name, value in _cost(result.get("cost") or {}).items()}
+    if result.get("calibration"):
+        named["test/calibration_error"] = result["calibration"]["error"]
     for part in result.get("slices") or []:
         named |= {f"test/{name}/{part['slice']}": value for name, value in part["metrics"].items()}
     return {name: value for name, value in named.items() if value is not None}
 
 
-def verdict(result: Mapping[str, Any]) -> str:
-    """The gate's decision as a page."""
-    gate, baseline = result["gate"], result.get("baseline") or {}
-    lines = ["# Blessed" if gate["blessed"] else "# Not blessed", ""]
-    lines += [f"- {reason}" for reason in gate.get("reasons", [])] or ["All conditions are met."]
-    lines += ["", "| metric | candidate | live model |", "|---|---:|---:|"]
-    for name, value in result["metrics"].items():
-        live = f"{baseline[name]:.4f}" if baseline.get(name) is not None else "-"
-        lines.append(f"| {name} | {value:.4f} | {live} |")
-    return "\n".join(lines) + "\n"
+def _cost(cost: Mapping[str, Any]) -> dict[str, float | None]:
+    """What a model costs, each number under one name."""
+    flat = {name: value for name, value in cost.items() if name != "latency_ms"}
+    latency = cost.get("latency_ms") or {}
+    return flat | {f"latency_ms_{name}": latency[name] for name in ("p50", "p95", "p99") if name in latency}
 
 
 def _gate(scribe: Scribe, result: Mapping[str, Any]) -> None:
@@ -59,7 +71,7 @@ def _gate(scribe: Scribe, result: Mapping[str, Any]) -> None:
                 "gate.reasons": "; ".join(gate["reasons"]),
             }
         )
-        scribe.destination.client.log_text(scribe.state.mlflow_run_id, verdict(result), "gate.md")
+        scribe.destination.client.log_text(scribe.state.mlflow_run_id, page.markdown(result), page.FILE)
 
 
 def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:
@@ -67,10 +79,17 @@ def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:
     if slices:
         names = sorted({name for part in slices for name in part["metrics"]})
         rows = [
-            [part["slice"], part.get("examples"), *(part["metrics"].get(name) for name in names)] for part in slices
+            [part["slice"], part.get("examples"), *(cell for name in names for cell in _cells(part, name))]
+            for part in slices
         ]
-        columns = ["slice", "examples", *names]
+        columns = ["slice", "examples", *(column for name in names for column in (name, f"{name} 95 %"))]
         table.write(scribe.destination, scribe.state.mlflow_run_id, "slices.json", columns, rows)
+
+
+def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
+    """A slice's metric and its interval."""
+    interval = (part.get("intervals") or {}).get(name)
+    return [part["metrics"].get(name), f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else None]
 
 
 def _confusion(scribe: Scribe, result: Mapping[str, Any]) -> None:
@@ -81,11 +100,14 @@ def _confusion(scribe: Scribe, result: Mapping[str, Any]) -> None:
         _draw(scribe, figure, "confusion_matrix")
 
 
-def _samples(scribe: Scribe, result: Mapping[str, Any]) -> None:
-    if result.get("samples"):
-        from pipeline.tracking.pictures.samples import samples
+def _picture(scribe: Scribe, result: Mapping[str, Any], name: str) -> None:
+    """Draws a picture of `pipeline.tracking.pictures`, if the evaluation has what it is drawn from."""
+    from importlib import import_module
 
-        _draw(scribe, samples(result["samples"]), "samples")
+    part = result.get(PICTURES[name])
+    if part:
+        draw = getattr(import_module(f"pipeline.tracking.pictures.{name}"), name)
+        _draw(scribe, draw(part), name)
 
 
 def _draw(scribe: Scribe, figure: Any, name: str) -> None:

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import samples
+from serving.model import LoadedModel
 
 DATA = SimpleNamespace(classes=("no", "yes"), inputs={"image_bytes": "bytes"}, label="label")
 
 
 @pytest.fixture
 def saved(tmp_path):
-    """Writes a SavedModel of one function."""
+    """Writes a SavedModel of one function, and loads it."""
     import tensorflow as tf
 
     def write(function, dtype, name, signature="serving_default"):
@@ -19,7 +20,7 @@ def saved(tmp_path):
         module.also = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
         signatures = {"serving_default": module.also, signature: module.answer}
         tf.saved_model.save(module, str(tmp_path / "model"), signatures=signatures)
-        return tmp_path / "model"
+        return LoadedModel(tmp_path / "model")
 
     return write
 

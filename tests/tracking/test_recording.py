@@ -92,7 +92,7 @@ def test_tables_and_verdict_can_be_read(run, record, client, tmp_path):
     assert steps["data"] == [[0, "ingest", "done", 1.5], [1, "transform", "done", 1.5]]
     gate = Path(client.download_artifacts(run_id, "gate.md", str(tmp_path))).read_text()
     assert "# Blessed" in gate
-    assert "| accuracy | 0.9000 | 0.8000 |" in gate
+    assert "| accuracy | 0.9000 | - | 0.8000 |" in gate
 
 
 def test_the_registered_model_is_the_published_one(run, model, record, client):

@@ -1,4 +1,4 @@
-"""Judge: raw features of a split as arrays, and the verdict over the numbers of TFMA and of the recipe."""
+"""Judge: raw features of a split as arrays, the numbers of TFMA and of the recipe, what a model costs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 
 from pipeline import atomic
 from pipeline.errors import PipelineError
-from pipeline.recipe import Gate, Metric
 from pipeline.steps import ingest, judge
-from pipeline.verdict import Verdict
+from pipeline.verdict import Measured
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
@@ -28,29 +27,21 @@ def test_columns_are_read_with_their_shapes_and_gaps(tmp_path):
     assert {} == judge.Splits(tmp_path, KINDS).train
 
 
-def recipe(gate, **changes):
-    metrics = (Metric("accuracy", "SparseCategoricalAccuracy"), Metric("skill"))
-    return SimpleNamespace(metrics=metrics, gate=gate, needs=(), judge=None, **changes)
+@pytest.mark.parametrize("live", [None, {"skill": 0.3}])
+def test_numbers_of_tfma_and_of_the_recipe_come_together(tmp_path, live):
+    found = {"candidate": {"skill": 0.2}, "baseline": live, "latency_ms": {"p50": 1.5, "p95": 9.0}, "size_mb": 2.5}
+    atomic.write_json(tmp_path / judge.FILE, found)
+    merged = judge.merged(Measured({"accuracy": 0.9}, live and {"accuracy": 0.8}), tmp_path)
+    assert {"accuracy": 0.9, "skill": 0.2} == merged.metrics
+    assert (live and {"accuracy": 0.8, "skill": 0.3}) == merged.baseline
+    assert (1.5, 2.5) == (merged.latency_ms, merged.size_mb)
 
 
-@pytest.mark.parametrize(
-    ("skill", "live", "reasons"),
-    [
-        (0.2, None, []),
-        (0.05, None, ["skill on the test split is 0.0500, at least 0.1 is required"]),
-        (float("nan"), None, ["skill on the test split is nan, at least 0.1 is required"]),
-        (0.2, 0.3, ["skill on the test split is 0.2000, the live model has 0.3000; at most 0.01 worse is allowed"]),
-    ],
-)
-def test_verdict_is_over_both_kinds_of_numbers(tmp_path, skill, live, reasons):
-    baseline = None if live is None else {"skill": live}
-    atomic.write_json(tmp_path / judge.FILE, {"candidate": {"skill": skill}, "baseline": baseline})
-    measured = Verdict({"accuracy": 0.9}, None, [], [], ["something of TFMA"])
-    asked = recipe(Gate(at_least={"skill": 0.1}, no_worse={"skill": 0.01}))
-    found = judge.merged(measured, tmp_path, asked, quick=False)
-    assert ["something of TFMA", *reasons] == found.reasons
-    assert {"accuracy", "skill"} == found.metrics.keys()
-    assert baseline == found.baseline
+def test_size_is_that_of_all_files(tmp_path):
+    (tmp_path / "variables").mkdir()
+    (tmp_path / "saved_model.pb").write_bytes(bytes(1_500_000))
+    (tmp_path / "variables" / "data").write_bytes(bytes(500_000))
+    assert 2.0 == judge.size_mb(tmp_path)
 
 
 def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):

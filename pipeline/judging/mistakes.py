@@ -1,0 +1,137 @@
+"""The rows that the model gets most wrong, with their inputs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.judging.predictions import Predictions
+    from pipeline.recipe import Recipe
+
+COUNT = 16
+LONGEST = 400  # characters of a text
+POINTS = 200  # of a vector
+SIDE = 160  # pixels of the longer side of a picture that is kept
+
+
+def worst(found: Predictions, count: int = COUNT) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are most wrong, the worst first, and how wrong they are; classes that are right are no mistakes.
+
+    How wrong: for classes one minus the probability of the true one, for numbers the absolute error, for a score the
+    share of rows on its wrong side, and for a level its own value, the lowest first.
+    """
+    wrong = _wrong(found)
+    order = np.argsort(-wrong, kind="stable")[:count]
+    order = order[np.isfinite(wrong[order])]
+    return order, wrong[order]
+
+
+def _wrong(found: Predictions) -> np.ndarray:
+    answers, truth = found.candidate.astype(np.float64), found.truth
+    if found.kind == "classes":
+        own = np.take_along_axis(answers, truth[:, None], axis=1)[:, 0]
+        return np.where(answers.argmax(axis=1) == truth, -np.inf, 1 - own)
+    if found.kind == "numbers":
+        return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
+    if found.kind == "score":
+        # By ranks: scores have no scale of their own.
+        ranks = np.argsort(np.argsort(answers)) / max(1, len(answers) - 1)
+        return np.where(truth > 0, 1 - ranks, ranks)
+    return -answers
+
+
+def described(found: Predictions, recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """The worst mistakes, the worst first.
+
+    Args:
+        found: The answers.
+        recipe: Its data set names classes and inputs.
+        folder: TFRecords of the test split, in the order of the answers.
+
+    Returns:
+        {"truth", "predicted", "probability" or "error", "inputs": {name: {"image"|"text"|"numbers": …}}}.
+    """
+    if not found.kind:
+        return []
+    rows, wrong = worst(found)
+    inputs = read(folder, rows.tolist(), list(recipe.data.inputs))
+    told = [_told(found, int(row), float(how), recipe.data.classes) for row, how in zip(rows, wrong, strict=True)]
+    return [
+        {**one, "inputs": {name: shown(name, value) for name, value in inputs[int(row)].items()}}
+        for one, row in zip(told, rows, strict=True)
+    ]
+
+
+def _told(found: Predictions, row: int, wrong: float, classes: Sequence[str]) -> dict[str, Any]:
+    answer = found.candidate[row]
+    if found.kind == "classes":
+        place = int(answer.argmax())
+        return {"truth": classes[found.truth[row]], "predicted": classes[place], "probability": float(answer[place])}
+    if found.kind == "level":
+        return {"predicted": float(answer)}
+    return {"truth": _rounded(found.truth[row]), "predicted": _rounded(answer), "error": wrong}
+
+
+def _rounded(value: np.ndarray) -> Any:
+    return np.round(np.asarray(value, np.float64), 4).tolist()
+
+
+def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Raw features of some rows, by the row's number.
+
+    Args:
+        folder: TFRecords of one split.
+        rows: Their numbers, from 0, in the order of the files.
+        names: The features to read; one that is missing in a row is None.
+    """
+    from pipeline.datasets import tfrecord
+    from pipeline.judging.predictions import batches
+
+    wanted, first, found = sorted(rows), 0, {}
+    for part in batches(folder):
+        for row in [row for row in wanted if first <= row < first + len(part)]:
+            values = tfrecord.features(part[row - first], names)
+            found[row] = {name: values.get(name) for name in names}
+        first += len(part)
+        if not wanted or wanted[-1] < first:
+            break
+    return found
+
+
+def shown(name: str, value: Any) -> dict[str, Any]:
+    """An input as {"image": base64 PNG}, {"text": words} or {"numbers": [...]}."""
+    if isinstance(value, bytes):
+        if name.endswith("image_bytes") and (small := _thumbnail(value)):
+            return {"image": small}
+        return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _short(value)}
+    if isinstance(value, list):
+        step = -(-len(value) // POINTS)
+        return {"numbers": [round(float(number), 4) for number in value[::step]]}
+    return {"text": "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)}
+
+
+def _short(value: bytes) -> str:
+    text = value.decode(errors="replace")
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _thumbnail(content: bytes) -> str:
+    """A small PNG in base64; empty for bytes that are no image."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        found = Image.open(io.BytesIO(content))
+        image = found.copy() if found.mode in ("L", "RGB") else found.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError):
+        return ""
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,132 @@
+"""The gate's page: why a model is blessed or not, in words and numbers. Markdown, made from an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+FILE = "gate.md"
+MOST_SLICES = 20
+METHODS = """\
+Intervals hold the true value in 95 of 100 cases: Wilson's of a share, Student's t of another mean, DeLong's of an area
+under a ROC curve. A metric that falls behind the live model's by more than its tolerance is refused if a one-sided
+paired test over the same examples calls that no chance. The calibration error is the mean distance of confidence and
+accuracy in 15 bins of equally many examples; on few examples chance alone gives some. Latency is that of one row
+through `serving_default` in the process that judged, on its machine."""
+SMALL = 1e-3  # below, four decimals would hide the number
+
+
+def markdown(evaluation: Mapping[str, Any]) -> str:
+    """The page of an evaluation as docs/journal.md describes it; parts that it lacks are left out."""
+    return "\n".join([*_verdict(evaluation), *_conditions(evaluation), *_numbers(evaluation)]) + "\n"
+
+
+def _verdict(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    gate = evaluation["gate"]
+    who = " ".join(filter(None, (evaluation.get("recipe"), f"({run})" if (run := evaluation.get("run_id")) else "")))
+    yield f"# {'Blessed' if gate['blessed'] else 'Not blessed'}{': ' * bool(who)}{who}"
+    yield ""
+    reasons = [f"- {reason}" for reason in gate.get("reasons", [])]
+    yield from reasons or ["All conditions are met."]
+
+
+def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Missed ones first."""
+    found = sorted(evaluation["gate"].get("conditions", []), key=lambda condition: condition["passed"])
+    if not found:
+        return
+    rows = [
+        [
+            "met" if one["passed"] else "**missed**",
+            " ".join(filter(None, (one["name"], f"on {one['where']}" if one["where"] else ""))),
+            one["asked"],
+            _number(one["reached"]),
+            _number(one["margin"], "+.4g"),
+        ]
+        for one in found
+    ]
+    yield from _section("Conditions", ("", "what", "asked", "reached", "margin"), rows)
+    tested = [one["words"] for one in found if one["kind"] == "no_worse"]
+    yield from ["", *(f"- {words}" for words in tested)] if tested else []
+
+
+def _numbers(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    yield from _metrics(evaluation)
+    yield from _slices(evaluation)
+    yield from _cost(evaluation.get("cost") or {}, evaluation.get("calibration") or {})
+    if evaluation.get("intervals"):
+        yield from ["", "## How this was computed", "", METHODS]
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    baseline, intervals = evaluation.get("baseline") or {}, evaluation.get("intervals") or {}
+    comparisons = evaluation.get("comparisons") or {}
+    rows = [
+        [name, _number(value), _range(intervals.get(name)), _number(baseline.get(name)), *_test(comparisons.get(name))]
+        for name, value in evaluation["metrics"].items()
+    ]
+    columns = ("metric", "candidate", "95 %", "live model", "worse by", "95 %", "p")
+    width = len(columns) if baseline else 3
+    yield from _section("On the test split", columns[:width], [row[:width] for row in rows])
+
+
+def _test(comparison: Mapping[str, Any] | None) -> list[str]:
+    if comparison is None:
+        return ["-", "-", "-"]
+    ends = [comparison["low"], comparison["high"]]
+    return [_number(comparison["worse"], "+.4g"), _range(ends), _number(comparison["p"], ".2g")]
+
+
+def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """The slices by their first metric."""
+    slices = evaluation.get("slices") or []
+    names = list(dict.fromkeys(name for part in slices for name in part["metrics"]))
+    if not names:
+        return
+    sign = -1 if names[0] in evaluation.get("lower_is_better", []) else 1
+    worst = sorted(slices, key=lambda part: sign * part["metrics"].get(names[0], float("inf")))
+    rows = [[part["slice"], f"{part.get('examples', '-')}", *_with_ranges(part, names)] for part in worst[:MOST_SLICES]]
+    yield from _section("Slices, the worst first", ("slice", "examples", *names), rows)
+    if len(worst) > MOST_SLICES:
+        yield from ["", f"… and {len(worst) - MOST_SLICES} more."]
+
+
+def _with_ranges(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    intervals = part.get("intervals") or {}
+    cells = [(part["metrics"].get(name), intervals.get(name)) for name in names]
+    return [_number(value) + (f" ({_range(interval)})" if interval else "") for value, interval in cells]
+
+
+def _cost(cost: Mapping[str, Any], calibration: Mapping[str, Any]) -> Iterator[str]:
+    latency = cost.get("latency_ms") or {}
+    told = [
+        ("calibration error", _number(calibration.get("error")) if calibration else None),
+        ("weights", f"{cost['weights']:,}" if cost.get("weights") else None),
+        ("operations for one row", f"{cost['flops']:,}" if cost.get("flops") else None),
+        ("SavedModel", f"{cost['size_mb']:.2f} MB" if cost.get("size_mb") is not None else None),
+        ("latency of one row, median", f"{latency['p50']:.2f} ms" if latency else None),
+        ("latency of one row, 95 of 100 within", f"{latency['p95']:.2f} ms" if latency else None),
+        ("served and in-memory answers differ by", _number(cost.get("difference"), ".2g") if cost else None),
+    ]
+    rows = [[name, value] for name, value in told if value is not None]
+    if rows:
+        yield from _section("Calibration and cost", ("what", "value"), rows)
+
+
+def _section(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield from ["", f"## {title}", ""]
+    yield f"| {' | '.join(columns)} |"
+    yield "|" + "---|" * len(columns)
+    yield from (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+
+
+def _number(value: float | None, digits: str = ".4f") -> str:
+    if value is None:
+        return "-"
+    return f"{value:{digits}}" if abs(value) >= SMALL or not value else f"{value:.2g}"
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "-"
