@@ -73,9 +73,7 @@ def test_docstring_says_what_one_needs_to_know(source):
 
 def record(source):
     found = reached.read(source)
-    if found is None and reached.NOT_MEASURED == source.said("Reaches"):
-        pytest.skip(f"no real run yet: python -m benchmarks.catalogue {source.name}")
-    assert found, source.said("Reaches")
+    assert found, f"no real run yet: python -m benchmarks.catalogue {source.name}"
     return found
 
 
