@@ -68,6 +68,8 @@ def write(workspace: Path) -> None:
     serving = workspace / "serving"
     with lock(workspace / "locks" / "models-config"):  # the records are read within: the last to write knows all
         aliases = {name: champion.standing(workspace, name).aliases for name in champion.names(workspace)}
+        if not aliases and not serving.exists():
+            return  # nothing was ever published
         for name, versions in aliases.items():
             for alias in ("champion", "challenger"):
                 _link(serving, name, alias, versions.get(alias))

@@ -108,7 +108,7 @@ def change(workspace: Path, name: str, act: Callable[[Standing], Standing]) -> C
         found = act(now)
         if found != now:
             champion.save(workspace, name, found)
-    models_config.write(workspace)
+    models_config.write(workspace)  # outside of the lock: it takes one of its own
     return Change(name, now, found)
 
 

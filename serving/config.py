@@ -60,6 +60,8 @@ def source(options: ServeOptions) -> Callable[[], list[ModelConfig]]:
     Raises:
         InvalidArgument: The config file cannot be parsed or asks for what cannot be.
     """
+    if options.source:
+        return options.source
     if options.model_config_file:
         listed = read_config(options.model_config_file)
         return lambda: listed

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from serving.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,8 @@ class ServeOptions:
         names: Models of that folder to serve; empty for all, looked for again at every poll.
         model: Name and folder of one model, in place of `base_path`.
         model_config_file: A `ModelServerConfig` in text form, in place of both.
+        source: Lists the models, asked again at every poll, in place of all three; labels follow their versions then.
+            To be sent to worker processes, it must be picklable.
         host: Address to listen at; beyond loopback needs a token, or `Security.insecure`.
         rest_port: Port of the REST API; 0 for any free one, None for no REST.
         grpc_port: Port of the gRPC API; 0 for any free one, None for none.
@@ -164,12 +169,15 @@ class ServeOptions:
         per_model_batching: Whether a version's `batching_params.pbtxt` takes the place of `batching`.
         workers: Server processes that share the ports.
         drain_seconds: How long requests in flight may take after SIGTERM.
+        canary: Shares of models' requests that their challengers answer; 0 to 1 by model.
+        canary_report: Folder in which each process leaves at its end what both sides answered.
     """
 
     base_path: Path | None = None
     names: tuple[str, ...] = ()
     model: tuple[str, Path] | None = None
     model_config_file: Path | None = None
+    source: Callable[[], list[ModelConfig]] | None = None
     host: str = "127.0.0.1"
     rest_port: int | None = 8501
     grpc_port: int | None = 8500
@@ -191,3 +199,5 @@ class ServeOptions:
     limits: Limits = Limits()
     security: Security = Security()
     request_log: RequestLog | None = None
+    canary: Mapping[str, float] = field(default_factory=dict)
+    canary_report: Path | None = None

@@ -14,13 +14,14 @@ from serving.core import schedule
 from serving.core.adaptive import Adaptive
 from serving.core.batches import Batches
 from serving.core.budget import Budget
+from serving.core.canary import Canary
 from serving.core.engine import tensorflow
 from serving.core.inference import Inference
 from serving.core.life import Life
 from serving.core.models import Models
 from serving.core.schedule import Schedule
 from serving.errors import Code, ServingError
-from serving.metrics import Metrics, merged, record, text
+from serving.metrics import Metrics, canary, merged, record, text
 from serving.model import LoadedModel
 from serving.options import Batching
 from serving.options import RequestLog as RequestLogOptions
@@ -71,7 +72,8 @@ class Parts:
         self, options: ServeOptions, executor: Executor, peers: Peers | None = None, config: bytes | None = None
     ) -> None:
         self._options, self._executor, self._peers, self._config = options, executor, peers, config
-        self.models, self.draining, self.url = Models(), False, ""
+        self.models = Models(Canary(options.canary) if options.canary else None)
+        self.draining, self.url = False, ""
         self.monitoring_path = options.monitoring_path
         self._metrics = Metrics()
         self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
@@ -230,8 +232,14 @@ class Parts:
 
     def metrics(self) -> bytes:
         """The Prometheus page of all processes of the server."""
-        snapshots = [self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])]
-        return text(merged(snapshots))
+        return text(self._snapshots())
+
+    def canary(self) -> dict[str, Any]:
+        """What both sides of each canary have answered, in all processes of the server."""
+        return canary.sides(self._snapshots(), self._options.canary) if self._options.canary else {}
+
+    def _snapshots(self) -> Snapshot:
+        return merged([self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])])
 
     def _snapshot(self) -> Snapshot:
         record(self._metrics, self.models)
@@ -252,5 +260,7 @@ class Parts:
         await asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _close(self) -> None:
+        if self._options.canary_report:
+            canary.leave(self._snapshot(), self._options.canary_report)
         self._life.stop()
         self._log.close(self._options.drain_seconds)

@@ -43,7 +43,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """What the catalogue says of a recipe, and which version of it is live."""
-    live, source = champion.read(settings.workspace, name), catalogue.read(path)
+    aliases, source = champion.standing(settings.workspace, name).aliases, catalogue.read(path)
     found = reached.read(source)
     return {
         "name": name,
@@ -52,7 +52,8 @@ def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
         "data": source.data,
         "reached": asdict(found) if found else None,
         "path": str(path),
-        "live_version": live.version if live else None,
+        "live_version": aliases.get("champion"),
+        "challenger_version": aliases.get("challenger"),
     }
 
 
@@ -62,6 +63,8 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    version, found = row["live_version"], row["reached"]
+    found, challenger = row["reached"], row["challenger_version"]
     result = (f"{found['metric']} {found['value']:.4g}", f"{found['minutes']:.1f}") if found else ("-", "-")
-    return row["name"], f"v{version}" if version else "-", row["task"], row["data"], *result
+    live = f"v{row['live_version']}" if row["live_version"] else "-"
+    live += f" / v{challenger}" if challenger else ""
+    return row["name"], live, row["task"], row["data"], *result

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pipeline import catalogue, execution, params, run, workspace
+from pipeline.commands import standing
 from pipeline.commands.options import add_json
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def command(options: Namespace, settings: Settings) -> int:
     """Runs a recipe and prints the result."""
     request = requested(options, settings)
     workspace.prepare(settings.workspace)
+    standing.repaired(settings)
     result = run.remembered(request)
     if result is None:
         result = execution.execute(request, lambda: _say(WAITING))
@@ -90,6 +92,8 @@ def summary(result: Result, request: Request) -> list[str]:
     lines = [f"{request.name}: {numbers or f'done up to {request.until}'}"]
     if result.diagnosis:
         lines.append(f"Training: {result.diagnosis}")
+    if result.drift:
+        lines += ["Warning: the data differ from those of the live model:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:
         lines += ["Not blessed, nothing was published:", *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, journal, run
+from pipeline import atomic, catalogue, champion, journal, run
 from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
 
@@ -52,11 +52,19 @@ def described(workspace: Path, folder: Path) -> dict[str, Any]:
     ends = [event for event, _ in journal.read(folder / "journal.jsonl") if event["event"] == "end"]
     over = ends[-1]["status"] if ends else "interrupted"
     state = "running" if run.alive(workspace, folder.name) else over
-    return {"state": state, "message": ends[-1]["message"] if ends else "", **result}
+    said = {"state": state, "message": ends[-1]["message"] if ends else "", **result}
+    return {**said, "alias": alias(workspace, result)}
+
+
+def alias(workspace: Path, result: dict[str, Any]) -> str | None:
+    """What the version of a run stands as: "champion", "challenger", or nothing."""
+    stands = champion.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    return next((name for name, version in stands.items() if version == result["model_version"]), None)
 
 
 def line(row: dict[str, Any]) -> str:
     """One run in one line."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
     version = f"v{row['model_version']}" if row.get("model_version") else ""
-    return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}".rstrip()
+    stands = f"  {row['alias']}" if row.get("alias") == "challenger" else ""
+    return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}{stands}".rstrip()

@@ -1,13 +1,19 @@
-"""`keraspipe serve`: the embedded server on the workspace's published models."""
+"""`keraspipe serve`: the embedded server on the workspace's live versions."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, quiet
+from pipeline import catalogue, champion, models_config, quiet
+from pipeline.commands import companion
 from pipeline.errors import PipelineError, UsageError
+from pipeline.served import Served
 from serving import environment
 from serving.errors import ServingError
 from serving.flags import help as flag_help
@@ -17,22 +23,26 @@ from serving.flags.options import Plan, of_workspace
 from serving.start import log_to_stderr, start
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.quiet import Terminal
     from pipeline.settings import Settings
     from serving.server import Endpoints
 
 _USAGE = "keraspipe serve [NAME]... [--FLAG=VALUE]..."
-_DESCRIPTION = "Serve the published models over REST and gRPC. NAME: a published model; all of them without one."
+_DESCRIPTION = "Serve the champions over REST and gRPC, and challengers as NAME-challenger. NAME: a published recipe."
 _EXAMPLE = "keraspipe serve digits --rest-port 8501"
-_WORKSPACE = (Flag("workspace", "", "folder of the models", "./workspace, or KERASPIPE_WORKSPACE", takes="DIR"),)
+_OURS = (
+    Flag("workspace", "", "folder of the models", "./workspace, or KERASPIPE_WORKSPACE", takes="DIR"),
+    Flag("canary", "", "share of a model's requests for its challenger; may be repeated", "", "NAME=10%", repeats=True),
+    Flag("sync", 0.0, "look so often for aliases changed in MLflow, in a process of its own", "never", "SECONDS", 0.0),
+)
 
 
 def parse(arguments: Sequence[str]) -> Namespace:
     """The command's options; ends the program with exit code 2 where a flag is wrong."""
     try:
-        line = flag_line.parse(arguments, _WORKSPACE)
+        line = flag_line.parse(arguments, _OURS)
     except FlagError as error:
         print(_in_words(error), file=sys.stderr)
         raise SystemExit(UsageError.exit_code) from None
@@ -42,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def command(options: Namespace, settings: Settings) -> int:
     """Serves until it is stopped, or prints what `--help` or `--version` asks for."""
     if options.line["help"]:
-        print(flag_help.text(_USAGE, _DESCRIPTION, _EXAMPLE, _WORKSPACE), end="", flush=True)
+        print(flag_help.text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
         return 0
     if options.line["version"]:
         print(flag_help.version(), flush=True)
@@ -51,15 +61,17 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def _served(line: flag_line.CommandLine, settings: Settings) -> int:
-    base = settings.workspace / "serving"
     try:
-        plan = of_workspace(line, environment.read(), base)
-        for name in plan.options.names:
+        plan = of_workspace(line, environment.read(), Served(settings.workspace, line.names))
+        shares = read_shares(line.get("canary", ""))
+        for name in {*line.names, *shares}:
             _require_known(name, settings)
-        base.mkdir(parents=True, exist_ok=True)
-        for warning in plan.warnings:
+        settings.workspace.mkdir(parents=True, exist_ok=True)
+        for warning in (*plan.warnings, *_without_challenger(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
-        return _serve(plan, settings)
+        with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
+            models_config.write(settings.workspace)
+        return _serve(plan, shares, line.get("sync", 0.0), settings)
     except FlagError as error:
         print(_in_words(error), file=sys.stderr)
         return UsageError.exit_code
@@ -67,10 +79,56 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
         raise PipelineError(str(error)) from error
 
 
-def _serve(plan: Plan, settings: Settings) -> int:
-    with quiet.output_to(settings.workspace / "serve.txt") as terminal:
+def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
+    with (
+        quiet.output_to(settings.workspace / "serve.txt") as terminal,
+        companion.syncing(settings, every),
+        _reported(plan, shares, terminal) as options,
+    ):
         log_to_stderr()
-        return start(plan.options, lambda endpoints: _announce(endpoints, plan, terminal))
+        return start(options, lambda endpoints: _announce(endpoints, plan, terminal))
+
+
+@contextlib.contextmanager
+def _reported(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> Iterator[Any]:
+    """The server's options with the canaries, of whose sides a summary is printed at the end."""
+    if not shares:
+        yield plan.options
+        return
+    from serving.metrics import canary
+
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as folder:
+        yield replace(plan.options, canary=shares, canary_report=Path(folder))
+        for text in canary.lines(canary.left(Path(folder), shares)):
+            print(text, file=terminal.err, flush=True)
+
+
+def read_shares(text: str) -> dict[str, float]:
+    """Shares by name out of `NAME=10%,NAME=0.1`.
+
+    Raises:
+        FlagError: It cannot be read.
+    """
+    return dict(_share(part) for part in text.split(",") if part)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, equals, written = text.partition("=")
+    try:
+        share = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not (name and equals and 0 <= share <= 1):
+        raise FlagError(
+            "--canary cannot be read.", expected="NAME=SHARE with a share of 0% to 100%, or 0 to 1", received=text
+        )
+    return name, share
+
+
+def _without_challenger(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
+    for name in shares:
+        if champion.standing(settings.workspace, name).challenger is None:
+            yield f"{name} has no challenger; until it has, all requests go to the champion"
 
 
 def _in_words(error: FlagError) -> str:
@@ -79,13 +137,12 @@ def _in_words(error: FlagError) -> str:
 
 
 def _require_known(name: str, settings: Settings) -> None:
-    folders = sorted((settings.workspace / "serving").glob("*"))
-    published = [folder.name for folder in folders if champion.versions(settings.workspace, folder.name)]
+    known, home = catalogue.paths(settings), settings.workspace
+    published = [one for one in champion.names(home) if champion.standing(home, one).aliases]
     if name in published:
         return
-    known = catalogue.paths(settings)
     raise UsageError(
-        f"No model {name!r} is published in {settings.workspace}.",
+        f"No model {name!r} is published in {home}.",
         expected=f"one of {', '.join(published)}" if published else "a published model",
         received=name,
         action=f"run: keraspipe run {name}"

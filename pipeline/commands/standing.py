@@ -1,10 +1,11 @@
-"""What `promote`, `rollback` and `challenger` have in common: they say where a recipe's versions stand now."""
+"""Where a recipe's versions stand now: what `promote`, `rollback` and `challenger` print, and every run repairs."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+from pipeline import models_config
 from pipeline.tracking import messenger
 
 if TYPE_CHECKING:
@@ -12,10 +13,16 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 
-def changed(change: Change, settings: Settings, *, as_json: bool) -> int:
-    """Has MLflow told, without waiting for it, and prints what has changed."""
+def repaired(settings: Settings) -> None:
+    """Finishes what a killed command has left: what servers read, and what MLflow is to be told; waits for neither."""
+    models_config.write(settings.workspace)
     if messenger.behind(settings.workspace, settings.mlflow_uri):
         messenger.send(settings.workspace, settings.mlflow_uri)
+
+
+def changed(change: Change, settings: Settings, *, as_json: bool) -> int:
+    """Has servers and MLflow follow, and prints what has changed."""
+    repaired(settings)
     print(json.dumps(change.as_json()) if as_json else text(change))
     return 0
 

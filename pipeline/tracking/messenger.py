@@ -21,11 +21,11 @@ def behind(workspace: Path, uri: str) -> list[str]:
     return [name for name in names if champion.recorded(workspace, name).aliases != told.read(workspace, name, uri)]
 
 
-def send(workspace: Path, uri: str) -> None:
-    """Starts the process. What it cannot tell is told by the next one."""
+def send(workspace: Path, uri: str) -> subprocess.Popen[bytes]:
+    """Starts the process, which outlives us. What it cannot tell is told by the next one."""
     command = [sys.executable, "-P", "-m", "pipeline.tracking.aliases", str(workspace.absolute()), "--uri", uri]
     with (workspace / LOG).open("ab") as log:
-        subprocess.Popen(  # noqa: S603  (our own program)
+        return subprocess.Popen(  # noqa: S603  (our own program)
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,

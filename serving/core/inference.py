@@ -47,6 +47,9 @@ class Metrics(Protocol):
     def served(self, model: str, version: int, signatures: Iterable[str]) -> None:
         """Names that are real."""
 
+    def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
+        """A canary had chosen who answers it."""
+
     def begin(self) -> None:
         """A request came in."""
 
@@ -235,6 +238,9 @@ class Inference:
             code,
             time.perf_counter() - started,
         )
+        if question and question.lease.side:
+            lease = question.lease
+            self._metrics.chosen(lease.name, lease.side, lease.servable.version, code, time.perf_counter() - started)
         caller.done(answer)
 
 

@@ -36,11 +36,27 @@ def checked(configs: Iterable[ModelConfig], models: Models, *, ahead: bool) -> L
     return found
 
 
+def following(configs: Iterable[ModelConfig], models: Models) -> Labels:
+    """The labels of a list of models, as far as their versions are served; until then a label stays where it is."""
+    found: Labels = {}
+    for config in configs:
+        before = models.labels(config.name)
+        for label, version in config.labels.items():
+            where = version if _serves(config.name, version, models) else before.get(label)
+            if where is not None:
+                found.setdefault(config.name, {})[label] = where
+    return found
+
+
+def _serves(name: str, version: int, models: Models) -> bool:
+    servable = models.of(name).get(version)
+    return servable is not None and servable.state is State.AVAILABLE
+
+
 def _check(name: str, label: str, version: int, models: Models, ahead: bool) -> None:
     if ahead and models.labels(name).get(label, version) == version:
         return
-    servable = models.of(name).get(version)
-    if servable is None or servable.state is not State.AVAILABLE:
+    if not _serves(name, version, models):
         raise FailedPrecondition(
             f"Request to assign label to version {version} of model {name}, which is not currently available for "
             "inference"

@@ -49,7 +49,8 @@ class Life:
     ) -> None:
         self._models, self._options = models, options
         self._load, self._warmed = load or self._plain, warmed
-        self._watcher = Watcher(models, config.source(options), self._loaded, options.loading)
+        settling = self._follow if options.source else (lambda _: None)
+        self._watcher = Watcher(models, config.source(options), self._loaded, options.loading, settling)
         self._reload = Reload(models, self._watcher, labels_ahead=options.loading.labels_ahead, applied=applied)
         file = options.model_config_file
         self._file = ConfigFile(file, self._reload) if file else None
@@ -106,8 +107,14 @@ class Life:
             if self._watcher.unreadable:
                 raise InvalidArgument(str(self._watcher.unreadable))
             outcome.check(self._watcher, self._watcher.configs)
+        if self._options.source:
+            return
         found = labels.checked(self._watcher.configs, self._models, ahead=self._options.loading.labels_ahead)
         self._models.relabel(found)
+
+    def _follow(self, configs: list[config.ModelConfig]) -> None:
+        """Move labels to their versions as soon as these are served, and before those are dropped that had them."""
+        self._models.relabel(labels.following(configs, self._models))
 
     def start(self) -> None:
         """Begin to look at the disk and at the config file again and again."""

@@ -13,6 +13,7 @@ from serving.errors import InvalidArgument, NotFound
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from serving.core.canary import Canary
     from serving.model import LoadedModel
 
 
@@ -26,9 +27,14 @@ class Spec:
 
 
 class Models:
-    """All versions by model and number; read by every request, written by the watcher only."""
+    """All versions by model and number; read by every request, written by the watcher only.
 
-    def __init__(self) -> None:
+    Args:
+        canary: Has a share of some models' requests answered by their challengers; None for none.
+    """
+
+    def __init__(self, canary: Canary | None = None) -> None:
+        self._canary = canary
         self._versions: dict[str, dict[int, Servable]] = {}
         self._labels: dict[str, dict[str, int]] = {}
         self._retired = 0
@@ -77,13 +83,23 @@ class Models:
         errors = {f"{one.name}/{one.version}": one.error or one.trouble for one in every}
         return {version: error.text for version, error in errors.items() if error}
 
-    def acquire(self, spec: Spec) -> Lease:
+    def acquire(self, spec: Spec, body: bytes = b"") -> Lease:
         """The version that a request means, kept loaded until the lease is released.
+
+        Args:
+            spec: What it asks for.
+            body: What it holds, by which a canary chooses.
 
         Raises:
             InvalidArgument: No name, or an unknown label.
             NotFound: `Servable not found for request: Latest(NAME)`; clients look for these words.
         """
+        if self._canary is not None and spec.version is None and spec.label is None:
+            return self._canary.lease(self, spec, body)
+        return self.plain(spec)
+
+    def plain(self, spec: Spec) -> Lease:
+        """The version that a request means, whatever it holds; raises as `acquire`."""
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
         while True:
@@ -102,7 +118,7 @@ class Models:
     @contextmanager
     def lease(self, spec: Spec) -> Iterator[tuple[Servable, LoadedModel]]:
         """The version that a request means, kept loaded within the block; raises as `acquire`."""
-        held = self.acquire(spec)
+        held = self.plain(spec)
         try:
             yield held.servable, held.model
         finally:

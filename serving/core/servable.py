@@ -123,12 +123,20 @@ class Servable:
 
 
 class Lease:
-    """A request's hold on a loaded version; to be released once, by whichever thread ends the request."""
+    """A request's hold on a loaded version; to be released once, by whichever thread ends the request.
 
-    __slots__ = ("model", "servable")
+    Attributes:
+        servable: The version.
+        model: What it is loaded as.
+        name: The model's name as the request has it; another than the version's own where a canary has chosen.
+        side: Whether a canary has chosen `champion` or `challenger`; empty where there is none.
+    """
+
+    __slots__ = ("model", "name", "servable", "side")
 
     def __init__(self, servable: Servable, model: LoadedModel) -> None:
         self.servable, self.model = servable, model
+        self.name, self.side = servable.name, ""
 
     def release(self) -> None:
         """The request is done with the model."""

@@ -37,6 +37,7 @@ class Watcher:
         source: Lists the models to serve.
         load: Loads a version's folder and warms the model up; raises when it cannot be served.
         options: Threads, retries and pauses.
+        settling: Called with the models that are wanted before others are dropped.
 
     Attributes:
         loader: Who loads.
@@ -51,8 +52,9 @@ class Watcher:
         source: Callable[[], list[ModelConfig]],
         load: Callable[[Path], LoadedModel] | None = None,
         options: Loading | None = None,
+        settling: Callable[[list[ModelConfig]], None] = lambda _: None,
     ) -> None:
-        self._models, self._source = models, source
+        self._models, self._source, self._let_know = models, source, settling
         options = options or Loading()
         self.loader = Loader(load or warmup.loaded, self._tried, options)
         self._unloader = Unloader(options.unload_threads or 1)
@@ -185,6 +187,7 @@ class Watcher:
     def _settle(self, name: str) -> None:
         """Drop what is not wanted, if what is wanted can take its place."""
         with self._settling:
+            self._let_know(self._configs)
             wanted = self._wanted.get(name, set())
             versions = self._models.of(name)
             replaced = not wanted or any(_serves(versions.get(number)) for number in wanted)

@@ -46,6 +46,7 @@ class Flag:
         least: Smallest number.
         most: Largest number.
         unsupported: What this server does instead, where another value than the default cannot be honoured.
+        repeats: Whether all values count of a text that is given several times, joined by commas; else the last does.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Flag:
     least: float | None = None
     most: float | None = None
     unsupported: str = ""
+    repeats: bool = False
 
     @property
     def key(self) -> str:

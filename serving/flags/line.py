@@ -38,7 +38,7 @@ class CommandLine:
 
 
 def parse(arguments: Sequence[str], more: Sequence[Flag] = ()) -> CommandLine:
-    """Takes a command line apart; of a flag given twice the last counts.
+    """Takes a command line apart; of a flag given twice the last counts, unless it is one that repeats.
 
     Args:
         arguments: The command line without the program.
@@ -58,7 +58,7 @@ def parse(arguments: Sequence[str], more: Sequence[Flag] = ()) -> CommandLine:
             names.append(argument)
         else:
             flag, value = _flag(argument, rest, known)
-            given[flag.key] = value
+            given[flag.key] = f"{given[flag.key]},{value}" if flag.repeats and flag.key in given else value
     return CommandLine(given, tuple(names))
 
 

@@ -15,6 +15,9 @@ from serving.flags.security import host, security, warnings
 from serving.options import Batching, Limits, Loading, RequestLog, ServeOptions, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.config import ModelConfig
     from serving.environment import Environment
     from serving.flags.line import CommandLine
 
@@ -52,8 +55,13 @@ def of_binary(line: CommandLine, environment: Environment) -> Plan:
     return replace(plan, options=replace(_with_models(plan.options, line), loading=loading))
 
 
-def of_workspace(line: CommandLine, environment: Environment, base_path: Path) -> Plan:
-    """As `keraspipe serve` understands the line: REST and metrics are on, the models are those of a folder.
+def of_workspace(line: CommandLine, environment: Environment, source: Callable[[], list[ModelConfig]]) -> Plan:
+    """As `keraspipe serve` understands the line: REST and metrics are on, the models are those of a workspace.
+
+    Args:
+        line: The command line.
+        environment: The environment.
+        source: Lists the workspace's models.
 
     Raises:
         FlagError: The line cannot be used.
@@ -61,7 +69,7 @@ def of_workspace(line: CommandLine, environment: Environment, base_path: Path) -
     """
     plan = _plan(line, environment, rest_port=8501, monitoring=monitoring_config.DEFAULT_PATH)
     if not (line["model_config_file"] or line["model_base_path"]):
-        return replace(plan, options=replace(plan.options, base_path=base_path, names=line.names))
+        return replace(plan, options=replace(plan.options, source=source))
     if line.names:
         raise FlagError(
             "Names and another source of models do not go together.",

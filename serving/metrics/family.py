@@ -108,6 +108,19 @@ BATCH_ROWS = Family(
 BATCH_WAIT = Family(
     "keraspipe_batch_wait_seconds", "histogram", ("model",), SECONDS, "Time of a request in the batching queue."
 )
+CANARY = Family(
+    "keraspipe_canary_duration_seconds",
+    "histogram",
+    ("model", "side", "version", "code"),
+    exponential(0.0001, 1.2, 70),  # finer than the others, for quantiles of both sides
+    "Time from a request to its answer, where a canary chose who answers.",
+)
+CANARY_REQUESTS = Family(
+    "keraspipe_canary_requests_total",
+    "counter",
+    ("model", "side", "version", "code"),
+    help="Requests answered where a canary chose who answers.",
+)
 MEMORY = Family("process_resident_memory_bytes", "gauge", help="Resident memory of the server's processes.")
 VIRTUAL = Family("process_virtual_memory_bytes", "gauge", help="Virtual memory of the server's processes.")
 PROCESSOR = Family("process_cpu_seconds_total", "counter", help="User and system time of the server's processes.")
@@ -133,6 +146,6 @@ TENSORFLOW = (
     LOGGED,
     RUNTIME,
 )
-OURS = (OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT)
+OURS = (OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT, CANARY_REQUESTS, CANARY)
 PROCESS = (PROCESSOR, MEMORY, VIRTUAL, FILES, MAX_FILES, STARTED)
 EVERY = (*TENSORFLOW, *OURS, *PROCESS)

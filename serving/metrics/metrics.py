@@ -106,6 +106,10 @@ class Metrics:
         with self._lock:
             self._in_flight -= 1
 
+    def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
+        """A canary had chosen a side, `champion` or `challenger`, which answered a request."""
+        self._observe(families.CANARY, seconds, model, side, str(version), code.name)
+
     # What happens within a request; model names here are those of models that are loaded.
 
     def runtime(self, api: str, model: str, seconds: float) -> None:
@@ -242,6 +246,8 @@ class Metrics:
             found[families.IN_FLIGHT.name] = [[[], self._in_flight]]
         ours = found.get(families.OUR_LATENCY.name, [])
         found[families.OUR_REQUESTS.name] = [[labels, sum(value[1:])] for labels, value in ours]
+        chosen = found.get(families.CANARY.name, [])
+        found[families.CANARY_REQUESTS.name] = [[labels, sum(value[1:])] for labels, value in chosen]
         return found | process.snapshot()
 
     def counters(self) -> dict[str, int]:

@@ -47,6 +47,9 @@ class ServerState(Protocol):
     def metrics(self) -> bytes:
         """The Prometheus page."""
 
+    def canary(self) -> dict[str, Any]:
+        """What both sides of each canary have answered."""
+
 
 def answer(method: str, path: str, state: ServerState) -> Response | None:
     """The page at a path; None where there is none of ours.
@@ -108,6 +111,10 @@ def _list(state: ServerState) -> Response:
     return _json([_model(state, name) for name in state.models.names()])
 
 
+def _canary(state: ServerState) -> Response:
+    return _json(state.canary())
+
+
 def _model(state: ServerState, name: str) -> dict[str, Any]:
     labels = dict(state.models.labels(name))
     encoded = quote(name, safe="", errors="surrogateescape")
@@ -150,4 +157,9 @@ def _document(state: ServerState, path: str) -> Response:
         return Response(404, json_text.error(error.message))
 
 
-_PAGES: dict[str, Callable[[ServerState], Response]] = {"/healthz": _healthy, "/readyz": _ready, _MODELS: _list}
+_PAGES: dict[str, Callable[[ServerState], Response]] = {
+    "/healthz": _healthy,
+    "/readyz": _ready,
+    _MODELS: _list,
+    "/canary": _canary,
+}

@@ -61,7 +61,7 @@ class Questions:
         if name is None:
             return None
         try:
-            lease = self._models.acquire(found.spec)
+            lease = self._models.acquire(found.spec, body)
         except ServingError:  # what is wrong with the body would come first
             return None
         question = None
@@ -76,10 +76,10 @@ class Questions:
         document = _document(body)
         name = _signature_name(document)
         if found.action == "predict":
-            return self._predict(self._models.acquire(found.spec), name, document)
+            return self._predict(self._models.acquire(found.spec, body), name, document)
         given = example_json.from_body(document)
         method = infer.CLASSIFY if found.action == "classify" else infer.REGRESS
-        return self._infer(self._models.acquire(found.spec), method, name, given)
+        return self._infer(self._models.acquire(found.spec, body), method, name, given)
 
     def _predict(self, lease: Lease, name: str, document: dict[str, Any]) -> Question:
         try:

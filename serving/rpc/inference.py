@@ -12,23 +12,26 @@ from serving.rpc import spec
 from serving.wire import protos
 
 if TYPE_CHECKING:
-    from serving.core.models import Models
+    from collections.abc import Callable
+
     from serving.core.servable import Lease
     from serving.core.work import Fetch, Values
 
+    Acquire = Callable[[Spec], Lease]
 
-def classify(check_method: bool, models: Models, request: Any) -> Question:
+
+def classify(check_method: bool, acquire: Acquire, request: Any) -> Question:
     """What a `ClassificationRequest` asks."""
-    return _one(models, request, infer.CLASSIFY, check_method=check_method)
+    return _one(acquire, request, infer.CLASSIFY, check_method=check_method)
 
 
-def regress(check_method: bool, models: Models, request: Any) -> Question:
+def regress(check_method: bool, acquire: Acquire, request: Any) -> Question:
     """What a `RegressionRequest` asks."""
-    return _one(models, request, infer.REGRESS, check_method=check_method)
+    return _one(acquire, request, infer.REGRESS, check_method=check_method)
 
 
-def _one(models: Models, request: Any, method: str, *, check_method: bool) -> Question:
-    lease = models.acquire(spec.of(request))
+def _one(acquire: Acquire, request: Any, method: str, *, check_method: bool) -> Question:
+    lease = acquire(spec.of(request))
     try:
         task = infer.check(lease.model, method, request.model_spec.signature_name, check_method=check_method)
         examples = infer.examples(request.input)
@@ -48,7 +51,7 @@ def _result(lease: Lease, task: infer.Task, fetch: Fetch, count: int, values: Va
     [outputs] = infer.outputs([task], fetch, values)
     response.result.SetInParent()
     _fill(response.result, task, outputs, count)
-    spec.fill(response.model_spec, lease.servable.name, task.signature, lease.servable.version)
+    spec.fill(response.model_spec, lease.name, task.signature, lease.servable.version)
     told: bytes = response.SerializeToString()
     return told
 
@@ -64,10 +67,10 @@ def _fill(result: Any, task: infer.Task, outputs: infer.Outputs, count: int) -> 
             classes.add(label=label, score=score)
 
 
-def multi(models: Models, request: Any) -> Question:
+def multi(acquire: Acquire, request: Any) -> Question:
     """What a `MultiInferenceRequest` asks: several tasks of one model over the same examples, in one run."""
     first = spec.of_message(request.tasks[0].model_spec) if request.tasks else Spec("")
-    lease = models.acquire(first)
+    lease = acquire(first)
     try:
         tasks = infer.tasks(lease.model, request)
         examples = infer.examples(request.input)
@@ -83,7 +86,7 @@ def _results(lease: Lease, tasks: list[infer.Task], fetch: Fetch, count: int, va
     response = protos.load("apis.inference_pb2").MultiInferenceResponse()
     for task, outputs in zip(tasks, infer.outputs(tasks, fetch, values), strict=True):
         result = response.results.add()
-        spec.fill(result.model_spec, lease.servable.name, task.signature, lease.servable.version)
+        spec.fill(result.model_spec, lease.name, task.signature, lease.servable.version)
         part = result.regression_result if task.method == infer.REGRESS else result.classification_result
         part.SetInParent()
         _fill(part, task, outputs, count)

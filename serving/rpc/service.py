@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from serving.core.models import Models
     from serving.core.servable import Lease
     from serving.core.work import Values
+    from serving.rpc.inference import Acquire
 
 _PREFIX = "/tensorflow.serving."
 
@@ -34,7 +35,7 @@ def inferring(
         tensor_content: Whether answers carry tensors as `tensor_content`.
         check_methods: Whether classify and regress need the signature's method name to fit.
     """
-    table: dict[str, tuple[str, str, Callable[[Models, Any], Question]]] = {
+    table: dict[str, tuple[str, str, Callable[[Acquire, Any], Question]]] = {
         "Predict": ("predict", "PredictRequest", partial(_predict, tensor_content)),
         "Classify": ("classification", "ClassificationRequest", partial(inference.classify, check_methods)),
         "Regress": ("regression", "RegressionRequest", partial(inference.regress, check_methods)),
@@ -83,14 +84,14 @@ def _tell(kind: Any, answer: Callable[[Any], Any], body: bytes) -> bytes:
     return told
 
 
-def _read(method: str, kind: Any, handler: Callable[[Models, Any], Question], models: Models, body: bytes) -> Question:
-    question = handler(models, _parsed(kind, body))
+def _read(method: str, kind: Any, handler: Callable[[Acquire, Any], Question], models: Models, body: bytes) -> Question:
+    question = handler(partial(models.acquire, body=body), _parsed(kind, body))
     question.log = lambda answered, _, answer: prediction.of_wire(answered, method, body, answer)
     return question
 
 
-def _predict(tensor_content: bool, models: Models, request: Any) -> Question:
-    lease = models.acquire(spec.of(request))
+def _predict(tensor_content: bool, acquire: Acquire, request: Any) -> Question:
+    lease = acquire(spec.of(request))
     try:
         signature = request.model_spec.signature_name or predict.DEFAULT
         predict.check_names(lease.model, signature, request.inputs)  # before anything large is made of a few bytes
@@ -105,7 +106,7 @@ def _predict(tensor_content: bool, models: Models, request: Any) -> Question:
 
 def _prediction(lease: Lease, signature: str, names: list[str], tensor_content: bool, values: Values) -> bytes:
     response = protos.load("apis.predict_pb2").PredictResponse()
-    spec.fill(response.model_spec, lease.servable.name, signature, lease.servable.version)
+    spec.fill(response.model_spec, lease.name, signature, lease.servable.version)
     for name, array in zip(names, values, strict=True):
         tensor_proto.encode(array, response.outputs[name], as_content=tensor_content)
     told: bytes = response.SerializeToString()

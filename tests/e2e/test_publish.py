@@ -45,7 +45,8 @@ def test_versions_count_up_and_the_newest_is_champion(model, tmp_path):
     (model / "saved_model.pb").write_bytes(b"another graph")
     assert 2 == publish(model, tmp_path, "m", "run-2", live.digest)
     assert ["1", "2"] == names(tmp_path)
-
+    (link,) = (tmp_path / "serving" / ".live" / "m").iterdir()
+    assert champion.model_path(tmp_path, "m", 2) == link.resolve()
 
 
 def test_a_model_judged_against_another_champion_is_judged_again(model, tmp_path):
@@ -65,6 +66,16 @@ def test_killed_between_rename_and_record_the_same_model_keeps_its_version(model
     assert 1 == publish(model, tmp_path, "m", "run", "")
     assert ["1"] == names(tmp_path)
     assert 1 == champion.read(tmp_path, "m").version
+
+
+def test_a_challenger_leaves_the_champion_as_it_is(model, tmp_path):
+    publish(model, tmp_path, "m", "run-1", "")
+    live = champion.read(tmp_path, "m")
+    (model / "saved_model.pb").write_bytes(b"another graph")
+    assert 2 == publish(model, tmp_path, "m", "run-2", live.digest, "challenger")
+    assert {"champion": 1, "challenger": 2} == champion.standing(tmp_path, "m").aliases
+    assert 2 == publish(model, tmp_path, "m", "run-3", live.digest)  # the same model, now for all
+    assert {"champion": 2} == champion.standing(tmp_path, "m").aliases
 
 
 def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):

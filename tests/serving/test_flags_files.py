@@ -105,7 +105,7 @@ def test_monitoring(file, text, path):
     config = file(text)
     assert path == monitoring_config.read(config)
     line = parse([f"--monitoring_config_file={config}"])
-    assert path == of_workspace(line, Environment(), config.parent).options.monitoring_path
+    assert path == of_workspace(line, Environment(), list).options.monitoring_path
 
 
 def test_ssl(file):

@@ -41,16 +41,14 @@ def test_defaults_of_the_binary():
 
 
 def test_defaults_of_keraspipe():
-    folder = Path("/w/serving")
-    assert ServeOptions(base_path=folder) == of_workspace(parse([]), QUIET, folder).options
-    assert ("a", "b") == of_workspace(parse(["a", "b"]), QUIET, folder).options.names
+    assert ServeOptions(source=list) == of_workspace(parse([]), QUIET, list).options
 
 
 def test_keraspipe_serves_another_source_of_models():
-    found = of_workspace(parse([MODEL, "--model-name=m"]), QUIET, Path("/w")).options
+    found = of_workspace(parse([MODEL, "--model-name=m"]), QUIET, list).options
     assert ServeOptions(model=("m", Path("/models/m"))) == found
     with pytest.raises(FlagError, match="Names and another source"):
-        of_workspace(parse([MODEL, "digits"]), QUIET, Path("/w"))
+        of_workspace(parse([MODEL, "digits"]), QUIET, list)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from pipeline import champion, cli
 from pipeline.champion import Champion
 from pipeline.commands import serve
+from pipeline.served import Served
 from pipeline.settings import ROOT
 from serving.options import Batching, ServeOptions
 
@@ -54,7 +55,7 @@ def publish(workspace, name):
 def test_defaults(started):
     code, out, err = started()
     assert 0 == code
-    assert [ServeOptions(base_path=started.workspace / "serving")] == started.plans
+    assert [ServeOptions(source=Served(started.workspace))] == started.plans
     expected = [
         "Serving digits (version 2)",
         "  REST  http://127.0.0.1:8501/v1/models/NAME:predict",
@@ -69,8 +70,8 @@ def test_names_and_flags_of_both_kinds(started):
     code, _, err = started("digits", "--rest-port", "0", "--port=9000", "--enable_batching", "--max_request-mb=1")
     assert 0 == code, err
     (options,) = started.plans
-    assert (("digits",), 0, 9000, Batching()) == (
-        options.names,
+    assert (Served(started.workspace, ("digits",)), 0, 9000, Batching()) == (
+        options.source,
         options.rest_port,
         options.grpc_port,
         options.batching,
@@ -82,7 +83,7 @@ def test_another_source_of_models(started):
     assert 0 == started("--model_base_path=/models/m", "--model_name=m", "--rest_api_port=0")[0]
     (options,) = started.plans
     assert ((), ("m", Path("/models/m")), None) == (options.names, options.model, options.rest_port)
-    assert options.base_path is None
+    assert options.source is None
     assert not options.loading.must_start
 
 
@@ -104,15 +105,30 @@ def test_a_warning_goes_to_the_terminal(started):
         (["--rest-port=x"], "--rest-port cannot be read.\nExpected: a whole number from 0 to 65535\nReceived: 'x'"),
         (["digits", "--model_base_path=/m"], "Names and another source of models do not go together."),
         (["digits"], "No model 'digits' is published in "),
+        (["--canary=digits"], "--canary cannot be read."),
+        (["--canary=digits=101%"], "with a share of 0% to 100%, or 0 to 1\nReceived: digits=101%"),
+        (["--canary=digits=x%"], "--canary cannot be read."),
+        (["--canary=digits=1%"], "No model 'digits' is published in "),
         (["--host=0.0.0.0"], "Everyone who can reach 0.0.0.0 could use the models."),
     ],
-    ids=["unknown", "value", "names", "model", "host"],
+    ids=["unknown", "value", "names", "model", "no share", "too much", "no number", "no model", "host"],
 )
 def test_wrong_usage_starts_nothing(started, arguments, words):
     code, out, err = started(*arguments)
     assert (2, "", []) == (code, out, started.plans)
     assert words in err
     assert "\nNext: " in err
+
+
+def test_a_canary(started):
+    publish(started.workspace, "digits")
+    publish(started.workspace, "xor")
+    code, _, err = started("--canary", "digits=10%", "--canary=xor=0.25")
+    assert 0 == code, err
+    (options,) = started.plans
+    assert {"digits": 0.1, "xor": 0.25} == options.canary
+    assert "keraspipe serve: warning: digits has no challenger; until it has, all requests go to the champion" in err
+    assert ["Canary digits: champion no request", "Canary digits: challenger no request"] == err.splitlines()[-4:-2]
 
 
 def test_what_a_start_fails_with_is_one_of_our_errors(started):
