@@ -22,6 +22,7 @@ NAMES = (
     "mnist_steps",
     "training_loop",
     "ingest_memory",
+    "monitoring",
     "serving_rest",
     "serving_grpc",
     "serving_latency",

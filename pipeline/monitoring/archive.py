@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 import uuid
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
     from pipeline.monitoring.report import Report
 
-JSON, HTML, RECORDED = "report.json", "report.html", "recorded"
+STEM = "report"
+JSON, HTML, RECORDED = f"{STEM}.json", f"{STEM}.html", "recorded"
 KEPT = 100  # reports of a recipe
 
 
@@ -30,10 +30,18 @@ def keep(workspace: Path, report: Report) -> Path:
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
     place = base(workspace) / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
     with atomic.folder(place) as beside:
-        (beside / JSON).write_text(json.dumps(report.as_json(), indent=1))
-        (beside / HTML).write_text(page.html(report), encoding="utf-8")
+        write(beside, STEM, report)
     _trim(place.parent)
     return place
+
+
+def write(folder: Path, stem: str, report: Report) -> list[Path]:
+    """Writes a report as STEM.json and STEM.html into a folder; returns both paths."""
+    paths = [folder / f"{stem}.json", folder / f"{stem}.html"]
+    atomic.write_json(paths[0], report.as_json())
+    with atomic.file(paths[1]) as beside:
+        beside.write_text(page.html(report), encoding="utf-8")
+    return paths
 
 
 def pending(workspace: Path) -> list[Path]:

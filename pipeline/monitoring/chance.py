@@ -51,4 +51,5 @@ def jensen_shannon(shares: np.ndarray, counts: tuple[int, int], alpha: float, ra
     """
     one, other = (random.multinomial(count, shares, DRAWS) / count for count in counts)
     roots = np.cbrt(distance.jensen_shannon(one, other))
-    return float(min((roots.mean() + NormalDist().inv_cdf(1 - alpha) * roots.std()) ** 3, 1.0))
+    tail = roots.mean() + NormalDist().inv_cdf(1 - alpha) * roots.std()
+    return float(min(max(tail, roots.max()) ** 3, 1.0))  # of rare values the largest one drawn may lie beyond

@@ -1,0 +1,128 @@
+"""Monitoring a log of tabular requests: seconds for a million, and the peak of memory against that of a tenth of them.
+
+The log is what the server writes: one row per request, 14 columns as Adult has them, with the answers. Its requests are
+20,000 different ones, over and over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measure import Row, fresh, module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPEAT = 1
+AT_MOST_S = 120.0
+AT_MOST_PEAK = 1.1
+REQUESTS = 1_000_000
+SMALLER = 10
+DIFFERENT = 20_000
+PER_FILE = 50_000  # two files at least, and so two processes
+TRAINING = 30_000
+NAME = "table"
+NUMBERS = tuple(f"number_{i}" for i in range(6))
+CATEGORIES = tuple(f"category_{i}" for i in range(8))
+
+
+def measure(repeat: int) -> list[Row]:
+    """Seconds and peak memory in MiB, reading included; the frame of the training data is drawn before."""
+    with fresh() as folder:
+        publish(folder / "workspace")
+        found: dict[int, list[dict[str, float]]] = {REQUESTS // SMALLER: [], REQUESTS: []}
+        for count, measured in found.items():
+            log(folder / str(count), count)
+            for _ in range(repeat + 1):  # the first one draws the frame, and has cold files
+                measured.append(
+                    json.loads(module("benchmarks.monitoring", folder / "workspace", folder / str(count))[1])
+                )
+    many, few = found[REQUESTS][1:], found[REQUESTS // SMALLER][1:]
+    peaks = [[one["peak_mib"] for one in side] for side in (many, few)]
+    return [
+        Row(f"monitoring {REQUESTS:,} logged requests", "s", [one["seconds"] for one in many], at_most=AT_MOST_S),
+        Row("memory of that; of a tenth of the requests", "MiB", *peaks, at_most=AT_MOST_PEAK),
+    ]
+
+
+def rows(seed: int, count: int) -> Iterator[dict[str, Any]]:
+    """Rows of numbers, some missing, and categories of nine values."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    for numbers, categories in zip(random.normal(size=(count, 6)), random.integers(9, size=(count, 8)), strict=True):
+        numbers[0] = np.nan if numbers[0] > 2 else numbers[0]  # noqa: PLR2004
+        yield dict(zip(NUMBERS, numbers.tolist(), strict=True)) | {
+            name: b"value %d" % value for name, value in zip(CATEGORIES, categories, strict=True)
+        }
+
+
+def publish(workspace: Path) -> None:
+    """A workspace in which a model is live that has learnt from such rows; without the model."""
+    from pipeline import atomic, champion, journal, run
+    from pipeline.monitoring.rows import example_type
+    from serving.requestlog import tfrecord
+
+    examples = workspace / "artifacts" / NAME / "ingest" / "examples" / "1"
+    (examples / "Split-train").mkdir(parents=True)
+    atomic.write_json(examples / "report.json", {"rows": {"train": TRAINING}})
+    with (examples / "Split-train" / "examples.tfrecord").open("wb") as file:
+        for row in rows(0, TRAINING):
+            example = example_type()()
+            for name, value in row.items():
+                kind = example.features.feature[name]
+                (kind.bytes_list if isinstance(value, bytes) else kind.float_list).value.append(value)
+            file.write(tfrecord.frame(example.SerializeToString()))
+    champion.model_path(workspace, NAME, 1).mkdir(parents=True)
+    champion.write(workspace, NAME, champion.Champion(1, "digest", "run"))
+    path = run.folder(workspace, "run") / "journal.jsonl"
+    path.parent.mkdir(parents=True)
+    journal.write(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
+    signatures = {"serving_default": {"inputs": {name: {} for name in (*NUMBERS, *CATEGORIES)}}}
+    journal.write(path, "register", signatures=signatures)
+
+
+def log(folder: Path, count: int) -> None:
+    """A request log of so many requests."""
+    import numpy as np
+
+    from serving.requestlog import prediction, tfrecord
+
+    answered = prediction.Answered(NAME, 1, "serving_default", 0.01, int(time.time()))
+    outputs = {"label": np.array([b"yes"], object), "probabilities": np.array([[0.3, 0.7]], np.float32)}
+    records = []
+    for row in rows(1, DIFFERENT):
+        inputs = {name: np.array([one], object if isinstance(one, bytes) else np.float32) for name, one in row.items()}
+        records.append(tfrecord.frame(prediction.predict(answered, inputs, outputs).SerializeToString()))
+    content = b"".join(records)
+    (folder / NAME).mkdir(parents=True)
+    for number in range(count // PER_FILE):
+        with (folder / NAME / f"20261121T100000Z-1-{number:04}.tfrecord").open("wb") as file:
+            for _ in range(PER_FILE // DIFFERENT):
+                file.write(content)
+
+
+def main() -> None:
+    """Monitors a log in this process and its children; prints seconds and the peak of memory."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("log", type=Path)
+    options = parser.parse_args()
+    started = time.monotonic()
+    from pipeline.monitoring import requests, traffic
+
+    report = requests.monitored(options.workspace, NAME, options.log)
+    seconds = time.monotonic() - started
+    assert report.status == "quiet", report.lines
+    own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = own + traffic.PROCESSES * child  # of the children the largest is known
+    print(json.dumps({"rows": report.rows, "seconds": round(seconds, 1), "peak_mib": round(peak, 1)}))
+
+
+if __name__ == "__main__":
+    main()
