@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0  # on a machine that is busy elsewhere
 LOG = "dashboard.log"
 
 # MLflow 3 opens on pages about prompts and traces; here are the runs.
