@@ -4,48 +4,71 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import catalogue, champion, quiet
+from pipeline.commands import predict_file
 from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError, UsageError
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
 
+    from pipeline.quiet import Terminal
     from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that answers.
+
+    Attributes:
+        signatures: What it can be asked, by name.
+        ask: (signature, inputs) -> arrays by output name.
+        identity: Tells it from another model, also from another version.
+    """
+
+    signatures: Mapping[str, Any]
+    ask: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
+    identity: str = ""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
+    add_question(parser)
+    predict_file.arguments(parser)
+    parser.add_argument("--signature", default="serving_default")
+    add_json(parser)
+
+
+def add_question(parser: ArgumentParser) -> None:
+    """Adds who is asked what, and where."""
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a file, or a value")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="ask a server over REST, for instance http://127.0.0.1:8501")
     where.add_argument("--grpc", metavar="HOST:PORT", help="ask a server over gRPC")
-    parser.add_argument("--signature", default="serving_default")
-    add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Asks and prints one line per input, or one JSON object."""
-    try:
-        with quiet.output_to(Path(os.devnull)):
-            answer = asked(options, settings)
-    except ServingError as error:
-        raise PipelineError(
-            f"{options.name} did not answer.", expected="an answer", received=in_words(error)
-        ) from error
-    rows = [{name: plain(values[i]) for name, values in answer.items()} for i in range(_rows(answer))]
+    """Asks and prints one line per input, or one JSON object; or asks about a whole file."""
+    if options.file or options.out:
+        predict_file.require_both(options)
+        with _answering(options, settings) as (source, terminal):
+            return predict_file.ask(options, source, terminal)
+    (answer,) = asked(options, settings, [options.signature])
+    found = rows(answer)
     if options.json:
-        print(json.dumps({"predictions": rows}))
+        print(json.dumps({"predictions": found}))
     else:
-        for label, row in zip(_labels(options.inputs, len(rows)), rows, strict=True):
+        for label, row in zip(labels(options.inputs, len(found)), found, strict=True):
             print(f"{label}  {'  '.join(f'{name} {shown(value)}' for name, value in row.items())}")
     return 0
 
@@ -55,18 +78,40 @@ def in_words(error: ServingError) -> str:
     return str(error).partition("\n")[0].rpartition("}} ")[2]
 
 
-def asked(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:
-    """The model's answer: arrays by output name."""
+def asked(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
+    """The model's answers to each signature on the same inputs: arrays by output name."""
+    with _answering(options, settings) as (source, _):
+        return [source.ask(one, _inputs(options, one, source.signatures)) for one in signatures]
+
+
+@contextmanager
+def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
+    """The model; what it says against a question is an error for a person."""
+    try:
+        with quiet.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
+            yield source, terminal
+    except ServingError as error:
+        raise PipelineError(
+            f"{options.name} did not answer.", expected="an answer", received=in_words(error)
+        ) from error
+
+
+@contextmanager
+def _source(options: Namespace, settings: Settings) -> Iterator[Source]:
     if options.url or options.grpc:
         from serving import Client
 
         with Client(options.url or options.grpc) as client:
-            inputs = _inputs(options, client.metadata(options.name))
-            return client.predict(options.name, inputs, signature=options.signature)
-    return _in_process(options, settings)
+            known = client.metadata(options.name)
+            identity = (
+                f"{options.url or options.grpc} {options.name}@{[one.version for one in client.status(options.name)]}"
+            )
+            yield Source(known, lambda one, inputs: client.predict(options.name, inputs, signature=one), identity)
+    else:
+        yield _in_process(options, settings)
 
 
-def _in_process(options: Namespace, settings: Settings) -> dict[str, np.ndarray]:
+def _in_process(options: Namespace, settings: Settings) -> Source:
     live = champion.read(settings.workspace, options.name)
     if live is None:
         raise UsageError(
@@ -78,17 +123,17 @@ def _in_process(options: Namespace, settings: Settings) -> dict[str, np.ndarray]
     from serving.model import LoadedModel
 
     model = LoadedModel(champion.model_path(settings.workspace, options.name, live.version))
-    return model.predict(options.signature, _inputs(options, model.signatures))
+    return Source(model.signatures, model.predict, live.digest)
 
 
-def _inputs(options: Namespace, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
-    if options.signature not in signatures:
+def _inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
+    if signature not in signatures:
         raise UsageError(
-            f"{options.name} has no signature {options.signature!r}.",
+            f"{options.name} has no signature {signature!r}.",
             expected=f"one of {', '.join(signatures)}",
-            received=options.signature,
+            received=signature,
         )
-    declared = signatures[options.signature].inputs
+    declared = signatures[signature].inputs
     names = list(declared)
     if not options.inputs:
         raise UsageError(
@@ -140,12 +185,15 @@ def _numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
     return value
 
 
-def _rows(answer: Mapping[str, np.ndarray]) -> int:
-    return min((len(values) for values in answer.values()), default=0)
+def rows(answer: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """An answer row by row, as JSON knows it."""
+    count = min((len(values) for values in answer.values()), default=0)
+    return [{name: plain(values[i]) for name, values in answer.items()} for i in range(count)]
 
 
-def _labels(inputs: list[str], rows: int) -> list[str]:
-    return inputs if len(inputs) == rows else [f"row {i}" for i in range(rows)]
+def labels(inputs: list[str], count: int) -> list[str]:
+    """What each row of an answer is called: its input, where each has one."""
+    return inputs if len(inputs) == count else [f"row {i}" for i in range(count)]
 
 
 def plain(value: Any) -> Any:

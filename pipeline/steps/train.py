@@ -190,16 +190,17 @@ def augmentation(recipe: Recipe, p: Any) -> Any:
 
 
 def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
-    from pipeline.training import export
+    from pipeline.training import export, flops
     from serving.model import LoadedModel
 
-    served = export.Served(recipe, model, transform, spec)
+    examples, inputs = export.raw_rows(args.eval_files, recipe, CHECKED_ROWS)
+    served = export.Served(recipe, model, transform, spec, inputs)
     folder = Path(args.serving_model_dir)
     export.export(served, folder)
-    examples, inputs = export.raw_rows(args.eval_files, served, CHECKED_ROWS)
     loaded = LoadedModel(folder)
     export.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, export.requests(loaded, inputs))
     worst = export.require_same_answers(served, loaded, examples, inputs)
     signatures = export.described(loaded.signatures)
-    out = {"weights": model.count_params(), "export_difference": worst, "signatures": signatures}
+    operations = flops.counted(model, served.features({name: value[:1] for name, value in inputs.items()}))
+    out = {"weights": model.count_params(), "flops": operations, "export_difference": worst, "signatures": signatures}
     atomic.write_json(Path(args.model_run_dir) / MODEL, out)

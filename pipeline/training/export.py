@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pipeline.datasets import kind
 from pipeline.errors import PipelineError
+from pipeline.training import explain
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -30,12 +31,14 @@ class Served:
         model: The trained network, features to outputs.
         transform: Transform's graph, raw features (batch, 1) to preprocessed features.
         spec: Parsing specification of the raw features.
+        sample: Raw inputs of some rows, by which `explain` learns what depends on what; without them there is none.
     """
 
     recipe: Recipe
     model: keras.Model
     transform: Any
     spec: dict[str, Any]
+    sample: dict[str, np.ndarray] = field(default_factory=dict)
 
     def features(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Preprocesses raw inputs, each (batch,) or, of a vector, (batch, …), by name."""
@@ -107,6 +110,7 @@ def endpoints(served: Served) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
         "serving_examples": (serving_examples, examples),
         "transform_features": (transform_features, raw),
         "transform_labels": (transform_labels, examples),
+        **explain.endpoint(served, raw),
         **served.recipe.signatures(served),
     }
 
@@ -138,11 +142,11 @@ def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> Non
             writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def raw_rows(pattern: list[str], served: Served, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
+def raw_rows(pattern: list[str], recipe: Recipe, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
     """The first serialized examples of a split, and their raw inputs as a client would send them."""
     records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(count)
     examples = [record.numpy() for record in records]
-    spec = {name: kind.parsing(kinds) for name, kinds in served.recipe.data.inputs.items()}
+    spec = {name: kind.parsing(kinds) for name, kinds in recipe.data.inputs.items()}
     parsed = tf.io.parse_example(examples, spec)
     return examples, {name: parsed[name].numpy() for name in spec}
 

@@ -57,7 +57,8 @@ def test_the_signatures_are_those_of_the_design(digits):
     import tensorflow as tf
 
     signatures = tf.saved_model.load(digits.result["model_path"]).signatures
-    assert {"serving_default", "serving_examples", "transform_features", "transform_labels"} == set(signatures)
+    expected = {"serving_default", "serving_examples", "transform_features", "transform_labels", "explain"}
+    assert expected == set(signatures)
     default = signatures["serving_default"]
     assert {"image_bytes"} == set(default.structured_input_signature[1])
     assert {"label", "probabilities"} == set(default.structured_outputs)

@@ -23,7 +23,7 @@ IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": tensor("strin
 
 
 def asked(signatures, *inputs, signature="serving_default"):
-    return predict._inputs(SimpleNamespace(name="plain", signature=signature, inputs=list(inputs)), signatures)
+    return predict._inputs(SimpleNamespace(name="plain", inputs=list(inputs)), signature, signatures)
 
 
 @pytest.fixture
@@ -101,5 +101,5 @@ def test_error_of_the_graph_in_words(message, expected):
 
 
 def test_rows_are_labelled_by_their_inputs():
-    assert ["a", "b"] == predict._labels(["a", "b"], 2)
-    assert ["row 0"] == predict._labels(["size=1", "colour=red"], 1)
+    assert ["a", "b"] == predict.labels(["a", "b"], 2)
+    assert ["row 0"] == predict.labels(["size=1", "colour=red"], 1)

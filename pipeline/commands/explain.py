@@ -1,0 +1,73 @@
+"""`keraspipe explain`: which pixels, words or columns made a published model answer as it did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.commands import predict
+from pipeline.commands.options import add_json
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.explanation.explained import Explained
+    from pipeline.settings import Settings
+
+SIGNATURES = ("explain", "transform_features")  # the second: what the network saw, which is drawn
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    predict.add_question(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the picture (default: beside the input, as NAME.explained.png)"
+    )
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Prints what each word or column added to the score, or draws what each pixel did; or prints one JSON object."""
+    if options.out and not options.out.parent.is_dir():
+        raise UsageError(
+            "The picture cannot be written.", expected="--out in a folder that exists", received=str(options.out)
+        )
+    answer, features = predict.asked(options, settings, SIGNATURES)
+    if options.json:
+        print(json.dumps({"explanations": predict.rows(answer)}))
+        return 0
+    from rich.console import Console
+
+    from pipeline.explanation import explained, terminal
+
+    console, found = Console(highlight=False), explained.rows(answer, features)
+    labels = predict.labels(options.inputs, len(found))
+    for place, (label, row) in enumerate(zip(labels, found, strict=True)):
+        terminal.show(console, label, row)
+        if _is_drawn(row):
+            console.print(f"Drawn: {_draw(options, label, row, place)}", soft_wrap=True, markup=False)
+    return 0
+
+
+def _is_drawn(row: Explained) -> bool:
+    return not row.names and any(found.ndim for found in row.parts.values())
+
+
+def _draw(options: Namespace, label: str, row: Explained, place: int) -> Path:
+    from pipeline.explanation import picture
+
+    path = _path(options, label, place)
+    picture.write(row, path)
+    return path
+
+
+def _path(options: Namespace, label: str, place: int) -> Path:
+    """Where the picture goes; every row has its own."""
+    if options.out:
+        return options.out if place == 0 else options.out.with_stem(f"{options.out.stem}-{place + 1}")
+    for source in (Path(label), Path(label.partition("=")[2])):  # a file's name may have a = of its own
+        if source.is_file():
+            return source.with_suffix(".explained.png")
+    return Path(f"{options.name}-{place + 1}.explained.png")
