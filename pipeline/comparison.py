@@ -141,5 +141,5 @@ def bars(values: Sequence[float | None], low: float, high: float) -> str:
     return "".join(BARS[min(len(BARS) - 1, int((value - low) / span * len(BARS)))] for value in shown)
 
 
-def _section(title: str, rows: list[tuple[str, ...]]) -> list[str]:
+def _section(title: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["", f"{title}:", *(f"  {line}" for line in aligned(rows))] if rows else []

@@ -11,9 +11,9 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, fingerprint, journal, quiet, run, workspace
+from pipeline import atomic, catalogue, fingerprint, journal, notice, quiet, reproduction, run, workspace
 from pipeline.errors import PipelineError
 from pipeline.tracking import outbox, recorder
 
@@ -72,7 +72,9 @@ def _recorded(request: Request, run_id: str) -> Result:
             # An interrupted run has no end, like a killed one: it goes on under the same id. The recorder sees it die.
             _end_failed(request, error)
             recording.finish(RECORDING_TIMEOUT_S)
-            raise _readable(error, request, log) from error
+            shown = _readable(error, request, log)
+            _notify(settings, notice.failure(request.name, run_id, shown))
+            raise shown from error
         _end(request, result, recording)
     return result
 
@@ -102,6 +104,8 @@ def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
     parameters = {**request.params, "seed": request.seed, "quick": request.quick}
     code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
     tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
+    tags |= {"reproduces": request.reproduces} if request.reproduces else {}
+    reproduction.keep(request, run.folder(request.settings.workspace, run_id))
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
@@ -182,6 +186,13 @@ def _end(request: Request, result: Result, recording: Recording) -> None:
     if not outcome.complete:
         result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
     run.amend(request, result)
+    _notify(request.settings, notice.verdict(result))
+
+
+def _notify(settings: Settings, message: dict[str, Any]) -> None:
+    problem = notice.send(settings.notify, message)
+    if problem:
+        print(problem, file=sys.stderr)
 
 
 def _end_failed(request: Request, error: Exception) -> None:

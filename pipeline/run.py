@@ -46,6 +46,7 @@ class Request:
         until: Last step.
         cache: Whether results of earlier runs may be used.
         alias: What a blessed version becomes: "champion" or "challenger".
+        reproduces: The run that this one repeats; empty if it is no repetition.
     """
 
     source: Source
@@ -56,6 +57,7 @@ class Request:
     until: str = STEPS[-1]
     cache: bool = True
     alias: str = "champion"
+    reproduces: str = ""
 
     @property
     def name(self) -> str:
@@ -74,7 +76,7 @@ class Request:
                 "recipe": [self.name, fingerprint.of_recipe(self.source)],
                 "project": fingerprint.of_project(),
                 "params": self.params,
-                "options": [self.quick, self.seed, self.until, self.alias],
+                "options": [self.quick, self.seed, self.until, self.alias, self.reproduces],
                 "settings": [
                     str(settings.data),
                     settings.distribution,

@@ -22,6 +22,7 @@ class Settings:
         mixed_precision: Keras policy: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Same seed, same weights; slower.
         debug: Show tracebacks.
+        notify: Who is told of verdicts and failures: an address or a command; empty for nobody.
     """
 
     workspace: Path = Path("workspace")
@@ -32,6 +33,7 @@ class Settings:
     mixed_precision: str = "float32"
     deterministic: bool = False
     debug: bool = False
+    notify: str = ""
 
     @property
     def mlflow_uri(self) -> str:
@@ -52,6 +54,7 @@ def from_environment(workspace: str | None = None) -> Settings:
         mixed_precision=os.environ.get("KERASPIPE_MIXED_PRECISION", "float32"),
         deterministic=os.environ.get("KERASPIPE_DETERMINISTIC", "") == "1",
         debug=os.environ.get("KERASPIPE_DEBUG", "") == "1",
+        notify=os.environ.get("KERASPIPE_NOTIFY", ""),
     )
 
 

@@ -63,9 +63,13 @@ def _job(options: Namespace, source: Source) -> Job:
             expected=f"one of {', '.join(source.signatures)}",
             received=options.signature,
         )
-    paths = [Path(text).expanduser().absolute() for text in (options.file, options.out)]
-    asked = source.signatures[options.signature]
-    return Job(*paths, asked, lambda inputs: source.ask(options.signature, inputs), source.identity)
+    return Job(
+        Path(options.file).expanduser().absolute(),
+        Path(options.out).expanduser().absolute(),
+        source.signatures[options.signature],
+        lambda inputs: source.ask(options.signature, inputs),
+        source.identity,
+    )
 
 
 class Progress:

@@ -1,0 +1,37 @@
+"""`keraspipe reproduce`: a run once more, and the difference."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import account, execution, quiet, reproduction, workspace
+from pipeline.commands.options import add_json
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("run", metavar="RUN", help="a run id, NAME@VERSION, or NAME for the live version")
+    add_json(parser)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Runs it again up to the verdict, and prints both runs side by side."""
+    told = account.find(settings.workspace, options.run)
+    wanted = reproduction.request(told, settings)
+    workspace.prepare(settings.workspace)
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    with quiet.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
+        reproduction.require_same_data(told, wanted)
+    result = execution.execute(wanted, lambda: print("The same is going on in another process.", file=sys.stderr))
+    found = reproduction.difference(told, result, settings.workspace)
+    print(json.dumps(found) if options.json else "\n".join(reproduction.text(found)))
+    return 0

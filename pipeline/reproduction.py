@@ -1,0 +1,132 @@
+"""A run once more: from the recipe, the hyperparameters and the seed that were kept, on data that must be the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import account, atomic, catalogue, comparison, fingerprint, run
+from pipeline.errors import PipelineError, UsageError
+from pipeline.provenance import Provenance
+
+if TYPE_CHECKING:
+    from pipeline.account import Account
+    from pipeline.run import Request, Result
+    from pipeline.settings import Settings
+
+KEPT = "request.json"
+UNTIL = "judge"  # what comes after would publish
+WEIGHTS = "Format-Serving/variables/variables.data-00000-of-00001"
+
+
+def keep(request: Request, folder: Path) -> None:
+    """Puts what was asked for, and the recipe's text, into a run's folder."""
+    settings = request.settings
+    copy = folder / "recipe" / f"{request.name}.py"
+    with atomic.file(copy) as beside:
+        shutil.copyfile(request.source.path, beside)
+    kept = {
+        "recipe": str(copy.relative_to(folder)),
+        "params": request.params,
+        "quick": request.quick,
+        "seed": request.seed,
+        "project": fingerprint.of_project(),
+        "settings": {
+            "distribution": settings.distribution,
+            "mixed_precision": settings.mixed_precision,
+            "deterministic": settings.deterministic,
+        },
+    }
+    atomic.write_json(folder / KEPT, kept)
+
+
+def request(told: Account, settings: Settings) -> Request:
+    """The request that repeats a run up to its verdict; it publishes nothing.
+
+    Raises:
+        UsageError: What the run was asked for is not kept.
+    """
+    folder = run.folder(settings.workspace, told.run_id)
+    kept = atomic.read_json(folder / KEPT)
+    if kept is None:
+        raise UsageError(
+            f"Run {told.run_id} cannot be repeated: what it was asked for is not kept.",
+            expected=str(folder / KEPT),
+            received="no such file",
+            action="repeat a later run; list them with: keraspipe runs",
+        )
+    return run.Request(
+        source=catalogue.read(folder / kept["recipe"]),
+        settings=dataclasses.replace(settings, **kept["settings"]),
+        params=_as_declared(kept["params"]),
+        quick=kept["quick"],
+        seed=kept["seed"],
+        until=UNTIL,
+        cache=False,
+        reproduces=told.run_id,
+    )
+
+
+def _as_declared(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
+def require_same_data(told: Account, wanted: Request) -> None:
+    """Raises a PipelineError when the data are not those that the run had."""
+    recipe = catalogue.load(wanted.source.path)
+    found = run.data_digest(wanted, recipe.data.files(wanted.settings.data))
+    if found != told.tags.get("data_digest"):
+        raise PipelineError(
+            f"The data of run {told.run_id} are not there any more.",
+            expected=f"files with digest {told.tags.get('data_digest')}",
+            received=f"digest {found}",
+            action="restore the files, or compare with a run on the new data: keraspipe compare RUN RUN",
+        )
+
+
+def same_code(told: Account, workspace: Path) -> bool:
+    """Whether keraspipe itself is what it was when the run was made."""
+    kept = atomic.read_json(run.folder(workspace, told.run_id) / KEPT, {})
+    return bool(kept.get("project") == fingerprint.of_project())
+
+
+def difference(told: Account, repeated: Result, workspace: Path) -> dict[str, Any]:
+    """What `keraspipe compare` says of both, and whether metrics and weights are equal.
+
+    Returns:
+        The object of `pipeline.comparison.compare` with `same_code`, `same_metrics` and `same_weights` (None where a
+        model is no longer there).
+    """
+    both = (told, account.read(workspace, repeated.run_id))
+    found = comparison.compare(*both)
+    weights = [_weights(one.run_id, workspace) for one in both]
+    return found | {
+        "same_code": same_code(told, workspace),
+        "same_metrics": all(pair["difference"] == 0 for pair in found["metrics"].values()),
+        "same_weights": weights[0] == weights[1] if all(weights) else None,
+    }
+
+
+def _weights(run_id: str, workspace: Path) -> str:
+    steps = {execution.step: execution for execution in Provenance(workspace).executions(run_id)}
+    model = steps["train"].outputs.get("model") if "train" in steps else None
+    path = Path(model.uri) / WEIGHTS if model else Path()
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def text(found: dict[str, Any]) -> list[str]:
+    """What a person reads."""
+    weights = {True: "the same weights", False: "other weights", None: "weights that are no longer there"}
+    words = [weights[found["same_weights"]], "the same metrics" if found["same_metrics"] else "other metrics"]
+    lines = [*comparison.text(found), f"The repetition has {' and '.join(words)}."]
+    if not found["same_code"]:
+        lines.append("keraspipe itself has changed since: check out the commit that the run's environment.json names.")
+    if not all((found["same_metrics"], found["same_weights"])):
+        lines.append("Equal weights need KERASPIPE_DETERMINISTIC=1 in both runs.")
+    return lines
