@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pipeline.errors import UsageError
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 

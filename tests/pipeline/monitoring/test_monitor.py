@@ -1,0 +1,114 @@
+"""`keraspipe monitor` as it is called: exit codes, files, MLflow, watching, retraining."""
+
+import json
+import os
+import re
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from .conftest import Live
+
+KNOWN = [{"x": float(i % 50), "n": i % 7} for i in range(400)]
+MOVED = [{**row, "x": row["x"] + 30} for row in KNOWN[:200]]
+
+
+@pytest.fixture
+def model(keraspipe):
+    """A live model `model`, of which no recipe is known, so that a run of it ends with exit code 2."""
+    found = Live(keraspipe.workspace, "model", ("x", "n"))
+    found.publish(KNOWN)
+    return found
+
+
+@pytest.fixture
+def nowhere():
+    """The address of an MLflow that does not answer."""
+    return {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+
+
+def test_drift_ends_with_4_and_is_told_everywhere(model, keraspipe, tmp_path):
+    from mlflow import MlflowClient
+
+    model.send(MOVED)
+    page, metrics = tmp_path / "page.html", tmp_path / "metrics.prom"
+    answer = keraspipe("monitor", "model", "--json", "--html", page, "--prometheus", metrics)
+    assert (4, "drift") == (answer.code, answer.json["status"])
+    assert {"x"} == {one["feature"] for one in answer.json["findings"] if one["alert"]}
+    assert "<svg" in page.read_text()
+    assert 'keraspipe_drift_alert{model="model",version="1"} 1' in metrics.read_text()
+
+    uri = f"sqlite:///{keraspipe.workspace / 'mlflow.db'}"
+    client = MlflowClient(uri, uri)
+    (run,) = client.search_runs([client.get_experiment_by_name("model").experiment_id])
+    assert ("monitor", "drift", "FINISHED") == (
+        run.data.tags["keraspipe.kind"],
+        run.data.tags["keraspipe.status"],
+        run.info.status,
+    )
+    (drift,) = [one for one in answer.json["findings"] if (one["key"], one["distance"]) == ("x", "Jensen-Shannon")]
+    assert run.data.metrics["drift/x/Jensen-Shannon"] == pytest.approx(drift["value"])
+    assert {"drift/report.html", "drift/report.json"} == {
+        one.path for one in client.list_artifacts(run.info.run_id, "drift")
+    }
+
+
+def test_what_mlflow_missed_it_gets_the_next_time(model, keraspipe, nowhere):
+    model.send(KNOWN[:100])
+    away = keraspipe("monitor", "model", **nowhere)
+    assert (0, True) == (away.code, "Not in MLflow yet" in away.err)
+    assert "no drift" in away.out
+    assert 0 == keraspipe("monitor", "model").code
+    reports = list((keraspipe.workspace / "monitoring" / "model").iterdir())
+    assert [True, True] == [(report / "recorded").exists() for report in reports]
+
+
+def test_retraining_has_the_exit_code_of_the_run(model, keraspipe, nowhere):
+    model.send(MOVED)
+    answer = keraspipe("monitor", "model", "--retrain", **nowhere)
+    assert (2, True) == (answer.code, "There is no recipe 'model'" in answer.err)
+
+
+def test_without_drift_nothing_is_retrained(model, keraspipe, nowhere):
+    model.send(KNOWN[:100])
+    assert 0 == keraspipe("monitor", "model", "--retrain", **nowhere).code
+
+
+def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
+    process = keraspipe.start("monitor", "model", "--watch", "0.2", "--prometheus", "0", "--json", **nowhere)
+    url = re.search("http[^ \n]*", process.stderr.readline()).group()
+    model.send(KNOWN[:100])
+    statuses = [json.loads(process.stdout.readline())["status"]]
+    with urllib.request.urlopen(url, timeout=10) as page:
+        assert b"keraspipe_drift_alert" in page.read()
+    model.send(MOVED)
+    while statuses[-1] != "drift":
+        statuses.append(json.loads(process.stdout.readline())["status"])
+    os.kill(process.pid, signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert ("quiet", 4) == (statuses[0], process.returncode)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["nobody"], "There is no recipe 'nobody'"),
+        (["model", "--prometheus", "9100"], "--watch SECONDS beside --prometheus PORT"),
+        (["model", "--allow", "x"], "--allow takes a feature and a distance"),
+        (["model", "--allow", "x=7"], "--allow takes a feature and a distance"),
+        (["model", "--since", "once"], "'once' is no time"),
+        (["model", "--watch", "0"], "--watch takes a pause"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_options_end_with_2(options, message, model, keraspipe):
+    answer = keraspipe("monitor", *options)
+    assert (2, True) == (answer.code, message in answer.err), answer.err
+
+
+def test_without_a_log_the_error_says_how_to_get_one(model, keraspipe):
+    answer = keraspipe("monitor", "model")
+    assert 1 == answer.code
+    assert f"serve with: --request-log {Path(keraspipe.workspace) / 'request-log'}" in answer.err
