@@ -141,6 +141,19 @@ def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001
         source = state.uri("schema", "schema") / SCHEMA_FILE
         freeze(source, frozen_path(state.workspace, state.request.name))
     _published(state, champion.standing(state.workspace, state.request.name).aliases[state.request.alias])
+    _keep_answers(state)
+
+
+def _keep_answers(state: State) -> None:
+    """Keeps how the published model answers to the test split, to tell later whether its answers drift."""
+    from pipeline.judging import predictions
+    from pipeline.monitoring import answers
+
+    found = predictions.load(state.uri("judge", "judgement") / predictions.FILE)
+    classes = state.recipe.data.classes if found.kind == "classes" else ()
+    output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
+    digest = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
+    answers.keep(answers.path(state.workspace, state.request.name, digest), found.candidate, output, classes)
 
 
 def _published(state: State, version: int) -> None:

@@ -41,5 +41,5 @@ def _report(workspace: Path, name: str, examples: Path, source: origin.Origin, a
     names = tuple(one.name for one in frame.features)
     new = [f"{one} is new" for one in found.sent if one not in names]
     gone = [f"{one} is in no row" for one in names if not found.sent.get(one)]
-    findings = tuple(comparison.findings(frame, names, found))
+    findings = tuple(comparison.findings(comparison.sides_of(frame, names, found)))
     return Report(name, against, "rows of the new data", found.rows, findings, tuple(new), tuple(gone))

@@ -16,7 +16,7 @@ from pipeline.monitoring import axis as kinds
 from pipeline.monitoring import chance, distance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline.monitoring.axis import Axis
     from pipeline.monitoring.frame import Frame
@@ -75,26 +75,20 @@ class Finding:
         return self.value / self.limit
 
 
-def findings(
-    frame: Frame, inputs: tuple[str, ...], found: Profile, allowed: Mapping[str, float] | None = None
-) -> list[Finding]:
-    """All comparisons of the features that both sides have.
+def findings(sides: Sequence[Sides], allowed: Mapping[str, float] | None = None) -> list[Finding]:
+    """All comparisons.
 
     Args:
-        frame: The training data.
-        inputs: Names of the features that are compared.
-        found: What the rows count on the axes of the frame.
+        sides: What is compared (see `sides_of`).
         allowed: What may change without harm, by feature or axis, in place of the usual.
     """
-    axes = [one for one in frame.axes if one.feature in inputs and one.key in found.counts]
-    sides = [one for one in (_sides(axis, frame.training, found) for axis in axes) if min(one.sizes) > 0]
     checks = [(one, check, name) for one in sides for check, name in _checks(one.axis)]
     random = np.random.default_rng(0)
     return [_finding(*one, FALSE_ALARM / len(checks), random, allowed or {}) for one in checks]
 
 
 def _finding(
-    sides: _Sides, check: str, name: str, alpha: float, random: np.random.Generator, allowed: Mapping[str, float]
+    sides: Sides, check: str, name: str, alpha: float, random: np.random.Generator, allowed: Mapping[str, float]
 ) -> Finding:
     axis, (before, now) = sides.axis, sides.sizes
     value, shares = _drift(sides, name) if check == DRIFT else _skew(sides, check)
@@ -120,7 +114,7 @@ def _checks(axis: Axis) -> list[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class _Sides:
+class Sides:
     """One axis on both sides: rows per cell, and rows in all."""
 
     axis: Axis
@@ -135,21 +129,34 @@ class _Sides:
         return tuple(zip(self.axis.labels(), *(side.tolist() for side in shares), strict=True))
 
 
-def _sides(axis: Axis, training: Profile, found: Profile) -> _Sides:
+def sides_of(frame: Frame, names: Collection[str], found: Profile) -> list[Sides]:
+    """Training data and rows on all axes on which both have rows.
+
+    Args:
+        frame: The training data.
+        names: Names of the features that are compared.
+        found: What the rows count on the axes of the frame.
+    """
+    axes = [one for one in frame.axes if one.feature in names and one.key in found.counts]
+    sides = [_sides(one, frame.training, found) for one in axes]
+    return [one for one in sides if min(one.sizes) > 0]
+
+
+def _sides(axis: Axis, training: Profile, found: Profile) -> Sides:
     before, now = training.counts[axis.key], found.counts[axis.key]
     if axis.kind == kinds.WORDS:  # a text has many words
-        return _Sides(axis, before, now, (training.rows, found.rows))
-    return _Sides(axis, before, now, (int(before.sum()), int(now.sum())))
+        return Sides(axis, before, now, (training.rows, found.rows))
+    return Sides(axis, before, now, (int(before.sum()), int(now.sum())))
 
 
-def _drift(sides: _Sides, name: str) -> tuple[float, np.ndarray]:
+def _drift(sides: Sides, name: str) -> tuple[float, np.ndarray]:
     """The distance, and the shares of both sides together."""
     between = distance.jensen_shannon if name == JENSEN_SHANNON else distance.l_infinity
     value = between(sides.before / sides.sizes[0], sides.now / sides.sizes[1])
     return float(value), (sides.before + sides.now) / sum(sides.sizes)
 
 
-def _skew(sides: _Sides, check: str) -> tuple[float, np.ndarray]:
+def _skew(sides: Sides, check: str) -> tuple[float, np.ndarray]:
     """By how much a share of the rows has grown, and that share of both sides together."""
     places = {MISSING: [0], UNSEEN: [-1], RANGE: [1, -1]}[check]
     before, now = int(sides.before[places].sum()), int(sides.now[places].sum())

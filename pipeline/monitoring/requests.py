@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.monitoring import comparison, origin, traffic
+from pipeline.monitoring import answers, comparison, origin, traffic
 from pipeline.monitoring.feature import HEAVY
 from pipeline.monitoring.report import Report
 from pipeline.monitoring.tally import Wanted
@@ -42,13 +42,17 @@ def monitored(
     features = tuple(one for one in frame.features if one.name in inputs)
     paths = traffic.files(log, name)
     rate = _rate(paths, features)
-    found = traffic.read(paths, Wanted(name, features, since, rate))
+    known = answers.load(answers.path(workspace, name, champion.digest))
+    found = traffic.read(paths, Wanted(name, features, since, rate, known, champion.version))
+    sides = comparison.sides_of(frame, inputs, found.profile)
+    if known:
+        sides += comparison.sides_of(known.frame, answers.ROLES, found.answers)
     return Report(
         name=name,
         against=f"{frame.training.rows:,} of the {frame.total:,} training rows of version {champion.version}",
         what="requests" if found.requests == found.profile.rows else f"rows of {found.requests:,} requests",
         rows=found.profile.rows,
-        findings=tuple(comparison.findings(frame, inputs, found.profile, allowed)) if found.requests else (),
+        findings=tuple(comparison.findings(sides, allowed)),
         notes=tuple(_notes(frame, inputs, found, rate)),
         alerts=tuple(_never_sent(features, found)),
         version=champion.version,

@@ -11,10 +11,14 @@ from pipeline.monitoring.feature import HEAVY
 from pipeline.monitoring.profile import Profile, counted
 from pipeline.monitoring.rows import Rows, example_type
 from serving.errors import InvalidArgument
+from serving.wire import tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+
+    from pipeline.monitoring.answers import Answers
     from pipeline.monitoring.feature import Feature
 
 BATCH = 4096
@@ -29,6 +33,7 @@ class Traffic:
 
     Attributes:
         profile: What their rows count.
+        answers: What the champion's answers count.
         requests: How many there were.
         first: Unix time of the earliest one; infinite without any.
         last: Unix time of the latest one; 0 without any.
@@ -37,6 +42,7 @@ class Traffic:
     """
 
     profile: Profile = field(default_factory=Profile)
+    answers: Profile = field(default_factory=Profile)
     requests: int = 0
     first: float = float("inf")
     last: float = 0.0
@@ -47,6 +53,7 @@ class Traffic:
         """Both together."""
         return Traffic(
             self.profile + other.profile,
+            self.answers + other.answers,
             self.requests + other.requests,
             min(self.first, other.first),
             max(self.last, other.last),
@@ -64,12 +71,16 @@ class Wanted:
         features: The inputs that are counted.
         since: Unix time of the earliest request.
         rate: Share of the requests that is looked at, to bound the time that images and texts take.
+        answers: What the champion answers with, and how it is counted; None to leave the answers out.
+        version: The champion's version: others' answers are not counted.
     """
 
     model: str
     features: tuple[Feature, ...]
     since: float = 0.0
     rate: float = 1.0
+    answers: Answers | None = None
+    version: int = 0
 
 
 class Tally:
@@ -82,7 +93,8 @@ class Tally:
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
         self.unreadable = 0
-        self._profile = Profile()
+        self._profile, self._answers = Profile(), Profile()
+        self._answered: list[np.ndarray] = []
         self._rows, self._bytes = Rows(), 0
         self._first, self._last, self._versions = float("inf"), 0.0, Counter[int]()
         self._heavy = any(one.role in HEAVY for one in wanted.features)
@@ -110,7 +122,7 @@ class Tally:
         """What was counted, with what could not be read."""
         self._flush()
         count = self._versions.total()
-        return Traffic(self._profile, count, self._first, self._last, self._versions, tuple(faults))
+        return Traffic(self._profile, self._answers, count, self._first, self._last, self._versions, tuple(faults))
 
     def _left_out(self) -> bool:
         return self.wanted.rate < 1 and self._random.random() >= self.wanted.rate
@@ -119,6 +131,7 @@ class Tally:
         kind = log.WhichOneof("log_type")
         if kind == "predict_log":
             self._take_tensors(log.predict_log.request.inputs)
+            self._take_answer(log.predict_log.response)
         elif kind in WITH_EXAMPLES:
             for example in _examples(getattr(log, kind).request.input):
                 self._rows.add_example(example)
@@ -130,7 +143,15 @@ class Tally:
         else:
             self._rows.add_tensors(inputs)
 
+    def _take_answer(self, response: Any) -> None:
+        answers = self.wanted.answers
+        if answers and response.model_spec.version.value == self.wanted.version and answers.output in response.outputs:
+            self._answered.append(tensor_proto.decode(response.outputs[answers.output], answers.output))
+
     def _flush(self) -> None:
+        if self.wanted.answers:
+            self._answers += counted(self.wanted.answers.frame.features, self.wanted.answers.rows(self._answered))
+            self._answered = []
         self._profile += counted(self.wanted.features, self._rows)
         self._rows, self._bytes = Rows(), 0
 
