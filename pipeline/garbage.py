@@ -68,11 +68,12 @@ def needed(workspace: Path) -> set[Path]:
 
 
 def versions(workspace: Path) -> Iterator[version.Version]:
-    """The versions that an alias names."""
-    for path in sorted((workspace / "champions").glob("*.json")):
-        live = champion.read(workspace, path.stem)
-        if live:
-            yield version.Version(path.stem, live.version, live.run_id)
+    """The versions that an alias names, and the one to which a rollback leads."""
+    for name in champion.names(workspace):
+        stands = champion.standing(workspace, name)
+        for one in (stands.champion, stands.challenger, *stands.before[-1:]):
+            if one:
+                yield version.Version(name, one.version, one.run_id)
 
 
 def candidates(workspace: Path) -> Iterator[tuple[Path, str]]:

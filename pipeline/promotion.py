@@ -47,8 +47,11 @@ def promote(workspace: Path, text: str) -> Change:
         PipelineError: There is no such version, it was never blessed, or there is no challenger.
     """
     name, _, number = text.partition("@")
-    one = published(workspace, text) if number else None
-    return change(workspace, name, lambda now: now.crowned(one or _challenger(workspace, name, now)))
+
+    def crowned(now: Standing) -> Standing:
+        return now.crowned(published(workspace, text) if number else _challenger(workspace, name, now))
+
+    return change(workspace, name, crowned)
 
 
 def challenge(workspace: Path, text: str) -> Change:
@@ -58,9 +61,9 @@ def challenge(workspace: Path, text: str) -> Change:
         PipelineError: There is no such version, it was never blessed, or it is the champion.
     """
     name = text.partition("@")[0]
-    one = published(workspace, text)
 
     def challenged(now: Standing) -> Standing:
+        one = published(workspace, text)
         if now.champion and now.champion.version == one.version:
             raise PipelineError(
                 f"{text} is the champion of {name}.", expected="another version", received=text, action=_listing(name)
@@ -85,10 +88,9 @@ def rollback(workspace: Path, name: str) -> Change:
     Raises:
         PipelineError: Nothing was before, or nothing of it is left.
     """
-    there = set(champion.versions(workspace, name))
 
     def rolled_back(now: Standing) -> Standing:
-        found = now.rolled_back(there)
+        found = now.rolled_back(set(champion.versions(workspace, name)))
         if found is None:
             raise _nothing_before(workspace, name, now)
         return found
@@ -97,7 +99,7 @@ def rollback(workspace: Path, name: str) -> Change:
 
 
 def change(workspace: Path, name: str, act: Callable[[Standing], Standing]) -> Change:
-    """Replaces a recipe's record by what `act` makes of it, and lets servers know.
+    """Replaces a recipe's record by what `act` makes of it, under the lock, and lets servers know.
 
     Raises:
         UsageError: Nothing of the recipe is published.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, quiet
+from pipeline import catalogue, champion, quiet, savedmodel, version
 from pipeline.commands import predict_file
 from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError, UsageError
@@ -50,7 +50,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def add_question(parser: ArgumentParser) -> None:
     """Adds who is asked what, and where."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME[@VERSION]", help="without a version the champion")
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a file, or a value")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="ask a server over REST, for instance http://127.0.0.1:8501")
@@ -102,16 +102,28 @@ def _source(options: Namespace, settings: Settings) -> Iterator[Source]:
         from serving import Client
 
         with Client(options.url or options.grpc) as client:
-            known = client.metadata(options.name)
-            identity = (
-                f"{options.url or options.grpc} {options.name}@{[one.version for one in client.status(options.name)]}"
+            name, number = _asked_version(options.name)
+            known = client.metadata(name, version=number)
+            versions = [one.version for one in client.status(name, version=number)]
+            identity = f"{options.url or options.grpc} {name}@{versions}"
+            yield Source(
+                known, lambda one, inputs: client.predict(name, inputs, signature=one, version=number), identity
             )
-            yield Source(known, lambda one, inputs: client.predict(options.name, inputs, signature=one), identity)
     else:
         yield _in_process(options, settings)
 
 
+def _asked_version(text: str) -> tuple[str, int | None]:
+    """The name and the version of `NAME@VERSION`; no version where there is none."""
+    name, _, number = text.rpartition("@")
+    return (name, int(number)) if name and number.isdecimal() else (text, None)
+
+
 def _in_process(options: Namespace, settings: Settings) -> Source:
+    if _asked_version(options.name)[1]:
+        found = version.find(settings.workspace, options.name)
+        folder = champion.model_path(settings.workspace, found.name, found.number)
+        return _loaded(folder, savedmodel.digest(folder))
     live = champion.read(settings.workspace, options.name)
     if live is None:
         raise UsageError(
@@ -120,10 +132,14 @@ def _in_process(options: Namespace, settings: Settings) -> Source:
             received=options.name,
             action=f"run: keraspipe run {catalogue.source(options.name, settings).name}",
         )
+    return _loaded(champion.model_path(settings.workspace, options.name, live.version), live.digest)
+
+
+def _loaded(folder: Path, digest: str) -> Source:
     from serving.model import LoadedModel
 
-    model = LoadedModel(champion.model_path(settings.workspace, options.name, live.version))
-    return Source(model.signatures, model.predict, live.digest)
+    model = LoadedModel(folder)
+    return Source(model.signatures, model.predict, digest)
 
 
 def _inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -49,7 +49,7 @@ class Life:
     ) -> None:
         self._models, self._options = models, options
         self._load, self._warmed = load or self._plain, warmed
-        settling = self._follow if options.source else (lambda _: None)
+        settling = self._follow if options.source else None
         self._watcher = Watcher(models, config.source(options), self._loaded, options.loading, settling)
         self._reload = Reload(models, self._watcher, labels_ahead=options.loading.labels_ahead, applied=applied)
         file = options.model_config_file

@@ -37,7 +37,8 @@ class Watcher:
         source: Lists the models to serve.
         load: Loads a version's folder and warms the model up; raises when it cannot be served.
         options: Threads, retries and pauses.
-        settling: Called with the models that are wanted before others are dropped.
+        settling: Called with the models that are wanted before others are dropped; a model that is wanted no more then
+            stays until all that are wanted are served, because it may answer for one of them. None to drop it at once.
 
     Attributes:
         loader: Who loads.
@@ -52,9 +53,9 @@ class Watcher:
         source: Callable[[], list[ModelConfig]],
         load: Callable[[Path], LoadedModel] | None = None,
         options: Loading | None = None,
-        settling: Callable[[list[ModelConfig]], None] = lambda _: None,
+        settling: Callable[[list[ModelConfig]], None] | None = None,
     ) -> None:
-        self._models, self._source, self._let_know = models, source, settling
+        self._models, self._source, self._follow = models, source, settling
         options = options or Loading()
         self.loader = Loader(load or warmup.loaded, self._tried, options)
         self._unloader = Unloader(options.unload_threads or 1)
@@ -187,13 +188,19 @@ class Watcher:
     def _settle(self, name: str) -> None:
         """Drop what is not wanted, if what is wanted can take its place."""
         with self._settling:
-            self._let_know(self._configs)
+            if self._follow:
+                self._follow(self._configs)
             wanted = self._wanted.get(name, set())
             versions = self._models.of(name)
-            replaced = not wanted or any(_serves(versions.get(number)) for number in wanted)
+            replaced = any(_serves(versions.get(number)) for number in wanted) if wanted else self._may_go()
             for number, servable in versions.items():
                 if number not in wanted:
                     self._drop(servable, replaced)
+
+    def _may_go(self) -> bool:
+        """Whether a model of which nothing is wanted may be dropped."""
+        wanted = [one for config in self._configs for one in self.wanted(config.name)]
+        return self._follow is None or not any(one.state in _PENDING for one in wanted)
 
     def _drop(self, servable: Servable, replaced: bool) -> None:
         if servable.state in _PENDING:

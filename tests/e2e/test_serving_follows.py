@@ -142,13 +142,15 @@ def test_promoted_and_rolled_back_under_load(keraspipe, saved):
 
 def test_only_what_has_an_alias_is_served(keraspipe, saved):
     published(keraspipe.workspace, saved, 1, 3)
-    with serving(keraspipe, NAME) as (rest, _, _), Client(rest) as client:
+    with serving(keraspipe, NAME) as (rest, rpc, _), Client(rest) as client:
         assert 1 == version(client)
         with pytest.raises(Exception, match="Servable not found"):
             version(client, version=3)
         promotion.challenge(keraspipe.workspace, f"{NAME}@3")
         waited(lambda: has(rest, f"{NAME}-challenger"))
         assert (1, 3) == (version(client), version(client, f"{NAME}-challenger", label="challenger"))
+        answer = keraspipe("predict", f"{NAME}@1", "5", "--grpc", rpc, "--json")
+        assert {"predictions": [{"y": 6.0}]} == answer.json
         promotion.withdraw(keraspipe.workspace, NAME)
         waited(lambda: not has(rest, f"{NAME}-challenger"))
 
@@ -228,6 +230,24 @@ def test_a_canary_of_both_transports_and_its_report(keraspipe, saved):
     count = sides[1]["requests"]
     assert f'keraspipe_canary_requests_total{{model="{NAME}",side="challenger",version="2",code="OK"}} {count}' in page
     assert f"Canary {NAME}: challenger version 2: {count} requests, 0 errors, p50 " in ended["err"]
+
+
+def test_whom_the_challenger_answered_never_goes_back(keraspipe, saved):
+    published(keraspipe.workspace, saved, 1, 2)
+    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    with serving(keraspipe, "--canary", f"{NAME}=100%") as (rest, rpc, _):
+        waited(lambda: has(rest, f"{NAME}-challenger"))
+        witnesses = [Witness(rest), Witness(rpc)]
+        for witness in witnesses:
+            witness.saw(2)
+        promotion.promote(keraspipe.workspace, NAME)
+        waited(lambda: not has(rest, f"{NAME}-challenger"))
+        promotion.rollback(keraspipe.workspace, NAME)
+        for witness in witnesses:
+            witness.saw(1)
+            witness.done.set()
+            witness.join()
+    assert [(None, [2, 1])] * 2 == [(witness.error, witness.seen) for witness in witnesses]
 
 
 def test_grpc_answers_name_the_model_that_was_asked_and_the_version_that_answered(keraspipe, saved):

@@ -139,7 +139,7 @@ def test_a_rollback_passes_over_what_is_gone(tmp_path):
     [
         ("plain@9", UsageError, "There is no published version plain@9"),
         ("plain@x", UsageError, "plain@1, plain@2"),
-        ("other@1", UsageError, "There is no published version other@1"),
+        ("other@1", UsageError, "No model 'other' is published"),
         ("other", UsageError, "No model 'other' is published"),
         ("plain", PipelineError, "Expected: a challenger, or one of plain@1, plain@2"),
         ("plain@2", PipelineError, r"No run in .* says that plain@2 was blessed"),

@@ -7,6 +7,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline import atomic, champion, cli, promotion
+from pipeline.commands import companion
+from pipeline.settings import Settings
 from pipeline.tracking import aliases, messenger, reconciliation, told
 from pipeline.tracking.__main__ import main as record
 from pipeline.tracking.destination import Destination
@@ -153,3 +155,10 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     assert 4 == cli.main(["sync", "--workspace", str(registered)])
     assert "MLflow cannot be reached." in capsys.readouterr().err
     assert {"champion": 2} == champion.standing(registered, NAME).aliases == told.read(registered, NAME, uri)
+
+
+def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with companion.syncing(Settings(registered, tracking_uri=uri), 0.1):
+        call_it(client, "champion", 1)
+        wait(lambda: champion.standing(registered, NAME).aliases == {"champion": 1}, 240)
