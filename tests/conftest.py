@@ -158,7 +158,7 @@ def keraspipe(tmp_path: Path) -> Keraspipe:
     return command_line(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def keraspipe_in() -> Callable[..., Keraspipe]:
     """Makes a command line on an empty workspace in a folder, with environment variables."""
     return command_line

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import atomic, catalogue, champion, journal, run
 from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
+from pipeline.judging.page import FILE as GATE_PAGE
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -37,8 +38,14 @@ def command(options: Namespace, settings: Settings) -> int:
             action=catalogue.did_you_mean(options.run, found) or "list them with: keraspipe runs",
         )
     one = described(settings.workspace, found[options.run])
-    print(json.dumps(one) if options.json else json.dumps(one, indent=1))
+    print(json.dumps(one) if options.json else shown(one, found[options.run]))
     return 0
+
+
+def shown(row: dict[str, Any], folder: Path) -> str:
+    """One run for a person: its line and the gate's page, or all that is known where it was not judged."""
+    page = folder / GATE_PAGE
+    return f"{line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
 
 
 def _began(folder: Path) -> float:

@@ -58,6 +58,7 @@ def assessed(recipe: Recipe, folders: Folders, *, quick: bool) -> dict[str, Any]
             "blessed": all(condition.passed for condition in conditions),
             "reasons": verdict.reasons(conditions),
             "conditions": [condition.as_json() for condition in conditions],
+            "min_slice_examples": recipe.gate.min_slice_examples,
         },
     }
 

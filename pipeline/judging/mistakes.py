@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pipeline.judging.predictions import Predictions
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COUNT = 16
 LONGEST = 400  # characters of a text
-POINTS = 200  # of a vector
+POINTS = 100  # of a vector
 SIDE = 160  # pixels of the longer side of a picture that is kept
 
 
@@ -63,10 +63,7 @@ def described(found: Predictions, recipe: Recipe, folder: Path) -> list[dict[str
     rows, wrong = worst(found)
     inputs = read(folder, rows.tolist(), list(recipe.data.inputs))
     told = [_told(found, int(row), float(how), recipe.data.classes) for row, how in zip(rows, wrong, strict=True)]
-    return [
-        {**one, "inputs": {name: shown(name, value) for name, value in inputs[int(row)].items()}}
-        for one, row in zip(told, rows, strict=True)
-    ]
+    return [{**one, "inputs": readable(inputs[int(row)])} for one, row in zip(told, rows, strict=True)]
 
 
 def _told(found: Predictions, row: int, wrong: float, classes: Sequence[str]) -> dict[str, Any]:
@@ -103,6 +100,13 @@ def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, d
         if not wanted or wanted[-1] < first:
             break
     return found
+
+
+def readable(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Inputs, fit to be shown; of several vectors only the first as numbers, which is what a picture has room for."""
+    vectors = [name for name, value in inputs.items() if isinstance(value, list)]
+    few = {name: f"{len(inputs[name])} numbers" for name in vectors[1:]}
+    return {name: {"text": few[name]} if name in few else shown(name, value) for name, value in inputs.items()}
 
 
 def shown(name: str, value: Any) -> dict[str, Any]:

@@ -91,6 +91,9 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Slices, the worst first", ("slice", "examples", *names), rows)
     if len(worst) > MOST_SLICES:
         yield from ["", f"… and {len(worst) - MOST_SLICES} more."]
+    least = evaluation["gate"].get("min_slice_examples", 0)
+    if any(part.get("examples", least) < least for part in slices):
+        yield from ["", f"Slices with fewer than {least} examples are not judged."]
 
 
 def _with_ranges(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 
 POINTS = 200
 BINS = 40
+NARROWEST = 1e-6
 WITHIN = (0.005, 0.995)  # quantiles between which the histogram looks: one outlier would flatten it
 
 
@@ -24,7 +25,10 @@ def described(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
     truth, answers = truth.astype(np.float64), answers.astype(np.float64)
     residuals = answers - truth
     low, high = np.quantile(residuals, WITHIN)
-    counts, edges = np.histogram(residuals.clip(low, high), bins=BINS)
+    # Where all residuals are alike, bins have a width nevertheless.
+    half = max((high - low) / 2, NARROWEST * max(1.0, abs(low), abs(high)))
+    ends = ((low + high) / 2 - half, (low + high) / 2 + half)
+    counts, edges = np.histogram(residuals.clip(*ends), bins=BINS, range=ends)
     rows = np.random.default_rng(1).permutation(len(truth))[:POINTS]
     return {
         "bias": float(residuals.mean()),

@@ -21,11 +21,12 @@ def forecast(found: Mapping[str, Any]) -> Figure:
         found: {"error": [by step], "live_error": [by step] or None, "windows": [{"error", "quantile", "truth",
             "predicted", "past"?}]}.
     """
-    figure = Figure(figsize=(12.0, 9.5), layout="constrained")
     rows = 1 + -(-len(found["windows"]) // 2)
-    _errors(figure.add_subplot(rows, 1, 1), found)
+    figure = Figure(figsize=(12.0, 3.2 * rows), layout="constrained")
+    grid = figure.add_gridspec(rows, 2)
+    _errors(figure.add_subplot(grid[0, :]), found)
     for index, window in enumerate(found["windows"]):
-        _window(figure.add_subplot(rows, 2, index + 3), window)
+        _window(figure.add_subplot(grid[1 + index // 2, index % 2]), window)
     figure.suptitle("Forecasts of the test split")
     return figure
 

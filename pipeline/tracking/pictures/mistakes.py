@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST = 16
 COLUMNS = 4
-WIDTH = 44  # characters of a line of text in a cell
+WIDTH = 50  # characters of a line of text in a cell
 LINES = 11
 SHOWN_VALUES = 4  # numbers of a vector that fit a title
 
@@ -34,9 +34,10 @@ def mistakes(found: Sequence[Mapping[str, Any]]) -> Figure:
     pictures = any("image" in value for one in shown for value in one["inputs"].values())
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    width, height = (2.3, 2.75) if pictures else (3.9, 2.6)
+    width, height = (2.3, 2.75) if pictures else (3.9, 2.15)
     figure = Figure(figsize=(max(width * columns, 4.0), height * rows + 0.5), layout="constrained")
-    figure.suptitle(f"{len(shown)} worst" + " mistakes" * any("truth" in one for one in shown))
+    judged = any("truth" in one for one in shown)
+    figure.suptitle(f"{len(shown)} worst mistakes" if judged else f"{len(shown)} test examples with the lowest value")
     for index, one in enumerate(shown):
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.set_title(_title(one), fontsize=9)
@@ -46,10 +47,10 @@ def mistakes(found: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _title(one: Mapping[str, Any]) -> str:
-    said = f"predicted {_short(one['predicted'])}"
+    said = _short(one["predicted"])
     if one.get("probability") is not None:
         said += f" ({one['probability']:.0%})"
-    return f"{said}\ntruth {_short(one['truth'])}" if "truth" in one else said
+    return f"predicted {said}\ntruth {_short(one['truth'])}" if "truth" in one else said
 
 
 def _short(value: Any) -> str:
@@ -88,4 +89,4 @@ def _text(axes: Axes, inputs: Mapping[str, Mapping[str, Any]]) -> None:
     if len(wrapped) > LINES:
         wrapped = [*wrapped[: LINES - 1], "…"]
     text = "\n".join(wrapped).replace("$", r"\$")  # no formulas
-    axes.text(0.02, 0.97, text, va="top", ha="left", fontsize=7, family="monospace", transform=axes.transAxes)
+    axes.text(0.02, 0.97, text, va="top", ha="left", fontsize=7.5, family="monospace", transform=axes.transAxes)
