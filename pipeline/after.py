@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, champion, journal, run, savedmodel
+from pipeline import atomic, champion, journal, judged, run, savedmodel
 from pipeline.steps import validate as validation
 from pipeline.steps.schema import FILE as SCHEMA_FILE
 from pipeline.steps.schema import freeze, frozen_path
@@ -106,11 +106,13 @@ def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
     live = champion.read(state.workspace, state.request.name)
     digest = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
     state.judged_against = live.digest if live else ""
-    state.is_live = state.judged_against == digest
+    state.is_live, state.is_judged = state.judged_against == digest, False
     if live and state.is_live:
-        before = atomic.read_json(run.folder(state.workspace, live.run_id) / "result.json", {})
-        state.result.blessed, state.result.metrics = True, before.get("metrics", {})
         _published(state, live.version)
+        before = judged.remembered(state.workspace, state.request.name, digest, judged.basis(state))
+        if before and not state.request.reproduces:
+            state.is_judged = True
+            _take_over(state, before)
 
 
 def judge(state: State, *, cached: bool) -> None:  # noqa: ARG001
@@ -125,14 +127,21 @@ def judge(state: State, *, cached: bool) -> None:  # noqa: ARG001
         judgement=state.uri("judge", "judgement"),
     )
     told = assessment.assessed(state.recipe, folders, quick=quick)
+    _take_over(state, told)
+    model = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
+    about = {"recipe": state.request.name, "run_id": state.result.run_id, "model": model, "basis": judged.basis(state)}
+    atomic.write_json(home / judged.FILE, {**about, **told})
+    with atomic.file(home / page.FILE) as beside:
+        beside.write_text(page.markdown(atomic.read_json(home / "evaluation.json")))
+    journal.report("evaluation", path=_inside(state, home / "evaluation.json"))
+
+
+def _take_over(state: State, told: dict[str, Any]) -> None:
+    """Makes an evaluation the run's own."""
     state.result.blessed = told["gate"]["blessed"]
     state.result.metrics = told["metrics"]
     state.result.reasons = told["gate"]["reasons"]
     state.result.gate = told["gate"]["conditions"]
-    atomic.write_json(home / "evaluation.json", {"recipe": state.request.name, "run_id": state.result.run_id, **told})
-    with atomic.file(home / page.FILE) as beside:
-        beside.write_text(page.markdown(atomic.read_json(home / "evaluation.json")))
-    journal.report("evaluation", path=_inside(state, home / "evaluation.json"))
 
 
 def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.run import Request, Result
 
 NEVER_CACHED = ("register", "publish")
-SKIPPED_WHEN_LIVE = ("evaluate", "judge", "register", "publish")
+JUDGING, PUBLISHING = ("evaluate", "judge"), ("register", "publish")
 
 
 @dataclass
@@ -40,6 +40,7 @@ class State:
         artifacts: Outputs by step and name.
         judged_against: Digest of the live model at the time of the evaluation.
         is_live: Whether the candidate is the live model itself.
+        is_judged: Whether the candidate was judged before, by the same data, schema and gate.
     """
 
     request: Request
@@ -49,6 +50,7 @@ class State:
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     judged_against: str = ""
     is_live: bool = False
+    is_judged: bool = False
 
     @property
     def workspace(self) -> Path:
@@ -83,12 +85,18 @@ def _execute_once(state: State) -> None:
         ledger.close_dead(store, state.workspace, state.result.run_id)
     for node in pipeline.nodes:
         step = node.pipeline_node.node_info.id
-        if step in SKIPPED_WHEN_LIVE and (state.is_live or state.result.blessed is False):
+        if _is_needless(state, step):
             _skip(state, step)
         else:
             _launch(state, step, node.pipeline_node, pipeline, deployment)
         if step == state.request.until:
             return
+
+
+def _is_needless(state: State, step: str) -> bool:
+    if step in JUDGING:
+        return state.is_judged
+    return step in PUBLISHING and (state.is_live or state.result.blessed is False)
 
 
 def _compiled(state: State) -> Any:

@@ -82,6 +82,12 @@ def requested(options: Namespace, settings: Settings) -> Request:
     )
 
 
+def _refused(result: Result) -> str:
+    if result.model_version:  # the live model itself, on data or by a gate that changed
+        return f"The live model, version {result.model_version}, does not pass any more; it stays where it is:"
+    return "Not blessed, nothing was published:"
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -95,7 +101,7 @@ def summary(result: Result, request: Request) -> list[str]:
     if result.drift:
         lines += ["Warning: the data differ from those of the live model:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:
-        lines += ["Not blessed, nothing was published:", *(f"  - {reason}" for reason in result.reasons)]
+        lines += [_refused(result), *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
         role = " as challenger" if request.alias == "challenger" else ""
         lines.append(f"Published: version {result.model_version}{role} in {result.model_path}")

@@ -24,11 +24,16 @@ def test_changed_code_and_data_repeat_what_depends_on_them(squares):
     assert repeated(squares.run()) == TRAINING_ON
 
     squares.edit("SCALE = 255.0", "SCALE = 256.0")
-    assert repeated(squares.run()) == TRANSFORM_ON
+    scaled = squares.run()
+    assert repeated(scaled) == TRANSFORM_ON
+    live = scaled["model_version"]
 
     squares.edit('at_least={"accuracy": 0.9}', 'at_least={"accuracy": 1.1}')
     stricter = squares.run()
-    assert "train" not in repeated(stricter)
+    assert ["evaluate", "judge"] == repeated(stricter)  # the live model by another gate
+    assert (False, live) == (stricter["blessed"], stricter["model_version"])
+    assert ["accuracy on the test split is"] == [reason[:29] for reason in stricter["reasons"]]
+    assert f"The live model, version {live}, does not pass any more" in squares("run", "squares").out
 
     Image.new("L", (8, 8), 255).save(squares.data / "light" / "0.png")
     assert "ingest" in repeated(squares.run())

@@ -1,0 +1,36 @@
+"""Verdicts on record: a model is not judged twice by the same data, schema and gate, and never trusted beyond them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.runner import State
+
+FILE = "evaluation.json"
+
+
+def basis(state: State) -> str:
+    """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that judges."""
+    found = state.digests
+    return fingerprint.of([found.ingest, found.schema, found.judge, repr(state.recipe.gate), state.request.quick])
+
+
+def remembered(workspace: Path, name: str, model: str, by: str) -> dict[str, Any] | None:
+    """The newest evaluation of a model on the same basis; None if it has to be judged.
+
+    Args:
+        workspace: The workspace.
+        name: The recipe.
+        model: Digest of the SavedModel.
+        by: What `basis` gives.
+    """
+    for path in sorted((workspace / "runs").glob(f"{name}-*/{FILE}"), reverse=True):
+        found: dict[str, Any] = atomic.read_json(path, {})
+        if (found.get("model"), found.get("basis")) == (model, by):
+            return found
+    return None
