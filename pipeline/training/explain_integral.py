@@ -21,9 +21,11 @@ _NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(8))  # 
 # last, and is asked for its score.
 SHARES = np.concatenate([_NODES + 0.5, _NODES + 1.5, [1.0]]).astype(np.float32)
 WEIGHTS = np.pad(np.kron(np.eye(2), _WEIGHTS), ((0, 0), (0, 1))).astype(np.float32)
-MOST = 64  # pieces: at most 63 halvings, each of which asks the network for 17 gradients
-ENOUGH = 0.005  # of the change of the score; the errors of all pieces are added without their signs
+ENOUGH = 0.005  # of the change of the score may be missing in the sum
+ROUGH = 0.02  # of all ups and downs of the score may be wrong in some piece, also where errors cancel
 DIGITS = 1e-6  # of the score: float32 has no more
+FEWEST, MOST = 64, 512  # pieces, for each of which a part of every attribution is kept: fewer of large rows
+KEPT = 2**22  # numbers
 
 
 class NoGradientError(Exception):
@@ -40,15 +42,21 @@ def attributions(score: Callable[[Moved], tf.Tensor], values: Moved, before: tf.
         after: The score at the end, ().
 
     Returns:
-        {name: (…)}, of the shapes of `values`. Their sum is `after - before` within 0.5 %, or `MOST` was not enough.
+        {name: (…)}, of the shapes of `values`. Their sum is `after - before` within 0.5 %, unless pieces
+        run out.
 
     Raises:
         NoGradientError: While the graph is made.
     """
-    allowed = ENOUGH * tf.abs(after - before) + DIGITS * (tf.abs(before) + tf.abs(after))
+    size = sum(value.shape.num_elements() for value in values.values())
+    most = min(max(KEPT // size, FEWEST), MOST)
+    digits = DIGITS * (tf.abs(before) + tf.abs(after))
 
     def unfinished(count: tf.Tensor, pieces: Moved, _: Moved) -> tf.Tensor:
-        return (count < MOST) & (tf.reduce_sum(tf.abs(pieces["error"])) > allowed)
+        error, moves = pieces["error"], tf.abs(pieces["last"] - pieces["first"])
+        missing = tf.abs(tf.reduce_sum(error)) > ENOUGH * tf.abs(after - before) + digits
+        rough = tf.reduce_sum(tf.abs(error)) > ROUGH * tf.reduce_sum(moves) + digits
+        return (count < most) & (missing | rough)
 
     def halved(count: tf.Tensor, pieces: Moved, found: Moved) -> tuple[tf.Tensor, Moved, Moved]:
         worst = tf.argmax(tf.abs(pieces["error"]), output_type=tf.int32)
@@ -57,8 +65,8 @@ def attributions(score: Callable[[Moved], tf.Tensor], values: Moved, before: tf.
         return count + 1, _with(pieces, places, halves), _with(found, places, parts)
 
     whole = {"begin": 0.0, "length": 1.0, "first": before, "last": after, "error": np.inf}
-    pieces = {name: tf.pad(tf.reshape(value, [1]), [[0, MOST - 1]]) for name, value in whole.items()}
-    found = {name: tf.zeros([MOST, *value.shape]) for name, value in values.items()}
+    pieces = {name: tf.pad(tf.reshape(value, [1]), [[0, most - 1]]) for name, value in whole.items()}
+    found = {name: tf.zeros([most, *value.shape]) for name, value in values.items()}
     found = tf.while_loop(unfinished, halved, (tf.constant(1), pieces, found))[2]
     return {name: tf.reduce_sum(parts, axis=0) for name, parts in found.items()}
 
