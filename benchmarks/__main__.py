@@ -21,6 +21,7 @@ NAMES = (
     "digits_cold",
     "mnist_steps",
     "training_loop",
+    "tracking_cost",
     "ingest_memory",
     "monitoring",
     "serving_rest",

@@ -1,0 +1,62 @@
+"""What tracking and reports add: to a whole run of `digits`, and to a training step of the size of `mnist`.
+
+The run's two sides take turns, each repeat in a workspace of its own, ours with MLflow's tables made beforehand as in
+any workspace but the first run's. `digits` is the hard case: what tracking costs hardly grows with the training.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Row, fresh, in_turns, keraspipe, module, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPEAT = 3
+AT_MOST = 1.05
+STEP_AT_MOST = 1.02
+STEPS, SEGMENTS = 20, 20
+RUN = ("run", "digits", "--json")
+
+
+def measure(repeat: int) -> list[Row]:
+    """Both rows."""
+    return [_run(repeat), _step()]
+
+
+def _run(repeat: int) -> Row:
+    with fresh() as folder:
+        tables = _tables(folder)
+
+        def ours() -> float:
+            with fresh() as place:
+                workspace = place / "workspace"
+                workspace.mkdir()
+                shutil.copy(tables, workspace / "mlflow.db")
+                return keraspipe(workspace, *RUN)[0]
+
+        def theirs() -> float:
+            with fresh() as place:
+                return module("benchmarks.untracked", *RUN, "--workspace", place / "workspace")[0]
+
+        say("  runs of digits, by turns")
+        return Row("tracking and reports, run of digits", "s", *in_turns(repeat, ours, theirs), at_most=AT_MOST)
+
+
+def _tables(folder: Path) -> Path:
+    """A database with MLflow's tables."""
+    from pipeline.tracking.destination import Destination
+
+    path = folder / "mlflow.db"
+    Destination(f"sqlite:///{path}", folder).probe()
+    return path
+
+
+def _step() -> Row:
+    say("  steps of the size of mnist, by turns")
+    _, out = module("benchmarks.step_cost", "--steps", str(STEPS), "--segments", str(SEGMENTS))
+    found = json.loads(out.splitlines()[-1])
+    return Row("tracking, training step of mnist", "ms", found["ours"], found["theirs"], at_most=STEP_AT_MOST)
