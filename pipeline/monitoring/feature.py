@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FEW = 32  # whole numbers with at most so many values are categories
 WORDY = 3.0  # words in the mean, from which on bytes that seldom repeat are a text
+DECIMALS = 6  # of a component
 SEGMENTS = 32  # numbers that a longer vector is shortened to
 HEAVY = ("image", "audio", "text")  # a row costs far more than a number
 
@@ -29,7 +30,7 @@ class Feature:
         role: "number", "category", "text", "image", "audio" or "vector".
         axes: What is counted.
         center: Mean outline in training (numbers,); empty where there are no outlines.
-        basis: Principal components of the outlines in training, as long as `center`.
+        basis: Principal components of the outlines in training over their deviations, as long as `center`.
         vocabulary: Words that are known from training.
     """
 
@@ -51,7 +52,7 @@ class Feature:
             outlines = found["outline"]
             if outlines.shape[1] != len(self.center):
                 outlines = np.full((len(outlines), len(self.center)), np.nan)
-            scores = (outlines - np.asarray(self.center)) @ np.asarray(self.basis).T
+            scores = components(outlines, np.asarray(self.center), np.asarray(self.basis))
             found |= {f"component {number}": scores[:, number - 1] for number in range(1, scores.shape[1] + 1)}
         if self.role == "text":
             found["unknown words"] = text.unknown(found["vocabulary"], self.vocabulary)
@@ -88,6 +89,15 @@ def measured(role: str, values: Sequence[Any]) -> dict[str, Any]:
     if role == "vector":
         return _vector(values)
     return {"value": _numbers(values) if role == "number" else values}
+
+
+def components(outlines: np.ndarray, center: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Outlines (rows, numbers) in the directions of a basis (rows, components), with the deviation 1 in training.
+
+    Rounded, because a product of matrices differs in its last bits with the number of rows, and what repeats in the
+    data would fall now on this side of an edge and now on that.
+    """
+    return np.asarray(np.round((outlines - center) @ basis.T, DECIMALS))
 
 
 def _numbers(values: Sequence[Any]) -> np.ndarray:

@@ -9,12 +9,13 @@ import numpy as np
 
 from pipeline.monitoring import axis, image
 from pipeline.monitoring.axis import Axis
-from pipeline.monitoring.feature import Feature, measured
+from pipeline.monitoring.feature import Feature, components, measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMPONENTS = 4
+NEGLIGIBLE = 1e-6  # of the first component's deviation
 VOCABULARY = 50_000
 SHARES = tuple(np.linspace(0, 1, axis.BINS + 1).round(2).tolist())
 
@@ -47,8 +48,8 @@ class Fitting:
         outlines = outlines[~np.isnan(outlines).any(axis=1)]
         center, basis = _components(outlines)
         axes = [self._axis(measure, parts) for measure, parts in found.items()]
-        for number, direction in enumerate(basis, 1):
-            axes.append(axis.of_numbers(self.name, f"component {number}", (outlines - center) @ direction))
+        for number, scores in enumerate(components(outlines, center, basis).T if len(basis) else (), 1):
+            axes.append(axis.of_numbers(self.name, f"component {number}", scores))
         axes = _without_grey(axes) if self.role == "image" else axes + self._of_texts()
         known = frozenset(word for word, _ in self._texts.most_common(VOCABULARY))
         return Feature(self.name, self.role, tuple(axes), tuple(center.tolist()), _nested(basis), known)
@@ -78,9 +79,11 @@ def _without_grey(axes: list[Axis]) -> list[Axis]:
 
 
 def _components(outlines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (numbers,) and principal components (components, numbers) of outlines (rows, numbers)."""
+    """Mean (numbers,) and principal components over their deviations (components, numbers) of outlines."""
     if len(outlines) <= COMPONENTS:
         return np.empty(0), np.empty((0, 0))
     center = outlines.mean(axis=0)
     _, weights, directions = np.linalg.svd(outlines - center, full_matrices=False)
-    return center, directions[:COMPONENTS][weights[:COMPONENTS] > weights[0] * 1e-6]
+    there = weights[:COMPONENTS] > weights[0] * NEGLIGIBLE
+    deviations = weights[:COMPONENTS][there] / np.sqrt(len(outlines))
+    return center, directions[:COMPONENTS][there] / deviations[:, None]

@@ -59,3 +59,17 @@ def test_inverted_images_are_drift(digits, logged):
     report = monitored(digits.workspace, "digits", logged([inverted(image) for image in scans()]))
     assert ("drift", COUNT) == (report.status, report.rows)
     assert "image_bytes.brightness" in {finding.key for finding in report.raised}
+
+
+@pytest.mark.slow
+def test_before_training_new_data_are_compared_with_the_last_blessed_ones(squares):
+    first = squares.run()
+    assert [] == first["drift"]
+    for path in squares.data.rglob("*.png"):
+        ImageOps.invert(Image.open(path)).point(lambda value: value // 2).save(path)
+    answer = squares("run", "squares", "--until", "ingest")
+    assert 0 == answer.code, answer.err
+    assert "Warning: the data differ from those of the live model:" in answer.out
+    assert "image_bytes.brightness: drift. Jensen-Shannon" in answer.out
+    runs = squares.keraspipe.workspace / "runs"
+    assert 1 == len(list(runs.glob("*/drift.html")))

@@ -77,3 +77,15 @@ def test_a_number_falls_into_the_cell_that_says_so(value, label):
     (axis,) = fitting.feature().axes
     counts = axis.counts(np.asarray([value], float))
     assert [label] == [name for name, count in zip(axis.labels(), counts, strict=True) if count]
+
+
+def test_components_of_what_repeats_do_not_depend_on_how_many_rows_come_at_once():
+    windows = [np.roll(np.arange(24, dtype=np.float32), i) for i in range(24)] * 40
+    fitting = Fitting("hour", "vector")
+    fitting.add(windows)
+    feature = fitting.feature()
+    whole = feature.counts(windows)
+    for size in (1, 7, 100):
+        parts = [feature.counts(windows[start : start + size]) for start in range(0, len(windows), size)]
+        for key, cells in whole.items():
+            assert cells.tolist() == sum(part[key] for part in parts).tolist(), (size, key)
