@@ -53,7 +53,7 @@ def assessed(recipe: Recipe, folders: Folders, *, quick: bool) -> dict[str, Any]
         "comparisons": {name: asdict(one) for name, one in measured.comparisons.items()},
         "cost": _cost(folders, measured, trained),
         **drawn,
-        "samples": atomic.read_json(folders.judgement / judge.SAMPLES, []),
+        **atomic.read_json(folders.judgement / judge.SHOWN, {}),
         "gate": {
             "blessed": all(condition.passed for condition in conditions),
             "reasons": verdict.reasons(conditions),

@@ -50,8 +50,10 @@ def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
 
 
 def area(value: float, variance: float, level: float = LEVEL) -> Interval:
-    """The interval of an area under a ROC curve, kept within 0 and 1."""
+    """The interval of an area under a ROC curve, kept within 0 and 1; NaN for an area that is none."""
     from scipy.stats import norm
 
+    if math.isnan(value):
+        return math.nan, math.nan
     half = float(norm.ppf((1 + level) / 2)) * math.sqrt(variance)
     return max(0.0, value - half), min(1.0, value + half)

@@ -19,13 +19,13 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline import atomic, catalogue, champion, samples
 from pipeline.datasets import kind, tfrecord
 from pipeline.errors import PipelineError
-from pipeline.judging import latency, predictions
+from pipeline.judging import latency, predictions, reconstructions
 from pipeline.recipe import Recipe
 from pipeline.verdict import Measured
 from serving.model import LoadedModel
 
 FILE = "judged.json"
-SAMPLES = "samples.json"
+SHOWN = "shown.json"  # samples and reconstructions
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,9 @@ def Judge(  # noqa: N802
         "size_mb": size_mb(candidate.path),
     }
     predictions.collected(declared, test, candidate, live).save(out / predictions.FILE)
-    atomic.write_json(out / SAMPLES, samples.asked(candidate, test, declared.data))
+    shown = {
+        "samples": samples.asked(candidate, test, declared.data),
+        "reconstructions": reconstructions.asked(candidate, test),
+    }
+    atomic.write_json(out / SHOWN, shown)
     atomic.write_json(out / FILE, found)

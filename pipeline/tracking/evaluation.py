@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Each picture and the part of an evaluation that it is drawn from.
 PICTURES = {
     "samples": "samples",
+    "reconstructions": "reconstructions",
     "roc": "curves",
     "precision_recall": "curves",
     "calibration": "calibration",

@@ -13,6 +13,7 @@ from pipeline.tracking.pictures.calibration import calibration as draw_calibrati
 from pipeline.tracking.pictures.forecast import forecast as draw_forecast
 from pipeline.tracking.pictures.mistakes import mistakes as draw_mistakes
 from pipeline.tracking.pictures.precision_recall import precision_recall
+from pipeline.tracking.pictures.reconstructions import reconstructions
 from pipeline.tracking.pictures.residuals import residuals as draw_residuals
 from pipeline.tracking.pictures.roc import roc
 
@@ -104,6 +105,16 @@ def test_mistakes_as_images(examples):
     figure = draw_mistakes([{"predicted": -250.0, "inputs": inputs}] * 20)
     assert figure.get_suptitle() == "16 test examples with the lowest value"
     assert [axes.get_title() for axes in figure.axes] == ["-250"] * 16
+    assert drawn(figure).std() > 5
+
+
+def test_reconstructions_of_images_and_of_vectors(examples):
+    image = examples("", "")["image_bytes"]
+    figure = reconstructions([{"image": image, "drawn": image}] * 3)
+    assert len(figure.axes) == 6
+    assert drawn(figure).std() > 5
+    figure = reconstructions([{"numbers": [0.0, 1.0], "drawn": [0.0, 2.0]}] * 5)
+    assert figure.axes[0].get_title() == "mean square error 0.5"
     assert drawn(figure).std() > 5
 
 
