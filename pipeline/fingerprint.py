@@ -84,10 +84,11 @@ def _of_code(roots: list[Path]) -> str:
 
 def of_recipe(source: Source) -> str:
     """Digest of a recipe's file and of the files of its own that it imports."""
-    return of({str(path): path.read_text() for path in _own_files(source)})
+    return of({path.name: path.read_text() for path in own_files(source)})
 
 
-def _own_files(source: Source) -> list[Path]:
+def own_files(source: Source) -> list[Path]:
+    """The recipe's file, and the files beside it or in the project that it imports, without keraspipe's own."""
     found, waiting = [], [source.path]
     while waiting:
         path = waiting.pop()
@@ -117,7 +118,7 @@ def of_step(source: Source, step: str, params: dict[str, Any]) -> str:
     bare = _Bare(_params_class(source))
     code = [ast.dump(bare.visit(copy.deepcopy(node))) for node in _needed(source, step)]
     read = read_params(source, step, params)
-    own = [path.read_text() for path in _own_files(source) if path != source.path]
+    own = [path.read_text() for path in own_files(source) if path != source.path]
     return of([code, read, own, step])
 
 

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from pipeline.run import Request, Result
     from pipeline.settings import Settings
 
-KEPT = "request.json"
+KEPT, RECIPE = "request.json", "recipe"
 UNTIL = "judge"  # what comes after would publish
 WEIGHTS = "Format-Serving/variables/variables.data-00000-of-00001"
 
 
 def keep(request: Request, folder: Path) -> None:
-    """Puts what was asked for, and the recipe's text, into a run's folder."""
+    """Puts what was asked for, and the recipe with the files that it imports, into a run's folder."""
     settings = request.settings
-    copy = folder / "recipe" / f"{request.name}.py"
-    with atomic.file(copy) as beside:
-        shutil.copyfile(request.source.path, beside)
+    for path in fingerprint.own_files(request.source):
+        with atomic.file(folder / RECIPE / path.name) as beside:
+            shutil.copyfile(path, beside)
     kept = {
-        "recipe": str(copy.relative_to(folder)),
+        "recipe": f"{RECIPE}/{request.source.path.name}",
         "params": request.params,
         "quick": request.quick,
         "seed": request.seed,
