@@ -103,7 +103,8 @@ def _interval(
         return None
     values = contributions.of(metric, found.kind, found.truth, found.candidate, metrics[name])
     if values is not None:
-        return _finite(intervals.mean(values[rows]))
+        units = paired.stretches(values[rows]) if isinstance(recipe.split, Time) else values[rows]
+        return _finite(intervals.mean(units))
     told = _area(metric, found, found.candidate, metrics[name], recipe.data.classes)
     if told is None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,9 +29,20 @@ def worst(found: Predictions, count: int = COUNT) -> tuple[np.ndarray, np.ndarra
     share of rows on its wrong side, and for a level its own value, the lowest first.
     """
     wrong = _wrong(found)
-    order = np.argsort(-wrong, kind="stable")[:count]
-    order = order[np.isfinite(wrong[order])]
-    return order, wrong[order]
+    rows = np.argsort(-wrong, kind="stable")
+    rows = rows[np.isfinite(wrong[rows])]
+    if found.truth.ndim > 1:
+        rows = _apart(rows, found.truth.shape[1], count)
+    return rows[:count], wrong[rows[:count]]
+
+
+def _apart(rows: np.ndarray, steps: int, count: int) -> np.ndarray:
+    """The first of some windows that do not overlap, so that one bad day is not shown sixteen times."""
+    kept: list[int] = []
+    for row in rows:
+        if len(kept) < count and all(abs(row - other) >= steps for other in kept):
+            kept.append(int(row))
+    return np.array(kept, int)
 
 
 def _wrong(found: Predictions) -> np.ndarray:
@@ -117,7 +129,7 @@ def shown(name: str, value: Any) -> dict[str, Any]:
         return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _short(value)}
     if isinstance(value, list):
         step = -(-len(value) // POINTS)
-        return {"numbers": [round(float(number), 4) for number in value[::step]]}
+        return {"numbers": [round(float(number), 4) if math.isfinite(number) else None for number in value[::step]]}
     return {"text": "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)}
 
 

@@ -12,9 +12,10 @@ MOST_SLICES = 20
 METHODS = """\
 Intervals hold the true value in 95 of 100 cases: Wilson's of a share, Student's t of another mean, DeLong's of an area
 under a ROC curve. A metric that falls behind the live model's by more than its tolerance is refused if a one-sided
-paired test over the same examples calls that no chance. The calibration error is the mean distance of confidence and
-accuracy in 15 bins of equally many examples; on few examples chance alone gives some. Latency is that of one row
-through `serving_default` in the process that judged, on its machine."""
+paired test over the same examples calls that no chance. Rows in the order of time repeat each other, so stretches of
+them are taken as one. The calibration error is the mean distance of confidence and accuracy in 15 bins of equally many
+examples; on few examples chance alone gives some. Latency is that of one row through `serving_default` in the process
+that judged, on its machine."""
 SMALL = 1e-3  # below, four decimals would hide the number
 
 

@@ -71,6 +71,18 @@ def test_rows_in_the_order_of_time_are_compared_in_stretches(recipe, found):
     assert told["accuracy"].test.endswith("over 20 stretches of time")
 
 
+def test_intervals_of_rows_in_the_order_of_time_are_those_of_stretches(recipe):
+    """Rows that repeat each other: twenty different ones, each twenty times."""
+    truth = np.repeat(TRUTH[:20], 20)
+    confidence = np.repeat(BAD[:20], 20)
+    found = Predictions("classes", truth, both(confidence))
+    numbers = {"loss": float(-np.log(np.where(truth == 1, confidence, 1 - confidence)).mean())}
+    low, high = evidence.overall(recipe, found, numbers)["loss"]
+    recipe.split = Time("2020-01-01", "2021-01-01")
+    lower, higher = evidence.overall(recipe, found, numbers)["loss"]
+    assert higher - lower > 3 * (high - low)
+
+
 def test_without_a_live_model_there_is_no_comparison(recipe, found):
     assert {} == evidence.comparisons(recipe, found, measured(BAD), None)
     alone = Predictions("classes", TRUTH, both(BAD))

@@ -137,6 +137,17 @@ def test_inputs_are_made_readable(name, value, expected):
     assert expected == mistakes.shown(name, value)
 
 
+def test_worst_windows_do_not_overlap():
+    truth = np.zeros((100, 6))
+    answers = np.ones((100, 6)) * np.concatenate([np.arange(50), np.arange(50)])[:, None]
+    rows, wrong = mistakes.worst(Predictions("numbers", truth, answers), 4)
+    assert ([49, 99, 43, 93], [49.0, 49.0, 43.0, 43.0]) == (rows.tolist(), wrong.tolist())
+
+
+def test_a_hole_in_a_vector_is_none():
+    assert {"numbers": [1.0, None]} == mistakes.shown("beat", [1.0, float("nan")])
+
+
 def test_vectors_are_thinned_and_only_the_first_is_kept():
     found = mistakes.readable({"a": [float(n) for n in range(250)], "b": [1.0, 2.0]})
     assert len(found["a"]["numbers"]) <= mistakes.POINTS
