@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.account import Account
     from pipeline.catalogue import Source
 
-ELSEWHERE = {"Paper", "Data", "Task", "Command", "Reaches"}  # lines of a docstring
+FIELDS = ("Paper", "Data", "Task", "Command", "Reaches")  # of a docstring
 
 
 def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
     told = account.read(workspace, run_id)
     events = _events(run.folder(workspace, run_id) / "journal.jsonl")
     name, published = source.name, events.get("publish", {})
+    purpose, fields = paragraphs(source.docstring)
     return {
         "name": name,
         "version": published.get("version"),
@@ -40,8 +41,8 @@ def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
         "task": source.task,
         "title": source.title,
         "same_as": told.result.get("model_version"),
-        "purpose": _purpose(source),
-        "said": {field: source.said(field) for field in ("Paper", "Data") if source.said(field)},
+        "purpose": purpose,
+        "said": {field: fields[field] for field in ("Paper", "Data") if field in fields},
         "data": _data(told, events),
         "gate": told.evaluation.get("gate", {}),
         "metrics": metrics(told.evaluation),
@@ -56,10 +57,21 @@ def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
     }
 
 
-def _purpose(source: Source) -> str:
-    """The recipe's own words, without the title and the lines that the card has elsewhere or that are of other runs."""
-    lines = source.docstring.partition("\n")[2].strip().splitlines()
-    return "\n".join(line for line in lines if line.partition(":")[0] not in ELSEWHERE).strip()
+def paragraphs(docstring: str) -> tuple[str, dict[str, str]]:
+    """The recipe's own words without the title, and what it says under `Paper:` and the like, over several lines.
+
+    Returns:
+        The words, and the fields by name.
+    """
+    words, fields, field = [], {}, ""
+    for line in docstring.splitlines()[1:]:
+        name, colon, rest = line.partition(": ")
+        field = name if colon and name in FIELDS else field if line.strip() else ""
+        if not field:
+            words.append(line)
+        else:
+            fields[field] = f"{fields[field]} {line.strip()}" if field in fields and name != field else rest
+    return "\n".join(words).strip("\n"), fields
 
 
 def _events(path: Path) -> dict[str, dict[str, Any]]:

@@ -77,6 +77,8 @@ class Run:
             self.write("step", name=name, state="done", order=order, seconds=1.5)
         self.write("training", epochs=3, steps_per_epoch=10, first_epoch=1)
         self.write("progress", epoch=1, step=1, metrics={"loss": 2.0})
+        self.write("environment", path=self.file("environment.json", ENVIRONMENT))
+        self.write("curve", epoch=1, step=4, metrics={"loss": 2.0, "gradient_norm": 0.5})
         self.epochs(1, 3)
         self.write("history", path=self.file("history.json", {"history": HISTORY}), diagnosis="underfitting")
         self.write("file", path=self.file("schema.json", {"x": 1}), folder="data")
@@ -84,6 +86,8 @@ class Run:
         if model is not None:
             self.register(model)
             self.write("publish", version=4, digest="d1", alias="champion")
+        card = {form: self.file(f"card.{form}", f"{form}: version 4") for form in ("md", "html")}
+        self.write("card", markdown=card["md"], html=card["html"])
         self.write("end", status="finished", message="", seconds=12.5)
 
 
@@ -93,6 +97,15 @@ HISTORY = {
     "accuracy": [0.3, 0.6, 0.7],
     "val_accuracy": [0.3, 0.5, 0.6],
     "learning_rate": [0.001, 0.001, 0.0005],
+}
+ENVIRONMENT = {
+    "python": "3.11.9",
+    "tensorflow": {"version": "2.21.0"},
+    "lock": "10c4",
+    "cpu": {"cores": 2},
+    "gpu": [],
+    "git": {"commit": "c0ffee", "dirty": True},
+    "packages": {"keras": "3.15.0", "numpy": "2.0.0"},
 }
 SIGNATURES = {
     "serving_default": {
@@ -231,6 +244,11 @@ def result():
 @pytest.fixture
 def examples():
     return sample
+
+
+@pytest.fixture
+def environment_facts():
+    return ENVIRONMENT
 
 
 @pytest.fixture

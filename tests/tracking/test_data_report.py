@@ -110,18 +110,9 @@ def test_mlflow_has_the_report_and_the_data_as_input(run, data, uri, workspace, 
     assert "Data of people" in report.read_text()
 
 
-def test_mlflow_has_the_environment(run, uri, workspace, tmp_path):
-    facts = {
-        "python": "3.11.9",
-        "tensorflow": {"version": "2.21.0"},
-        "lock": "10c4",
-        "cpu": {"cores": 2},
-        "gpu": [],
-        "git": {"commit": "c0ffee", "dirty": True},
-        "packages": {"keras": "3.15.0", "numpy": "2.0.0"},
-    }
+def test_mlflow_has_the_environment(run, environment_facts, uri, workspace, tmp_path):
     run.start()
-    run.write("environment", path=run.file("environment.json", facts))
+    run.write("environment", path=run.file("environment.json", environment_facts))
     main([str(workspace), "run-1", "--uri", uri])
     client, run_id = MlflowClient(uri), recorder.outcome(run.folder).mlflow_run_id
     tags = client.get_run(run_id).data.tags

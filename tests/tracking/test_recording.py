@@ -66,7 +66,11 @@ def test_the_whole_run(run, model, record, client):
     loss = client.get_metric_history(found.info.run_id, "loss")
     assert [(1, 2.0), (2, 1.0), (3, pytest.approx(2 / 3))] == [(one.step, one.value) for one in loss]
     assert artifacts(client, found.info.run_id) == [
+        "card/card.html",
+        "card/card.md",
         "data/schema.json",
+        "environment/environment.json",
+        "environment/requirements.txt",
         "evaluation/evaluation.json",
         "gate.md",
         "pictures/confusion_matrix.png",

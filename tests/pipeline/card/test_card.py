@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import journal, run
 from pipeline.card import files, request
-from pipeline.card.content import content, worst
+from pipeline.card.content import content, paragraphs, worst
 
 EVALUATION = {
     "metrics": {"loss": 0.2, "accuracy": 0.9},
@@ -109,6 +109,16 @@ def test_the_worst_slice_is_the_one_with_the_highest_loss():
     evaluation = {**EVALUATION, "gate": {"conditions": [{"name": "loss", "passed": True}]}}
     assert ("label=<dog>", 0.9) == (worst(evaluation)["slice"], worst(evaluation)["value"])
     assert {} == worst({"metrics": {"loss": 1.0}, "slices": []})
+
+
+def test_fields_of_a_docstring_run_over_several_lines():
+    words, fields = paragraphs(
+        "Cats.\n\n    a ─ b\n\nPaper: One,\nsection 2.\nTask: rows.\n\nNote: more.\nCommand: x\n"
+    )
+    assert ("    a ─ b\n\n\nNote: more.", {"Paper": "One, section 2.", "Task": "rows.", "Command": "x"}) == (
+        words,
+        fields,
+    )
 
 
 def test_a_challenger_is_asked_under_its_own_name(record, source):
