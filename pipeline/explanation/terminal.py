@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from pipeline.explanation.explained import Explained
 
 BAR = 30
+HEAD = 40  # characters of a text above its words
 FAINT = 0.03  # of the largest: not coloured
 DARK = 0.6  # from here on letters are white
 
 
 def show(console: Console, label: str, row: Explained) -> None:
     """Prints one explained row under the label of its input."""
-    console.print(Text(f"{label}  {row.title}"), soft_wrap=True)
+    short = f"{label[: HEAD - 1]}…" if row.words and len(label) > HEAD else label  # a text follows in full
+    console.print(Text(f"{short}  {row.title}"), soft_wrap=True)
     if row.words and console.is_terminal:
         console.print(text(row))
         console.print(

@@ -42,6 +42,12 @@ def test_words_with_numbers_where_nobody_looks():
     assert expected == printed(one(**TEXT))
 
 
+def test_a_long_text_is_named_by_its_beginning():
+    out = io.StringIO()
+    terminal.show(Console(file=out, width=200), "not [bad] " * 9, one(**TEXT))
+    assert "not [bad] not [bad] not [bad] not [bad]…  label pos" in out.getvalue()
+
+
 def test_coloured_words_on_a_terminal():
     out = printed(one(**TEXT), force_terminal=True, color_system="truecolor")
     assert "\x1b[37;48;2;0;114;178m[bad]\x1b[0m" in out
