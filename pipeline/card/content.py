@@ -63,7 +63,9 @@ def paragraphs(docstring: str) -> tuple[str, dict[str, str]]:
     Returns:
         The words, and the fields by name.
     """
-    words, fields, field = [], {}, ""
+    words: list[str] = []
+    fields: dict[str, str] = {}
+    field = ""
     for line in docstring.splitlines()[1:]:
         name, colon, rest = line.partition(": ")
         field = name if colon and name in FIELDS else field if line.strip() else ""
