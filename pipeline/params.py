@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.catalogue import did_you_mean
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipe import Choice, Range, Widths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.catalogue import Source
 
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+RANGES = {kind.__name__: kind for kind in (Range, Choice, Widths)}
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,35 @@ def parse(field: Field, text: str) -> Any:
             expected=f"{field.type}, for instance {field.name}={_text(field.default)}",
             received=f"{field.name}={text}",
         ) from None
+
+
+def ranged(field: Field) -> Range | Choice | Widths | None:
+    """The search range of a hyperparameter; None where none is declared.
+
+    Raises:
+        PipelineError: What stands there cannot be read as text.
+    """
+    if not field.range:
+        return None
+    try:
+        call = ast.parse(field.range, mode="eval").body
+        assert isinstance(call, ast.Call)
+        kind = RANGES[ast.unparse(call.func).rpartition(".")[2]]
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        found: Range | Choice | Widths = kind(*map(ast.literal_eval, call.args), **keywords)
+    except (AssertionError, KeyError, TypeError, ValueError, SyntaxError):
+        raise PipelineError(
+            f"The search range of {field.name} cannot be read.",
+            expected="Range(low, high), Range(low, high, log=True), Choice(value, …), Widths(fewest, most, low, high)",
+            received=field.range,
+            action="write one of these, with literal values, into its Annotated[…]",
+        ) from None
+    return found
+
+
+def assignment(name: str, value: Any) -> str:
+    """KEY=VALUE, as `--set` reads it back to the same value."""
+    return f"{name}={_text(value)}"
 
 
 def _parse(kind: str, text: str) -> Any:

@@ -30,6 +30,23 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Widths:
+    """The architectures that a search may give a tuple: `Annotated[tuple[int, ...], Widths(1, 4, 8, 128)]`.
+
+    Args:
+        fewest: Number of entries at least: layers, blocks.
+        most: Number of entries at most.
+        low: Smallest width of an entry.
+        high: Largest width; powers of two, and what lies halfway between them, are tried.
+    """
+
+    fewest: int
+    most: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class Official:
     """The data set has a test split of its own; `eval` is split off train by hash of the content."""
 

@@ -13,7 +13,7 @@ from pipeline.steps.transform import restored
 from pipeline.training.fitting import Training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import keras
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -56,8 +56,9 @@ def fit(
     config: dict[str, Any],
     out: Path,
     vocabulary: Mapping[str, int],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
-    """Fits the recipe's network, going on from its checkpoint where there is one."""
+    """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own."""
     from pipeline.training import batches, devices, preview
 
     strategy = devices.strategy(config["distribution"])
@@ -80,6 +81,7 @@ def fit(
         strategy=strategy,
         precision=config["mixed_precision"],
         class_weight=class_weight(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
+        callbacks=tuple(callbacks),
     )
     atomic.write_json(out / HISTORY, _fitted(recipe, p, training, spec))
     if recipe.finish:

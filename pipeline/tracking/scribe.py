@@ -10,6 +10,7 @@ from pipeline.tracking import dataset, evaluation, events, registration, surroun
 from pipeline.tracking.parts import Parts
 from pipeline.tracking.statistics import page as statistics
 from pipeline.tracking.steps import Steps
+from pipeline.tracking.trials import Trials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ class Scribe:
         self.folder = folder
         self.state = state
         self.steps = Steps(destination, folder, state)
+        self.trials = Trials(destination, state)
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Writes one event; kinds that MLflow has no use for are passed over."""
@@ -86,6 +88,16 @@ class Scribe:
 
     def _execution(self, event: Mapping[str, Any]) -> None:
         self.steps.execution(event)
+
+    def _trial(self, event: Mapping[str, Any]) -> None:
+        self.trials.trial(event)
+
+    def _trial_epoch(self, event: Mapping[str, Any]) -> None:
+        self.trials.epoch(event)
+
+    def _tuned(self, event: Mapping[str, Any]) -> None:
+        best = {f"best.{name}": value for name, value in event["params"].items()}
+        self.tags({"keraspipe.best_trial": event["number"], **best})
 
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tracking import metadata
+from pipeline.tracking import children, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pipeline.tracking.folder import RunFolder
     from pipeline.tracking.state import State
 
-PARENT_TAG = "mlflow.parentRunId"
 STEP_TAG = "keraspipe.step"
 STATUS = {"started": "RUNNING", "done": "FINISHED", "cached": "FINISHED", "failed": "FAILED"}
 
@@ -66,17 +65,8 @@ class Steps:
                 client.set_terminated(run, "KILLED")
 
     def _run(self, name: str, seconds: float) -> str:
-        """The child run of a step, also one made just before a crash."""
-        known = self.state.children.get(name)
-        if known is None:
-            tags = {PARENT_TAG: self.state.mlflow_run_id, STEP_TAG: name}
-            known = self.destination.run(self.state.experiment_id, tags)
-            if not known:
-                tags["mlflow.source.name"] = f"step {name}"
-                made = self.destination.client.create_run(self.state.experiment_id, int(seconds * 1000), tags, name)
-                known = made.info.run_id
-            self.state.children[name] = known
-        return known
+        """The child run of a step."""
+        return children.child(self.destination, self.state, name, {STEP_TAG: name}, seconds)
 
 
 def _tags(event: Mapping[str, Any]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Training:
         strategy: Under which the network was built.
         precision: Its dtype policy.
         class_weight: Weight of each class in the loss, by its number; None for equal ones.
+        callbacks: Further ones, called after our own.
     """
 
     model: keras.Model
@@ -42,6 +43,7 @@ class Training:
     strategy: tf.distribute.Strategy
     precision: str
     class_weight: dict[int, float] | None = None
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
     def fit(self, epochs: int, begin: int = 0) -> dict[str, list[float]]:
         """Fits and returns the history by name; the model keeps the best weights.
@@ -70,7 +72,7 @@ class Training:
                 validation_data=self.evaluation,
                 initial_epoch=epochs if checkpoint.finished else first,
                 epochs=epochs,
-                callbacks=[stopping, checkpoint, curves, Progress(self.steps * self.batch_size)],
+                callbacks=[stopping, checkpoint, curves, Progress(self.steps * self.batch_size), *self.callbacks],
                 class_weight=self.class_weight,
                 shuffle=False,  # the data set shuffles itself
                 verbose=0,

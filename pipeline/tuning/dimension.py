@@ -1,0 +1,160 @@
+"""What a search may give one hyperparameter: a number, a name, or an architecture (layers and their widths)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline import params
+from pipeline.errors import PipelineError
+from pipeline.recipe import Choice, Range, Widths
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+    from pipeline.params import Field
+
+DIGITS = 3  # of a sampled float: enough for any hyperparameter, and short on a command line
+
+
+@dataclass(frozen=True)
+class Number:
+    """An int or float between two bounds."""
+
+    field: Field
+    low: float
+    high: float
+    log: bool
+
+    def suggest(self, trial: Trial) -> float:
+        """A float is rounded to three digits, within the bounds."""
+        if self.field.type == "int":
+            return trial.suggest_int(self.field.name, int(self.low), int(self.high), log=self.log)
+        value = trial.suggest_float(self.field.name, self.low, self.high, log=self.log)
+        return min(max(float(f"{value:.{DIGITS}g}"), float(self.low)), float(self.high))
+
+    def contains(self, value: float) -> bool:
+        """Whether it lies between the bounds."""
+        return self.low <= value <= self.high
+
+    def pinned(self, value: float) -> dict[str, Any]:
+        """The value itself."""
+        return {self.field.name: value}
+
+
+@dataclass(frozen=True)
+class Name:
+    """One of several values, known to the search by their texts as `--set` takes them."""
+
+    field: Field
+    texts: tuple[str, ...]
+
+    def suggest(self, trial: Trial) -> Any:
+        """One of them."""
+        return params.parse(self.field, trial.suggest_categorical(self.field.name, self.texts))
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        return value in [params.parse(self.field, text) for text in self.texts]
+
+    def pinned(self, value: Any) -> dict[str, Any]:
+        """Its text."""
+        return {self.field.name: next(text for text in self.texts if params.parse(self.field, text) == value)}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A tuple of widths: how many layers or blocks, and how wide each; `ladders` holds the widths of each, rising."""
+
+    field: Field
+    fewest: int
+    ladders: tuple[tuple[int, ...], ...]
+
+    def suggest(self, trial: Trial) -> tuple[int, ...]:
+        """The number of layers first, then a step on the ladder of each."""
+        count = trial.suggest_int(f"{self.field.name}.layers", self.fewest, len(self.ladders))
+        return tuple(
+            ladder[trial.suggest_int(f"{self.field.name}.{number}", 0, len(ladder) - 1)]
+            for number, ladder in enumerate(self.ladders[:count])
+        )
+
+    def contains(self, value: tuple[int, ...]) -> bool:
+        """Whether the search may give as many layers, each as wide."""
+        fits = self.fewest <= len(value) <= len(self.ladders)
+        return fits and all(width in ladder for width, ladder in zip(value, self.ladders, strict=False))
+
+    def pinned(self, value: tuple[int, ...]) -> dict[str, Any]:
+        """The number of layers, and of each the step on its ladder."""
+        steps = {f"{self.field.name}.{i}": self.ladders[i].index(width) for i, width in enumerate(value)}
+        return {f"{self.field.name}.layers": len(value), **steps}
+
+
+Dimension = Number | Name | Architecture
+
+
+def of(field: Field) -> Dimension | None:
+    """What the search may give a hyperparameter; None if it is not one to search.
+
+    Without a declared range a truth value is tried both ways, and a tuple of integers with a layer less, a layer more,
+    and each layer half to twice as wide.
+
+    Raises:
+        PipelineError: The declared range does not fit the type, or is empty.
+    """
+    declared = params.ranged(field)
+    if isinstance(declared, Choice):
+        return _choice(field, declared)
+    if isinstance(declared, Widths):
+        return _declared_architecture(field, declared)
+    if isinstance(declared, Range):
+        return _number(field, declared)
+    if field.type == "bool":
+        return Name(field, ("False", "True"))
+    if field.type == "tuple[int, ...]" and field.default:
+        return _derived_architecture(field)
+    return None
+
+
+def _number(field: Field, declared: Range) -> Number:
+    sound = field.type in {"int", "float"} and declared.low <= declared.high
+    _require(
+        sound and (declared.low > 0 or not declared.log), field, "an int or float, and bounds above 0 for log=True"
+    )
+    return Number(field, declared.low, declared.high, declared.log)
+
+
+def _choice(field: Field, declared: Choice) -> Name:
+    texts = tuple(params.assignment("", value)[1:] for value in declared.values)
+    _require(bool(texts), field, "at least one value")
+    for text in texts:
+        params.parse(field, text)
+    return Name(field, texts)
+
+
+def _declared_architecture(field: Field, declared: Widths) -> Architecture:
+    sound = field.type == "tuple[int, ...]" and 0 < declared.fewest <= declared.most and declared.low <= declared.high
+    _require(sound and declared.low > 0, field, "tuple[int, ...] with 1 <= fewest <= most and 1 <= low <= high")
+    return Architecture(field, declared.fewest, (ladder(declared.low, declared.high),) * declared.most)
+
+
+def _derived_architecture(field: Field) -> Architecture:
+    widths = [*field.default, field.default[-1]]
+    _require(min(widths) > 0, field, "widths of at least 1, or Widths(…) that says what may be tried")
+    ladders = tuple(tuple(sorted({*ladder(max(1, width // 2), 2 * width), width})) for width in widths)
+    return Architecture(field, max(1, len(field.default) - 1), ladders)
+
+
+def _require(sound: bool, field: Field, expected: str) -> None:
+    if not sound:
+        raise PipelineError(
+            f"The search range of {field.name} does not fit it.",
+            expected=expected,
+            received=f"{field.name}: {field.type} = {field.default} with {field.range or 'no range'}",
+            action="correct it in the recipe, or fix the value with --set",
+        )
+
+
+def ladder(low: int, high: int) -> tuple[int, ...]:
+    """Both bounds, and between them the powers of two and what lies halfway from one to the next."""
+    steps = {width for power in range(high.bit_length()) for width in (2**power, 3 * 2**power)}
+    return tuple(sorted({low, high, *(step for step in steps if low < step < high)}))

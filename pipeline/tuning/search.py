@@ -1,0 +1,245 @@
+"""The search: one trial after the other, each told to the journal, until there are as many as asked for."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, fingerprint, journal, run, workspace
+from pipeline.errors import PipelineError
+from pipeline.tracking import recorder
+from pipeline.tuning import preparation
+from pipeline.tuning.study import Study
+from pipeline.tuning.trial import COMPLETE, FAILED, PRUNED, Trial
+from pipeline.tuning.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.run import Request
+    from pipeline.tuning.preparation import Preparation
+    from pipeline.tuning.space import Space
+    from pipeline.tuning.study import Running
+
+HOPELESS = 5  # trials that failed and none that did not
+RECORDING_TIMEOUT_S = 60.0
+RISING = ("acc", "auc", "f1", "precision", "recall", "r2", "iou", "similarity")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was asked for.
+
+    Attributes:
+        request: Recipe, settings, and the hyperparameters that do not vary.
+        space: What varies.
+        objective: The metric of the eval split that is improved.
+        trials: How many there shall be, with those of earlier calls.
+    """
+
+    request: Request
+    space: Space
+    objective: str
+    trials: int
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the objective is better."""
+        return any(part in self.objective for part in RISING)
+
+    def run_id(self, data_digest: str) -> str:
+        """The same for the same question on the same data and code, so that a search is found again."""
+        request, settings = self.request, self.request.settings
+        question = {
+            "recipe": fingerprint.of_recipe(request.source),
+            "steps": fingerprint.of_steps(),
+            "data": data_digest,
+            "base": self.space.base,
+            "searched": {name: str(one) for name, one in self.space.dimensions.items()},
+            "options": [self.objective, request.seed, request.quick],
+            "settings": [settings.distribution, settings.mixed_precision, settings.deterministic],
+        }
+        return f"tune-{request.name}-{fingerprint.of(question)[:8]}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found.
+
+    Attributes:
+        run_id: Its run.
+        trials: All that have ended by themselves, in their order.
+        best: The best complete one.
+        ranking: The complete ones, the best first.
+        importances: Share of the objective's spread, by hyperparameter.
+    """
+
+    run_id: str
+    trials: list[Trial]
+    best: Trial
+    ranking: list[Trial]
+    importances: dict[str, float]
+
+
+def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]) -> Found:
+    """Goes on with the search until it has its trials.
+
+    Args:
+        asked: What to search.
+        show: (trial, best so far) called when a trial has ended.
+        waiting: Called when another process does the same.
+
+    Raises:
+        PipelineError: No trial came to its end.
+    """
+    home = asked.request.settings.workspace
+    ready = preparation.prepare(asked.request, asked.space.base, waiting)
+    run_id = asked.run_id(ready.data_digest)
+    folder = run.folder(home, run_id)
+    with (
+        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
+        workspace.lock(folder / "lock", waiting),
+    ):
+        recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder / "mlflow.txt")
+        with journal.current(folder / "journal.jsonl"):
+            found = _told(asked, _Course(asked, folder, show, waiting), ready)
+        recording.finish(RECORDING_TIMEOUT_S)
+    return found
+
+
+def _told(asked: Search, course: _Course, ready: Preparation) -> Found:
+    started = time.monotonic()
+    _tell_start(asked, course.folder.name, ready)
+    try:
+        found = course.run()
+    except Exception as error:
+        journal.report("end", status="failed", message=str(error), seconds=time.monotonic() - started)
+        raise
+    best = found.best
+    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
+    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
+    atomic.write_json(course.folder / "result.json", result)
+    journal.report("end", status="finished", message="", seconds=time.monotonic() - started)
+    return found
+
+
+def _tell_start(asked: Search, run_id: str, ready: Preparation) -> None:
+    request = asked.request
+    options = {"objective": asked.objective, "seed": request.seed, "quick": request.quick}
+    tags = {"data_digest": ready.data_digest, "keraspipe.prepared_by": ready.run_id}
+    tags["mlflow.source.name"] = f"keraspipe tune {request.name}"
+    params = {**asked.space.base, **asked.space.described(), **options}
+    title = f"Search for hyperparameters: {request.source.title}"
+    journal.report("start", run_id=run_id, recipe=request.name, description=title, params=params, tags=tags)
+
+
+class _Course:
+    """The trials of one call."""
+
+    def __init__(
+        self, asked: Search, folder: Path, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
+    ) -> None:
+        self.asked, self.folder, self.show, self.waiting = asked, folder, show, waiting
+        self.worker = Worker(folder / "log.txt")
+        request = asked.request
+        self.study = Study(
+            folder / "study.db",
+            asked.space,
+            maximize=asked.maximize,
+            seed=request.seed,
+            epochs=int(request.params["epochs"]),
+        )
+
+    def run(self) -> Found:
+        for dead in self.study.interrupted():
+            self._tell(dead)
+        try:
+            while len(done := self.study.trials()) < self.asked.trials:
+                _require_hope(done, self.folder)
+                self._one(self.study.ask())
+        finally:
+            self.worker.close()
+        return self._found()
+
+    def _one(self, running: Running) -> None:
+        started = time.monotonic()
+        trial = Trial(running.number, running.params)
+        journal.report("trial", number=trial.number, state="started", params=trial.params)
+        answer = self._trained(running, trial)
+        trial.state, trial.value = answer["state"], answer.get("value")
+        trial.seconds, trial.reason = round(time.monotonic() - started, 1), answer.get("reason", "")
+        running.end(trial)
+        self._tell(trial)
+        self.show(trial, self.study.best())
+
+    def _trained(self, running: Running, trial: Trial) -> dict[str, Any]:
+        def report(epoch: int, metrics: dict[str, float]) -> bool:
+            trial.epochs = epoch
+            journal.report("trial_epoch", number=trial.number, epoch=epoch, metrics=metrics)
+            return running.report(epoch, metrics[self.asked.objective])
+
+        folder = self.folder / "trials" / str(trial.number)
+        try:
+            ready = preparation.prepare(self.asked.request, trial.params, self.waiting)
+        except PipelineError as error:
+            return {"state": FAILED, "reason": str(error)}
+        answer = self.worker.train(self._task(trial, ready, folder), report)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        if answer["state"] == "refused":
+            raise PipelineError(answer["reason"])
+        return answer
+
+    def _task(self, trial: Trial, ready: Preparation, folder: Path) -> dict[str, Any]:
+        request, settings = self.asked.request, self.asked.request.settings
+        return {
+            "recipe": str(request.source.path),
+            "text": request.source.text,
+            "params": trial.params,
+            "objective": self.asked.objective,
+            "train": str(ready.train),
+            "eval": str(ready.eval),
+            "graph": str(ready.graph),
+            "out": str(folder),
+            "config": {
+                "seed": request.seed,
+                "mixed_precision": settings.mixed_precision,
+                "distribution": settings.distribution,
+                "deterministic": settings.deterministic,
+                "checkpoints": str(folder / "checkpoints"),
+            },
+        }
+
+    def _tell(self, trial: Trial) -> None:
+        best = self.study.best()
+        told = {**trial.as_json(), "objective": self.asked.objective, "best": best.value if best else None}
+        journal.report("trial", **told)
+
+    def _found(self) -> Found:
+        trials, best = self.study.trials(), self.study.best()
+        if best is None:
+            raise _all_failed(trials, self.folder)
+        ranking = sorted((trial for trial in trials if trial.state == COMPLETE), key=self.study.order)
+        return Found(self.folder.name, trials, best, ranking, self.study.importances())
+
+
+def _require_hope(done: list[Trial], folder: Path) -> None:
+    if len(done) >= HOPELESS and all(trial.state == FAILED for trial in done):
+        raise _all_failed(done, folder)
+
+
+def _all_failed(trials: list[Trial], folder: Path) -> PipelineError:
+    reasons = dict.fromkeys(trial.reason.replace("\n", " ") for trial in trials if trial.state != PRUNED)
+    return PipelineError(
+        f"All {len(trials)} trials failed.",
+        expected="at least one that trains to its end",
+        received="\n  ".join(["", *reasons]),
+        action=f"read {folder / 'log.txt'}; the first trial has the recipe's own values: try `keraspipe run`",
+    )
+
+
+def final(asked: Search, best: Trial) -> Request:
+    """The ordinary run of the best trial, which the gate judges like any other."""
+    return replace(asked.request, params=best.params, until=run.STEPS[-1])
