@@ -18,7 +18,7 @@ PAST = 3  # times as much past as future is shown before a forecast
 
 
 def described(recipe: Recipe, found: Predictions, folder: Path) -> dict[str, Any]:
-    """What the kind of the answers allows to draw; answers that are no numbers leave the mistakes only.
+    """What the kind of the answers allows to draw; answers or truths that are no numbers leave the mistakes only.
 
     Args:
         recipe: The recipe.
@@ -29,7 +29,7 @@ def described(recipe: Recipe, found: Predictions, folder: Path) -> dict[str, Any
         Some of {"calibration", "curves", "residuals", "forecast", "mistakes"}.
     """
     told: dict[str, Any] = {"mistakes": mistakes.described(found, recipe, folder)}
-    if not np.isfinite(found.candidate).all():
+    if not (np.isfinite(found.candidate).all() and np.isfinite(found.truth).all()):
         return told
     if found.kind == "classes":
         told["calibration"] = calibration.described(found.candidate, found.truth)

@@ -48,7 +48,7 @@ class Predictions:
         named |= {} if self.live is None else {"live": self.live}
         named |= {SLICE + name: values for name, values in self.slices.items()}
         with atomic.file(path) as beside, beside.open("wb") as file:
-            np.savez(file, **named)  # type: ignore[arg-type]  # NumPy's stub takes every name for an option
+            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]  # NumPy's stub takes every name for an option
 
 
 def load(path: Path) -> Predictions:
@@ -108,7 +108,8 @@ def _joined(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str]) -
     rows = [row for part in values for row in part]
     classes = [name.encode() for name in recipe.data.classes]
     labels = [row[0] for row in rows]
-    truth = np.array([classes.index(label) for label in labels] if classes else labels)
+    numbers = [np.nan if label is None else label for label in labels]
+    truth = np.array([classes.index(label) for label in labels] if classes else numbers)
     slices = {name: np.array([text(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
     answers = np.concatenate(candidate)
     known = None if live[0] is None else np.concatenate(live)

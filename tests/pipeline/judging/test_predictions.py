@@ -84,6 +84,17 @@ def test_a_live_model_that_answers_something_else_is_not_compared(recipe, split)
     assert predictions.collected(recipe, split, Model("probabilities"), Model("probabilities")).live is not None
 
 
+def test_a_missing_number_is_nan_and_can_be_saved(recipe, tmp_path):
+    recipe.data = SimpleNamespace(label="y", classes=(), inputs={"x": "float"})
+    recipe.gate, recipe.predicted = Gate(), "other"
+    ingest.write([("test", 0.1, {"x": 1.0, "y": 2.5}), ("test", 0.2, {"x": 1.0})], tmp_path)
+    found = predictions.collected(recipe, tmp_path / "Split-test", Model("other"), None)
+    assert ("numbers", [2.5, None]) == (found.kind, [None if np.isnan(y) else y for y in found.truth])
+    found.save(tmp_path / predictions.FILE)
+    assert "numbers" == predictions.load(tmp_path / predictions.FILE).kind
+    assert ["mistakes"] == list(findings.described(recipe, found, tmp_path / "Split-test"))
+
+
 def test_without_an_output_to_judge_by_nothing_is_asked(recipe, split):
     model = Model("one", "two")
     assert "" == predictions.collected(recipe, split, model, None).kind
