@@ -1,0 +1,44 @@
+"""What is told of the data before anomalies end a run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from pipeline import after, atomic, journal, run
+from pipeline.errors import PipelineError
+
+
+@pytest.fixture
+def state(settings):
+    """A run whose eval split has a column too many, as far as `validate` looks at it."""
+    home = settings.workspace
+    for split in ("train", "eval", "test"):
+        found = anomalies_pb2.Anomalies()
+        if split == "eval":
+            found.anomaly_info["age"].description = "New column"
+        path = home / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(found.SerializeToString())
+    settings.data.mkdir()
+    (settings.data / "people.csv").write_text("age\n7\n")
+    return SimpleNamespace(
+        workspace=home,
+        request=SimpleNamespace(name="people", quick=True, settings=settings),
+        result=SimpleNamespace(run_id="people-1"),
+        recipe=SimpleNamespace(data=SimpleNamespace(files=lambda data: [data / "people.csv"])),
+        uri=lambda _, output: home / output,
+    )
+
+
+def test_a_failing_validation_still_gives_the_report_its_facts(state):
+    path = run.folder(state.workspace, "people-1") / "journal.jsonl"
+    path.parent.mkdir(parents=True)
+    with journal.current(path), pytest.raises(PipelineError, match="New column"):
+        after.validate(state, cached=False)
+    (told,) = (event for event, _ in journal.read(path) if event["event"] == "data")
+    assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (told["name"], told["statistics"], told["schema"])
+    assert 64 == len(told["digest"])
+    assert ["eval: age: New column"] == atomic.read_json(state.workspace / told["anomalies"])
