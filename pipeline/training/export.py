@@ -40,9 +40,9 @@ class Served:
     spec: dict[str, Any]
     sample: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def features(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Preprocesses raw inputs, each (batch,) or, of a vector, (batch, …), by name."""
-        return self._transformed(raw)
+    def features(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Preprocesses raw inputs, tensors or arrays, each (batch,) or, of a vector, (batch, …), by name."""
+        return self._transformed({name: tf.convert_to_tensor(value) for name, value in raw.items()})
 
     def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The network's answer under the names that clients see."""
