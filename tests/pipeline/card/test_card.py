@@ -125,6 +125,7 @@ def test_a_challenger_is_asked_under_its_own_name(record, source):
     path = run.folder(record, "pets-1") / "journal.jsonl"
     journal.write(path, "publish", version=3, digest="d1", alias="challenger")
     assert "/models/pets-challenger/versions/3" in content(record, source, "pets-1")["call"]["curl"]
+    assert "once it is promoted, as `pets` instead" in files.write(record, source, "pets-1").read_text()
 
 
 @pytest.fixture
