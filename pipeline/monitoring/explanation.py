@@ -43,15 +43,15 @@ def legend(findings: Iterable[Finding]) -> list[str]:
 def change(finding: Finding) -> str:
     """Where the change is."""
     if finding.check != comparison.DRIFT:
-        return f"{finding.key}: {finding.value:.1%} more rows are {_skew(finding)} than in training."
+        return f"{finding.key}: {finding.value:.1%} more rows are {_skew(finding)} than before."
     label, before, now = max(finding.cells, key=lambda cell: abs(cell[2] - cell[1]))
-    return f"Most changed: {finding.key} {label}, {now:.1%} of the rows, {before:.1%} in training."
+    return f"Most changed: {finding.key} {label}, {now:.1%} of the rows, {before:.1%} before."
 
 
 def _skew(finding: Finding) -> str:
     words = {
         comparison.MISSING: "without a value",
-        comparison.UNSEEN: "of values that are rare or unknown in training",
+        comparison.UNSEEN: "of values that are rare or unknown",
         comparison.RANGE: "outside the range",
     }
     return words[finding.check]

@@ -63,7 +63,7 @@ def monitored(
 
 def _rate(paths: list[Path], features: tuple[Feature, ...]) -> float:
     heavy = any(one.role in HEAVY for one in features)
-    total = sum(path.stat().st_size for path in paths if path.exists())
+    total = sum(one.st_size for one in map(traffic.stat, paths) if one)
     return min(1.0, HEAVY_BYTES / total) if heavy and total else 1.0
 
 
@@ -77,6 +77,8 @@ def _notes(frame: Frame, inputs: tuple[str, ...], found: Traffic, rate: float) -
     notes = list(found.faults)
     notes += [f"{name} is no feature of the training data and is not compared" for name in inputs if name not in known]
     notes += [f"{name} is sent, but is no input of the model" for name in found.profile.sent if name not in inputs]
+    if found.answers.rows:
+        notes.append(f"{found.answers.rows:,} answers are beside the champion's answers to rows of the test split")
     if rate < 1:
         notes.append(f"the log is large; a share of {rate:.3f} of its requests was looked at")
     if len(found.versions) > 1:

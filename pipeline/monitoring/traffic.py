@@ -7,6 +7,7 @@ write them.
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from serving.errors import DataLoss
 from serving.requestlog import folder, prediction
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 PARALLEL_BYTES = 32 << 20  # from which on a second process is worth its start
 PROCESSES = 2
+PART = ".part"
 
 
 def files(log: Path, model: str) -> list[Path]:
@@ -52,22 +55,22 @@ def files(log: Path, model: str) -> list[Path]:
 
 def read(paths: Iterable[Path], wanted: Wanted) -> Traffic:
     """The traffic in files; large logs are read by two processes."""
-    todo = [path for path in paths if _mtime(path) >= wanted.since]
-    if sum(map(_size, todo)) < PARALLEL_BYTES or len(todo) == 1:
-        return sum((read_file(path, wanted) for path in todo), Traffic())
+    found = {path: stat(path) for path in paths}
+    sizes = {path: one.st_size for path, one in found.items() if one and one.st_mtime >= wanted.since}
+    if sum(sizes.values()) < PARALLEL_BYTES or len(sizes) == 1:
+        return sum((read_file(path, wanted) for path in sizes), Traffic())
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        return sum(pool.map(partial(read_file, wanted=wanted), todo), Traffic())
+        return sum(pool.map(partial(read_file, wanted=wanted), sizes), Traffic())
 
 
 def read_file(path: Path, wanted: Wanted) -> Traffic:
-    """The traffic in one file; what is damaged is passed over and told."""
+    """The traffic in one file; what is damaged is passed over and told, a file that is deleted meanwhile is not."""
     tally = Tally(wanted)
     faults = []
     try:
-        for log in prediction.read(_named(path)):
-            tally.add(log)
+        _tell(path, tally)
     except DataLoss as error:
-        if not path.name.endswith(".part"):  # its last record is being written
+        if not path.name.endswith(PART):  # its last record is being written
             faults.append(str(error).partition("\n")[0] + f" ({path})")
     except OSError as error:
         faults.append(f"{path} cannot be read: {error.strerror}")
@@ -76,15 +79,22 @@ def read_file(path: Path, wanted: Wanted) -> Traffic:
     return tally.traffic(faults)
 
 
-def _named(path: Path) -> Path:
-    """A file that was being written may have got its name meanwhile."""
-    whole = path.with_name(path.name[1:].removesuffix(".part"))
-    return whole if path.name.endswith(".part") and whole.exists() else path
+def _tell(path: Path, tally: Tally) -> None:
+    for name in _names(path):
+        with suppress(FileNotFoundError):  # on opening, before anything is counted
+            for log in prediction.read(name):
+                tally.add(log)
+            return
 
 
-def _mtime(path: Path) -> float:
-    return _named(path).stat().st_mtime
+def _names(path: Path) -> list[Path]:
+    """The file, and what it is called when it is no longer written to, which may be the case by now."""
+    return [path, path.with_name(path.name[1:].removesuffix(PART))] if path.name.endswith(PART) else [path]
 
 
-def _size(path: Path) -> int:
-    return _named(path).stat().st_size
+def stat(path: Path) -> os.stat_result | None:
+    """Size and times of a file of the log; None if it is deleted by now."""
+    for name in _names(path):
+        with suppress(FileNotFoundError):
+            return name.stat()
+    return None
