@@ -100,11 +100,11 @@ def metrics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The slices, the worst first by the metric that leads."""
+    """The slices, the worst first by the metric that leads; among equals the one that rests on fewer examples."""
     name, found = leading(evaluation), evaluation.get("slices") or []
-    lower = name in evaluation.get("lower_is_better", [])
+    sign = -1 if name in evaluation.get("lower_is_better", []) else 1
     known = [one for one in found if one["metrics"].get(name) is not None]
-    return sorted(known, key=lambda one: one["metrics"][name], reverse=lower)
+    return sorted(known, key=lambda one: (sign * one["metrics"][name], one.get("examples") or 0))
 
 
 def worst(evaluation: Mapping[str, Any]) -> dict[str, Any]:

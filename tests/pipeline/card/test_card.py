@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shlex
 
@@ -106,8 +107,11 @@ def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
 
 
 def test_the_worst_slice_is_the_one_with_the_highest_loss():
-    evaluation = {**EVALUATION, "gate": {"conditions": [{"name": "loss", "passed": True}]}}
+    evaluation = {**copy.deepcopy(EVALUATION), "gate": {"conditions": [{"name": "loss", "passed": True}]}}
     assert ("label=<dog>", 0.9) == (worst(evaluation)["slice"], worst(evaluation)["value"])
+    for one in evaluation["slices"]:
+        one["metrics"]["loss"] = 0.5
+    assert 9 == worst(evaluation)["examples"]  # among equals, the fewest examples
     assert {} == worst({"metrics": {"loss": 1.0}, "slices": []})
 
 
