@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import execution, fingerprint, journal, run
+from pipeline import execution, fingerprint, journal, params, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,13 +40,14 @@ def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], N
     """Runs the steps up to transform, or finds that they were run.
 
     Args:
-        request: The search's request, with the hyperparameters that do not vary.
-        values: All hyperparameters of a trial; of these only the ones that the steps read make a difference.
+        request: The search's request.
+        values: All hyperparameters of a trial. Only those that the steps read make a difference; the others are taken
+            from the recipe, so that trials and searches share what is equal.
         waiting: Called when another process is at the same steps.
     """
-    read = {name for step in STEPS for name in fingerprint.read_params(request.source, step, request.params)}
-    shared = {**request.params, **{name: values[name] for name in read}}
-    wanted = replace(request, params=shared, until=LAST)
+    shared = {name: field.default for name, field in params.fields(request.source).items()}
+    read = {name for step in STEPS for name in fingerprint.read_params(request.source, step, shared)}
+    wanted = replace(request, params={**shared, **{name: values[name] for name in read}}, seed=1, until=LAST)
     found = _prepared(request, execution.execute(wanted, waiting).run_id)
     if not all(path.is_dir() for path in (found.train, found.eval, found.graph)):
         run.forget(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import optuna
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 NAME = "tune"
 RANDOM_TRIALS = 6  # before what was learned from earlier ones leads to the next
-UNPRUNED_TRIALS = 4  # before there is a median to fall behind
-WARM_UP_SHARE = 10  # of the epochs, one in so many in which nothing is pruned
+UNPRUNED_TRIALS = 3  # before there is a median to fall behind
+WARM_UP_SHARE = 10  # of the epochs, one in so many, and the first, in which nothing is pruned
 LEAST_FOR_IMPORTANCE = 4
 STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
 KEPT = ("params", "epochs", "seconds", "reason")
@@ -45,7 +46,7 @@ class Study:
         self.space = space
         self.maximize = maximize
         self._seed = seed
-        pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=max(1, epochs // WARM_UP_SHARE))
+        pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=2 + epochs // WARM_UP_SHARE)
         direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
         self._study = optuna.create_study(
@@ -94,8 +95,11 @@ class Study:
         if sum(trial.state == COMPLETE for trial in self.trials()) < LEAST_FOR_IMPORTANCE:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are few trials, which the reader sees
+            shares = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         found = dict.fromkeys(self.space.dimensions, 0.0)
-        for name, share in optuna.importance.get_param_importances(self._study, evaluator=evaluator).items():
+        for name, share in shares.items():
             found[name.partition(".")[0]] += float(share)
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 

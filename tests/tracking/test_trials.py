@@ -1,0 +1,89 @@
+"""A search in MLflow: a child run per trial."""
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking import recorder
+from pipeline.tracking.__main__ import main
+from pipeline.tracking.state import FILE
+
+PARAMS = {"learning_rate": 0.01, "filters": [16, 32]}
+
+
+@pytest.fixture
+def client(uri):
+    return MlflowClient(uri)
+
+
+@pytest.fixture
+def record(workspace, uri):
+    return lambda: main([str(workspace), "run-1", "--uri", uri])
+
+
+def began(run, number):
+    run.write("trial", number=number, state="started", params=PARAMS)
+    for epoch in (1, 2):
+        run.write("trial_epoch", number=number, epoch=epoch, metrics={"loss": 1 / epoch, "val_loss": 2 / epoch})
+
+
+def ended(run, number, state, value=None, best=None, reason=""):
+    told = {"objective": "val_loss", "value": value, "best": best, "epochs": 2, "seconds": 3.5, "reason": reason}
+    run.write("trial", number=number, state=state, params=PARAMS, **told)
+
+
+def children(client, parent):
+    found = client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{parent}'")
+    return {child.info.run_name: child for child in found}
+
+
+@pytest.fixture
+def recorded(run, record, client):
+    """What MLflow shows of a search of four trials, recorded twice."""
+    run.start()
+    for number, state in enumerate(("complete", "pruned", "failed", "interrupted")):
+        began(run, number)
+        value = 0.5 if state == "complete" else None
+        ended(run, number, state, value, 0.5, "OutOfMemory: no room" if state == "failed" else "")
+    run.write("tuned", number=0, objective="val_loss", value=0.5, params=PARAMS)
+    run.write("end", status="finished", message="", seconds=1.0)
+    assert 0 == record()
+    (run.folder.path / FILE).unlink()
+    assert 0 == record()
+    outcome = recorder.outcome(run.folder)
+    assert "" == outcome.error
+    return client.get_run(outcome.mlflow_run_id), children(client, outcome.mlflow_run_id)
+
+
+def test_each_trial_is_a_child_with_its_state(recorded):
+    _, found = recorded
+    states = {name: (child.info.status, child.data.tags["keraspipe.state"]) for name, child in found.items()}
+    assert {
+        "trial 0": ("FINISHED", "complete"),
+        "trial 1": ("FINISHED", "pruned"),
+        "trial 2": ("FAILED", "failed"),
+        "trial 3": ("KILLED", "interrupted"),
+    } == states
+    assert "OutOfMemory: no room" == found["trial 2"].data.tags["keraspipe.message"]
+
+
+def test_a_child_has_its_hyperparameters_and_its_objective_by_epoch(recorded, client):
+    _, found = recorded
+    first = found["trial 0"]
+    assert {"learning_rate": "0.01", "filters": "[16, 32]"} == first.data.params
+    history = client.get_metric_history(first.info.run_id, "val_loss")
+    assert [(1, 2.0), (2, 1.0)] == [(point.step, point.value) for point in history]
+    assert 0.5 == first.data.metrics["best/val_loss"]
+    assert "best/val_loss" not in found["trial 1"].data.metrics
+
+
+def test_the_parent_has_the_best(recorded):
+    parent, _ = recorded
+    assert 0.5 == parent.data.metrics["best/val_loss"]
+    assert ("0", "0.01") == (parent.data.tags["keraspipe.best_trial"], parent.data.tags["best.learning_rate"])
+
+
+def test_a_trial_of_a_search_that_was_killed_is_not_left_running(run, record, client):
+    run.start()
+    began(run, 0)
+    record()
+    assert "KILLED" == children(client, recorder.outcome(run.folder).mlflow_run_id)["trial 0"].info.status
