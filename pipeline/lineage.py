@@ -21,17 +21,17 @@ def lineage(workspace: Path, version: Version) -> dict[str, Any]:
     """The way of a version as JSON.
 
     Returns:
-        `version`, `path`, `live`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `params`, and `steps`: a
+        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `params`, and `steps`: a
         list of {step, execution, state, seconds, made_by, inputs, outputs}, the last two as {name: {artifact, type,
         path, there}}.
     """
     source = Provenance(workspace)
     told = account.read(workspace, version.run_id)
-    live = champion.read(workspace, version.name)
+    stands = champion.standing(workspace, version.name).aliases
     return {
         "version": str(version),
         "path": str(champion.model_path(workspace, version.name, version.number)),
-        "live": live is not None and live.version == version.number,
+        "aliases": [alias for alias, number in stands.items() if number == version.number],
         "run_id": version.run_id,
         "mlflow_run_id": told.result.get("mlflow_run_id"),
         "data_digest": told.tags.get("data_digest", ""),
@@ -60,7 +60,8 @@ def _described(artifact: Artifact) -> dict[str, Any]:
 
 def text(found: Mapping[str, Any], workspace: Path) -> list[str]:
     """What a person reads: one step after the other, each with what it took and what it gave."""
-    lines = [f"{found['version']}{' (live)' if found['live'] else ''}", f"  {found['path']}"]
+    aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
+    lines = [f"{found['version']}{aliases}", f"  {found['path']}"]
     lines += [f"  made by run {found['run_id'] or '(no longer recorded)'}"]
     lines += [f"  MLflow run {found['mlflow_run_id']}"] if found["mlflow_run_id"] else []
     lines += [

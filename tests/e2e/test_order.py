@@ -29,7 +29,9 @@ def test_lineage_goes_from_the_data_to_the_served_version(digits):
     )
     found = json.loads(done.stdout)
     assert "0 []" == done.stderr.strip()
-    assert ("digits@1", True, digits.result["run_id"]) == (found["version"], found["live"], found["run_id"])
+    assert ("digits@1", ["champion"], digits.result["run_id"]) == tuple(
+        found[k] for k in ("version", "aliases", "run_id")
+    )
     assert digits.result["mlflow_run_id"] == found["mlflow_run_id"]
     steps = {step["step"]: step for step in found["steps"]}
     assert list(STEPS) == list(steps)
@@ -43,7 +45,7 @@ def test_what_is_live_survives_the_removal_of_everything_else(squares):
     first = squares.run("--set", "units=4")
     second = squares.run("--set", "units=6")
     assert [1, 2] == [first["model_version"], second["model_version"]]
-    assert "2 (live)" in squares("lineage", "squares").out.replace("squares@", "")
+    assert "squares@2 (champion)" in squares("lineage", "squares").out
 
     planned = squares("gc", "--days", "0", "--json").json
     home = Path(second["model_path"]).parents[2]

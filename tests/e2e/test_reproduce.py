@@ -14,7 +14,7 @@ def test_a_deterministic_run_has_the_same_weights_again(squares):
     assert (True, True, True) == (found["same_weights"], found["same_metrics"], found["same_code"])
     assert {"data": True, "code": True} == found["same"]
     assert ({}, told["run_id"]) == (found["params"], found["runs"][0])
-    assert "squares@1 (live)" in squares("lineage", "squares").out  # nothing was published
+    assert "squares@1 (champion)" in squares("lineage", "squares").out  # nothing was published
 
     squares.recipe.parent.joinpath("squares.py").unlink()
     (squares.data / "dark" / "0.png").unlink()
