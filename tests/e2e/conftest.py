@@ -95,12 +95,22 @@ def draw(folder: Path, count: int, first: int = 0) -> None:
             Image.fromarray(random.integers(low, low + 90, (8, 8), dtype=np.uint8)).save(folder / label / f"{i}.png")
 
 
+@pytest.fixture(scope="session")
+def squares_in(keraspipe_in):
+    """Makes the recipe `squares` with 120 images in a folder outside the project."""
+
+    def make(folder: Path) -> Squares:
+        recipes, data = folder / "recipes", folder / "data"
+        recipes.mkdir()
+        (recipes / "squares.py").write_text(RECIPE)
+        draw(data / "squares", 60)
+        command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data))
+        return Squares(recipes / "squares.py", data / "squares", command)
+
+    return make
+
+
 @pytest.fixture
-def squares(tmp_path, keraspipe_in):
-    """The recipe `squares` with 120 images, outside the project."""
-    recipes, data = tmp_path / "recipes", tmp_path / "data"
-    recipes.mkdir()
-    (recipes / "squares.py").write_text(RECIPE)
-    draw(data / "squares", 60)
-    command = keraspipe_in(tmp_path, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data))
-    return Squares(recipes / "squares.py", data / "squares", command)
+def squares(tmp_path, squares_in):
+    """The recipe `squares` in a workspace of its own."""
+    return squares_in(tmp_path)
