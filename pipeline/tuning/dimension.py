@@ -26,6 +26,11 @@ class Number:
     high: float
     log: bool
 
+    @property
+    def words(self) -> str:
+        """The bounds."""
+        return f"{self.low} to {self.high}"
+
     def suggest(self, trial: Trial) -> float:
         """A float is rounded to three digits, within the bounds."""
         if self.field.type == "int":
@@ -49,6 +54,11 @@ class Name:
     field: Field
     texts: tuple[str, ...]
 
+    @property
+    def words(self) -> str:
+        """All of them."""
+        return " or ".join(self.texts)
+
     def suggest(self, trial: Trial) -> Any:
         """One of them."""
         return params.parse(self.field, trial.suggest_categorical(self.field.name, self.texts))
@@ -69,6 +79,12 @@ class Architecture:
     field: Field
     fewest: int
     ladders: tuple[tuple[int, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """How many layers, and how wide each."""
+        widths = ", ".join(f"{ladder[0]} to {ladder[-1]}" for ladder in self.ladders)
+        return f"{self.fewest} to {len(self.ladders)} layers of {widths}"
 
     def suggest(self, trial: Trial) -> tuple[int, ...]:
         """The number of layers first, then a step on the ladder of each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 HOPELESS = 5  # trials that failed and none that did not
 RECORDING_TIMEOUT_S = 60.0
-RISING = ("acc", "auc", "f1", "precision", "recall", "r2", "iou", "similarity")
+RISING = ("acc", "auc", "f1", "precision", "recall", "r2", "io", "similarity")  # beginnings of words of a name
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Search:
     @property
     def maximize(self) -> bool:
         """Whether more of the objective is better."""
-        return any(part in self.objective for part in RISING)
+        return any(word.startswith(RISING) for word in self.objective.split("_"))
 
     def run_id(self, data_digest: str) -> str:
         """The same for the same question on the same data and code, so that a search is found again."""
@@ -96,6 +97,8 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
         PipelineError: No trial came to its end.
     """
     home = asked.request.settings.workspace
+    # Transform runs in this process: it must leave the card to the one that trains.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     ready = preparation.prepare(asked.request, asked.space.base, waiting)
     run_id = asked.run_id(ready.data_digest)
     folder = run.folder(home, run_id)

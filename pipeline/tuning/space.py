@@ -52,10 +52,7 @@ class Space:
 
     def described(self) -> dict[str, str]:
         """Each range in words, by name."""
-        return {
-            name: one.field.range or ("layers and widths" if one.field.type != "bool" else "False or True")
-            for name, one in self.dimensions.items()
-        }
+        return {name: one.field.range or one.words for name, one in self.dimensions.items()}
 
 
 def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:

@@ -20,9 +20,9 @@ LONGEST_REASON = 160
 
 def line(trial: Trial, best: Trial | None, asked: Search) -> str:
     """One trial: number, state, objective, the best so far, time, and what differs from the recipe."""
-    value = "-" if trial.value is None else f"{trial.value:.4f}"
-    so_far = f"best {best.value:.4f} (trial {best.number})" if best else "no best yet"
-    numbers = f"{asked.objective} {value:<8}  {so_far:<22}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
+    value = "-" if trial.value is None else f"{trial.value:.4g}"
+    so_far = f"best {best.value:.4g} (trial {best.number})" if best else "no best yet"
+    numbers = f"{asked.objective} {value:<9}  {so_far:<25}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
     words = " ".join(trial.reason.split())[:LONGEST_REASON] or changes(trial, asked)
     return f"trial {trial.number:<3} {trial.state:<8}  {numbers}  {words}".rstrip()
 
@@ -41,7 +41,7 @@ def summary(found: Found, asked: Search) -> list[str]:
     states = [trial.state for trial in found.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     rows = [
-        f"  {trial.number:>5}  {trial.value:<10.4f}  {trial.epochs:>6}  {changes(trial, asked)}"
+        f"  {trial.number:>5}  {trial.value:<10.4g}  {trial.epochs:>6}  {changes(trial, asked)}"
         for trial in found.ranking[:SHOWN]
     ]
     lines = [

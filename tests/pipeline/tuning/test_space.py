@@ -153,6 +153,14 @@ def test_every_recipe_can_be_searched_from_its_own_values(name):
     assert not {"epochs", "patience", "loss"} & found.dimensions.keys()
 
 
+def test_a_search_says_what_it_searches():
+    source = catalogue.source("mnist", Settings())
+    said = space(source, params.resolve(source, []), ["filters", "batch_norm", "dropout"], []).described()
+    expected = {"filters": "1 to 3 layers of 16 to 64, 32 to 128, 32 to 128", "batch_norm": "False or True"}
+    assert expected == {name: said[name] for name in expected}
+    assert said["dropout"].startswith("Range(")
+
+
 def test_only_and_set_narrow_the_search():
     source = catalogue.source("mnist", Settings())
     base = params.resolve(source, ["dropout=0.1"])
