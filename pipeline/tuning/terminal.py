@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from pipeline import params
+from pipeline import params, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 LONGEST_REASON = 160
+SHORTENED = {"epochs", "fine_tune_epochs"}  # by --quick
 
 
 def line(trial: Trial, best: Trial | None, asked: Search) -> str:
@@ -58,10 +59,10 @@ def summary(found: Found, asked: Search) -> list[str]:
 def command(best: Trial, asked: Search) -> str:
     """The `keraspipe run` of a trial."""
     request = asked.request
-    from_recipe = {name: field.default for name, field in params.fields(request.source).items()}
-    differing = {name: value for name, value in best.params.items() if value != from_recipe[name]}
-    if request.quick:  # shortens by itself
-        differing = {name: value for name, value in differing.items() if name not in {"epochs", "fine_tune_epochs"}}
+    usual = {name: field.default for name, field in params.fields(request.source).items()}
+    if request.quick:
+        usual |= {name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED & usual.keys()}
+    differing = {name: value for name, value in best.params.items() if value != usual[name]}
     sets = [f"--set {shlex.quote(params.assignment(name, value))}" for name, value in differing.items()]
     seed = [f"--seed {request.seed}"] if request.seed != 1 else []
     return " ".join(["keraspipe run", request.name, *["--quick"] * request.quick, *seed, *sets])

@@ -55,6 +55,14 @@ def test_the_command_of_a_trial_asks_for_its_hyperparameters(options):
     assert (best.params, search.request.seed) == (request.params, request.seed)
 
 
+@pytest.mark.parametrize("epochs", ["1", "3", "50"])
+def test_the_command_of_a_quick_trial_trains_as_long(epochs):
+    request = run.requested(cli.parse(["run", "mnist", "--quick", "--set", f"epochs={epochs}"]), Settings())
+    search = Search(request, space(request.source, request.params, ["dropout"], ["epochs"]), "val_loss", 3)
+    words = shlex.split(terminal.command(Trial(0, request.params), search))
+    assert request.key == run.requested(cli.parse(words[1:]), Settings()).key
+
+
 def test_the_table_has_the_best_first():
     search = asked()
     ranking = [trial(search, number, value=number / 10) for number in (3, 1, 2)]
