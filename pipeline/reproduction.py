@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEPT, RECIPE = "request.json", "recipe"
 UNTIL = "judge"  # what comes after would publish
-WEIGHTS = "Format-Serving/variables/variables.data-00000-of-00001"
+VARIABLES, GRAPH = "Format-Serving/variables/variables", "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 def keep(request: Request, folder: Path) -> None:
@@ -111,13 +111,22 @@ def difference(told: Account, repeated: Result, workspace: Path) -> dict[str, An
 
 
 def _weights(run_id: str, workspace: Path) -> str:
+    """Digest of all values of a run's model; empty where it is gone."""
     steps = {execution.step: execution for execution in Provenance(workspace).executions(run_id)}
     model = steps["train"].outputs.get("model") if "train" in steps else None
-    path = Path(model.uri) / WEIGHTS if model else Path()
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    path = Path(model.uri) / VARIABLES if model else Path()
+    return _values(path) if path.with_suffix(".index").is_file() else ""
+
+
+def _values(path: Path) -> str:
+    """Digest of a checkpoint's tensors; the file beside them says how they hang together, in no fixed order."""
+    import tensorflow as tf
+
+    checkpoint, digest = tf.train.load_checkpoint(str(path)), hashlib.sha256()
+    for name in sorted(checkpoint.get_variable_to_shape_map()):
+        if name != GRAPH:
+            digest.update(name.encode() + checkpoint.get_tensor(name).tobytes())
+    return digest.hexdigest()
 
 
 def text(found: dict[str, Any]) -> list[str]:
