@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEPT, RECIPE = "request.json", "recipe"
 UNTIL = "judge"  # what comes after would publish
-VARIABLES, GRAPH = "Format-Serving/variables/variables", "_CHECKPOINTABLE_OBJECT_GRAPH"
+VARIABLES, ORDERED = "Format-Serving/variables/variables", "variables/"
 
 
 def keep(request: Request, folder: Path) -> None:
@@ -119,12 +119,12 @@ def _weights(run_id: str, workspace: Path) -> str:
 
 
 def _values(path: Path) -> str:
-    """Digest of a checkpoint's tensors; the file beside them says how they hang together, in no fixed order."""
+    """Digest of a checkpoint's variables in Keras' order; the same tensors under other names are in no fixed order."""
     import tensorflow as tf
 
     checkpoint, digest = tf.train.load_checkpoint(str(path)), hashlib.sha256()
     for name in sorted(checkpoint.get_variable_to_shape_map()):
-        if name != GRAPH:
+        if name.startswith(ORDERED):
             digest.update(name.encode() + checkpoint.get_tensor(name).tobytes())
     return digest.hexdigest()
 
