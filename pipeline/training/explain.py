@@ -56,7 +56,11 @@ class Explanation:
         """Explains rows: raw inputs (batch, …) by name to the outputs."""
         features = self.served.features(raw)
         shapes = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in self._outputs(features).items()}
-        found = tf.map_fn(self.row, features, fn_output_signature=shapes, parallel_iterations=1)
+        scope = tf.compat.v1.get_variable_scope()
+        try:
+            found = tf.map_fn(self.row, features, fn_output_signature=shapes, parallel_iterations=1)
+        finally:  # map_fn leaves it changed where a network cannot be explained, and then no strategy can be entered
+            scope.set_caching_device(None)
         classes = self.served.recipe.data.classes
         number = found.pop("number")
         if classes:

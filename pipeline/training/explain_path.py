@@ -144,9 +144,26 @@ def _lookups(model: keras.Model, positions: list[str]) -> tuple[Lookup, ...]:
     )
 
 
+def _from(model: keras.Model, inputs: list[keras.KerasTensor]) -> keras.Model:
+    """The part of a network behind some of its tensors, which leaves the network as it was.
+
+    Keras adds the nodes of the new model to the layers and has the old inputs come from them: the old one could be
+    written into no `.keras` file any more.
+    """
+    known = [(o, len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]  # noqa: SLF001
+    nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]  # noqa: SLF001
+    histories = [(tensor, tensor._keras_history) for node in nodes for tensor in node.output_tensors]  # noqa: SLF001
+    part = keras.Model(inputs, model.output)
+    for operation, inbound, outbound in known:
+        del operation._inbound_nodes[inbound:], operation._outbound_nodes[outbound:]  # noqa: SLF001
+    for tensor, history in histories:
+        tensor._keras_history = history  # noqa: SLF001
+    return part
+
+
 def _behind(model: keras.Model, lookups: tuple[Lookup, ...]) -> Callable[[Mapping[str, tf.Tensor], Moved], tf.Tensor]:
     """The network from its look-ups on, which also takes its usual inputs for masks and places."""
-    network = keras.Model([*model.inputs, *(lookup.vectors for lookup in lookups)], model.output)
+    network = _from(model, [*model.inputs, *(lookup.vectors for lookup in lookups)])
     names = [tensor.name for tensor in model.inputs]
 
     def answer(row: Mapping[str, tf.Tensor], moved: Moved) -> tf.Tensor:

@@ -10,6 +10,8 @@ from PIL import Image
 
 pytestmark = pytest.mark.xdist_group("digits")
 
+SURE = 0.1
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
@@ -50,7 +52,8 @@ def test_the_pixels_of_the_digit_count_and_black_ones_do_not(images, local):
         black = np.asarray(Image.open(path)) == 0
         found = np.array(row["attributions"])[..., 0]
         assert np.all(found[black] == 0)
-        assert found[~black].sum() > 0
+        if row["score"] - row["baseline_score"] > SURE:  # black itself may be sure of a one
+            assert found[~black].sum() > SURE / 2
 
 
 def test_rest_and_grpc_give_the_same_numbers(digits, images, local, run_server):
