@@ -65,9 +65,9 @@ def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 def _column(cells: list[Any], declared: str) -> np.ndarray:
     found = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
-    name = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
+    guessed = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
+    name, shape = kind.split(declared) if declared else (guessed, (len(found),) * (len(found) > 1))
     dtype = {"bytes": object, "int": np.int64, "float": np.float32}[name]
-    shape = kind.split(declared)[1] if declared else (len(found),) * (len(found) > 1)
     return np.array([kind.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(len(cells), *shape)
 
 

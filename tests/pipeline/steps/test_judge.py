@@ -15,6 +15,11 @@ from pipeline.verdict import Measured
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
 
+def test_column_without_any_value_has_the_kind_that_is_declared():
+    assert [b"", b""] == judge._column([None, None], "bytes").tolist()
+    assert [0, 0] == judge._column([None, None], "int").tolist()
+
+
 def test_columns_are_read_with_their_shapes_and_gaps(tmp_path):
     full = {"x": 1.5, "n": 3, "word": b"a\0", "v": (1.0, 2.0, 3.0, float("nan")), "y": (5.0, 6.0)}
     bare = {"v": (4.0, 5.0, 6.0, 7.0), "y": (7.0, 8.0)}
