@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from serving.core.budget import Budget
     from serving.core.inference import Answer, Inference, Question
 
-_MAX_TEXT = 1024
+_MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
+_MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
 _SMALL_BODY = 1 << 17  # bytes that are parsed on the event loop
 _OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -124,5 +125,6 @@ async def _abort(context: grpc.aio.ServicerContext, error: ServingError) -> Any:
 
 
 def truncated(text: str) -> str:
-    """A message no longer than what TensorFlow Serving puts in a status."""
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}...TRUNCATED"
+    """A message no longer than what TensorFlow Serving puts in a status, and what gRPC carries of it."""
+    kept = text[:_MAX_TEXT].encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
+    return kept if len(kept) == len(text) else f"{kept}...TRUNCATED"

@@ -12,10 +12,13 @@ import threading
 import grpc
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.core.budget import Budget, memory
 from serving.rpc.health import telling
+from serving.rpc.transport import truncated
 from serving.wire import tensor_proto
 
 REQUEST_BYTES = 1_000_000
@@ -204,15 +207,35 @@ def test_a_grpc_request_past_its_deadline_is_given_up(tight):
     assert grpc.StatusCode.DEADLINE_EXCEEDED is caught.value.code()
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "\N{SNOWMAN}"])
+@pytest.mark.parametrize("letter", ["x", "%", "\n", "é", "\N{SNOWMAN}", "\N{GRINNING FACE}", "xé\N{SNOWMAN}"])
 def test_the_text_of_an_error_is_cut(server, letter):
     request = _request([1.0])
     request.output_filter.append(letter * 3000)
     with pytest.raises(grpc.RpcError) as caught:
         _call(server, request)
     details = caught.value.details()
+    assert grpc.StatusCode.INVALID_ARGUMENT is caught.value.code()
     assert details.endswith("...TRUNCATED")
     assert len(details) <= 1024 + len("...TRUNCATED")
+
+
+LONG = st.builds(str.__mul__, st.text(max_size=20), st.integers(1, 2000))
+
+
+@given(LONG)
+def test_an_error_arrives_within_what_grpc_takes_for_metadata(text):
+    """https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: what is not printable ASCII goes as %XX."""
+    cut = truncated(text)
+    on_the_wire = sum(1 if " " <= chr(byte) <= "~" and chr(byte) != "%" else 3 for byte in cut.encode())
+    assert on_the_wire <= 8192 - 512
+    assert text.startswith(cut.removesuffix("...TRUNCATED"))
+    assert cut == text or cut.endswith("...TRUNCATED")
+    assert cut != text or len(text) <= 1024
+
+
+@given(st.builds(str.__mul__, st.text(st.characters(codec="ascii"), max_size=20), st.integers(1, 2000)))
+def test_an_error_in_ascii_is_cut_where_upstream_cuts_it(text):
+    assert (text if len(text) <= 1024 else text[:1024] + "...TRUNCATED") == truncated(text)
 
 
 # What is on or off.
