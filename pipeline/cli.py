@@ -46,6 +46,7 @@ COMMANDS = {
     "loadtest": ("Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"),
     "monitor": ("Say whether requests drift from what a model has learnt from.", "keraspipe monitor digits --since 1d"),
     "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
+    "secrets": ("Make the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
 }
 
 
