@@ -46,6 +46,10 @@ COMMANDS = {
     "loadtest": ("Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"),
     "monitor": ("Say whether requests drift from what a model has learnt from.", "keraspipe monitor digits --since 1d"),
     "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
+    "deploy": (
+        "Say what is wrong with this machine as a host of the stack.",
+        "keraspipe deploy check --profile gpu",
+    ),
     "secrets": ("Make the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
 }
 

@@ -40,7 +40,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, metavar="FOLDER", help="default: SECRETS of .env, or secrets/")
     parser.add_argument("--env", type=Path, metavar="FILE", default=ROOT / ".env", help="default: the checkout's .env")
     parser.add_argument("--self-signed", action="store_true", help="also a certificate for the profile public")
-    parser.add_argument("--host", action="append", default=[], metavar="NAME", help="name or address it is for")
+    parser.add_argument(
+        "--host", action="append", default=[], metavar="NAME", help="that it is for; default: PUBLIC_HOST of .env"
+    )
     parser.add_argument("--rotate", choices=ROTATED, metavar="NAME", default="", help=f"renew {', '.join(ROTATED)}")
 
 
@@ -73,7 +75,8 @@ def _check(options: Namespace) -> None:
 def _make(options: Namespace) -> int:
     text = settings_text(options.env)
     folder = Path(os.path.abspath(options.dir or folder_of(text)))  # noqa: PTH100  (resolve() would follow links)
-    pair = partial(certificate.self_signed, options.host) if options.self_signed else None
+    hosts = options.host or [dotenv.parse(text).get("PUBLIC_HOST") or "localhost"]
+    pair = partial(certificate.self_signed, hosts) if options.self_signed else None
     changed = dotenv.assign(text, VARIABLE, written(folder))
     done = secret_files.make(folder, pair, options.rotate)
     for name, word in done.items():

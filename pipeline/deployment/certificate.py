@@ -42,7 +42,7 @@ def checked(host: str) -> str:
     Raises:
         UsageError: It is neither.
     """
-    if _address(host) or HOST.fullmatch(host):
+    if is_host(host):
         return host
     raise UsageError(
         "A certificate is for names and addresses.",
@@ -50,6 +50,11 @@ def checked(host: str) -> str:
         received=repr(host),
         action="keraspipe secrets --self-signed --host models.example.org",
     )
+
+
+def is_host(text: str) -> bool:
+    """Whether this is a host's name or address, without scheme and port."""
+    return bool(_address(text) or HOST.fullmatch(text))
 
 
 def _signed(key: Any, names: list[str]) -> Any:

@@ -1,0 +1,29 @@
+"""`keraspipe deploy check`: what is wrong with this machine as a host of the docker compose stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import doctor
+from pipeline.commands.options import add_json
+from pipeline.deployment import check
+from pipeline.settings import ROOT
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.settings import Settings
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("action", choices=("check",), help="engine, GPU runtime, disk, .env, secrets and ports")
+    parser.add_argument("--profile", action="append", default=[], metavar="PROFILE", help="also what this one needs")
+    parser.add_argument("--env", type=Path, default=ROOT / ".env", metavar="FILE", help="default: the checkout's .env")
+    add_json(parser)
+
+
+def command(options: Namespace, _settings: Settings) -> int:
+    """Prints the findings; 1 if the stack would not work, else 0."""
+    return doctor.report(check.examine(ROOT, options.env.absolute(), options.profile), as_json=options.json)

@@ -1,0 +1,145 @@
+"""What is wrong with this machine as a host of the stack: `keraspipe deploy check`.
+
+The findings are pure functions of facts, in the files beside; this one reads the facts off the machine.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import doctor
+from pipeline.catalogue import did_you_mean
+from pipeline.deployment import dotenv, engine, gpu, ports, secret_findings, tls, variables
+from pipeline.deployment.secret_files import CERTIFICATE
+from pipeline.doctor import Finding
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+FOLDERS = ("DATA", "BACKUPS")
+OWN_IMAGE = "keraspipe/mlflow"
+LABEL = "com.docker.compose.project"
+GPU_PROFILES = {"gpu", "multi"}
+
+
+def examine(root: Path, env: Path, profiles: Sequence[str]) -> list[Finding]:
+    """All checks.
+
+    Args:
+        root: Folder of docker-compose.yml.
+        env: The file `.env`; it may be missing.
+        profiles: Of docker-compose.yml; "*" is all.
+
+    Raises:
+        UsageError: There is no such profile.
+        PipelineError: There is no docker-compose.yml, or a file cannot be read.
+    """
+    compose = _text(root / "docker-compose.yml")
+    wanted = chosen(profiles, declared(compose))
+    example = _text(root / ".env.example")
+    written = dotenv.parse(_text(env)) if env.exists() else None
+    values = {**dotenv.parse(example), **{name: value for name, value in (written or {}).items() if value}}
+    answer, info = engine.information()
+    running = bool(info.get("ServerVersion"))
+    return [
+        *engine.findings(answer, info),
+        *(_engine_room(info, values) if running else []),
+        *(gpu.findings(gpu.cards(info), values) if wanted & GPU_PROFILES else []),
+        *_environment(env, written, variables.used(compose) | set(dotenv.parse(example))),
+        *(_secrets(root, values, wanted) if written is not None else []),
+        *_ports(values, wanted, running=running),
+        *(_configuration(root, env, wanted) if answer.code != engine.MISSING and written and values["SECRETS"] else []),
+    ]
+
+
+def declared(compose: str) -> set[str]:
+    """The profiles of a docker-compose.yml."""
+    lists = re.findall(r"^ +profiles: \[(.+)\]", compose, re.MULTILINE)
+    return {name.strip(" \"'") for line in lists for name in line.split(",")}
+
+
+def chosen(profiles: Sequence[str], known: AbstractSet[str]) -> set[str]:
+    """The profiles by name.
+
+    Raises:
+        UsageError: There is no such profile.
+    """
+    for name in profiles:
+        if name not in {"*", *known}:
+            raise UsageError(
+                f"docker-compose.yml has no profile {name!r}.",
+                expected=", ".join([*sorted(known), "or * for all"]),
+                received=name,
+                action=did_you_mean(name, known) or "keraspipe deploy check --help",
+            )
+    return set(known) if "*" in profiles else set(profiles)
+
+
+def _text(path: Path) -> str:
+    try:
+        return dotenv.read(path)
+    except OSError as error:
+        raise PipelineError(
+            f"{path} cannot be read.",
+            expected="the checkout of keraspipe, and an .env that this user may read",
+            received=error.strerror,
+            action="run it in the checkout: .venv/bin/keraspipe deploy check",
+        ) from error
+
+
+def _engine_room(info: Mapping[str, Any], values: Mapping[str, str]) -> list[Finding]:
+    """Memory and disk of the engine; the disk only if it is one of this machine."""
+    found = [doctor.memory(int(info.get("MemTotal") or 0))]
+    root = Path(str(info.get("DockerRootDir") or "/nowhere"))
+    if root.exists():
+        image = f"{OWN_IMAGE}:{values.get('TAG', 'local')}"
+        built = bool(engine.ask("docker", "images", "--quiet", image).out.strip())
+        found.append(engine.disk(shutil.disk_usage(root).free, str(root), built))
+    return found
+
+
+def _environment(env: Path, written: Mapping[str, str] | None, known: AbstractSet[str]) -> list[Finding]:
+    if written is None:
+        return [variables.missing(env)]
+    folders = [variables.folder(name, written.get(name, ""), _owner(written.get(name, ""))) for name in FOLDERS]
+    return [*variables.findings(env, written, known), *(found for found in folders if found)]
+
+
+def _owner(folder: str) -> tuple[int, int] | None:
+    path = Path(folder).expanduser()
+    return (path.stat().st_uid, path.stat().st_mode & 0o777) if path.is_dir() else None
+
+
+def _secrets(root: Path, values: Mapping[str, str], wanted: AbstractSet[str]) -> list[Finding]:
+    named = values.get("SECRETS")
+    folder = secret_findings.held(root / named) if named else None
+    found = secret_findings.findings(folder, wanted)
+    if "public" in wanted and folder and CERTIFICATE in folder.files:
+        found += tls.findings(folder.files[CERTIFICATE][1], values.get("PUBLIC_HOST", "localhost"))
+    return found
+
+
+def _ports(values: Mapping[str, str], wanted: AbstractSet[str], *, running: bool) -> list[Finding]:
+    numbers = ports.wanted(values, wanted)
+    stack = f"label={LABEL}={values.get('COMPOSE_PROJECT_NAME', 'keraspipe')}"
+    listing = engine.ask("docker", "ps", "--filter", stack, "--format", "{{.Ports}}").out if running else ""
+    return ports.findings(numbers, ports.holders(numbers.values()), ports.published(listing))
+
+
+def _configuration(root: Path, env: Path, wanted: AbstractSet[str]) -> list[Finding]:
+    named = [word for profile in sorted(wanted) for word in ("--profile", profile)]
+    files = ["--project-directory", str(root), "--file", str(root / "docker-compose.yml"), "--env-file", str(env)]
+    answer = engine.ask("docker", "compose", *files, *named, "config", "--quiet")
+    return [configuration(answer)]
+
+
+def configuration(answer: engine.Answer) -> Finding:
+    """Whether docker compose accepts docker-compose.yml with this `.env`."""
+    ok = answer.code == 0
+    fix = "correct what it names in .env, or docker-compose.yml; then: docker compose config --quiet"
+    return Finding("configuration", ok, "accepted" if ok else answer.error or "refused", "" if ok else fix)

@@ -1,0 +1,133 @@
+"""The container engine: what it says of itself, and what is wrong with that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.doctor import GIB, Finding, version_tuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PATIENCE_S = 20.0  # an engine that has just been started answers late
+MISSING = 127  # as a shell says it
+OLDEST_ENGINE = "23.0"  # the first that builds with BuildKit by itself, which `RUN --mount` in docker/Dockerfile needs
+OLDEST_COMPOSE = "2.24"  # of January 2024; older ones have not been tried
+BUILD_GIB = 12  # bases, images and the cache of their builds
+BUILT_GIB = 2  # artifacts, models and logs, once the images are there
+INSTALL = "https://docs.docker.com/engine/install"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said and how it ended; MISSING where there is no such command."""
+
+    code: int
+    out: str = ""
+    err: str = ""
+
+    @property
+    def error(self) -> str:
+        """The last line of its messages, which is the one that says why it failed."""
+        lines = [line for line in self.err.splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+
+def ask(*command: str, folder: Path | None = None) -> Answer:
+    """Runs a command to its end."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False, cwd=folder
+        )
+    except FileNotFoundError:
+        return Answer(MISSING)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Answer(1, err=str(error))
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def information() -> tuple[Answer, dict[str, Any]]:
+    """The answer of `docker info`, and what it says of client and engine; the latter is empty while none answers."""
+    answer = ask("docker", "info", "--format", "{{json .}}")
+    with suppress(ValueError):
+        said = json.loads(answer.out)
+        return answer, said if isinstance(said, dict) else {}
+    return answer, {}
+
+
+def findings(answer: Answer, info: Mapping[str, Any]) -> list[Finding]:
+    """Client, engine and the client's plugins."""
+    if answer.code == MISSING:
+        return [Finding("docker", ok=False, found="not installed", fix=f"install Docker Engine: {INSTALL}")]
+    return [daemon(answer, info), platform(info), compose(info), buildx(info)]
+
+
+def daemon(answer: Answer, info: Mapping[str, Any]) -> Finding:
+    """Whether the engine answers, and is new enough."""
+    version = str(info.get("ServerVersion") or "")
+    if not version:
+        return _silent(answer.error)
+    if version_tuple(version) < version_tuple(OLDEST_ENGINE):
+        return _engine(f"{version}, older than {OLDEST_ENGINE}", f"install a newer one: {INSTALL}")
+    return Finding("engine", ok=True, found=version)
+
+
+def _silent(error: str) -> Finding:
+    if "permission denied" in error.lower():
+        fix = 'sudo usermod -aG docker "$USER", then log in again   (its members can become root)'
+        return _engine("this user may not use it", fix)
+    if "Is the docker daemon running" in error:
+        found = error.removesuffix("Is the docker daemon running?").strip()
+        return _engine(found, "sudo systemctl start docker   (docker context ls says which one is asked)")
+    return _engine(error or "docker info does not say its version", "docker info   (says more)")
+
+
+def _engine(found: str, fix: str) -> Finding:
+    return Finding("engine", ok=False, found=found, fix=fix)
+
+
+def platform(info: Mapping[str, Any]) -> Finding:
+    """Linux on x86-64 runs the images by itself; TFX has wheels for no other."""
+    system, processor = str(info.get("OSType") or ""), str(info.get("Architecture") or "")
+    if system == "windows":
+        return Finding("platform", ok=False, found="Windows containers", fix="switch Docker to Linux containers")
+    if processor not in {"", "x86_64", "amd64"}:  # emulated, and slow
+        fix = "export DOCKER_DEFAULT_PLATFORM=linux/amd64   (slow; better an x86-64 machine)"
+        return Finding("platform", ok=False, found=f"{system} {processor}", fix=fix, essential=False)
+    return Finding("platform", ok=True, found=f"{system} {processor}".strip() or "not known", essential=False)
+
+
+def compose(info: Mapping[str, Any]) -> Finding:
+    """The plugin that reads docker-compose.yml."""
+    fix = "https://docs.docker.com/compose/install/linux   (the old docker-compose in Python does not do)"
+    version = _plugin(info, "compose")
+    if not version:
+        return Finding("docker compose", ok=False, found="not installed", fix=fix)
+    if version_tuple(version.removeprefix("v")) < version_tuple(OLDEST_COMPOSE):
+        return Finding("docker compose", ok=False, found=f"{version}, older than {OLDEST_COMPOSE}", fix=fix)
+    return Finding("docker compose", ok=True, found=version)
+
+
+def buildx(info: Mapping[str, Any]) -> Finding:
+    """The plugin that builds the images."""
+    version = _plugin(info, "buildx")
+    fix = "" if version else "https://docs.docker.com/build/install-buildx   (package docker-buildx-plugin)"
+    return Finding("docker buildx", bool(version), version or "not installed", fix)
+
+
+def _plugin(info: Mapping[str, Any], name: str) -> str:
+    plugins = (info.get("ClientInfo") or {}).get("Plugins") or []
+    return next((str(plugin.get("Version") or "") for plugin in plugins if plugin.get("Name") == name), "")
+
+
+def disk(free_bytes: int, root: str, built: bool) -> Finding:
+    """Room where the engine keeps images and volumes; less is needed once the images are built."""
+    needed = BUILT_GIB if built else BUILD_GIB
+    ok = free_bytes >= needed * GIB
+    fix = f"free {needed} GB on the disk of {root} (docker system prune), or give the engine another data-root"
+    return Finding("disk", ok, f"{free_bytes / GIB:.1f} GB free in {root}", "" if ok else fix)
