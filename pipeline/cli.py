@@ -45,11 +45,9 @@ COMMANDS = {
     "explain": ("Show which pixels, words or columns made its answer.", "keraspipe explain digits image.png"),
     "loadtest": ("Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"),
     "monitor": ("Say whether requests drift from what a model has learnt from.", "keraspipe monitor digits --since 1d"),
+    "compile": ("Write the pipeline as a file for Kubeflow Pipelines.", "keraspipe compile digits --to kubeflow"),
     "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
-    "deploy": (
-        "Say what is wrong with this machine as a host of the stack.",
-        "keraspipe deploy check --profile gpu",
-    ),
+    "deploy": ("Say what is wrong with this machine as a host of the stack.", "keraspipe deploy check --profile gpu"),
     "secrets": ("Make the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
 }
 

@@ -1,0 +1,97 @@
+"""`keraspipe compile`: the pipeline of a recipe as a file that a Kubeflow Pipelines cluster takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import atomic, catalogue, quiet, run
+from pipeline.commands.run import requested
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from pipeline.catalogue import Source
+    from pipeline.kubeflow.cluster import Cluster
+    from pipeline.run import Request
+    from pipeline.settings import Settings
+
+IMAGE, TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:local"
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--to", choices=["kubeflow"], required=True, help="what will run it")
+    parser.add_argument("--out", metavar="FILE", help="default: NAME.yaml")
+    parser.add_argument("--image", default=IMAGE, help=f"image of the steps (default: {IMAGE})")
+    parser.add_argument(
+        "--root", default="", help="gs://, s3:// or minio:// folder where Kubeflow notes artifacts (default: its own)"
+    )
+    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of the training (default: 0)")
+    parser.add_argument(
+        "--trainer-image", default=TRAINER, metavar="IMAGE", help=f"image of a training with GPUs (default: {TRAINER})"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small sample and few epochs")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
+    parser.add_argument(
+        "--challenger", dest="alias", action="store_const", const="challenger", default="champion",
+        help="publish as the challenger and leave the champion as it is",
+    )  # fmt: skip
+    parser.set_defaults(until=run.STEPS[-1], cache=True)
+
+
+def command(options: Namespace, settings: Settings) -> int:
+    """Writes the file and says what to do with it."""
+    from pipeline.kubeflow import cluster
+
+    _require_count(options.gpus)
+    cluster.require_root(options.root)
+    request = requested(options, settings)
+    inside = cluster.inside(request)
+    where = cluster.Cluster(
+        image=options.image,
+        trainer=options.trainer_image,
+        root=options.root,
+        gpus=options.gpus,
+        tracking_uri=settings.tracking_uri or cluster.Cluster.tracking_uri,
+    )
+    out = Path(options.out or f"{request.name}.yaml")
+    _write(out, [])  # before the seconds that compiling takes
+    _write(out, _compiled(request.source, inside, where))
+    print(f"Compiled: {out}")
+    print("Next: upload it on Kubeflow's page Pipelines, in a namespace with the claims of deploy/kubernetes")
+    return 0
+
+
+def _require_count(gpus: int) -> None:
+    if gpus < 0:
+        raise UsageError("A training has no negative number of GPUs.", expected="--gpus 0 or more", received=gpus)
+
+
+def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    with quiet.output_to(Path(os.devnull)):
+        from pipeline.kubeflow import spec
+
+        return spec.compiled(inside, catalogue.pin(source), where)
+
+
+def _write(out: Path, documents: list[dict[str, Any]]) -> None:
+    import yaml
+
+    try:
+        with atomic.file(out) as beside:
+            beside.write_text(yaml.safe_dump_all(documents))
+    except OSError as error:
+        raise PipelineError(
+            f"{out} cannot be written.",
+            expected="a file in a folder that can be written",
+            received=error.strerror,
+            action="name another one with --out FILE",
+        ) from error

@@ -1,0 +1,54 @@
+"""A task in its container: `python -m pipeline.kubeflow --step=STEP --request=JSON` and the arguments by TFX.
+
+TFX's own entry point runs the executor; around it stands what `keraspipe run` does around a step: the journal, which
+MLflow is fed from, the check of the data, the gate. Exit codes as of `keraspipe run`: 3 is a model that is not blessed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+
+from pipeline import workspace
+from pipeline.errors import PipelineError
+from pipeline.kubeflow.invocation import Invocation
+from pipeline.kubeflow.spec import RUN
+from pipeline.settings import from_environment
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Does one step; returns 0 done, 1 failed, 3 not blessed."""
+    options, beam = _parser().parse_known_args(arguments)
+    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
+    from pipeline.kubeflow import progress, task
+
+    wanted = progress.request(options.request, from_environment())
+    home = wanted.settings.workspace
+    workspace.prepare(home)
+    call = Invocation(options.json_serialized_invocation_args, home / "artifacts" / wanted.name)
+    executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
+    run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
+    # Two runs at a time would share checkpoints.
+    with workspace.lock(home / "locks" / f"request-{wanted.key}"):
+        try:
+            return task.done(options.step, wanted, run_id, call, executor)
+        except PipelineError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m pipeline.kubeflow", allow_abbrev=False)
+    for name in ("step", "request", "executor_class_path", "json_serialized_invocation_args"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args")
+    return parser
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # TensorFlow takes seconds to take itself apart

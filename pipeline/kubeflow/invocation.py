@@ -1,0 +1,87 @@
+"""What Kubeflow hands to a task, an ExecutorInput, with the artifacts as folders of the workspace.
+
+Kubeflow's launcher copies a task's inputs from a bucket and its outputs there. Here the steps share a volume, as their
+record of the run, the champion and the served models do, and the files stay where the next step and the server find
+them: Kubeflow notes the artifacts and their lineage, and its bucket stays empty.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VALUE = "tfx.String"  # a file; all other artifacts are folders
+
+
+class Invocation:
+    """An ExecutorInput.
+
+    Args:
+        text: It as JSON.
+        home: Folder of the artifacts.
+    """
+
+    def __init__(self, text: str, home: Path) -> None:
+        self.given = json.loads(text)
+        self._home = home
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name; to be changed before `local`."""
+        found: dict[str, Any] = self.given["inputs"]["parameterValues"]
+        return found
+
+    @property
+    def output_file(self) -> Path:
+        """Where Kubeflow looks for the ExecutorOutput."""
+        return Path(self.given["outputs"]["outputFile"])
+
+    def path(self, uri: str) -> str:
+        """Where an artifact's files lie."""
+        return str(self._home / uri.partition("://")[2])
+
+    def outputs(self) -> dict[str, str]:
+        """Paths of the outputs by name."""
+        return {name: self.path(one["uri"]) for name, one in _artifacts(self.given["outputs"])}
+
+    def local(self) -> str:
+        """The same as JSON with paths for URIs."""
+        found = copy.deepcopy(self.given)
+        for _, one in [*_artifacts(found["inputs"]), *_artifacts(found["outputs"])]:
+            one["uri"] = self.path(one["uri"])
+        return json.dumps(found)
+
+    def prepare(self) -> None:
+        """Makes empty places for the outputs, also where a task that was killed has left something."""
+        for _, one in _artifacts(self.given["outputs"]):
+            path = Path(self.path(one["uri"]))
+            shutil.rmtree(path, ignore_errors=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if VALUE not in str(one.get("type")):
+                path.mkdir()
+
+    def finish(self) -> None:
+        """Gives Kubeflow its URIs back in what the executor has written."""
+        found = json.loads(self.output_file.read_text())
+        uris = {name: one["uri"] for name, one in _artifacts(self.given["outputs"])}
+        for name, one in _artifacts(found):
+            one["uri"] = uris[name]
+        self.output_file.write_text(json.dumps(found))
+
+    def skip(self) -> None:
+        """Tells Kubeflow of a step that was not needed: its outputs stay empty."""
+        self.prepare()
+        self.output_file.parent.mkdir(parents=True, exist_ok=True)
+        self.output_file.write_text("{}")
+
+
+def _artifacts(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, found in part.get("artifacts", {}).items():
+        for one in found.get("artifacts", []):
+            yield name, one

@@ -1,0 +1,157 @@
+"""One step of a run on Kubeflow, from the state that the step before it has left."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import after, atomic, dag, fingerprint, journal, reproduction, run, runner, surroundings, workspace
+from pipeline.card import files as card
+from pipeline.errors import PipelineError
+from pipeline.kubeflow import progress
+from pipeline.steps.publish import ChampionChangedError
+from pipeline.tracking import recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.kubeflow.invocation import Invocation
+    from pipeline.run import Request
+    from pipeline.runner import State
+
+RECORDING_TIMEOUT_S = 600.0
+NOT_BLESSED = 3
+
+
+@dataclass(frozen=True)
+class Executor:
+    """What TFX's entry point is told.
+
+    Attributes:
+        path: Dotted path of the executor's class.
+        inputs: The component's inputs, as JSON.
+        beam: Beam's options.
+    """
+
+    path: str
+    inputs: str
+    beam: list[str]
+
+    def __call__(self, call: Invocation) -> None:
+        """Runs the executor of TFX."""
+        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry
+
+        options = Namespace(
+            executor_class_path=self.path,
+            json_serialized_invocation_args=call.local(),
+            json_serialized_inputs_spec_args=self.inputs,
+        )
+        call.prepare()
+        entry.main((options, self.beam))
+        call.finish()
+
+
+def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Executor) -> int:
+    """Does a step and records it; returns 0, or 3 where the model is not blessed.
+
+    Raises:
+        Exception: Whatever ended the step; the run's record has it.
+    """
+    with _recorded(wanted, run_id):
+        try:
+            state = progress.state(wanted, run_id)
+            _begin(state, step)
+            _step(state, step, call, executor)
+            progress.keep(state)
+        except Exception as error:
+            journal.report("end", status="failed", message=str(error), seconds=0.0)
+            raise
+        return _ended(state, step)
+
+
+@contextmanager
+def _recorded(wanted: Request, run_id: str) -> Iterator[None]:
+    """The run's journal, which MLflow is fed from while the step goes on."""
+    home, folder = wanted.settings.workspace, run.folder(wanted.settings.workspace, run_id)
+    recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder / "mlflow.txt")
+    try:
+        with workspace.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
+            yield
+    finally:
+        recording.process.terminate()  # it records what there is, and goes
+        recording.finish(RECORDING_TIMEOUT_S)
+
+
+def _begin(state: State, step: str) -> None:
+    """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
+    request, folder = state.request, run.folder(state.workspace, state.result.run_id)
+    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
+    tags = {"code_digest": code, "request_digest": request.key, "data_digest": state.data, "runner": "kubeflow"}
+    params = {**request.params, "seed": request.seed, "quick": request.quick}
+    about = {"recipe": request.name, "description": request.source.title, "params": params, "tags": tags}
+    journal.report("start", run_id=state.result.run_id, **about)
+    if step == run.STEPS[0]:
+        reproduction.keep(request, folder)
+        atomic.write_json(folder / surroundings.FILE, surroundings.described())
+        journal.report("environment", path=str((folder / surroundings.FILE).relative_to(state.workspace)))
+
+
+def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
+    if runner._is_needless(state, step):  # noqa: SLF001
+        call.skip()
+        runner._skip(state, step)  # noqa: SLF001
+        return
+    _complete(call, state)
+    with runner._timed(state, step), _published_alone(state):  # noqa: SLF001
+        executor(call)
+        progress.remember(state, step, call.outputs())
+        follow_up = getattr(after, step, None)
+        if follow_up:
+            follow_up(state, cached=False)
+
+
+@contextmanager
+def _published_alone(state: State) -> Iterator[None]:
+    try:
+        yield
+    except ChampionChangedError as error:
+        raise PipelineError(
+            f"Another run of {state.request.name} has published while this one went on.",
+            expected="the champion that the model was judged against",
+            received="a newer one",
+            action="start the run again in Kubeflow; it is judged against the newer one",
+        ) from error
+
+
+def _complete(call: Invocation, state: State) -> None:
+    """Puts in what was not known when the pipeline was compiled: the run, and the digests of data and code."""
+    if "run_id" in call.parameters:
+        call.parameters["run_id"] = state.result.run_id
+    if "run_fn" in call.parameters:
+        call.parameters["custom_config"] = json.dumps(dag.training_config(state.request, state.digests))
+
+
+def _ended(state: State, step: str) -> int:
+    result = state.result
+    if result.blessed is not False and step != run.STEPS[-1]:
+        return 0
+    result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
+    progress.keep(state)
+    if result.blessed:
+        _tell_card(state)
+    status = "not_blessed" if result.blessed is False else "finished"
+    journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
+    if result.blessed is False:
+        print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
+    return NOT_BLESSED if result.blessed is False else 0
+
+
+def _tell_card(state: State) -> None:
+    home, run_id = state.workspace, state.result.run_id
+    card.write(home, state.request.source, run_id)
+    markdown, html = (str(path.relative_to(home)) for path in card.beside(home, run_id))
+    journal.report("card", markdown=markdown, html=html)
