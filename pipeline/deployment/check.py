@@ -93,8 +93,8 @@ def _text(path: Path) -> str:
 
 
 def _engine_room(info: Mapping[str, Any], values: Mapping[str, str]) -> list[Finding]:
-    """Memory and disk of the engine; the disk only if it is one of this machine."""
-    found = [doctor.memory(int(info.get("MemTotal") or 0))]
+    """Platform, memory and disk of the engine; the disk only if it is one of this machine."""
+    found = [engine.platform(info), doctor.memory(int(info.get("MemTotal") or 0))]
     root = Path(str(info.get("DockerRootDir") or "/nowhere"))
     if root.exists():
         image = f"{OWN_IMAGE}:{values.get('TAG', 'local')}"

@@ -64,7 +64,7 @@ def findings(answer: Answer, info: Mapping[str, Any]) -> list[Finding]:
     """Client, engine and the client's plugins."""
     if answer.code == MISSING:
         return [Finding("docker", ok=False, found="not installed", fix=f"install Docker Engine: {INSTALL}")]
-    return [daemon(answer, info), platform(info), compose(info), buildx(info)]
+    return [daemon(answer, info), compose(info), buildx(info)]
 
 
 def daemon(answer: Answer, info: Mapping[str, Any]) -> Finding:
@@ -96,10 +96,10 @@ def platform(info: Mapping[str, Any]) -> Finding:
     system, processor = str(info.get("OSType") or ""), str(info.get("Architecture") or "")
     if system == "windows":
         return Finding("platform", ok=False, found="Windows containers", fix="switch Docker to Linux containers")
-    if processor not in {"", "x86_64", "amd64"}:  # emulated, and slow
+    if processor not in {"x86_64", "amd64"}:  # emulated, and slow
         fix = "export DOCKER_DEFAULT_PLATFORM=linux/amd64   (slow; better an x86-64 machine)"
         return Finding("platform", ok=False, found=f"{system} {processor}", fix=fix, essential=False)
-    return Finding("platform", ok=True, found=f"{system} {processor}".strip() or "not known", essential=False)
+    return Finding("platform", ok=True, found=f"{system} {processor}", essential=False)
 
 
 def compose(info: Mapping[str, Any]) -> Finding:

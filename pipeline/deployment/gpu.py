@@ -49,12 +49,11 @@ def capabilities(text: str) -> tuple[float, ...]:
 
 def findings(found: Cards, values: Mapping[str, str]) -> list[Finding]:
     """Cards and runtime against GPU_COUNT and GPU_MIXED_PRECISION of `.env`."""
-    return [
-        driver(found.driver),
-        runtime(found.runtime),
-        count(len(found.capabilities), values.get("GPU_COUNT", "")),
-        precision(found.capabilities, values.get("GPU_MIXED_PRECISION", "")),
-    ]
+    first = [driver(found.driver), runtime(found.runtime)]
+    if not found.driver:
+        return first
+    wanted, policy = values.get("GPU_COUNT", ""), values.get("GPU_MIXED_PRECISION", "")
+    return [*first, count(len(found.capabilities), wanted), precision(found.capabilities, policy)]
 
 
 def driver(version: str | None) -> Finding:
