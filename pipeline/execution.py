@@ -90,21 +90,22 @@ def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
         _leaving_on_interrupt(terminal),
         live.shown(path, offset, names, terminal.err),
     ):
-        state, files, data = _road(request, run_id)
+        state = _road(request, run_id)
     result = state.result
     result.seconds = round(time.monotonic() - started, 1)
-    run.remember(request, result, files, state.judged_against, data)
+    run.remember(request, result, state.files, state.judged_against, state.data)
     _tell_card(request, run_id, log)
     return result
 
 
-def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
-    """Goes the road; returns what came of it, the data's files, and their digest."""
+def _road(request: Request, run_id: str) -> State:
+    """Goes the road; returns what came of it."""
     name, title = request.name, request.source.title
     parameters = {**request.params, "seed": request.seed, "quick": request.quick}
     code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
     tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
     tags |= {"reproduces": request.reproduces} if request.reproduces else {}
+    tags |= {"trial": request.trial} if request.trial else {}
     reproduction.keep(request, run.folder(request.settings.workspace, run_id))
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
@@ -117,9 +118,9 @@ def _road(request: Request, run_id: str) -> tuple[State, list[Path], str]:
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
     journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})
-    state = runner.State(request, recipe, run.Result(run_id, name), dag.digests(request, recipe, digest))
+    state = runner.State(request, recipe, run.Result(run_id, name), files, digest, dag.digests(request, recipe, digest))
     runner.execute(state)
-    return state, files, digest
+    return state
 
 
 def _tell_card(request: Request, run_id: str, log: Path) -> None:

@@ -21,9 +21,9 @@ def lineage(workspace: Path, version: Version) -> dict[str, Any]:
     """The way of a version as JSON.
 
     Returns:
-        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `params`, and `steps`: a
-        list of {step, execution, state, seconds, made_by, inputs, outputs}, the last two as {name: {artifact, type,
-        path, there}}.
+        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (of a
+        search that found the hyperparameters, or empty), `params`, and `steps`: a list of {step, execution, state,
+        seconds, made_by, inputs, outputs}, the last two as {name: {artifact, type, path, there}}.
     """
     source = Provenance(workspace)
     told = account.read(workspace, version.run_id)
@@ -36,6 +36,7 @@ def lineage(workspace: Path, version: Version) -> dict[str, Any]:
         "mlflow_run_id": told.result.get("mlflow_run_id"),
         "data_digest": told.tags.get("data_digest", ""),
         "code_digest": told.tags.get("code_digest", ""),
+        "trial": told.tags.get("trial", ""),
         "params": told.params,
         "steps": [_step(source, execution) for execution in source.executions(version.run_id)],
     }
@@ -69,6 +70,7 @@ def text(found: Mapping[str, Any], workspace: Path) -> list[str]:
         for what in ("data", "code")
         if found[f"{what}_digest"]
     ]
+    lines += [f"  hyperparameters of {found['trial']}"] if found["trial"] else []
     for step in found["steps"]:
         lines += ["", *_step_lines(step, workspace)]
     return lines

@@ -47,6 +47,7 @@ class Request:
         cache: Whether results of earlier runs may be used.
         alias: What a blessed version becomes: "champion" or "challenger".
         reproduces: The run that this one repeats; empty if it is no repetition.
+        trial: "SEARCH trial N", where a search has found the hyperparameters; empty where a person has.
     """
 
     source: Source
@@ -58,6 +59,7 @@ class Request:
     cache: bool = True
     alias: str = "champion"
     reproduces: str = ""
+    trial: str = ""
 
     @property
     def name(self) -> str:

@@ -95,7 +95,7 @@ def _run(asked: Search, found: Found) -> Result:
     from pipeline.tuning import search
 
     return execution.execute(
-        search.final(asked, found.best), lambda: print(command_run.WAITING, file=sys.stderr, flush=True)
+        search.final(asked, found), lambda: print(command_run.WAITING, file=sys.stderr, flush=True)
     )
 
 

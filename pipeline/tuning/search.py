@@ -243,6 +243,7 @@ def _all_failed(trials: list[Trial], folder: Path) -> PipelineError:
     )
 
 
-def final(asked: Search, best: Trial) -> Request:
+def final(asked: Search, found: Found) -> Request:
     """The ordinary run of the best trial, which the gate judges like any other."""
-    return replace(asked.request, params=best.params, until=run.STEPS[-1])
+    best, trial = found.best, f"{found.run_id} trial {found.best.number}"
+    return replace(asked.request, params=best.params, until=run.STEPS[-1], trial=trial)
