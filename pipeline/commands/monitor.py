@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from pipeline import catalogue, champion
 from pipeline.commands.options import add_json
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
+    from pipeline.monitoring.look import Look
     from pipeline.monitoring.outlet import Outlet
     from pipeline.monitoring.report import Report
     from pipeline.settings import Settings
@@ -28,7 +29,10 @@ STOPPED_BY = (signal.SIGINT, signal.SIGTERM)
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", nargs="?")
+    parser.add_argument(
+        "--all", action="store_true", help="every recipe that has a published version, in place of NAME"
+    )
     parser.add_argument("--log", type=Path, metavar="DIR", help=f"request log (default: WORKSPACE/{LOG})")
     parser.add_argument("--since", metavar="TIME", help="only requests since: 2h, 7d, 2026-11-21T09:30")
     parser.add_argument(
@@ -40,7 +44,9 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the report there, too")
     parser.add_argument(
-        "--prometheus", metavar="FILE|PORT", help="metrics as a file, or with --watch at a port of this machine"
+        "--prometheus",
+        metavar="FILE|[HOST:]PORT",
+        help="metrics as a file, or with --watch at a port, of this machine only without HOST (0.0.0.0 for all)",
     )
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="look again and again until it is stopped")
     parser.add_argument("--retrain", action="store_true", help="on drift: keraspipe run NAME, and its exit code")
@@ -52,36 +58,54 @@ def command(options: Namespace, settings: Settings) -> int:
     _check(options, settings)
     outlet = _outlet(options, settings)
     try:
-        return _watched(options, settings, outlet) if options.watch else _once(options, settings, outlet)
+        if options.watch:
+            return _watched(options, settings, outlet)
+        return _once_all(options, settings, outlet) if options.all else _once(options, settings, outlet)
     finally:
         outlet.close()
 
 
 def _check(options: Namespace, settings: Settings) -> None:
-    if champion.read(settings.workspace, options.name) is None:
-        catalogue.source(options.name, settings)  # an unknown name is told with the ones that come close
+    _check_name(options, settings)
     if options.watch is not None and not options.watch > 0:
         raise UsageError("--watch takes a pause.", expected="seconds above 0", received=options.watch)
-    if not options.watch and (options.prometheus or "").isdigit():
+    if not options.watch and _address(options):
         raise UsageError(
             "A port for Prometheus needs a command that goes on.",
             expected="--watch SECONDS beside --prometheus PORT, or a file",
             received=f"--prometheus {options.prometheus}",
-            action=f"keraspipe monitor {options.name} --watch 60 --prometheus {options.prometheus}",
+            action=f"keraspipe monitor {options.name or '--all'} --watch 60 --prometheus {options.prometheus}",
         )
     _allowed(options)
     _since(options)
+
+
+def _check_name(options: Namespace, settings: Settings) -> None:
+    if options.all == bool(options.name):
+        received = f"{options.name} and --all" if options.all else "neither"
+        raise UsageError("Which recipe is meant is not clear.", expected="NAME or --all", received=received)
+    if options.all and (options.html or options.retrain):
+        received = "--html" if options.html else "--retrain"
+        raise UsageError("That is for one recipe.", expected=f"NAME beside {received}", received=f"--all {received}")
+    if options.name and champion.read(settings.workspace, options.name) is None:
+        catalogue.source(options.name, settings)  # an unknown name is told with the ones that come close
+
+
+def _address(options: Namespace) -> tuple[str, int] | None:
+    from pipeline.monitoring import prometheus
+
+    return prometheus.address(options.prometheus) if options.prometheus else None
 
 
 def _outlet(options: Namespace, settings: Settings) -> Outlet:
     from pipeline.monitoring.outlet import Outlet
     from pipeline.monitoring.prometheus import Page
 
-    port = options.prometheus if (options.prometheus or "").isdigit() else ""
-    scraped = Page(int(port)) if port else None
+    address = _address(options)
+    scraped = Page(address[1], address[0]) if address else None
     if scraped:
         print(f"Metrics: {scraped.url}", file=sys.stderr, flush=True)
-    metrics = Path(options.prometheus) if options.prometheus and not port else None
+    metrics = Path(options.prometheus) if options.prometheus and not address else None
     return Outlet(settings.workspace, settings.mlflow_uri, options.json, options.html, metrics, scraped)
 
 
@@ -107,46 +131,71 @@ def _allowed(options: Namespace) -> dict[str, float]:
 def _report(options: Namespace, settings: Settings) -> Report:
     from pipeline.monitoring.requests import monitored
 
-    log = options.log or settings.workspace / LOG
-    return monitored(settings.workspace, options.name, log, _since(options), _allowed(options))
+    return monitored(settings.workspace, options.name, *_period(options, settings))
+
+
+def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
+    """The request log, since when, and what is allowed."""
+    return options.log or settings.workspace / LOG, _since(options), _allowed(options)
 
 
 def _once(options: Namespace, settings: Settings, outlet: Outlet) -> int:
-    from pipeline.monitoring.report import ALERT
+    from pipeline.monitoring.look import Look
 
     report = _report(options, settings)
+    look = Look.of(report)
     outlet.show(report)
     outlet.write(report)
+    outlet.measure([look])
     print(f"Report: {outlet.keep(report)}", file=sys.stderr, flush=True)
-    if report.status != ALERT:
+    if not look.drifts:
         return 0
     return _retrained(options, settings) if options.retrain else DRIFT
 
 
+def _once_all(options: Namespace, settings: Settings, outlet: Outlet) -> int:
+    looks = _looks(options, settings)
+    _told(looks, {}, options, outlet)
+    return DRIFT if any(one.drifts for one in looks) else int(any(one.error for one in looks))
+
+
 def _watched(options: Namespace, settings: Settings, outlet: Outlet) -> int:
     """Looks again and again; what is told in full, kept and recorded is what differs from the time before."""
-    from pipeline.monitoring.report import ALERT, features
+    from pipeline.monitoring import look
 
-    before: object = None
+    if options.all:
+        outlet.measure(look.champions(settings.workspace))  # comparing may take a while
+    before: dict[str, object] = {}
     code = 0
     for _ in _ticks(options.watch):
-        try:
-            report = _report(options, settings)
-        except UsageError:
-            raise
-        except PipelineError as error:  # no log yet, for instance
-            print(f"keraspipe: {error}", file=sys.stderr, flush=True)
-            continue
-        now = (report.version, report.status, features(report))
-        outlet.show(report, briefly=now == before)
-        outlet.write(report)
-        if now != before:
-            outlet.keep(report)
-        code = DRIFT if report.status == ALERT else 0
-        if code and now != before and options.retrain:
+        looks = _looks(options, settings)
+        changed = _told(looks, before, options, outlet)
+        if options.retrain and any(one.drifts for one in changed):
             _retrained(options, settings)
-        before = now
+        code = DRIFT if any(one.drifts for one in looks) else 0
+        before = {one.name: one.outcome for one in looks}
     return code
+
+
+def _looks(options: Namespace, settings: Settings) -> list[Look]:
+    """One for each recipe; those of `--all` are found anew each time."""
+    from pipeline.monitoring import look
+
+    names = look.recipes(settings.workspace) if options.all else [options.name]
+    return [look.look(settings.workspace, name, *_period(options, settings)) for name in names]
+
+
+def _told(looks: list[Look], before: dict[str, object], options: Namespace, outlet: Outlet) -> list[Look]:
+    """Tells looks everywhere; returns those that differ from the time before."""
+    outlet.measure(looks)
+    outlet.tell(looks, before, together=options.all)
+    changed = [one for one in looks if one.outcome != before.get(one.name)]
+    for one in looks:
+        if one.report:
+            outlet.write(one.report)
+        if one.report and one in changed:
+            outlet.keep(one.report)
+    return changed
 
 
 def _ticks(seconds: float) -> Iterator[None]:

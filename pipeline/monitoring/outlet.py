@@ -15,8 +15,10 @@ from pipeline.monitoring import report as reports
 from pipeline.workspace import unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.monitoring.look import Look
     from pipeline.monitoring.report import Report
 
 RECORDING_TIMEOUT_S = 60.0
@@ -51,18 +53,43 @@ class Outlet:
         else:
             print("\n".join([reports.headline(report)] if briefly else reports.table(report)), flush=True)
 
+    def tell(self, looks: Sequence[Look], before: Mapping[str, object], *, together: bool = False) -> None:
+        """Writes looks to the terminal; in full those that give another outcome than the time before.
+
+        Args:
+            looks: One for each recipe.
+            before: The outcomes of the time before, by recipe.
+            together: Whether JSON is one object of all recipes; else it is one for each report.
+        """
+        if self.as_json and together:
+            print(json.dumps({"recipes": [one.as_json() for one in looks]}), flush=True)
+            return
+        for one in looks:
+            briefly = before.get(one.name) == one.outcome
+            if one.report:
+                self.show(one.report, briefly=briefly)
+            elif not briefly:
+                print(one.headline, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
     def write(self, report: Report) -> None:
-        """Replaces the files and the page for Prometheus.
+        """Replaces the page.
 
         Raises:
-            PipelineError: A place cannot be written.
+            PipelineError: Its place cannot be written.
         """
         if self.html:
             _replace(self.html, page.html(report))
+
+    def measure(self, looks: Sequence[Look]) -> None:
+        """Replaces what Prometheus sees.
+
+        Raises:
+            PipelineError: The file cannot be written.
+        """
         if self.metrics:
-            _replace(self.metrics, prometheus.text(report))
+            _replace(self.metrics, prometheus.text(looks))
         if self.scraped:
-            self.scraped.text = prometheus.text(report)
+            self.scraped.text = prometheus.text(looks)
 
     def keep(self, report: Report) -> Path:
         """Keeps the report in the workspace and has MLflow told; returns where its page lies."""

@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
 import signal
 import urllib.request
 from pathlib import Path
 
 import pytest
+
+from pipeline import champion
 
 from .conftest import Live
 
@@ -109,6 +112,12 @@ def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
         (["model", "--allow", "x=7"], "--allow takes a feature and a distance"),
         (["model", "--since", "once"], "'once' is no time"),
         (["model", "--watch", "0"], "--watch takes a pause"),
+        (["--all", "--prometheus", "0.0.0.0:9109"], "keraspipe monitor --all --watch 60 --prometheus 0.0.0.0:9109"),
+        (["--all", "--watch", "1", "--prometheus", "65536"], "There is no such port"),
+        ([], "NAME or --all"),
+        (["model", "--all"], "model and --all"),
+        (["--all", "--retrain"], "That is for one recipe"),
+        (["--all", "--html", "page.html"], "That is for one recipe"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -121,3 +130,63 @@ def test_without_a_log_the_error_says_how_to_get_one(model, keraspipe):
     answer = keraspipe("monitor", "model")
     assert 1 == answer.code
     assert f"serve with: --request-log {Path(keraspipe.workspace) / 'request-log'}" in answer.err
+
+
+def test_all_recipes_are_looked_at_once(model, keraspipe, nowhere, tmp_path):
+    champion.model_path(keraspipe.workspace, "other", 3).mkdir(parents=True)
+    model.send(MOVED)
+    metrics = tmp_path / "metrics.prom"
+    answer = keraspipe("monitor", "--all", "--json", "--prometheus", metrics, **nowhere)
+    found = {one["name"]: one for one in answer.json["recipes"]}
+    assert (4, ["model", "other"]) == (answer.code, sorted(found))
+    assert ("drift", True, 1) == (
+        found["model"]["report"]["status"],
+        found["model"]["request_log"],
+        found["model"]["version"],
+    )
+    assert (None, False, 0, "") == tuple(found["other"][key] for key in ("report", "request_log", "version", "error"))
+    assert 'keraspipe_champion_version{model="other"} 0.0' in metrics.read_text()
+
+
+def test_all_recipes_in_words(model, keraspipe, nowhere):
+    quiet = keraspipe("monitor", "--all", **nowhere)
+    assert (0, True) == (quiet.code, quiet.out.startswith("model: version 1, drift is not known: no requests are"))
+    model.send(KNOWN[:100])
+    assert "no drift" in keraspipe("monitor", "--all", **nowhere).out
+    shutil.rmtree(keraspipe.workspace / "profiles")
+    shutil.rmtree(keraspipe.workspace / "artifacts")
+    failed = keraspipe("monitor", "--all", **nowhere)
+    assert (1, True) == (failed.code, "The training data of model are gone" in failed.out)
+
+
+def test_a_workspace_without_any_recipe_is_no_fault(keraspipe):
+    answer = keraspipe("monitor", "--all", "--json")
+    assert (0, {"recipes": []}) == (answer.code, answer.json)
+
+
+def test_watching_all_begins_before_the_first_publication_and_goes_on(keraspipe, nowhere):
+    process = keraspipe.start("monitor", "--all", "--watch", "0.2", "--prometheus", "0.0.0.0:0", "--json", **nowhere)
+    try:
+        url = re.search("http[^ \n]*", process.stderr.readline()).group()
+        assert [] == json.loads(process.stdout.readline())["recipes"]
+        with urllib.request.urlopen(url, timeout=60) as page:
+            assert b"keraspipe_champions 0.0" in page.read()
+        model = Live(keraspipe.workspace, "model", ("x", "n"))
+        model.publish(KNOWN)
+        wait_for_look(process, lambda look: look["version"] == 1)
+        model.send(MOVED)
+        wait_for_look(process, lambda look: look["report"] and look["report"]["status"] == "drift")
+        with urllib.request.urlopen(url, timeout=60) as page:  # it is replaced before the terminal is told
+            assert b'keraspipe_drift_alert{model="model",version="1"} 1.0' in page.read()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.communicate()
+    assert 4 == process.returncode
+
+
+def wait_for_look(process, condition):
+    """Reads what is told of all recipes until a look at one of them is as wished."""
+    while not any(map(condition, json.loads(process.stdout.readline())["recipes"])):
+        pass

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline import run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import archive, before, origin, page, prometheus, report, since
+from pipeline.monitoring.look import Look
 
 from .conftest import ingested
 
@@ -60,7 +61,8 @@ def test_the_page_needs_nothing_else_and_takes_names_as_text(drifted):
 
 
 def test_prometheus_reads_the_metrics(drifted):
-    families = {family.name: family.samples for family in text_string_to_metric_families(prometheus.text(drifted))}
+    text = prometheus.text([Look.of(drifted)])
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
     (alert,) = families["keraspipe_drift_alert"]
     assert (1, {"model": "model", "version": "1"}) == (alert.value, alert.labels)
     of_x = {"model": "model", "version": "1", "feature": "x", "check": "drift", "distance": "Jensen-Shannon"}
@@ -72,7 +74,7 @@ def test_prometheus_reads_the_metrics(drifted):
 def test_prometheus_scrapes_the_newest_report(drifted):
     shown = prometheus.Page(0)
     try:
-        shown.text = prometheus.text(drifted)
+        shown.text = prometheus.text([Look.of(drifted)])
         with urllib.request.urlopen(shown.url, timeout=10) as answer:
             assert prometheus.CONTENT_TYPE == answer.headers["Content-Type"]
             assert shown.text == answer.read().decode()
