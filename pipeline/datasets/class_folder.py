@@ -60,17 +60,22 @@ def located(data: Path, path: str, each: str) -> Path:
     return found
 
 
-def class_files(path: Path, suffixes: Collection[str]) -> Iterator[ClassFile]:
+def class_files(path: Path, suffixes: Collection[str], without: Collection[str] = ()) -> Iterator[ClassFile]:
     """The files with one of the endings, ordered by path, or as they lie in the archive.
 
     Hidden files, which file managers leave, are passed over.
+
+    Args:
+        path: Folder or archive.
+        suffixes: Endings in lower case.
+        without: Folders whose own files are passed over.
 
     Raises:
         PipelineError: The archive is damaged.
     """
     for name, content in members(path, suffixes):
         *above, folder, file = ("", *PurePosixPath(name).parts)
-        if not file.startswith("."):
+        if not file.startswith(".") and folder not in without:
             split = next((SPLITS[part] for part in above if part in SPLITS), "")
             source = str(path / name).encode(errors="backslashreplace").decode()  # surrogates cannot be printed
             yield ClassFile(source, content, folder, split)

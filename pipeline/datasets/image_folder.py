@@ -24,6 +24,7 @@ class ImageFolder:
         classes: Declared classes; a folder of another name is an error.
         resize: Whether images of other sizes, colours and orientations are taken, too; the recipe then decodes them
             with `image.decode(…, resize=True)`.
+        without: Folders of no class whose own files are passed over.
     """
 
     path: str
@@ -31,6 +32,7 @@ class ImageFolder:
     classes: tuple[str, ...]
     label: str = "label"
     resize: bool = False
+    without: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -48,7 +50,7 @@ class ImageFolder:
     def examples(self, data: Path) -> Iterator[Example]:
         """The images, ordered by path, or as they lie in the archive; files with other endings are passed over."""
         (path,) = self.files(data)
-        for file in class_files(path, image.SUFFIXES):
+        for file in class_files(path, image.SUFFIXES, self.without):
             features = {"image_bytes": file.content, "label": file.label}
             fault = image.fault(file.content, self.shape, resize=self.resize)
             yield Example(file.source, features, file.split, fault)

@@ -58,8 +58,5 @@ def texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
     Raises:
         PipelineError: The archive is damaged.
     """
-    for file in class_files(path, (".txt",)):
-        if file.folder not in {"", *SPLITS, *without}:
-            yield Example(
-                file.source, {"text": file.content, "label": file.label}, file.split, text.fault(file.content)
-            )
+    for file in class_files(path, (".txt",), {"", *SPLITS, *without}):
+        yield Example(file.source, {"text": file.content, "label": file.label}, file.split, text.fault(file.content))

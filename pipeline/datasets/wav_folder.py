@@ -24,12 +24,14 @@ class WavFolder:
         path: Folder or archive (`pipeline.datasets.archive`), absolute or under the data folder.
         rate: Samples per second that every file has.
         classes: Declared classes; a folder of another name is an error.
+        without: Folders of no class whose own files are passed over.
     """
 
     path: str
     rate: int
     classes: tuple[str, ...]
     label: str = "label"
+    without: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -47,6 +49,6 @@ class WavFolder:
     def examples(self, data: Path) -> Iterator[Example]:
         """The recordings in the order of the paths or of the archive; files with other endings are passed over."""
         (path,) = self.files(data)
-        for file in class_files(path, SUFFIXES):
+        for file in class_files(path, SUFFIXES, self.without):
             features = {"audio_bytes": file.content, "label": file.label}
             yield Example(file.source, features, file.split, audio.fault(file.content, self.rate))

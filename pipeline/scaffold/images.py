@@ -67,7 +67,7 @@ def plan(path: Path) -> Plan:
         found.add(file.split, file.folder, file.source, looks.add(file.content) if number < DECODED else "")
     facts = folders.facts(path, found, "images")
     shape, resize = looks.shape()
-    notes = [_seen(looks, shape, resize=resize)]
+    notes = [_seen(looks, shape, resize=resize), *folders.notes(facts["without"])]
     return Plan("image", facts | _facts(shape, facts, resize=resize), folders.HEAD, found.rows(), notes)
 
 

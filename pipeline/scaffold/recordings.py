@@ -6,7 +6,7 @@ import io
 import math
 import wave
 from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets.archive import members
@@ -38,13 +38,14 @@ def plan(path: Path) -> Plan:
     facts = folders.facts(path, found, "recordings")
     samples = _samples(lengths, rate)
     notes = [f"{rate} samples a second; {samples / rate:.1f} seconds of each recording are heard."]
+    notes += folders.notes(facts["without"])
     return Plan("audio", facts | _facts(samples, rate, facts), folders.HEAD, found.rows(), notes)
 
 
 def _add(example: Example, found: Folders) -> None:
     name = example.features["label"]
     assert isinstance(name, bytes)
-    found.add(example.split, name.decode(errors="replace"), PurePosixPath(example.source).name, example.fault)
+    found.add(example.split, name.decode(errors="replace"), example.source, example.fault)
 
 
 def _length(content: bytes) -> tuple[int, int]:

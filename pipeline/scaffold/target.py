@@ -31,7 +31,9 @@ def find(columns: Sequence[Column], name: str) -> Column:
     """
     by_name = {column.name: column for column in columns}
     usual = [column for column in columns if column.name.lower() in NAMES]
-    possible = [column for column in columns if not (column.date or column.id_like or column.constant)]
+    possible = [
+        column for column in columns if not (column.date or column.free_text or column.id_like or column.constant)
+    ]
     if name in by_name:
         return by_name[name]
     if not name and len(usual or possible) == 1:

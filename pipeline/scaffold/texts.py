@@ -35,7 +35,9 @@ def plan(path: Path) -> Plan:
         words.append(len(content.split()))
     facts = folders.facts(path, found, "texts")
     facts |= {"format": "TextFolder", "text": "text"}
-    return Plan("text", facts | _sizes(words), folders.HEAD, found.rows(), [_seen(words)])
+    return Plan(
+        "text", facts | _sizes(words), folders.HEAD, found.rows(), [_seen(words), *folders.notes(facts["without"])]
+    )
 
 
 def of_column(
@@ -52,6 +54,7 @@ def of_column(
     facts = {
         "column": column,
         "text": called[column],
+        "without": (),
         "renamed": {new: old for old, new in called.items() if new != old},
         "title": f"{plain(label)} from the texts of {common['file']}.",
         "words": common["bounds"].baseline,

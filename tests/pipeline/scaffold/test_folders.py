@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from pipeline import catalogue
 from pipeline.errors import PipelineError, UsageError
 
 
@@ -72,6 +74,27 @@ def test_files_that_cannot_be_used_are_allowed_for(drafted, images, recordings):
         (recordings / "low" / f"bad{number}.wav").write_bytes(b"no recording")
     for folder in (images, recordings):
         assert "    bad_share=0.067,  # 4.8% cannot be used, as this is written\n" in drafted(folder).text
+
+
+def test_a_file_above_the_classes_is_of_none(drafted, images, texts, recordings):
+    for folder, ending in ((images, ".png"), (texts, ".txt"), (recordings, ".wav")):
+        path = folder / "in an archive" / "wrapped"
+        path.mkdir(parents=True)
+        classes = [one for one in folder.iterdir() if one.name != "in an archive"]
+        first = next(classes[0].iterdir()).read_bytes()
+        for one in classes:
+            one.rename(path / one.name)
+        (path / f"readme{ending}").write_bytes(first)
+        found = drafted(folder)
+        assert sorted(one.name for one in classes) == [row[0] for row in found.plan.rows]
+        assert '    without=("wrapped",),\n' in found.text
+        assert "Files beside the folders of the classes are passed over: in wrapped." in found.plan.notes
+        assert 60 == len(list(catalogue.load(found.source.path).data.examples(Path("/"))))
+
+
+def test_a_class_within_a_class_is_one(drafted, images):
+    (images / "dark").rename(images / "light" / "dark")
+    assert [("dark", "30", "0"), ("light", "30", "0")] == drafted(images).plan.rows
 
 
 def test_one_class_only(drafted, images, texts, recordings):

@@ -74,6 +74,11 @@ def test_a_column_that_is_called_like_a_target_is_taken(drafted, write_csv, tree
     assert "Target is the target" in drafted(write_csv(trees)).plan.notes[0]
 
 
+def test_a_free_text_is_not_what_is_to_be_predicted(drafted, write_csv, trees):
+    found = drafted(write_csv({"note": trees["note"], "grown": trees["grown"]}))
+    assert "grown is the target" in found.plan.notes[0]
+
+
 def test_rows_without_a_target_are_allowed_for(drafted, write_csv, trees):
     trees["grown"][:20] = [""] * 20
     text = drafted(write_csv(trees), "grown").text
