@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +52,10 @@ def examine(root: Path, env: Path, profiles: Sequence[str]) -> list[Finding]:
         *engine.findings(answer, info),
         *(_engine_room(info, values) if running else []),
         *(gpu.findings(gpu.cards(info), values) if wanted & GPU_PROFILES else []),
-        *_environment(env, written, variables.used(compose) | set(dotenv.parse(example))),
+        *_environment(root, env, written, variables.used(compose) | set(dotenv.parse(example))),
         *(_secrets(root, values, wanted) if written is not None else []),
         *_ports(values, wanted, running=running),
-        *(_configuration(root, env, wanted) if answer.code != engine.MISSING and written and values["SECRETS"] else []),
+        *(_configuration(root, env, wanted) if answer.code != engine.MISSING and values.get("SECRETS") else []),
     ]
 
 
@@ -103,21 +105,31 @@ def _engine_room(info: Mapping[str, Any], values: Mapping[str, str]) -> list[Fin
     return found
 
 
-def _environment(env: Path, written: Mapping[str, str] | None, known: AbstractSet[str]) -> list[Finding]:
+def _environment(root: Path, env: Path, written: Mapping[str, str] | None, known: AbstractSet[str]) -> list[Finding]:
     if written is None:
         return [variables.missing(env)]
-    folders = [variables.folder(name, written.get(name, ""), _owner(written.get(name, ""))) for name in FOLDERS]
+    named = {name: written[name] for name in FOLDERS if written.get(name)}
+    folders = [variables.folder(name, path, _owner(_path(root, path))) for name, path in named.items()]
     return [*variables.findings(env, written, known), *(found for found in folders if found)]
 
 
-def _owner(folder: str) -> tuple[int, int] | None:
-    path = Path(folder).expanduser()
-    return (path.stat().st_uid, path.stat().st_mode & 0o777) if path.is_dir() else None
+def _path(root: Path, named: str) -> Path:
+    """A path as docker compose takes it from `.env`."""
+    return root / Path(named).expanduser()
+
+
+def _owner(folder: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = folder.stat()
+        return (found.st_uid, stat.S_IMODE(found.st_mode)) if stat.S_ISDIR(found.st_mode) else None
+    return None
 
 
 def _secrets(root: Path, values: Mapping[str, str], wanted: AbstractSet[str]) -> list[Finding]:
-    named = values.get("SECRETS")
-    folder = secret_findings.held(root / named) if named else None
+    named = values.get("SECRETS", "")
+    if "$" in named:
+        return [secret_findings.unknown(named)]
+    folder = secret_findings.held(_path(root, named)) if named else None
     found = secret_findings.findings(folder, wanted)
     if "public" in wanted and folder and CERTIFICATE in folder.files:
         found += tls.findings(folder.files[CERTIFICATE][1], values.get("PUBLIC_HOST", "localhost"))

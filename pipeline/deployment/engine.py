@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,12 +41,12 @@ class Answer:
 
 def ask(*command: str, folder: Path | None = None) -> Answer:
     """Runs a command to its end."""
+    if not shutil.which(command[0]):
+        return Answer(MISSING)
     try:
         done = subprocess.run(  # noqa: S603
             command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False, cwd=folder
         )
-    except FileNotFoundError:
-        return Answer(MISSING)
     except (OSError, subprocess.SubprocessError) as error:
         return Answer(1, err=str(error))
     return Answer(done.returncode, done.stdout, done.stderr)

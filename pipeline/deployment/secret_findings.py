@@ -64,13 +64,21 @@ def findings(folder: Held | None, profiles: AbstractSet[str]) -> list[Finding]:
     if folder.mode is None:
         return [_wrong("secrets", f"there is no folder {folder.path}", MAKE)]
     if folder.problem:
-        return [_wrong("secrets", f"{folder.path}: {folder.problem}", "run this as the user who made them")]
+        return [
+            _wrong("secrets", f"{folder.path}: {folder.problem}", f"{MAKE} --dir FOLDER, or be the user who made them")
+        ]
     names = [name for profile, names in NEEDED.items() if profile in {"", *profiles} for name in names]
     wrong = [found for name in names if (found := judged(folder, name))]
     if folder.mode & 0o077:
         open_to = f"others may look into {folder.path} (mode {folder.mode:04o})"
         wrong.insert(0, _wrong("secrets", open_to, f"chmod 700 {folder.path}"))
     return wrong or [Finding("secrets", ok=True, found=str(folder.path))]
+
+
+def unknown(named: str) -> Finding:
+    """Only docker compose knows the folder, because its name holds a variable."""
+    fix = "write the folder into .env as it is called: keraspipe secrets --dir FOLDER"
+    return Finding("secrets", ok=False, found=f"not looked at: SECRETS={named}", fix=fix, essential=False)
 
 
 def judged(folder: Held, name: str) -> Finding | None:

@@ -71,7 +71,9 @@ def folder(name: str, value: str, owner: tuple[int, int] | None) -> Finding | No
     user, mode = owner or (0, 0)
     bits = mode if user != USER else 0o777
     ok = bool(owner) and bits & 0o005 == 0o005 and bool(name != "BACKUPS" or bits & 0o002)  # noqa: PLR2004
-    found = value if ok else f"{value} is not there" if owner is None else f"user {USER} of the images may not use it"
+    found = (
+        value if ok else f"{value} cannot be found" if owner is None else f"user {USER} of the images may not use it"
+    )
     return Finding(name, ok, found, "" if ok else f"sudo install -d -o {USER} {value}")
 
 

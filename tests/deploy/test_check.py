@@ -516,6 +516,19 @@ def test_without_env_there_is_one_thing_to_do(checkout, no_docker):
     assert "secrets" not in found
 
 
+def test_a_folder_that_only_docker_compose_knows_is_a_note(checkout, no_docker):
+    (checkout / ".env").write_text("SECRETS=${HOME}/secrets\n")
+    (found,) = [found for found in check.examine(checkout, checkout / ".env", ["public"]) if found.name == "secrets"]
+    assert (False, False) == (found.ok, found.essential)
+
+
+def test_folders_of_env_are_taken_from_the_checkout(checkout, no_docker):
+    (checkout / "sets").mkdir(mode=0o755)
+    (checkout / ".env").write_text("DATA=./sets\nBACKUPS=./none\n")
+    found = names(check.examine(checkout, checkout / ".env", []))
+    assert (True, False) == (found["DATA"], found["BACKUPS"])
+
+
 def test_ports_of_env_count(checkout, no_docker):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
