@@ -1,7 +1,7 @@
 # One command per chore, the same here and in CI. Each sets up what it needs; bin/setup answers in a few
 # milliseconds when nothing changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench clean
+.PHONY: help setup run test engine check bench clean
 
 WORKERS ?= 2      # processes of the tests; each holds a TensorFlow of about 2 GB
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
@@ -18,6 +18,9 @@ run: setup  ## train, evaluate, record and publish the model "digits"
 
 test: setup  ## the whole test suite; PYTEST_ARGS="-k gate" narrows it
 	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+engine: setup  ## the stack of docker-compose.yml on a Docker engine: the one that runs, or as root on Debian 12 one of its own
+	@tests/engine/engine.sh .venv/bin/python -m pytest -m engine $(or $(PYTEST_ARGS),tests/engine) || [ $$? = 77 ]
 
 check: setup  ## lint, format and types
 	@.venv/bin/ruff check

@@ -1,0 +1,15 @@
+"""Not Grafana: answers /api/health on port 3000 and nothing else."""
+
+import http.server
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    """One answer."""
+
+    def do_GET(self):  # noqa: N802  (http.server's name)
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"database": "ok", "version": "stand-in"}')
+
+
+http.server.ThreadingHTTPServer(("", 3000), Health).serve_forever()
