@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic
 from pipeline.monitoring import archive
-from pipeline.tracking import environment
+from pipeline.tracking import process
 from pipeline.tracking.scribe import METRICS_PER_CALL, metric_name
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from pipeline.tracking.destination import Destination
@@ -22,17 +21,7 @@ KIND = "keraspipe.kind"
 
 def start(workspace: Path, uri: str) -> subprocess.Popen[bytes]:
     """Starts to record what MLflow has not seen; exit code 0 when it has all, 4 when it cannot be reached."""
-    log = archive.base(workspace) / "mlflow.txt"
-    with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-P", "-m", "pipeline.monitoring", str(workspace), "--uri", uri],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=workspace,
-            env=environment.child(),
-            start_new_session=True,
-        )
+    return process.start("pipeline.monitoring", workspace, uri, archive.base(workspace) / "mlflow.txt")
 
 
 def write(destination: Destination, folder: Path) -> str:

@@ -6,14 +6,12 @@ Exit code 0: all that lies in the journals is recorded. 4: MLflow cannot be reac
 from __future__ import annotations
 
 import argparse
-import os
-import sys
+from functools import partial
 from pathlib import Path
 
-from pipeline.tracking import environment, lock
+from pipeline.tracking import lock, process
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.drain import Drain
-from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.follower import Ending, follow
 
@@ -21,20 +19,18 @@ from pipeline.tracking.follower import Ending, follow
 def main(arguments: list[str] | None = None) -> int:
     """Records one run while it goes on, or several that are behind."""
     options = _parser().parse_args(arguments)
-    environment.prepare()
+    return process.code(options.uri, partial(_record, options))
+
+
+def _record(options: argparse.Namespace) -> None:
     workspace = Path(options.workspace).absolute()
     destination = Destination(options.uri, workspace)
-    try:
-        for run_id in options.run_ids:
-            folder = RunFolder(workspace, run_id)
-            if options.follow:
-                _live(destination, folder, Ending(folder.journal, options.since, options.parent))
-            else:
-                _behind(destination, folder)
-    except Unreachable as error:
-        print(f"MLflow at {options.uri}: {error.reason}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    for run_id in options.run_ids:
+        folder = RunFolder(workspace, run_id)
+        if options.follow:
+            _live(destination, folder, Ending(folder.journal, options.since, options.parent))
+        else:
+            _behind(destination, folder)
 
 
 def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
@@ -66,7 +62,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # the run waits for this process, and taking MLflow apart takes a second
+    process.end(main())

@@ -7,14 +7,14 @@ Exit code 0: it knows. 4: MLflow cannot be reached or refuses.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import champion
-from pipeline.tracking import environment, lock, messenger, told
+from pipeline.tracking import environment, lock, messenger, process, told
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.registration import DIGEST_TAG, VERSION_TAG
@@ -115,21 +115,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True)
     options = parser.parse_args(arguments)
-    environment.prepare()
-    destination = Destination(options.uri, options.workspace)
-    try:
-        for name in messenger.behind(options.workspace, options.uri):
-            with asking(destination):
-                problems = tell(destination, options.workspace, name)
-            print(*problems, sep="\n", file=sys.stderr)
-    except Unreachable as error:
-        print(f"MLflow at {options.uri}: {error.reason}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return process.code(options.uri, partial(_tell_all, options.workspace, options.uri))
+
+
+def _tell_all(workspace: Path, uri: str) -> None:
+    destination = Destination(uri, workspace)
+    for name in messenger.behind(workspace, uri):
+        with asking(destination):
+            problems = tell(destination, workspace, name)
+        print(*problems, sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # taking MLflow apart takes a second
+    process.end(main())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from pipeline import champion
-from pipeline.tracking import environment, told
+from pipeline.tracking import process, told
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 LOG = "aliases.txt"
@@ -23,14 +22,4 @@ def behind(workspace: Path, uri: str) -> list[str]:
 
 def send(workspace: Path, uri: str) -> subprocess.Popen[bytes]:
     """Starts the process, which outlives us. What it cannot tell is told by the next one."""
-    command = [sys.executable, "-P", "-m", "pipeline.tracking.aliases", str(workspace.absolute()), "--uri", uri]
-    with (workspace / LOG).open("ab") as log:
-        return subprocess.Popen(  # noqa: S603  (our own program)
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=workspace,
-            env=environment.child(),
-            start_new_session=True,
-        )
+    return process.start("pipeline.tracking.aliases", workspace, uri, workspace / LOG)

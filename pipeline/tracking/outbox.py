@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.tracking import events, recorder
+from pipeline.tracking import events, process, recorder
 from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.state import State
 
@@ -32,8 +32,8 @@ def replay(workspace: Path, uri: str, log: Path, timeout_s: float | None = None)
 
 
 def _wait(workspace: Path, run_ids: list[str], uri: str, log: Path, timeout_s: float | None) -> None:
-    process = recorder.spawn(workspace, run_ids, uri, log)
-    recorder.Recording(RunFolder(workspace, run_ids[0]), process, log).finish(timeout_s or 1e6)
+    started = process.start("pipeline.tracking", workspace, uri, log, run_ids)
+    recorder.Recording(RunFolder(workspace, run_ids[0]), started, log).finish(timeout_s or 1e6)
 
 
 def _began(journal: Path) -> float:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.tracking import environment, events
+from pipeline.tracking import events, process
 from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -60,36 +58,8 @@ def start(workspace: Path, run_id: str, uri: str, log: Path) -> Recording:
     folder.path.mkdir(parents=True, exist_ok=True)
     since = folder.journal.stat().st_size if folder.journal.exists() else 0
     follow = ["--follow", "--parent", str(os.getpid()), "--since", str(since)]
-    return Recording(folder, spawn(folder.workspace, [run_id], uri, log, follow), log)
-
-
-def spawn(
-    workspace: Path, run_ids: Sequence[str], uri: str, log: Path, options: Sequence[str] = ()
-) -> subprocess.Popen[bytes]:
-    """Starts a recorder process that outlives us and does not hear our Ctrl-C."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # -P: whatever lies in the workspace is no module. MLflow may leave traces in its folder.
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pipeline.tracking",
-        str(workspace),
-        *run_ids,
-        "--uri",
-        uri,
-        *options,
-    ]
-    with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603  (our own program)
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=workspace,
-            env=environment.child(),
-            start_new_session=True,
-        )
+    recorder = process.start("pipeline.tracking", folder.workspace, uri, log, [run_id, *follow])
+    return Recording(folder, recorder, log)
 
 
 def outcome(folder: RunFolder, problem: str = "") -> Outcome:

@@ -192,7 +192,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def until(true, seconds: float = 30) -> None:
+def until(true, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"

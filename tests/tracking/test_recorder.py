@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking import environment, outbox, recorder
+from pipeline.tracking import environment, outbox, process, recorder
 from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.state import State
 
@@ -122,7 +122,7 @@ def test_two_runs_at_once_on_a_database_without_tables(tmp_path, another, log):
 
 def test_two_recorders_of_one_run_exclude_each_other(run, uri, log):
     live = recorder.start(run.folder.workspace, "run-1", uri, log)
-    replay = recorder.spawn(run.folder.workspace, ["run-1"], uri, log)
+    replay = process.start("pipeline.tracking", run.folder.workspace, uri, log, ["run-1"])
     run.whole()
     second = recorder.start(run.folder.workspace, "run-1", uri, log)
     second.process.send_signal(signal.SIGTERM)

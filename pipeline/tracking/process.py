@@ -1,0 +1,58 @@
+"""A process of its own in which MLflow is told something: how it is started, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline.tracking import environment
+from pipeline.tracking.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Starts `python -m MODULE WORKSPACE ARGUMENTS --uri URI`, which outlives us and does not hear our Ctrl-C.
+
+    Args:
+        module: Full name.
+        workspace: The workspace, in which the process works: MLflow may leave traces in its folder.
+        uri: MLflow server or database.
+        log: File that takes what it prints, behind what is there.
+        arguments: What else it is told.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # -P: whatever lies in the workspace is no module.
+    command = [sys.executable, "-P", "-m", module, str(workspace.absolute()), *arguments, "--uri", uri]
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603  (our own program)
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=workspace,
+            env=environment.child(),
+            start_new_session=True,
+        )
+
+
+def code(uri: str, work: Callable[[], None]) -> int:
+    """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
+    environment.prepare()
+    try:
+        work()
+    except Unreachable as error:
+        print(f"MLflow at {uri}: {error.reason}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def end(code: int) -> NoReturn:
+    """Ends this process at once: whoever waits for it need not wait a second until MLflow has taken itself apart."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
