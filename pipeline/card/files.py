@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, run
+from pipeline import atomic, run, template
 from pipeline.card import drawing
 from pipeline.card.content import content
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Source
 
-TEMPLATES = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 def write(workspace: Path, source: Source, run_id: str) -> Path:
@@ -52,19 +52,9 @@ def path(workspace: Path, name: str, version: int) -> Path:
 
 def rendered(found: dict[str, Any]) -> tuple[str, str]:
     """The card as Markdown and as HTML that asks nothing of the network."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"number": number, "interval": interval, "text": _text}
     facts = {**found, "curves": drawing.curves(found["training"]["epochs"])}
-    markdown, html = (environment.get_template(f"card.{form}.jinja").render(facts) for form in ("md", "html"))
+    filters = {"number": number, "interval": interval, "text": _text}
+    markdown, html = (template.rendered(FOLDER / f"card.{form}.jinja", facts, filters) for form in ("md", "html"))
     return markdown, html
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import template
 from pipeline.monitoring import comparison, explanation
 from pipeline.monitoring import report as reports
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.comparison import Finding
     from pipeline.monitoring.report import Report
 
+TEMPLATE = Path(__file__).parent / "page.html.jinja"
 SHOWN = 24  # cells of a picture
 ROW = 18  # pixels of a cell's line
 LEFT, WIDTH, RIGHT = 190, 420, 130  # of the labels, the longest bar, and the numbers
@@ -20,22 +22,19 @@ LEFT, WIDTH, RIGHT = 190, 420, 130  # of the labels, the longest bar, and the nu
 
 def html(report: Report) -> str:
     """The page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.globals.update(
-        picture=picture, explained=explanation.of, headline=reports.headline, legend=explanation.legend
-    )
-    made = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(report.made))
     ordered = sorted(report.findings, key=lambda one: -one.severity)
     drawn = [one for one in ordered if one.check == comparison.DRIFT and (one.alert or one in report.worst)]
-    return environment.get_template("page.html.jinja").render(report=report, findings=ordered, drawn=drawn, made=made)
+    facts = {
+        "report": report,
+        "findings": ordered,
+        "drawn": drawn,
+        "made": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(report.made)),
+        "picture": picture,
+        "explained": explanation.of,
+        "headline": reports.headline,
+        "legend": explanation.legend,
+    }
+    return template.rendered(TEMPLATE, facts)
 
 
 def picture(finding: Finding) -> dict[str, object]:

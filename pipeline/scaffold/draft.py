@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import template
 from pipeline.scaffold.literal import literal
 from pipeline.scaffold.prose import wrapped
 
@@ -21,16 +22,6 @@ def text(plan: Plan, name: str) -> str:
         plan: What was decided.
         name: Of the recipe.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(  # noqa: S701  (Python, not HTML)
-        loader=FileSystemLoader(TEMPLATES),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["literal"] = literal
     facts = {
         **DEFAULTS,
         **plan.facts,
@@ -38,7 +29,7 @@ def text(plan: Plan, name: str) -> str:
         "recipe_names": imports(plan),
         "words": wrapped(plan.facts["words"]),
     }
-    return environment.get_template(f"{plan.template}.py.jinja").render(facts)
+    return template.rendered(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
 
 
 DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic
+from pipeline import atomic, template
 from pipeline.tracking.statistics import drawing, reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TEMPLATE = "statistics.html.jinja"
+TEMPLATE = Path(__file__).parent / "statistics.html.jinja"
 MOST_FEATURES = 300
 MOST_BAD = 200
 
@@ -42,31 +42,23 @@ def html(name: str, digest: str, sources: Sources) -> str:
         digest: Fingerprint of the data.
         sources: Where the facts lie.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     anomalies = atomic.read_json(sources.anomalies)
     report = atomic.read_json(sources.report)
     features = reading.features(sources.statistics, sources.schema, anomalies)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
-        name=name,
-        digest=digest,
-        rows=reading.rows(sources.statistics),
-        anomalies=anomalies,
-        bad=report.get("bad", [])[:MOST_BAD],
-        bad_count=len(report.get("bad", [])),
-        sound=report.get("sound", 0),
-        straddling=report.get("straddling", 0),
-        features=[_shown(feature) for feature in features[:MOST_FEATURES]],
-        left_out=max(len(features) - MOST_FEATURES, 0),
-        colours=drawing.COLOURS,
-    )
+    facts = {
+        "name": name,
+        "digest": digest,
+        "rows": reading.rows(sources.statistics),
+        "anomalies": anomalies,
+        "bad": report.get("bad", [])[:MOST_BAD],
+        "bad_count": len(report.get("bad", [])),
+        "sound": report.get("sound", 0),
+        "straddling": report.get("straddling", 0),
+        "features": [_shown(feature) for feature in features[:MOST_FEATURES]],
+        "left_out": max(len(features) - MOST_FEATURES, 0),
+        "colours": drawing.COLOURS,
+    }
+    return template.rendered(TEMPLATE, facts)
 
 
 def _shown(feature: reading.Feature) -> Mapping[str, Any]:
