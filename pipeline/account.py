@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline import atomic, catalogue, journal, run, version
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipeline.version import Version
 
 
 @dataclass
@@ -64,7 +61,7 @@ def find(workspace: Path, text: str) -> Account:
     """The account of a run id, of `NAME@VERSION`, or of the run whose model is live as `NAME`.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is none, or it is no longer kept.
     """
     if (run.folder(workspace, text) / "journal.jsonl").exists():
         return read(workspace, text)
@@ -76,16 +73,4 @@ def find(workspace: Path, text: str) -> Account:
             received=text,
             action=catalogue.did_you_mean(text, known) or "list them with: keraspipe runs",
         )
-    found = version.find(workspace, text)
-    return read(workspace, _maker(workspace, found))
-
-
-def _maker(workspace: Path, found: Version) -> str:
-    if found.run_id and (run.folder(workspace, found.run_id) / "journal.jsonl").exists():
-        return found.run_id
-    raise UsageError(
-        f"The run that made {found} is no longer recorded in {workspace}.",
-        expected="a version whose run is kept",
-        received=str(found),
-        action="list what is kept with: keraspipe runs",
-    )
+    return read(workspace, version.find(workspace, text).made_by(workspace))

@@ -110,7 +110,7 @@ def _refuse() -> None:
 def _moved(one: Garbage, workspace: Path) -> bool:
     """Takes it away by a rename; not a version that has got an alias meanwhile."""
     (workspace / TRASH).mkdir(exist_ok=True)
-    with lock(workspace / "locks" / f"publish-{one.path.parent.name}"):
+    with lock(champion.lock_path(workspace, one.path.parent.name)):
         if one.what == "version" and one.path in needed(workspace):
             return False
         one.path.rename(workspace / TRASH / f"{one.path.name}-{uuid.uuid4().hex[:8]}")

@@ -28,7 +28,7 @@ def described() -> dict[str, Any]:
         "cpu": {"cores": os.cpu_count(), "memory_bytes": machine.memory_bytes()},
         "gpu": _gpus(),
         "tensorflow": {"version": packages.get("tensorflow", ""), **_build()},
-        "git": _git(),
+        "git": git(),
         "lock": hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest(),
         "packages": dict(sorted(packages.items())),
     }
@@ -51,7 +51,7 @@ def _gpus() -> list[str]:
     return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in found]
 
 
-def _git() -> dict[str, Any]:
+def git() -> dict[str, Any]:
     """The checkout's commit and whether tracked files differ from it; empty where it is no checkout."""
     said = machine.output("git", "-C", str(ROOT), "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     lines = said.splitlines()

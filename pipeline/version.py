@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, champion
+from pipeline import atomic, catalogue, champion, run
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ class Version:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
+
+    def made_by(self, workspace: Path) -> str:
+        """Id of the run that made it.
+
+        Raises:
+            UsageError: Nothing is left of that run.
+        """
+        if self.run_id and (run.folder(workspace, self.run_id) / "journal.jsonl").exists():
+            return self.run_id
+        raise UsageError(
+            f"The run that made {self} is no longer recorded in {workspace}.",
+            expected="a version whose run is kept",
+            received=str(self),
+            action="list what is kept with: keraspipe runs",
+        )
 
 
 def find(workspace: Path, text: str) -> Version:

@@ -57,6 +57,11 @@ class ServingError(Exception):
         """The message behind its code, as a status prints itself: `INVALID_ARGUMENT: ...`."""
         return f"{self.code.name}: {self.message}"
 
+    @property
+    def in_words(self) -> str:
+        """The message's first line, without the names of the graph's nodes that TensorFlow puts around it."""
+        return self.message.partition("\n")[0].rpartition("}} ")[2]
+
 
 class InvalidArgument(ServingError):
     """The request can never work."""

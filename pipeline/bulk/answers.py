@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serving.errors import InvalidArgument, ServingError
+from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def answers(
         found = ask({name: [question[name] for question in questions] for name in questions[0]})
     except InvalidArgument as error:
         if len(questions) == 1:
-            yield in_words(error)
+            yield error.in_words
             return
         half = len(questions) // 2
         yield from answers(questions[:half], ask)
@@ -38,8 +38,3 @@ def answers(
     else:
         for place in range(len(questions)):
             yield {name: values[place] for name, values in found.items()}
-
-
-def in_words(error: ServingError) -> str:
-    """The first line of an error, without the names of the graph's nodes around it."""
-    return str(error).partition("\n")[0].rpartition("}} ")[2]

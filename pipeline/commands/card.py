@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pipeline import catalogue, version
 from pipeline.commands.options import add_json
-from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -30,7 +29,7 @@ def command(options: Namespace, settings: Settings) -> int:
         from pipeline.card.content import content
 
         source = catalogue.source(found.name, settings)
-        print(json.dumps(content(settings.workspace, source, _maker(found, settings.workspace)), default=float))
+        print(json.dumps(content(settings.workspace, source, found.made_by(settings.workspace)), default=float))
         return 0
     markdown = _written(found, settings)
     print(markdown.with_suffix(".html") if options.html else markdown.read_text(), end="\n" if options.html else "")
@@ -43,16 +42,5 @@ def _written(found: version.Version, settings: Settings) -> Path:
 
     path = files.path(settings.workspace, found.name, found.number)
     if not path.exists():
-        files.write(settings.workspace, catalogue.source(found.name, settings), _maker(found, settings.workspace))
+        files.write(settings.workspace, catalogue.source(found.name, settings), found.made_by(settings.workspace))
     return path
-
-
-def _maker(found: version.Version, workspace: Path) -> str:
-    if found.run_id:
-        return found.run_id
-    raise UsageError(
-        f"The run that made {found} is no longer recorded in {workspace}.",
-        expected="a version whose run is kept",
-        received=str(found),
-        action="list what is kept with: keraspipe runs",
-    )

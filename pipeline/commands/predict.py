@@ -73,11 +73,6 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def in_words(error: ServingError) -> str:
-    """TensorFlow's message without the names of the graph's nodes around it."""
-    return str(error).partition("\n")[0].rpartition("}} ")[2]
-
-
 def asked(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
     """The model's answers to each signature on the same inputs: arrays by output name."""
     with _answering(options, settings) as (source, _):
@@ -91,9 +86,7 @@ def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source,
         with quiet.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
             yield source, terminal
     except ServingError as error:
-        raise PipelineError(
-            f"{options.name} did not answer.", expected="an answer", received=in_words(error)
-        ) from error
+        raise PipelineError(f"{options.name} did not answer.", expected="an answer", received=error.in_words) from error
 
 
 @contextmanager

@@ -5,7 +5,6 @@ the second, so that two pushes within one become one.
 """
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -13,9 +12,8 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, PushedModel
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, champion, journal, models_config, savedmodel
+from pipeline import atomic, champion, journal, models_config, savedmodel, surroundings
 from pipeline.champion import Champion
-from pipeline.settings import ROOT
 from pipeline.workspace import lock
 
 
@@ -56,12 +54,8 @@ def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against
 
 def _commit() -> str:
     """The project's commit, with a sign where files are changed since; empty where it is no git checkout."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603  (git)
-        return done.stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
+    found = surroundings.git()
+    return found.get("commit", "") + "-dirty" * found.get("dirty", False)
 
 
 def _appear(model: Path, workspace: Path, name: str, digest: str) -> int:
