@@ -65,12 +65,11 @@ def validate(state: State, *, cached: bool) -> None:  # noqa: ARG001
 
 def _tell_data(state: State, anomalies: Path) -> None:
     """Where all lies that is known of the data; told before anomalies end the run, since they are best seen there."""
-    files = state.recipe.data.files(state.request.settings.data)
     journal.report(
         "data",
         name=state.request.name + " (quick)" * state.request.quick,
-        digest=run.data_digest(state.request, files),
-        files=[str(file) for file in files],
+        digest=state.data,
+        files=[str(file) for file in state.files],
         report=_inside(state, state.uri("ingest", "examples") / "report.json"),
         statistics=_inside(state, state.uri("statistics", "statistics")),
         schema=_inside(state, state.uri("schema", "schema") / SCHEMA_FILE),
@@ -104,12 +103,12 @@ def _tell_again(history: dict[str, list[float]]) -> None:
 def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Finds out whether the candidate is the live model itself."""
     live = champion.read(state.workspace, state.request.name)
-    digest = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
+    state.model = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
     state.judged_against = live.digest if live else ""
-    state.is_live, state.is_judged = state.judged_against == digest, False
+    state.is_live, state.is_judged = state.judged_against == state.model, False
     if live and state.is_live:
         _published(state, live.version)
-        before = judged.remembered(state.workspace, state.request.name, digest, judged.basis(state))
+        before = judged.remembered(state.workspace, state.request.name, state.model, judged.basis(state))
         if before and not state.request.reproduces:
             state.is_judged = True
             _take_over(state, before)
@@ -128,12 +127,12 @@ def judge(state: State, *, cached: bool) -> None:  # noqa: ARG001
     )
     told = assessment.assessed(state.recipe, folders, quick=quick)
     _take_over(state, told)
-    model = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
-    about = {"recipe": state.request.name, "run_id": state.result.run_id, "model": model, "basis": judged.basis(state)}
+    about = {"recipe": state.request.name, "run_id": state.result.run_id}
+    about |= {"model": state.model, "basis": judged.basis(state)}
     atomic.write_json(home / judged.FILE, {**about, **told})
     with atomic.file(home / page.FILE) as beside:
-        beside.write_text(page.markdown(atomic.read_json(home / "evaluation.json")))
-    journal.report("evaluation", path=_inside(state, home / "evaluation.json"))
+        beside.write_text(page.markdown(atomic.read_json(home / judged.FILE)))
+    journal.report("evaluation", path=_inside(state, home / judged.FILE))
 
 
 def _take_over(state: State, told: dict[str, Any]) -> None:
@@ -161,8 +160,8 @@ def _keep_answers(state: State) -> None:
     found = predictions.load(state.uri("judge", "judgement") / predictions.FILE)
     classes = state.recipe.data.classes if found.kind == "classes" else ()
     output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
-    digest = savedmodel.digest(state.uri("train", "model") / SAVEDMODEL)
-    answers.keep(answers.path(state.workspace, state.request.name, digest), found.candidate, output, classes)
+    path = answers.path(state.workspace, state.request.name, state.model)
+    answers.keep(path, found.candidate, output, classes)
 
 
 def _published(state: State, version: int) -> None:

@@ -36,8 +36,11 @@ class State:
         request: What was asked for.
         recipe: The recipe.
         result: What will be reported.
+        files: Files of the data set.
+        data: Digest of the files.
         digests: Digests of the steps.
         artifacts: Outputs by step and name.
+        model: Digest of the candidate's SavedModel; known when the live model is.
         judged_against: Digest of the live model at the time of the evaluation.
         is_live: Whether the candidate is the live model itself.
         is_judged: Whether the candidate was judged before, by the same data, schema and gate.
@@ -46,8 +49,11 @@ class State:
     request: Request
     recipe: Recipe
     result: Result
+    files: list[Path]
+    data: str
     digests: dag.Digests
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model: str = ""
     judged_against: str = ""
     is_live: bool = False
     is_judged: bool = False

@@ -22,13 +22,12 @@ def state(settings):
         path = home / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(found.SerializeToString())
-    settings.data.mkdir()
-    (settings.data / "people.csv").write_text("age\n7\n")
     return SimpleNamespace(
         workspace=home,
         request=SimpleNamespace(name="people", quick=True, settings=settings),
         result=SimpleNamespace(run_id="people-1"),
-        recipe=SimpleNamespace(data=SimpleNamespace(files=lambda data: [data / "people.csv"])),
+        files=[settings.data / "people.csv"],
+        data="da7a",
         uri=lambda _, output: home / output,
     )
 
@@ -40,5 +39,5 @@ def test_a_failing_validation_still_gives_the_report_its_facts(state):
         after.validate(state, cached=False)
     (told,) = (event for event, _ in journal.read(path) if event["event"] == "data")
     assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (told["name"], told["statistics"], told["schema"])
-    assert 64 == len(told["digest"])
+    assert ("da7a", [str(state.files[0])]) == (told["digest"], told["files"])
     assert ["eval: age: New column"] == atomic.read_json(state.workspace / told["anomalies"])
