@@ -11,14 +11,15 @@ import os
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # TFX starts the steps itself and hashes all that it hands them, so a path that differs per run cannot travel there.
-_CURRENT: ContextVar[Path | None] = ContextVar("journal", default=None)
+_CURRENT: ContextVar[Callable[..., None] | None] = ContextVar("journal", default=None)
 
 
 def write(path: Path, event: str, /, **fields: Any) -> None:
@@ -33,8 +34,8 @@ def write(path: Path, event: str, /, **fields: Any) -> None:
         os.close(descriptor)
 
 
-def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yields the complete events behind a byte offset, each with the offset that follows it; passes over torn ones."""
+def lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yields the complete lines behind a byte offset, each with the offset that follows it."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -43,17 +44,30 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
             if not line.endswith(b"\n"):
                 return
             offset += len(line)
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            yield event, offset
+            yield line, offset
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yields the events behind a byte offset, each with the offset that follows it; passes over torn ones."""
+    for line, end in lines(path, offset):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        yield event, end
 
 
 @contextmanager
 def current(path: Path) -> Iterator[None]:
     """Makes a journal the one that `report` writes to."""
-    token = _CURRENT.set(path)
+    with relayed(partial(write, path)):
+        yield
+
+
+@contextmanager
+def relayed(tell: Callable[..., None]) -> Iterator[None]:
+    """Has `report` hand its events on, as `tell(event, **fields)`, to somebody who keeps a journal."""
+    token = _CURRENT.set(tell)
     try:
         yield
     finally:
@@ -62,6 +76,6 @@ def current(path: Path) -> Iterator[None]:
 
 def report(event: str, /, **fields: Any) -> None:
     """Appends an event to the current run's journal; does nothing outside a run."""
-    path = _CURRENT.get()
-    if path is not None:
-        write(path, event, **fields)
+    tell = _CURRENT.get()
+    if tell is not None:
+        tell(event, **fields)

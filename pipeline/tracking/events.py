@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import journal
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -32,16 +34,8 @@ class Event:
 
 
 def read(path: Path, offset: int = 0) -> Iterator[Event]:
-    """Yields what lies behind an offset, up to the last complete line."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(offset)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            yield _parse(line, offset)
+    """What lies behind an offset, up to the last complete line."""
+    return (_parse(line, end) for line, end in journal.lines(path, offset))
 
 
 def more(path: Path, offset: int) -> bool:
