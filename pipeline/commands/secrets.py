@@ -119,7 +119,7 @@ def written(folder: Path) -> str:
 
 
 def _next(done: dict[str, str], rotate: str, folder: Path) -> list[str]:
-    if done.get(rotate) == "rotated":
+    if "rotated" in done.values():
         path = shlex.quote(str(folder / rotate))
         return [
             "Next, if the stack has been started before:",

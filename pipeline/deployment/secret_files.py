@@ -53,9 +53,11 @@ def make(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate
     with _locked(folder):
         # Who has written `authorization` by hand gets no password beside it that opens nothing.
         own = (folder / AUTHORIZATION).exists()
-        names = [name for name in RANDOM if name not in GATEWAY or not own or (folder / name).exists()]
+        names = [
+            name for name in RANDOM if name not in GATEWAY or not own or (folder / name).exists() or name == rotate
+        ]
         done = {name: _random(folder, name, rotate=name == rotate) for name in names}
-        done[AUTHORIZATION] = _authorization(folder, rotated=done.get(rotate) == "rotated" and rotate in GATEWAY)
+        done[AUTHORIZATION] = _authorization(folder, rotated=own and rotate in GATEWAY)
         if pair:
             done |= _certificate(folder, pair, rotate=rotate == CERTIFICATE)
     return done
@@ -101,9 +103,9 @@ def _random(folder: Path, name: str, *, rotate: bool) -> str:
     if there and not rotate:
         return "kept"
     new = secrets.token_hex(RANDOM_BYTES)
-    if there and name in GATEWAY:
+    if name in GATEWAY:
         # Before the file: killed in between, the gateway knows a word that nobody has, and the next rotation mends it.
-        _exchange(folder / AUTHORIZATION, GATEWAY[name](path.read_text().strip()), GATEWAY[name](new))
+        _exchange(folder / AUTHORIZATION, GATEWAY[name](path.read_text().strip() if there else ""), GATEWAY[name](new))
     _write(path, new)
     return "rotated" if there else "made"
 

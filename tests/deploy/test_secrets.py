@@ -134,6 +134,16 @@ def test_rotation_keeps_the_lines_that_somebody_has_added(secrets):
     assert expected == set(texts["authorization"].splitlines())
 
 
+def test_a_password_is_added_to_an_own_authorization_when_asked(secrets):
+    secrets.folder.mkdir()
+    (secrets.folder / "authorization").write_text("Bearer of-our-own-directory\n")
+    _, out, _ = secrets("--rotate", "gateway_password")
+    texts = secrets.texts()
+    expected = ["Bearer of-our-own-directory", basic(texts["gateway_password"])]
+    assert expected == texts["authorization"].splitlines()
+    assert "force-recreate gateway" in out
+
+
 def test_rotation_of_what_is_not_there_makes_it(secrets):
     code, out, _ = secrets("--rotate", "postgres_password")
     assert 0 == code
