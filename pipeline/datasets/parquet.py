@@ -67,7 +67,7 @@ class Parquet:
         for path, split in table.splits(self.files(data), self.test):
             for file in parts(path):
                 _check(file, layout)
-                for number, row in enumerate(_rows(file, layout.names), 1):
+                for number, row in enumerate(rows(file, layout.names), 1):
                     yield layout.example(f"{file} row {number}", row, split)
 
 
@@ -90,7 +90,8 @@ def _check(path: Path, layout: table.Layout) -> None:
             )
 
 
-def _rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file as they come, with the values of some columns."""
     for block in blocks(path, names):
         for cells in zip(*block.values(), strict=True):
             yield dict(zip(block, cells, strict=True))

@@ -1,34 +1,34 @@
-"""A time series in a CSV file, cut into windows: the past as inputs, what follows as the label."""
+"""A time series in a table, cut into windows: the past as inputs, what follows as the label."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pipeline import journal
-from pipeline.datasets import table
-from pipeline.datasets.csv import Csv
+from pipeline.datasets import dates, table
 from pipeline.datasets.example import Example, Value
+from pipeline.datasets.months import Months, follows
+from pipeline.datasets.records import records
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-FLOAT32_MAX = 3.4028234663852886e38
 SEPARATOR = ","
 SHOWN = 5
+EXPECTED = "a table: CSV, TSV, JSON lines or Parquet"
 
 
 @dataclass(frozen=True)
 class Step:
     """One row of the file: the inputs and the target at one time."""
 
-    line: int
+    place: str
     time: datetime
     numbers: tuple[float, ...]
     texts: tuple[str, ...]
@@ -66,9 +66,11 @@ class TimeSeries:
     step, horizon included, so that windows which overlap never lie on both sides of a split by `Time`.
 
     Args:
-        path: CSV file with a header, absolute or under the data folder, its rows in the order of time.
-        time: Column of ISO times, or the columns of year, month, day and so on. Times with an offset become UTC.
-        step: From one row to the next.
+        path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder; its
+            rows are in the order of time.
+        time: Column of times, ISO or as `pipeline.datasets.dates` reads them, or the columns of year, month, day and so
+            on. Times with an offset become UTC.
+        step: From one row to the next; of calendar months, `Months(1)`.
         target: Column that is forecast; to see its past, a model needs it among `numbers`.
         numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
         texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.
@@ -81,7 +83,7 @@ class TimeSeries:
 
     path: str
     time: tuple[str, ...]
-    step: timedelta
+    step: timedelta | Months
     target: str
     numbers: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class TimeSeries:
     horizon: int = 1
     stride: int = 1
     label: str = "next"
-    missing: tuple[str, ...] = ("", "NA", "NaN", "nan")
+    missing: tuple[str, ...] = table.MISSING
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -107,7 +109,7 @@ class TimeSeries:
         Raises:
             PipelineError: There is no such file.
         """
-        return Csv(self.path, {}, self.label).files(data)
+        return table.files(data, (self.path,), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The windows in the order of time, and rows that cannot be used in between.
@@ -117,65 +119,62 @@ class TimeSeries:
         """
         (path,) = self.files(data)
         found = Found()
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            self._check_header(path, reader.fieldnames or [])
-            yield from self._windows(path, self._rows(path, reader), found)
+        yield from self._windows(path, self._rows(path), found)
         journal.report("windows", **vars(found))
         if found.steps and not found.windows:
             raise self._no_window(path, found)
 
-    def _check_header(self, path: Path, header: Sequence[str]) -> None:
-        wanted = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
-        table.require_columns(path, wanted, header)
-
-    def _rows(self, path: Path, reader: csv.DictReader[str]) -> Iterator[Step | Example]:
+    def _rows(self, path: Path) -> Iterator[Step | Example]:
         """Each row as a step, or as an example with a fault."""
         before: datetime | None = None
-        for row in reader:
+        names = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
+        for place, row, unread in records(path, names):
             try:
-                step = self._step(reader.line_num, row)
+                if unread:
+                    raise ValueError(unread)  # noqa: TRY301
+                step = self._step(place, row)
                 if before and step.time <= before:
                     raise ValueError(f"{step.time.isoformat()} is not later than the row before")  # noqa: TRY301
             except ValueError as error:
-                yield Example(f"{path} line {reader.line_num}", {}, fault=str(error))
+                yield Example(f"{path} {place}", {}, fault=str(error))
             else:
                 before = step.time
                 yield step
 
-    def _step(self, line: int, row: Mapping[str, str | None]) -> Step:
+    def _step(self, place: str, row: Mapping[str, Any]) -> Step:
         return Step(
-            line,
-            self._time([(row[name] or "").strip() for name in self.time]),
+            place,
+            self._time([row.get(name) for name in self.time]),
             tuple(self._number(name, row) for name in self.numbers.values()),
             tuple(self._text(name, row) for name in self.texts.values()),
             self._number(self.target, row),
         )
 
-    def _time(self, cells: list[str]) -> datetime:
+    def _time(self, cells: list[Any]) -> datetime:
         try:
-            time = datetime.fromisoformat(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
-            return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+            return moment(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
         except (ValueError, TypeError, OverflowError):
-            raise ValueError(f"column {', '.join(self.time)} is no time: {' '.join(cells)[:40]!r}") from None
+            shown = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
+            raise ValueError(f"column {', '.join(self.time)} is no time: {shown!r}") from None
 
-    def _number(self, name: str, row: Mapping[str, str | None]) -> float:
-        text = (row[name] or "").strip()
-        if text in self.missing:
-            return math.nan
+    def _number(self, name: str, row: Mapping[str, Any]) -> float:
+        raw = row.get(name)
         try:
-            value = float(text)
-        except ValueError:
-            value = math.inf
-        if not abs(value) <= FLOAT32_MAX:
-            raise ValueError(f"column {name} is not of kind float: {text[:40]!r}")
-        return value
+            found = math.nan if table.is_missing(raw, self.missing) else table.value(raw, "float")
+        except table.FAILURES:
+            raise ValueError(f"column {name} is not of kind float: {str(raw)[:40]!r}") from None
+        assert isinstance(found, float)
+        return found
 
-    def _text(self, name: str, row: Mapping[str, str | None]) -> str:
-        text = (row[name] or "").strip()
+    def _text(self, name: str, row: Mapping[str, Any]) -> str:
+        raw = row.get(name)
+        try:
+            text = "" if table.is_missing(raw, self.missing) else table.text(raw).decode()
+        except table.FAILURES:
+            raise ValueError(f"column {name} is not of kind bytes: {str(raw)[:40]!r}") from None
         if SEPARATOR in text:
             raise ValueError(f"column {name} holds a comma, which separates the steps of a window: {text[:40]!r}")
-        return "" if text in self.missing else text
+        return text
 
     def _windows(self, path: Path, rows: Iterator[Step | Example], found: Found) -> Iterator[Example]:
         ring: deque[Step] = deque(maxlen=self.length + self.horizon)
@@ -184,7 +183,7 @@ class TimeSeries:
             if isinstance(row, Example):
                 yield row
                 continue
-            if ring and row.time - ring[-1].time != self.step:
+            if ring and not follows(ring[-1].time, row.time, self.step):
                 self._gap(ring[-1], row, found)
                 ring.clear()
                 since = 0
@@ -197,7 +196,7 @@ class TimeSeries:
     def _gap(self, last: Step, first: Step, found: Found) -> None:
         found.gaps += 1
         if len(found.first_gaps) < SHOWN:
-            found.first_gaps.append(f"line {first.line}: from {last.time.isoformat()} to {first.time.isoformat()}")
+            found.first_gaps.append(f"{first.place}: from {last.time.isoformat()} to {first.time.isoformat()}")
 
     def _window(self, path: Path, steps: list[Step], found: Found) -> Iterator[Example]:
         past, future = steps[: self.length], steps[self.length :]
@@ -210,7 +209,7 @@ class TimeSeries:
         texts = (SEPARATOR.join(cells).encode() for cells in zip(*(step.texts for step in past), strict=True))
         features: dict[str, Value] = dict(zip(self.numbers, numbers, strict=True))
         features |= dict(zip(self.texts, texts, strict=True))
-        source = f"{path} lines {steps[0].line} to {steps[-1].line}"
+        source = f"{path} {steps[0].place} to {steps[-1].place}"
         times = {"begins": steps[0].time.isoformat(), "ends": steps[-1].time.isoformat()}
         yield Example(source, {**features, self.label: label}, **times)
 
@@ -222,3 +221,24 @@ class TimeSeries:
             action="correct step, length, horizon or time in the recipe's data"
             + "".join(f"\n  {gap}" for gap in found.first_gaps),
         )
+
+
+def moment(raw: Any) -> datetime:
+    """A time without a zone, in UTC if it names one.
+
+    Args:
+        raw: A date or a time, or text: ISO, or as `pipeline.datasets.dates` reads it.
+
+    Raises:
+        ValueError: It is none; likewise TypeError.
+    """
+    found = _read(raw) if isinstance(raw, str) else raw
+    found = found if isinstance(found, datetime) else datetime.combine(found, time())
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(dates.iso(text) or text)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
 import math
 import tracemalloc
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import journal
+from pipeline.datasets.months import Months
 from pipeline.datasets.time_series import SHOWN, TimeSeries
 from pipeline.errors import PipelineError
 
@@ -52,7 +58,7 @@ def test_a_window_holds_the_past_as_inputs_and_what_follows_as_label(found, told
     expected = {"dust_then": (10, 11, 12), "heat": (-1, -2, -3), "wind": b"NW,NW,SE", "next": (13, 14)}
     assert expected == one.features
     assert ("2024-02-28T22:00:00", "2024-02-29T02:00:00") == (one.begins, one.ends)
-    assert one.source.endswith("series.csv lines 2 to 6")
+    assert one.source.endswith("series.csv line 2 to line 6")
     assert {"steps": 5, "windows": 1, "passed_over": 0, "gaps": 0, "first_gaps": []} == told()
 
 
@@ -122,6 +128,59 @@ def test_a_row_that_cannot_be_used_is_told_and_costs_no_other(found, row, fault)
     assert one.source.endswith("series.csv line 7")
     with_more = found(f"{sound}{row}\n" + text([(hour, f"{hour},0,NW") for hour in range(6, 11)]).partition("\n")[2])
     assert [(3, 4), None, (9, 10)] == [one.features.get("next") for one in with_more]
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".csv.gz", ".jsonl", ".parquet", ""])
+def test_every_format_of_a_table_gives_the_same_windows(tmp_path, ending):
+    rows = [(hour, f"{hour if hour != 2 else ''},0,NW") for hour in range(7)]
+    (tmp_path / "series.csv").write_text(text(rows))
+    expected = list(DATA.examples(tmp_path))
+    other = replace(DATA, path=f"other{ending}")
+    converted(text(rows), tmp_path / other.path)
+    given_ = list(other.examples(tmp_path))
+    assert 3 == len(given_)
+    for one, same in zip(expected, given_, strict=True):
+        np.testing.assert_equal(dict(one.features), dict(same.features))
+        assert (one.begins, one.ends, "") == (same.begins, same.ends, same.fault)
+
+
+def converted(written, path):
+    """The same table in the format of the path's ending; without one a folder of Parquet files."""
+    table = pyarrow.csv.read_csv(io.BytesIO(written.encode()))
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps(row, default=datetime.isoformat) for row in table.to_pylist()))
+    elif path.suffix:
+        text_ = written.replace(",", "\t") if path.suffix == ".tsv" else written
+        path.write_bytes(gzip.compress(text_.encode()) if path.suffix == ".gz" else text_.encode())
+    else:
+        path.mkdir()
+        pyarrow.parquet.write_table(table.slice(0, 3), path / "1.parquet")
+        pyarrow.parquet.write_table(table.slice(3), path / "2.parquet")
+
+
+def test_bytes_that_are_no_text_cost_their_row(tmp_path):
+    bad = text([(hour, f"{hour},0,NW") for hour in range(5)]).encode() + b"2024-02-29T03:00,5,0,\xff\n"
+    (tmp_path / "series.csv").write_bytes(bad)
+    assert ["", "column wind is not of kind bytes: '\\udcff'"] == [one.fault for one in DATA.examples(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("days", "step"),
+    [
+        (["2023-11", "2023-12", "2024-01"], Months()),
+        (["2023-11-30", "2023-12-31", "2024-01-31"], Months(1)),
+        (["30.09.2023", "31.12.2023", "31.03.2024"], Months(3)),
+        (["2022-01-01", "2023-01-01", "2024-01-01"], Months(12)),
+    ],
+)
+def test_months_are_steps_of_different_length(found, days, step):
+    data = replace(DATA, step=step, texts={}, length=1, horizon=1)
+    windows = found("date,dust,heat\n" + "".join(f"{day},{place},0\n" for place, day in enumerate(days)), data)
+    assert [(1,), (2,)] == [one.features["next"] for one in windows]
+    with pytest.raises(PipelineError, match="holds no window"):
+        found("date,dust,heat\n2020-01-01,1,1\n2020-06-01,1,1\n", data)
 
 
 @pytest.mark.parametrize(("header", "words"), [("date,dust", "columns heat, wind"), ("", "Received: an empty file")])
