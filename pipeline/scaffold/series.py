@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
-from pipeline.datasets import csv
+from pipeline.datasets import table
+from pipeline.datasets.months import Months, between
+from pipeline.datasets.records import records
+from pipeline.datasets.time_series import moment
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import sizes
 from pipeline.scaffold.bounds import Bounds, rounded
@@ -17,10 +21,11 @@ from pipeline.scaffold.identifier import identifiers
 from pipeline.scaffold.literal import Code
 from pipeline.scaffold.plan import Plan
 from pipeline.scaffold.prose import joined, listed, plain
+from pipeline.scaffold.rows import USUAL_FAULTS
 from pipeline.scaffold.target import FEW, FORECASTING, REGRESSION, other
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pipeline.datasets.columns import Column
@@ -30,6 +35,7 @@ REGULAR = 0.9  # share of the steps that must be the usual one
 TRAIN, EVAL = 0.7, 0.85  # shares of the rows at which eval and test begin
 FEWEST = 100
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+YEAR = Months(12)
 BOUNDS = Bounds(
     "",
     "shares by which the error is below that of the last value and of the best naive forecast",
@@ -45,13 +51,13 @@ class Times:
 
     Attributes:
         column: Of the dates.
-        moments: Of all rows.
+        moments: Of all sound rows.
         step: The usual one.
     """
 
     column: str
     moments: list[datetime]
-    step: timedelta
+    step: timedelta | Months
 
 
 def find(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Times | str:
@@ -61,50 +67,53 @@ def find(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Time
         UsageError: A forecast is asked for and the table does not allow it.
     """
     dated = [column for column in columns if column.date]
-    found = _unfit(path, dated, goal) or _times(path, dated[0].name)
+    found = _unfit(dated, goal) or _times(path, dated[0].name)
     if isinstance(found, str) and task == FORECASTING:
         raise UsageError(
             f"{path} cannot be forecast.",
-            expected="a CSV file, its rows in the order of a column of ISO times with a constant step, and a number",
+            expected="rows in the order of a column of times with a constant step, and a number",
             received=found,
             action=f"mend the file, or predict each row from its other columns with --task {REGRESSION}",
         )
     return "its values are few" if goal.distinct <= FEW and not task else found
 
 
-def _unfit(path: Path, dated: list[Column], goal: Column) -> str:
-    if path.suffix.lower() not in (".csv", ".txt", ".data"):
-        return f"a file {path.name}"
+def _unfit(dated: list[Column], goal: Column) -> str:
     if goal.kind not in ("int", "float") or goal.constant:
         return f"{plain(goal.name)} holds no numbers that change"
     return "" if dated else "no column of dates"
 
 
 def _times(path: Path, name: str) -> Times | str:
-    lines = csv.rows(path, ",")
-    header = next(lines)[1]
-    if name not in header:
-        return "cells that no commas separate"
-    cells = (row[header.index(name)] for _, row, fault in lines if not fault and len(row) == len(header))
-    try:
-        moments = [_naive(datetime.fromisoformat(cell)) for cell in cells]
-    except ValueError:
-        return f"other dates in {plain(name)} than YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
+    moments: list[datetime] = []
+    faults = 0
+    for _, row, fault in records(path, [name]):
+        found = None if fault else _moment(row.get(name))
+        if found and (not moments or found > moments[-1]):
+            moments.append(found)
+        else:
+            faults += 1
+    if faults > USUAL_FAULTS * (len(moments) + faults):
+        return f"{plain(name)} does not rise from row to row"
     return _regular(name, moments)
 
 
+def _moment(raw: object) -> datetime | None:
+    try:
+        return moment(raw)
+    except (ValueError, TypeError):
+        return None
+
+
 def _regular(name: str, moments: list[datetime]) -> Times | str:
-    steps = Counter(later - earlier for earlier, later in pairwise(moments))
-    step, count = (steps or Counter([timedelta(0)])).most_common(1)[0]
-    if step <= timedelta(0) or min(steps) <= timedelta(0):
-        return f"{plain(name)} does not rise from row to row"
-    if count < REGULAR * steps.total():
-        return f"{plain(name)} rises by {words(step)} in {count / steps.total():.0%} of the rows only"
-    return Times(name, moments, step)
-
-
-def _naive(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    """The usual step, of days or of calendar months, if nearly all are of it."""
+    pairs = list(pairwise(moments))
+    days = Counter(later - earlier for earlier, later in pairs).most_common(1)
+    months = Counter(Months(between(earlier, later)) for earlier, later in pairs).most_common(1)
+    for step, count in days + [(step, count) for step, count in months if step.count]:
+        if count >= REGULAR * len(pairs):
+            return Times(name, moments, step)
+    return f"{plain(name)} rises by {words(days[0][0])} in {days[0][1] / len(pairs):.0%} of the rows only"
 
 
 @dataclass(frozen=True)
@@ -116,28 +125,35 @@ class Window:
     season: int
 
 
-def window(step: timedelta, rows: int) -> Window:
-    """The past of a day, a week or a year by the step, as long as the rows allow."""
-    if step < HOUR:
-        season = max(min(DAY // step, 96), 12)
-        wanted = Window(2 * season, max(season // 8, 6), season)
-    elif step < DAY:
-        season = max(DAY // step, 2)
-        wanted = Window(7 * season, season, season)
-    elif step < WEEK:
-        wanted = Window(28, 7, 7)
-    else:
-        wanted = Window(12, 4, 4)
-    most = int(rows * (1 - EVAL) / 3)  # three windows fit side by side into the test split
-    if wanted.length + wanted.horizon <= most:
+def window(step: timedelta | Months, rows: int) -> Window:
+    """The past of some days, weeks or years by the step, as long as the rows allow."""
+    wanted = _wanted(step)
+    rest = int(rows * (1 - EVAL))
+    if 3 * (wanted.length + wanted.horizon) <= rest:  # three windows fit side by side into the test split
         return wanted
-    length = max(2 * most // 3, 6)
-    horizon = min(wanted.horizon, max(length // 4, 1))
+    most = max(2 * rest // 3, 2)  # with every step in its last third another window begins
+    horizon = min(wanted.horizon, max(most // 6, 1))
+    length = min(wanted.length, most - horizon)
     return Window(length, horizon, min(wanted.season, length))
 
 
-def words(step: timedelta) -> str:
+def _wanted(step: timedelta | Months) -> Window:
+    if isinstance(step, Months):
+        season = max(YEAR.count // step.count, 1)
+        return Window(max(2 * season, 8), max(season // 2, 1), season)
+    if step < HOUR:
+        season = max(min(DAY // step, 96), 12)
+        return Window(2 * season, max(season // 8, 6), season)
+    if step < DAY:
+        season = max(DAY // step, 2)
+        return Window(7 * season, season, season)
+    return Window(28, 7, 7) if step < WEEK else Window(12, 4, 4)
+
+
+def words(step: timedelta | Months) -> str:
     """A step in words: "an hour", "15 minutes"."""
+    if isinstance(step, Months):
+        return "a month" if step.count == 1 else f"{step.count} months"
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             count = step // one
@@ -145,8 +161,10 @@ def words(step: timedelta) -> str:
     return f"{step.total_seconds():g} seconds"
 
 
-def source(step: timedelta) -> Code:
+def source(step: timedelta | Months) -> Code:
     """A step as Python source."""
+    if isinstance(step, Months):
+        return Code(f"Months({step.count})")
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             return Code(f"timedelta({unit}={step // one})")
@@ -194,7 +212,7 @@ def _row(column: Column, goal: Column, times: Times, others: list[Column]) -> tu
 def _facts(
     path: Path, times: Times, goal: Column, others: list[Column], called: dict[str, str], shape: Window
 ) -> dict[str, Any]:
-    known = _known(path, goal.name)
+    known = list(_known(path, goal.name))
     learnt = known[: max(int(TRAIN * len(known)), 2)]
     return {
         **_times_facts(times, called),
@@ -225,6 +243,7 @@ def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:
         "test_from": _border(times, EVAL),
         "rows": f"{len(times.moments):,}",
         "step": source(times.step),
+        "monthly": isinstance(times.step, Months),
         "step_words": words(times.step),
         "time": times.column,
         "date_input": called[times.column],
@@ -243,16 +262,15 @@ def _diagram(times: Times, goal: Column, others: list[Column], shape: Window) ->
     )
 
 
-def _known(path: Path, name: str) -> list[float]:
-    lines = csv.rows(path, ",")
-    at = next(lines)[1].index(name)
-    found = []
-    for _, cells, fault in lines:
-        try:
-            found.append(float(cells[at]) if not fault else float("nan"))
-        except (ValueError, IndexError):
-            continue
-    return [value for value in found if abs(value) < float("inf")]
+def _known(path: Path, name: str) -> Iterator[float]:
+    """The numbers of a column."""
+    for _, row, fault in records(path, [name]):
+        raw = row.get(name)
+        if not fault and not table.is_missing(raw):
+            with suppress(*table.FAILURES):
+                number = table.value(raw, "float")
+                assert isinstance(number, float)
+                yield number
 
 
 def _border(times: Times, share: float) -> str:

@@ -235,4 +235,4 @@ def _build_words(groups: dict[str, Any], *, numeric: bool, classes: bool) -> str
 
 
 def _copies(goal: Column) -> str:
-    return f" Rows with equal inputs are on one side of the split, whatever their {plain(goal.name)}."
+    return f" Rows with equal inputs are on one side of the split, also where {plain(goal.name)} differs."

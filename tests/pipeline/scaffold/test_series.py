@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import json
+import random
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from pipeline import catalogue
+from pipeline.datasets.months import Months
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold.series import EVAL, source, window, words
 
@@ -48,10 +55,56 @@ def test_the_only_numbers_are_the_target(drafted, write_csv, series):
     assert "sold is the target: forecasting" in found.plan.notes[0]
 
 
-def test_months_have_no_constant_step(drafted, write_csv, series):
-    series["day"] = [f"{1900 + number // 12}-{1 + number % 12:02}-01" for number in range(730)]
-    with pytest.raises(UsageError, match=r"Received: day rises by 31 days in 58% of the rows only"):
+@pytest.mark.parametrize(
+    ("every", "form", "step", "window_", "length"),
+    [
+        (1, "{}-{:02}", "Months(1)", "24, 6", 12),
+        (3, "{}-{:02}-28", "Months(3)", "8, 2", 4),
+        (12, "1.{1}.{0}", "Months(12)", "8, 1", 1),
+    ],
+)
+def test_months_quarters_and_years_are_steps(drafted, write_csv, series, every, form, step, window_, length):
+    series["day"] = [form.format(1900 + every * number // 12, 1 + every * number % 12) for number in range(730)]
+    found = drafted(write_csv(series), "sold", "forecasting")
+    assert "from pipeline.datasets.months import Months\n" in found.text
+    assert "timedelta" not in found.text
+    assert f"    step={step},\n" in found.text
+    assert f"LENGTH, HORIZON = {window_}  #" in found.text
+    assert f"SEASON = {length}  #" in found.text
+
+
+def test_steps_of_any_length_are_no_series(drafted, write_csv, series):
+    drawn = random.Random(1)
+    days = sorted({drawn.randrange(10**5) for _ in range(900)})[:730]
+    series["day"] = [(date(1900, 1, 1) + timedelta(days=number)).isoformat() for number in days]
+    with pytest.raises(UsageError, match=r"Received: day rises by \d+ days in \d% of the rows only"):
         drafted(write_csv(series), "sold", "forecasting")
+
+
+def test_a_clock_that_is_set_back_costs_a_few_rows(drafted, write_csv):
+    hours = [datetime(2024, 1, 1) + timedelta(hours=number - (number > 1000)) for number in range(2000)]  # noqa: DTZ001
+    found = drafted(write_csv({"at": hours, "load": [number % 24 / 8 for number in range(2000)]}), "load")
+    assert "forecasting, for at rises by an hour" in found.plan.notes[0]
+    faults = [row.fault for row in catalogue.load(found.source.path).data.examples(Path("/")) if row.fault]
+    assert ["2024-02-11T16:00:00 is not later than the row before"] == faults
+
+
+@pytest.mark.parametrize("ending", [".tsv", ".jsonl", ".parquet"])
+def test_a_series_in_every_format_of_a_table(drafted, series, tmp_path, ending):
+    path = tmp_path / f"series{ending}"
+    rows = [dict(zip(series, cells, strict=True)) for cells in zip(*series.values(), strict=True)]
+    if ending == ".parquet":
+        times = [datetime.fromisoformat(day) for day in series["day"]]
+        parquet.write_table(pa.table({**series, "day": times}), path)
+    elif ending == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        path.write_text("\n".join("\t".join(map(str, cells)) for cells in [series, *(row.values() for row in rows)]))
+    found = drafted(path, "sold")
+    assert "sold is the target: forecasting, for day rises by a day" in found.plan.notes[0]
+    windows = list(catalogue.load(found.source.path).data.examples(Path("/")))
+    assert 730 - 34 == len(windows)
+    assert series["day"][:28] == [day[:10].decode() for day in windows[0].features["day"].split(b",")]
 
 
 def test_a_short_series(drafted, write_csv, series):
@@ -59,7 +112,10 @@ def test_a_short_series(drafted, write_csv, series):
         drafted(write_csv({name: values[:80] for name, values in series.items()}), "sold")
 
 
-@given(st.timedeltas(timedelta(seconds=1), timedelta(days=400)), st.integers(100, 10**6))
+STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)) | st.integers(1, 24).map(Months)
+
+
+@given(STEPS, st.integers(100, 10**6))
 def test_windows_fit_into_the_test_split(step, rows):
     found = window(step, rows)
     assert 1 <= found.horizon <= found.length
@@ -67,9 +123,9 @@ def test_windows_fit_into_the_test_split(step, rows):
     assert found.length + found.horizon <= (1 - EVAL) * rows
 
 
-@given(st.timedeltas(timedelta(microseconds=1), timedelta(days=400)))
+@given(STEPS)
 def test_source_of_a_step_means_it(step):
-    assert step == eval(source(step), {"timedelta": timedelta})
+    assert step == eval(source(step), {"timedelta": timedelta, "Months": Months})
 
 
 @pytest.mark.parametrize(
