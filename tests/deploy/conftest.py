@@ -41,7 +41,7 @@ def ask(url: str, body: Any = None) -> bytes:
 def eventually() -> Callable[[Callable[[], Any]], Any]:
     """Waits until a condition holds; the server may be away meanwhile."""
 
-    def wait(condition: Callable[[], Any], timeout_s: float = 120.0) -> Any:
+    def wait(condition: Callable[[], Any], timeout_s: float = 300.0) -> Any:
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             with contextlib.suppress(OSError):

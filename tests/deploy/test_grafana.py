@@ -12,6 +12,8 @@ import yaml
 
 from .promql import metrics
 
+pytestmark = pytest.mark.xdist_group("monitoring")  # one model for both files
+
 ROOT = Path(__file__).resolve().parents[2]
 GRAFANA = ROOT / "docker/grafana"
 DASHBOARD = json.loads((GRAFANA / "dashboards/keraspipe.json").read_text())
