@@ -156,7 +156,7 @@ def _facts(path: Path, goal: Column, used: list[Role], found: Profile, common: d
     called = identifiers([role.column.name for role in used] + [goal.name])
     groups = _groups(used, called, found)
     numeric = bool(groups["numbers"] or groups["dates"] or groups["vectors"])
-    words = [count for role in used if role.use == "text" for count in found.words.get(role.column.name, [])]
+    lengths = [length(found.words.get(role.column.name, [])) for role in used if role.use == "text"]
     return {
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
@@ -165,7 +165,7 @@ def _facts(path: Path, goal: Column, used: list[Role], found: Profile, common: d
         "named": _named(groups),
         "text_groups": [name.upper() for name in ("categories", "dates", "texts") if groups[name]],
         "amounts_expression": _numbers(groups),
-        "length": length(words),
+        "length": max(lengths, default=DEFAULT_LENGTH),  # the longest column sets it: others are padded
         "middle": bounds.rounded(median(found.target)) if found.target else 0.0,
         "spread": bounds.rounded(pstdev(found.target)) if found.target else 1.0,
         "title": _title(goal, used, path),

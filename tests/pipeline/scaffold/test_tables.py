@@ -79,6 +79,13 @@ def test_a_free_text_is_not_what_is_to_be_predicted(drafted, write_csv, trees):
     assert "grown is the target" in found.plan.notes[0]
 
 
+def test_the_longest_texts_are_read_to_their_end(drafted, write_csv, trees):
+    trees["story"] = [
+        f"{note} and so on {note} {number}" if number % 6 == 0 else "" for number, note in enumerate(trees["note"])
+    ]
+    assert "length: int = 16  # words" in drafted(write_csv({**trees, "more": trees["note"][::-1]}), "grown").text
+
+
 def test_rows_without_a_target_are_allowed_for(drafted, write_csv, trees):
     trees["grown"][:20] = [""] * 20
     text = drafted(write_csv(trees), "grown").text
