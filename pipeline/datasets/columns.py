@@ -21,6 +21,8 @@ FREE_SHARE = 0.5  # of the values differ
 ID_SHARE = 0.95  # of the values differ
 ID_ROWS = 20  # with fewer, all values may differ by chance
 ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|nr|no)$|[a-z]I[dD]$", re.ASCII)
+# Digits with signs around and between them, which no kind reads: "12,5", "$3", "40 %", "3/4/2024".
+FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
 
 
@@ -38,6 +40,7 @@ class Column:
         values: These values in the order in which they appear, as text; empty if there are more than a hundred.
         date: Whether all values are dates that `pipeline.datasets.dates` reads.
         free_text: Whether the values are sentences rather than names of categories.
+        figures: Whether the texts are numbers or dates in a form that is not read: "12,5", "$3", "3/4/2024".
         constant: Whether there is at most one value.
         id_like: Whether it numbers or names the rows, so that nothing can be learnt from it.
     """
@@ -50,6 +53,7 @@ class Column:
     values: tuple[str, ...] = ()
     date: bool = False
     free_text: bool = False
+    figures: bool = False
     constant: bool = False
     id_like: bool = False
 
@@ -117,6 +121,7 @@ class Tally:
     integer: bool = True
     number: bool = True
     date: bool = True
+    figures: bool = True
     nested: bool = False
     rising: bool = True
     last: float = float("-inf")
@@ -152,6 +157,7 @@ class Tally:
         self.integer = self.integer and _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
         self.number = self.number and _fits(text, "float") and not _is_code(text)
         self.date = self.date and dates.iso(text) is not None
+        self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
 
     def _order(self, texts: list[str]) -> None:
         for text in texts if self.integer and self.rising else ():
@@ -189,6 +195,7 @@ def _column(name: str, tally: Tally, rows: int, type_: str | None) -> Column:
         values,
         date,
         free,
+        figures=kind == "bytes" and not date and tally.figures and tally.present > 0,
         constant=distinct <= 1 and not tally.nested,
         id_like=not (date or free) and _is_id(name, kind, tally, distinct),
     )

@@ -76,6 +76,7 @@ def _useless(column: Column, target: Column, twin: str) -> str:
         "nested values": not column.kind,
         "the same in every row": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
+        "figures that are not read; write 1234.5 and 2024-01-31": column.figures and (column.id_like or crowded),
         "numbers or names the rows": column.id_like,
         f"a copy of {plain(twin)} in other words": twin == target.name,
         # Two numbers that go together may still say how near two places are: latitude and longitude of a stop.

@@ -35,6 +35,18 @@ def test_a_copy_of_the_target_is_left_out(drafted, write_csv, trees):
     assert any("alive tells the target" in note for note in found.plan.notes)
 
 
+@pytest.mark.parametrize("form", ["{},5", "$ {}", "{} %", "3/4/{}", "(0{}) 55-10"])
+def test_figures_that_are_not_read_are_told(drafted, write_csv, trees, form):
+    trees["odd"] = [form.format(1000 + number) for number in range(200)]
+    found = drafted(write_csv(trees), "grown")
+    assert "left out: figures that are not read; write 1234.5 and 2024-01-31" == found.uses["odd"]
+
+
+def test_codes_are_no_figures(drafted, write_csv, trees):
+    trees["code"] = [f"0{number}" for number in range(200)]
+    assert "left out: numbers or names the rows" == drafted(write_csv(trees), "grown").uses["code"]
+
+
 def test_columns_that_say_little(drafted, write_csv, trees):
     trees["rarely"] = ["", *["x", "y"] * 2, *[""] * 195]
     trees["name"] = [f"n{number // 1.3:.0f}" for number in range(200)]
