@@ -29,6 +29,7 @@ COMMANDS = {
     "doctor": ("Say what is wrong with this machine, and the fix.", "keraspipe doctor"),
     "run": ("Run a recipe's pipeline and publish the model if it is good.", "keraspipe run digits --quick"),
     "tune": ("Search a recipe's hyperparameters and architecture.", "keraspipe tune digits --trials 12 --quick"),
+    "node": ("Wait for trainings on several machines, and take part in them.", "keraspipe node --port 2222"),
     "runs": ("List the runs of the workspace, or show one.", "keraspipe runs --json"),
     "compare": ("Show two runs side by side.", "keraspipe compare digits@1 digits@2"),
     "lineage": ("Show where a published version comes from.", "keraspipe lineage digits@1"),

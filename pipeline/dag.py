@@ -87,6 +87,8 @@ def training_config(request: Request, found: Digests) -> dict[str, Any]:
         "deterministic": settings.deterministic,
         "checkpoints": str(settings.workspace / "checkpoints" / training[:16]),
         "digest": found.train,
+        "nodes": settings.nodes,
+        "node_count": settings.node_count,
     }
 
 

@@ -18,11 +18,14 @@ class Settings:
         data: Folder of the data sets.
         recipe_folders: Folders of recipes, the catalogue first.
         tracking_uri: MLflow server; empty for the database in the workspace.
-        distribution: "auto" mirrors over the GPUs when there are several, "mirrored" always, "none" never.
+        distribution: "auto" mirrors over the GPUs when there are several, "mirrored" always, "none" never;
+            "nodes" trains on several machines.
         mixed_precision: Keras policy: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Same seed, same weights; slower.
         debug: Show tracebacks.
         notify: Who is told of verdicts and failures: an address or a command; empty for nobody.
+        nodes: Where the nodes are that train: HOST:PORT, several with commas; a name may have many addresses.
+        node_count: Number of nodes to wait for; empty for all that the names have.
     """
 
     workspace: Path = Path("workspace")
@@ -34,6 +37,8 @@ class Settings:
     deterministic: bool = False
     debug: bool = False
     notify: str = ""
+    nodes: str = ""
+    node_count: str = ""
 
     @property
     def mlflow_uri(self) -> str:
@@ -55,6 +60,8 @@ def from_environment(workspace: str | None = None) -> Settings:
         deterministic=os.environ.get("KERASPIPE_DETERMINISTIC", "") == "1",
         debug=os.environ.get("KERASPIPE_DEBUG", "") == "1",
         notify=os.environ.get("KERASPIPE_NOTIFY", ""),
+        nodes=os.environ.get("KERASPIPE_NODES", ""),
+        node_count=os.environ.get("KERASPIPE_NODE_COUNT", ""),
     )
 
 

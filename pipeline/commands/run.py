@@ -61,9 +61,11 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def requested(options: Namespace, settings: Settings) -> Request:
     """The request that the command line makes."""
+    from pipeline.nodes import team
     from pipeline.training import devices
 
     devices.check(settings.distribution, settings.mixed_precision)
+    team.check(settings)
     source = catalogue.source(options.name, settings)
     values = params.resolve(source, options.set)
     if options.quick:

@@ -13,13 +13,14 @@ from pipeline.steps.transform import restored
 from pipeline.training.fitting import Training
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import keras
     from tfx.components.trainer.fn_args_utils import FnArgs
 
     from pipeline.recipe import Recipe
     from pipeline.training.batches import Rows
+    from pipeline.training.collective import Nodes
 
 HISTORY = "history.json"
 MODEL = "model.json"
@@ -30,22 +31,35 @@ MIXES = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the 
 
 def run_fn(args: FnArgs) -> None:
     """Trains and exports; `custom_config` holds the recipe, its hyperparameters and the settings of the run."""
+    if args.custom_config["distribution"] == "nodes":
+        from pipeline.nodes import team
+
+        team.train(args)
+    else:
+        train(args)
+
+
+def train(args: FnArgs, join: Callable[[], Nodes] | None = None) -> None:
+    """Trains and exports in this process; `join` makes it one of several nodes, of which the first one exports."""
     import tensorflow_transform as tft
 
     from pipeline.training import batches, devices
 
     config = args.custom_config
     devices.prepare(config)
+    nodes = join() if join else None
     recipe = catalogue.load(Path(config["recipe"]))
     p = type(recipe.params)(**restored(config["params"]))
     graph = tft.TFTransformOutput(args.transform_graph_path)
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
-    train, evaluation = (
+    rows, evaluation = (
         batches.load(files, spec, transform, recipe.data.label) for files in (args.train_files, args.eval_files)
     )
-    model = fit(recipe, p, train, evaluation, config, Path(args.model_run_dir), vocabularies(graph))
-    _export(recipe, model, transform, spec, args)
+    out = Path(args.model_run_dir)
+    model = fit(recipe, p, rows, evaluation, config, out, vocabularies(graph), nodes=nodes)
+    if nodes is None or nodes.index == 0:
+        _export(recipe, model, transform, spec, args)
 
 
 def fit(
@@ -57,22 +71,30 @@ def fit(
     out: Path,
     vocabulary: Mapping[str, int],
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    nodes: Nodes | None = None,
 ) -> keras.Model:
-    """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own."""
-    from pipeline.training import batches, devices, preview
+    """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own.
 
+    One of several `nodes` learns from its share of each batch, and the first one writes.
+    """
+    from pipeline.training import batches, devices, preview
+    from pipeline.training.collective import Alone
+
+    nodes = nodes or Alone()
     strategy = devices.strategy(config["distribution"])
-    batch_size = min(p.batch_size, train.count)
-    steps = train.count // batch_size
+    batch_size = nodes.batch_size(min(p.batch_size, train.count))
+    share, part = nodes.share(train), batch_size // nodes.count
+    steps = train.count // nodes.count // part  # a share may have a row more than another, and a batch more
     spec = spec_of(recipe, train, steps * p.epochs, vocabulary)
     with strategy.scope():
         model = build(recipe, p, spec)
     target, augment = targets(model, len(recipe.data.classes)), augmentation(recipe, p)
-    out.mkdir(parents=True, exist_ok=True)
-    preview.write(out, train, target, augment, recipe.augmented)
+    if nodes.index == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        preview.write(out, train, target, augment, recipe.augmented)
     training = Training(
         model=model,
-        train=lambda epoch: batches.training(train, batch_size, config["seed"] + epoch, target, augment),
+        train=lambda epoch: batches.training(share, part, config["seed"] + epoch, target, augment).take(steps),
         evaluation=batches.validation(evaluation, VALIDATION_BATCH).map(target),
         folder=Path(config["checkpoints"]),
         patience=p.patience,
@@ -82,10 +104,13 @@ def fit(
         precision=config["mixed_precision"],
         class_weight=class_weight(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
         callbacks=tuple(callbacks),
+        nodes=nodes,
     )
-    atomic.write_json(out / HISTORY, _fitted(recipe, p, training, spec))
-    if recipe.finish:
-        recipe.finish(model, batches.validation(train, VALIDATION_BATCH))
+    history = _fitted(recipe, p, training, spec)
+    if nodes.index == 0:
+        atomic.write_json(out / HISTORY, history)
+        if recipe.finish:
+            recipe.finish(model, batches.validation(train, VALIDATION_BATCH))
     return model
 
 

@@ -25,16 +25,24 @@ class Rows:
         dataset: Elements (features, label), one row each.
         count: Number of rows.
         bytes: Size of all rows once decoded.
+        part: (index, of) -> every `of`-th row from the index-th on, reading no other.
     """
 
     dataset: tf.data.Dataset
     count: int
     bytes: int
+    part: Callable[[int, int], tf.data.Dataset] | None = None
 
     @property
     def cached(self) -> bool:
         """Whether the decoded rows fit a quarter of the free memory."""
         return self.bytes < MEMORY_SHARE * psutil.virtual_memory().available
+
+    def share(self, index: int, of: int) -> Rows:
+        """Every `of`-th row from the index-th on, for one of several processes."""
+        count = len(range(index, self.count, of))
+        dataset = self.part(index, of) if self.part else self.dataset.shard(of, index)
+        return Rows(dataset, count, self.bytes * count // max(self.count, 1))
 
 
 def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
@@ -55,8 +63,13 @@ def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict
         features = dict(transform(tf.io.parse_example(serialized, spec)))
         return features, features.pop(label)
 
-    rows = records.batch(PARSED_TOGETHER).map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-    return Rows(rows.apply(tf.data.experimental.assert_cardinality(count)), count, count * _bytes(rows))
+    def part(index: int, of: int) -> tf.data.Dataset:
+        own = records.shard(of, index).batch(PARSED_TOGETHER)
+        rows = own.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+        return rows.apply(tf.data.experimental.assert_cardinality(len(range(index, count, of))))
+
+    rows = part(0, 1)
+    return Rows(rows, count, count * _bytes(rows), part)
 
 
 def _bytes(rows: tf.data.Dataset) -> int:

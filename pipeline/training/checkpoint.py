@@ -28,10 +28,14 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: Folder of this training, named after its digest.
         early_stopping: Its state is saved and restored with the weights; it must stand before this callback.
+        reads_only: Restores and keeps the history, but saves nothing: another process does.
     """
 
-    def __init__(self, folder: Path, early_stopping: keras.callbacks.EarlyStopping) -> None:
+    def __init__(
+        self, folder: Path, early_stopping: keras.callbacks.EarlyStopping, *, reads_only: bool = False
+    ) -> None:
         super().__init__()
+        self.reads_only = reads_only
         self.path = folder / FILE
         self.early_stopping = early_stopping
         self.history: dict[str, list[float]] = {}
@@ -67,6 +71,8 @@ class Checkpoint(keras.callbacks.Callback):
             return  # a diverged training is nothing to go on from: the same command would pass it on as finished
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        if self.reads_only:
+            return
         best = getattr(self.early_stopping, "best_weights", None) or []
         early = {name: _plain(getattr(self.early_stopping, name, None)) for name in STATE}
         state = {"epoch": epoch + 1, "history": self.history, "early_stopping": early, "best_weights": len(best)}

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
-DISTRIBUTIONS = ("auto", "mirrored", "none")
+DISTRIBUTIONS = ("auto", "mirrored", "none", "nodes")
 
 
 def check(distribution: str, mixed_precision: str) -> None:

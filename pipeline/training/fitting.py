@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from pipeline.training.collective import Nodes
+    from pipeline.training.gradient_norm import GradientNorm
+
 
 @dataclass(frozen=True)
 class Training:
@@ -29,6 +32,7 @@ class Training:
         batch_size: Rows per batch.
         strategy: Under which the network was built.
         precision: Its dtype policy.
+        nodes: This process among those that train together; `train` gives its share.
         class_weight: Weight of each class in the loss, by its number; None for equal ones.
         callbacks: Further ones, called after our own.
     """
@@ -42,6 +46,7 @@ class Training:
     batch_size: int
     strategy: tf.distribute.Strategy
     precision: str
+    nodes: Nodes
     class_weight: dict[int, float] | None = None
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
@@ -56,28 +61,32 @@ class Training:
 
         from pipeline.training.checkpoint import Checkpoint
         from pipeline.training.gradient_norm import GradientNorm
-        from pipeline.training.progress import Progress
-        from pipeline.training.step_curves import StepCurves
 
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=self.patience, restore_best_weights=True)
-        checkpoint = Checkpoint(self.folder, stopping)
+        checkpoint = Checkpoint(self.folder, stopping, reads_only=self.nodes.index > 0)
         with self.strategy.scope():
             first = checkpoint.restore(self.model) or begin
             norm = GradientNorm(self.model.optimizer)
-        curves = StepCurves(self.steps, self.batch_size, norm)
         self._announce(epochs, first)
-        with norm.noted():
+        self.nodes.begin(self.model, first)
+        with norm.noted(), self.nodes.averaging(self.model.optimizer):
             self.model.fit(
                 self.train(first),
                 validation_data=self.evaluation,
                 initial_epoch=epochs if checkpoint.finished else first,
                 epochs=epochs,
-                callbacks=[stopping, checkpoint, curves, Progress(self.steps * self.batch_size), *self.callbacks],
+                callbacks=[*self.nodes.callbacks(), stopping, checkpoint, *self._reports(norm), *self.callbacks],
                 class_weight=self.class_weight,
                 shuffle=False,  # the data set shuffles itself
                 verbose=0,
             )
         return checkpoint.history
+
+    def _reports(self, norm: GradientNorm) -> list[keras.callbacks.Callback]:
+        from pipeline.training.progress import Progress
+        from pipeline.training.step_curves import StepCurves
+
+        return [StepCurves(self.steps, self.batch_size, norm), Progress(self.steps * self.batch_size)]
 
     def _announce(self, epochs: int, first: int) -> None:
         journal.report(
@@ -85,6 +94,6 @@ class Training:
             epochs=epochs,
             steps_per_epoch=self.steps,
             first_epoch=first + 1,
-            distribution=type(self.strategy).__name__,
+            distribution=f"{self.nodes.count} nodes" if self.nodes.count > 1 else type(self.strategy).__name__,
             precision=self.precision,
         )

@@ -1,0 +1,216 @@
+"""The nodes that train one network together: each takes its share of every batch, and all take the same steps.
+
+Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` hands a whole batch to
+`Strategy.reduce`, which takes one tensor). So every node runs the ordinary `fit`, and the strategy only carries
+numbers: gradients at each step, weights and metrics at the end of each epoch.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from pipeline.training.batches import Rows
+
+TOLERANCE = 1e-3  # of the largest weight: machines of different kinds round differently
+
+
+class Alone:
+    """A process that trains by itself.
+
+    Attributes:
+        index: Number of this process, from 0; number 0 writes what is kept.
+        count: Number of processes.
+    """
+
+    index, count = 0, 1
+
+    def share(self, rows: Rows) -> Rows:
+        """All of them."""
+        return rows
+
+    def batch_size(self, wanted: int) -> int:
+        """What is wanted."""
+        return wanted
+
+    def begin(self, model: keras.Model, first: int) -> None:
+        """Nothing to agree on."""
+
+    def averaging(self, optimizer: keras.optimizers.Optimizer) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing to average."""
+        return nullcontext()
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """None."""
+        return []
+
+
+class Collective:
+    """This process among the nodes that TF_CONFIG names.
+
+    Made once in a process, before TensorFlow computes anything; waits for the other nodes. A node computes on its first
+    GPU: a machine with several runs a node for each.
+
+    Attributes:
+        index: Number of this node, from 0; node 0 writes what is kept.
+        count: Number of nodes.
+    """
+
+    def __init__(self) -> None:
+        tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:1], "GPU")
+        self._cluster = tf.distribute.MultiWorkerMirroredStrategy()
+        self.index = int(self._cluster.cluster_resolver.task_id)
+        self.count = int(self._cluster.num_replicas_in_sync)
+        self._mean, self._sum = (
+            tf.function(partial(self._reduced, op)) for op in (tf.distribute.ReduceOp.MEAN, tf.distribute.ReduceOp.SUM)
+        )
+
+    def _reduced(self, op: tf.distribute.ReduceOp, values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Over all nodes; every node must ask for the same shapes in the same order."""
+
+        def reduced(own: list[tf.Tensor]) -> list[tf.Tensor]:
+            here = [tf.identity(value) for value in own]  # on this node's device, which the strategy asks for
+            return list(tf.distribute.get_replica_context().all_reduce(op, here))
+
+        return list(self._cluster.run(reduced, args=(list(values),)))
+
+    def share(self, rows: Rows) -> Rows:
+        """This node's part of the rows: the parts of all nodes are all rows, none twice."""
+        return rows.share(self.index, self.count)
+
+    def batch_size(self, wanted: int) -> int:
+        """The largest number of rows up to the wanted one that all nodes can share equally.
+
+        Raises:
+            PipelineError: There are more nodes than rows in a batch.
+        """
+        if wanted < self.count:
+            raise PipelineError(
+                "There are more nodes than rows in a batch.",
+                expected=f"a batch size of at least {self.count}",
+                received=wanted,
+                action="raise it with --set batch_size=…, or train on fewer nodes (KERASPIPE_NODE_COUNT)",
+            )
+        return wanted - wanted % self.count
+
+    @contextmanager
+    def averaging(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+        """Has an optimizer apply the mean of all nodes' gradients, which it then scales and clips as ever."""
+        original = optimizer.apply
+
+        def apply(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
+            return original(self._averaged(grads), trainable_variables)
+
+        optimizer.apply = apply
+        try:
+            yield
+        finally:
+            optimizer.apply = original
+
+    def _averaged(self, grads: Sequence[Any]) -> list[Any]:
+        known = [tf.convert_to_tensor(gradient) for gradient in grads if gradient is not None]  # sparse ones get dense
+        means = iter(self._mean(known))
+        return [None if gradient is None else next(means) for gradient in grads]
+
+    def begin(self, model: keras.Model, first: int) -> None:
+        """Readies a model: all nodes begin with the weights of node 0, and each draws random numbers of its own.
+
+        Args:
+            model: Compiled, and restored from its checkpoint.
+            first: Number of finished epochs.
+
+        Raises:
+            PipelineError: The nodes did not read the same checkpoint.
+        """
+        if self.now([float(first)]) != [float(first)]:
+            raise PipelineError(
+                "The nodes begin in different epochs.",
+                expected="the same checkpoint on all nodes",
+                received=f"node {self.index} begins in epoch {first + 1}",
+                action="check that all nodes mount the same workspace",
+            )
+        model.jit_compile = False  # XLA compiles nothing that waits for another machine
+        weights = _floats(model)
+        for variable, value in zip(weights, self._sum([self._only_first(v) for v in weights]), strict=True):
+            variable.assign(value)
+        for variable in model.non_trainable_variables:
+            if variable.path.endswith("seed_generator_state"):  # a checkpoint holds those of node 0
+                variable.assign_add(keras.ops.full(variable.shape, self.index, variable.dtype))
+
+    def _only_first(self, variable: keras.Variable) -> tf.Tensor:
+        value = tf.convert_to_tensor(variable.value)
+        return value if self.index == 0 else tf.zeros_like(value)
+
+    def callbacks(self) -> list[keras.callbacks.Callback]:
+        """Those that must stand before all others."""
+        return [Agreement(self)]
+
+    def now(self, values: Sequence[float]) -> list[float]:
+        """The mean over all nodes of some numbers."""
+        (means,) = self._mean([tf.constant(values, tf.float64)])
+        return [float(value) for value in means.numpy()]
+
+    def average(self, model: keras.Model) -> None:
+        """Gives all nodes the same weights: those that were not learnt, as moving statistics, are their mean.
+
+        A moving mean is linear, so that the mean of all nodes' is the one that a single process would have.
+
+        Raises:
+            PipelineError: Learnt weights differ: a training step of its own passed the optimizer by.
+        """
+        variables = _floats(model)
+        means = self._mean([tf.convert_to_tensor(variable.value) for variable in variables])
+        learnt = {id(variable) for variable in model.trainable_variables}
+        for variable, mean in zip(variables, means, strict=True):
+            if id(variable) in learnt:
+                _require_near(variable, mean)
+            variable.assign(mean)
+
+
+def _floats(model: keras.Model) -> list[keras.Variable]:
+    return [variable for variable in model.variables if keras.backend.is_float_dtype(variable.dtype)]
+
+
+def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
+    apart = float(tf.reduce_max(tf.abs(variable.value - mean)))
+    if apart > TOLERANCE * max(1.0, float(tf.reduce_max(tf.abs(mean)))):  # not a number is for the loss to tell
+        raise PipelineError(
+            f"The weights {variable.path} differ between the nodes.",
+            expected="the same steps on all nodes, taken by model.optimizer",
+            received=f"a difference of {apart:.3g} from their mean",
+            action="train this recipe on one machine: KERASPIPE_DISTRIBUTION=auto",
+        )
+
+
+class Agreement(keras.callbacks.Callback):
+    """Has all nodes judge an epoch by the same weights and numbers, so that they go on, slow down and stop as one.
+
+    It must stand before all callbacks that look at metrics.
+    """
+
+    def __init__(self, collective: Collective) -> None:
+        super().__init__()
+        self.collective = collective
+
+    def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Before the epoch is judged."""
+        self.collective.average(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Replaces each number by its mean over all nodes, for the callbacks behind this one."""
+        if logs:
+            names = sorted(logs)
+            logs.update(zip(names, self.collective.now([logs[name] for name in names]), strict=True))
+
+
+Nodes = Alone | Collective
