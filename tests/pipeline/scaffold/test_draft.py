@@ -49,7 +49,25 @@ def ruff(text: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(params=["table", "numbers", "regression", "words", "series", "image", "text", "audio", "unequal"])
+@pytest.fixture(
+    params=[
+        "table",
+        "numbers",
+        "keys",
+        "dates",
+        "names",
+        "kinds",
+        "mixed",
+        "notes",
+        "regression",
+        "words",
+        "series",
+        "image",
+        "text",
+        "audio",
+        "unequal",
+    ]
+)
 def any_draft(request, drafted, write_csv, trees, series):
     """A recipe of every kind."""
     numbers = {name: trees[name] for name in ("height (m)", "age", "grown")}
@@ -58,6 +76,12 @@ def any_draft(request, drafted, write_csv, trees, series):
     tables = {
         "table": (trees, "grown"),
         "numbers": ({**numbers, "height (m)": trees["price"]}, "grown"),
+        "keys": ({name: trees[name] for name in ("owner_id", "age", "grown")}, "grown"),
+        "dates": ({name: trees[name] for name in ("planted", "owner_id", "grown")}, "grown"),
+        "names": ({name: trees[name] for name in ("kind", "owner_id", "grown")}, "grown"),
+        "kinds": ({"kind": trees["kind"], "other": trees["art"][::-1], "grown": trees["grown"]}, "grown"),
+        "mixed": ({"remark": trees["note"][::-1], "kind": trees["kind"], **words}, "grown"),
+        "notes": ({"remark": trees["note"][::-1], **words}, "grown"),
         "regression": (trees, "price"),
         "words": (words, "grown"),
         "series": (series, "sold"),
