@@ -5,6 +5,7 @@ Run by `make engine`, in the order below. All tests share one stack; who changes
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -29,6 +30,7 @@ KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"
 PORTS = ("MLFLOW_PORT", "REST_PORT", "GRPC_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 PATIENCE_S = 180
+STACK = pytest.StashKey["Stack"]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,7 +55,7 @@ def pytest_report_header():
 def pytest_runtest_makereport(item, call):
     """A scenario that fails shows what its containers said."""
     report = yield
-    if report.failed and (stack := item.funcargs.get("stack")):
+    if report.failed and (stack := item.config.stash.get(STACK, None)):
         said = stack.compose("ps", "--all", check=False) + stack.compose("logs", "--tail", "40", check=False)
         report.sections.append(("containers", said))
     return report
@@ -104,10 +106,9 @@ class Stack:
 
     def run(self, *command, check: bool = True, timeout: float = 600) -> str:
         """The command's output; CalledProcessError with both outputs in its text if it fails and `check`."""
-        done = subprocess.run(
-            [str(word) for word in command], cwd=self.folder, text=True, timeout=timeout, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        words = [str(word) for word in command]
+        here = {"cwd": self.folder, "stdin": subprocess.DEVNULL}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False, **here)
         if check and done.returncode:
             said = f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
             raise Failed(done.returncode, command, said)
@@ -163,14 +164,14 @@ class Load:
     failures: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Load:
+    def __enter__(self):
         asks = [self.over_grpc, self.over_grpc, self.over_rest, self.over_rest]
         self.clients = [threading.Thread(target=self.keep_asking, args=(ask,)) for ask in asks]
         for client in self.clients:
             client.start()
         return self
 
-    def __exit__(self, *_error) -> None:
+    def __exit__(self, *_error):
         self.stopped.set()
         for client in self.clients:
             client.join(timeout=60)
@@ -192,16 +193,10 @@ class Load:
                 yield
 
     def over_rest(self):
-        body = {"instances": [{"image_bytes": {"b64": base64_of(self.image)}}]}
+        body = {"instances": [{"image_bytes": {"b64": base64.b64encode(self.image).decode()}}]}
         while True:
             assert self.stack.get("REST_PORT", "/v1/models/digits:predict", body)["predictions"]
             yield
-
-
-def base64_of(content: bytes) -> str:
-    import base64
-
-    return base64.b64encode(content).decode()
 
 
 @contextlib.contextmanager
@@ -243,16 +238,18 @@ def setting(folder: Path, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def configuration(tmp_path_factory):
+def configuration(pytestconfig, tmp_path_factory):
     """The project's copy with .env and secrets; nothing is built yet."""
     folder = tmp_path_factory.mktemp("project")
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     copied(folder)
     configured(folder, ports)
-    stack = Stack(folder, ports)
+    stack = pytestconfig.stash[STACK] = Stack(folder, ports)
     stack.run(KERASPIPE, "secrets", "--self-signed", "--dir", folder / "secrets", "--env", folder / ".env")
+    down = ("--profile", "*", "down", "--volumes", "--remove-orphans")
+    stack.compose(*down)  # what a killed run has left
     yield stack
-    stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans", check=False)
+    stack.compose(*down, check=False)
 
 
 @pytest.fixture(scope="session")
