@@ -1,4 +1,7 @@
-"""A small road for every recipe: a sample of its data, its preprocessing analysed, its network built and exported."""
+"""A small road for every recipe: a sample of its data, its preprocessing analysed, its network built and exported.
+
+And the TensorFlow of the serving image, which has to answer as this one does.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,13 @@ import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
 
+import base64
 import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +31,10 @@ from pipeline.recipe import Quick, Recipe
 from pipeline.settings import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import keras
+    import numpy as np
 
     from pipeline.recipe import Spec
     from pipeline.training.batches import Rows
@@ -162,3 +174,62 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
 )
 def road(request, tmp_path_factory) -> SmallRoad:
     return sampled(request.param, tmp_path_factory.mktemp(request.param.stem))
+
+
+@dataclass(frozen=True)
+class Release:
+    """A process of the TensorFlow release that the pinned serving image holds, for all recipes."""
+
+    process: subprocess.Popen[str]
+
+    def ask(self, folder: Path, requests: list[tuple[str, dict[str, np.ndarray]]]) -> dict[str, list[Any]]:
+        """The answers of a SavedModel per way of loading it: "session", as tensorflow/serving does it, and "object"."""
+        coded = [(name, {key: _coded(value) for key, value in inputs.items()}) for name, inputs in requests]
+        print(json.dumps({"folder": str(folder), "requests": coded}), file=self.process.stdin, flush=True)
+        told = json.loads(self.process.stdout.readline() or '{"error": "The process ended."}')
+        if "error" in told:
+            pytest.fail(told["error"])
+        return {
+            way: [{key: _array(text) for key, text in answer.items()} for answer in answers]
+            for way, answers in told.items()
+        }
+
+
+def _coded(value: np.ndarray) -> str:
+    import tensorflow as tf
+
+    return base64.b64encode(tf.make_tensor_proto(value).SerializeToString()).decode()
+
+
+def _array(text: str) -> np.ndarray:
+    import tensorflow as tf
+    from tensorflow.core.framework.tensor_pb2 import TensorProto
+
+    return tf.make_ndarray(TensorProto.FromString(base64.b64decode(text)))
+
+
+@pytest.fixture(scope="session")
+def release() -> Iterator[Release]:
+    pinned = re.search(r"^SERVING_IMAGE=.*:(\d+\.\d+\.\d+)", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]
+    command, environment = _python_with(f"tensorflow-cpu=={pinned}")
+    command += ["-I", str(Path(__file__).with_name("ask_saved_model.py"))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        assert json.dumps(pinned) == process.stdout.readline().strip()
+        yield Release(process)
+
+
+def _python_with(package: str) -> tuple[list[str], dict[str, str]]:
+    """A command that runs Python in an environment of one package, and its variables; uv keeps that environment."""
+    uv = shutil.which("uv", path=f"{ROOT / '.uv/bin'}{os.pathsep}{os.environ['PATH']}")
+    options = ["--no-python-downloads", "--compile-bytecode", "--python", sys.executable, "--from", package]
+    command = [uv, "tool", "run", "--quiet", *options, "python"]
+    index = subprocess.check_output([sys.executable, ROOT / "bin/package_index.py", "url"], text=True).strip()
+    variables = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | ({"UV_DEFAULT_INDEX": index} if index else {})
+    for attempt in (variables | {"UV_OFFLINE": "1"}, variables):  # what was made before needs no index
+        made = subprocess.run([*command, "--version"], env=attempt, capture_output=True, text=True, check=False)
+        if made.returncode == 0:
+            return command, attempt
+    if re.search("Failed to (fetch|download)|network was disabled", made.stderr):
+        pytest.skip(f"no package index can be reached for {package}: {made.stderr.strip().splitlines()[0]}")
+    pytest.fail(f"{package} cannot be installed:\n{made.stderr}")
