@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 
 from pipeline import workspace
 from pipeline.errors import PipelineError
@@ -22,6 +22,14 @@ def main(arguments: list[str] | None = None) -> int:
     options, beam = _parser().parse_known_args(arguments)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
+    try:
+        return _done(options, beam)
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+
+
+def _done(options: Namespace, beam: list[str]) -> int:
     from pipeline.kubeflow import progress, task
 
     wanted = progress.request(options.request, from_environment())
@@ -32,11 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
     # Two runs at a time would share checkpoints.
     with workspace.lock(home / "locks" / f"request-{wanted.key}"):
-        try:
-            return task.done(options.step, wanted, run_id, call, executor)
-        except PipelineError as error:
-            print(error, file=sys.stderr)
-            return error.exit_code
+        return task.done(options.step, wanted, run_id, call, executor)
 
 
 def _parser() -> ArgumentParser:

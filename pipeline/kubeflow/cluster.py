@@ -16,11 +16,7 @@ APP = Path("/app")
 SCHEMES = ("gs", "s3", "minio")
 # Persistent volume claims by where they are mounted; the steps share what `keraspipe run` has in its workspace.
 CLAIMS = {"/workspace": "workspace", "/workspace/serving": "models", "/data": "data"}
-GPU = {
-    "KERASPIPE_DISTRIBUTION": "auto",
-    "KERASPIPE_MIXED_PRECISION": "mixed_bfloat16",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-}
+LABELS = {"app.kubernetes.io/name": "pipeline", "app.kubernetes.io/part-of": "keraspipe"}
 
 
 @dataclass(frozen=True)
@@ -45,22 +41,26 @@ class Cluster:
         """The image of a step."""
         return self.trainer if self._on_gpu(step) else self.image
 
-    def environment(self, step: str, request: Request) -> dict[str, str]:
-        """The variables of a step's container."""
+    def environment(self, request: Request) -> dict[str, str]:
+        """The variables of the containers; the same for all, since every step's digests are of all settings."""
         settings = request.settings
         found = {
             "KERASPIPE_WORKSPACE": str(settings.workspace),
             "KERASPIPE_DATA": str(settings.data),
             "KERASPIPE_DETERMINISTIC": str(int(settings.deterministic)),
+            "KERASPIPE_DISTRIBUTION": settings.distribution,
+            "KERASPIPE_MIXED_PRECISION": settings.mixed_precision,
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }
-        return {**found, **GPU} if self._on_gpu(step) else found
+        if self.gpus and settings.mixed_precision == "float32":
+            found["KERASPIPE_MIXED_PRECISION"] = "mixed_bfloat16"
+        return {**found, "TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self.gpus else found
 
     def resources(self, step: str) -> dict[str, Any]:
         """What a step asks for: processors, memory in GB, GPUs."""
         if not self._on_gpu(step):
             return {"cpuRequest": 1.0, "memoryRequest": 3.0}
-        # The older names of these fields: clusters before 2.4 know no others, later ones take both.
+        # The older names of these fields, which older clusters know, too.
         return {
             "cpuRequest": 4.0,
             "memoryRequest": 8.0,

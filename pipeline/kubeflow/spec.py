@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipeline.kubeflow.cluster import CLAIMS, SCHEMES
+from pipeline.kubeflow.cluster import CLAIMS, LABELS
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
@@ -29,9 +32,12 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     """
     from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-    config = KubeflowV2DagRunnerConfig(default_image=cluster.image, use_pipeline_spec_2_1=True)
-    job = KubeflowV2DagRunner(config).run(_pipeline(request, recipe, cluster), write_out=False)
-    spec: dict[str, Any] = job["pipelineSpec"]
+    runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=cluster.image, use_pipeline_spec_2_1=True))
+    # TFX makes the folder of its database at once, and a model that is live on this machine is none of the cluster's.
+    with TemporaryDirectory() as scratch:
+        job = runner.run(_pipeline(_moved(request, Path(scratch)), recipe), write_out=False)
+    text = json.dumps(job["pipelineSpec"]).replace(scratch, str(request.settings.workspace))
+    spec: dict[str, Any] = json.loads(text)
     if cluster.root:
         spec["defaultPipelineRoot"] = cluster.root
     for task in spec["root"]["dag"]["tasks"].values():
@@ -42,14 +48,17 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     return [spec, _platform(spec)]
 
 
-def _pipeline(request: Request, recipe: Recipe, cluster: Cluster) -> Pipeline:
+def _moved(request: Request, workspace: Path) -> Request:
+    return replace(request, settings=replace(request.settings, workspace=workspace))
+
+
+def _pipeline(request: Request, recipe: Recipe) -> Pipeline:
     from pipeline import dag
 
     # Of no consequence: the digests are for TFX's cache, and what the training gets of them is made in its container.
     found = dag.Digests(ingest="", schema="", transform="", train="", judge="")
     pipeline = dag.pipeline(request, recipe, found, run_id="")
     pipeline.pipeline_info.pipeline_name = request.name.replace("_", "-")
-    pipeline.pipeline_info.pipeline_root = cluster.root or f"{SCHEMES[-1]}://mlpipeline/v2/artifacts"
     pipeline.enable_cache = False  # Kubeflow cannot see whether the files on the data's volume have changed
     for node in pipeline.components:
         node.with_id(node.id.replace("_", "-"))  # they become names of Kubernetes resources
@@ -66,7 +75,7 @@ def _dress(container: dict[str, Any], step: str, request: Request, cluster: Clus
     """Gives a container its command, image, variables and resources; TFX's arguments stay as they are."""
     container["image"] = cluster.image_of(step)
     container["command"] = [*ENTRY, f"--step={step}", f"--request={told(request)}"]
-    container["env"] = [{"name": k, "value": v} for k, v in cluster.environment(step, request).items()]
+    container["env"] = [{"name": k, "value": v} for k, v in cluster.environment(request).items()]
     container["resources"] = cluster.resources(step)
 
 
@@ -77,6 +86,12 @@ def told(request: Request) -> str:
 
 
 def _platform(spec: dict[str, Any]) -> dict[str, Any]:
-    mounts = [{"constant": claim, "mountPath": path} for path, claim in CLAIMS.items()]
-    executors = {label: {"pvcMount": mounts} for label in spec["deploymentSpec"]["executors"]}
+    """What the pods have of Kubernetes: volumes, and the name by which `deploy/kubernetes` lets them reach MLflow."""
+    executors = {
+        label: {
+            "pvcMount": [{"constant": claim, "mountPath": path} for path, claim in CLAIMS.items()],
+            "podMetadata": {"labels": {**LABELS}},
+        }
+        for label in spec["deploymentSpec"]["executors"]
+    }
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}

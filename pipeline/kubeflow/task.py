@@ -15,6 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.kubeflow import progress
 from pipeline.steps.publish import ChampionChangedError
 from pipeline.tracking import recorder
+from pipeline.tracking.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,6 +141,7 @@ def _ended(state: State, step: str) -> int:
     if result.blessed is not False and step != run.STEPS[-1]:
         return 0
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
+    result.mlflow_run_id = recorder.outcome(RunFolder(state.workspace, result.run_id)).mlflow_run_id or None
     progress.keep(state)
     if result.blessed:
         _tell_card(state)
@@ -147,7 +149,8 @@ def _ended(state: State, step: str) -> int:
     journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
     if result.blessed is False:
         print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
-    return NOT_BLESSED if result.blessed is False else 0
+        return NOT_BLESSED
+    return 0
 
 
 def _tell_card(state: State) -> None:
