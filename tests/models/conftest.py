@@ -222,6 +222,8 @@ def release() -> Iterator[Release]:
 def _python_with(package: str) -> tuple[list[str], dict[str, str]]:
     """A command that runs Python in an environment of one package, and its variables; uv keeps that environment."""
     uv = shutil.which("uv", path=f"{ROOT / '.uv/bin'}{os.pathsep}{os.environ['PATH']}")
+    if uv is None:
+        pytest.skip("uv is neither on PATH nor in .uv; make setup brings it")
     options = ["--no-python-downloads", "--compile-bytecode", "--python", sys.executable, "--from", package]
     command = [uv, "tool", "run", "--quiet", *options, "python"]
     index = subprocess.check_output([sys.executable, ROOT / "bin/package_index.py", "url"], text=True).strip()
