@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (the dataclass)
 
@@ -96,12 +97,24 @@ def draw(folder: Path, count: int, first: int = 0) -> None:
 
 
 @pytest.fixture(scope="session")
-def squares_in(keraspipe_in):
+def tables(tmp_path_factory):
+    """An MLflow database in which nothing is recorded yet; making one takes three seconds of a core."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
+def squares_in(keraspipe_in, tables):
     """Makes the recipe `squares` with 120 images in a folder outside the project."""
 
     def make(folder: Path) -> Squares:
-        recipes, data = folder / "recipes", folder / "data"
+        recipes, data, workspace = folder / "recipes", folder / "data", folder / "workspace"
         recipes.mkdir()
+        workspace.mkdir()
+        shutil.copyfile(tables, workspace / tables.name)
         (recipes / "squares.py").write_text(RECIPE)
         draw(data / "squares", 60)
         command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data))
