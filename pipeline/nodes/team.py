@@ -183,6 +183,10 @@ async def _joined(host: str, port: int, order: dict[str, str], roll: Roll) -> Me
             keep_alive(writer.get_extra_info("socket"))
             writer.write(json.dumps(order).encode() + b"\n")
             told = json.loads(await reader.readline() or "{}")
+            if "ready" in told:
+                roll.said[address] = "ready"
+                return Member(address, told["ready"], reader, writer)
+            writer.close()
         except OSError as error:
             told = {"busy": error.strerror or str(error)}
         if "refused" in told:
@@ -192,9 +196,6 @@ async def _joined(host: str, port: int, order: dict[str, str], roll: Roll) -> Me
                 received=told["refused"],
                 action=f"correct it there and restart its `keraspipe node`; then {GO_ON}",
             )
-        if "ready" in told:
-            roll.said[address] = "ready"
-            return Member(address, told["ready"], reader, writer)
         roll.said[address] = told.get("busy", "does not answer")
         await asyncio.sleep(AGAIN_S)
 

@@ -75,10 +75,10 @@ class Collective:
             tf.function(partial(self._reduced, op)) for op in (tf.distribute.ReduceOp.MEAN, tf.distribute.ReduceOp.SUM)
         )
 
-    def _reduced(self, op: tf.distribute.ReduceOp, values: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _reduced(self, op: tf.distribute.ReduceOp, values: Sequence[Any]) -> list[Any]:
         """Over all nodes; every node must ask for the same shapes in the same order."""
 
-        def reduced(own: list[tf.Tensor]) -> list[tf.Tensor]:
+        def reduced(own: list[Any]) -> list[Any]:
             here = [tf.identity(value) for value in own]  # on this node's device, which the strategy asks for
             return list(tf.distribute.get_replica_context().all_reduce(op, here))
 
@@ -118,7 +118,8 @@ class Collective:
             optimizer.apply = original
 
     def _averaged(self, grads: Sequence[Any]) -> list[Any]:
-        known = [tf.convert_to_tensor(gradient) for gradient in grads if gradient is not None]  # sparse ones get dense
+        # Sparse ones stay sparse and are gathered: Keras' optimizers take them by slice, and a vocabulary is large.
+        known = [gradient for gradient in grads if gradient is not None]
         means = iter(self._mean(known))
         return [None if gradient is None else next(means) for gradient in grads]
 
