@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.kubeflow.invocation import Invocation
     from pipeline.run import Request
     from pipeline.runner import State
+    from pipeline.tracking.recorder import Recording
 
 RECORDING_TIMEOUT_S = 600.0
 NOT_BLESSED = 3
@@ -62,7 +63,7 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
     Raises:
         Exception: Whatever ended the step; the run's record has it.
     """
-    with _recorded(wanted, run_id):
+    with _recorded(wanted, run_id) as recording:
         try:
             state = progress.state(wanted, run_id)
             _begin(state, step)
@@ -71,19 +72,21 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
         except Exception as error:
             journal.report("end", status="failed", message=str(error), seconds=0.0)
             raise
-        return _ended(state, step)
+        if state.result.blessed is False or step == run.STEPS[-1]:
+            return _ended(state)
+        recording.process.terminate()  # it records what there is, and goes; at the end of a run it goes by itself
+        return 0
 
 
 @contextmanager
-def _recorded(wanted: Request, run_id: str) -> Iterator[None]:
+def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
     """The run's journal, which MLflow is fed from while the step goes on."""
     home, folder = wanted.settings.workspace, run.folder(wanted.settings.workspace, run_id)
     recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder / "mlflow.txt")
     try:
         with workspace.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
-            yield
+            yield recording
     finally:
-        recording.process.terminate()  # it records what there is, and goes
         recording.finish(RECORDING_TIMEOUT_S)
 
 
@@ -97,6 +100,7 @@ def _begin(state: State, step: str) -> None:
     journal.report("start", run_id=state.result.run_id, **about)
     if step == run.STEPS[0]:
         reproduction.keep(request, folder)
+    if step == "train":  # other steps may be on a machine of another kind
         atomic.write_json(folder / surroundings.FILE, surroundings.described())
         journal.report("environment", path=str((folder / surroundings.FILE).relative_to(state.workspace)))
 
@@ -136,10 +140,8 @@ def _complete(call: Invocation, state: State) -> None:
         call.parameters["custom_config"] = json.dumps(dag.training_config(state.request, state.digests))
 
 
-def _ended(state: State, step: str) -> int:
+def _ended(state: State) -> int:
     result = state.result
-    if result.blessed is not False and step != run.STEPS[-1]:
-        return 0
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
     result.mlflow_run_id = recorder.outcome(RunFolder(state.workspace, result.run_id)).mlflow_run_id or None
     progress.keep(state)
