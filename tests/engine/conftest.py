@@ -24,7 +24,20 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ORDER = ("start", "closed", "road", "host", "load", "failure", "monitoring", "embedded", "gpu", "backup", "down")
+ORDER = (
+    "start",
+    "closed",
+    "road",
+    "host",
+    "load",
+    "failure",
+    "monitoring",
+    "embedded",
+    "gpu",
+    "backup",
+    "migration",
+    "down",
+)
 STANDINS = bool(os.environ.get("KERASPIPE_STANDINS"))
 KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"
@@ -129,11 +142,11 @@ class Stack:
     def inside(self, service: str, script: str, *, index: int = 1, check: bool = True) -> str:
         return self.compose("exec", "-T", "--index", index, service, "bash", "-c", script, check=check)
 
-    def sql(self, query: str) -> str:
+    def sql(self, query: str, database: str = "mlflow") -> str:
         command = (
             "psql",
             "--username=keraspipe",
-            "--dbname=mlflow",
+            f"--dbname={database}",
             "--tuples-only",
             "--no-align",
             f"--command={query}",
