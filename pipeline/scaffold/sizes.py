@@ -32,8 +32,12 @@ class Sizes:
     test: float
 
     def halved(self) -> Sizes:
-        """Half as long a training, for networks in which an epoch is long."""
-        return replace(self, epochs=max(self.epochs // 2, 10), patience=max(self.patience // 2, 3))
+        """Half as many epochs, for networks in which one is long; no less patience.
+
+        Batch normalization and augmentation make val_loss jump, and it falls most at the end of a cosine schedule: 2,550
+        photographs of 32x32 reached 0.45 with a patience of 5 and 0.59 with 10.
+        """
+        return replace(self, epochs=max(self.epochs // 2, 10), patience=max(self.patience, 3))
 
 
 def of(rows: int) -> Sizes:
