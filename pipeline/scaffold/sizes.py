@@ -34,8 +34,8 @@ class Sizes:
     def halved(self) -> Sizes:
         """Half as many epochs, for networks in which one is long; no less patience.
 
-        Batch normalization and augmentation make val_loss jump, and it falls most at the end of a cosine schedule: 2,550
-        photographs of 32x32 reached 0.45 with a patience of 5 and 0.59 with 10.
+        Batch normalization and augmentation make val_loss jump, and it falls most at the end of a cosine schedule: on
+        3,000 photographs of 32x32 in ten classes the accuracy was 0.45 with a patience of 5 and 0.59 with 10.
         """
         return replace(self, epochs=max(self.epochs // 2, 10), patience=max(self.patience, 3))
 
