@@ -59,7 +59,7 @@ def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # a port beyond 65535
         raise PipelineError(
             f"{host}:{port} cannot be listened on.",
             expected="an address of this machine and a free port",

@@ -108,7 +108,9 @@ def test_sigterm_ends_it_with_what_goes_on(service, order):
     assert 0 == process.wait(timeout=60)
 
 
-def test_a_port_that_is_taken_is_told(keraspipe, service):
-    answer = keraspipe("node", "--port", str(service[1][1]))
+@pytest.mark.parametrize("port", ["taken", "65536", "-1"])
+def test_a_port_that_cannot_be_listened_on_is_told(keraspipe, service, port):
+    answer = keraspipe("node", "--port", str(service[1][1]) if port == "taken" else port)
     assert 1 == answer.code
     assert "cannot be listened on" in answer.err
+    assert "Traceback" not in answer.err
