@@ -16,7 +16,7 @@ def test_mlflow_shows_the_run_with_its_metrics(stack, published):
     run = run_of(stack, published)
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert "FINISHED" == run["info"]["status"]
-    assert published["metrics"] == {name: metrics.get(name) for name in published["metrics"]}
+    assert published["metrics"] == {name: metrics.get(f"test/{name}") for name in published["metrics"]}
 
 
 def test_its_artifacts_come_through_mlflow(stack, published):
@@ -31,7 +31,7 @@ def test_its_artifacts_come_through_mlflow(stack, published):
 def test_postgresql_holds_its_rows(stack, published):
     run = published["mlflow_run_id"]
     assert "FINISHED" == stack.sql(f"SELECT status FROM runs WHERE run_uuid = '{run}'")
-    accuracy = float(stack.sql(f"SELECT value FROM latest_metrics WHERE run_uuid = '{run}' AND key = 'accuracy'"))
+    accuracy = float(stack.sql(f"SELECT value FROM latest_metrics WHERE run_uuid = '{run}' AND key = 'test/accuracy'"))
     assert published["metrics"]["accuracy"] == accuracy
 
 

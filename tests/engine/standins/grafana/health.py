@@ -11,5 +11,7 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"database": "ok", "version": "stand-in"}')
 
+    do_HEAD = do_GET
+
 
 http.server.ThreadingHTTPServer(("", 3000), Health).serve_forever()
