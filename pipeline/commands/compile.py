@@ -62,7 +62,6 @@ def command(options: Namespace, settings: Settings) -> int:
         tracking_uri=settings.tracking_uri or cluster.Cluster.tracking_uri,
     )
     out = Path(options.out or f"{request.name}.yaml")
-    _write(out, [])  # before the seconds that compiling takes
     _write(out, _compiled(request.source, inside, where))
     print(f"Compiled: {out}")
     print("Next: upload it on Kubeflow's page Pipelines, in a namespace with the claims of deploy/kubernetes")

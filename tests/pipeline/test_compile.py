@@ -202,6 +202,20 @@ def test_an_error_says_what_to_do(words, code, expected, tmp_path, capsys):
     assert ["file"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cluster, "ROOT", tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/mine.py").write_text(
+        catalogue.source("digits", Settings()).text + "\nraise ValueError('broken')\n"
+    )
+    monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path / "models"))
+    out = tmp_path / "mine.yaml"
+    out.write_text("before")
+    assert 1 == cli.main(["compile", "mine", "--to", "kubeflow", "--out", str(out)])
+    assert "broken" in capsys.readouterr().err
+    assert "before" == out.read_text()
+
+
 def test_a_recipe_that_is_not_in_the_image_is_refused(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.py").write_text(catalogue.source("digits", Settings()).text)
     monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path))
