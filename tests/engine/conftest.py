@@ -42,7 +42,7 @@ STANDINS = bool(os.environ.get("KERASPIPE_STANDINS"))
 KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"
 PORTS = ("MLFLOW_PORT", "REST_PORT", "GRPC_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
-PATIENCE_S = 180
+PATIENCE_S = 300
 STACK = pytest.StashKey["Stack"]()
 
 

@@ -11,7 +11,8 @@ class Health(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"database": "ok", "version": "stand-in"}')
 
-    do_HEAD = do_GET
+    def do_HEAD(self):
+        self.do_GET()
 
 
 http.server.ThreadingHTTPServer(("", 3000), Health).serve_forever()
