@@ -43,6 +43,7 @@ KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"
 PORTS = ("MLFLOW_PORT", "REST_PORT", "GRPC_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 PATIENCE_S = 300
+PAUSE_S = 0.05  # between two requests of a client: the machine also trains
 STACK = pytest.StashKey["Stack"]()
 
 
@@ -168,7 +169,7 @@ class Failed(subprocess.CalledProcessError):
 
 @dataclass
 class Load:
-    """Clients that ask without pause: two over gRPC, two over REST. What they got, until the block ends."""
+    """Constant load: two clients over gRPC, two over REST. What they got, until the block ends."""
 
     stack: Stack
     image: bytes
@@ -191,7 +192,7 @@ class Load:
 
     def keep_asking(self, ask) -> None:
         with contextlib.closing(ask()) as answers:
-            while not self.stopped.is_set():
+            while not self.stopped.wait(PAUSE_S):
                 try:
                     next(answers)
                 except Exception as error:  # noqa: BLE001  (whatever it is, it is a failed request)
@@ -293,7 +294,7 @@ def published(stack):
 
 @pytest.fixture
 def load(stack, digit_image):
-    """Starts clients that ask without pause."""
+    """Starts clients that ask all the time."""
     return lambda: Load(stack, digit_image.read_bytes())
 
 
