@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
@@ -69,9 +70,9 @@ class Kubeflow:
         return done
 
 
-def compiled(home: Path, **chosen) -> dict:
+def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     """The pipeline with folders of this machine, so that its commands can be run here."""
-    source = catalogue.source("digits", Settings())
+    source = catalogue.source(name, Settings())
     settings = Settings(workspace=home / "workspace", data=home / "data")
     request = run.Request(source, settings, {**params.resolve(source, []), **chosen}, quick=True)
     return spec.compiled(request, catalogue.pin(source), cluster.Cluster(tracking_uri=""))[0]
@@ -173,6 +174,13 @@ def test_recipe_and_hyperparameters_are_those_of_the_image(documents, tasks, con
 def test_nothing_of_this_machine_gets_in(tmp_path):
     assert str(tmp_path / "workspace/schemas/digits/schema.pbtxt") in json.dumps(compiled(tmp_path))
     assert [] == list(tmp_path.iterdir())
+
+
+def test_names_are_such_as_kubernetes_takes(tmp_path):
+    pipeline = compiled(tmp_path, "mnist_mlp")
+    assert "mnist-mlp" == pipeline["pipelineInfo"]["name"]
+    names = {*pipeline["root"]["dag"]["tasks"], *pipeline["components"]}
+    assert all(re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name) for name in names)
 
 
 def test_equal_requests_give_equal_files(documents):
