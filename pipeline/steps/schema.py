@@ -5,6 +5,7 @@ The schema of the first blessed run is frozen in the workspace; later data are v
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -13,12 +14,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
 from pipeline import atomic, catalogue, fingerprint
-from pipeline.datasets import kind
+from pipeline.datasets import columns, dates, kind
 from pipeline.datasets.example import Dataset
 
 FILE = "schema.pbtxt"
 ORIGIN = "origin.json"
 DOMAIN_MASS = 0.95
+MOST_NAMES = 20  # a column of few long names is a category: "Never worked for pay"
 PRESENT = 0.95
 
 
@@ -76,7 +78,7 @@ def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
     bound = schema_pb2.Schema()
     bound.CopyFrom(inferred)
     for feature in bound.feature:
-        if feature.name.endswith("_bytes"):
+        if feature.name.endswith("_bytes") or _never_ends(_values(bound, feature)):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
             # A rare category that chance put into one split only is no anomaly; a new one of some weight is.
@@ -99,6 +101,20 @@ def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
         # A value that is missing here and there is no anomaly, even if chance put none into train; many are.
         feature.ClearField("shape")
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
+
+
+def _values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:
+    """The values of a feature's domain; none for one without."""
+    named = next((domain.value for domain in schema.string_domain if domain.name == feature.domain), ())
+    return named or feature.string_domain.value
+
+
+def _never_ends(values: Sequence[str]) -> bool:
+    """Whether these are dates, alone or side by side in a window, or sentences: every row brings new ones."""
+    if all(dates.iso(value.rpartition(",")[2]) for value in values):
+        return bool(values)
+    words = sum(len(value.split()) for value in values)
+    return len(values) > MOST_NAMES and words >= columns.FREE_WORDS * len(values)
 
 
 def _clear_domain(feature: schema_pb2.Feature) -> None:

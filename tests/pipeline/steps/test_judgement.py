@@ -55,6 +55,30 @@ def test_rare_category_is_no_anomaly():
     assert ["red"] == list(bound.string_domain.value)
 
 
+NAMES = [f"Never worked for pay {number}" for number in range(schema.MOST_NAMES)]
+SENTENCES = [f"{name}, as the person itself says" for name in [*NAMES, "Works"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        (["2024-02-29", "2024-03-01"], False),
+        (["2024-01,2024-02", "2024-02,2024-03"], False),
+        (SENTENCES, False),
+        (NAMES, True),
+        (["2024-02-29", "never"], True),
+        (["red", "green"], True),
+    ],
+    ids=["dates", "windows of dates", "sentences", "long names", "a word among dates", "words"],
+)
+def test_dates_and_sentences_are_no_categories(values, ends):
+    listed = " ".join(f'value: "{value}"' for value in values)
+    text = f'feature {{ name: "said" type: BYTES domain: "said" }} string_domain {{ name: "said" {listed} }}'
+    found = feature(schema.bind(inferred(text), DATA), "said")
+    assert ends == (found.WhichOneof("domain_info") == "domain")
+    assert ends == found.HasField("distribution_constraints")
+
+
 def test_label_that_is_a_number_is_not_bound():
     assert feature(inferred(), "size") == feature(schema.bind(inferred(), NUMBER), "size")
 
