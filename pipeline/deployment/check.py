@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FOLDERS = ("DATA", "BACKUPS")
 OWN_IMAGE = "keraspipe/mlflow"
 LABEL = "com.docker.compose.project"
-GPU_PROFILES = {"gpu", "multi"}
+GPU_PROFILES = {"gpu", "multi-gpu"}
 
 
 def examine(root: Path, env: Path, profiles: Sequence[str]) -> list[Finding]:

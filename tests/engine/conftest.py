@@ -34,6 +34,7 @@ ORDER = (
     "monitoring",
     "embedded",
     "gpu",
+    "multi",
     "backup",
     "migration",
     "down",
