@@ -110,14 +110,14 @@ def tables(tmp_path_factory):
 def squares_in(keraspipe_in, tables):
     """Makes the recipe `squares` with 120 images in a folder outside the project."""
 
-    def make(folder: Path) -> Squares:
+    def make(folder: Path, **environment: str) -> Squares:
         recipes, data, workspace = folder / "recipes", folder / "data", folder / "workspace"
         recipes.mkdir()
         workspace.mkdir()
         shutil.copyfile(tables, workspace / tables.name)
         (recipes / "squares.py").write_text(RECIPE)
         draw(data / "squares", 60)
-        command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data))
+        command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data), **environment)
         return Squares(recipes / "squares.py", data / "squares", command)
 
     return make
@@ -127,3 +127,9 @@ def squares_in(keraspipe_in, tables):
 def squares(tmp_path, squares_in):
     """The recipe `squares` in a workspace of its own."""
     return squares_in(tmp_path)
+
+
+@pytest.fixture
+def unrecorded(tmp_path, squares_in):
+    """The recipe `squares` with an MLflow that is away, for what does not look at it: recording is half of a run."""
+    return squares_in(tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:1")

@@ -88,14 +88,14 @@ CASES = [
 @pytest.mark.parametrize(
     ("spoil", "arguments", "code", "words"), CASES, ids=[f"{c[0].__name__}{i}" for i, c in enumerate(CASES)]
 )
-def test_bad_input_is_told_before_any_training(squares, spoil, arguments, code, words):
-    spoil(squares)
-    answer = squares("run", "squares", *arguments)
+def test_bad_input_is_told_before_any_training(unrecorded, spoil, arguments, code, words):
+    spoil(unrecorded)
+    answer = unrecorded("run", "squares", *arguments)
     assert code == answer.code, answer.err
     assert words in answer.err
     assert "Traceback" not in answer.err
     assert "epoch 1/" not in answer.err
-    assert not (squares.keraspipe.workspace / "serving").exists()
+    assert not (unrecorded.keraspipe.workspace / "serving").exists()
 
 
 CSV_RECIPE = '''"""A table. Paper: none. Data: made by the test. Command: keraspipe run table"""

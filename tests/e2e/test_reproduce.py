@@ -23,10 +23,10 @@ def test_a_deterministic_run_has_the_same_weights_again(squares):
     assert "are not there any more" in answer.err
 
 
-def test_what_was_not_kept_is_said(squares):
-    told = squares.run("--until", "ingest")
-    (squares.keraspipe.workspace / "runs" / told["run_id"] / "request.json").unlink()
-    answer = squares("reproduce", told["run_id"])
+def test_what_was_not_kept_is_said(unrecorded):
+    told = unrecorded.run("--until", "ingest")
+    (unrecorded.keraspipe.workspace / "runs" / told["run_id"] / "request.json").unlink()
+    answer = unrecorded("reproduce", told["run_id"])
     assert 2 == answer.code
     assert "not kept" in answer.err
 

@@ -38,10 +38,10 @@ def histories(squares):
     ]
 
 
-def test_deterministic_the_same_seed_gives_the_same_curves(squares):
+def test_deterministic_the_same_seed_gives_the_same_curves(unrecorded):
     environment = {"KERASPIPE_DETERMINISTIC": "1"}
     for seed in ("7", "7", "8"):
-        squares.run("--no-cache", "--until", "train", "--seed", seed, **environment)
-    first, second, other = histories(squares)
+        unrecorded.run("--no-cache", "--until", "train", "--seed", seed, **environment)
+    first, second, other = histories(unrecorded)
     assert first == second
     assert first != other

@@ -81,8 +81,8 @@ def turn_labels(squares, images: list[Path]) -> None:
         path.rename(squares.data / other / f"moved-{path.name}")
 
 
-def test_no_trial_looks_at_the_test_split(tmp_path, squares_in):
-    squares = ranged(squares_in(tmp_path))
+def test_no_trial_looks_at_the_test_split(unrecorded):
+    squares = ranged(unrecorded)
     first = searched(squares, "--trials", "2")
     assert {"learning_rate", "units", "activation"} == first["space"].keys()
     images = in_test_split(squares)
