@@ -34,6 +34,7 @@ ORDER = (
     "monitoring",
     "embedded",
     "gpu",
+    "public",
     "multi",
     "backup",
     "migration",
@@ -42,7 +43,7 @@ ORDER = (
 STANDINS = bool(os.environ.get("KERASPIPE_STANDINS"))
 KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"
-PORTS = ("MLFLOW_PORT", "REST_PORT", "GRPC_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+PORTS = ("MLFLOW_PORT", "REST_PORT", "GRPC_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT", "PUBLIC_PORT")
 PATIENCE_S = 300
 PAUSE_S = 0.05  # between two requests of a client: the machine also trains
 STACK = pytest.StashKey["Stack"]()
@@ -243,7 +244,7 @@ def copied(folder: Path) -> None:
 
 def configured(folder: Path, ports: dict[str, int]) -> None:
     text = (folder / ".env.example").read_text()
-    for name, value in {**ports, "TAG": "engine"}.items():
+    for name, value in {**ports, "TAG": "engine", "PUBLIC_ADDRESS": "127.0.0.1", "PUBLIC_HOST": "gateway.test"}.items():
         text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
     (folder / ".env").write_text(f"{text}\nCOMPOSE_PROJECT_NAME={PROJECT}\n")
 
