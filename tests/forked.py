@@ -11,6 +11,6 @@ for path, descriptor in zip(printed, (1, 2), strict=True):
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)
-sys.path.remove("") if "" in sys.path else None
+sys.path[:] = filter(None, sys.path)  # the folder of the command holds no modules
 sys.argv = ["keraspipe", *arguments]
 cli.script()
