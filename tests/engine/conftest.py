@@ -25,20 +25,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ORDER = (
-    "start",
-    "closed",
-    "road",
-    "host",
-    "load",
-    "failure",
-    "monitoring",
-    "embedded",
-    "gpu",
-    "public",
-    "multi",
-    "backup",
-    "migration",
-    "down",
+    "start closed road host load failure monitoring embedded gpu public multi backup migration down"  # by place in it
 )
 STANDINS = bool(os.environ.get("KERASPIPE_STANDINS"))
 KERASPIPE = Path(sys.executable).with_name("keraspipe")
