@@ -34,3 +34,11 @@ def test_images_run_as_nobody_special_and_are_small(built, name):
 @pytest.mark.parametrize("service", ["mlflow", "serving", "balancer", "postgres"])
 def test_root_file_systems_cannot_be_written(stack, service):
     assert stack.inside(service, "touch /written 2>/dev/null || echo no").strip() == "no"
+
+
+def test_the_bill_of_materials_names_what_the_image_holds(built, tmp_path):
+    built.run("docker", "build", "--target", "sbom", "--output", tmp_path, "--file", "docker/Dockerfile", ".")
+    bill = json.loads((tmp_path / "python.cdx.json").read_text())
+    assert "CycloneDX" == bill["bomFormat"]
+    assert {"tensorflow", "tfx", "mlflow"} <= {component["name"] for component in bill["components"]}
+    assert "libc6" in (tmp_path / "debian.tsv").read_text()
