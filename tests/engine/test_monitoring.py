@@ -27,6 +27,15 @@ def value(stack, query: str) -> float:
     return float(result[0]["value"][1]) if result else 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
+)
+def test_promtool_accepts_the_configuration_and_its_rules_behave(monitored, words):
+    promtool = ("exec", "-T", "-e", "TMPDIR=/prometheus", "-w", "/etc/prometheus", "prometheus", "promtool")
+    assert "SUCCESS" in monitored.compose(*promtool, *words)
+
+
 def test_all_targets_are_up(monitored, wait_for):
     wait_for(lambda: up(monitored) == TARGETS, f"the targets {TARGETS}")
 

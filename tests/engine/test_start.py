@@ -16,6 +16,10 @@ def test_compose_refuses_to_start_without_secrets(configuration, tmp_path):
         configuration.compose("--env-file", environment, "up", "--detach")
 
 
+def test_compose_accepts_every_profile(configuration):
+    configuration.compose("--profile", "*", "config", "--quiet")
+
+
 def test_all_services_become_healthy(stack):
     assert all(
         container["State"]["Health"]["Status"] == "healthy"
