@@ -79,6 +79,6 @@ def test_grpc_answers_who_has_the_token(stack, gateway, bearer, digit_image):
     address, trusted = f"grpcs://localhost:{stack.ports['PUBLIC_PORT']}", stack.folder / "secrets/tls.crt"
     inputs = {"image_bytes": [digit_image]}
     with Client(address, token=bearer.removeprefix("Bearer "), ca=trusted) as client:
-        assert "0" == client.predict("digits", inputs)["label"][0]
+        assert b"0" == client.predict("digits", inputs)["label"][0]
     with Client(address, token="wrong", ca=trusted) as client, pytest.raises(Unauthenticated):
         client.predict("digits", inputs, timeout_s=10)
