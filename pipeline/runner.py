@@ -91,15 +91,16 @@ def _execute_once(state: State) -> None:
         ledger.close_dead(store, state.workspace, state.result.run_id)
     for node in pipeline.nodes:
         step = node.pipeline_node.node_info.id
-        if _is_needless(state, step):
-            _skip(state, step)
+        if is_needless(state, step):
+            skip(state, step)
         else:
             _launch(state, step, node.pipeline_node, pipeline, deployment)
         if step == state.request.until:
             return
 
 
-def _is_needless(state: State, step: str) -> bool:
+def is_needless(state: State, step: str) -> bool:
+    """Whether nothing is left for a step to decide: the model is judged, live or not blessed already."""
     if step in JUDGING:
         return state.is_judged
     return step in PUBLISHING and (state.is_live or state.result.blessed is False)
@@ -117,13 +118,14 @@ def _compiled(state: State) -> Any:
     return pipeline
 
 
-def _skip(state: State, step: str) -> None:
+def skip(state: State, step: str) -> None:
+    """Records that a step was not needed."""
     journal.report("step", name=step, state="skipped", seconds=0.0, order=len(state.result.steps))
     state.result.steps.append({"name": step, "seconds": 0.0, "cached": False, "skipped": True})
 
 
 def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
-    with _timed(state, step) as entry, _told(state, step, pipeline):
+    with timed(state, step) as entry, _told(state, step, pipeline):
         info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=ledger.open_ledger(state.workspace),
@@ -154,7 +156,8 @@ def _told(state: State, step: str, pipeline: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _timed(state: State, step: str) -> Iterator[dict[str, Any]]:
+def timed(state: State, step: str) -> Iterator[dict[str, Any]]:
+    """Records a step, its seconds and how it ended; `cached` of the entry is for the block to set."""
     order, started = len(state.result.steps), time.monotonic()
     entry: dict[str, Any] = {"name": step, "seconds": 0.0, "cached": False}
     journal.report("step", name=step, state="started", seconds=0.0, order=order)

@@ -106,12 +106,12 @@ def _begin(state: State, step: str) -> None:
 
 
 def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
-    if runner._is_needless(state, step):  # noqa: SLF001
+    if runner.is_needless(state, step):
         call.skip()
-        runner._skip(state, step)  # noqa: SLF001
+        runner.skip(state, step)
         return
     _complete(call, state)
-    with runner._timed(state, step), _published_alone(state):  # noqa: SLF001
+    with runner.timed(state, step), _published_alone(state):
         executor(call)
         progress.remember(state, step, call.outputs())
         follow_up = getattr(after, step, None)
