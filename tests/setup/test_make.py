@@ -53,10 +53,15 @@ def test_pytest_arguments_are_passed_on():
     assert "-k gate" in run("make", "-n", "test", "PYTEST_ARGS=-k gate").stdout
 
 
-def test_ci_calls_make_test_only():
-    lines = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and not line.startswith("#")]
-    assert lines == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make test"]
-    assert os.access(ROOT / ".ci/run", os.X_OK)
+@pytest.mark.parametrize(("failing", "status"), [("", 0), ("test", 1), ("engine", 1)])
+def test_ci_runs_both_commands_and_fails_if_one_does(tmp_path, failing, status):
+    make = tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/called\n[ "$1" != "{failing}" ]\n')
+    make.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([ROOT / ".ci/run"], env=environment, capture_output=True, check=False)
+    assert status == done.returncode
+    assert ["test", "engine"] == (tmp_path / "called").read_text().split()
 
 
 @pytest.fixture
