@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,22 @@ def wait_for(status, process):
         pass
 
 
-def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
-    process = keraspipe.start("monitor", "model", "--watch", "0.2", "--prometheus", "0", "--json", **nowhere)
+@contextmanager
+def watching(keraspipe, *arguments, **environment):
+    """A monitor that watches, and the address of its page; it ends on SIGTERM, with the exit code of drift."""
+    process = keraspipe.start("monitor", *arguments, "--watch", "0.2", "--json", **environment)
     try:
-        url = re.search("http[^ \n]*", process.stderr.readline()).group()
+        yield process, re.search("http[^ \n]*", process.stderr.readline()).group()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.communicate()
+    assert 4 == process.returncode
+
+
+def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
+    with watching(keraspipe, "model", "--prometheus", "0", **nowhere) as (process, url):
         model.send(KNOWN[:100])
         wait_for("quiet", process)
         model.send(MOVED)
@@ -95,12 +108,6 @@ def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
         wait_for("drift", process)  # the page is of the one before
         with urllib.request.urlopen(url, timeout=60) as page:
             assert b'keraspipe_drift_alert{model="model",version="1"} 1' in page.read()
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    finally:
-        process.kill()
-        process.communicate()
-    assert 4 == process.returncode
 
 
 @pytest.mark.parametrize(
@@ -165,9 +172,7 @@ def test_a_workspace_without_any_recipe_is_no_fault(keraspipe):
 
 
 def test_watching_all_begins_before_the_first_publication_and_goes_on(keraspipe, nowhere):
-    process = keraspipe.start("monitor", "--all", "--watch", "0.2", "--prometheus", "0.0.0.0:0", "--json", **nowhere)
-    try:
-        url = re.search("http[^ \n]*", process.stderr.readline()).group()
+    with watching(keraspipe, "--all", "--prometheus", "0.0.0.0:0", **nowhere) as (process, url):
         assert [] == json.loads(process.stdout.readline())["recipes"]
         with urllib.request.urlopen(url, timeout=60) as page:
             assert b"keraspipe_champions 0.0" in page.read()
@@ -178,12 +183,6 @@ def test_watching_all_begins_before_the_first_publication_and_goes_on(keraspipe,
         wait_for_look(process, lambda look: look["report"] and look["report"]["status"] == "drift")
         with urllib.request.urlopen(url, timeout=60) as page:  # it is replaced before the terminal is told
             assert b'keraspipe_drift_alert{model="model",version="1"} 1.0' in page.read()
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-    finally:
-        process.kill()
-        process.communicate()
-    assert 4 == process.returncode
 
 
 def wait_for_look(process, condition):
