@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
     from pipeline.tracking.scribe import Scribe
 
 # Each picture and the part of an evaluation that it is drawn from.
@@ -98,7 +101,7 @@ def _confusion(scribe: Scribe, result: Mapping[str, Any]) -> None:
         from pipeline.tracking.pictures.confusion import confusion
 
         figure = confusion(result["confusion"], result.get("classes") or [])
-        _draw(scribe, figure, "confusion_matrix")
+        _keep(scribe, figure, "confusion_matrix")
 
 
 def _picture(scribe: Scribe, result: Mapping[str, Any], name: str) -> None:
@@ -108,8 +111,12 @@ def _picture(scribe: Scribe, result: Mapping[str, Any], name: str) -> None:
     part = result.get(PICTURES[name])
     if part:
         draw = getattr(import_module(f"pipeline.tracking.pictures.{name}"), name)
-        _draw(scribe, draw(part), name)
+        _keep(scribe, draw(part), name)
 
 
-def _draw(scribe: Scribe, figure: Any, name: str) -> None:
-    scribe.destination.client.log_figure(scribe.state.mlflow_run_id, figure, f"pictures/{name}.png")
+def _keep(scribe: Scribe, drawn: Figure | Image, name: str) -> None:
+    client, run, path = scribe.destination.client, scribe.state.mlflow_run_id, f"pictures/{name}.png"
+    if hasattr(drawn, "savefig"):
+        client.log_figure(run, drawn, path)
+    else:
+        client.log_image(run, drawn, path)

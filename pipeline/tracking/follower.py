@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.tracking import events
 from pipeline.tracking.errors import Unreachable
+from pipeline.tracking.rehearsal import rehearsed
 from pipeline.tracking.system import SystemMetrics
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def follow(drain: Drain, ending: Ending) -> None:
         Unreachable: MLflow was away when the run ended.
     """
     system = SystemMetrics(drain.destination.uri)
-    pause = POLL_S
+    pause, rehearsal = POLL_S, rehearsed()
     try:
         while True:
             # Asked first, so that what was written before the answer is still read.
@@ -77,15 +78,10 @@ def follow(drain: Drain, ending: Ending) -> None:
                 return
             if pause == POLL_S:
                 system.watch(drain.state.mlflow_run_id)
-                _warm()
+                next(rehearsal, None)
             _sleep(pause, ending)
     finally:
         system.stop()
-
-
-def _warm() -> None:
-    """Imports, while there is nothing else to do, what the end of the run will need at once."""
-    from pipeline.tracking.pictures import confusion, curves, samples  # noqa: F401
 
 
 def _sleep(seconds: float, ending: Ending) -> None:

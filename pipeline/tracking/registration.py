@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tracking import signature
+from pipeline.tracking import pyfunc, signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.tracking.destination import Destination
     from pipeline.tracking.state import State
 
-CODE = Path(__file__).with_name("served_model.py")
 DIGEST_TAG = "keraspipe.digest"
 RUN_TAG = "keraspipe.mlflow_run_id"
 VERSION_TAG = "serving_version"
@@ -37,7 +34,7 @@ def register(destination: Destination, state: State, name: str, model: Path, eve
             return str(known.version)
     logged = _logged(client, state, event["digest"]) or _log(client, state, name, model, event)
     _create_name(client, name)
-    tags = {DIGEST_TAG: event["digest"], RUN_TAG: state.mlflow_run_id}
+    tags = {DIGEST_TAG: event["digest"], RUN_TAG: state.mlflow_run_id, **_origin(client, state)}
     made = client.create_model_version(
         name, f"models:/{logged.model_id}", state.mlflow_run_id, tags, model_id=logged.model_id
     )
@@ -60,17 +57,17 @@ def publish(destination: Destination, state: State, name: str, event: Mapping[st
         raise LookupError(f"no version of {name} with digest {event['digest']} is registered")
     own = [one for one in known if one.run_id == state.mlflow_run_id]
     target = (own or known)[0]
-    for key, value in {VERSION_TAG: event["version"], **_lineage(client, state, event)}.items():
+    of_event = {tag: event[key] for key, tag in OF_EVENT.items() if event.get(key)}
+    for key, value in {VERSION_TAG: event["version"], **of_event}.items():
         client.set_model_version_tag(name, target.version, key, str(value))
     if destination.workspace:
         aliases.tell(destination, destination.workspace, name)
 
 
-def _lineage(client: MlflowClient, state: State, event: Mapping[str, Any]) -> dict[str, str]:
-    """Run, data, code and the champion that a version was judged against."""
+def _origin(client: MlflowClient, state: State) -> dict[str, str]:
+    """Run, data and code that a version comes from."""
     tags = client.get_run(state.mlflow_run_id).data.tags
-    of_run = {key: tags[key] for key in OF_RUN if key in tags}
-    return of_run | {tag: event[key] for key, tag in OF_EVENT.items() if event.get(key)}
+    return {key: tags[key] for key in OF_RUN if key in tags}
 
 
 def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
@@ -95,35 +92,19 @@ def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Map
     Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.
     """
     from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
 
     tags = {DIGEST_TAG: event["digest"]}
     model = client.create_logged_model(state.experiment_id, name, state.mlflow_run_id, tags, model_type="served")
     client.log_outputs(state.mlflow_run_id, [LoggedModelOutput(model.model_id, step=0)])
+    about = Model(
+        model.artifact_location, model_id=model.model_id, run_id=state.mlflow_run_id, model_uuid=model.model_id
+    )
     with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
         whole = Path(beside) / "model"
-        _save(whole, model, state, folder, event)
+        pyfunc.save(whole, folder, signature.build(event.get("signatures")), about)
         client.log_model_artifacts(model.model_id, str(whole))
     return client.finalize_logged_model(model.model_id, "READY")
-
-
-def _save(whole: Path, model: LoggedModel, state: State, folder: Path, event: Mapping[str, Any]) -> None:
-    packages = ("mlflow", "tensorflow", "pandas")
-    with warnings.catch_warnings():
-        # MLflow advises to add type hints and an input example, to learn from them what the signature says.
-        warnings.simplefilter("ignore")
-        import mlflow.pyfunc
-        from mlflow.models import Model
-
-        ids: dict[str, Any] = {"run_id": state.mlflow_run_id, "model_uuid": model.model_id}
-        mlflow.pyfunc.save_model(
-            whole,
-            mlflow_model=Model(model.artifact_location, model_id=model.model_id, **ids),
-            python_model=str(CODE),
-            artifacts={"saved_model": str(folder)},
-            signature=signature.build(event.get("signatures")),
-            # Named here, because MLflow would load the model in another process to find out.
-            pip_requirements=[f"{package}=={version(package)}" for package in packages],
-        )
 
 
 def _create_name(client: MlflowClient, name: str) -> None:

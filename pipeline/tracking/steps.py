@@ -33,6 +33,8 @@ class Steps:
 
     def step(self, event: Mapping[str, Any]) -> None:
         """Begins or ends a child run; a step that was skipped has none."""
+        from mlflow.entities import Metric, RunTag
+
         status = STATUS.get(event["state"])
         if status is None:
             return
@@ -41,8 +43,8 @@ class Steps:
         if status == "RUNNING":
             client.update_run(run, status=status)
             return
-        client.log_metric(run, "seconds", float(event.get("seconds") or 0.0), at)
-        client.set_tag(run, "keraspipe.state", event["state"])
+        seconds = Metric("seconds", float(event.get("seconds") or 0.0), at, 0)
+        client.log_batch(run, metrics=[seconds], tags=[RunTag("keraspipe.state", event["state"])])
         client.set_terminated(run, status, at)
 
     def execution(self, event: Mapping[str, Any]) -> None:

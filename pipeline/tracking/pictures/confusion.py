@@ -15,22 +15,37 @@ if TYPE_CHECKING:
 # Beyond this numbers do not fit the cells, and names do not fit the axes.
 MOST_NUMBERS = 20
 MOST_NAMES = 50
+INCHES_PER_CHARACTER = 0.085  # of a name at an axis
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[object]) -> Figure:
     """Counts in cells, coloured by their share of the row, so that a rare class is as visible."""
     matrix = np.asarray(counts, float)  # (truth, predicted)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = min(5.0 + 0.35 * len(matrix), 14.0)
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    names = [str(name) for name in classes] or [str(index) for index in range(len(matrix))]
+    figure = Figure()
+    axes, scale = _placed(figure, min(4.0 + 0.35 * len(matrix), 13.0), max(map(len, names)))
+    figure.colorbar(axes.imshow(shares, cmap="Blues", vmin=0, vmax=1), cax=scale, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="truth", title=_title(matrix))
-    _names(axes, [str(name) for name in classes] or [str(index) for index in range(len(matrix))])
+    _names(axes, names)
     if len(matrix) <= MOST_NUMBERS:
         _numbers(axes, matrix, shares)
     return figure
+
+
+def _placed(figure: Figure, side: float, longest: int) -> tuple[Axes, Axes]:
+    """Axes for the matrix and for the colours; Matplotlib's own search for room takes as long as all the rest.
+
+    Args:
+        figure: Takes its size from them.
+        side: Of the matrix, in inches.
+        longest: Characters of the longest name.
+    """
+    room = 0.6 + INCHES_PER_CHARACTER * longest  # left and below
+    width, height = room + side + 1.3, room + side + 0.5
+    figure.set_size_inches(width, height)
+    axes = figure.add_axes((room / width, room / height, side / width, side / height))
+    return axes, figure.add_axes(((room + side + 0.3) / width, room / height, 0.25 / width, side / height))
 
 
 def _title(matrix: np.ndarray) -> str:
