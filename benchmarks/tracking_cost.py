@@ -15,7 +15,7 @@ from benchmarks.measure import Row, fresh, in_turns, keraspipe, module, say
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPEAT = 3
+REPEAT = 7
 AT_MOST = 1.05
 STEP_AT_MOST = 1.02
 STEPS, SEGMENTS = 20, 20

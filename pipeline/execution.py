@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, fingerprint, journal, notice, quiet, reproduction, run, workspace
+from pipeline import atomic, catalogue, fingerprint, importing, journal, notice, quiet, reproduction, run, workspace
 from pipeline.errors import PipelineError
 from pipeline.tracking import outbox, recorder
 
@@ -110,7 +109,7 @@ def _road(request: Request, run_id: str) -> State:
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
-    with _no_garbage():
+    with importing.without_garbage():
         from pipeline import dag, runner
 
         recipe = catalogue.pin(request.source)
@@ -166,17 +165,6 @@ def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Imports make millions of objects and no garbage: looking for it takes a quarter of their time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _end(request: Request, result: Result, recording: Recording) -> None:

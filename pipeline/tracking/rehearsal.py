@@ -6,7 +6,6 @@ Whoever has started the run waits for its end: what takes MLflow and Matplotlib 
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from contextlib import suppress
 from importlib import import_module
@@ -14,20 +13,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import importing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def rehearsed() -> Iterator[None]:
     """Does one part with each step, so that a run which ends meanwhile does not wait for the others."""
-    for part in (_imports, _drawing, _saving, _keeping):
+    for part in (_importing, _drawing, _saving):
         # What fails here fails again when it counts, and is told then.
-        with suppress(Exception):
+        with suppress(Exception), importing.without_garbage():
             part()
         yield
 
 
-def _imports() -> None:
+def _importing() -> None:
     from pipeline.tracking import evaluation
 
     for name in ("confusion", "curves", *evaluation.PICTURES):
@@ -47,9 +48,3 @@ def _saving() -> None:
         model = Path(beside) / "saved_model"
         model.mkdir()
         pyfunc.save(Path(beside) / "model", model)
-
-
-def _keeping() -> None:
-    """Takes what is there out of Python's search for garbage, which doubles the time of every picture."""
-    gc.collect()
-    gc.freeze()
