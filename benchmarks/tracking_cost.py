@@ -1,7 +1,9 @@
 """What tracking and reports add: to a whole run of `digits`, and to a training step of the size of `mnist`.
 
-The run's two sides take turns, each repeat in a workspace of its own, ours with MLflow's tables made beforehand as in
-any workspace but the first run's. `digits` is the hard case: what tracking costs hardly grows with the training.
+A run is measured by turns with one that is not tracked, and within itself (`benchmarks/tracked.py`), because on a
+machine with neighbours runs differ by more than tracking adds. Each repeat has a workspace of its own, with MLflow's
+tables made beforehand as in any workspace but the first run's. `digits` is the hard case: what tracking costs hardly
+grows with the training.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ RUN = ("run", "digits", "--json")
 
 
 def measure(repeat: int) -> list[Row]:
-    """Both rows."""
-    return [_run(repeat), _step()]
+    """All rows."""
+    return [_run(repeat), _within(repeat), _step()]
 
 
 def _run(repeat: int) -> Row:
@@ -44,6 +46,34 @@ def _run(repeat: int) -> Row:
 
         say("  runs of digits, by turns")
         return Row("tracking and reports, run of digits", "s", *in_turns(repeat, ours, theirs), at_most=AT_MOST)
+
+
+def _within(repeat: int) -> Row:
+    """The same without turns: what a run's own process does and waits for."""
+    name = "tracking and reports, within run digits"
+    with fresh() as folder:
+        tables = _tables(folder)
+        say("  runs of digits with a clock on tracking")
+        found = [_clocked(tables) for _ in range(repeat)]
+    whole, tracking = [one["seconds"] for one in found], [one["tracking"] for one in found]
+    rest = [seconds - share for seconds, share in zip(whole, tracking, strict=True)]
+    return Row(
+        name,
+        "s",
+        whole,
+        rest,
+        at_most=AT_MOST,
+        details={"tracking": {str(turn): seconds for turn, seconds in enumerate(tracking)}},
+    )
+
+
+def _clocked(tables: Path) -> dict[str, float]:
+    with fresh() as place:
+        workspace = place / "workspace"
+        workspace.mkdir()
+        shutil.copy(tables, workspace / "mlflow.db")
+        _, out = module("benchmarks.tracked", *RUN, "--workspace", workspace)
+    return dict(json.loads(out.splitlines()[-1]))
 
 
 def _tables(folder: Path) -> Path:

@@ -42,9 +42,13 @@ class ServingError(Exception):
     Args:
         message: The text on the wire, without the code.
         code: The canonical code; the class's own when not given.
+
+    Attributes:
+        chosen: Model, side and version, where a canary had chosen who is to answer and that version refused.
     """
 
     code = Code.UNKNOWN
+    chosen: tuple[str, str, int] | None = None
 
     def __init__(self, message: str, code: Code | None = None) -> None:
         super().__init__(message)

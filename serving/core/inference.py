@@ -229,6 +229,7 @@ class Inference:
         self._metrics.end()
         code = answer.code if isinstance(answer, ServingError) else Code.OK
         servable = question.lease.servable if question else None
+        seconds = time.perf_counter() - started
         self._metrics.request(
             caller.entrypoint,
             caller.api,
@@ -236,11 +237,13 @@ class Inference:
             servable.version if servable else None,
             question.signature if question else "",
             code,
-            time.perf_counter() - started,
+            seconds,
         )
         if question and question.lease.side:
             lease = question.lease
-            self._metrics.chosen(lease.name, lease.side, lease.servable.version, code, time.perf_counter() - started)
+            self._metrics.chosen(lease.name, lease.side, lease.servable.version, code, seconds)
+        elif not question and isinstance(answer, ServingError) and answer.chosen:
+            self._metrics.chosen(*answer.chosen, code, seconds)
         caller.done(answer)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from serving.errors import ServingError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.core.storage import Mark
-    from serving.errors import ServingError
     from serving.model import LoadedModel
 
 
@@ -141,6 +142,12 @@ class Lease:
     def release(self) -> None:
         """The request is done with the model."""
         self.servable._give_back()  # noqa: SLF001 - the two are one thing
+
+    def refuse(self, error: BaseException) -> None:
+        """This version cannot read the request: releases it, and notes on the error whom a canary had chosen."""
+        if self.side and isinstance(error, ServingError):
+            error.chosen = self.name, self.side, self.servable.version
+        self.release()
 
 
 def _free_now(_: Servable, model: LoadedModel, ended: Callable[[], None]) -> None:

@@ -64,12 +64,13 @@ class Questions:
             lease = self._models.acquire(found.spec, body)
         except ServingError:  # what is wrong with the body would come first
             return None
-        question = None
         try:
             question = _rows(lease, name, body, half=self._half)
-        finally:
-            if question is None:
-                lease.release()
+        except BaseException as error:
+            lease.refuse(error)
+            raise
+        if question is None:
+            lease.release()
         return question
 
     def _document(self, found: Route, body: bytes) -> Question:
@@ -84,8 +85,8 @@ class Questions:
     def _predict(self, lease: Lease, name: str, document: dict[str, Any]) -> Question:
         try:
             return _prediction(lease, name, document, half=self._half)
-        except BaseException:
-            lease.release()
+        except BaseException as error:
+            lease.refuse(error)
             raise
 
     def _infer(self, lease: Lease, method: str, name: str, given: Any) -> Question:
@@ -93,8 +94,8 @@ class Questions:
             task = infer.check(lease.model, method, name, check_method=self._check_methods)
             examples = infer.examples(given)
             fetch = infer.prepare([task], examples)
-        except BaseException:
-            lease.release()
+        except BaseException as error:
+            lease.refuse(error)
             raise
         word = partial(_results, task, fetch, len(examples))
         log = partial(_inference_log, task, fetch, given, len(examples))

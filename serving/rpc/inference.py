@@ -36,8 +36,8 @@ def _one(acquire: Acquire, request: Any, method: str, *, check_method: bool) -> 
         task = infer.check(lease.model, method, request.model_spec.signature_name, check_method=check_method)
         examples = infer.examples(request.input)
         fetch = infer.prepare([task], examples)
-    except BaseException:
-        lease.release()
+    except BaseException as error:
+        lease.refuse(error)
         raise
     word = partial(_result, lease, task, fetch, len(examples))
     return Question(lease, task.signature, fetch, word, len(examples))
@@ -75,8 +75,8 @@ def multi(acquire: Acquire, request: Any) -> Question:
         tasks = infer.tasks(lease.model, request)
         examples = infer.examples(request.input)
         fetch = infer.prepare(tasks, examples)
-    except BaseException:
-        lease.release()
+    except BaseException as error:
+        lease.refuse(error)
         raise
     word = partial(_results, lease, tasks, fetch, len(examples))
     return Question(lease, tasks[0].signature, fetch, word, len(examples))

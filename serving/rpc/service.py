@@ -97,8 +97,8 @@ def _predict(tensor_content: bool, acquire: Acquire, request: Any) -> Question:
         predict.check_names(lease.model, signature, request.inputs)  # before anything large is made of a few bytes
         inputs = {name: tensor_proto.decode(value, name) for name, value in request.inputs.items()}
         fetch, names = predict.prepare(lease.model, signature, inputs, list(request.output_filter))
-    except BaseException:
-        lease.release()
+    except BaseException as error:
+        lease.refuse(error)
         raise
     word = partial(_prediction, lease, signature, names, tensor_content)
     return Question(lease, signature, fetch, word)

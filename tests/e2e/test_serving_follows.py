@@ -18,6 +18,7 @@ import pytest
 
 from pipeline import atomic, champion, promotion, run
 from serving import Client
+from serving.errors import ServingError
 
 NAME = "digits"
 PATIENCE_S = 120  # where the machine is busy
@@ -199,8 +200,6 @@ def test_a_server_that_polls_models_config_follows_with_its_labels(keraspipe, sa
 
 def labelled(client):
     """The version behind label `champion`; 0 while that has not moved yet to the one that is served."""
-    from serving.errors import ServingError
-
     try:
         return version(client, label="champion")
     except ServingError:
@@ -230,6 +229,34 @@ def test_a_canary_of_both_transports_and_its_report(keraspipe, saved):
     count = sides[1]["requests"]
     assert f'keraspipe_canary_requests_total{{model="{NAME}",side="challenger",version="2",code="OK"}} {count}' in page
     assert f"Canary {NAME}: challenger version 2: {count} requests, 0 errors, p50 " in ended["err"]
+
+
+def test_what_a_side_cannot_read_is_an_error_of_that_side(keraspipe, saved):
+    import grpc
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    published(keraspipe.workspace, saved, 1, 2)
+    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    with serving(keraspipe, "--canary", f"{NAME}=30%") as (rest, rpc, _), grpc.insecure_channel(rpc) as channel:
+        waited(lambda: has(rest, f"{NAME}-challenger"))
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        for number in range(50):
+            with pytest.raises(urllib.error.HTTPError, match="400"):
+                urllib.request.urlopen(
+                    f"{rest}/v1/models/{NAME}:predict", json.dumps({"inputs": {"renamed": [number]}}).encode()
+                )
+            asked = predict_pb2.PredictRequest()
+            asked.model_spec.name = NAME
+            asked.inputs["renamed"].float_val.append(number)
+            with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
+                stub.Predict(asked)
+        with urllib.request.urlopen(f"{rest}/canary") as answer:
+            told = json.load(answer)[NAME]
+    sides = told["champion"], told["challenger"]
+    assert [side["requests"] for side in sides] == [side["errors"] for side in sides]
+    assert 100 == sum(side["errors"] for side in sides)
+    assert 10 <= sides[1]["errors"] <= 50
+    assert [[1], [2]] == [side["versions"] for side in sides]
 
 
 def test_whom_the_challenger_answered_never_goes_back(keraspipe, saved):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serving.core.canary import Canary, challenger_of, side
 from serving.core.models import Models, Spec
 from serving.core.servable import Servable
-from serving.errors import Code, NotFound
+from serving.errors import Code, InvalidArgument, NotFound
 from serving.metrics import Metrics, canary, merged
 
 
@@ -72,6 +72,16 @@ def test_a_lease_on_either_side_is_given_back():
     found = models({"m": 0.5}, m=1, m_challenger=2)
     for number in range(50):
         answered(found, Spec("m"), bytes([number]))
+    assert [0, 0] == [found.of(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
+
+
+def test_an_error_knows_who_would_have_answered():
+    found = models({"m": 1.0}, m=1, m_challenger=2)
+    chosen, plain = InvalidArgument("no such input"), InvalidArgument("no such input")
+    found.acquire(Spec("m")).refuse(chosen)
+    found.acquire(Spec("m", version=1)).refuse(plain)
+    assert (("m", "challenger", 2), None) == (chosen.chosen, plain.chosen)
+    found.acquire(Spec("m")).refuse(KeyboardInterrupt())
     assert [0, 0] == [found.of(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
 
 
