@@ -31,11 +31,19 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Send:
-    """Step: send a call and come back with the bytes of the answer, or throw a `ServingError`."""
+    """Step: send a call and come back with the bytes of the answer, or throw a `ServingError`.
+
+    Attributes:
+        path: Where to.
+        body: What.
+        timeout_s: How long this may take.
+        allowed_s: How long the caller waits, for all steps together.
+    """
 
     path: str
     body: bytes | None
     timeout_s: float
+    allowed_s: float
 
 
 @dataclass(frozen=True)

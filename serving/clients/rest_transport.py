@@ -75,7 +75,7 @@ class AsyncRestTransport:
         except (httpx.RequestError, ssl.SSLError) as error:  # TLS 1.3 refuses a client after the handshake
             raise _failed(error, self._where, step, begun=response is not None) from error
         except TimeoutError as error:
-            raise failure.late(self._where, step.timeout_s) from error
+            raise failure.late(self._where, step.allowed_s) from error
         finally:
             if response is not None:
                 await response.aclose()
@@ -150,7 +150,7 @@ def _failed(error: httpx.RequestError | ssl.SSLError, where: str, step: Send, *,
 
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, httpx.TimeoutException):
-        return failure.late(where, step.timeout_s, reason)
+        return failure.late(where, step.allowed_s, reason)
     return failure.broken_off(where, reason) if begun else failure.unreachable(where, reason)
 
 

@@ -31,7 +31,7 @@ def retried(call: Call[T], deadline: Deadline, attempts: int = ATTEMPTS) -> Flow
         # Doubling, with jitter so that many clients do not come back at once.
         pause_s = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         try:
-            answer = yield Send(call.path, call.body, deadline.timeout_s())
+            answer = yield Send(call.path, call.body, deadline.timeout_s(), deadline.seconds)
         except Unavailable:
             if not call.repeatable or attempt >= attempts - 1 or pause_s > deadline.left_s:
                 raise

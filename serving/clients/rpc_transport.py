@@ -107,5 +107,5 @@ def _failed(error: Any, where: str, step: Send) -> ServingError:
     if code is Code.UNAVAILABLE:
         return failure.unreachable(where, text)
     if code is Code.DEADLINE_EXCEEDED:
-        return failure.late(where, step.timeout_s, text)
+        return failure.late(where, step.allowed_s, text)
     return of_code(code, text)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
 DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
+# Hyperparameters of the small road: a network that takes any size is asked for a quarter of the pixels.
+SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}}
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": True, "distribution": "none"}
 
 
@@ -125,7 +127,9 @@ def sampled(path: Path, work: Path) -> SmallRoad:
 
     from pipeline.steps import ingest, schema
 
-    recipe = dataclasses.replace(catalogue.load(path), quick=SAMPLE)
+    recipe = catalogue.load(path)
+    params = dataclasses.replace(recipe.params, **SMALLER.get(path.stem, {}))
+    recipe = dataclasses.replace(recipe, quick=SAMPLE, params=params)
     try:
         recipe.data.files(DATA)
     except PipelineError as error:
