@@ -1,16 +1,19 @@
 """What the runner does after a step: read its outputs, tell the journal, and decide whether to go on.
 
-Each function has the name of its step.
+Each function has the name of its step; `refusals` stands around all.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, champion, journal, judged, run, savedmodel
 from pipeline.steps import validate as validation
+from pipeline.steps.ingest import UnusableRowsError
 from pipeline.steps.schema import FILE as SCHEMA_FILE
 from pipeline.steps.schema import freeze, frozen_path
 
@@ -18,6 +21,18 @@ if TYPE_CHECKING:
     from pipeline.runner import State
 
 SAVEDMODEL = "Format-Serving"
+
+
+@contextmanager
+def refusals(state: State) -> Iterator[None]:
+    """Keeps the report on rows that end a run: TFX removes what a failed step has written."""
+    try:
+        yield
+    except UnusableRowsError as error:
+        path = run.folder(state.workspace, state.result.run_id) / "report.json"
+        atomic.write_json(path, vars(error.report))
+        journal.report("file", path=_inside(state, path), folder="data")
+        raise
 
 
 def _inside(state: State, path: Path) -> str:

@@ -125,7 +125,7 @@ def skip(state: State, step: str) -> None:
 
 
 def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
-    with timed(state, step) as entry, _told(state, step, pipeline):
+    with timed(state, step) as entry, _told(state, step, pipeline), after.refusals(state):
         info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=ledger.open_ledger(state.workspace),

@@ -43,6 +43,14 @@ class Report:
     bad: list[str] = field(default_factory=list)
 
 
+class UnusableRowsError(PipelineError):
+    """Too many rows are bad, or a split has none; takes what PipelineError takes, and the report on all rows."""
+
+    def __init__(self, report: Report, what: str, **told: Any) -> None:
+        super().__init__(what, **told)
+        self.report = report
+
+
 def fraction(features: Mapping[str, Any], label: str) -> float:
     """A number in [0, 1) from the content of a row without its label.
 
@@ -192,19 +200,21 @@ def write(rows: Iterable[Row], folder: Path) -> Counter[str]:
 
 
 def require_rows(report: Report, bad_share: float, where: str) -> None:
-    """Raises a PipelineError when rows are bad beyond the share that the recipe allows, or a split is empty."""
+    """Raises an UnusableRowsError when rows are bad beyond the share that the recipe allows, or a split is empty."""
     total = len(report.bad) + report.sound
     if report.bad and len(report.bad) > bad_share * total:
         shown = report.bad[:SHOWN] + [f"… and {len(report.bad) - SHOWN} more"] * (len(report.bad) > SHOWN)
-        raise PipelineError(
+        raise UnusableRowsError(
+            report,
             f"{len(report.bad)} of {total} rows of {where} cannot be used.",
             expected=f"at most {bad_share:.1%} bad rows",
             received="\n  " + "\n  ".join(shown),
-            action="mend or remove them, or allow a share with bad_share= in the recipe",
+            action="mend or remove them (report.json in the run's folder names all), or allow some by bad_share=",
         )
     empty = [split for split in SPLITS if not report.rows[split]]
     if empty:
-        raise PipelineError(
+        raise UnusableRowsError(
+            report,
             f"{where} gives no rows for {' and '.join(empty)}.",
             expected="at least one row in each of train, eval and test",
             received=f"{total} rows in all" + (f", {dict(report.rows)}" if total else ""),

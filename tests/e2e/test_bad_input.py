@@ -98,6 +98,21 @@ def test_bad_input_is_told_before_any_training(unrecorded, spoil, arguments, cod
     assert not (unrecorded.keraspipe.workspace / "serving").exists()
 
 
+def test_the_report_of_the_run_names_all_bad_rows(unrecorded):
+    label_outside_the_schema(unrecorded)
+    answer = unrecorded("run", "squares")
+    [path] = unrecorded.keraspipe.workspace.glob("runs/*/report.json")
+    bad = json.loads(path.read_text())["bad"]
+    assert len(list((unrecorded.data / "gloomy").iterdir())) == len(bad)
+    assert all("label 'gloomy'" in line for line in bad)
+    assert f"… and {len(bad) - 5} more" in answer.err
+    assert "report.json in the run's folder names all" in answer.err
+    events = [json.loads(line) for line in path.with_name("journal.jsonl").read_text().splitlines()]
+    assert ("data", str(path.relative_to(unrecorded.keraspipe.workspace))) in {
+        (event["folder"], event["path"]) for event in events if event["event"] == "file"
+    }
+
+
 CSV_RECIPE = '''"""A table. Paper: none. Data: made by the test. Command: keraspipe run table"""
 
 from dataclasses import dataclass
