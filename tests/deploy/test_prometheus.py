@@ -158,7 +158,7 @@ def run_prometheus(tmp_path, free_port, eventually):
         with (tmp_path / "log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            eventually(lambda: ask(f"http://127.0.0.1:{port}/-/ready"))
+            eventually(lambda: b"is Ready" in ask(f"http://127.0.0.1:{port}/-/ready"))  # before, it says that it is not
             yield Prometheus(f"http://127.0.0.1:{port}")
         finally:
             process.send_signal(signal.SIGTERM)
