@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Row, fresh, in_turns, keraspipe, module, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 REPEAT = 7
@@ -26,54 +28,48 @@ RUN = ("run", "digits", "--json")
 
 def measure(repeat: int) -> list[Row]:
     """All rows."""
-    return [_run(repeat), _within(repeat), _step()]
-
-
-def _run(repeat: int) -> Row:
     with fresh() as folder:
         tables = _tables(folder)
-
-        def ours() -> float:
-            with fresh() as place:
-                workspace = place / "workspace"
-                workspace.mkdir()
-                shutil.copy(tables, workspace / "mlflow.db")
-                return keraspipe(workspace, *RUN)[0]
-
-        def theirs() -> float:
-            with fresh() as place:
-                return module("benchmarks.untracked", *RUN, "--workspace", place / "workspace")[0]
-
-        say("  runs of digits, by turns")
-        return Row("tracking and reports, run of digits", "s", *in_turns(repeat, ours, theirs), at_most=AT_MOST)
+        return [_run(repeat, tables), _within(repeat, tables), _step()]
 
 
-def _within(repeat: int) -> Row:
+def _run(repeat: int, tables: Path) -> Row:
+    def ours() -> float:
+        with _workspace(tables) as workspace:
+            return keraspipe(workspace, *RUN)[0]
+
+    def theirs() -> float:
+        with fresh() as place:
+            return module("benchmarks.untracked", *RUN, "--workspace", place / "workspace")[0]
+
+    say("  runs of digits, by turns")
+    return Row("tracking and reports, run of digits", "s", *in_turns(repeat, ours, theirs), at_most=AT_MOST)
+
+
+def _within(repeat: int, tables: Path) -> Row:
     """The same without turns: what a run's own process does and waits for."""
-    name = "tracking and reports, within run digits"
-    with fresh() as folder:
-        tables = _tables(folder)
-        say("  runs of digits with a clock on tracking")
-        found = [_clocked(tables) for _ in range(repeat)]
+    say("  runs of digits with a clock on tracking")
+    found = [_clocked(tables) for _ in range(repeat)]
     whole, tracking = [one["seconds"] for one in found], [one["tracking"] for one in found]
     rest = [seconds - share for seconds, share in zip(whole, tracking, strict=True)]
-    return Row(
-        name,
-        "s",
-        whole,
-        rest,
-        at_most=AT_MOST,
-        details={"tracking": {str(turn): seconds for turn, seconds in enumerate(tracking)}},
-    )
+    details = {"tracking": {str(turn): seconds for turn, seconds in enumerate(tracking)}}
+    return Row("tracking and reports, within run digits", "s", whole, rest, at_most=AT_MOST, details=details)
 
 
 def _clocked(tables: Path) -> dict[str, float]:
+    with _workspace(tables) as workspace:
+        _, out = module("benchmarks.tracked", *RUN, "--workspace", workspace)
+    return dict(json.loads(out.splitlines()[-1]))
+
+
+@contextmanager
+def _workspace(tables: Path) -> Iterator[Path]:
+    """A workspace in which MLflow's tables are made."""
     with fresh() as place:
         workspace = place / "workspace"
         workspace.mkdir()
         shutil.copy(tables, workspace / "mlflow.db")
-        _, out = module("benchmarks.tracked", *RUN, "--workspace", workspace)
-    return dict(json.loads(out.splitlines()[-1]))
+        yield workspace
 
 
 def _tables(folder: Path) -> Path:

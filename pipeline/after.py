@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, champion, journal, judged, run, savedmodel
 from pipeline.steps import validate as validation
-from pipeline.steps.ingest import UnusableRowsError
+from pipeline.steps.ingest import REPORT, UnusableRowsError
 from pipeline.steps.schema import FILE as SCHEMA_FILE
 from pipeline.steps.schema import freeze, frozen_path
 
@@ -29,7 +29,7 @@ def refusals(state: State) -> Iterator[None]:
     try:
         yield
     except UnusableRowsError as error:
-        path = run.folder(state.workspace, state.result.run_id) / "report.json"
+        path = run.folder(state.workspace, state.result.run_id) / REPORT
         atomic.write_json(path, vars(error.report))
         journal.report("file", path=_inside(state, path), folder="data")
         raise
@@ -41,7 +41,7 @@ def _inside(state: State, path: Path) -> str:
 
 def ingest(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Shows what was found in the data."""
-    report = state.uri("ingest", "examples") / "report.json"
+    report = state.uri("ingest", "examples") / REPORT
     journal.report("file", path=_inside(state, report), folder="data")
     _tell_drift(state, report.parent)
 
@@ -85,7 +85,7 @@ def _tell_data(state: State, anomalies: Path) -> None:
         name=state.request.name + " (quick)" * state.request.quick,
         digest=state.data,
         files=[str(file) for file in state.files],
-        report=_inside(state, state.uri("ingest", "examples") / "report.json"),
+        report=_inside(state, state.uri("ingest", "examples") / REPORT),
         statistics=_inside(state, state.uri("statistics", "statistics")),
         schema=_inside(state, state.uri("schema", "schema") / SCHEMA_FILE),
         anomalies=_inside(state, anomalies),

@@ -111,7 +111,7 @@ def _step(state: State, step: str, call: Invocation, executor: Executor) -> None
         runner.skip(state, step)
         return
     _complete(call, state)
-    with runner.timed(state, step), _published_alone(state):
+    with runner.timed(state, step), after.refusals(state), _published_alone(state):
         executor(call)
         progress.remember(state, step, call.outputs())
         follow_up = getattr(after, step, None)

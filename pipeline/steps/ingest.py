@@ -26,6 +26,7 @@ Row = tuple[str, float, Mapping[str, Any]]  # split, fraction, features
 
 SPLITS = ("train", "eval", "test")
 SHOWN = 5
+REPORT = "report.json"
 
 
 @dataclass
@@ -209,7 +210,8 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
             f"{len(report.bad)} of {total} rows of {where} cannot be used.",
             expected=f"at most {bad_share:.1%} bad rows",
             received="\n  " + "\n  ".join(shown),
-            action="mend or remove them (report.json in the run's folder names all), or allow some by bad_share=",
+            action="mend or remove them (report.json in the run's folder names all), "
+            "or allow a share with bad_share= in the recipe",
         )
     empty = [split for split in SPLITS if not report.rows[split]]
     if empty:
@@ -245,5 +247,5 @@ def Ingest(  # noqa: N802  (TFX names components like classes)
     """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
     folder = Path(examples.uri)
     report = ingest(catalogue.load(Path(recipe)), Path(data), folder, quick=bool(quick))
-    atomic.write_json(folder / "report.json", vars(report))
+    atomic.write_json(folder / REPORT, vars(report))
     examples.split_names = '["train", "eval", "test"]'

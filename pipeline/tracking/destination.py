@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pipeline import importing
 from pipeline.tracking import lock
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from types import ModuleType
 
     from mlflow.tracking import MlflowClient
 
@@ -21,6 +23,14 @@ LOCK = ".mlflow.lock"
 
 # Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
+
+
+@cache
+def _mlflow() -> ModuleType:
+    """MLflow, imported once; only whoever gets as far as to ask it pays for that."""
+    with importing.without_garbage():
+        import mlflow
+    return mlflow
 
 
 class Destination:
@@ -43,8 +53,7 @@ class Destination:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; makes a new database's tables, one process at a time."""
-        import mlflow
-
+        mlflow = _mlflow()
         if self.workspace is None:
             return mlflow.MlflowClient(self.uri, self.uri)
         # The parts of MLflow that save a model take no client; left alone they make a database of their own.

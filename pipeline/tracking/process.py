@@ -7,7 +7,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline import importing
 from pipeline.tracking import environment
 from pipeline.tracking.errors import Unreachable
 
@@ -44,8 +43,6 @@ def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence
 def code(uri: str, work: Callable[[], None]) -> int:
     """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
     environment.prepare()
-    with importing.without_garbage():
-        import mlflow  # noqa: F401  (before anything asks for a part of it)
     try:
         work()
     except Unreachable as error:

@@ -39,13 +39,13 @@ def samples(examples: Sequence[Mapping[str, Any]]) -> Image.Image:
     size = max(WIDTH * columns, NARROWEST), MARGIN + height * max(1, math.ceil(len(shown) / columns))
     sheet = Image.new("RGB", size, "white")
     title = _title(shown) if judged else f"{len(shown)} images that the model drew"
-    ImageDraw.Draw(sheet).text((size[0] / 2, MARGIN / 2), title, "black", ImageFont.truetype(FONT, 17), "mm")
-    font = ImageFont.truetype(FONT, 12)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
+    draw.text((size[0] / 2, MARGIN / 2), title, "black", ImageFont.truetype(FONT, 17), "mm")
     for index, example in enumerate(shown):
         middle = WIDTH * (index % columns) + WIDTH // 2, MARGIN + height * (index // columns + 1) - BARE // 2
         _paste(sheet, _decode(example["image_bytes"]), middle)
         if judged:
-            _judge(ImageDraw.Draw(sheet), example, middle, font)
+            _judge(draw, example, middle, font)
     return sheet
 
 
