@@ -1,4 +1,8 @@
-"""Rows of text under each other, in columns as wide as their widest cell."""
+"""Rows of text under each other, in columns as wide as their widest cell.
+
+rich.table does this too, but its import alone takes 0.05 s of CPU, and `keraspipe models` answers within 0.1 s of which it
+needs 0.09; what pipes read would have to be freed of its padding and wrapping again besides.
+"""
 
 from __future__ import annotations
 
