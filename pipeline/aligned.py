@@ -1,7 +1,7 @@
 """Rows of text under each other, in columns as wide as their widest cell.
 
-rich.table does this too, but its import alone takes 0.05 s of CPU, and `keraspipe models` answers within 0.1 s of which it
-needs 0.09; what pipes read would have to be freed of its padding and wrapping again besides.
+rich.table does this too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
+that it may take. Its padding and wrapping would also have to be undone for pipes.
 """
 
 from __future__ import annotations

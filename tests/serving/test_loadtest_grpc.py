@@ -278,6 +278,22 @@ def test_the_answers_under_way_at_the_end_are_waited_for(serve):
     assert result.latency.min() >= 0.3
 
 
+def test_stopped_early_the_calls_under_way_are_given_up_and_not_counted(serve, capfd):
+    stop, ended = threading.Event(), threading.Event()
+    turns = itertools.count()
+
+    def answer(request, _):
+        if next(turns) >= 10:
+            stop.set()
+            ended.wait(10)
+        return request
+
+    result = run(serve(answer).target(), Load(concurrency=4, duration_s=60, warmup_s=0), stop)
+    ended.set()
+    assert (True, 10, {}) == (result.interrupted, result.requests, result.errors)
+    assert ("", "") == capfd.readouterr()
+
+
 def test_a_call_ends_at_its_deadline_which_the_server_knows(serve):
     left, ended = [], threading.Event()
 
