@@ -35,6 +35,11 @@ def test_changed_code_and_data_repeat_what_depends_on_them(unrecorded):
     assert ["accuracy on the test split is"] == [reason[:29] for reason in stricter["reasons"]]
     assert f"The live model, version {live}, does not pass any more" in unrecorded("run", "squares").out
 
+    verdicts = unrecorded("lineage", f"squares@{live}", "--json").json["verdicts"]
+    assert [(True, scaled["run_id"]), (False, stricter["run_id"])] == [(v["blessed"], v["run_id"]) for v in verdicts]
+    assert (live, stricter["reasons"]) == (verdicts[1]["baseline_version"], verdicts[1]["reasons"])
+    assert f"not blessed by run {stricter['run_id']}" in unrecorded("lineage", f"squares@{live}").out
+
     Image.new("L", (8, 8), 255).save(unrecorded.data / "light" / "0.png")
     assert "ingest" in repeated(unrecorded.run())
     assert {"ingest", "statistics", "transform", "train"} <= set(repeated(unrecorded.run("--no-cache")))

@@ -1,4 +1,4 @@
-"""Judge: raw features of a split as arrays, the numbers of TFMA and of the recipe, what a model costs."""
+"""Score: raw features of a split as arrays, the numbers of TFMA and of the recipe, what a model costs."""
 
 from __future__ import annotations
 
@@ -7,49 +7,45 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline import atomic
 from pipeline.errors import PipelineError
-from pipeline.steps import ingest, judge
+from pipeline.steps import ingest, score
 from pipeline.verdict import Measured
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
 
 def test_column_without_any_value_has_the_kind_that_is_declared():
-    assert [b"", b""] == judge._column([None, None], "bytes").tolist()
-    assert [0, 0] == judge._column([None, None], "int").tolist()
+    assert [b"", b""] == score._column([None, None], "bytes").tolist()
+    assert [0, 0] == score._column([None, None], "int").tolist()
 
 
 def test_columns_are_read_with_their_shapes_and_gaps(tmp_path):
     full = {"x": 1.5, "n": 3, "word": b"a\0", "v": (1.0, 2.0, 3.0, float("nan")), "y": (5.0, 6.0)}
     bare = {"v": (4.0, 5.0, 6.0, 7.0), "y": (7.0, 8.0)}
     ingest.write([("test", 0.1, full), ("test", 0.2, bare)], tmp_path)
-    found = judge.Splits(tmp_path, KINDS).test
+    found = score.Splits(tmp_path, KINDS).test
     np.testing.assert_array_equal([1.5, np.nan], found["x"])
     np.testing.assert_array_equal([[[1, 2], [3, np.nan]], [[4, 5], [6, 7]]], found["v"])
     np.testing.assert_array_equal([[5, 6], [7, 8]], found["y"])
     assert ([3, 0], [b"a\0", b""]) == (found["n"].tolist(), found["word"].tolist())
-    assert {} == judge.Splits(tmp_path, KINDS).train
+    assert {} == score.Splits(tmp_path, KINDS).train
 
 
 @pytest.mark.parametrize("live", [None, {"skill": 0.3}])
-def test_numbers_of_tfma_and_of_the_recipe_come_together(tmp_path, live):
-    found = {"candidate": {"skill": 0.2}, "baseline": live, "latency_ms": {"p50": 1.5, "p95": 9.0}, "size_mb": 2.5}
-    atomic.write_json(tmp_path / judge.FILE, found)
-    merged = judge.merged(Measured({"accuracy": 0.9}, live and {"accuracy": 0.8}), tmp_path)
-    assert {"accuracy": 0.9, "skill": 0.2} == merged.metrics
-    assert (live and {"accuracy": 0.8, "skill": 0.3}) == merged.baseline
-    assert (1.5, 2.5) == (merged.latency_ms, merged.size_mb)
+def test_numbers_of_tfma_and_of_the_recipe_come_together(live):
+    metrics, baseline = score.merge(Measured({"accuracy": 0.9}, live and {"accuracy": 0.8}), {"skill": 0.2}, live or {})
+    assert {"accuracy": 0.9, "skill": 0.2} == metrics
+    assert (live and {"accuracy": 0.8, "skill": 0.3}) == baseline
 
 
 def test_size_is_that_of_all_files(tmp_path):
     (tmp_path / "variables").mkdir()
     (tmp_path / "saved_model.pb").write_bytes(bytes(1_500_000))
     (tmp_path / "variables" / "data").write_bytes(bytes(500_000))
-    assert 2.0 == judge.size_mb(tmp_path)
+    assert 2.0 == score.size_mb(tmp_path)
 
 
 def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):
     with pytest.raises(PipelineError, match=r"needs the live model of mnist") as caught:
-        judge.needed(SimpleNamespace(needs=("mnist",)), tmp_path)
+        score.needed(SimpleNamespace(needs=("mnist",)), tmp_path)
     assert "run first: keraspipe run mnist" in str(caught.value)
