@@ -98,7 +98,9 @@ class Provenance:
         """All verdicts on a model, the oldest first: that of the run that made it, and those of later data or gates."""
         stored = self._store.get_artifacts_by_type(blessing.TYPE) if self._store else []
         found = [_artifact(one) for one in sorted(stored, key=lambda one: one.id)]
-        return [one for one in found if one.properties.get(blessing.MODEL_ID) == model.id]
+        # TFX's Evaluator writes no reasons; in workspaces from before the gate blessed, its word was not the verdict.
+        verdicts = [one for one in found if blessing.REASONS in one.properties]
+        return [one for one in verdicts if one.properties[blessing.MODEL_ID] == model.id]
 
     def _contexts(self, run_id: str = "") -> Iterator[Any]:
         for context in self._store.get_contexts_by_type(RUN) if self._store else []:
