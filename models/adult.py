@@ -83,8 +83,8 @@ def position(text, name, rare):
 
 def scaled(number, name):
     """Numbers (batch,) with mean 0 and deviation 1; a missing one becomes the mean."""
-    score = tft.scale_to_z_score(tf.math.log1p(number) if name in AMOUNTS else number)
-    return tf.where(tf.math.is_nan(score), 0.0, score)
+    standardized = tft.scale_to_z_score(tf.math.log1p(number) if name in AMOUNTS else number)
+    return tf.where(tf.math.is_nan(standardized), 0.0, standardized)
 
 
 def embedded(x, size, p):
@@ -107,7 +107,7 @@ def build(p, spec):
     return model
 
 
-def judge(served, examples, others):
+def score(served, examples, others):
     """The area under the curve beyond that of a logistic regression on the same columns of the same rows."""
     from sklearn.metrics import roc_auc_score
 
@@ -144,7 +144,7 @@ RECIPE = Recipe(
     preprocess=preprocess,
     build=build,
     metrics=(*CLASSIFICATION, Metric("auc", "AUC", positive=RICH), Metric("auc_gain")),
-    judge=judge,
+    score=score,
     gate=Gate(
         at_least={"auc": 0.908, "auc_gain": 0.01},
         slices={"sex": {"accuracy": 0.8}},

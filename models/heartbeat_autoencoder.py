@@ -109,12 +109,12 @@ def finish(model, rows):
 def outputs(model, features):
     """`score` (batch,), `is_anomaly` (batch,) as 0 or 1, `reconstruction` (batch, 140) of the standardized beat."""
     reconstruction = model(features, training=False)
-    score = scores(features["beat"], reconstruction)
-    above = score > model.get_layer("reconstruction").threshold
-    return {"score": score, "is_anomaly": tf.cast(above, tf.int64), "reconstruction": reconstruction}
+    missed = scores(features["beat"], reconstruction)
+    above = missed > model.get_layer("reconstruction").threshold
+    return {"score": missed, "is_anomaly": tf.cast(above, tf.int64), "reconstruction": reconstruction}
 
 
-def judge(served, examples, others):
+def score(served, examples, others):
     """How well the score tells anomalies from normal beats, and what the threshold makes of both."""
     from sklearn.metrics import roc_auc_score
 
@@ -137,7 +137,7 @@ RECIPE = Recipe(
     outputs=outputs,
     predicted="score",
     metrics=(Metric("auc"), Metric("recall"), Metric("false_alarms", higher_is_better=False)),
-    judge=judge,
+    score=score,
     gate=Gate(
         at_least={"auc": 0.95, "recall": 0.8},
         at_most={"false_alarms": 0.25},

@@ -218,7 +218,7 @@ def signatures(served):
     return {"serving_default": (generate, seeds), "reconstruct": (reconstruct, images), "embed": (embed, images)}
 
 
-def judge(served, examples, others):
+def score(served, examples, others):
     """The bound over the test split, and the share of samples that the mnist model is sure to know."""
     test = examples.test["image_bytes"]
     parts = [served.predict("reconstruct", {"image_bytes": part})["elbo"] for part in np.array_split(test, PARTS)]
@@ -238,7 +238,7 @@ RECIPE = Recipe(
     signatures=signatures,
     predicted="elbo",
     metrics=(Metric("elbo"), Metric("recognised")),
-    judge=judge,
+    score=score,
     needs=("mnist",),
     gate=Gate(
         at_least={"recognised": 0.7, "elbo": -105.0},

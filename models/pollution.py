@@ -153,7 +153,7 @@ def naive(dust):
     return last, np.where(np.ma.getmaskarray(day), last, day.filled(0.0))
 
 
-def judge(served, examples, others):
+def score(served, examples, others):
     """Mean absolute error over the 24 hours, and by which share it is below that of the naive forecasts."""
     rows = examples.test
     forecast = served.predict("serving_default", {name: rows[name] for name in POLLUTION.inputs})["forecast"]
@@ -177,7 +177,7 @@ RECIPE = Recipe(
         Metric("skill_mean"),  # against repeating the mean of the last day
         *(Metric(f"skill_{hour}h") for hour in HOURS),
     ),
-    judge=judge,
+    score=score,
     gate=Gate(
         at_least={"skill": 0.08, "skill_mean": 0.0},
         no_worse={"mae": 1.0},

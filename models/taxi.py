@@ -104,8 +104,8 @@ def bucket(number, buckets):
 
 def scaled(number):
     """Numbers (batch,) with mean 0 and deviation 1; a missing one becomes the mean."""
-    score = tft.scale_to_z_score(number)
-    return tf.where(tf.math.is_nan(score), 0.0, score)
+    standardized = tft.scale_to_z_score(number)
+    return tf.where(tf.math.is_nan(standardized), 0.0, standardized)
 
 
 def build(p, spec):
@@ -124,7 +124,7 @@ def build(p, spec):
     return model
 
 
-def judge(served, examples, others):
+def score(served, examples, others):
     """The share of variance explained, and by how much both errors are better than those of a ridge regression."""
     from sklearn.metrics import mean_absolute_error, r2_score
 
@@ -175,7 +175,7 @@ RECIPE = Recipe(
         Metric("r2_gain"),
         Metric("mae_gain"),
     ),
-    judge=judge,
+    score=score,
     gate=Gate(
         at_least={"r2": 0.75, "r2_gain": 0.1, "mae_gain": 0.3},
         no_worse={"mae": 0.2},  # dollars

@@ -123,31 +123,18 @@ def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
     state.is_live, state.is_judged = state.judged_against == state.model, False
     if live and state.is_live:
         _published(state, live.version)
-        before = judged.remembered(state.workspace, state.request.name, state.model, judged.basis(state))
+        basis = judged.basis(state.digests, state.recipe.gate, quick=state.request.quick)
+        before = judged.remembered(state.workspace, state.request.name, state.model, basis)
         if before and not state.request.reproduces:
             state.is_judged = True
             _take_over(state, before)
 
 
-def judge(state: State, *, cached: bool) -> None:  # noqa: ARG001
-    """Takes over the verdict, as the run's `evaluation.json` and its page `gate.md`."""
-    from pipeline.judging import assessment, page
-
-    quick, home = state.request.quick, run.folder(state.workspace, state.result.run_id)
-    folders = assessment.Folders(
-        examples=state.uri("ingest", "examples"),
-        model_run=state.uri("train", "model_run"),
-        evaluation=state.uri("evaluate", "evaluation"),
-        judgement=state.uri("judge", "judgement"),
-    )
-    told = assessment.assessed(state.recipe, folders, quick=quick)
-    _take_over(state, told)
-    about = {"recipe": state.request.name, "run_id": state.result.run_id}
-    about |= {"model": state.model, "basis": judged.basis(state)}
-    atomic.write_json(home / judged.FILE, {**about, **told})
-    with atomic.file(home / page.FILE) as beside:
-        beside.write_text(page.markdown(atomic.read_json(home / judged.FILE)))
-    journal.report("evaluation", path=_inside(state, home / judged.FILE))
+def gate(state: State, *, cached: bool) -> None:  # noqa: ARG001
+    """Takes over the verdict that the step has written."""
+    path = run.folder(state.workspace, state.result.run_id) / judged.FILE
+    _take_over(state, atomic.read_json(path))
+    journal.report("evaluation", path=_inside(state, path))
 
 
 def _take_over(state: State, told: dict[str, Any]) -> None:
@@ -172,7 +159,7 @@ def _keep_answers(state: State) -> None:
     from pipeline.judging import predictions
     from pipeline.monitoring import answers
 
-    found = predictions.load(state.uri("judge", "judgement") / predictions.FILE)
+    found = predictions.load(state.uri("score", "scores") / predictions.FILE)
     classes = state.recipe.data.classes if found.kind == "classes" else ()
     output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
     path = answers.path(state.workspace, state.request.name, state.model)

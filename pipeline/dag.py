@@ -15,14 +15,15 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 
-from pipeline import champion, fingerprint
-from pipeline.steps import evaluate, judge, schema
+from pipeline import champion, fingerprint, judged
+from pipeline.steps import evaluate, schema, score
+from pipeline.steps.gate import Gate
 from pipeline.steps.ingest import Ingest
-from pipeline.steps.judge import Judge
 from pipeline.steps.publish import Publish
 from pipeline.steps.register import Register
 from pipeline.steps.resolve import Resolve
 from pipeline.steps.schema import BoundSchema
+from pipeline.steps.score import Score
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
@@ -46,7 +47,7 @@ class Digests:
     schema: str
     transform: str
     train: str
-    judge: str
+    score: str
 
 
 def digests(request: Request, recipe: Recipe, data: str) -> Digests:
@@ -63,7 +64,7 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
         "schema": schema.accepted(frozen),
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
-        "judge": [str(path) for path in judge.needed(recipe, request.settings.workspace).values()],
+        "score": [str(path) for path in score.needed(recipe, request.settings.workspace).values()],
     }
     project = fingerprint.of_steps()
     return Digests(
@@ -151,31 +152,45 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
     ).with_id("resolve")
     resolve.add_upstream_node(train)
-    judged = evaluate.JudgedAgainstLive(
+    evaluator = evaluate.JudgedAgainstLive(
         examples=ingest.outputs["examples"],
         example_splits=["test"],
         model=train.outputs["model"],
         baseline_model=resolve.outputs["model"],
         eval_config=evaluate.config(recipe, quick=request.quick),
     ).with_id("evaluate")
-    verdict = Judge(
+    scores = Score(
         examples=ingest.outputs["examples"],
         model=train.outputs["model"],
         baseline=resolve.outputs["model"],
-        evaluation=judged.outputs["evaluation"],
+        model_run=train.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
         recipe=path,
         workspace=str(workspace),
-        digest=found.judge,
-    ).with_id("judge")
+        digest=found.score,
+    ).with_id("score")
+    gate = Gate(
+        model=train.outputs["model"],
+        baseline=resolve.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        scores=scores.outputs["scores"],
+        recipe=path,
+        workspace=str(workspace),
+        name=request.name,
+        run_id=run_id,
+        quick=int(request.quick),
+        basis=judged.basis(found, recipe.gate, quick=request.quick),
+    ).with_id("gate")
     register = Register(
         model=train.outputs["model"],
-        evaluation=verdict.outputs["judgement"],
+        blessing=gate.outputs["blessing"],
         model_run=train.outputs["model_run"],
         workspace=str(workspace),
     ).with_id("register")
     publish = Publish(
         model=train.outputs["model"],
         baseline=resolve.outputs["model"],
+        blessing=gate.outputs["blessing"],
         workspace=str(workspace),
         name=request.name,
         run_id=run_id,
@@ -195,8 +210,9 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
             transform,
             train,
             resolve,
-            judged,
-            verdict,
+            evaluator,
+            scores,
+            gate,
             register,
             publish,
         ],

@@ -49,7 +49,7 @@ STEP_KEYWORDS = {
         "outputs",
         "signatures",
     ),
-    "judge": ("data", "metrics", "judge", "needs"),
+    "score": ("data", "metrics", "score", "needs"),
 }
 
 

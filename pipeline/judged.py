@@ -9,15 +9,15 @@ from pipeline import atomic, fingerprint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.runner import State
+    from pipeline.dag import Digests
+    from pipeline.recipe import Gate
 
 FILE = "evaluation.json"
 
 
-def basis(state: State) -> str:
-    """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that judges."""
-    found = state.digests
-    return fingerprint.of([found.ingest, found.schema, found.judge, repr(state.recipe.gate), state.request.quick])
+def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
+    """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that measures."""
+    return fingerprint.of([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
 def remembered(workspace: Path, name: str, model: str, by: str) -> dict[str, Any] | None:

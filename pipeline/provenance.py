@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.judging import blessing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -28,11 +30,13 @@ class Artifact:
         id: Its number in ML Metadata.
         type: For instance "Examples".
         uri: Its folder or file.
+        properties: What its step has noted on it: the custom properties.
     """
 
     id: int
     type: str
     uri: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,14 @@ class Provenance:
         contexts = self._store.get_contexts_by_execution(min(given)) if given else []
         return next((context.name.partition("@")[0] for context in contexts if context.type == RUN), "")
 
+    def blessings(self, model: Artifact) -> list[Artifact]:
+        """All verdicts on a model, the oldest first: that of the run that made it, and those of later data or gates."""
+        stored = self._store.get_artifacts_by_type(blessing.TYPE) if self._store else []
+        found = [_artifact(one) for one in sorted(stored, key=lambda one: one.id)]
+        # TFX's Evaluator writes no reasons; in workspaces from before the gate blessed, its word was not the verdict.
+        verdicts = [one for one in found if blessing.REASONS in one.properties]
+        return [one for one in verdicts if one.properties[blessing.MODEL_ID] == model.id]
+
     def _contexts(self, run_id: str = "") -> Iterator[Any]:
         for context in self._store.get_contexts_by_type(RUN) if self._store else []:
             if not run_id or context.name.partition("@")[0] == run_id:
@@ -126,10 +138,9 @@ def _opened(workspace: Path) -> MetadataStore | None:
 
 
 def _named(events: Iterable[Any], found: Mapping[int, Stored], kinds: tuple[int, ...]) -> dict[str, Artifact]:
-    return {
-        event.path.steps[0].key: Artifact(
-            event.artifact_id, found[event.artifact_id].type, found[event.artifact_id].uri
-        )
-        for event in events
-        if event.type in kinds
-    }
+    return {event.path.steps[0].key: _artifact(found[event.artifact_id]) for event in events if event.type in kinds}
+
+
+def _artifact(stored: Stored) -> Artifact:
+    values = {name: getattr(value, value.WhichOneof("value")) for name, value in stored.custom_properties.items()}
+    return Artifact(stored.id, stored.type, stored.uri, values)

@@ -92,7 +92,7 @@ class Metric:
 
     Args:
         name: For instance "accuracy".
-        tfma: Class name in TFMA or Keras, for instance "SparseCategoricalAccuracy"; empty if the recipe's `judge`
+        tfma: Class name in TFMA or Keras, for instance "SparseCategoricalAccuracy"; empty if the recipe's `score`
             gives the number.
         config: Arguments of that class.
         higher_is_better: Direction of the comparison with the live model.
@@ -219,10 +219,10 @@ class Recipe:
         signatures: (served) -> {name: endpoint}: further ones, or another `serving_default`.
         predicted: The output that the metrics of TFMA are of; empty for `probabilities` or `value`.
         metrics: The numbers of the evaluation.
-        judge: (served, examples, others) -> {name: float}: the metrics that TFMA does not know. `served` and each of
+        score: (served, examples, others) -> {name: float}: the metrics that TFMA does not know. `served` and each of
             `others` answer `predict(signature, {input: array}) -> {output: array}`; `examples.test` and
             `examples.train` are the raw features, {name: array (rows, …)}.
-        needs: Recipes whose live models `judge` gets as `others`.
+        needs: Recipes whose live models `score` gets as `others`.
         gate: Thresholds.
         quick: Size of a --quick run.
         bad_share: Share of unreadable rows above which a run fails; such rows are listed in any case.
@@ -241,7 +241,7 @@ class Recipe:
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION
-    judge: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, float]] | None = None
+    score: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, float]] | None = None
     needs: tuple[str, ...] = ()
     gate: Gate = field(default_factory=Gate)
     quick: Quick = field(default_factory=Quick)

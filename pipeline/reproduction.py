@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 KEPT, RECIPE = "request.json", "recipe"
-UNTIL = "judge"  # what comes after would publish
+UNTIL = "gate"  # what comes after would publish
 VARIABLES, ORDERED = "Format-Serving/variables/variables", "variables/"
 
 

@@ -27,7 +27,8 @@ STEPS = (
     "train",
     "resolve",
     "evaluate",
-    "judge",
+    "score",
+    "gate",
     "register",
     "publish",
 )

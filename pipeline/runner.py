@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from pipeline.run import Request, Result
 
-NEVER_CACHED = ("register", "publish")
-JUDGING, PUBLISHING = ("evaluate", "judge"), ("register", "publish")
+NEVER_CACHED = ("gate", "register", "publish")
+JUDGING, PUBLISHING = ("evaluate", "score", "gate"), ("register", "publish")
 
 
 @dataclass

@@ -6,7 +6,7 @@ What is different from `keraspipe run`:
   run, data and code but no executions. The files of the artifacts lie in the workspace, and `keraspipe gc` does not
   free those of Kubeflow's runs.
 - Each step is done anew; a training goes on from its checkpoint, and a verdict on the same model stays.
-- A model that is not blessed ends the run at the task `judge`, with the reasons in its log; so it is shown as failed.
+- A model that is not blessed ends the run at the task `gate`, with the reasons in its log; so it is shown as failed.
 - A run that finds another champion when it publishes fails there, where `keraspipe run` judges once more.
 - In MLflow the run is shown as killed from the end of one task to the beginning of the next.
 - Nobody is notified by KERASPIPE_NOTIFY: Kubeflow has notifications of its own.

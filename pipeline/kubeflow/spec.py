@@ -56,7 +56,7 @@ def _pipeline(request: Request, recipe: Recipe) -> Pipeline:
     from pipeline import dag
 
     # Of no consequence: the digests are for TFX's cache, and what the training gets of them is made in its container.
-    found = dag.Digests(ingest="", schema="", transform="", train="", judge="")
+    found = dag.Digests(ingest="", schema="", transform="", train="", score="")
     pipeline = dag.pipeline(request, recipe, found, run_id="")
     pipeline.pipeline_info.pipeline_name = request.name.replace("_", "-")
     pipeline.enable_cache = False  # Kubeflow cannot see whether the files on the data's volume have changed

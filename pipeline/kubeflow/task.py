@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import after, atomic, dag, fingerprint, journal, reproduction, run, runner, surroundings, workspace
+from pipeline import judged as verdicts
 from pipeline.card import files as card
 from pipeline.errors import PipelineError
 from pipeline.kubeflow import progress
@@ -136,6 +137,8 @@ def _complete(call: Invocation, state: State) -> None:
     """Puts in what was not known when the pipeline was compiled: the run, and the digests of data and code."""
     if "run_id" in call.parameters:
         call.parameters["run_id"] = state.result.run_id
+    if "basis" in call.parameters:
+        call.parameters["basis"] = verdicts.basis(state.digests, state.recipe.gate, quick=state.request.quick)
     if "run_fn" in call.parameters:
         call.parameters["custom_config"] = json.dumps(dag.training_config(state.request, state.digests))
 

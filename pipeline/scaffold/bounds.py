@@ -31,7 +31,7 @@ class Bounds:
         no_worse: By how much a metric may fall behind the live model's.
         quick: Lower bounds of a --quick run.
         positive: The rarer of two classes; empty for more.
-        balanced: Whether the recipe's judge gives the mean recall of the classes.
+        balanced: Whether the recipe's `score` gives the mean recall of the classes.
         class_weight: Power of the inverse frequency that weights a class.
     """
 

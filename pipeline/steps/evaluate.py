@@ -1,7 +1,7 @@
 """Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
 
-TFMA validates the bounds on values; whether a model falls behind the live one is decided by a paired test, which TFMA
-does not have (`pipeline.verdict`).
+TFMA also checks the bounds on values. What it finds is one part of the verdict, which the step `gate` gives: whether a
+model falls behind the live one is decided by a paired test, which TFMA does not have (`pipeline.verdict`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import tensorflow_model_analysis as tfma
@@ -16,6 +17,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx.components import Evaluator
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.types.standard_artifacts import ModelBlessing
 from tfx.utils import proto_utils
 
 from pipeline.verdict import Measured
@@ -23,12 +25,15 @@ from pipeline.verdict import Measured
 if TYPE_CHECKING:
     from pipeline.recipe import Gate, Metric, Recipe
 
-CONFUSION = "confusion"
+BLESSING, CONFUSION = "blessing", "confusion"
 OVERALL = ()
 
 
 class WithoutEmptyBaseline(executor.Executor):
-    """Leaves the baseline out where there is no live model: an artifact is never absent, only empty."""
+    """Leaves the baseline out where there is no live model: an artifact is never absent, only empty.
+
+    Evaluator's own blessing goes to a folder that is thrown away: only the gate blesses.
+    """
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802
         """Runs TFX's Evaluator, if the recipe has metrics of TFMA."""
@@ -37,13 +42,24 @@ class WithoutEmptyBaseline(executor.Executor):
         (baseline,) = input_dict["baseline_model"]
         if not any(Path(baseline.uri).glob("*")):
             input_dict = {name: value for name, value in input_dict.items() if name != "baseline_model"}
-        super().Do(input_dict, output_dict, exec_properties)
+        with TemporaryDirectory() as scratch:
+            blessing = ModelBlessing()
+            blessing.uri = scratch
+            super().Do(input_dict, {**output_dict, BLESSING: [blessing]}, exec_properties)
 
 
 class JudgedAgainstLive(Evaluator):
-    """TFX's Evaluator for a baseline that may be empty."""
+    """TFX's Evaluator for a baseline that may be empty, and without a blessing.
+
+    Args:
+        inputs: As of TFX's Evaluator.
+    """
 
     EXECUTOR_SPEC = BeamExecutorSpec(WithoutEmptyBaseline)
+
+    def __init__(self, **inputs: Any) -> None:
+        super().__init__(**inputs)
+        del self.spec.outputs[BLESSING]
 
 
 def config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
@@ -128,7 +144,6 @@ def read(folder: Path, recipe: Recipe) -> Measured:
         baseline=_baseline(folder, names, recipe) if compared else None,
         slices=sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"]),
         confusion=_confusion(candidate, len(recipe.data.classes)),
-        refused=_refused(folder, recipe),
     )
 
 
@@ -170,8 +185,10 @@ def _confusion(result: Any, classes: int) -> list[list[int]]:
     return counts
 
 
-def _refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
-    """Metric and slice of each bound that TFMA finds missed."""
+def read_refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
+    """Metric and slice (empty for the whole) of each bound that TFMA finds missed."""
+    if not any(metric.tfma for metric in recipe.metrics):
+        return []
     result = tfma.load_validation_result(str(folder))
     return [
         (failure.metric_key.name, _name([(k.column, _value(k)) for k in part.slice_key.single_slice_keys], recipe))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, PushedModel
+from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, champion, journal, models_config, savedmodel, surroundings
 from pipeline.champion import Champion
+from pipeline.judging.blessing import CHAMPION_DIGEST, require_blessing
 from pipeline.workspace import lock
 
 
@@ -73,14 +74,16 @@ def _appear(model: Path, workspace: Path, name: str, digest: str) -> int:
 def Publish(  # noqa: N802
     model: InputArtifact[Model],
     baseline: InputArtifact[Model],
+    blessing: InputArtifact[ModelBlessing],
     pushed: OutputArtifact[PushedModel],
     workspace: Parameter[str],
     name: Parameter[str],
     run_id: Parameter[str],
     alias: Parameter[str],
 ) -> None:
-    """Publishes the candidate if the model that it was judged against is still the live one."""
-    judged_against = baseline.get_string_custom_property("champion_digest")
+    """Publishes the candidate if it is blessed, and the model that it was compared with is still the live one."""
+    require_blessing(blessing)
+    judged_against = baseline.get_string_custom_property(CHAMPION_DIGEST)
     source = Path(serving_model_dir(model.uri))
     version = publish(source, Path(workspace), name, run_id, judged_against, alias)
     pushed.set_int_custom_property("version", version)

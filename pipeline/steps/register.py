@@ -5,10 +5,11 @@ from typing import Any
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import Model, ModelEvaluation, ModelRun, String
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelRun, String
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, journal, savedmodel
+from pipeline.judging.blessing import require_blessing
 from pipeline.steps.train import MODEL
 
 
@@ -22,12 +23,13 @@ def register(model: Path, workspace: Path, signatures: dict[str, Any]) -> str:
 @component
 def Register(  # noqa: N802
     model: InputArtifact[Model],
-    evaluation: InputArtifact[ModelEvaluation],  # noqa: ARG001  (lineage: only a blessed model is registered)
+    blessing: InputArtifact[ModelBlessing],
     model_run: InputArtifact[ModelRun],
     registration: OutputArtifact[String],
     workspace: Parameter[str],
 ) -> None:
-    """Registers the candidate under its digest."""
+    """Registers the candidate under its digest, if it is blessed."""
+    require_blessing(blessing)
     registration.value = register(
         Path(serving_model_dir(model.uri)), Path(workspace), atomic.read_json(Path(model_run.uri) / MODEL)["signatures"]
     )

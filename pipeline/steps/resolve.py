@@ -13,6 +13,7 @@ from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import champion
+from pipeline.judging.blessing import CHAMPION_DIGEST, CHAMPION_VERSION
 
 
 def resolve(workspace: Path, name: str, folder: Path) -> champion.Champion | None:
@@ -33,5 +34,5 @@ def Resolve(  # noqa: N802
 ) -> None:
     """Gives the live model of a recipe, or an empty artifact."""
     found = resolve(Path(workspace), name, Path(model.uri))
-    model.set_string_custom_property("champion_digest", found.digest if found else "")
-    model.set_int_custom_property("champion_version", found.version if found else 0)
+    model.set_string_custom_property(CHAMPION_DIGEST, found.digest if found else "")
+    model.set_int_custom_property(CHAMPION_VERSION, found.version if found else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-TRAINING_ON = ["train", "evaluate", "judge"]
+TRAINING_ON = ["train", "evaluate", "score"]
 TRANSFORM_ON = ["transform", *TRAINING_ON]
 
 
@@ -30,10 +30,15 @@ def test_changed_code_and_data_repeat_what_depends_on_them(unrecorded):
 
     unrecorded.edit('at_least={"accuracy": 0.9}', 'at_least={"accuracy": 1.1}')
     stricter = unrecorded.run()
-    assert ["evaluate", "judge"] == repeated(stricter)  # the live model by another gate
+    assert ["evaluate", "score"] == repeated(stricter)  # the live model by another gate
     assert (False, live) == (stricter["blessed"], stricter["model_version"])
     assert ["accuracy on the test split is"] == [reason[:29] for reason in stricter["reasons"]]
     assert f"The live model, version {live}, does not pass any more" in unrecorded("run", "squares").out
+
+    verdicts = unrecorded("lineage", f"squares@{live}", "--json").json["verdicts"]
+    assert [(True, scaled["run_id"]), (False, stricter["run_id"])] == [(v["blessed"], v["run_id"]) for v in verdicts]
+    assert (live, stricter["reasons"]) == (verdicts[1]["baseline_version"], verdicts[1]["reasons"])
+    assert f"not blessed by run {stricter['run_id']}" in unrecorded("lineage", f"squares@{live}").out
 
     Image.new("L", (8, 8), 255).save(unrecorded.data / "light" / "0.png")
     assert "ingest" in repeated(unrecorded.run())
@@ -54,5 +59,5 @@ def test_a_data_file_replaced_with_its_old_date_is_noticed(unrecorded):
 
 
 def repeated(result):
-    always = {"resolve", "register", "publish"}
+    always = {"resolve", "gate", "register", "publish"}
     return [s["name"] for s in result["steps"] if not s["cached"] and not s.get("skipped") and s["name"] not in always]

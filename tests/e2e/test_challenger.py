@@ -22,7 +22,7 @@ def test_a_challenger_is_published_beside_the_champion_and_promoted(squares):
     assert 2 == squares("promote", "squares", "--json").json["champion"]
     again = squares.run("--set", "units=5")  # the champion itself: nothing to judge
     assert (True, 2) == (again["blessed"], again["model_version"])
-    assert {"evaluate", "judge", "publish"} <= {step["name"] for step in again["steps"] if step.get("skipped")}
+    assert {"evaluate", "score", "gate", "publish"} <= {step["name"] for step in again["steps"] if step.get("skipped")}
     assert 0 == squares("sync").code
     assert {"champion": 2} == told.read(workspace, "squares", uri)
     assert 1 == squares("rollback", "squares", "--json").json["champion"]

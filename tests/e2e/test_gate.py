@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,32 @@ def test_shuffled_labels_are_not_blessed(spoiled):
     assert (False, None) == (result["blessed"], result["model_version"])
     accuracy = result["metrics"]["accuracy"]
     assert accuracy < 0.3
+    assert ["register", "publish"] == [step["name"] for step in result["steps"] if step.get("skipped")]
     missed = [condition for condition in result["gate"] if not condition["passed"]]
     assert [f"accuracy on the test split is {accuracy:.4f}, at least 0.6 is required"] == result["reasons"]
     assert [("at_least", "accuracy", pytest.approx(accuracy), pytest.approx(accuracy - 0.6))] == [
         (condition["kind"], condition["name"], condition["reached"], condition["margin"]) for condition in missed
     ]
+
+
+def test_ml_metadata_has_the_verdict_as_the_only_blessing(spoiled):
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+    command, answer = spoiled
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(command.workspace / "metadata.db")
+    store = MetadataStore(config)
+    (blessing,) = store.get_artifacts_by_type("ModelBlessing")
+    properties = blessing.custom_properties
+    assert 0 == properties["blessed"].int_value
+    assert answer.json["reasons"] == json.loads(properties["reasons"].string_value)
+    assert [condition["words"] for condition in answer.json["gate"]] == json.loads(
+        properties["conditions"].string_value
+    )
+    (model,) = store.get_artifacts_by_id([properties["current_model_id"].int_value])
+    assert ("Model", model.uri) == (model.type, properties["current_model"].string_value)
+    assert ["NOT_BLESSED"] == [path.name for path in Path(blessing.uri).iterdir()]
 
 
 def test_the_page_says_why(spoiled):

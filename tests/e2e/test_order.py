@@ -38,6 +38,12 @@ def test_lineage_goes_from_the_data_to_the_served_version(digits):
     given = steps["ingest"]["outputs"]["examples"]["artifact"]
     assert {given} == {steps[name]["inputs"]["examples"]["artifact"] for name in ("statistics", "transform", "train")}
     assert steps["train"]["outputs"]["model"]["artifact"] == steps["publish"]["inputs"]["model"]["artifact"]
+    blessing = steps["gate"]["outputs"]["blessing"]
+    assert "ModelBlessing" == blessing["type"]
+    assert {blessing["artifact"]} == {steps[name]["inputs"]["blessing"]["artifact"] for name in ("register", "publish")}
+    (verdict,) = found["verdicts"]
+    assert (True, [], digits.result["run_id"]) == tuple(verdict[name] for name in ("blessed", "reasons", "run_id"))
+    assert [condition["words"] for condition in digits.result["gate"]] == verdict["conditions"]
     assert all(Path(o["path"]).exists() for step in steps.values() for o in step["outputs"].values())
 
 

@@ -293,6 +293,6 @@ def test_a_whole_run_publishes_and_is_recorded(tmp_path):
 @pytest.mark.slow
 def test_a_model_that_is_not_blessed_ends_the_run(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path, epochs=1), tmp_path / "tasks", {})
-    codes = [kubeflow.run(task).returncode for task in STEPS[: STEPS.index("judge") + 1]]
+    codes = [kubeflow.run(task).returncode for task in STEPS[: STEPS.index("gate") + 1]]
     assert [*[0] * (len(codes) - 1), 3] == codes
     assert not (tmp_path / "workspace/serving/digits").exists()

@@ -46,7 +46,7 @@ EDITS = {
     "a constant of a helper": ((), ("SCALE = 255.0", "SCALE = 127.5"), {"transform"}),
     "the gate": ((), ("0.9", "0.95"), set()),  # TFX's cache sees it in the configuration of the evaluation
     "quick": ((), ("Quick(10, 5", "Quick(11, 5"), {"ingest"}),
-    "the data": ((), ("data=None", "data=1"), {"ingest", "schema", "transform", "train", "judge"}),
+    "the data": ((), ("data=None", "data=1"), {"ingest", "schema", "transform", "train", "score"}),
     "a name bound twice": (
         (("SCALE = 255.0", "SCALE = 255.0\nSCALE = SCALE / 2"),),
         ("SCALE = 255.0", "SCALE = 256.0"),

@@ -116,7 +116,7 @@ def test_rare_ones_among_many_classes_are_judged_by_the_mean_recall(drafted, wri
     trees["grown"] = [["a", "b", "c" if number % 20 == 2 else "a"][number % 3] for number in range(200)]
     text = drafted(write_csv(trees), "grown").text
     assert 'Metric("balanced_accuracy")' in text
-    assert "    judge=judge,\n" in text
+    assert "    score=score,\n" in text
 
 
 def test_json_lines_and_parquet(drafted, tmp_path, trees):

@@ -1,0 +1,62 @@
+"""The verdict on a model as a ModelBlessing, the artifact by which TFX's Evaluator tells Pusher what may be published.
+
+Source: `tfx.components.evaluator.constants` and `.executor` for the file and the custom properties; ours come
+after them. Nothing of TFX is imported here, which takes seconds: `keraspipe lineage` reads the same properties.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TYPE = "ModelBlessing"
+FILES = {True: "BLESSED", False: "NOT_BLESSED"}
+BLESSED = "blessed"
+MODEL, MODEL_ID = "current_model", "current_model_id"
+BASELINE, BASELINE_ID = "baseline_model", "baseline_model_id"
+REASONS, CONDITIONS = "reasons", "conditions"  # lists of sentences as JSON: what is missed, and all that is required
+BASELINE_VERSION, BASELINE_DIGEST = "baseline_version", "baseline_digest"
+# The step `resolve` leaves these on the live model.
+CHAMPION_VERSION, CHAMPION_DIGEST = "champion_version", "champion_digest"
+
+
+def bless(blessing: Any, gate: Mapping[str, Any], model: Any, baseline: Any) -> None:
+    """Writes a verdict into an artifact, as TFX's Evaluator does.
+
+    Args:
+        blessing: TFX's artifact; gets a file BLESSED or NOT_BLESSED and the custom properties.
+        gate: The verdict: {"blessed", "reasons", "conditions"}.
+        model: The candidate's artifact.
+        baseline: The live model's; empty where there is none.
+    """
+    folder = Path(blessing.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILES[gate["blessed"]]).write_text("")
+    blessing.set_int_custom_property(BLESSED, int(gate["blessed"]))
+    blessing.set_string_custom_property(REASONS, json.dumps(gate["reasons"]))
+    blessing.set_string_custom_property(CONDITIONS, json.dumps([one["words"] for one in gate["conditions"]]))
+    blessing.set_string_custom_property(MODEL, model.uri)
+    blessing.set_int_custom_property(MODEL_ID, model.id)
+    if digest := baseline.get_string_custom_property(CHAMPION_DIGEST):
+        blessing.set_string_custom_property(BASELINE, baseline.uri)
+        blessing.set_int_custom_property(BASELINE_ID, baseline.id)
+        blessing.set_string_custom_property(BASELINE_DIGEST, digest)
+        blessing.set_int_custom_property(BASELINE_VERSION, baseline.get_int_custom_property(CHAMPION_VERSION))
+
+
+def require_blessing(blessing: Any) -> None:
+    """Raises a PipelineError where a model is not blessed; TFX's Pusher does not push it, either."""
+    if blessing.get_int_custom_property(BLESSED) != 1:
+        reasons = json.loads(blessing.get_string_custom_property(REASONS) or "[]")
+        raise PipelineError(
+            "The model is not blessed, so it is neither registered nor published.",
+            expected=f"a {TYPE} with {BLESSED} = 1, from the step gate",
+            received="; ".join(reasons) or "no verdict",
+            action="read why with: keraspipe runs RUN; then change the recipe or its gate",
+        )

@@ -1,0 +1,92 @@
+"""Gate: the one verdict on a candidate, over TFMA's own thresholds and ours, as a ModelBlessing in ML Metadata.
+
+TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it knows no paired test and no
+costs, and refuses a model for a slice of a handful of examples. So only this step blesses.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
+from tfx.utils.path_utils import serving_model_dir
+
+from pipeline import atomic, catalogue, judged, run, savedmodel, verdict
+from pipeline.judging import blessing as blessings
+from pipeline.judging import page
+from pipeline.judging.paired import Comparison
+from pipeline.recipe import Recipe
+from pipeline.steps import evaluate, score
+from pipeline.verdict import NOWHERE, Measured
+
+
+def gate(
+    recipe: Recipe, scores: Mapping[str, Any], refused: Sequence[tuple[str, str]], *, quick: bool
+) -> dict[str, Any]:
+    """The verdict on a candidate.
+
+    Args:
+        recipe: Has the bounds.
+        scores: What the step `score` has measured.
+        refused: Metric and slice of each bound that TFMA finds missed.
+        quick: Whether the bounds of a --quick run count.
+
+    Returns:
+        {"blessed", "reasons", "conditions", "min_slice_examples"}, as docs/journal.md describes it.
+    """
+    conditions = verdict.conditions(recipe, read_measured(scores, refused), quick=quick)
+    return {
+        "blessed": all(condition.passed for condition in conditions),
+        "reasons": verdict.reasons(conditions),
+        "conditions": [condition.as_json() for condition in conditions],
+        "min_slice_examples": recipe.gate.min_slice_examples,
+    }
+
+
+def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> Measured:
+    """The numbers that the conditions are about."""
+    cost = scores["cost"]
+    return Measured(
+        metrics=scores["metrics"],
+        baseline=scores["baseline"],
+        slices=scores["slices"],
+        confusion=scores["confusion"],
+        refused=list(refused),
+        comparisons={name: Comparison(**comparison) for name, comparison in scores["comparisons"].items()},
+        calibration=scores.get("calibration", {}).get("error", NOWHERE),
+        latency_ms=cost["latency_ms"]["p50"],
+        size_mb=cost["size_mb"],
+        difference=cost["difference"],
+    )
+
+
+def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Writes a run's `evaluation.json`, and the same for people as `gate.md`."""
+    atomic.write_json(folder / judged.FILE, evaluation)
+    with atomic.file(folder / page.FILE) as beside:
+        beside.write_text(page.markdown(evaluation))
+
+
+@component
+def Gate(  # noqa: N802
+    model: InputArtifact[Model],
+    baseline: InputArtifact[Model],
+    evaluation: InputArtifact[ModelEvaluation],
+    scores: InputArtifact[ModelEvaluation],
+    blessing: OutputArtifact[ModelBlessing],
+    recipe: Parameter[str],
+    workspace: Parameter[str],
+    name: Parameter[str],
+    run_id: Parameter[str],
+    quick: Parameter[int],
+    basis: Parameter[str],
+) -> None:
+    """Blesses the candidate, or says why not: in ML Metadata and in the run's folder."""
+    declared, measured = catalogue.load(Path(recipe)), atomic.read_json(Path(scores.uri) / score.FILE)
+    outcome = gate(declared, measured, evaluate.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
+    digest = savedmodel.digest(Path(serving_model_dir(model.uri)))
+    about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
+    write_evaluation(run.folder(Path(workspace), run_id), {**about, **measured, "gate": outcome})
+    blessings.bless(blessing, outcome, model, baseline)

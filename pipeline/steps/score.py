@@ -1,0 +1,248 @@
+"""Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
+
+TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
+samples of a generative model, or compare two models on the same rows. What it has measured is taken over here, so that
+the gate finds all numbers in one file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, ModelRun
+from tfx.utils.path_utils import serving_model_dir
+
+from pipeline import atomic, catalogue, champion, samples
+from pipeline.datasets import kind, tfrecord
+from pipeline.errors import PipelineError
+from pipeline.judging import evidence, findings, latency, predictions, reconstructions
+from pipeline.judging.predictions import Predictions
+from pipeline.recipe import Recipe
+from pipeline.steps import evaluate
+from pipeline.steps.train import MODEL
+from pipeline.verdict import Measured
+from serving.model import LoadedModel
+
+FILE = "scores.json"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The raw features of the splits, read when they are asked for; eval is not among them.
+
+    Attributes:
+        folder: Folder of the splits.
+        kinds: Kind of each raw input.
+    """
+
+    folder: Path
+    kinds: Mapping[str, str]
+
+    @cached_property
+    def train(self) -> dict[str, np.ndarray]:
+        """The training split, {name: array (rows, …)}."""
+        return columns(self.folder / "Split-train", self.kinds)
+
+    @cached_property
+    def test(self) -> dict[str, np.ndarray]:
+        """The test split, {name: array (rows, …)}."""
+        return columns(self.folder / "Split-test", self.kinds)
+
+
+def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """All rows of a split as arrays by name; what is missing is as in `preprocess`.
+
+    Args:
+        folder: Folder of TFRecords of `tf.train.Example`.
+        kinds: Kind of each raw input; the other features are single values or vectors as they were found.
+    """
+    rows = [tfrecord.features(record) for file in sorted(folder.iterdir()) for record in tfrecord.records(file)]
+    names = sorted({name for row in rows for name in row})
+    return {name: _column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
+
+
+def _column(cells: list[Any], declared: str) -> np.ndarray:
+    found = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
+    guessed = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
+    name, shape = kind.split(declared) if declared else (guessed, (len(found),) * (len(found) > 1))
+    dtype = {"bytes": object, "int": np.int64, "float": np.float32}[name]
+    return np.array([kind.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(len(cells), *shape)
+
+
+def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
+    """Asks the recipe's `score` about a SavedModel.
+
+    Raises:
+        PipelineError: It fails, or does not give the metrics that the recipe declares.
+    """
+    declared = {metric.name for metric in recipe.metrics if not metric.tfma}
+    if not recipe.score:
+        return {}
+    try:
+        found = {name: float(value) for name, value in recipe.score(served, splits, others).items()}
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise PipelineError(
+            "score() of the recipe fails.",
+            expected=f"score(served, examples, others) -> {', '.join(sorted(declared))}",
+            received=f"{type(error).__name__}: {error}",
+            action="correct score() in the recipe",
+        ) from error
+    if found.keys() != declared:
+        raise PipelineError(
+            "score() of the recipe does not give the metrics that it declares.",
+            expected=", ".join(sorted(declared)) or 'Metric("…") without tfma= in metrics=',
+            received=", ".join(sorted(found)) or "none",
+            action="name the same in metrics= and in what score() returns",
+        )
+    return found
+
+
+def one_row(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
+    """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
+    from pipeline.training import export
+
+    (record,) = next(predictions.batches(folder, 1))
+    row = tfrecord.features(record)
+    return export.requests(
+        served, {name: _column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
+    )
+
+
+def size_mb(folder: Path) -> float:
+    """Size of a SavedModel's files, in millions of bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
+    """The live models of the recipes that a recipe needs, by name.
+
+    Raises:
+        PipelineError: One of them has none.
+    """
+    found = {name: champion.read(workspace, name) for name in recipe.needs}
+    absent = [name for name, live in found.items() if live is None]
+    if absent:
+        raise PipelineError(
+            f"The recipe needs the live model of {' and '.join(absent)}.",
+            expected="a published model of each recipe in needs=",
+            received=f"none in {workspace}",
+            action=f"run first: keraspipe run {absent[0]}",
+        )
+    return {name: champion.model_path(workspace, name, live.version) for name, live in found.items() if live}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is measured of a candidate.
+
+    Attributes:
+        numbers: The scores as JSON, see `score`.
+        predictions: Of the candidate and the live model, row by row.
+    """
+
+    numbers: Mapping[str, Any]
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models whose numbers are taken.
+
+    Attributes:
+        candidate: The exported candidate.
+        live: The champion; None without one.
+        others: The champions of the recipes in `needs`, by name.
+    """
+
+    candidate: LoadedModel
+    live: LoadedModel | None
+    others: Mapping[str, LoadedModel]
+
+
+def score(recipe: Recipe, examples: Path, models: Models, measured: Measured, trained: Mapping[str, Any]) -> Scored:
+    """All that is measured of a candidate.
+
+    Args:
+        recipe: The recipe.
+        examples: The splits.
+        models: The models.
+        measured: What TFMA has measured.
+        trained: What the training wrote beside its model: {"weights", "flops", "export_difference", …}.
+
+    Returns:
+        The scores as docs/journal.md describes them under "evaluation", without the gate; and the predictions.
+
+    Raises:
+        PipelineError: The recipe's `score` fails.
+    """
+    splits, test = Splits(examples, recipe.data.inputs), examples / "Split-test"
+    own = [model and numbers(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
+    metrics, baseline = merge(measured, own[0] or {}, own[1] or {})
+    rows = predictions.collected(recipe, test, models.candidate, models.live)
+    comparisons = evidence.comparisons(recipe, rows, metrics, baseline)
+    found = {
+        "classes": list(recipe.data.classes),
+        "metrics": metrics,
+        "lower_is_better": [metric.name for metric in recipe.metrics if not metric.higher_is_better],
+        "intervals": evidence.overall(recipe, rows, metrics),
+        "baseline": baseline,
+        "slices": evidence.sliced(recipe, rows, metrics, measured.slices),
+        "confusion": measured.confusion,
+        "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
+        "cost": cost(recipe, models.candidate, test, trained),
+        **findings.described(recipe, rows, test),
+        "samples": samples.asked(models.candidate, test, recipe.data),
+        "reconstructions": reconstructions.asked(models.candidate, test),
+    }
+    return Scored(found, rows)
+
+
+def merge(
+    measured: Measured, candidate: Mapping[str, float], live: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float] | None]:
+    """TFMA's numbers and those of the recipe's `score`: the candidate's, and the live model's (None without one)."""
+    return {**measured.metrics, **candidate}, {**(measured.baseline or {}), **live} or None
+
+
+def cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """{"weights", "flops", "size_mb", "latency_ms": {"p50", "p95", "p99", "calls"}, "difference"}."""
+    request = one_row(recipe, served, test)
+    return {
+        "weights": trained["weights"],
+        "flops": trained.get("flops"),
+        "size_mb": size_mb(served.path),
+        "latency_ms": latency.measured(lambda: served.predict("serving_default", request)),
+        "difference": trained["export_difference"],
+    }
+
+
+@component
+def Score(  # noqa: N802
+    examples: InputArtifact[Examples],
+    model: InputArtifact[Model],
+    baseline: InputArtifact[Model],
+    model_run: InputArtifact[ModelRun],
+    evaluation: InputArtifact[ModelEvaluation],
+    scores: OutputArtifact[ModelEvaluation],
+    recipe: Parameter[str],
+    workspace: Parameter[str],
+    digest: Parameter[str],  # noqa: ARG001  (the recipe's score and the models that it needs, for TFX's cache)
+) -> None:
+    """Writes the numbers, and the predictions of the candidate and of the live model."""
+    declared, folder = catalogue.load(Path(recipe)), Path(scores.uri)
+    models = Models(
+        candidate=LoadedModel(serving_model_dir(model.uri)),
+        live=LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None,
+        others={name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()},
+    )
+    measured, trained = evaluate.read(Path(evaluation.uri), declared), atomic.read_json(Path(model_run.uri) / MODEL)
+    scored = score(declared, Path(examples.uri), models, measured, trained)
+    scored.predictions.save(folder / predictions.FILE)
+    atomic.write_json(folder / FILE, scored.numbers)
