@@ -16,7 +16,6 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.served import Served
 from serving import environment
 from serving.errors import ServingError
-from serving.flags import help as flag_help
 from serving.flags import line as flag_line
 from serving.flags.flag import Flag, FlagError
 from serving.flags.options import Plan, of_workspace
@@ -53,10 +52,10 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def command(options: Namespace, settings: Settings) -> int:
     """Serves until it is stopped, or prints what `--help` or `--version` asks for."""
     if options.line["help"]:
-        print(flag_help.text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
+        print(flag_line.help_text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
         return 0
     if options.line["version"]:
-        print(flag_help.version(), flush=True)
+        print(flag_line.version(), flush=True)
         return 0
     return _served(options.line, settings)
 

@@ -89,7 +89,7 @@ class Outlet:
         if self.metrics:
             _replace(self.metrics, prometheus.text(looks))
         if self.scraped:
-            self.scraped.text = prometheus.text(looks)
+            self.scraped.show(looks)
 
     def keep(self, report: Report) -> Path:
         """Keeps the report in the workspace and has MLflow told; returns where its page lies."""

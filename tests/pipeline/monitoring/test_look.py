@@ -29,15 +29,15 @@ def model(live):
 def measured(looks):
     """Values by metric and labels, as Prometheus reads them."""
     families = text_string_to_metric_families(prometheus.text(looks))
-    return {(one.name, tuple(one.labels.items())): one.value for family in families for one in family.samples}
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
 def value(looks, name, **labels):
-    return measured(looks).get((f"keraspipe_{name}", tuple(labels.items())))
+    return measured(looks).get((f"keraspipe_{name}", frozenset(labels.items())))
 
 
 def test_without_any_recipe_prometheus_sees_that_there_is_no_champion(tmp_path):
-    assert {("keraspipe_champions", ()): 0} == measured(look.champions(tmp_path))
+    assert {("keraspipe_champions", frozenset()): 0} == measured(look.champions(tmp_path))
 
 
 def publish(workspace, name, version):
@@ -145,6 +145,10 @@ def test_promtool_finds_no_fault_with_the_page(model):
 @given(st.text())
 def test_any_name_is_read_back(name):
     assert 3 == value([look.Look(name, 3)], "champion_version", model=name)
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same():
+    assert 3 == value([look.Look("a\udcff", 3)], "champion_version", model="a?")
 
 
 @pytest.mark.parametrize(
