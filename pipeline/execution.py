@@ -12,7 +12,19 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, fingerprint, importing, journal, notice, quiet, reproduction, run, workspace
+from pipeline import (
+    atomic,
+    catalogue,
+    filelock,
+    fingerprint,
+    importing,
+    journal,
+    notice,
+    quiet,
+    reproduction,
+    run,
+    workspace,
+)
 from pipeline.errors import PipelineError
 from pipeline.tracking import outbox, recorder
 
@@ -40,14 +52,14 @@ def execute(request: Request, waiting: Callable[[], None]) -> Result:
     """
     home = request.settings.workspace
     with (
-        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
-        workspace.lock(home / "locks" / f"request-{request.key}", waiting),
+        filelock.lock(home / workspace.RUNS_LOCK, shared=True),
+        filelock.lock(home / "locks" / f"request-{request.key}", waiting),
     ):
         result = run.remembered(request)
         if result is not None:
             return result
         run_id = run.begin(request)
-        with workspace.lock(run.folder(home, run_id) / "lock"):
+        with filelock.lock(run.folder(home, run_id) / "lock"):
             return _recorded(request, run_id)
 
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from pipeline import atomic, champion, run, version
 from pipeline.errors import PipelineError
+from pipeline.filelock import lock
 from pipeline.provenance import Provenance
-from pipeline.workspace import RUNS_LOCK, lock
+from pipeline.workspace import RUNS_LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ def remove(workspace: Path, days: float) -> list[Garbage]:
     Raises:
         PipelineError: A run is going on, whose needs are not known yet.
     """
-    with lock(workspace / RUNS_LOCK, waiting=_refuse):
+    with lock(workspace / RUNS_LOCK, on_wait=_refuse):
         garbage = find(workspace, days)
         removed = [one for one in garbage if _moved(one, workspace)]
         _forget({one.path.name for one in removed if one.what == "run"}, workspace)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import catalogue, champion, journal, models_config, run, savedmodel, version
 from pipeline.champion import Champion, Standing
 from pipeline.errors import PipelineError, UsageError
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, champion, fingerprint
-from pipeline.workspace import is_locked
+from pipeline.filelock import is_locked
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Source

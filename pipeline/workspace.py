@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline import atomic
 from pipeline.errors import PipelineError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 FORMAT = 1
 NEEDED_BYTES = 200 << 20
@@ -76,36 +70,3 @@ def unwritable(workspace: Path, error: OSError) -> PipelineError:
         received=f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
         action="mend that, or choose another folder with --workspace",
     )
-
-
-@contextmanager
-def lock(path: Path, waiting: Callable[[], None] | None = None, *, shared: bool = False) -> Iterator[None]:
-    """Holds a lock file; the system releases it when the process dies, however it dies.
-
-    Args:
-        path: The lock file.
-        waiting: Called once if somebody else holds it.
-        shared: Whether others may hold it too, if they share it.
-    """
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if waiting:
-                waiting()
-            fcntl.flock(file, kind)
-        yield
-
-
-def is_locked(path: Path) -> bool:
-    """Whether some process holds a lock file."""
-    if not path.exists():
-        return False
-    with path.open() as file:  # to read: also in a workspace that this user may not write
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        return False

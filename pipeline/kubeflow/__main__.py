@@ -10,7 +10,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from pipeline import workspace
+from pipeline import filelock, workspace
 from pipeline.errors import PipelineError
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.kubeflow.spec import RUN
@@ -39,7 +39,7 @@ def _done(options: Namespace, beam: list[str]) -> int:
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
     run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
     # Two runs at a time would share checkpoints.
-    with workspace.lock(home / "locks" / f"request-{wanted.key}"):
+    with filelock.lock(home / "locks" / f"request-{wanted.key}"):
         return task.done(options.step, wanted, run_id, call, executor)
 
 

@@ -9,7 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import after, atomic, dag, fingerprint, journal, reproduction, run, runner, surroundings, workspace
+from pipeline import (
+    after,
+    atomic,
+    dag,
+    filelock,
+    fingerprint,
+    journal,
+    reproduction,
+    run,
+    runner,
+    surroundings,
+)
 from pipeline.card import files as card
 from pipeline.errors import PipelineError
 from pipeline.kubeflow import progress
@@ -84,7 +95,7 @@ def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
     home, folder = wanted.settings.workspace, run.folder(wanted.settings.workspace, run_id)
     recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder / "mlflow.txt")
     try:
-        with workspace.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
+        with filelock.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
             yield recording
     finally:
         recording.finish(RECORDING_TIMEOUT_S)

@@ -9,8 +9,9 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from pipeline import filelock
 from pipeline.monitoring import archive, record
-from pipeline.tracking import lock, process
+from pipeline.tracking import process
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _record(workspace: Path, uri: str) -> None:
     destination = Destination(uri, workspace)
-    with lock.held(archive.base(workspace) / ".recorder.lock"):
+    with filelock.lock(archive.base(workspace) / ".recorder.lock"):
         try:
             destination.probe()
             for folder in archive.pending(workspace):

@@ -14,7 +14,7 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, champion, journal, models_config, savedmodel, surroundings
 from pipeline.champion import Champion
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 
 class ChampionChangedError(Exception):

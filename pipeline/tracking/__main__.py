@@ -9,7 +9,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from pipeline.tracking import lock, process
+from pipeline import filelock
+from pipeline.tracking import process
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.drain import Drain
 from pipeline.tracking.folder import RunFolder
@@ -36,14 +37,14 @@ def _record(options: argparse.Namespace) -> None:
 def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
     ending.listen()
     # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
-    with lock.held(folder.lock):
+    with filelock.lock(folder.lock):
         drain = Drain(destination, folder)
         follow(drain, ending)
         drain.stop()
 
 
 def _behind(destination: Destination, folder: RunFolder) -> None:
-    with lock.tried(folder.lock) as free:
+    with filelock.try_lock(folder.lock) as free:
         if free:
             drain = Drain(destination, folder)
             drain.all()

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import champion
-from pipeline.tracking import environment, lock, messenger, process, told
+from pipeline import champion, filelock
+from pipeline.tracking import environment, messenger, process, told
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.registration import DIGEST_TAG, VERSION_TAG
@@ -65,7 +65,7 @@ def tell(destination: Destination, workspace: Path, name: str) -> list[str]:
         What MLflow could not be told, in words: a version that is not registered there (yet).
     """
     problems = []
-    with lock.held(workspace / "locks" / f"aliases-{name}"):
+    with filelock.lock(workspace / "locks" / f"aliases-{name}"):
         now, theirs = champion.recorded(workspace, name), _aliases(destination, name)
         known = told.read(workspace, name, destination.uri) or {}
         for alias, one in (("champion", now.champion), ("challenger", now.challenger)):

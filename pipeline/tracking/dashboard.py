@@ -13,8 +13,9 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pipeline import filelock
 from pipeline.errors import PipelineError
-from pipeline.tracking import environment, lock
+from pipeline.tracking import environment
 from pipeline.tracking.destination import LOCK
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _check(settings: Settings, port: int, host: str) -> None:
 def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server as a process group of its own, which ends with the block."""
     # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
-    with lock.held(settings.workspace / LOCK), (settings.workspace / LOG).open("wb") as log:
+    with filelock.lock(settings.workspace / LOCK), (settings.workspace / LOG).open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  (MLflow of our own environment)
             _command(settings, port, host),
             stdin=subprocess.DEVNULL,

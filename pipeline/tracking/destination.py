@@ -7,8 +7,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipeline import importing
-from pipeline.tracking import lock
+from pipeline import filelock, importing
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Destination:
             return mlflow.MlflowClient(self.uri, self.uri)
         # The parts of MLflow that save a model take no client; left alone they make a database of their own.
         mlflow.set_tracking_uri(self.uri)
-        with lock.held(self.workspace / LOCK):
+        with filelock.lock(self.workspace / LOCK):
             return mlflow.MlflowClient(self.uri, self.uri)
 
     def probe(self) -> None:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, fingerprint, journal, run, workspace
+from pipeline import atomic, filelock, fingerprint, journal, run, workspace
 from pipeline.errors import PipelineError
 from pipeline.tracking import recorder
 from pipeline.tuning import preparation
@@ -103,8 +103,8 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
     run_id = asked.run_id(ready.data_digest)
     folder = run.folder(home, run_id)
     with (
-        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
-        workspace.lock(folder / "lock", waiting),
+        filelock.lock(home / workspace.RUNS_LOCK, shared=True),
+        filelock.lock(folder / "lock", waiting),
     ):
         recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder / "mlflow.txt")
         with journal.current(folder / "journal.jsonl"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import workspace
+from pipeline import filelock, workspace
 from pipeline.run import STEPS
 from pipeline.settings import ROOT
 
@@ -74,7 +74,7 @@ def test_nothing_is_removed_while_a_run_goes_on(keraspipe, tmp_path):
     home = tmp_path / "workspace"
     old = home / "runs" / "plain-20200101-000000-aaaa"
     old.mkdir(parents=True)
-    with workspace.lock(home / workspace.RUNS_LOCK, shared=True):
+    with filelock.lock(home / workspace.RUNS_LOCK, shared=True):
         answer = keraspipe("gc", "--days", "0", "--delete", "--workspace", home)
         assert 1 == answer.code
         assert "a run is going on" in answer.err

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import champion, run
+from pipeline import champion, filelock, run
 from pipeline.champion import Champion
 
 
@@ -152,9 +152,8 @@ def test_ids_sort_by_time_and_differ():
 
 
 def test_run_is_alive_while_its_lock_is_held(tmp_path):
-    from pipeline import workspace
 
     assert not run.alive(tmp_path, "plain-1")
-    with workspace.lock(run.folder(tmp_path, "plain-1") / "lock"):
+    with filelock.lock(run.folder(tmp_path, "plain-1") / "lock"):
         assert run.alive(tmp_path, "plain-1")
     assert not run.alive(tmp_path, "plain-1")

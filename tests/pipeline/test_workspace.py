@@ -1,12 +1,8 @@
-"""The workspace: usable or a clear error, and locks that no dead process holds."""
+"""The workspace: usable or a clear error."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -54,43 +50,3 @@ def test_full_disk(tmp_path, monkeypatch):
     with pytest.raises(PipelineError) as caught:
         workspace.prepare(tmp_path)
     assert f"Received: No space left on device ({tmp_path})" in str(caught.value)
-
-
-def test_lock_is_held_within_the_block(tmp_path):
-    path = tmp_path / "locks" / "a"
-    assert not workspace.is_locked(path)
-    with workspace.lock(path):
-        assert workspace.is_locked(path)
-    assert not workspace.is_locked(path)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_lock_that_may_only_be_read(tmp_path):
-    path = tmp_path / "a"
-    path.touch(0o444)
-    assert not workspace.is_locked(path)
-
-
-HOLDER = """
-import pathlib, sys, time
-from pipeline import workspace
-with workspace.lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(600)
-"""
-
-
-def test_killed_process_releases_its_lock(tmp_path):
-    path, asked = tmp_path / "a", []
-    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:
-        assert "held\n" == holder.stdout.readline()
-        assert workspace.is_locked(path)
-        with workspace.lock(path, lambda: (asked.append(1), holder.send_signal(signal.SIGKILL))):
-            assert [1] == asked
-            assert workspace.is_locked(path)
-    assert -signal.SIGKILL == holder.returncode
-
-
-def test_nobody_is_asked_to_wait_for_a_free_lock(tmp_path):
-    with workspace.lock(tmp_path / "a", lambda: pytest.fail("waited")):
-        pass

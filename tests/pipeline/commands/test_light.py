@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pipeline import champion, cli, journal, run, workspace
+from pipeline import champion, cli, filelock, journal, run
 from pipeline.champion import Champion
 from pipeline.settings import ROOT
 
@@ -135,7 +135,7 @@ def test_runs_newest_first_with_their_states(keraspipe):
     began(home, "a", 30.0, end="failed")
     began(home, "c", 20.0)
     began(home, "d", 40.0)
-    with workspace.lock(run.folder(home, "d") / "lock"):
+    with filelock.lock(run.folder(home, "d") / "lock"):
         code, out, _ = keraspipe("runs", "--json")
         lines = keraspipe("runs")[1].splitlines()
     rows = json.loads(out)
