@@ -52,30 +52,30 @@ def execute(request: Request, waiting: Callable[[], None]) -> Result:
     """
     home = request.settings.workspace
     with (
-        filelock.lock(home / workspace.RUNS_LOCK, shared=True),
-        filelock.lock(home / "locks" / f"request-{request.key}", waiting),
+        filelock.lock(home.runs_lock, shared=True),
+        filelock.lock(home.request_lock(request.key), waiting),
     ):
         result = run.remembered(request)
         if result is not None:
             return result
         run_id = run.begin(request)
-        with filelock.lock(run.folder(home, run_id) / "lock"):
+        with filelock.lock(home.run(run_id).lock):
             return _recorded(request, run_id)
 
 
 def replay(settings: Settings) -> None:
     """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
     if outbox.pending(settings.workspace):
-        log = settings.workspace / "replay.txt"
+        log = settings.workspace.replay_log
         outbox.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
 
 
 def _recorded(request: Request, run_id: str) -> Result:
     settings = request.settings
     replay(settings)
-    folder = run.folder(settings.workspace, run_id)
-    path, log = folder / "journal.jsonl", folder / "log.txt"
-    recording = recorder.start(settings.workspace, run_id, settings.mlflow_uri, folder / "mlflow.txt")
+    folder = settings.workspace.run(run_id)
+    path, log = folder.journal, folder.log
+    recording = recorder.start(settings.workspace, run_id, settings.mlflow_uri, folder.mlflow_log)
     with journal.current(path):
         try:
             result = _shown(request, run_id, path, log)
@@ -117,7 +117,7 @@ def _road(request: Request, run_id: str) -> State:
     tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
     tags |= {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}
-    reproduction.keep(request, run.folder(request.settings.workspace, run_id))
+    reproduction.keep(request, request.settings.workspace.run(run_id))
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
     os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
@@ -145,16 +145,16 @@ def _tell_card(request: Request, run_id: str, log: Path) -> None:
         with log.open("a") as file:
             traceback.print_exc(file=file)
         return
-    markdown, html = (str(path.relative_to(home)) for path in files.beside(home, run_id))
+    markdown, html = (home.relative(path) for path in files.beside(home, run_id))
     journal.report("card", markdown=markdown, html=html)
 
 
 def _tell_surroundings(request: Request, run_id: str) -> None:
     from pipeline import surroundings
 
-    path = run.folder(request.settings.workspace, run_id) / surroundings.FILE
+    path = request.settings.workspace.run(run_id).environment
     atomic.write_json(path, surroundings.described())
-    journal.report("environment", path=str(path.relative_to(request.settings.workspace)))
+    journal.report("environment", path=request.settings.workspace.relative(path))
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def _readable(error: Exception, request: Request, log: Path) -> Exception:
     if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
-    if shutil.disk_usage(home).free < FULL_BYTES:
+    if shutil.disk_usage(home.root).free < FULL_BYTES:
         return workspace.unwritable(home, OSError(0, "no space left on the device"))
     with log.open("a") as file:
         traceback.print_exception(error, file=file)

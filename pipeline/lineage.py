@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from pipeline.provenance import Artifact, Execution
     from pipeline.version import Version
+    from pipeline.workspace import Workspace
 
 DIGEST_CHARACTERS = 12
 
 
-def lineage(workspace: Path, version: Version) -> dict[str, Any]:
+def lineage(workspace: Workspace, version: Version) -> dict[str, Any]:
     """The way of a version as JSON.
 
     Returns:
@@ -30,7 +31,7 @@ def lineage(workspace: Path, version: Version) -> dict[str, Any]:
     stands = champion.standing(workspace, version.name).aliases
     return {
         "version": str(version),
-        "path": str(champion.model_path(workspace, version.name, version.number)),
+        "path": str(workspace.model(version.name, version.number)),
         "aliases": [alias for alias, number in stands.items() if number == version.number],
         "run_id": version.run_id,
         "mlflow_run_id": told.result.get("mlflow_run_id"),
@@ -59,7 +60,7 @@ def _described(artifact: Artifact) -> dict[str, Any]:
     return {"artifact": artifact.id, "type": artifact.type, "path": artifact.uri, "there": there}
 
 
-def text(found: Mapping[str, Any], workspace: Path) -> list[str]:
+def text(found: Mapping[str, Any], workspace: Workspace) -> list[str]:
     """What a person reads: one step after the other, each with what it took and what it gave."""
     aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
     lines = [f"{found['version']}{aliases}", f"  {found['path']}"]
@@ -76,7 +77,7 @@ def text(found: Mapping[str, Any], workspace: Path) -> list[str]:
     return lines
 
 
-def _step_lines(step: Mapping[str, Any], workspace: Path) -> list[str]:
+def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
     how = f"from the cache, made by run {step['made_by']}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
     if step["state"] not in ("cached", "complete"):
         how = step["state"]
@@ -86,6 +87,6 @@ def _step_lines(step: Mapping[str, Any], workspace: Path) -> list[str]:
     return lines + [_given(name, artifact, workspace) for name, artifact in step["outputs"].items()]
 
 
-def _given(name: str, artifact: Mapping[str, Any], workspace: Path) -> str:
+def _given(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
     path = artifact["path"].removeprefix(f"{workspace}/")
     return f"  {name} {artifact['artifact']}: {artifact['type']} in {path}{'' if artifact['there'] else ' (removed)'}"

@@ -36,7 +36,7 @@ def syncing(settings: Settings, every: float) -> Iterator[None]:
     process = subprocess.Popen(  # noqa: S603  (our own program)
         [*command, "--workspace", str(settings.workspace)],
         stdin=subprocess.DEVNULL,
-        cwd=settings.workspace,
+        cwd=settings.workspace.root,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
         start_new_session=True,
     )

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 DRIFT = 4
-LOG = "request-log"
 STOPPED_BY = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,7 +32,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every recipe that has a published version, in place of NAME"
     )
-    parser.add_argument("--log", type=Path, metavar="DIR", help=f"request log (default: WORKSPACE/{LOG})")
+    parser.add_argument("--log", type=Path, metavar="DIR", help="request log (default: WORKSPACE/request-log)")
     parser.add_argument("--since", metavar="TIME", help="only requests since: 2h, 7d, 2026-11-21T09:30")
     parser.add_argument(
         "--allow",
@@ -136,7 +135,7 @@ def _report(options: Namespace, settings: Settings) -> Report:
 
 def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
     """The request log, since when, and what is allowed."""
-    return options.log or settings.workspace / LOG, _since(options), _allowed(options)
+    return options.log or settings.workspace.request_log, _since(options), _allowed(options)
 
 
 def _once(options: Namespace, settings: Settings, outlet: Outlet) -> int:

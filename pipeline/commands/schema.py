@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
+    from pipeline.workspace import Workspace
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -30,7 +31,7 @@ def command(options: Namespace, settings: Settings) -> int:
         from pipeline.steps import schema
 
         bound = schema.bind(schema.read(inferred), catalogue.load(source.path).data)
-        frozen = schema.frozen_path(settings.workspace, source.name)
+        frozen = settings.workspace.schema(source.name)
         lines = schema.difference(frozen, bound)
         if options.action == "accept":
             schema.write(bound, frozen)
@@ -40,13 +41,13 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def newest(workspace: Path, name: str) -> Path:
+def newest(workspace: Workspace, name: str) -> Path:
     """The schema inferred last from a recipe's data.
 
     Raises:
         PipelineError: No run came that far.
     """
-    folder = workspace / "artifacts" / name / "infer_schema" / "schema"
+    folder = workspace.recipe_artifacts(name) / "infer_schema" / "schema"
     found = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
     if not found:
         raise PipelineError(

@@ -59,7 +59,7 @@ def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
     from pipeline.tracking import outbox
 
     if outbox.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
-        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace / "replay.txt")
+        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
     found = _reconciled(names, settings)
     if as_json:
         print(json.dumps([asdict(one) for one in found]))

@@ -35,11 +35,11 @@ def _done(options: Namespace, beam: list[str]) -> int:
     wanted = progress.request(options.request, from_environment())
     home = wanted.settings.workspace
     workspace.prepare(home)
-    call = Invocation(options.json_serialized_invocation_args, home / "artifacts" / wanted.name)
+    call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
     run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
     # Two runs at a time would share checkpoints.
-    with filelock.lock(home / "locks" / f"request-{wanted.key}"):
+    with filelock.lock(home.request_lock(wanted.key)):
         return task.done(options.step, wanted, run_id, call, executor)
 
 

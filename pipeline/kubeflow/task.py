@@ -26,7 +26,6 @@ from pipeline.errors import PipelineError
 from pipeline.kubeflow import progress
 from pipeline.steps.publish import ChampionChangedError
 from pipeline.tracking import recorder
-from pipeline.tracking.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +91,10 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
 @contextmanager
 def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
     """The run's journal, which MLflow is fed from while the step goes on."""
-    home, folder = wanted.settings.workspace, run.folder(wanted.settings.workspace, run_id)
-    recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder / "mlflow.txt")
+    home, folder = wanted.settings.workspace, wanted.settings.workspace.run(run_id)
+    recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder.mlflow_log)
     try:
-        with filelock.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
+        with filelock.lock(folder.lock), journal.current(folder.journal):
             yield recording
     finally:
         recording.finish(RECORDING_TIMEOUT_S)
@@ -103,7 +102,7 @@ def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
 
 def _begin(state: State, step: str) -> None:
     """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
-    request, folder = state.request, run.folder(state.workspace, state.result.run_id)
+    request, folder = state.request, state.workspace.run(state.result.run_id)
     code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
     tags = {"code_digest": code, "request_digest": request.key, "data_digest": state.data, "runner": "kubeflow"}
     params = {**request.params, "seed": request.seed, "quick": request.quick}
@@ -112,8 +111,8 @@ def _begin(state: State, step: str) -> None:
     if step == run.STEPS[0]:
         reproduction.keep(request, folder)
     if step == "train":  # other steps may be on a machine of another kind
-        atomic.write_json(folder / surroundings.FILE, surroundings.described())
-        journal.report("environment", path=str((folder / surroundings.FILE).relative_to(state.workspace)))
+        atomic.write_json(folder.environment, surroundings.described())
+        journal.report("environment", path=state.workspace.relative(folder.environment))
 
 
 def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
@@ -154,7 +153,7 @@ def _complete(call: Invocation, state: State) -> None:
 def _ended(state: State) -> int:
     result = state.result
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
-    result.mlflow_run_id = recorder.outcome(RunFolder(state.workspace, result.run_id)).mlflow_run_id or None
+    result.mlflow_run_id = recorder.outcome(state.workspace.run(result.run_id)).mlflow_run_id or None
     progress.keep(state)
     if result.blessed:
         _tell_card(state)
@@ -169,5 +168,5 @@ def _ended(state: State) -> int:
 def _tell_card(state: State) -> None:
     home, run_id = state.workspace, state.result.run_id
     card.write(home, state.request.source, run_id)
-    markdown, html = (str(path.relative_to(home)) for path in card.beside(home, run_id))
+    markdown, html = (home.relative(path) for path in card.beside(home, run_id))
     journal.report("card", markdown=markdown, html=html)

@@ -22,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.judging import latency, predictions, reconstructions
 from pipeline.recipe import Recipe
 from pipeline.verdict import Measured
+from pipeline.workspace import Workspace
 from serving.model import LoadedModel
 
 FILE = "judged.json"
@@ -129,7 +130,7 @@ def merged(measured: Measured, folder: Path) -> Measured:
     )
 
 
-def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
+def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     """The live models of the recipes that a recipe needs, by name.
 
     Raises:
@@ -144,7 +145,7 @@ def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
             received=f"none in {workspace}",
             action=f"run first: keraspipe run {absent[0]}",
         )
-    return {name: champion.model_path(workspace, name, live.version) for name, live in found.items() if live}
+    return {name: workspace.model(name, live.version) for name, live in found.items() if live}
 
 
 @component
@@ -161,7 +162,7 @@ def Judge(  # noqa: N802
     """Writes the numbers and the answers of the candidate and of the live model, and what the candidate costs."""
     declared, folder, out = catalogue.load(Path(recipe)), Path(examples.uri), Path(judgement.uri)
     splits = Splits(folder, declared.data.inputs)
-    others = {name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()}
+    others = {name: LoadedModel(path) for name, path in needed(declared, Workspace(Path(workspace))).items()}
     candidate = LoadedModel(serving_model_dir(model.uri))
     live = LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None
     test = folder / "Split-test"

@@ -75,7 +75,8 @@ def _gate(scribe: Scribe, result: Mapping[str, Any]) -> None:
                 "gate.reasons": "; ".join(gate["reasons"]),
             }
         )
-        scribe.destination.client.log_text(scribe.state.mlflow_run_id, page.markdown(result), page.FILE)
+        name = scribe.folder.gate_page.name
+        scribe.destination.client.log_text(scribe.state.mlflow_run_id, page.markdown(result), name)
 
 
 def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipeline.workspace import Workspace
 
-def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+
+def start(
+    module: str, workspace: Workspace, uri: str, log: Path, arguments: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     """Starts `python -m MODULE WORKSPACE ARGUMENTS --uri URI`, which outlives us and does not hear our Ctrl-C.
 
     Args:
@@ -34,7 +38,7 @@ def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=workspace,
+            cwd=workspace.root,
             env=environment.child(),
             start_new_session=True,
         )

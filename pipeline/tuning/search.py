@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, filelock, fingerprint, journal, run, workspace
+from pipeline import atomic, filelock, fingerprint, journal, run
 from pipeline.errors import PipelineError
 from pipeline.tracking import recorder
 from pipeline.tuning import preparation
@@ -18,12 +18,12 @@ from pipeline.tuning.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pipeline.run import Request
     from pipeline.tuning.preparation import Preparation
     from pipeline.tuning.space import Space
     from pipeline.tuning.study import Running
+    from pipeline.workspace import RunFolder
 
 HOPELESS = 5  # trials that failed and none that did not
 RECORDING_TIMEOUT_S = 60.0
@@ -101,13 +101,13 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     ready = preparation.prepare(asked.request, asked.space.base, waiting)
     run_id = asked.run_id(ready.data_digest)
-    folder = run.folder(home, run_id)
+    folder = home.run(run_id)
     with (
-        filelock.lock(home / workspace.RUNS_LOCK, shared=True),
-        filelock.lock(folder / "lock", waiting),
+        filelock.lock(home.runs_lock, shared=True),
+        filelock.lock(folder.lock, waiting),
     ):
-        recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder / "mlflow.txt")
-        with journal.current(folder / "journal.jsonl"):
+        recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder.mlflow_log)
+        with journal.current(folder.journal):
             found = _told(asked, _Course(asked, folder, show, waiting), ready)
         recording.finish(RECORDING_TIMEOUT_S)
     return found
@@ -115,7 +115,7 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
 
 def _told(asked: Search, course: _Course, ready: Preparation) -> Found:
     started = time.monotonic()
-    _tell_start(asked, course.folder.name, ready)
+    _tell_start(asked, course.folder.run_id, ready)
     try:
         found = course.run()
     except Exception as error:
@@ -124,7 +124,7 @@ def _told(asked: Search, course: _Course, ready: Preparation) -> Found:
     best = found.best
     journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
     result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
-    atomic.write_json(course.folder / "result.json", result)
+    atomic.write_json(course.folder.result, result)
     journal.report("end", status="finished", message="", seconds=time.monotonic() - started)
     return found
 
@@ -143,13 +143,13 @@ class _Course:
     """The trials of one call."""
 
     def __init__(
-        self, asked: Search, folder: Path, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
+        self, asked: Search, folder: RunFolder, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
     ) -> None:
         self.asked, self.folder, self.show, self.waiting = asked, folder, show, waiting
-        self.worker = Worker(folder / "log.txt")
+        self.worker = Worker(folder.log)
         request = asked.request
         self.study = Study(
-            folder / "study.db",
+            folder.study,
             asked.space,
             maximize=asked.maximize,
             seed=request.seed,
@@ -184,18 +184,17 @@ class _Course:
             journal.report("trial_epoch", number=trial.number, epoch=epoch, metrics=metrics)
             return running.report(epoch, metrics[self.asked.objective])
 
-        folder = self.folder / "trials" / str(trial.number)
         try:
             ready = preparation.prepare(self.asked.request, trial.params, self.waiting)
         except PipelineError as error:
             return {"state": FAILED, "reason": str(error)}
-        answer = self.worker.train(self._task(trial, ready, folder), report)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        answer = self.worker.train(self._task(trial, ready), report)
+        shutil.rmtree(self.folder.trial_checkpoints(trial.number), ignore_errors=True)
         if answer["state"] == "refused":
             raise PipelineError(answer["reason"])
         return answer
 
-    def _task(self, trial: Trial, ready: Preparation, folder: Path) -> dict[str, Any]:
+    def _task(self, trial: Trial, ready: Preparation) -> dict[str, Any]:
         request, settings = self.asked.request, self.asked.request.settings
         return {
             "recipe": str(request.source.path),
@@ -205,13 +204,13 @@ class _Course:
             "train": str(ready.train),
             "eval": str(ready.eval),
             "graph": str(ready.graph),
-            "out": str(folder),
+            "out": str(self.folder.trial(trial.number)),
             "config": {
                 "seed": request.seed,
                 "mixed_precision": settings.mixed_precision,
                 "distribution": settings.distribution,
                 "deterministic": settings.deterministic,
-                "checkpoints": str(folder / "checkpoints"),
+                "checkpoints": str(self.folder.trial_checkpoints(trial.number)),
             },
         }
 
@@ -225,21 +224,21 @@ class _Course:
         if best is None:
             raise _all_failed(trials, self.folder)
         ranking = sorted((trial for trial in trials if trial.state == COMPLETE), key=self.study.order)
-        return Found(self.folder.name, trials, best, ranking, self.study.importances())
+        return Found(self.folder.run_id, trials, best, ranking, self.study.importances())
 
 
-def _require_hope(done: list[Trial], folder: Path) -> None:
+def _require_hope(done: list[Trial], folder: RunFolder) -> None:
     if len(done) >= HOPELESS and all(trial.state == FAILED for trial in done):
         raise _all_failed(done, folder)
 
 
-def _all_failed(trials: list[Trial], folder: Path) -> PipelineError:
+def _all_failed(trials: list[Trial], folder: RunFolder) -> PipelineError:
     reasons = dict.fromkeys(trial.reason.replace("\n", " ") for trial in trials if trial.state != PRUNED)
     return PipelineError(
         f"All {len(trials)} trials failed.",
         expected="at least one that trains to its end",
         received="\n  ".join(["", *reasons]),
-        action=f"read {folder / 'log.txt'}; the first trial has the recipe's own values: try `keraspipe run`",
+        action=f"read {folder.log}; the first trial has the recipe's own values: try `keraspipe run`",
     )
 
 
