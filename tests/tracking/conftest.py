@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline import champion
 from pipeline.champion import Champion
 from pipeline.tracking import environment
-from pipeline.tracking.folder import RunFolder
+from pipeline.workspace import Workspace
 
 environment.prepare()
 
@@ -36,8 +36,8 @@ class Run:
     """Writes the journal of one run."""
 
     def __init__(self, workspace: Path, run_id: str = "run-1") -> None:
-        self.folder = RunFolder(workspace, run_id)
-        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self.folder = Workspace(workspace).run(run_id)
+        self.folder.root.mkdir(parents=True, exist_ok=True)
         self.time = 1_700_000_000.0
 
     def write(self, event: str, **fields) -> None:
@@ -50,7 +50,7 @@ class Run:
             file.write(line)
 
     def file(self, name: str, content) -> str:
-        path = self.folder.path / name
+        path = self.folder.root / name
         path.write_text(json.dumps(content))
         return str(path.relative_to(self.folder.workspace))
 
@@ -205,7 +205,7 @@ def database(tmp_path_factory) -> Path:
     from pipeline.tracking.destination import Destination
 
     folder = tmp_path_factory.mktemp("database")
-    assert Destination(f"sqlite:///{folder}/mlflow.db", folder).client
+    assert Destination(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
     return folder / "mlflow.db"
 
 

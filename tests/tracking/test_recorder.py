@@ -11,8 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import environment, outbox, process, recorder
-from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.state import State
+from pipeline.workspace import Workspace
 
 NO_TABLES = "sqlite:///{}/fresh.db"
 
@@ -54,7 +54,7 @@ def test_killed_half_way_and_replayed(run, model, uri, log, wait):
     run.register(model)
     run.write("publish", version=4, digest="d1", alias="champion")
     run.write("end", status="finished", message="", seconds=2.0)
-    wait(lambda: State.load(run.folder.path).offset > 1000)
+    wait(lambda: State.load(run.folder).offset > 1000)
     recording.process.kill()
     outcome = recording.finish(10)
     assert not outcome.complete
@@ -72,8 +72,9 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from pipeline.tracking import recorder
+from pipeline.workspace import Workspace
 workspace = Path(sys.argv[1])
-print(recorder.start(workspace, "run-1", sys.argv[2], workspace / "recorder.log").process.pid, flush=True)
+print(recorder.start(Workspace(workspace), "run-1", sys.argv[2], workspace / "recorder.log").process.pid, flush=True)
 time.sleep(60)
 """
 
@@ -111,7 +112,7 @@ def alive(pid: int) -> bool:
 def test_two_runs_at_once_on_a_database_without_tables(tmp_path, another, log):
     uri = NO_TABLES.format(tmp_path)
     names = ("left", "right")
-    recordings = [recorder.start(tmp_path, name, uri, tmp_path / f"{name}.log") for name in names]
+    recordings = [recorder.start(Workspace(tmp_path), name, uri, tmp_path / f"{name}.log") for name in names]
     for name in names:
         another(tmp_path, name).whole()
     for recording in recordings:
@@ -155,4 +156,4 @@ def test_the_pipelines_side_imports_nothing_heavy():
 
 
 def test_outcome_of_a_run_that_nobody_recorded(tmp_path):
-    assert recorder.Outcome("", "", False, "") == recorder.outcome(RunFolder(tmp_path, "nobody"))
+    assert recorder.Outcome("", "", False, "") == recorder.outcome(Workspace(tmp_path).run("nobody"))

@@ -47,7 +47,7 @@ def recorded(run, record, client):
     run.write("tuned", number=0, objective="val_loss", value=0.5, params=PARAMS)
     run.write("end", status="finished", message="", seconds=1.0)
     assert 0 == record()
-    (run.folder.path / FILE).unlink()
+    (run.folder.root / FILE).unlink()
     assert 0 == record()
     outcome = recorder.outcome(run.folder)
     assert "" == outcome.error
