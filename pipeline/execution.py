@@ -23,6 +23,7 @@ from pipeline import (
     quiet,
     reproduction,
     run,
+    subprocesses,
     workspace,
 )
 from pipeline.errors import PipelineError
@@ -119,7 +120,7 @@ def _road(request: Request, run_id: str) -> State:
     tags |= {"trial": request.trial} if request.trial else {}
     reproduction.keep(request, request.settings.workspace.run(run_id))
     journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     with importing.without_garbage():
         from pipeline import dag, runner

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, champion
+from pipeline import catalogue, champion, subprocesses
 from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
 
@@ -213,6 +212,5 @@ def _ticks(seconds: float) -> Iterator[None]:
 def _retrained(options: Namespace, settings: Settings) -> int:
     """Runs the recipe in a process of its own and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pipeline.cli", "run", options.name, "--workspace", str(settings.workspace)]
-    output = sys.stderr if options.json else None  # stdout is for one object
-    return subprocess.run(command, check=False, stdout=output).returncode  # noqa: S603  (our own program)
+    arguments = ["run", options.name, "--workspace", str(settings.workspace)]
+    return subprocesses.run("pipeline.cli", arguments, sys.stderr if options.json else None)  # stdout is for one object

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, quiet
+from pipeline import catalogue, quiet, subprocesses
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
     source = catalogue.source(options.name, settings)
     inferred = newest(settings.workspace, source.name)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     with quiet.output_to(Path(os.devnull)):
         from pipeline.steps import schema
 

@@ -10,7 +10,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from pipeline import filelock, workspace
+from pipeline import filelock, subprocesses, workspace
 from pipeline.errors import PipelineError
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.kubeflow.spec import RUN
@@ -20,7 +20,7 @@ from pipeline.settings import from_environment
 def main(arguments: list[str] | None = None) -> int:
     """Does one step; returns 0 done, 1 failed, 3 not blessed."""
     options, beam = _parser().parse_known_args(arguments)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     try:
         return _done(options, beam)

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import champion, filelock
-from pipeline.tracking import environment, messenger, process, told
+from pipeline import champion, filelock, subprocesses
+from pipeline.tracking import messenger, process, told
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.registration import DIGEST_TAG, VERSION_TAG
@@ -52,7 +52,7 @@ def asking(destination: Destination) -> Iterator[None]:
         Unreachable: It does not, or refuses.
     """
     try:
-        with environment.during(**environment.QUIET, **IMPATIENT):
+        with subprocesses.variables(**subprocesses.QUIET_MLFLOW, **IMPATIENT):
             destination.connect()
             yield
     except Exception as error:

@@ -7,15 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline import filelock
+from pipeline import filelock, subprocesses
 from pipeline.errors import PipelineError
-from pipeline.tracking import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,25 +71,19 @@ def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Pop
     """MLflow's server as a process group of its own, which ends with the block."""
     # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
     with filelock.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  (MLflow of our own environment)
-            _command(settings, port, host),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=settings.workspace.root,
-            # Its job runner serves features that need a language model, and costs processes.
-            env={**environment.child(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            start_new_session=True,
-        )
+        # Its job runner serves features that need a language model, and costs processes.
+        environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        arguments = _arguments(settings, port, host)
+        process = subprocesses.start("mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log)
     try:
         yield process
     finally:
         _end(process)
 
 
-def _command(settings: Settings, port: int, host: str) -> list[str]:
+def _arguments(settings: Settings, port: int, host: str) -> list[str]:
     return [
-        *(sys.executable, "-P", "-m", "mlflow", "server"),
+        "server",
         *("--backend-store-uri", settings.mlflow_uri),
         *("--artifacts-destination", str(settings.workspace.mlflow_artifacts)),
         *("--host", host, "--port", str(port), "--workers", "1"),

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import champion
+from pipeline import champion, subprocesses
 from pipeline.champion import Champion
-from pipeline.tracking import environment
 from pipeline.workspace import Workspace
 
-environment.prepare()
+subprocesses.use_quiet_mlflow()
 
 # What MLflow's own code warns of, and we can do nothing about.
 FOREIGN_WARNINGS = ("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",)
@@ -52,7 +51,7 @@ class Run:
     def file(self, name: str, content) -> str:
         path = self.folder.root / name
         path.write_text(json.dumps(content))
-        return str(path.relative_to(self.folder.workspace))
+        return self.folder.workspace.relative(path)
 
     def start(self, recipe: str = "digits") -> None:
         params = {"learning_rate": 0.001, "layers": [16, 32]}
@@ -168,7 +167,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd=self.folder,
-            env={**environment.child(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env={**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         until(lambda: answers(self.uri), 60)
 

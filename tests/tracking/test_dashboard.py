@@ -7,9 +7,9 @@ import urllib.request
 
 import pytest
 
+from pipeline import subprocesses
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
-from pipeline.tracking import environment
 from pipeline.tracking.dashboard import dashboard
 from pipeline.workspace import Workspace
 
@@ -58,7 +58,7 @@ def test_shows_the_runs_until_it_is_stopped(workspace, wait):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment.child(),
+        env=subprocesses.mlflow_environment(),
     )
     with shown:
         assert shown.stdout.readline().startswith(f"http://127.0.0.1:{port}/#/experiments")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking import environment, outbox, process, recorder
+from pipeline import subprocesses
+from pipeline.tracking import outbox, process, recorder
 from pipeline.tracking.state import State
 from pipeline.workspace import Workspace
 
@@ -87,7 +88,7 @@ def test_outlives_the_run_and_records_what_is_there(run, uri, wait, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=environment.child(),
+        env=subprocesses.mlflow_environment(),
     )
     with parent:
         recorder_pid = int(parent.stdout.readline())
@@ -151,7 +152,7 @@ def test_the_pipelines_side_imports_nothing_heavy():
         "print(sorted({'mlflow', 'matplotlib', 'numpy', 'pandas', 'requests'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment.child())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=subprocesses.mlflow_environment())
     assert done.stdout.strip() == "[]"
 
 

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.tracking import outbox, recorder
 from pipeline.tracking.__main__ import main
 from pipeline.tracking.scribe import metric_name
-from pipeline.tracking.state import FILE, State
+from pipeline.tracking.state import State
 from pipeline.workspace import Workspace
 
 
@@ -116,7 +116,7 @@ def test_recording_again_changes_nothing(run, model, record, client):
     run.whole(model)
     record()
     before = only_run(client)
-    (run.folder.root / FILE).unlink()
+    run.folder.recorded.unlink()
     assert record() == 0
     after = only_run(client)
     assert before.data.to_dictionary() == after.data.to_dictionary()

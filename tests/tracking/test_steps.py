@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
-from pipeline.tracking.state import FILE, State
+from pipeline.tracking.state import State
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_recording_again_makes_no_second_child(run, store, record, client):
     stepped(run, "cached")
     run.write("step", name="publish", state="skipped", seconds=0.0, order=1)
     record()
-    (run.folder.root / FILE).unlink()
+    run.folder.recorded.unlink()
     record()
     found = children(client, recorder.outcome(run.folder).mlflow_run_id)
     assert list(found) == ["train"]
