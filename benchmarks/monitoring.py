@@ -130,7 +130,7 @@ def main() -> None:
     started = time.monotonic()
     from pipeline.monitoring import requests, traffic
 
-    report = requests.monitored(options.workspace, NAME, options.log)
+    report = requests.monitored(Workspace(options.workspace), NAME, options.log)
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

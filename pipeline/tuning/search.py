@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, filelock, fingerprint, journal, run
 from pipeline.errors import PipelineError
-from pipeline.tracking import recorder
+from pipeline.lifecycle import run_session
 from pipeline.tuning import preparation
 from pipeline.tuning.study import Study
 from pipeline.tuning.trial import COMPLETE, FAILED, PRUNED, Trial
@@ -19,6 +19,7 @@ from pipeline.tuning.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.lifecycle import RunSession
     from pipeline.run import Request
     from pipeline.tuning.preparation import Preparation
     from pipeline.tuning.space import Space
@@ -100,43 +101,33 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
     # Transform runs in this process: it must leave the card to the one that trains.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     ready = preparation.prepare(asked.request, asked.space.base, waiting)
-    run_id = asked.run_id(ready.data_digest)
-    folder = home.run(run_id)
+    folder, uri = home.run(asked.run_id(ready.data_digest)), asked.request.settings.mlflow_uri
     with (
         filelock.lock(home.runs_lock, shared=True),
-        filelock.lock(folder.lock, waiting),
+        run_session(folder, uri, timeout_s=RECORDING_TIMEOUT_S, on_wait=waiting) as session,
     ):
-        recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder.mlflow_log)
-        with journal.current(folder.journal):
-            found = _told(asked, _Course(asked, folder, show, waiting), ready)
-        recording.finish(RECORDING_TIMEOUT_S)
+        _start(session, asked, ready)
+        found = _Course(asked, folder, show, waiting).run()
+        _keep(folder, asked, found)
+        session.end("finished")
     return found
 
 
-def _told(asked: Search, course: _Course, ready: Preparation) -> Found:
-    started = time.monotonic()
-    _tell_start(asked, course.folder.run_id, ready)
-    try:
-        found = course.run()
-    except Exception as error:
-        journal.report("end", status="failed", message=str(error), seconds=time.monotonic() - started)
-        raise
-    best = found.best
-    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
-    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
-    atomic.write_json(course.folder.result, result)
-    journal.report("end", status="finished", message="", seconds=time.monotonic() - started)
-    return found
-
-
-def _tell_start(asked: Search, run_id: str, ready: Preparation) -> None:
+def _start(session: RunSession, asked: Search, ready: Preparation) -> None:
     request = asked.request
     options = {"objective": asked.objective, "seed": request.seed, "quick": request.quick}
     tags = {"data_digest": ready.data_digest, "keraspipe.prepared_by": ready.run_id}
     tags["mlflow.source.name"] = f"keraspipe tune {request.name}"
     params = {**asked.space.base, **asked.space.described(), **options}
-    title = f"Search for hyperparameters: {request.source.title}"
-    journal.report("start", run_id=run_id, recipe=request.name, description=title, params=params, tags=tags)
+    session.start(request.name, f"Search for hyperparameters: {request.source.title}", params, tags)
+
+
+def _keep(folder: RunFolder, asked: Search, found: Found) -> None:
+    """Tells the journal the best trial, and makes the search a run that `keraspipe runs` lists."""
+    best = found.best
+    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
+    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
+    atomic.write_json(folder.result, result)
 
 
 class _Course:

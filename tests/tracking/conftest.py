@@ -65,7 +65,7 @@ class Run:
             self.write("epoch", epoch=epoch, seconds=0.5, samples_per_second=3000.0, metrics=metrics)
 
     def register(self, model: Path, digest: str = "d1") -> None:
-        relative = str(model.relative_to(self.folder.workspace))
+        relative = self.folder.workspace.relative(model)
         self.write("register", model=relative, digest=digest, signatures=SIGNATURES)
 
     def whole(self, model: Path | None = None) -> None:

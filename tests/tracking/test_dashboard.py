@@ -33,7 +33,7 @@ def test_a_server_has_its_own_pages(tmp_path, capsys):
 
 def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
     code = "import sys; sys.exit('the database is of a newer version')"
-    monkeypatch.setattr("pipeline.tracking.dashboard._command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr("pipeline.subprocesses._command", lambda *_: [sys.executable, "-c", code])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(PipelineError, match=r"did not start(.|\n)*of a newer version"):

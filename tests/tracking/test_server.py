@@ -36,7 +36,7 @@ def offline_model(offline):
 
 def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, offline_model, log):
     server.down()
-    workspace = offline.folder.workspace
+    workspace = offline.folder.workspace.root
     recording = recorder.start(Workspace(workspace), "offline", server.uri, log)
     offline.whole(offline_model)
     outcome = recording.finish(30)
