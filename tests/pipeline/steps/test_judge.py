@@ -11,6 +11,7 @@ from pipeline import atomic
 from pipeline.errors import PipelineError
 from pipeline.steps import ingest, judge
 from pipeline.verdict import Measured
+from pipeline.workspace import Workspace
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
@@ -51,5 +52,5 @@ def test_size_is_that_of_all_files(tmp_path):
 
 def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):
     with pytest.raises(PipelineError, match=r"needs the live model of mnist") as caught:
-        judge.needed(SimpleNamespace(needs=("mnist",)), tmp_path)
+        judge.needed(SimpleNamespace(needs=("mnist",)), Workspace(tmp_path))
     assert "run first: keraspipe run mnist" in str(caught.value)
