@@ -66,7 +66,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
         shares = read_shares(line.get("canary", ""))
         for name in {*line.names, *shares}:
             _require_known(name, settings)
-        settings.workspace.mkdir(parents=True, exist_ok=True)
+        settings.workspace.root.mkdir(parents=True, exist_ok=True)
         for warning in (*plan.warnings, *_without_challenger(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
@@ -81,7 +81,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        quiet.output_to(settings.workspace / "serve.txt") as terminal,
+        quiet.output_to(settings.workspace.serve_log) as terminal,
         companion.syncing(settings, every),
         _reported(plan, shares, terminal) as options,
     ):
