@@ -101,8 +101,11 @@ def _road(request: Request, run_id: str) -> State:
     """Goes the road; returns what came of it."""
     name, title = request.name, request.source.title
     parameters = {**request.params, "seed": request.seed, "quick": request.quick}
-    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
-    tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
+    tags = {
+        "host": socket.gethostname(),
+        "code_digest": fingerprint.of_run(request.source, run.RUNNER),
+        "request_digest": request.key,
+    }
     tags |= {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}
     reproduction.keep(request, run.folder(request.settings.workspace, run_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, fingerprint
+from pipeline import atomic, hashing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ FILE = "evaluation.json"
 
 def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
     """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that measures."""
-    return fingerprint.of([digests.ingest, digests.schema, digests.score, repr(gate), quick])
+    return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
 def remembered(workspace: Path, name: str, model: str, by: str) -> dict[str, Any] | None:

@@ -94,8 +94,12 @@ def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
 def _begin(state: State, step: str) -> None:
     """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
     request, folder = state.request, run.folder(state.workspace, state.result.run_id)
-    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
-    tags = {"code_digest": code, "request_digest": request.key, "data_digest": state.data, "runner": "kubeflow"}
+    tags = {
+        "code_digest": fingerprint.of_run(request.source, run.RUNNER),
+        "request_digest": request.key,
+        "data_digest": state.data,
+        "runner": "kubeflow",
+    }
     params = {**request.params, "seed": request.seed, "quick": request.quick}
     about = {"recipe": request.name, "description": request.source.title, "params": params, "tags": tags}
     journal.report("start", run_id=state.result.run_id, **about)

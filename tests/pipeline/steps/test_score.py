@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.judging.measured import Measured
 from pipeline.steps import ingest, score
-from pipeline.verdict import Measured
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
