@@ -103,4 +103,4 @@ def _open(target: Target, rate: float) -> Result:
 
 
 def _ms(result: Result, percent: float) -> float:
-    return result.latency.percentile(percent) * 1e3
+    return result.percentile(percent) * 1e3

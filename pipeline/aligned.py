@@ -1,4 +1,8 @@
-"""Rows of text under each other, in columns as wide as their widest cell."""
+"""Rows of text under each other, in columns as wide as their widest cell.
+
+rich.table does this too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
+that it may take. Its padding and wrapping would also have to be undone for pipes.
+"""
 
 from __future__ import annotations
 

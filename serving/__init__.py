@@ -6,17 +6,27 @@ Nothing heavy is imported here: the clients come when they are first named, Tens
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.client import AsyncClient, Client
+    from serving.clients.async_client import AsyncClient
+    from serving.clients.client import Client
+    from serving.clients.reply import VersionStatus
+    from serving.errors import ServingError
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "ServingError", "VersionStatus"]
+
+
+_MODULES = {
+    "AsyncClient": "serving.clients.async_client",
+    "Client": "serving.clients.client",
+    "ServingError": "serving.errors",
+    "VersionStatus": "serving.clients.reply",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from serving import client
-
-    return getattr(client, name)
+    return getattr(import_module(_MODULES[name]), name)

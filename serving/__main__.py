@@ -14,7 +14,8 @@ from serving.flags import options
 from serving.flags.flag import FlagError
 from serving.flags.line import parse
 from serving.flags.security import is_loopback
-from serving.start import log_to_stderr, start
+from serving.logs import log_to_stderr
+from serving.start import start
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

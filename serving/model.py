@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from serving.core.inference import Scheduler
-    from serving.core.lane import Lane
-    from serving.core.work import Fetch
+    from serving.core.work import Fetch, Scheduler
     from serving.wire.dtype import Dtype
 
 
@@ -46,7 +44,7 @@ class LoadedModel:
         self.path = Path(path)
         self._engine = Engine(self.path, session or Session(), tags)
         self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], Way], Call] = {}
-        self.lanes: dict[object, Lane] = {}
+        self.lanes: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.introduced = False
         self.signature_defs: dict[str, Any] = self._engine.signature_defs

@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.core import schedule
 from serving.core.adaptive import Adaptive
@@ -39,17 +39,27 @@ from serving.wire import protos
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
-    from serving.core.inference import Scheduler
+    from serving.core.work import Scheduler
     from serving.metrics import Snapshot
     from serving.options import ServeOptions
-    from serving.peers import Peers
 
 _LOG = logging.getLogger("keraspipe.serving")
 _UNCHANGED = frozenset({Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.ABORTED})  # a list that was refused
 _SWITCH_S = 0.0005  # how long the event loop waits for a thread that loads a model, at most
 _NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
+
+
+class Peers(Protocol):
+    """The other processes of a server (`serving.peers`)."""
+
+    def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Answer from now on what others ask, by kind of question."""
+
+    def ask(self, kind: str, content: Any) -> list[Any]:
+        """What the others answer."""
 
 
 class Parts:

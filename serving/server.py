@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serving.options import ServeOptions
-    from serving.peers import Peers
+    from serving.parts import Peers
 
 
 @dataclass(frozen=True)

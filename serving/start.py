@@ -1,8 +1,7 @@
-"""A server started from a command line: its log lines, and one process or several."""
+"""A server started from a command line, as one process or several."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,9 +28,3 @@ def start(options: ServeOptions, ready: Callable[[Endpoints], None]) -> int:
     from serving.server import serve
 
     return serve(options, ready)
-
-
-def log_to_stderr() -> None:
-    """One line per event with its time; from libraries only warnings."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("keraspipe").setLevel(logging.INFO)

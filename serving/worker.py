@@ -76,7 +76,7 @@ def start(number: int, options: ServeOptions, config: bytes | None) -> Worker:
 
 def _work(options: ServeOptions, line: Connection, config: bytes | None) -> None:
     """A worker's life."""
-    from serving.start import log_to_stderr
+    from serving.logs import log_to_stderr
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; until it serves, only the parent answers it
     log_to_stderr()

@@ -23,8 +23,8 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("name", metavar="NAME")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501)")
-    where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead")
+    where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501); https://HOST for TLS")
+    where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead; grpcs://HOST:PORT for TLS")
     loop = parser.add_mutually_exclusive_group()
     loop.add_argument(
         "--rate", type=float, metavar="R", help="open loop: requests per second, whatever the server does"
@@ -40,6 +40,7 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="rows of each request (default: 1)")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that an answer may take")
+    parser.add_argument("--ca", metavar="FILE", help="PEM of the authorities to trust with TLS, not the usual ones")
     parser.add_argument("--token-file", metavar="FILE", help="holds the server's bearer token")
     add_json(parser)
 
@@ -97,6 +98,7 @@ def _target(options: Namespace) -> Target:
             rows=options.rows,
             token=token,
             timeout_s=options.timeout,
+            ca=options.ca or "",
         )
     except (InvalidArgument, FailedPrecondition) as error:
         raise UsageError(str(error)) from error

@@ -20,7 +20,8 @@ from serving.flags import help as flag_help
 from serving.flags import line as flag_line
 from serving.flags.flag import Flag, FlagError
 from serving.flags.options import Plan, of_workspace
-from serving.start import log_to_stderr, start
+from serving.logs import log_to_stderr
+from serving.start import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import atomic
 from pipeline.monitoring import archive
 from pipeline.tracking import process
-from pipeline.tracking.scribe import METRICS_PER_CALL, metric_name
+from pipeline.tracking.destination import METRICS_PER_CALL, metric_name
 
 if TYPE_CHECKING:
     import subprocess

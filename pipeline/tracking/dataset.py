@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pipeline.tracking.scribe import Scribe
+    from pipeline.tracking.destination import Destination
 
 LONGEST_DIGEST = 36  # that MLflow takes; the run's tag data_digest has all of it
 CONTEXT = "mlflow.data.context"
 
 
-def record(scribe: Scribe, event: Mapping[str, Any], statistics: Path, schema: Path) -> None:
+def record(destination: Destination, run_id: str, event: Mapping[str, Any], statistics: Path, schema: Path) -> None:
     """Makes the data an input of the run; MLflow knows the same name and digest again."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -31,7 +31,7 @@ def record(scribe: Scribe, event: Mapping[str, Any], statistics: Path, schema: P
         profile=json.dumps({"num_rows": sum(rows.values()), **rows}),
     )
     inputs = [DatasetInput(dataset, [InputTag(CONTEXT, "training, evaluation and test")])]
-    scribe.destination.client.log_inputs(scribe.state.mlflow_run_id, inputs)
+    destination.client.log_inputs(run_id, inputs)
 
 
 def _columns(statistics: Path, schema: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from pipeline.tracking.scribe import Scribe
+    from pipeline.tracking.destination import Destination
 
 # Each picture and the part of an evaluation that it is drawn from.
 PICTURES = {
@@ -32,18 +32,18 @@ PICTURES = {
 }
 
 
-def record(scribe: Scribe, path: Path, seconds: float) -> None:
+def record(destination: Destination, run_id: str, path: Path, seconds: float) -> None:
     """Writes an evaluation; what cannot be drawn does not keep the rest from being written."""
     result = atomic.read_json(path)
-    client, run = scribe.destination.client, scribe.state.mlflow_run_id
-    parts = Parts(scribe.destination)
-    parts.do("metrics", lambda: scribe.metrics(numbers(result), seconds))
-    parts.do("gate", lambda: _gate(scribe, result))
-    parts.do("slices", lambda: _slices(scribe, result))
-    parts.do("confusion matrix", lambda: _confusion(scribe, result))
+    client = destination.client
+    parts = Parts(destination)
+    parts.do("metrics", lambda: destination.log_metrics(run_id, numbers(result), seconds))
+    parts.do("gate", lambda: _gate(destination, run_id, result))
+    parts.do("slices", lambda: _slices(destination, run_id, result))
+    parts.do("confusion matrix", lambda: _confusion(destination, run_id, result))
     for name in PICTURES:
-        parts.do(name, partial(_picture, scribe, result, name))
-    parts.do("evaluation", lambda: client.log_artifact(run, str(path), "evaluation"))
+        parts.do(name, partial(_picture, destination, run_id, result, name))
+    parts.do("evaluation", lambda: client.log_artifact(run_id, str(path), "evaluation"))
     parts.finish()
 
 
@@ -66,19 +66,20 @@ def _cost(cost: Mapping[str, Any]) -> dict[str, float | None]:
     return flat | {f"latency_ms_{name}": latency[name] for name in ("p50", "p95", "p99") if name in latency}
 
 
-def _gate(scribe: Scribe, result: Mapping[str, Any]) -> None:
+def _gate(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
     gate = result.get("gate")
     if gate is not None:
-        scribe.tags(
+        destination.set_tags(
+            run_id,
             {
                 "gate": "blessed" if gate["blessed"] else "not blessed",
                 "gate.reasons": "; ".join(gate["reasons"]),
-            }
+            },
         )
-        scribe.destination.client.log_text(scribe.state.mlflow_run_id, page.markdown(result), page.FILE)
+        destination.client.log_text(run_id, page.markdown(result), page.FILE)
 
 
-def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:
+def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
     slices = result.get("slices")
     if slices:
         names = sorted({name for part in slices for name in part["metrics"]})
@@ -87,7 +88,7 @@ def _slices(scribe: Scribe, result: Mapping[str, Any]) -> None:
             for part in slices
         ]
         columns = ["slice", "examples", *(column for name in names for column in (name, f"{name} 95 %"))]
-        table.write(scribe.destination, scribe.state.mlflow_run_id, "slices.json", columns, rows)
+        table.write(destination, run_id, "slices.json", columns, rows)
 
 
 def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
@@ -96,27 +97,27 @@ def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
     return [part["metrics"].get(name), f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else None]
 
 
-def _confusion(scribe: Scribe, result: Mapping[str, Any]) -> None:
+def _confusion(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
     if result.get("confusion"):
         from pipeline.tracking.pictures.confusion import confusion
 
         figure = confusion(result["confusion"], result.get("classes") or [])
-        _keep(scribe, figure, "confusion_matrix")
+        _keep(destination, run_id, figure, "confusion_matrix")
 
 
-def _picture(scribe: Scribe, result: Mapping[str, Any], name: str) -> None:
+def _picture(destination: Destination, run_id: str, result: Mapping[str, Any], name: str) -> None:
     """Draws a picture of `pipeline.tracking.pictures`, if the evaluation has what it is drawn from."""
     from importlib import import_module
 
     part = result.get(PICTURES[name])
     if part:
         draw = getattr(import_module(f"pipeline.tracking.pictures.{name}"), name)
-        _keep(scribe, draw(part), name)
+        _keep(destination, run_id, draw(part), name)
 
 
-def _keep(scribe: Scribe, drawn: Figure | Image, name: str) -> None:
-    client, run, path = scribe.destination.client, scribe.state.mlflow_run_id, f"pictures/{name}.png"
+def _keep(destination: Destination, run_id: str, drawn: Figure | Image, name: str) -> None:
+    client, path = destination.client, f"pictures/{name}.png"
     if hasattr(drawn, "savefig"):
-        client.log_figure(run, drawn, path)
+        client.log_figure(run_id, drawn, path)
     else:
-        client.log_image(run, drawn, path)
+        client.log_image(run_id, drawn, path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic
 from pipeline.tracking import dataset, evaluation, events, registration, surroundings, table
+from pipeline.tracking.destination import metric_name
 from pipeline.tracking.parts import Parts
 from pipeline.tracking.statistics import page as statistics
 from pipeline.tracking.steps import Steps
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 RUN_TAG = "keraspipe.run_id"
 STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
-METRICS_PER_CALL = 500
 LONGEST_DESCRIPTION = 5000
 
 
@@ -55,35 +54,22 @@ class Scribe:
             self.steps.stop()
             self.destination.client.set_terminated(self.state.mlflow_run_id, "KILLED")
 
-    def metrics(self, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
-        """Writes numbers under the event's own time, by which MLflow knows a repetition."""
-        from mlflow.entities import Metric
-
-        at = int(seconds * 1000)
-        batch = [Metric(metric_name(name), float(value), at, step) for name, value in values.items()]
-        for begin in range(0, len(batch), METRICS_PER_CALL):
-            part = batch[begin : begin + METRICS_PER_CALL]
-            self.destination.client.log_batch(self.state.mlflow_run_id, metrics=part)
-
-    def tags(self, values: Mapping[str, object]) -> None:
-        """Sets tags of the run."""
-        from mlflow.entities import RunTag
-
-        tags = [RunTag(metric_name(name), str(value)) for name, value in values.items()]
-        self.destination.client.log_batch(self.state.mlflow_run_id, tags=tags)
-
     def _start(self, event: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
         self._open(event)
         self.destination.client.update_run(self.state.mlflow_run_id, status="RUNNING")
-        self.tags({"mlflow.note.content": event.get("description", ""), **event.get("tags", {})})
+        self.destination.set_tags(
+            self.state.mlflow_run_id, {"mlflow.note.content": event.get("description", ""), **event.get("tags", {})}
+        )
         params = [Param(metric_name(name), str(value)) for name, value in event.get("params", {}).items()]
         self.destination.client.log_batch(self.state.mlflow_run_id, params=params)
 
     def _step(self, event: Mapping[str, Any]) -> None:
         if event.get("state") != "started" and event.get("seconds") is not None:
-            self.metrics({f"step_seconds/{event['name']}": event["seconds"]}, event["time"])
+            self.destination.log_metrics(
+                self.state.mlflow_run_id, {f"step_seconds/{event['name']}": event["seconds"]}, event["time"]
+            )
         self.steps.step(event)
 
     def _execution(self, event: Mapping[str, Any]) -> None:
@@ -97,7 +83,7 @@ class Scribe:
 
     def _tuned(self, event: Mapping[str, Any]) -> None:
         best = {f"best.{name}": value for name, value in event["params"].items()}
-        self.tags({"keraspipe.best_trial": event["number"], **best})
+        self.destination.set_tags(self.state.mlflow_run_id, {"keraspipe.best_trial": event["number"], **best})
 
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])
@@ -106,29 +92,33 @@ class Scribe:
             values["epoch_seconds"] = event["seconds"]
         if event.get("samples_per_second"):
             values["samples_per_second"] = event["samples_per_second"]
-        self.metrics(values, event["time"], event["epoch"])
+        self.destination.log_metrics(self.state.mlflow_run_id, values, event["time"], event["epoch"])
 
     def _curve(self, event: Mapping[str, Any]) -> None:
         values = {f"step/{name}": value for name, value in event["metrics"].items()}
-        self.metrics({**values, "step/epoch": event["epoch"]}, event["time"], event["step"])
+        self.destination.log_metrics(
+            self.state.mlflow_run_id, {**values, "step/epoch": event["epoch"]}, event["time"], event["step"]
+        )
 
     def _history(self, event: Mapping[str, Any]) -> None:
         from pipeline.tracking.pictures.curves import curves
 
-        self.tags({"diagnosis": event.get("diagnosis", "")})
+        self.destination.set_tags(self.state.mlflow_run_id, {"diagnosis": event.get("diagnosis", "")})
         kept = atomic.read_json(self.folder.inside(event["path"]))
         figure = curves(kept["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
 
     def _environment(self, event: Mapping[str, Any]) -> None:
-        surroundings.record(self, self.folder.inside(event["path"]))
+        surroundings.record(self.destination, self.state.mlflow_run_id, self.folder.inside(event["path"]))
 
     def _data(self, event: Mapping[str, Any]) -> None:
         places = {name: self.folder.inside(event[name]) for name in ("statistics", "schema", "anomalies", "report")}
         client, run = self.destination.client, self.state.mlflow_run_id
         parts = Parts(self.destination)
-        parts.do("dataset", lambda: dataset.record(self, event, places["statistics"], places["schema"]))
+        parts.do(
+            "dataset", lambda: dataset.record(self.destination, run, event, places["statistics"], places["schema"])
+        )
         parts.do("report", lambda: client.log_text(run, _report(event, places), "data/statistics.html"))
         parts.finish()
 
@@ -146,7 +136,7 @@ class Scribe:
 
     def _evaluation(self, event: Mapping[str, Any]) -> None:
         path = self.folder.inside(event["path"])
-        evaluation.record(self, path, event["time"])
+        evaluation.record(self.destination, self.state.mlflow_run_id, path, event["time"])
 
     def _register(self, event: Mapping[str, Any]) -> None:
         model = self.folder.inside(event["model"])
@@ -158,7 +148,7 @@ class Scribe:
     def _end(self, event: Mapping[str, Any]) -> None:
         parts = Parts(self.destination)
         parts.do("steps", self._steps)
-        parts.do("tags", lambda: self.tags(_ending(event)))
+        parts.do("tags", lambda: self.destination.set_tags(self.state.mlflow_run_id, _ending(event)))
         at = int(event["time"] * 1000)
         status = STATUS.get(str(event.get("status")), "FAILED")
         parts.do("end", lambda: self.destination.client.set_terminated(self.state.mlflow_run_id, status, at))
@@ -200,12 +190,6 @@ def description(card: str) -> str:
 
 def _report(event: Mapping[str, Any], places: Mapping[str, Path]) -> str:
     return statistics.html(event["name"], event["digest"], statistics.Sources(**places))
-
-
-def metric_name(name: str) -> str:
-    """A name that MLflow takes: `label=3` becomes `label:3`, other signs an underscore."""
-    plain = re.sub(r"[^\w.\- :/]", "_", name.replace("=", ":"))
-    return re.sub(r"/{2,}", "/", plain).strip("/. ")[:250] or "_"
 
 
 def _ending(event: Mapping[str, Any]) -> dict[str, object]:

@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pipeline.tracking.scribe import Scribe
+    from pipeline.tracking.destination import Destination
 
 FOLDER = "environment"
 
 
-def record(scribe: Scribe, path: Path) -> None:
+def record(destination: Destination, run_id: str, path: Path) -> None:
     """Writes what the event `environment` points to."""
     facts = atomic.read_json(path)
-    client, run = scribe.destination.client, scribe.state.mlflow_run_id
-    scribe.tags(tags(facts))
-    client.log_artifact(run, str(path), FOLDER)
-    client.log_text(run, requirements(facts), f"{FOLDER}/requirements.txt")
+    client = destination.client
+    destination.set_tags(run_id, tags(facts))
+    client.log_artifact(run_id, str(path), FOLDER)
+    client.log_text(run_id, requirements(facts), f"{FOLDER}/requirements.txt")
 
 
 def tags(facts: Mapping[str, Any]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Clients of TensorFlow Serving's protocol; `serving.client` names what is public.
+"""Clients of TensorFlow Serving's protocol; the package `serving` names what is public.
 
 `conversation` says what is asked and when, as generators that know no sockets; the messages are put together
 and read in `rest_messages` and `rpc_messages`, carried by `rest_transport` and `rpc_transport`. `client` and

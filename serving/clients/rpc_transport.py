@@ -9,6 +9,8 @@ from serving.clients.per_loop import PerLoop
 from serving.errors import Code, ServingError, of_code
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from serving.clients.call import Send
     from serving.clients.endpoint import Endpoint
 
@@ -23,7 +25,7 @@ class RpcTransport:
 
         self._where = endpoint.where
         self._metadata = _metadata(endpoint)
-        self._channel = _opened(grpc, endpoint)
+        self._channel = open_channel(grpc, endpoint)
 
     def send(self, step: Send) -> bytes:
         """See `Transport`."""
@@ -46,7 +48,7 @@ class AsyncRpcTransport:
     def __init__(self, endpoint: Endpoint) -> None:
         self._where = endpoint.where
         self._metadata = _metadata(endpoint)
-        self._channels = PerLoop(lambda: _opened(_aio(), endpoint))
+        self._channels = PerLoop(lambda: open_channel(_aio(), endpoint))
 
     async def send(self, step: Send) -> bytes:
         """See `AsyncTransport`."""
@@ -71,10 +73,17 @@ def _aio() -> Any:
     return grpc.aio
 
 
-def _opened(api: Any, endpoint: Endpoint) -> Any:
-    """A channel of `grpc` or of `grpc.aio`, whose functions are called the same."""
+def open_channel(api: Any, endpoint: Endpoint, options: Sequence[tuple[str, Any]] = ()) -> Any:
+    """A channel of `grpc` or of `grpc.aio`, whose functions are called the same.
+
+    Args:
+        api: The module.
+        endpoint: Where, and with which certificates.
+        options: Of gRPC; they win over the client's own.
+    """
+    merged = [*options, *_options(endpoint)]  # gRPC takes the first of a name
     if not endpoint.secure:
-        return api.insecure_channel(endpoint.where, options=_options(endpoint))
+        return api.insecure_channel(endpoint.where, options=merged)
     import grpc
 
     certificate, key = endpoint.certificate or (None, None)
@@ -83,7 +92,7 @@ def _opened(api: Any, endpoint: Endpoint) -> Any:
         private_key=key.read_bytes() if key else None,
         certificate_chain=certificate.read_bytes() if certificate else None,
     )
-    return api.secure_channel(endpoint.where, credentials, options=_options(endpoint))
+    return api.secure_channel(endpoint.where, credentials, options=merged)
 
 
 def _options(endpoint: Endpoint) -> Options:

@@ -21,8 +21,7 @@ from serving.errors import ServingError, unforeseen
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from serving.core.work import Fetch, Outcome, Work
-    from serving.model import LoadedModel
+    from serving.core.work import Fetch, Graph, Outcome, Work
 
 QUICK = 0.0005  # seconds
 _PARALLEL = 0.005  # seconds from which on a run's operations may go on at a time
@@ -168,7 +167,7 @@ def _trial(lane: Lane, group: list[Work]) -> list[Outcome]:
     return apart
 
 
-def _timed(lane: Lane, model: LoadedModel, fetch: Fetch, left: float, group: list[Work]) -> Outcome:
+def _timed(lane: Lane, model: Graph, fetch: Fetch, left: float, group: list[Work]) -> Outcome:
     started = time.perf_counter()
     try:
         outcome: Outcome = model.run(fetch, _way(lane.expected(fetch.rows) or 0.0, left))

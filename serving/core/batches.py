@@ -22,13 +22,12 @@ from serving.errors import InvalidArgument, ResourceExhausted, ServingError, Una
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.core.work import Outcome, Work
-    from serving.model import LoadedModel
+    from serving.core.work import Graph, Outcome, Work
     from serving.options import Batching
 
 LATE = "Run() timeout exceeded while waiting in batching queue"
 _QUICK = 0.005  # seconds up to which a run has no deadline and stays in its thread
-Key = tuple["LoadedModel", tuple[str, ...], tuple[str, ...]]
+Key = tuple["Graph", tuple[str, ...], tuple[str, ...]]
 
 
 class Batch:
@@ -112,7 +111,7 @@ class Batches:
         self._queues: dict[Key, deque[Batch]] = {}  # oldest first; the last one is open
         self._waiting: set[Work] = set()
         self._deadlines: dict[Work, asyncio.TimerHandle] = {}
-        self._known: weakref.WeakKeyDictionary[LoadedModel, dict[Key, float]] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakKeyDictionary[Graph, dict[Key, float]] = weakref.WeakKeyDictionary()
         self._timeout = batching.timeout_micros / 1e6
         self._run_rows = batch_shape.run_rows(batching)
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core.predict import DEFAULT
-from serving.core.work import Fetch
+from serving.core.work import Fetch, Graph
 from serving.errors import InvalidArgument, Unimplemented
 from serving.wire import dtype as dtypes
 
 if TYPE_CHECKING:
     from serving.core.signature import Signature
-    from serving.model import LoadedModel
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
@@ -64,7 +63,7 @@ def examples(message: Any) -> list[bytes]:
     return found
 
 
-def check(model: LoadedModel, method: str, signature_name: str, *, check_method: bool = False) -> Task:
+def check(model: Graph, method: str, signature_name: str, *, check_method: bool = False) -> Task:
     """The task that a signature can do.
 
     Args:
@@ -102,7 +101,7 @@ def task(signature: Signature, method: str) -> Task:
     return Task(method, signature.name, signature.inputs[_INPUTS].tensor, fetches)
 
 
-def tasks(model: LoadedModel, request: Any) -> list[Task]:
+def tasks(model: Graph, request: Any) -> list[Task]:
     """The tasks of a `MultiInferenceRequest`.
 
     Raises:
@@ -140,7 +139,7 @@ def _check_form(signature: Signature, method: str, fetches: Mapping[str, str]) -
         raise InvalidArgument("No regression outputs found in SignatureDef: ")
 
 
-def run(model: LoadedModel, tasks: Sequence[Task], serialized: Sequence[bytes]) -> list[Outputs]:
+def run(model: Graph, tasks: Sequence[Task], serialized: Sequence[bytes]) -> list[Outputs]:
     """The outputs of each task, all from one run of the graph.
 
     Raises:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving.core.work import Fetch, Outcome, Values, Work
+from serving.core.work import Answered, Fetch, Outcome, Scheduler, Values, Work
 from serving.errors import Code, ResourceExhausted, ServingError, unforeseen
-from serving.requestlog.prediction import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
 
 _SMALL_VALUES = 1 << 16  # bytes of a result that is worded on the event loop
 Answer = bytes | ServingError
-
-
-class Scheduler(Protocol):
-    """Decides when a request runs, and with which others."""
-
-    def submit(self, work: Work) -> None:
-        """Run it; answers and ends `work`."""
-
-    def drain(self) -> None:
-        """Wait no longer for requests to share a run with: the server is going away."""
 
 
 class Metrics(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving.core.work import Fetch
+from serving.core.work import Fetch, Graph
 from serving.errors import FailedPrecondition, InvalidArgument
 from serving.wire import dtype as dtypes
 from serving.wire import tensor_proto
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     import numpy as np
 
     from serving.core.signature import Signature
-    from serving.model import LoadedModel
     from serving.wire.dtype import Dtype
 
 DEFAULT = "serving_default"
 
 
 def run(
-    model: LoadedModel,
+    model: Graph,
     signature_name: str,
     inputs: Mapping[str, np.ndarray],
     output_filter: Sequence[str] = (),
@@ -49,7 +48,7 @@ def run(
 
 
 def prepare(
-    model: LoadedModel,
+    model: Graph,
     signature_name: str,
     inputs: Mapping[str, np.ndarray],
     output_filter: Sequence[str] = (),
@@ -68,7 +67,7 @@ def prepare(
     return Fetch(signature.feeds, fetches, arrays), names
 
 
-def check_names(model: LoadedModel, signature_name: str, given: Iterable[str]) -> None:
+def check_names(model: Graph, signature_name: str, given: Iterable[str]) -> None:
     """Refuse the wrong number of inputs, before their values are read.
 
     Raises:
@@ -78,7 +77,7 @@ def check_names(model: LoadedModel, signature_name: str, given: Iterable[str]) -
     _check_count(_signature(model, signature_name), set(given))
 
 
-def _signature(model: LoadedModel, name: str) -> Signature:
+def _signature(model: Graph, name: str) -> Signature:
     if name not in model.signatures:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.')
     return model.signatures[name]

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serving.core.batches import Batches
-    from serving.core.inference import Scheduler
-    from serving.core.work import Work
-    from serving.model import LoadedModel
+    from serving.core.work import Graph, Scheduler, Work
     from serving.options import Batching
 
 _FILE = "batching_params.pbtxt"
@@ -63,7 +61,7 @@ class Schedule:
                 return
         model.scheduler.submit(work)
 
-    def _of(self, model: LoadedModel) -> Scheduler:
+    def _of(self, model: Graph) -> Scheduler:
         batching = parameters(model.path)
         if batching is None:
             return self._default

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from serving.errors import DeadlineExceeded, ServingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
-    from serving.core.servable import Lease
+    from serving.core.engine import Way
+    from serving.core.signature import Signature
 
 Values = list[np.ndarray]
 Outcome = Values | ServingError
@@ -44,6 +47,81 @@ def _rows(arrays: Values) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
+class Scheduler(Protocol):
+    """Decides when a request runs, and with which others."""
+
+    def submit(self, work: Work) -> None:
+        """Run it; answers and ends `work`."""
+
+    def drain(self) -> None:
+        """Wait no longer for requests to share a run with: the server is going away."""
+
+
+class Graph(Protocol):
+    """A loaded model as methods and schedulers know it.
+
+    Attributes:
+        lanes: What a scheduler has learned about requests that could share a run.
+        scheduler: Who runs its requests, once one came.
+    """
+
+    lanes: dict[object, Any]
+    scheduler: Scheduler | None
+
+    @property
+    def path(self) -> Path:
+        """Folder of the version."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """What can be called, by name."""
+
+    def run(self, fetch: Fetch, way: Way = ...) -> list[np.ndarray]:
+        """Run the graph."""
+
+    def takes_batches(self, fetch: Fetch) -> bool:
+        """Whether all that is fed and fetched has a first dimension of any size."""
+
+    def reads_only(self, fetches: Sequence[str]) -> bool:
+        """Whether computing these tensors changes nothing and draws no random numbers."""
+
+
+class Handle(Protocol):
+    """A request's hold on a loaded version (`serving.core.servable`)."""
+
+    @property
+    def model(self) -> Graph:
+        """What the version is loaded as."""
+
+    @property
+    def servable(self) -> Any:
+        """The version, with its name and number."""
+
+    def release(self) -> None:
+        """The request is done with the model."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Who answered a request, and why it is in the request log.
+
+    Attributes:
+        model: Name of the model.
+        version: Its version.
+        signature: Key of the signature that was run.
+        rate: Share of the requests that are kept, to weigh this one with; 0 to have `RequestLog.put` fill it in.
+        timestamp: Unix time in whole seconds; 0 to have `RequestLog.put` fill it in.
+        tags: Tags of the graph.
+    """
+
+    model: str
+    version: int
+    signature: str
+    rate: float = 0.0
+    timestamp: int = 0
+    tags: tuple[str, ...] = ("serve",)
+
+
 class Work:
     """A `Fetch` on its way; answered once, by its result or by its deadline.
 
@@ -58,7 +136,7 @@ class Work:
 
     def __init__(
         self,
-        lease: Lease,
+        lease: Handle,
         fetch: Fetch,
         answer: Callable[[Outcome], None],
         deadline: float = math.inf,

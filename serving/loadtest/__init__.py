@@ -12,14 +12,13 @@ loop does not have.
 
     target = of_model("digits", url="http://127.0.0.1:8501")
     result = run(target, Load(rate=500, duration_s=10))
-    result.latency.percentile(99)
+    result.percentile(99)
 """
 
 from serving.loadtest.generator import run
-from serving.loadtest.histogram import Histogram
 from serving.loadtest.load import Load
 from serving.loadtest.request import of_model
 from serving.loadtest.result import Result
 from serving.loadtest.target import Target
 
-__all__ = ["Histogram", "Load", "Result", "Target", "of_model", "run"]
+__all__ = ["Load", "Result", "Target", "of_model", "run"]

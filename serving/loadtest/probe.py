@@ -31,17 +31,22 @@ def check(target: Target) -> None:
 
 
 def _rest(target: Target) -> str:
-    import requests
+    import httpx
+
+    from serving.loadtest.rest import create_tls_context
 
     headers = {"Content-Type": "application/json"}
     if target.token:
         headers["Authorization"] = f"Bearer {target.token}"
     try:
         url = target.address.rstrip("/") + target.path
-        reply = requests.post(url, target.body, headers=headers, timeout=target.timeout_s)
-    except requests.Timeout:
+        verify = create_tls_context(target) or False  # without TLS there is nothing to verify, nor to load for it
+        # As the load goes: past every proxy.
+        with httpx.Client(verify=verify, trust_env=False, timeout=target.timeout_s) as client:
+            reply = client.post(url, content=target.body, headers=headers)
+    except httpx.TimeoutException:
         return f"nothing within {target.timeout_s:g} s"
-    except requests.RequestException as error:
+    except httpx.RequestError as error:
         raise unreachable(target, error) from error
     return "" if reply.status_code == _OK else f"HTTP {reply.status_code} {_shown(reply.content)}"
 
@@ -49,8 +54,11 @@ def _rest(target: Target) -> str:
 def _grpc(target: Target) -> str:
     import grpc
 
+    from serving.clients.rpc_transport import open_channel
+    from serving.loadtest.grpc import parse_address
+
     metadata = (("authorization", f"Bearer {target.token}"),) if target.token else ()
-    with grpc.insecure_channel(target.address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+    with open_channel(grpc, parse_address(target)) as channel:
         try:
             channel.unary_unary(target.path)(target.body, timeout=target.timeout_s, metadata=metadata)
         except grpc.RpcError as error:

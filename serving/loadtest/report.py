@@ -35,7 +35,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield f"{_size(sent)} sent, {_size(result.bytes_received)} received"
     for error, count in sorted(result.errors.items(), key=lambda pair: -pair[1]):
         yield f"  {error}  {count:,}"
-    if result.latency.count:
+    if len(result.latency):
         yield ""
         yield from _times(result)
         yield ""
@@ -51,7 +51,7 @@ def _times(result: Result) -> Iterator[str]:
 
 
 def _bars(result: Result) -> Iterator[str]:
-    rows = result.latency.rows()
+    rows = result.histogram()
     most = max(count for _, _, count in rows)
     for low, high, count in rows:
         yield f"{_ms(low * 1e3):>8} - {_ms(high * 1e3):>7} ms {count:>9,} {bar(count / most)}"

@@ -32,39 +32,41 @@ def of_model(
     rows: int = 1,
     token: str = "",
     timeout_s: float = 10.0,
+    ca: str = "",
 ) -> Target:
     """The request for a served model; its metadata are asked for once.
 
     Args:
         name: The model.
         url: REST API; `http://127.0.0.1:8501` where neither is given.
-        grpc: gRPC API, such as `127.0.0.1:8500`.
+        grpc: gRPC API, such as `127.0.0.1:8500`, or `grpcs://HOST:PORT` with TLS.
         signature: Key of the signature.
         inputs: Nothing for generated values; a file or value, or `NAME=` one, for each input; or a file with a whole
             JSON body, which REST sends as it is.
         rows: Rows of one request.
         token: Bearer token.
         timeout_s: Of the requests.
+        ca: PEM file of the authorities to trust with TLS; empty for the usual ones.
 
     Raises:
         ServingError: No server, no such model or signature, or inputs that do not fit.
     """
-    declared = _declared(name, url or REST_URL, grpc, signature, token)
+    declared = _declared(name, grpc or url or REST_URL, signature, token, ca)
     body = payload.json_body(inputs)
     if grpc:
         arrays = payload.arrays(declared, inputs, rows) if body is None else _parsed(body, declared)
         encoded = _rpc_body(name, signature, arrays)
-        return Target(grpc, GRPC_PREDICT, encoded, "grpc", token, timeout_s, name, signature)
+        return Target(grpc, GRPC_PREDICT, encoded, "grpc", token, timeout_s, name, signature, ca)
     if body is None:
         body = _json_body(declared, payload.arrays(declared, inputs, rows))
     path = f"/v1/models/{quote(name, safe='')}:predict"
-    return Target(url or REST_URL, path, body, "rest", token, timeout_s, name, signature)
+    return Target(url or REST_URL, path, body, "rest", token, timeout_s, name, signature, ca)
 
 
-def _declared(name: str, url: str, grpc: str, signature: str, token: str) -> Signature:
+def _declared(name: str, address: str, signature: str, token: str, ca: str) -> Signature:
     from serving import Client
 
-    with Client(grpc or url, token=token or None) as client:
+    with Client(address, token=token or None, ca=ca or None) as client:
         known = client.metadata(name)
     if signature not in known:
         names = ", ".join(_callable(known))

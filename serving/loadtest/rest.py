@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +25,7 @@ class RestConnection(asyncio.Protocol):
 
     Args:
         target: What is sent.
+        tls: Whom to trust; None for no TLS.
         done: Called with this connection and the error, empty for none, when a request has ended.
 
     Attributes:
@@ -31,8 +33,9 @@ class RestConnection(asyncio.Protocol):
         received: Bytes read.
     """
 
-    def __init__(self, target: Target, done: Callable[[RestConnection, str], None]) -> None:
+    def __init__(self, target: Target, tls: ssl.SSLContext | None, done: Callable[[RestConnection, str], None]) -> None:
         self._target = target
+        self._tls = tls
         self._request = target.http()
         self._done = done
         self._transport: asyncio.Transport | None = None
@@ -51,7 +54,7 @@ class RestConnection(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         where = self._target
-        await loop.create_connection(lambda: self, where.host, where.port, ssl=where.tls or None)
+        await loop.create_connection(lambda: self, where.host, where.port, ssl=self._tls)
 
     def ask(self) -> None:
         """Send the request."""
@@ -80,7 +83,7 @@ class RestConnection(asyncio.Protocol):
             self._drop()
             self._end("timeout")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close, whatever is under way."""
         self._busy = False
         for task in self._tasks:
@@ -123,3 +126,18 @@ class RestConnection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self._drop()
         self._end("" if status == _OK else f"HTTP {status}")
+
+
+def create_connections(target: Target, count: int, done: Callable[[RestConnection, str], None]) -> list[RestConnection]:
+    """As many connections as requests may be under way.
+
+    Raises:
+        InvalidArgument: The address is no URL.
+    """
+    tls = create_tls_context(target)
+    return [RestConnection(target, tls, done) for _ in range(count)]
+
+
+def create_tls_context(target: Target) -> ssl.SSLContext | None:
+    """The authorities to trust; None without TLS. Reading them takes milliseconds: once for all connections."""
+    return ssl.create_default_context(cafile=target.ca or None) if target.tls else None

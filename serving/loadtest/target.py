@@ -17,7 +17,8 @@ class Target:
     """One request that is sent again and again.
 
     Attributes:
-        address: REST: a URL such as `http://127.0.0.1:8501`; gRPC: `HOST:PORT`.
+        address: REST: a URL such as `http://127.0.0.1:8501`; gRPC: `HOST:PORT` or `unix:/PATH`. With TLS `https://...`
+            and `grpcs://HOST:PORT`.
         path: REST: path of the URL; gRPC: full name of the method.
         body: The request's body, encoded once.
         transport: `rest` or `grpc`.
@@ -25,6 +26,7 @@ class Target:
         timeout_s: When a request without an answer counts as failed.
         model: Name of the model, for the result.
         signature: Its signature, for the result.
+        ca: PEM file of the authorities to trust with TLS; empty for the usual ones.
     """
 
     address: str
@@ -35,6 +37,7 @@ class Target:
     timeout_s: float = 10.0
     model: str = ""
     signature: str = ""
+    ca: str = ""
 
     @property
     def host(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serving.errors import DataLoss
@@ -16,29 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from serving.core.infer import Classes
+    from serving.core.work import Answered
 
 _FIELDS = {"Predict": "predict", "Classify": "classify", "Regress": "regress", "MultiInference": "multi_inference"}
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Who answered a request, and why it is in the log.
-
-    Attributes:
-        model: Name of the model.
-        version: Its version.
-        signature: Key of the signature that was run.
-        rate: Share of the requests that are kept, to weigh this one with; 0 to have `RequestLog.put` fill it in.
-        timestamp: Unix time in whole seconds; 0 to have `RequestLog.put` fill it in.
-        tags: Tags of the graph.
-    """
-
-    model: str
-    version: int
-    signature: str
-    rate: float = 0.0
-    timestamp: int = 0
-    tags: tuple[str, ...] = ("serve",)
 
 
 def predict(answered: Answered, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> Any:

@@ -14,17 +14,37 @@ import math
 import time
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from serving.rest.message import Response, head
-from serving.rest.reader import PIECE, Reader, Received
+from serving.rest.reader import PIECE, Limits, Reader, Received
 
 if TYPE_CHECKING:
-    from serving.rest.connections import Connections
+    from collections.abc import Callable
+
+    from serving.rest.message import Request
 
 _QUEUE = 16  # requests read ahead
 _TURN = 256  # requests and pieces after which other connections have their turn
 _LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
+
+
+class Connections(Limits, Protocol):
+    """All connections of a server (`serving.rest.connections`)."""
+
+    draining: bool
+
+    def add(self, connection: Connection) -> None:
+        """A client came."""
+
+    def remove(self, connection: Connection) -> None:
+        """A client left."""
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
+        """Answer a request."""
+
+    def dressed(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
 
 
 class Connection(asyncio.Protocol):

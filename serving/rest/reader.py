@@ -7,16 +7,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import httptools
 
 from serving.rest.message import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from serving.rest.connections import Connections
+    from collections.abc import Callable, Mapping
 
 PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
 _MAX_HEAD = 1 << 16  # bytes of request line and headers
@@ -40,11 +38,24 @@ class Received:
     held: int
 
 
+class Limits(Protocol):
+    """What a server takes of its clients (`serving.rest.connections`)."""
+
+    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
+        """Why a request is turned away before its body is read; None where it is not."""
+
+    def take(self, size: int, total: int) -> Response | None:
+        """Hold bytes of a request; an answer where they are too many."""
+
+    def give(self, size: int) -> None:
+        """Hold bytes no longer."""
+
+
 class Reader:
     """Reads the requests of one connection.
 
     Args:
-        connections: Says who may ask, and what may be held.
+        limits: Say who may ask, and what may be held.
         received: Takes each request that is complete.
 
     Attributes:
@@ -54,8 +65,8 @@ class Reader:
         owes_continue: Whether the client waits for a `100 Continue` before it sends the body.
     """
 
-    def __init__(self, connections: Connections, received: Callable[[Received], None]) -> None:
-        self._all = connections
+    def __init__(self, limits: Limits, received: Callable[[Received], None]) -> None:
+        self._limits = limits
         self._received = received
         self._parser = httptools.HttpRequestParser(self)
         self._refusal: Response | None = None
@@ -65,7 +76,7 @@ class Reader:
 
     def reset(self) -> None:
         """Forget the request that is being read."""
-        self._all.give(self._held)
+        self._limits.give(self._held)
         self._held = self._head_size = self._silent = 0
         self._url = b""
         self._headers: dict[str, str] = {}
@@ -105,7 +116,7 @@ class Reader:
     def on_headers_complete(self) -> None:
         self._in_body, self._silent = True, 0
         method = self._parser.get_method().decode("ascii")
-        self._check(self._all.refusal(method, self._url, self._headers))
+        self._check(self._limits.refusal(method, self._url, self._headers))
         length = self._headers.get("content-length", "")
         self._take(int(length) if length.isdigit() else 0)
         expects = self._headers.get("expect", "").lower() == "100-continue"
@@ -139,7 +150,7 @@ class Reader:
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""
-        self._check(self._all.take(size, self.size))
+        self._check(self._limits.take(size, self.size))
         self._held += size
 
     def _check(self, refusal: Response | None) -> None:

@@ -1,6 +1,9 @@
-"""A small road for every recipe: a sample of its data, its preprocessing analysed, its network built and exported.
+"""A small run of every recipe: a sample of its data, its preprocessing analysed, its network built and exported.
 
 And the TensorFlow of the serving image, which has to answer as this one does.
+
+What takes long is made once: sample, graph and export lie in a folder named by the digest of all that they come
+from, and what was trained and passed under that digest is not trained again. `make test-all` starts from nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +13,16 @@ import os
 os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
 
 import base64
+import contextlib
 import dataclasses
+import functools
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +32,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tfx  # noqa: F401  (before TFDV and TFT, which miss modules without it)
 
-from pipeline import catalogue
+from pipeline import atomic, catalogue, fingerprint, hashing
 from pipeline.errors import PipelineError
 from pipeline.recipe import Quick, Recipe
 from pipeline.settings import ROOT
+from pipeline.workspace import lock
+from serving import Client, ServingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +53,8 @@ DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
 # Hyperparameters of the small road: a network that takes any size is asked for a quarter of the pixels.
 SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}}
+KEPT = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
+KEPT_DIGESTS = 3  # of each recipe
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": True, "distribution": "none"}
 
 
@@ -57,6 +68,7 @@ class SmallRoad:
         examples: Folder of the sample's splits.
         raw_spec: Parsing specification of the raw features.
         graph: Transform's output on the sample.
+        home: Folder of what is kept under this digest.
         work: A folder to write to.
     """
 
@@ -65,6 +77,7 @@ class SmallRoad:
     examples: Path
     raw_spec: dict[str, Any]
     graph: Any
+    home: Path
     work: Path
 
     @property
@@ -106,27 +119,21 @@ class SmallRoad:
         rows = self.rows("train"), self.rows("eval")
         return train.fit(self.recipe, self.p, *rows, config, out, train.vocabularies(self.graph))
 
-    def exported(self, model: keras.Model) -> Path:
-        """A SavedModel, compared with the network in memory on the way."""
+    def export(self, model: keras.Model, folder: Path) -> None:
+        """Writes a SavedModel, compared with the network in memory on the way."""
         from pipeline.steps import train
 
         args = SimpleNamespace(
-            serving_model_dir=str(self.work / "served" / self.path.stem / "1"),
+            serving_model_dir=str(folder),
             eval_files=[str(self.examples / "Split-eval" / "*")],
             custom_config={"recipe": str(self.path)},
             model_run_dir=str(self.work),
         )
         train._export(self.recipe, model, self.layer, self.raw_spec, args)
-        return Path(args.serving_model_dir)
 
 
-def sampled(path: Path, work: Path) -> SmallRoad:
-    """Reads a sample of a recipe's data, infers its schema, and analyses it."""
-    import tensorflow_transform as tft
-    from tensorflow_transform.tf_metadata import schema_utils
-
-    from pipeline.steps import ingest, schema
-
+def small_recipe(path: Path) -> Recipe:
+    """A recipe that takes a sample of its data; the test is skipped where they are not there."""
     recipe = catalogue.load(path)
     params = dataclasses.replace(recipe.params, **SMALLER.get(path.stem, {}))
     recipe = dataclasses.replace(recipe, quick=SAMPLE, params=params)
@@ -134,12 +141,64 @@ def sampled(path: Path, work: Path) -> SmallRoad:
         recipe.data.files(DATA)
     except PipelineError as error:
         pytest.skip(str(error).partition("\n")[0])
-    examples = work / "examples"
-    ingest.ingest(recipe, DATA, examples, quick=True)
-    schema.write(schema.bind(_inferred(examples / "Split-train"), recipe.data), work / "schema.pbtxt")
-    _analyse(path, recipe, examples / "Split-train", work)
-    spec = schema_utils.schema_as_feature_spec(schema.read(work / "schema.pbtxt")).feature_spec
-    return SmallRoad(path, recipe, examples, spec, tft.TFTransformOutput(str(work / "transform")), work)
+    return recipe
+
+
+@functools.cache
+def digest_of(path: Path) -> str:
+    """Digest of all that the small run comes from: code, hyperparameters, data, and this file."""
+    recipe = small_recipe(path)
+    source, params = catalogue.read(path), dataclasses.asdict(recipe.params)
+    steps = [fingerprint.of_step(source, step, params) for step in ("ingest", "schema", "transform", "train")]
+    data = [_content(file) for file in recipe.data.files(DATA)]
+    return hashing.digest([steps, data, Path(__file__).read_text()])[:16]
+
+
+def _content(path: Path) -> list[str]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def home_of(path: Path, digest: str) -> Path:
+    """The folder of a digest; the oldest of the same recipe make room."""
+    kept = Path(KEPT).expanduser()
+    home = kept / f"{path.stem}-{digest}"
+    home.mkdir(parents=True, exist_ok=True)
+    home.touch()
+    newest = sorted(kept.glob(f"{path.stem}-????????????????"), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for old in newest[KEPT_DIGESTS:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return home
+
+
+def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRoad:
+    """A sample of a recipe's data with its schema and the analysed graph, kept or made."""
+    import tensorflow_transform as tft
+    from tensorflow_transform.tf_metadata import schema_utils
+
+    from pipeline.steps import schema
+
+    recipe = small_recipe(path)
+    home = home_of(path, digest_of(path)) if KEPT else tmp_path_factory.mktemp(path.stem)
+    prepared = home / "prepared"
+    with lock(home / "lock"):
+        if not prepared.exists():
+            with atomic.folder(prepared) as beside:
+                prepare(path, recipe, beside)
+    spec = schema_utils.schema_as_feature_spec(schema.read(prepared / "schema.pbtxt")).feature_spec
+    graph = tft.TFTransformOutput(str(prepared / "transform"))
+    return SmallRoad(path, recipe, prepared / "examples", spec, graph, home, tmp_path_factory.mktemp(path.stem))
+
+
+def prepare(path: Path, recipe: Recipe, folder: Path) -> None:
+    """Reads a sample of a recipe's data, infers its schema, and analyses it."""
+    from pipeline.steps import ingest, schema
+
+    ingest.ingest(recipe, DATA, folder / "examples", quick=True)
+    inferred = _inferred(folder / "examples" / "Split-train")
+    schema.write(schema.bind(inferred, recipe.data), folder / "schema.pbtxt")
+    _analyse(path, recipe, folder / "examples" / "Split-train", folder)
+    shutil.rmtree(folder / "temporary", ignore_errors=True)
 
 
 def _inferred(train: Path) -> Any:
@@ -177,7 +236,51 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     params=[pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in FILES],
 )
 def road(request, tmp_path_factory) -> SmallRoad:
-    return sampled(request.param, tmp_path_factory.mktemp(request.param.stem))
+    return sampled(request.param, tmp_path_factory)
+
+
+def passed_file(item: pytest.Item) -> Path | None:
+    """What says that a test marked `once` passed under the digest of its recipe; None for other tests."""
+    if not KEPT or not item.get_closest_marker("once"):
+        return None
+    path = item.callspec.params["road"]
+    return home_of(path, digest_of(path)) / "passed" / item.function.__name__
+
+
+def pytest_runtest_setup(item):
+    """Skips what passed before and would only be trained again; before any fixture is made."""
+    passed = passed_file(item)
+    if passed and passed.exists():
+        pytest.skip("passed before, and nothing that it depends on has changed since; make test-all repeats it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.passed and (passed := passed_file(item)):
+        passed.parent.mkdir(exist_ok=True)
+        passed.touch()
+    return report
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory, run_server):
+    """One server for all recipes: takes a SavedModel, and answers when it is served."""
+    base = tmp_path_factory.mktemp("shelf")
+    with run_server(base) as server, Client(server.grpc) as client:
+
+        def serve(name: str, folder: Path) -> Any:
+            if not (base / name).exists():
+                shutil.copytree(folder, base / f".{name}" / "1")
+                (base / f".{name}").rename(base / name)
+            for _ in range(600):
+                with contextlib.suppress(ServingError):
+                    if [status.state for status in client.status(name)] == ["AVAILABLE"]:
+                        return server
+                time.sleep(0.1)
+            pytest.fail(f"{name} is not served after a minute")
+
+        yield serve
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config as framework
 
+from pipeline import atomic
 from pipeline.steps import train
 from pipeline.training import batches, export
+from serving import Client
 
 TOLERANCE = 1e-5
 BATCH, STEPS = 8, 300
@@ -36,12 +38,20 @@ def network(road):
 
 
 @pytest.fixture(scope="module")
-def served(road):
+def fitted(road):
+    return road.fitted("first")
+
+
+@pytest.fixture(scope="module")
+def served(road, request):
     """The folder of a SavedModel, and the raw inputs of some rows."""
-    model = road.fitted("first")
-    framework.disable_op_determinism()
-    folder = road.exported(model)
-    return folder, *export.raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4), model
+    folder = road.home / "served"
+    if not folder.exists():
+        model = request.getfixturevalue("fitted")
+        framework.disable_op_determinism()
+        with atomic.folder(folder) as beside:
+            road.export(model, beside)
+    return folder, *export.raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +72,7 @@ def features(road, count=BATCH):
     return next(iter(batches.validation(road.rows("train"), count)))
 
 
+@pytest.mark.once
 def test_one_small_batch_is_learnt_by_heart(road, network):
     target = train.targets(network, len(road.recipe.data.classes))
     x, y = target(*features(road))
@@ -82,19 +93,19 @@ def by_heart(first, best):
     return best["loss"] <= 0.5 * first["loss"]
 
 
-def test_same_seed_gives_the_same_weights(road, served):
-    *_, one = served
+@pytest.mark.once
+def test_same_seed_gives_the_same_weights(road, fitted):
     other = road.fitted("second")
-    for expected, found in zip(one.get_weights(), other.get_weights(), strict=True):
+    for expected, found in zip(fitted.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, found)
 
 
-def test_keras_file_gives_the_same_answers(road, served, tmp_path):
-    *_, model = served
-    model.save(tmp_path / "model.keras")
+@pytest.mark.once
+def test_keras_file_gives_the_same_answers(road, fitted, tmp_path):
+    fitted.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     x, _ = features(road)
-    for expected, found in zip(flat(model(x, training=False)), flat(loaded(x, training=False)), strict=True):
+    for expected, found in zip(flat(fitted(x, training=False)), flat(loaded(x, training=False)), strict=True):
         np.testing.assert_array_equal(expected, found)
 
 
@@ -119,7 +130,7 @@ def made_up(signature, rows):
 
 
 def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(road, served, loaded):
-    _, examples, inputs, _ = served
+    _, examples, inputs = served
     for signature, request in requests(road, loaded, examples, inputs):
         once, again = (loaded.predict(signature, request) for _ in range(2))
         for name, values in once.items():
@@ -130,7 +141,7 @@ def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(roa
 
 
 def test_explanations_add_up(road, served, loaded):
-    _, _, inputs, _ = served
+    _, _, inputs = served
     assert (road.path.stem in UNEXPLAINED) == ("explain" not in loaded.signatures)
     if road.path.stem in UNEXPLAINED:
         pytest.skip(UNEXPLAINED[road.path.stem])
@@ -154,12 +165,11 @@ def same_rows(expected, found, signature, relative=TOLERANCE):
             np.testing.assert_allclose(values, found[name], relative, TOLERANCE, err_msg=f"{signature} {name}")
 
 
-def test_every_signature_answers_over_the_server(road, served, loaded, run_server):
-    from serving import Client
-
-    folder, examples, inputs, _ = served
+def test_every_signature_answers_over_the_server(road, served, loaded, shelf):
+    folder, examples, inputs = served
     name = road.path.stem
-    with run_server(folder.parent.parent) as server, Client(server.grpc) as rpc, Client(server.rest) as rest:
+    server = shelf(name, folder)
+    with Client(server.grpc) as rpc, Client(server.rest) as rest:
         for signature, request in requests(road, loaded, examples, inputs):
             expected = loaded.predict(signature, request)
             same_rows(expected, rpc.predict(name, request, signature=signature), signature)
@@ -184,8 +194,9 @@ def plain(value, name):
     return value.tolist()
 
 
+@pytest.mark.once
 def test_the_release_of_the_serving_image_gives_the_same_answers(road, served, loaded, release):
-    folder, examples, inputs, _ = served
+    folder, examples, inputs = served
     asked = [*requests(road, loaded, examples, inputs), *warm_up(folder)]
     expected = [loaded.predict(*request) for request in asked]
     for way, answers in release.ask(folder, asked).items():

@@ -35,13 +35,12 @@ class Ledger:
         )
         for name, value in properties.items():
             setattr(artifact.custom_properties[name], "int_value" if isinstance(value, int) else "string_value", value)
-        (number,) = self.store.put_artifacts([artifact])
-        event = mlmd.Event(artifact_id=number, type=mlmd.Event.OUTPUT)
+        event = mlmd.Event(type=mlmd.Event.OUTPUT)
         event.path.steps.add().key = output
         kind_id = self.store.put_execution_type(mlmd.ExecutionType(name=step))
         execution = mlmd.Execution(type_id=kind_id, last_known_state=mlmd.Execution.COMPLETE)
         contexts = [self._context("pipeline_run", f"{run}@1"), self._context("node", f"plain.{step}")]
-        self.store.put_execution(execution, [(mlmd.Artifact(id=number, type_id=artifact.type_id), event)], contexts)
+        _, (number,), _ = self.store.put_execution(execution, [(artifact, event)], contexts)
         return number
 
     def _context(self, kind, name):

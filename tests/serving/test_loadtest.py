@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,9 +16,10 @@ import time
 
 import numpy as np
 import pytest
+import trustme
 
 from serving.errors import InvalidArgument, Unavailable
-from serving.loadtest import Histogram, Load, Result, Target, run
+from serving.loadtest import Load, Result, Target, probe, run
 from serving.loadtest.clock import Timer
 from serving.loadtest.pace import LATE_S, Open
 
@@ -28,8 +31,9 @@ RATE = 200.0
 class Small:
     """An HTTP server in a thread; `answer(number)` gives the bytes to write, None to say nothing."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, tls=None):
         self.answer = answer
+        self.tls = tls
         self.heads = []
         self.connections = 0
         self.ready = threading.Event()
@@ -37,7 +41,7 @@ class Small:
 
     async def _serve(self):
         self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         self.ready.set()
         await self.stop.wait()
@@ -61,15 +65,17 @@ class Small:
 
     @property
     def target(self):
-        return Target(f"http://127.0.0.1:{self.port}", "/ask", b"{}", model="small", signature="s")
+        return Target(
+            f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}", "/ask", b"{}", model="small", signature="s"
+        )
 
 
 @pytest.fixture
 def small():
     with contextlib.ExitStack() as stack:
 
-        def start(answer=lambda _: OK):
-            server = Small(answer)
+        def start(answer=lambda _: OK, **options):
+            server = Small(answer, **options)
             server.thread.start()
             server.ready.wait(10)
             stack.callback(server.thread.join, 10)
@@ -87,7 +93,7 @@ def _stalling(number):
 
 
 def _slower_than(result, seconds):
-    return sum(count for low, _, count in result.latency.rows(200) if low >= seconds)
+    return np.sum(result.latency >= seconds)
 
 
 def _loads(**more):
@@ -98,7 +104,7 @@ def test_an_open_loop_sees_a_stall_in_every_request_that_was_due_meanwhile(small
     result = run(small(_stalling).target, Load(rate=RATE, arrivals="constant", connections=4, **_loads()))
     assert {} == result.errors
     assert _slower_than(result, STALL_S / 2) >= RATE * STALL_S / 2 - 1
-    assert result.latency.percentile(95) > STALL_S / 2
+    assert result.percentile(95) > STALL_S / 2
     assert result.waited > 0
 
 
@@ -136,7 +142,7 @@ def test_refusals_are_counted_by_status_and_are_no_latencies(small):
     server = small(lambda number: OK if number % 2 else refused)
     result = run(server.target, Load(rate=RATE, arrivals="constant", **_loads()))
     assert {"HTTP 503": 60} == result.errors
-    assert (120, 60, 60) == (result.requests, result.failed, result.latency.count)
+    assert (120, 60, 60) == (result.requests, result.failed, len(result.latency))
 
 
 def test_an_answer_that_does_not_come_is_a_timeout_with_its_time(small):
@@ -144,8 +150,8 @@ def test_an_answer_that_does_not_come_is_a_timeout_with_its_time(small):
     target = Target(target.address, target.path, target.body, timeout_s=0.3)
     result = run(target, Load(rate=RATE, arrivals="constant", **_loads()))
     assert {"timeout": 1} == result.errors
-    assert result.latency.highest >= 0.3
-    assert 120 == result.requests == result.latency.count
+    assert result.latency.max() >= 0.3
+    assert 120 == result.requests == len(result.latency)
 
 
 def test_a_server_that_closes_is_connected_to_again(small):
@@ -181,6 +187,22 @@ def test_the_token_is_sent(small):
     assert server.heads[0].startswith(b"POST /x HTTP/1.1\r\n")
 
 
+def test_tls(small, tmp_path):
+    authority, ca = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(ca)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    stranger = small(tls=tls).target
+    trusting = dataclasses.replace(stranger, ca=str(ca))
+    probe.check(trusting)
+    result = run(trusting, Load(concurrency=2, **_loads()))
+    assert {} == result.errors
+    assert result.requests > 10
+    for refused in (probe.check, lambda target: run(target, Load(concurrency=1))):
+        with pytest.raises(Unavailable, match=r"(?s)does not answer.*(certificate|CERTIFICATE)"):
+            refused(stranger)
+
+
 def test_too_high_a_rate_says_so(small):
     def slow(_):
         time.sleep(0.02)
@@ -188,7 +210,7 @@ def test_too_high_a_rate_says_so(small):
 
     result = run(small(slow).target, Load(rate=1000.0, connections=2, **_loads()))
     assert result.unsent > 100
-    assert result.latency.count == result.requests + result.unsent
+    assert len(result.latency) == result.requests + result.unsent
     assert any("takes less than 1000 per second" in text for text in result.warnings())
 
 
@@ -211,7 +233,7 @@ def test_a_generator_that_lags_says_so():
     assert 50 <= Fake.asked
     assert Fake.asked >= pace.behind >= 49  # all but those within the tolerance
     assert 0 == pace.waited
-    result = Result(Target("x", "/", b""), Load(), Histogram(), 50, {}, 1.0, 0, behind_schedule=1.0)
+    result = Result(Target("x", "/", b""), Load(), np.empty(0), 50, {}, 1.0, 0, behind_schedule=1.0)
     assert "100.0% of the requests more than 1 ms behind schedule" in result.warnings()[0]
     assert LATE_S == 0.001
 

@@ -29,6 +29,7 @@ DEFAULTS = {
     "signature": "serving_default",
     "input": [],
     "rows": 1,
+    "ca": None,
     "token_file": None,
     "timeout": 10.0,
     "json": True,
@@ -99,7 +100,7 @@ def test_a_failing_request_counts_by_its_code(server):
     load = Load(concurrency=2, duration_s=0.2, warmup_s=0)
     result = run(rest, load)
     assert {"HTTP 404": result.requests} == result.errors
-    assert (0.0, 0) == (result.rate, result.latency.count)
+    assert (0.0, 0) == (result.rate, len(result.latency))
     request = protos.load("apis.predict_pb2").PredictRequest()
     request.model_spec.name = "absent"
     path = "/tensorflow.serving.PredictionService/Predict"
@@ -110,7 +111,7 @@ def test_a_timeout_over_grpc(server):
     target = of_model("echo", grpc=server.grpc, signature="slow", timeout_s=0.05)
     result = run(target, Load(rate=20.0, arrivals="constant", duration_s=0.1, warmup_s=0, connections=1))
     assert {"DEADLINE_EXCEEDED": 2} == result.errors
-    assert 2 == result.latency.count
+    assert 2 == len(result.latency)
 
 
 def test_a_failed_request_is_exit_code_1(ask, monkeypatch):
@@ -159,6 +160,8 @@ def test_usage(ask, tmp_path):
             ask(**wrong)
     with pytest.raises(UsageError, match="token"):
         ask(token_file=str(tmp_path / "absent"))
+    with pytest.raises(UsageError, match="of no use without TLS"):
+        ask(ca=str(tmp_path / "ca.pem"))
 
 
 def _signature(**inputs):

@@ -14,6 +14,7 @@ import trustme
 
 from serving import Client
 from serving.errors import InvalidArgument, ServingError, Unauthenticated, Unavailable
+from serving.loadtest import Load, of_model, probe, run
 from serving.options import Security
 from serving.security import allows, allows_rest, grpc_credentials, rest_context
 
@@ -231,6 +232,14 @@ def test_tensorflow_servings_file_is_about_grpc_only(configured, pem):
         assert [3.0] == client.predict("half", {"x": [0.0]})["y"].tolist()
     with Client(f"grpc://{configured.grpc}", attempts=1) as client, pytest.raises(ServingError):
         client.status("half")
+
+
+def test_load_over_tls(configured, pem):
+    target = of_model("half", grpc=addresses(configured, "s")[1], ca=str(pem.ca))
+    probe.check(target)
+    result = run(target, Load(concurrency=2, duration_s=0.2, warmup_s=0))
+    assert {} == result.errors
+    assert result.requests > 0
 
 
 # The checks themselves.

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import outbox, recorder
 from pipeline.tracking.__main__ import main
-from pipeline.tracking.scribe import metric_name
+from pipeline.tracking.destination import metric_name
 from pipeline.tracking.state import FILE, State
 
 

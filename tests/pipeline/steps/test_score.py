@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.judging.measured import Measured
+from pipeline.recipe import Metric
 from pipeline.steps import ingest, score
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
@@ -49,3 +50,27 @@ def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):
     with pytest.raises(PipelineError, match=r"needs the live model of mnist") as caught:
         score.needed(SimpleNamespace(needs=("mnist",)), tmp_path)
     assert "run first: keraspipe run mnist" in str(caught.value)
+
+
+def recipe_scoring(answer):
+    return SimpleNamespace(metrics=(Metric("skill"), Metric("auc", "AUC")), score=lambda *_: answer())
+
+
+def test_the_recipes_own_score_gives_the_metrics_that_tfma_lacks():
+    assert {"skill": 0.5} == score.numbers(recipe_scoring(lambda: {"skill": np.float32(0.5)}), None, None, {})
+    assert {} == score.numbers(SimpleNamespace(metrics=(), score=None), None, None, {})
+
+
+WRONG = {
+    "fails": (lambda: {}["rows"], "Received: KeyError: 'rows'"),
+    "gives another metric": (lambda: {"skil": 0.5}, "Expected: skill\nReceived: skil"),
+    "gives none": (dict, "Expected: skill\nReceived: none"),
+}
+
+
+@pytest.mark.parametrize(("answer", "expected"), WRONG.values(), ids=WRONG)
+def test_a_score_that_is_wrong_is_said(answer, expected):
+    with pytest.raises(PipelineError, match=r"score\(\) of the recipe") as caught:
+        score.numbers(recipe_scoring(answer), None, None, {})
+    assert expected in str(caught.value)
+    assert "score()" in str(caught.value).partition("Next: ")[2]
