@@ -94,7 +94,7 @@ def _tell_data(state: State, anomalies: Path) -> None:
 
 def train(state: State, *, cached: bool) -> None:
     """Tells the curves, and drops the checkpoints, which are needed no more."""
-    from pipeline.steps.train import HISTORY
+    from pipeline.training.files import HISTORY
     from pipeline.training.preview import FILE as AUGMENTED
 
     folder = state.uri("train", "model_run")

@@ -15,7 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 
-from pipeline import champion, fingerprint, judged
+from pipeline import champion, fingerprint, hashing, judged
 from pipeline.steps import evaluate, schema, score
 from pipeline.steps.gate import Gate
 from pipeline.steps.ingest import Ingest
@@ -66,10 +66,9 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
         "score": [str(path) for path in score.needed(recipe, request.settings.workspace).values()],
     }
-    project = fingerprint.of_steps()
     return Digests(
         **{
-            step: fingerprint.of([project, fingerprint.of_step(request.source, step, request.params), more])
+            step: hashing.digest([fingerprint.of_step(request.source, step, request.params), more])
             for step, more in extra.items()
         }
     )
@@ -78,7 +77,7 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
 def training_config(request: Request, found: Digests) -> dict[str, Any]:
     """What the Trainer hands to `run_fn`; nothing in it differs between equal runs."""
     settings = request.settings
-    training = fingerprint.of([found.ingest, found.schema, found.transform, found.train, request.params])
+    training = hashing.digest([found.ingest, found.schema, found.transform, found.train, request.params])
     return {
         "recipe": str(request.source.path),
         "params": request.params,
@@ -88,6 +87,7 @@ def training_config(request: Request, found: Digests) -> dict[str, Any]:
         "deterministic": settings.deterministic,
         "checkpoints": str(settings.workspace.checkpoint(training)),
         "digest": found.train,
+        "code": fingerprint.of_code(request.source, "train"),
         "nodes": settings.nodes,
         "node_count": settings.node_count,
     }

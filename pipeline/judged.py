@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, fingerprint
+from pipeline import atomic, hashing
 
 if TYPE_CHECKING:
     from pipeline.dag import Digests
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
     """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that measures."""
-    return fingerprint.of([digests.ingest, digests.schema, digests.score, repr(gate), quick])
+    return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
 def remembered(workspace: Workspace, name: str, model: str, by: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, filelock, fingerprint, journal
+from pipeline import atomic, filelock, fingerprint, journal, run
 from pipeline.tracking import recorder
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class RunSession:
 
     def start_run(self, request: Request, **tags: str) -> None:
         """Tells the journal what was asked for, and the digests of code and request."""
-        code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
+        code = fingerprint.of_run(request.source, run.RUNNER)
         params = {**request.params, "seed": request.seed, "quick": request.quick}
         digests = {"code_digest": code, "request_digest": request.key}
         self.start(request.name, request.source.title, params, {**digests, **tags})

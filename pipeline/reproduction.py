@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline import account, atomic, catalogue, comparison, fingerprint, run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.provenance import Provenance
+from pipeline.recipe import restore_params
 
 if TYPE_CHECKING:
     from pipeline.account import Account
@@ -33,7 +34,7 @@ def keep(request: Request, folder: RunFolder) -> None:
         "params": request.params,
         "quick": request.quick,
         "seed": request.seed,
-        "project": fingerprint.of_project(),
+        "code": fingerprint.of_run(request.source, run.RUNNER),
         "settings": {
             "distribution": settings.distribution,
             "mixed_precision": settings.mixed_precision,
@@ -61,17 +62,13 @@ def request(told: Account, settings: Settings) -> Request:
     return run.Request(
         source=catalogue.read(folder.root / kept["recipe"]),
         settings=dataclasses.replace(settings, **kept["settings"]),
-        params=_as_declared(kept["params"]),
+        params=restore_params(kept["params"]),
         quick=kept["quick"],
         seed=kept["seed"],
         until=UNTIL,
         cache=False,
         reproduces=told.run_id,
     )
-
-
-def _as_declared(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
 def require_same_data(told: Account, wanted: Request) -> None:
@@ -89,8 +86,10 @@ def require_same_data(told: Account, wanted: Request) -> None:
 
 def same_code(told: Account, workspace: Workspace) -> bool:
     """Whether keraspipe itself is what it was when the run was made."""
-    kept = atomic.read_json(workspace.run(told.run_id).request, {})
-    return bool(kept.get("project") == fingerprint.of_project())
+    folder = workspace.run(told.run_id)
+    kept = atomic.read_json(folder.request, {})
+    recipe = folder.root / kept.get("recipe", "")
+    return "code" in kept and kept["code"] == fingerprint.of_run(catalogue.read(recipe), run.RUNNER)
 
 
 def difference(told: Account, repeated: Result, workspace: Workspace) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, champion, fingerprint
+from pipeline import atomic, champion, fingerprint, hashing
 from pipeline.filelock import is_locked
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ STEPS = (
     "register",
     "publish",
 )
+RUNNER = "pipeline.runner"  # the module that a run's result comes from
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Request:
         Taken once: a file that is edited while its run goes on must not lend its new digest to the old result.
         """
         settings = self.settings
-        return fingerprint.of(
+        return hashing.digest(
             {
-                "recipe": [self.name, fingerprint.of_recipe(self.source)],
-                "project": fingerprint.of_project(),
+                "recipe": self.name,
+                "code": fingerprint.of_run(self.source, RUNNER),
                 "params": self.params,
                 "options": [self.quick, self.seed, self.until, self.alias, self.reproduces],
                 "settings": [
@@ -149,7 +150,7 @@ def remembered(request: Request) -> Result | None:
 def data_digest(request: Request, files: list[Path]) -> str:
     """Digest of the data set's files; empty if one is gone."""
     try:
-        return fingerprint.of_data(files, request.settings.workspace.data_digest(request.name))
+        return hashing.digest_files(files, request.settings.workspace.data_digest(request.name))
     except (FileNotFoundError, NotADirectoryError):
         return ""
 

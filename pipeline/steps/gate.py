@@ -15,11 +15,11 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, catalogue, savedmodel, verdict
 from pipeline.judging import blessing as blessings
-from pipeline.judging import page
+from pipeline.judging import page, tfma_results
+from pipeline.judging.measured import NOWHERE, Measured
 from pipeline.judging.paired import Comparison
 from pipeline.recipe import Recipe
-from pipeline.steps import evaluate, score
-from pipeline.verdict import NOWHERE, Measured
+from pipeline.steps import score
 from pipeline.workspace import RunFolder, Workspace
 
 
@@ -86,7 +86,7 @@ def Gate(  # noqa: N802
 ) -> None:
     """Blesses the candidate, or says why not: in ML Metadata and in the run's folder."""
     declared, measured = catalogue.load(Path(recipe)), atomic.read_json(Path(scores.uri) / score.FILE)
-    outcome = gate(declared, measured, evaluate.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
+    outcome = gate(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
     digest = savedmodel.digest(Path(serving_model_dir(model.uri)))
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
     write_evaluation(Workspace(Path(workspace)).run(run_id), {**about, **measured, "gate": outcome})

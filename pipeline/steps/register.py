@@ -10,7 +10,7 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, journal, savedmodel
 from pipeline.judging.blessing import require_blessing
-from pipeline.steps.train import MODEL
+from pipeline.training.files import MODEL
 from pipeline.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, filelock, fingerprint, journal, run
+from pipeline import atomic, filelock, fingerprint, hashing, journal, run
 from pipeline.errors import PipelineError
 from pipeline.lifecycle import run_session
 from pipeline.tuning import preparation
@@ -56,15 +56,15 @@ class Search:
         """The same for the same question on the same data and code, so that a search is found again."""
         request, settings = self.request, self.request.settings
         question = {
-            "recipe": fingerprint.of_recipe(request.source),
-            "steps": fingerprint.of_steps(),
+            "recipe": request.name,
+            "code": [fingerprint.of_code(request.source, step) for step in (*preparation.STEPS, "train")],
             "data": data_digest,
             "base": self.space.base,
             "searched": {name: str(one) for name, one in self.space.dimensions.items()},
             "options": [self.objective, request.seed, request.quick],
             "settings": [settings.distribution, settings.mixed_precision, settings.deterministic],
         }
-        return f"tune-{request.name}-{fingerprint.of(question)[:8]}"
+        return f"tune-{request.name}-{hashing.digest(question)[:8]}"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tfx  # noqa: F401  (before TFDV and TFT, which miss modules without it)
 
-from pipeline import atomic, catalogue, fingerprint
+from pipeline import atomic, catalogue, fingerprint, hashing
 from pipeline.errors import PipelineError
 from pipeline.recipe import Quick, Recipe
 from pipeline.settings import ROOT
@@ -151,7 +151,7 @@ def digest_of(path: Path) -> str:
     source, params = catalogue.read(path), dataclasses.asdict(recipe.params)
     steps = [fingerprint.of_step(source, step, params) for step in ("ingest", "schema", "transform", "train")]
     data = [_content(file) for file in recipe.data.files(DATA)]
-    return fingerprint.of([fingerprint.of_steps(), steps, data, Path(__file__).read_text()])[:16]
+    return hashing.digest([steps, data, Path(__file__).read_text()])[:16]
 
 
 def _content(path: Path) -> list[str]:
