@@ -34,9 +34,9 @@ import tfx  # noqa: F401  (before TFDV and TFT, which miss modules without it)
 
 from pipeline import atomic, catalogue, fingerprint, hashing
 from pipeline.errors import PipelineError
+from pipeline.filelock import lock
 from pipeline.recipe import Quick, Recipe
 from pipeline.settings import ROOT
-from pipeline.workspace import lock
 from serving import Client, ServingError
 
 if TYPE_CHECKING:
