@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from pipeline import hashing, hyperparameter_reads, import_closure, recipe, recipe_reads
+from pipeline import hashing, hyperparameter_reads, import_closure, imports, recipe, recipe_reads
 from pipeline.settings import ROOT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def of_run(source: Source, entry: str, root: Path = ROOT) -> str:
         entry: Dotted name of the module that runs it.
         root: Folder of keraspipe's packages.
     """
-    start = import_closure.locate(entry, (root,))
+    start = imports.locate(entry, (root,))
     assert start, entry
     code = _whole(source, root)
     files = import_closure.closure([start, *import_closure.reach(code, root)], root)
@@ -80,7 +80,7 @@ def of_recipe(source: Source) -> str:
 def own_files(source: Source) -> list[Path]:
     """The recipe's file, and the files beside it or in the project that it imports, without keraspipe's own."""
     files = import_closure.closure(import_closure.reach(_whole(source, ROOT)))
-    return sorted({source.path, *(path for path in files if not import_closure.is_project(path))})
+    return sorted({source.path, *(path for path in files if not imports.is_project(path))})
 
 
 def read_params(source: Source, step: str, params: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pipeline import import_closure
+from pipeline import imports
 from pipeline.recipe_reads import assignments
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Scope:
         return nodes[0]
 
     def _module(self, node: ast.ImportFrom, inner: str) -> Scope:
-        path = import_closure.locate(f"{node.module}{inner}", import_closure.folders(self.path, self.root))
+        path = imports.locate(f"{node.module}{inner}", imports.folders(self.path, self.root))
         if node.level or not path:
             raise EscapeError
         return _scope(path, path.read_text(encoding="utf-8"), self.root)

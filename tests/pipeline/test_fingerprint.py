@@ -24,14 +24,6 @@ def changed(before, after):
     return {step for step in STEPS if before[step] != after[step]}
 
 
-LAMBDA = ("preprocess=preprocess,", "preprocess=lambda inputs, p: {'x': inputs['x'] * p.rate},")
-CLASS = """class Scaling:
-    def __call__(self, inputs, p):
-        return {"x": inputs["x"] * p.rate}
-
-
-def build(p, spec):"""
-CALLABLE = ("def build(p, spec):", CLASS)
 CONFIG = ("SCALE = 255.0", "@dataclass\nclass Config:\n    scale: float = 255.0\n\n\nSCALE = Config().scale")
 PROPERTY = (
     "filters: tuple[int, ...] = (8, 16)",
@@ -85,28 +77,6 @@ def test_an_edit_concerns_the_steps_that_depend_on_it(recipe, already, edit, ste
 def test_an_edited_statement_without_a_name_concerns_every_step(recipe):
     before = digests(recipe(("SCALE = 255.0", "SCALE = 255.0\nprint(1)")))
     assert set(STEPS) == changed(before, digests(recipe(("SCALE = 255.0", "SCALE = 255.0\nprint(2)"))))
-
-
-@pytest.mark.parametrize(
-    ("edits", "read"),
-    [
-        ((), {"size"}),
-        ((("* p.size", "* p.size * p.rate"),), {"rate", "size"}),
-        ((("* p.size", ""),), set()),
-        ((LAMBDA,), {"rate"}),
-        ((CALLABLE, ("preprocess=preprocess", "preprocess=Scaling()")), None),
-        ((("* p.size", "* getattr(p, 'size')"),), {"size"}),
-        ((("* p.size", "* scaled(p)"),), None),
-        ((("inputs, p):", "inputs, p, /):"), ("* p.size", "* vars(p)['size']")), None),
-        ((PROPERTY, ("* p.size", "* p.area")), {"size"}),
-    ],
-    ids=["one", "two", "none", "lambda", "callable", "getattr", "handed on", "positional", "property"],
-)
-def test_hyperparameters_that_preprocess_reads(recipe, edits, read):
-    source = recipe(*edits)
-    values = params.resolve(source, [])
-    expected = set(values) if read is None else read
-    assert expected == set(fingerprint.read_params(source, "transform", values))
 
 
 def test_a_hyperparameter_concerns_the_steps_that_read_it(recipe):
