@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic
-from pipeline.judging import page
-from pipeline.tracking import table
-from pipeline.tracking.parts import Parts
+from pipeline.evaluation import gate_report
+from pipeline.store import fileio
+from pipeline.tracking import client
+from pipeline.tracking.client import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.client import Destination
 
 GATE_PAGE = "gate.md"  # among the run's artifacts in MLflow
 # Each picture and the part of an evaluation that it is drawn from.
@@ -35,7 +35,7 @@ PICTURES = {
 
 def record(destination: Destination, run_id: str, path: Path, seconds: float) -> None:
     """Writes an evaluation; what cannot be drawn does not keep the rest from being written."""
-    result = atomic.read_json(path)
+    result = fileio.read_json(path)
     client = destination.client
     parts = Parts(destination)
     parts.do("metrics", lambda: destination.log_metrics(run_id, numbers(result), seconds))
@@ -77,7 +77,7 @@ def _gate(destination: Destination, run_id: str, result: Mapping[str, Any]) -> N
                 "gate.reasons": "; ".join(gate["reasons"]),
             },
         )
-        destination.client.log_text(run_id, page.markdown(result), GATE_PAGE)
+        destination.client.log_text(run_id, gate_report.markdown(result), GATE_PAGE)
 
 
 def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) ->
             for part in slices
         ]
         columns = ["slice", "examples", *(column for name in names for column in (name, f"{name} 95 %"))]
-        table.write(destination, run_id, "slices.json", columns, rows)
+        client.write(destination, run_id, "slices.json", columns, rows)
 
 
 def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
@@ -100,7 +100,7 @@ def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
 
 def _confusion(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
     if result.get("confusion"):
-        from pipeline.tracking.pictures.confusion import confusion
+        from pipeline.plots.errors import confusion
 
         figure = confusion(result["confusion"], result.get("classes") or [])
         _keep(destination, run_id, figure, "confusion_matrix")

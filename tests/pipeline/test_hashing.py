@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pipeline import hashing
+from pipeline.store import hashing
 
 
 def test_stamps_notice_a_file_replaced_with_its_size_and_date(tmp_path):

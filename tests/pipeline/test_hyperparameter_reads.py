@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import catalogue, fingerprint, params
+from pipeline.recipes import catalog, fingerprint, hyperparameters
 from pipeline.settings import ROOT
 
 LAMBDA = ("preprocess=preprocess,", "preprocess=lambda inputs, p: {'x': inputs['x'] * p.rate},")
@@ -22,7 +22,7 @@ METHOD = (
 
 
 def read(source):
-    values = params.resolve(source, [])
+    values = hyperparameters.resolve(source, [])
     names = set(fingerprint.read_params(source, "transform", values))
     return None if names == set(values) else names
 
@@ -121,13 +121,13 @@ TRANSFORM = {
 
 @pytest.mark.parametrize("path", sorted((ROOT / "models").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_shipped_recipes_prepare_their_data_by_few_hyperparameters(path):
-    assert TRANSFORM.get(path.stem, set()) == read(catalogue.read(path))
+    assert TRANSFORM.get(path.stem, set()) == read(catalog.read(path))
 
 
 @pytest.mark.parametrize(("step", "some"), [("ingest", False), ("schema", False), ("score", False), ("train", True)])
 def test_training_reads_all_hyperparameters_and_other_steps_none(recipe, step, some):
     source = recipe()
-    values = params.resolve(source, [])
+    values = hyperparameters.resolve(source, [])
     assert (values if some else {}) == fingerprint.read_params(source, step, values)
 
 

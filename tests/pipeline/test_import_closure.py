@@ -11,11 +11,11 @@ import sys
 
 import pytest
 
-from pipeline import catalogue, fingerprint, import_closure, imports
+from pipeline.recipes import catalog, fingerprint, import_closure, imports
 from pipeline.settings import ROOT
 
 STEPS = ("ingest", "schema", "transform", "train", "score")
-SOURCES = {path.stem: catalogue.read(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"}
+SOURCES = {path.stem: catalog.read(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"}
 
 
 def entry(step, root=ROOT):
@@ -92,15 +92,15 @@ def digest(package, **texts):
     [
         "from pipeline import atomic\n\n\ndef f():\n    atomic.write(1)\n",
         "from pipeline import atomic as files\n\n\ndef f():\n    files.write(1)\n",
-        "import pipeline.atomic\n\n\ndef f():\n    pipeline.atomic.write(1)\n",
-        "from pipeline.atomic import write\n\n\ndef f():\n    write(1)\n",
-        "def f():\n    from pipeline.atomic import write\n\n    write(1)\n",
-        "NAME = 'pipeline.atomic.write'\n",
+        "import pipeline.store.fileio\n\n\ndef f():\n    pipeline.store.fileio.write(1)\n",
+        "from pipeline.store.fileio import write\n\n\ndef f():\n    write(1)\n",
+        "def f():\n    from pipeline.store.fileio import write\n\n    write(1)\n",
+        "NAME = 'pipeline.store.fileio.write'\n",
     ],
 )
 def test_a_moved_module_changes_no_digest(package, user):
     text = "def write(value):\n    return value\n"
-    before = digest(package, **{"pipeline.a": user, "pipeline.atomic": text})
+    before = digest(package, **{"pipeline.a": user, "pipeline.store.fileio": text})
     moved = re.sub(r"\batomic\b", "fileio", user)
     assert before == digest(package, **{"pipeline.a": moved, "pipeline.fileio": text})
     assert before != digest(
@@ -211,7 +211,7 @@ def test_the_lock_file_concerns_all_steps(copy):
 
 
 def moved(text):
-    """A module's text once `pipeline.atomic` is `pipeline.training.fileio`."""
+    """A module's text once `pipeline.store.fileio` is `pipeline.training.fileio`."""
     for node in ast.walk(ast.parse(text)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
         if "atomic" in names and node.module == "pipeline":
@@ -257,7 +257,7 @@ for name in json.loads(sys.argv[1]):
     for module in own():
         del sys.modules[module]
     if name.endswith(".py"):
-        importlib.import_module("pipeline.catalogue").load(Path(name))
+        importlib.import_module("pipeline.recipes.catalog").load(Path(name))
     else:
         importlib.import_module(f"pipeline.steps.{name}")
     files[name] = [sys.modules[module].__file__ for module in own()]
@@ -269,6 +269,8 @@ def test_what_steps_and_recipes_import_is_in_their_closures():
     recipes = {str(source.path): fingerprint._whole(source, ROOT) for source in SOURCES.values()}
     starts = {step: [entry(step)] for step in STEPS}
     # A recipe is never alone: every step that asks for it comes by the catalogue.
-    starts |= {path: [*import_closure.reach(code), ROOT / "pipeline/catalogue.py"] for path, code in recipes.items()}
+    starts |= {
+        path: [*import_closure.reach(code), ROOT / "pipeline/recipes/catalog.py"] for path, code in recipes.items()
+    }
     for name, files in imported([*starts]).items():
         assert (name, set()) == (name, set(files) - set(map(str, import_closure.closure(starts[name]))))

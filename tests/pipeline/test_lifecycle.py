@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import filelock, journal, lifecycle
-from pipeline.run import Result
+from pipeline.runner import lifecycle
+from pipeline.runs.run import Result
+from pipeline.store import fileio, journal
+from pipeline.store.layout import Workspace
 from pipeline.tracking import recorder
 from pipeline.tracking.recorder import Outcome
-from pipeline.workspace import Workspace
 
 URI = "sqlite:///nowhere"
 
@@ -46,11 +47,11 @@ def events(folder):
 
 def test_a_run_is_held_from_its_start_to_its_end(folder, recording):
     with lifecycle.run_session(folder, URI, timeout_s=7.0) as session:
-        assert filelock.is_locked(folder.lock)
+        assert fileio.is_locked(folder.lock)
         session.start("digits", "Digits", {"rate": 0.1}, {"host": "here"})
         journal.report("epoch", epoch=1)
         outcome = session.end_run(Result("digits-1", "digits", blessed=False, reasons=["a", "b"], seconds=2.5))
-    assert not filelock.is_locked(folder.lock)
+    assert not fileio.is_locked(folder.lock)
     assert ("m", [7.0]) == (outcome.mlflow_run_id, recording.waits)
     start, epoch, end = events(folder)
     assert ("start", "digits-1", {"rate": 0.1}) == (start["event"], start["run_id"], start["params"])
@@ -92,7 +93,7 @@ def test_an_interruption_leaves_no_end(folder, recording):
         interrupt()
     assert ["start"] == [event["event"] for event in events(folder)]
     assert [] == recording.waits
-    assert not filelock.is_locked(folder.lock)
+    assert not fileio.is_locked(folder.lock)
 
 
 def test_a_suspended_run_has_no_end_but_its_record_is_waited_for(folder, recording):
@@ -117,7 +118,7 @@ def test_who_waits_for_a_run_is_told(folder, recording):
         raise TimeoutError("held")
 
     with (
-        filelock.lock(folder.lock),
+        fileio.lock(folder.lock),
         pytest.raises(TimeoutError, match="held"),
         lifecycle.run_session(folder, URI, timeout_s=7.0, on_wait=refuse),
     ):

@@ -8,10 +8,10 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline import lineage
-from pipeline.judging import blessing
-from pipeline.version import Version
-from pipeline.workspace import Workspace
+from pipeline.evaluation import blessing
+from pipeline.runs import lineage
+from pipeline.runs.versions import Version
+from pipeline.store.layout import Workspace
 
 RUN = "plain-20260101-000000-aaaa"
 
