@@ -2,10 +2,11 @@
 
     python -m benchmarks.loops RECIPE WORKSPACE --epochs N --repeat N
 
-Ours is `pipeline.training.trainer.fit`: tf.data with shuffling and augmentation, validation, early stopping, a checkpoint
-and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model starts with the
-augmentation layers, as Keras' guides have it; it has no callbacks but the clock. Network, optimizer, batch size and
-validation data are the same. Time runs from the end of the first epoch to the end of the last, validation included.
+Ours is `pipeline.training.trainer.fit`: tf.data with shuffling and augmentation, validation, early stopping, a
+checkpoint and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model
+starts with the augmentation layers, as Keras' guides have it; it has no callbacks but the clock. Network, optimizer,
+batch size and validation data are the same. Time runs from the end of the first epoch to the end of the last,
+validation included.
 """
 
 from __future__ import annotations

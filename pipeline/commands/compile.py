@@ -16,7 +16,7 @@ from pipeline.store import fileio
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.kubeflow.compile import Cluster
+    from pipeline.kubeflow.compiler import Cluster
     from pipeline.recipes.catalog import Source
     from pipeline.runs.run import Request
     from pipeline.settings import Settings
@@ -51,18 +51,18 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Writes the file and says what to do with it."""
-    from pipeline.kubeflow import compile
+    from pipeline.kubeflow import compiler
 
     _require_count(options.gpus)
-    compile.require_root(options.root)
+    compiler.require_root(options.root)
     request = requested(options, settings)
-    inside = compile.inside(request)
-    where = compile.Cluster(
+    inside = compiler.inside(request)
+    where = compiler.Cluster(
         image=options.image,
         trainer=options.trainer_image,
         root=options.root,
         gpus=options.gpus,
-        tracking_uri=settings.tracking_uri or compile.Cluster.tracking_uri,
+        tracking_uri=settings.tracking_uri or compiler.Cluster.tracking_uri,
     )
     out = Path(options.out or f"{request.name}.yaml")
     _write(out, _compiled(request.source, inside, where))
@@ -79,9 +79,9 @@ def _require_count(gpus: int) -> None:
 def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
     subprocesses.use_keras_3()
     with console.output_to(Path(os.devnull)):
-        from pipeline.kubeflow import compile
+        from pipeline.kubeflow import compiler
 
-        return compile.compiled(inside, catalog.pin(source), where)
+        return compiler.compiled(inside, catalog.pin(source), where)
 
 
 def _write(out: Path, documents: list[dict[str, Any]]) -> None:

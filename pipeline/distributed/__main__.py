@@ -1,4 +1,4 @@
-"""The process that trains on a node: `python -m pipeline.distributed WORKSPACE`, started by `pipeline.distributed.server`.
+"""The process that trains on a node: `python -m pipeline.distributed WORKSPACE`, started by `server`.
 
 stdin and stdout are the connection with `pipeline.distributed.cluster`; lines of JSON:
 

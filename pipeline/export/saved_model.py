@@ -14,10 +14,10 @@ from pipeline.export import explain
 from pipeline.features import types
 
 if TYPE_CHECKING:
+    from pipeline.export.signatures import Served
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
 
-from pipeline.export.signatures import Served
 
 TOLERANCE = 1e-5
 WARM_UP_ROWS = (1, 8)

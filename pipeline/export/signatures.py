@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
+    import keras
+
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
 

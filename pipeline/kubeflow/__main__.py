@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 
 from pipeline import subprocesses
 from pipeline.errors import PipelineError
-from pipeline.kubeflow.compile import RUN
+from pipeline.kubeflow.compiler import RUN
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.settings import from_environment
 from pipeline.store import fileio, layout

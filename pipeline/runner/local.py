@@ -20,8 +20,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.runner.state import State
 
-from pipeline.runner.state import State
 
 NEVER_CACHED = ("gate", "register", "publish")
 JUDGING, PUBLISHING = ("evaluate", "score", "gate"), ("register", "publish")

@@ -96,7 +96,7 @@ class Request:
 
 @dataclass
 class Result:
-    """What came out, as `run --json` prints it; `gate` holds every condition, see `pipeline.evaluation.gate.Condition`."""
+    """What came out, as `run --json` prints it; `gate` holds every condition (`evaluation.gate.Condition`)."""
 
     run_id: str
     recipe: str

@@ -11,7 +11,7 @@ from pipeline.tracking import client
 from pipeline.tracking.client import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
@@ -107,13 +107,26 @@ def _confusion(destination: Destination, run_id: str, result: Mapping[str, Any])
 
 
 def _picture(destination: Destination, run_id: str, result: Mapping[str, Any], name: str) -> None:
-    """Draws a picture of `pipeline.tracking.pictures`, if the evaluation has what it is drawn from."""
-    from importlib import import_module
-
+    """Draws a picture, if the evaluation has what it is drawn from."""
     part = result.get(PICTURES[name])
     if part:
-        draw = getattr(import_module(f"pipeline.tracking.pictures.{name}"), name)
-        _keep(destination, run_id, draw(part), name)
+        _keep(destination, run_id, plot_functions()[name](part), name)
+
+
+def plot_functions() -> dict[str, Callable[[Any], Figure | Image]]:
+    """Who draws each of the pictures."""
+    from pipeline.plots import curves, errors, examples
+
+    return {
+        "samples": examples.samples,
+        "reconstructions": examples.reconstructions,
+        "roc": curves.roc,
+        "precision_recall": curves.precision_recall,
+        "calibration": curves.calibration,
+        "residuals": errors.residuals,
+        "forecast": examples.forecast,
+        "mistakes": errors.mistakes,
+    }
 
 
 def _keep(destination: Destination, run_id: str, drawn: Figure | Image, name: str) -> None:

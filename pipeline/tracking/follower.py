@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -206,8 +205,7 @@ def rehearsed() -> Iterator[None]:
 def _importing() -> None:
     from pipeline.tracking import evaluation
 
-    for name in ("confusion", "curves", *evaluation.PICTURES):
-        import_module(f"pipeline.tracking.pictures.{name}")
+    evaluation.plot_functions()
 
 
 def _drawing() -> None:

@@ -6,7 +6,6 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from serving import options
 from serving.config.models import model_source
 from serving.core import models
 from serving.core.model import LoadedModel
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from serving import options
     from serving.core.models import Models
     from serving.options import ServeOptions
 

@@ -9,7 +9,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from serving import options
 from serving.config import models
 from serving.core.models import check_labels
 from serving.core.servable import ServableState
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from serving import options
     from serving.core.models import Models
     from serving.core.servable import Servable
     from serving.lifecycle.watcher import Watcher

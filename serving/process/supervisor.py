@@ -40,7 +40,7 @@ _IDLE_S = 3600.0
 
 
 def serve_with_workers(options: ServeOptions, ready: Callable[[Endpoints], None] | None = None) -> int:
-    """Serve from `options.workers` processes until SIGTERM or SIGINT; arguments and errors as `serving.process.server.serve`.
+    """Serve from `options.workers` processes until SIGTERM or SIGINT; arguments and errors as `server.serve`.
 
     The UNIX socket is the first worker's alone, for Linux shares no such socket. Memory and requests at a time are
     limits of the whole server, of which each worker has its share.

@@ -1,5 +1,7 @@
 """Parses a client's bytes to HTTP requests, within limits, budget and token; knows no sockets."""
 
+# ruff: noqa: D102 - httptools names the callbacks
+
 from __future__ import annotations
 
 import math

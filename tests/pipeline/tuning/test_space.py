@@ -13,7 +13,6 @@ from pipeline.recipes import catalog, hyperparameters
 from pipeline.recipes.hyperparameters import Field
 from pipeline.settings import Settings
 from pipeline.tuning import space
-from pipeline.tuning.space import space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -146,7 +145,7 @@ def test_a_ladder_holds_its_bounds_and_powers_of_two_with_what_lies_between():
 @pytest.mark.parametrize("name", [path.stem for path in catalog.paths(Settings()).values()])
 def test_every_recipe_can_be_searched_from_its_own_values(name):
     source = catalog.source(name, Settings())
-    found = space(source, hyperparameters.resolve(source, []), [], [])
+    found = space.space(source, hyperparameters.resolve(source, []), [], [])
     study = optuna.create_study()
     study.enqueue_trial(found.pinned())
     assert {} == found.changed(found.suggest(study.ask()))
@@ -155,7 +154,9 @@ def test_every_recipe_can_be_searched_from_its_own_values(name):
 
 def test_a_search_says_what_it_searches():
     source = catalog.source("mnist", Settings())
-    said = space(source, hyperparameters.resolve(source, []), ["filters", "batch_norm", "dropout"], []).described()
+    said = space.space(
+        source, hyperparameters.resolve(source, []), ["filters", "batch_norm", "dropout"], []
+    ).described()
     expected = {"filters": "1 to 3 layers of 16 to 64, 32 to 128, 32 to 128", "batch_norm": "False or True"}
     assert expected == {name: said[name] for name in expected}
     assert said["dropout"].startswith("Range(")
@@ -164,8 +165,10 @@ def test_a_search_says_what_it_searches():
 def test_only_and_set_narrow_the_search():
     source = catalog.source("mnist", Settings())
     base = hyperparameters.resolve(source, ["dropout=0.1"])
-    assert "dropout" not in space(source, base, [], ["dropout"]).dimensions
-    assert ["filters", "epochs"] == sorted(space(source, base, ["epochs", "filters"], []).dimensions, reverse=True)
+    assert "dropout" not in space.space(source, base, [], ["dropout"]).dimensions
+    assert ["filters", "epochs"] == sorted(
+        space.space(source, base, ["epochs", "filters"], []).dimensions, reverse=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,4 +182,4 @@ def test_only_and_set_narrow_the_search():
 def test_what_cannot_be_searched_is_an_error_in_words(only, fixed, said):
     source = catalog.source("mnist", Settings())
     with pytest.raises(UsageError, match=said):
-        space(source, hyperparameters.resolve(source, []), only, fixed)
+        space.space(source, hyperparameters.resolve(source, []), only, fixed)

@@ -17,7 +17,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as messages
 
 from pipeline import cli
-from pipeline.kubeflow import compile, task
+from pipeline.kubeflow import compiler
+from pipeline.kubeflow import task as kubeflow_task
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.recipes import catalog, hyperparameters
 from pipeline.runs import run
@@ -49,7 +50,7 @@ class Kubeflow:
         given = messages.ExecutorInput()
         for name, one in told["inputs"].get("parameters", {}).items():
             value = one["runtimeValue"]["constant"]
-            json_format.ParseDict(RUN if value == compile.RUN_ID else value, given.inputs.parameter_values[name])
+            json_format.ParseDict(RUN if value == compiler.RUN_ID else value, given.inputs.parameter_values[name])
         for name, one in told["inputs"].get("artifacts", {}).items():
             source = one["taskOutputArtifact"]
             artifact = self.made[source["producerTask"]][source["outputArtifactKey"]]
@@ -79,7 +80,7 @@ def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     source = catalog.source(name, Settings())
     settings = Settings(workspace=Workspace(home / "workspace"), data=home / "data")
     request = run.Request(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
-    return compile.compiled(request, catalog.pin(source), compile.Cluster(tracking_uri=""))[0]
+    return compiler.compiled(request, catalog.pin(source), compiler.Cluster(tracking_uri=""))[0]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_containers_find_their_folders_and_mlflow(documents, containers):
         assert "http://mlflow:5000" == found["MLFLOW_TRACKING_URI"]
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert set(documents[0]["deploymentSpec"]["executors"]) == set(executors)
-    mounts = [{"constant": claim, "mountPath": path} for path, claim in compile.CLAIMS.items()]
+    mounts = [{"constant": claim, "mountPath": path} for path, claim in compiler.CLAIMS.items()]
     assert all(mounts == one["pvcMount"] for one in executors.values())
 
 
@@ -189,9 +190,9 @@ def test_names_are_such_as_kubernetes_takes(tmp_path):
 
 def test_equal_requests_give_equal_files(documents):
     source = catalog.source("digits", Settings())
-    request = compile.inside(run.Request(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
-    where = compile.Cluster("registry.example.com/pipeline:7", root="gs://bucket/runs", gpus=2)
-    assert documents == compile.compiled(request, catalog.pin(source), where)
+    request = compiler.inside(run.Request(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
+    where = compiler.Cluster("registry.example.com/pipeline:7", root="gs://bucket/runs", gpus=2)
+    assert documents == compiler.compiled(request, catalog.pin(source), where)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_a_request_comes_back_from_its_container():
     settings = Settings()
     source = catalog.source("digits", settings)
     request = run.Request(source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger")
-    found = task.request(compile.told(request), settings)
+    found = kubeflow_task.request(compiler.told(request), settings)
     assert request == replace(found, source=source)
     assert source.path == found.source.path
 
