@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-HEAD = ("recipe", "live", "task", "data", "reached", "minutes")
+HEAD = ("recipe", "live", "task", "data", "result", "minutes")
 
 
 def arguments(parser: ArgumentParser) -> None:

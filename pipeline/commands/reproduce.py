@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("run", metavar="RUN", help="a run id, NAME@VERSION, or NAME for the live version")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run id, NAME@VERSION, or NAME for the champion, the version that is live"
+    )
     add_json(parser)
 
 
@@ -34,7 +36,10 @@ def command(options: Namespace, settings: Settings) -> int:
     subprocesses.use_keras_3()
     with console.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
         reproduce.require_same_data(told, wanted)
-    result = execution.execute(wanted, lambda: print("The same is going on in another process.", file=sys.stderr))
+    result = execution.execute(
+        wanted,
+        lambda: print("The same run is in progress in another process; waiting for its result.", file=sys.stderr),
+    )
     found = reproduce.difference(told, result, settings.workspace)
     print(json.dumps(found) if options.json else "\n".join(reproduce.text(found)))
     return 0

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a published recipe; all of them without one")
-    parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="again and again, until stopped")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a published recipe (default: all)")
+    parser.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="repeat at this interval until stopped"
+    )
     parser.add_argument("--parent", type=int, default=0, help=SUPPRESS)  # `keraspipe serve --sync`, with which it ends
     add_json(parser)
 
@@ -64,7 +66,7 @@ def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(one) for one in found]))
     else:
-        print("\n".join(line for one in found for line in lines(one)) or "Nothing is published yet.")
+        print("\n".join(line for one in found for line in lines(one)) or "No model is published yet.")
     return int(any(one.problems for one in found))
 
 
@@ -83,9 +85,9 @@ def _destination(settings: Settings) -> Destination:
 
 def lines(one: Reconciled) -> list[str]:
     """What became of a recipe, for a person."""
-    told = [f"MLflow was told: {text}" for text in one.told]
+    told = [f"sent to MLflow: {text}" for text in one.told]
     both = ", ".join(f"{alias} {version}" for alias, version in one.aliases.items())
-    found = [*one.applied, *told, *one.problems] or [f"{both or 'no version stands'}; MLflow says the same"]
+    found = [*one.applied, *told, *one.problems] or [f"{both or 'no version is live'}; MLflow agrees"]
     return [f"{one.name}: {text}" for text in found]
 
 
