@@ -71,7 +71,7 @@ def _refreshed(source: catalog.Source, options: argparse.Namespace) -> int:
     found = recorded_result.Reached(
         *_first(source, result), f"{os.cpu_count()} cores", _weights(source, options), digest
     )
-    # The file may have been edited during the run: the record, with the digest of the code that ran, goes into the new one.
+    # The file may have been edited during the run: the record goes into the new text, with the digest of the old.
     with fileio.file(source.path) as temporary:
         temporary.write_text(recorded_result.recorded(catalog.read(source.path), found))
     return 0

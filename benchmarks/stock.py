@@ -114,7 +114,7 @@ def _end(examples: Any, trainer: Any, recipe: Recipe, splits: list[str] | None, 
 
 
 def eval_config(recipe: Recipe) -> Any:
-    """Returns TFMA's settings: accuracy and loss, overall and per class; the recipe's bounds; no worse than the baseline."""
+    """Returns TFMA's settings: accuracy and loss, overall and per class; the recipe's bounds and tolerances."""
     label, gate = recipe.data.label, recipe.gate
     overall, classes = config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[label])
     accuracy = config_pb2.MetricConfig(
