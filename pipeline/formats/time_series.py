@@ -225,8 +225,8 @@ class TimeSeries:
     def _no_window(self, path: Path, counts: WindowCounts) -> PipelineError:
         return PipelineError(
             f"{path} holds no window of {self.length} and {self.horizon} steps.",
-            expected=f"{self.length + self.horizon} rows with a target, each {_describe_step(self.step)} after the last",
-            received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} windows with a gap in their horizon",
+            expected=f"{self.length + self.horizon} rows, targets included, one every {_describe_step(self.step)}",
+            received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} with a gap in the horizon",
             action="correct step, length, horizon or time in the recipe's data"
             + "".join(f"\n  {gap}" for gap in counts.first_gaps),
         )
