@@ -77,7 +77,7 @@ def _refreshed(source: catalog.RecipeSource, options: argparse.Namespace) -> int
 
 def _first(source: catalog.RecipeSource, result: dict[str, Any]) -> tuple[str, float, float]:
     """Name and value of the metric that the gate asks for first, and the minutes of the run."""
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     name = next(iter({**gate.get("at_least", {}), **gate.get("at_most", {})}))
     return name, result["metrics"][name], result["seconds"] / 60
 

@@ -93,7 +93,7 @@ def publish(workspace: Path) -> None:
     Workspace(workspace).model(NAME, 1).mkdir(parents=True)
     champions.set_champion(Workspace(workspace), NAME, champions.ModelVersion(1, "digest", "run"))
     answered = np.tile(np.array(ANSWER, np.float32), (TRAINING, 1))
-    predictions.keep(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
+    predictions.save(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
     path = Workspace(workspace).run("run").journal
     path.parent.mkdir(parents=True)
     journal.append_event(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
@@ -132,7 +132,7 @@ def main() -> None:
     started = time.monotonic()
     from pipeline.monitoring import monitor, traffic
 
-    report = monitor.monitored(Workspace(options.workspace), NAME, options.log)
+    report = monitor.compare_requests(Workspace(options.workspace), NAME, options.log)
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -27,7 +27,7 @@ class Nobody:
 def main() -> int:
     """Runs one command."""
     with (
-        mock.patch.object(recorder, "start", return_value=Nobody()),
+        mock.patch.object(recorder, "start_recording", return_value=Nobody()),
         mock.patch.object(RunSession, "record_card"),
         mock.patch.object(RunSession, "record_environment", side_effect=_without_ids),
     ):

@@ -1,4 +1,4 @@
-"""`keraspipe challenger`: serves a version beside the champion, as `NAME-challenger`."""
+"""`keraspipe challenger`: serves a version beside the live one (the champion), as `NAME-challenger`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Names another challenger, or none."""
-    return _common.changed(_change(options, settings), settings, as_json=options.json)
+    return _common.report_change(_change(options, settings), settings, as_json=options.json)
 
 
 def _change(options: Namespace, settings: Settings) -> AliasChange:

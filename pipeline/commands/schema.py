@@ -26,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
     source = catalog.find_recipe(options.name, settings)
-    inferred = newest(settings.workspace, source.name)
+    inferred = newest_schema(settings.workspace, source.name)
     subprocesses.use_keras_3()
     with console.redirect_output(Path(os.devnull)):
         from pipeline.steps import schema
@@ -42,19 +42,19 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def newest(workspace: Workspace, name: str) -> Path:
+def newest_schema(workspace: Workspace, name: str) -> Path:
     """The schema inferred last from a recipe's data.
 
     Raises:
         PipelineError: No run came that far.
     """
     folder = workspace.recipe_artifacts(name) / "infer_schema" / "schema"
-    found = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
-    if not found:
+    paths = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
+    if not paths:
         raise PipelineError(
             f"The workspace knows no schema of {name}.",
             expected="a run of it that came as far as the schema",
             received=f"nothing below {folder}",
             action=f"run: keraspipe run {name} --until schema",
         )
-    return found[-1]
+    return paths[-1]

@@ -57,9 +57,9 @@ def execute_request(request: RunRequest, on_wait: Callable[[], None]) -> RunResu
 
 def replay_journals(settings: Settings) -> None:
     """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
-    if recorder.pending(settings.workspace):
+    if recorder.pending_runs(settings.workspace):
         log = settings.workspace.replay_log
-        recorder.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
+        recorder.replay_pending(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
 
 
 def _run_with_recorder(request: RunRequest, folder: RunFolder) -> RunResult:

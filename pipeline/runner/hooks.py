@@ -50,11 +50,11 @@ def _report_drift(state: RunState, examples: Path) -> None:
     """Warns where new data differ from those that the live model has learnt from."""
     from pipeline.monitoring import monitor, outputs
 
-    drift_report = monitor.compared(state.workspace, state.request.name, examples)
+    drift_report = monitor.compare_new_data(state.workspace, state.request.name, examples)
     if drift_report is None:
         return
     folder = state.workspace.run(state.result.run_id)
-    paths = [_relative_path(state, path) for path in outputs.archive_report(folder.root, "drift", drift_report)]
+    paths = [_relative_path(state, path) for path in outputs.write_report_files(folder.root, "drift", drift_report)]
     journal.report("drift", path=paths[0], status=drift_report.status, lines=drift_report.lines)
     for path in paths:
         journal.report("file", path=path, folder="data")
@@ -163,7 +163,7 @@ def _save_predictions(state: RunState) -> None:
     classes = state.recipe.data.classes if scored.kind == "classes" else ()
     output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
     path = state.workspace.answers(state.request.name, state.model)
-    monitoring_predictions.keep(path, scored.candidate, output, classes)
+    monitoring_predictions.save(path, scored.candidate, output, classes)
 
 
 def _set_published(state: RunState, version: int) -> None:

@@ -123,7 +123,9 @@ def run_session(
         on_failure: Called when the run ends as failed.
     """
     with fileio.lock(folder.lock, on_wait):
-        session = RunSession(folder, recorder.start(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s)
+        session = RunSession(
+            folder, recorder.start_recording(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s
+        )
         with journal.use_journal(folder.journal):
             try:
                 yield session

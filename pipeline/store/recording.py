@@ -1,4 +1,4 @@
-"""How far a run has been recorded: `recorded.json` in the run's folder."""
+"""How far a run has been recorded in MLflow: `recorded.json` in the run's folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.store import fileio
 if TYPE_CHECKING:
     from pipeline.store.layout import RunFolder
 
-LONGEST_ERROR = 2000
+MAX_ERROR_LENGTH = 2000
 
 
 @dataclass
@@ -55,5 +55,5 @@ class RecordingState:
     def note(self, problem: str) -> None:
         """Adds a problem, once; the text stays short enough to be shown."""
         line = " ".join(problem.split())
-        if line not in self.error and len(self.error) < LONGEST_ERROR:
+        if line not in self.error and len(self.error) < MAX_ERROR_LENGTH:
             self.error = f"{self.error}\n{line[:500]}".strip()

@@ -1,4 +1,4 @@
-"""A process of its own in which MLflow is told something: how it is started, and how it ends."""
+"""Processes of their own that talk to MLflow: how they are started, and how they end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def start(
         return subprocesses.start_module(module, command, cwd=workspace.root, env=environment, output=output)
 
 
-def code(uri: str, work: Callable[[], None]) -> int:
+def run_to_exit_code(uri: str, work: Callable[[], None]) -> int:
     """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
     subprocesses.use_quiet_mlflow()
     try:
@@ -46,7 +46,7 @@ def code(uri: str, work: Callable[[], None]) -> int:
     return 0
 
 
-def end(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Ends this process at once: whoever waits for it need not wait a second until MLflow has taken itself apart."""
     sys.stdout.flush()
     sys.stderr.flush()

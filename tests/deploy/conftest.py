@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.monitoring import prometheus
 from pipeline.monitoring.drift import Finding
-from pipeline.monitoring.monitor import Look
+from pipeline.monitoring.monitor import ModelHealth
 from pipeline.monitoring.report import Report
 from pipeline.store import champions
 from pipeline.store.layout import Workspace
@@ -98,4 +98,6 @@ def recorded() -> set[str]:
 def monitor_page() -> str:
     """The monitor's page where there is one feature."""
     finding = Finding("x", "x", "drift", "L-infinity", 0.5, 0.01, 0.05, 100, 100, ())
-    return prometheus.text([Look.of(Report("half", "training rows", "requests", 100, (finding,), version=1))])
+    return prometheus.render_text(
+        [ModelHealth.of(Report("half", "training rows", "requests", 100, (finding,), version=1))]
+    )

@@ -47,7 +47,7 @@ def test_text_and_object_tell_the_same_hyperparameters(source, imported):
 
 
 def test_text_and_object_tell_the_same_gate(source, imported):
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     assert imported.gate == Gate(**gate)
     assert gate, "a recipe without a gate publishes everything"
 
@@ -80,7 +80,7 @@ def record(source):
 
 def test_what_it_reached_passes_its_gate(source):
     found = record(source)
-    gate = Gate(**show.gate(source))
+    gate = Gate(**show.read_gate(source))
     assert found.value >= gate.at_least.get(found.metric, float("-inf"))
     assert found.value <= gate.at_most.get(found.metric, float("inf"))
     assert found.minutes > 0

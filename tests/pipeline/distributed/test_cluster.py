@@ -181,9 +181,9 @@ HOST = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True)
 
 @given(st.lists(st.tuples(HOST, st.integers(1, 65535)), min_size=1))
 def test_places_are_read_as_they_are_written(places):
-    assert places == cluster._places(", ".join(f"{host}:{port}" for host, port in places))
+    assert places == cluster._parse_places(", ".join(f"{host}:{port}" for host, port in places))
 
 
 @given(HOST)
 def test_the_port_may_be_left_out(host):
-    assert [(host, 2222)] == cluster._places(host)
+    assert [(host, 2222)] == cluster._parse_places(host)

@@ -30,7 +30,7 @@ def order(keraspipe, tmp_path):
     """What the pipeline asks for: a training that lies in the workspace."""
     recipe = tmp_path / "plain.py"
     recipe.write_text('"""Words."""\nRECIPE = Recipe()\n')
-    path = keraspipe.workspace / "checkpoints" / "abc" / task.FILE
+    path = keraspipe.workspace / "checkpoints" / "abc" / task.TASK_FILE
 
     def make(**changed):
         fileio.write_json(path, {})

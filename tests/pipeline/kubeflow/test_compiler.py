@@ -50,7 +50,9 @@ class Kubeflow:
         given = messages.ExecutorInput()
         for name, one in told["inputs"].get("parameters", {}).items():
             value = one["runtimeValue"]["constant"]
-            json_format.ParseDict(RUN if value == compiler.RUN_ID else value, given.inputs.parameter_values[name])
+            json_format.ParseDict(
+                RUN if value == compiler.RUN_ID_PLACEHOLDER else value, given.inputs.parameter_values[name]
+            )
         for name, one in told["inputs"].get("artifacts", {}).items():
             source = one["taskOutputArtifact"]
             artifact = self.made[source["producerTask"]][source["outputArtifactKey"]]
@@ -80,7 +82,7 @@ def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     source = catalog.find_recipe(name, Settings())
     settings = Settings(workspace=Workspace(home / "workspace"), data=home / "data")
     request = run.RunRequest(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
-    return compiler.compiled(request, catalog.pin_recipe(source), compiler.Cluster(tracking_uri=""))[0]
+    return compiler.compile_pipeline(request, catalog.pin_recipe(source), compiler.Cluster(tracking_uri=""))[0]
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +192,9 @@ def test_names_are_such_as_kubernetes_takes(tmp_path):
 
 def test_equal_requests_give_equal_files(documents):
     source = catalog.find_recipe("digits", Settings())
-    request = compiler.inside(run.RunRequest(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
+    request = compiler.image_request(run.RunRequest(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
     where = compiler.Cluster("registry.example.com/pipeline:7", root="gs://bucket/runs", gpus=2)
-    assert documents == compiler.compiled(request, catalog.pin_recipe(source), where)
+    assert documents == compiler.compile_pipeline(request, catalog.pin_recipe(source), where)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +244,7 @@ def test_a_request_comes_back_from_its_container():
     request = run.RunRequest(
         source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger"
     )
-    found = kubeflow_task.request(compiler.told(request), settings)
+    found = kubeflow_task.parse_request(compiler.request_json(request), settings)
     assert request == replace(found, source=source)
     assert source.path == found.source.path
 

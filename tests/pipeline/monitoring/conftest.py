@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline.monitoring.monitor import monitored
+from pipeline.monitoring.monitor import compare_requests
 from pipeline.monitoring.profile import example_type
 from pipeline.store import champions, fileio, journal
 from pipeline.store.layout import Workspace
@@ -90,7 +90,7 @@ class Live:
         return target
 
     def monitored(self, log: Path | None = None, **options: Any) -> Report:
-        return monitored(Workspace(self.workspace), self.name, log or self.log, **options)
+        return compare_requests(Workspace(self.workspace), self.name, log or self.log, **options)
 
 
 @pytest.fixture

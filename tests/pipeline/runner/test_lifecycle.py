@@ -32,7 +32,7 @@ class Recorded:
 @pytest.fixture
 def recording(monkeypatch):
     found = Recorded()
-    monkeypatch.setattr(recorder, "start", lambda *_: found)
+    monkeypatch.setattr(recorder, "start_recording", lambda *_: found)
     return found
 
 

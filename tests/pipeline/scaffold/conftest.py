@@ -39,7 +39,7 @@ def drafted(tmp_path):
     """Plans and drafts a recipe over a path."""
 
     def make(path: Path, target: str = "", task: str = "") -> Drafted:
-        plan = inspect.plan(path, target, task)
+        plan = inspect.make_plan(path, target, task)
         text = render.render_recipe(plan, "mine")
         file = tmp_path / "recipes" / "mine.py"
         file.parent.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ def whole(source: catalog.RecipeSource) -> None:
     assert "keraspipe run mine" == source.said("Command")
     assert "not measured yet." == source.said("Reaches")
     assert hyperparameters.fields(source).keys() >= FIELDS
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     assert gate["no_worse"]
     assert all(isinstance(bound, float) for bound in {**gate.get("at_least", {}), **gate.get("at_most", {})}.values())
     assert all(len(line) <= 120 for line in source.docstring.splitlines())
@@ -125,7 +125,7 @@ def test_odd_names_and_values_are_written_as_they_are(data):
         path = Path(folder) / "data.tsv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, delimiter="\t").writerows([names, *rows])
-        plan = inspect.plan(path, names[-1], "classification")
+        plan = inspect.make_plan(path, names[-1], "classification")
         recipe = Path(folder) / "mine.py"
         recipe.write_text(render.render_recipe(plan, "mine"), encoding="utf-8")
         source = catalog.read_recipe(recipe)

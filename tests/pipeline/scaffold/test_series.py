@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
-from pipeline.scaffold.series import EVAL, source, window, words
+from pipeline.scaffold.series import TEST_START, choose_window, step_source, step_words
 
 
 def test_rising_dates_make_a_series(drafted, write_csv, series):
@@ -119,15 +119,15 @@ STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)) | st.integ
 
 @given(STEPS, st.integers(100, 10**6))
 def test_windows_fit_into_the_test_split(step, rows):
-    found = window(step, rows)
+    found = choose_window(step, rows)
     assert 1 <= found.horizon <= found.length
     assert 1 <= found.season <= found.length
-    assert found.length + found.horizon <= (1 - EVAL) * rows
+    assert found.length + found.horizon <= (1 - TEST_START) * rows
 
 
 @given(STEPS)
 def test_source_of_a_step_means_it(step):
-    assert step == eval(source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
+    assert step == eval(step_source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_source_of_a_step_means_it(step):
     [(timedelta(hours=1), "an hour"), (timedelta(minutes=15), "15 minutes"), (timedelta(seconds=0.5), "0.5 seconds")],
 )
 def test_steps_in_words(step, expected):
-    assert expected == words(step)
+    assert expected == step_words(step)
 
 
 def test_hours_with_a_zone_become_utc(drafted, write_csv):

@@ -202,10 +202,10 @@ def until(true, seconds: float = 120) -> None:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory) -> Path:
     """A database with MLflow's tables, to copy; making them takes seconds."""
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
     folder = tmp_path_factory.mktemp("database")
-    assert Destination(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
+    assert TrackingStore(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
     return folder / "mlflow.db"
 
 

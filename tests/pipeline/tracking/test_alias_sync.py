@@ -14,7 +14,7 @@ from pipeline.store import champions, fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import alias_sync
 from pipeline.tracking.__main__ import main as record
-from pipeline.tracking.client import Destination
+from pipeline.tracking.client import TrackingStore
 
 NAME = "digits"
 
@@ -45,7 +45,7 @@ def client(uri):
 
 @pytest.fixture
 def reconcile(registered, uri):
-    return lambda: alias_sync.reconcile(Destination(uri, Workspace(registered)), Workspace(registered), NAME)
+    return lambda: alias_sync.reconcile(TrackingStore(uri, Workspace(registered)), Workspace(registered), NAME)
 
 
 def named(client):
@@ -75,12 +75,12 @@ def test_a_version_carries_its_lineage(registered, client):
 
 
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
     promotion.challenge(Workspace(registered), f"{NAME}@2")
-    assert [NAME] == alias_sync.behind(Workspace(registered), uri)
-    assert 0 == alias_sync.send(Workspace(registered), uri).wait(240)
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [NAME] == alias_sync.out_of_sync(Workspace(registered), uri)
+    assert 0 == alias_sync.spawn_alias_sync(Workspace(registered), uri).wait(240)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     assert {"champion": 1, "challenger": 2} == named(client)
 
 
@@ -135,7 +135,7 @@ def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, c
     assert "Received: 2 here, 1 in MLflow" in found.problems[0]
     assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     home = Workspace(registered)
-    assert [] == alias_sync.tell(Destination(uri, home), home, NAME)  # as promote and the like do
+    assert [] == alias_sync.push_aliases(TrackingStore(uri, home), home, NAME)  # as promote and the like do
     assert ((), ()) == (reconcile().problems, reconcile().told)
 
 
@@ -155,18 +155,18 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr("pipeline.tracking.recorder.pending", lambda _: [])
+    monkeypatch.setattr("pipeline.tracking.recorder.pending_runs", lambda _: [])
     assert 4 == cli.main(["sync", "--workspace", str(registered)])
     assert "MLflow cannot be reached." in capsys.readouterr().err
     assert (
         {"champion": 2}
         == champions.current_entry(Workspace(registered), NAME).aliases
-        == alias_sync.read_synced(Workspace(registered), NAME, uri)
+        == alias_sync.read_last_synced(Workspace(registered), NAME, uri)
     )
 
 
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with serve.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):
+    with serve.sync_in_background(Settings(Workspace(registered), tracking_uri=uri), 0.1):
         call_it(client, "champion", 1)
         wait(lambda: champions.current_entry(Workspace(registered), NAME).aliases == {"champion": 1}, 240)

@@ -48,7 +48,7 @@ def recorded(run, record, client):
     assert 0 == record()
     run.folder.recorded.unlink()
     assert 0 == record()
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert "" == outcome.error
     return client.get_run(outcome.mlflow_run_id), children(client, outcome.mlflow_run_id)
 
@@ -85,4 +85,4 @@ def test_a_trial_of_a_search_that_was_killed_is_not_left_running(run, record, cl
     run.start()
     began(run, 0)
     record()
-    assert "KILLED" == children(client, recorder.outcome(run.folder).mlflow_run_id)["trial 0"].info.status
+    assert "KILLED" == children(client, recorder.read_outcome(run.folder).mlflow_run_id)["trial 0"].info.status
