@@ -67,7 +67,7 @@ class Layout:
     time: str = ""
 
     @classmethod
-    def of(cls, data: TableDeclaration) -> Layout:
+    def from_table(cls, data: TableDeclaration) -> Layout:
         """The layout that a table declares: inputs, further columns, and the label as text or as a number."""
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
