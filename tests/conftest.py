@@ -7,6 +7,7 @@ import functools
 import json
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.popen_forkserver
 import os
 import runpy
 import signal
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,32 +27,60 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 FORKED = ROOT / "tests" / "forked.py"
+SERVE_FORKED = ROOT / "tests" / "serve_forked.py"
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 
 
-_SERVE = """
-import dataclasses, json, sys
-from pathlib import Path
-from serving import options
-from serving.options import ServeOptions
-from serving.server import serve
-arguments = json.loads(sys.argv[1])
-for name in ("base_path", "model_config_file"):
-    if arguments.get(name):
-        arguments[name] = Path(arguments[name])
-for name in ("loading", "batching", "limits", "security"):
-    if isinstance(arguments.get(name), dict):
-        arguments[name] = getattr(options, name.capitalize())(**arguments[name])
-show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
-sys.exit(serve(ServeOptions(**arguments), ready=show))
-"""
+class ServerFork(multiprocessing.popen_forkserver.Popen):
+    """A fork of a process that has imported TensorFlow, which takes three seconds of a core, and not TFX as well."""
+
+    def _launch(self, process_obj: multiprocessing.process.BaseProcess) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            connect = _server_forks().connect_to_new_process
+            patch.setattr(multiprocessing.forkserver, "connect_to_new_process", connect)
+            super()._launch(process_obj)
+
+
+@functools.cache
+def _server_forks() -> multiprocessing.forkserver.ForkServer:
+    forks = multiprocessing.forkserver.ForkServer()
+    forks.set_forkserver_preload(["tensorflow", "serving.parts", "serving.rpc.server", "serving.server"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"))  # as a server does
+        forks.ensure_running()
+    return forks
+
+
+class ServerProcess(multiprocessing.context.ForkServerProcess):
+    """A server's process; asked as a `subprocess.Popen` is."""
+
+    @staticmethod
+    def _Popen(process_obj: multiprocessing.process.BaseProcess) -> ServerFork:  # noqa: N802 - multiprocessing's name
+        return ServerFork(process_obj)
+
+    def poll(self) -> int | None:
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It goes on.
+        """
+        self.join(timeout)
+        if self.exitcode is None:
+            raise subprocess.TimeoutExpired(self.name, timeout)
+        return self.exitcode
 
 
 @dataclass
 class Server:
     """A server process."""
 
-    process: subprocess.Popen
+    process: ServerProcess
     endpoints: dict
     base: Path
 
@@ -68,6 +97,13 @@ class Server:
         return self.process.wait(timeout=40)
 
 
+def _endpoints(reader: multiprocessing.connection.Connection, log: IO[str]) -> dict:
+    try:
+        return reader.recv()
+    except EOFError:
+        pytest.fail(f"The server did not start:\n{log.read()[-3000:]}")
+
+
 @contextlib.contextmanager
 def _running(base: Path, **options):
     arguments = {
@@ -77,25 +113,19 @@ def _running(base: Path, **options):
         "loading": {"poll_seconds": 0.2, "retry_seconds": 0.1, "max_retries": 1},
         **options,
     }
-    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below; not a pipe: nobody would empty it, and a full one blocks the server
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, json.dumps(arguments)],
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-    )
-    try:
-        line = process.stdout.readline()
-        if not line:
-            log.seek(0)
-            pytest.fail(f"The server did not start:\n{log.read()[-3000:]}")
-        yield Server(process, json.loads(line), base)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
-        log.close()
+    with tempfile.NamedTemporaryFile("r", errors="replace") as log:
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        call = arguments, log.name, writer
+        process = ServerProcess(target=runpy.run_path, args=(str(SERVE_FORKED), {"CALL": call}))
+        process.start()
+        writer.close()  # the end that is left is the server's: if it dies there is an end to what can be read
+        try:
+            yield Server(process, _endpoints(reader, log), base)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            reader.close()
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
