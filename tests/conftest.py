@@ -128,10 +128,55 @@ def _running(base: Path, **options):
             reader.close()
 
 
+# Fixtures that start processes; a test that starts one itself is marked `process` where it stands.
+STARTERS = {"run_server", "keraspipe", "keraspipe_in", "digits"}
+STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "tests.start"}
+
+
+class Starts:
+    """The processes that a test starts: `make test-fast` leaves out those who do, by their mark."""
+
+    def __init__(self) -> None:
+        self.since_setup: list[str] = []
+        sys.addaudithook(self._hear)
+        start = multiprocessing.process.BaseProcess.start
+
+        def audited(process: multiprocessing.process.BaseProcess) -> None:
+            sys.audit("tests.start", process.name)  # to a fork server it is a message only, and no event
+            start(process)
+
+        multiprocessing.process.BaseProcess.start = audited
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in STARTED:
+            self.since_setup.append(f"{event} {arguments[:2]}"[:300])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self.since_setup.clear()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Any:
+        result = yield
+        if self.since_setup and not item.get_closest_marker("process"):
+            pytest.fail(
+                "The test starts a process and is not marked so.\nExpected: pytest.mark.process\n"
+                f"Received: {self.since_setup}\nNext: mark it, or do without the process",
+                pytrace=False,
+            )
+        return result
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Starts())
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what a fixture makes once for their file run in one process, or each process would make it."""
     for item in items:
+        if STARTERS & set(item.fixturenames):
+            item.add_marker("process")
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         shares = any(fixture.scope == "module" for found in fixtures for fixture in found)
         if shares and not item.get_closest_marker("xdist_group"):
