@@ -15,7 +15,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
 from tfx.proto.transform_pb2 import SplitsConfig
 
-from pipeline import champion, fingerprint, judged
+from pipeline import champion, fingerprint, hashing, judged
 from pipeline.steps import evaluate, schema, score
 from pipeline.steps.gate import Gate
 from pipeline.steps.ingest import Ingest
@@ -58,7 +58,7 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
         recipe: Its recipe.
         data: Digest of the data set's files.
     """
-    frozen = schema.frozen_path(request.settings.workspace, request.name)
+    frozen = request.settings.workspace.schema(request.name)
     extra = {
         "ingest": [data, request.quick],
         "schema": schema.accepted(frozen),
@@ -66,10 +66,9 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
         "score": [str(path) for path in score.needed(recipe, request.settings.workspace).values()],
     }
-    project = fingerprint.of_steps()
     return Digests(
         **{
-            step: fingerprint.of([project, fingerprint.of_step(request.source, step, request.params), more])
+            step: hashing.digest([fingerprint.of_step(request.source, step, request.params), more])
             for step, more in extra.items()
         }
     )
@@ -78,7 +77,7 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
 def training_config(request: Request, found: Digests) -> dict[str, Any]:
     """What the Trainer hands to `run_fn`; nothing in it differs between equal runs."""
     settings = request.settings
-    training = fingerprint.of([found.ingest, found.schema, found.transform, found.train, request.params])
+    training = hashing.digest([found.ingest, found.schema, found.transform, found.train, request.params])
     return {
         "recipe": str(request.source.path),
         "params": request.params,
@@ -86,8 +85,9 @@ def training_config(request: Request, found: Digests) -> dict[str, Any]:
         "mixed_precision": settings.mixed_precision,
         "distribution": settings.distribution,
         "deterministic": settings.deterministic,
-        "checkpoints": str(settings.workspace / "checkpoints" / training[:16]),
+        "checkpoints": str(settings.workspace.checkpoint(training)),
         "digest": found.train,
+        "code": fingerprint.of_code(request.source, "train"),
         "nodes": settings.nodes,
         "node_count": settings.node_count,
     }
@@ -119,7 +119,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
     bound = BoundSchema(
         inferred=inferred.outputs["schema"],
         recipe=path,
-        frozen=str(schema.frozen_path(workspace, request.name)),
+        frozen=str(workspace.schema(request.name)),
         digest=found.schema,
     ).with_id("schema")
     validate = ExampleValidator(statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]).with_id(
@@ -200,7 +200,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
 
     return Pipeline(
         pipeline_name=request.name,
-        pipeline_root=str(workspace / "artifacts" / request.name),
+        pipeline_root=str(workspace.recipe_artifacts(request.name)),
         components=[
             ingest,
             statistics,
@@ -217,6 +217,6 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
             publish,
         ],
         enable_cache=True,
-        metadata_connection_config=sqlite_metadata_connection_config(str(workspace / "metadata.db")),
+        metadata_connection_config=sqlite_metadata_connection_config(str(workspace.metadata_db)),
         beam_pipeline_args=BEAM,
     )

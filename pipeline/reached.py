@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import fingerprint, params
+from pipeline import params
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Source
@@ -63,8 +63,10 @@ def read(source: Source) -> Reached | None:
 
 def digest(source: Source) -> str:
     """Digest of all in a recipe that its result depends on: code without comments and docstrings, and defaults."""
+    from pipeline import fingerprint
+
     defaults = {name: field.default for name, field in params.fields(source).items()}
-    return fingerprint.of([fingerprint.of_step(source, step, defaults) for step in fingerprint.STEP_KEYWORDS])[:12]
+    return fingerprint.of_result(source, defaults)[:12]
 
 
 def recorded(source: Source, reached: Reached) -> str:

@@ -6,8 +6,10 @@ Every condition is here, so that one place decides. What cannot be computed is n
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from pipeline.judging.measured import NOWHERE, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,37 +17,7 @@ if TYPE_CHECKING:
     from pipeline.judging.paired import Comparison
     from pipeline.recipe import Recipe
 
-NOWHERE = float("nan")
 SAME_ANSWERS = 1e-5
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the evaluation measured.
-
-    Attributes:
-        metrics: Of the candidate, over the whole test split.
-        baseline: Of the live model on the same examples; None without one.
-        slices: {"slice": "feature=value", "examples", "metrics"} of the candidate.
-        confusion: Counts, rows are the truth; empty for numbers.
-        refused: Metric and slice (empty for the whole) of each threshold that TFMA itself found missed.
-        comparisons: The paired test of each metric that has values by row, against the live model.
-        calibration: Expected calibration error; NaN where there are no probabilities.
-        latency_ms: Median time of one row.
-        size_mb: Size of the SavedModel, in millions of bytes.
-        difference: Largest difference between the answers of the network in memory and those of the export.
-    """
-
-    metrics: Mapping[str, float]
-    baseline: Mapping[str, float] | None = None
-    slices: list[dict[str, Any]] = field(default_factory=list)
-    confusion: list[list[int]] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
-    calibration: float = NOWHERE
-    latency_ms: float = NOWHERE
-    size_mb: float = NOWHERE
-    difference: float = NOWHERE
 
 
 @dataclass(frozen=True)

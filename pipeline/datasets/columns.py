@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.datasets import csv, dates, jsonl, parquet, table
+from pipeline.datasets import csv, dates, jsonl, parquet, table, text
 from pipeline.datasets.distinct import Sketch
 from pipeline.errors import PipelineError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SAMPLED_ROWS = 200_000
 SHOWN_VALUES = 100  # so many different values are kept
-FREE_WORDS = 3.0  # words a value on average, from which on text is free text
 FREE_SHARE = 0.5  # of the values differ
 ID_SHARE = 0.95  # of the values differ
 ID_ROWS = 20  # with fewer, all values may differ by chance
@@ -160,9 +159,9 @@ class Tally:
         self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
 
     def _order(self, texts: list[str]) -> None:
-        for text in texts if self.integer and self.rising else ():
-            self.rising = self.rising and int(text) > self.last
-            self.last = int(text)
+        for cell in texts if self.integer and self.rising else ():
+            self.rising = self.rising and int(cell) > self.last
+            self.last = int(cell)
 
 
 def _fits(text: str, kind: str) -> bool:
@@ -211,7 +210,7 @@ def _kind(tally: Tally) -> str:
 
 
 def _is_free(tally: Tally, distinct: int) -> bool:
-    return tally.words >= FREE_WORDS * tally.present and distinct > FREE_SHARE * tally.present and distinct > 1
+    return tally.words >= text.FREE_WORDS * tally.present and distinct > FREE_SHARE * tally.present and distinct > 1
 
 
 def _is_id(name: str, kind: str, tally: Tally, distinct: int) -> bool:

@@ -102,14 +102,7 @@ class Npz:
 
     def _label(self, label: np.ndarray) -> Value:
         value: Any = label.item()
-        return class_name(value, self.classes) if self.classes else table.value(value, "float")
-
-
-def class_name(label: Any, classes: tuple[str, ...]) -> bytes:
-    """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
-    if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
-        return classes[int(label)].encode()
-    return table.text(label)
+        return table.class_name(value, self.classes) if self.classes else table.value(value, "float")
 
 
 def header(path: Path, name: str) -> tuple[tuple[int, ...], str]:

@@ -230,3 +230,10 @@ def files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = Fa
 def splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
     """Each file with its split: train and test where there is an official test file, undecided where there is none."""
     return list(zip(paths, ("train", "test") if test else ("",), strict=True))
+
+
+def class_name(label: Any, classes: tuple[str, ...]) -> bytes:
+    """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
+    if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
+        return classes[int(label)].encode()
+    return text(label)

@@ -8,6 +8,7 @@ BREAK = r"<br\s*/?>"
 APOSTROPHE = r"['\x{2019}]"  # straight and curly
 MARK = r"([!?])"
 OTHER = r"[^\p{L}\p{M}\p{N}!?]+"
+FREE_WORDS = 3.0  # words a value on average, from which on text is free text, and no category
 
 
 def fault(content: bytes) -> str:

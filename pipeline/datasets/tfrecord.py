@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.datasets import table
-from pipeline.datasets.npz import class_name
-from pipeline.errors import PipelineError, unreadable
+from pipeline.datasets.tf_example import EXPECTED, features, records
+from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pipeline.datasets.example import Example
-
-EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
-GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class TfRecord:
                 yield {}, f"not a tf.train.Example: {error}"
                 continue
             if self.classes and row.get(self.label) is not None:
-                row[self.label] = class_name(row[self.label], self.classes)
+                row[self.label] = table.class_name(row[self.label], self.classes)
             yield row, ""
 
 
@@ -100,43 +97,3 @@ def matching(data: Path, pattern: str) -> list[Path]:
             action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
     return found
-
-
-def records(path: Path) -> Iterator[bytes]:
-    """The records of a file.
-
-    Raises:
-        PipelineError: The file is damaged; the checksum of every record is compared.
-    """
-    import tensorflow as tf
-
-    with path.open("rb") as file:
-        compression = "GZIP" if file.read(2) == GZIP else ""
-    try:
-        for record in tf.data.TFRecordDataset(str(path), compression):
-            yield record.numpy()
-    except tf.errors.OpError as error:
-        raise unreadable(path, EXPECTED, error) from error
-
-
-def features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Values by name: None for an empty list, the value of a list of one, else the list.
-
-    Args:
-        content: A serialized example.
-        names: The features to read, as far as they are there; None for all.
-
-    Raises:
-        DecodeError: This is no serialized `tf.train.Example`.
-    """
-    from tensorflow.train import Example as Record
-
-    found = Record.FromString(content).features.feature
-    wanted = found if names is None else [name for name in names if name in found]
-    return {name: _value(found[name]) for name in wanted}
-
-
-def _value(feature: Any) -> Any:
-    kind = feature.WhichOneof("kind")
-    values = list(getattr(feature, kind).value) if kind else []
-    return values if len(values) > 1 else values[0] if values else None

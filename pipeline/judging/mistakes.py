@@ -100,13 +100,13 @@ def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, d
         rows: Their numbers, from 0, in the order of the files.
         names: The features to read; one that is missing in a row is None.
     """
-    from pipeline.datasets import tfrecord
+    from pipeline.datasets import tf_example
     from pipeline.judging.predictions import batches
 
     wanted, first, found = sorted(rows), 0, {}
     for part in batches(folder):
         for row in [row for row in wanted if first <= row < first + len(part)]:
-            values = tfrecord.features(part[row - first], names)
+            values = tf_example.features(part[row - first], names)
             found[row] = {name: values.get(name) for name in names}
         first += len(part)
         if not wanted or wanted[-1] < first:

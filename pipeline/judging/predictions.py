@@ -97,9 +97,9 @@ def _answer(model: LoadedModel | None, records: np.ndarray, output: str) -> np.n
 
 def _values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
     """Raw values of some features, one list per row."""
-    from pipeline.datasets import tfrecord
+    from pipeline.datasets import tf_example
 
-    found = [tfrecord.features(record, names) for record in records]
+    found = [tf_example.features(record, names) for record in records]
     return [[row.get(name) for name in names] for row in found]
 
 

@@ -38,9 +38,9 @@ def asked(model: LoadedModel, folder: Path) -> list[dict[str, Any]]:
 
 
 def _images(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
-    from pipeline.datasets import tfrecord
+    from pipeline.datasets import tf_example
 
-    images = [tfrecord.features(record, [IMAGE])[IMAGE] for record in records]
+    images = [tf_example.features(record, [IMAGE])[IMAGE] for record in records]
     drawn = model.predict("reconstruct", {IMAGE: images})[IMAGE]
     return [{"image": _text(image), "drawn": _text(again)} for image, again in zip(images, drawn, strict=True)]
 
@@ -50,10 +50,10 @@ def _text(content: bytes) -> str:
 
 
 def _vectors(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
-    from pipeline.datasets import tfrecord
+    from pipeline.datasets import tf_example
 
     inputs = model.signatures["transform_features"].inputs
-    rows = [tfrecord.features(record, list(inputs)) for record in records]
+    rows = [tf_example.features(record, list(inputs)) for record in records]
     if any(row.get(name) is None for row in rows for name in inputs):
         return []
     features = model.predict("transform_features", {name: [row[name] for row in rows] for name in inputs})

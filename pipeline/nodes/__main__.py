@@ -23,7 +23,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import journal
+from pipeline import catalogue, fingerprint, journal
 from pipeline.errors import PipelineError
 from pipeline.nodes import task
 
@@ -63,7 +63,7 @@ def reason_against(path: Path, recipe: Path, code: str) -> str:
         return f"{path} does not exist here: the node must share the pipeline's workspace, under the same path"
     if not recipe.is_file():
         return f"the recipe {recipe} does not exist here"
-    if task.code(recipe) != code:
+    if fingerprint.of_code(catalogue.read(recipe), "train") != code:
         return "its code, its dependencies or its recipe are of another version"
     return ""
 

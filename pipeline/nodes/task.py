@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, fingerprint
+from pipeline import atomic, catalogue
 from pipeline.catalogue import Source
 
 if TYPE_CHECKING:
@@ -33,8 +33,3 @@ def read(path: Path) -> Any:
     recipe, text = Path(kept["custom_config"]["recipe"]), kept.pop("text")
     catalogue.pin(Source(recipe.stem, recipe, text, ast.parse(text), {}))
     return SimpleNamespace(**kept)
-
-
-def code(recipe: Path) -> str:
-    """Digest of all code that a training runs: the project's, the recipe's, and the locked dependencies'."""
-    return fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(catalogue.read(recipe))])

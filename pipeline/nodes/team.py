@@ -11,7 +11,6 @@ import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import journal
@@ -81,7 +80,7 @@ def train(args: FnArgs) -> None:
     order = {
         "task": str(path.relative_to(path.parents[2])),  # WORKSPACE/checkpoints/DIGEST/task.json
         "recipe": config["recipe"],
-        "code": task.code(Path(config["recipe"])),
+        "code": config["code"],
     }
     asyncio.run(_train(config["nodes"], _number(config["node_count"]), order))
 

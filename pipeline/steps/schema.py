@@ -13,8 +13,8 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
-from pipeline import atomic, catalogue, fingerprint
-from pipeline.datasets import columns, dates, kind
+from pipeline import atomic, catalogue, hashing
+from pipeline.datasets import dates, kind, text
 from pipeline.datasets.example import Dataset
 
 FILE = "schema.pbtxt"
@@ -39,15 +39,10 @@ def write(schema: schema_pb2.Schema, path: Path) -> None:
         beside.write_text(text_format.MessageToString(schema))
 
 
-def frozen_path(workspace: Path, name: str) -> Path:
-    """The frozen schema of a recipe; absent before its first blessed run."""
-    return workspace / "schemas" / name / FILE
-
-
 def freeze(schema: Path, frozen: Path) -> None:
     """Freezes the schema of a first blessed run; later ones change nothing."""
     if not frozen.exists():
-        atomic.write_json(frozen.with_name(ORIGIN), {"digest": fingerprint.of(schema.read_text())})
+        atomic.write_json(frozen.with_name(ORIGIN), {"digest": hashing.digest(schema.read_text())})
         write(read(schema), frozen)
 
 
@@ -58,7 +53,7 @@ def accepted(frozen: Path) -> str:
     """
     if not frozen.exists():
         return ""
-    digest = fingerprint.of(frozen.read_text())
+    digest = hashing.digest(frozen.read_text())
     origin = atomic.read_json(frozen.with_name(ORIGIN), {})
     return "" if origin.get("digest") == digest else digest
 
@@ -114,7 +109,7 @@ def _never_ends(values: Sequence[str]) -> bool:
     if all(dates.iso(value.rpartition(",")[2]) for value in values):
         return bool(values)
     words = sum(len(value.split()) for value in values)
-    return len(values) > MOST_NAMES and words >= columns.FREE_WORDS * len(values)
+    return len(values) > MOST_NAMES and words >= text.FREE_WORDS * len(values)
 
 
 def _clear_domain(feature: schema_pb2.Feature) -> None:

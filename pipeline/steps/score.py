@@ -18,14 +18,15 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, Model
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, catalogue, champion, samples
-from pipeline.datasets import kind, tfrecord
+from pipeline.datasets import kind, tf_example
 from pipeline.errors import PipelineError
-from pipeline.judging import evidence, findings, latency, predictions, reconstructions
+from pipeline.judging import evidence, findings, latency, predictions, reconstructions, tfma_results
+from pipeline.judging.measured import Measured
 from pipeline.judging.predictions import Predictions
 from pipeline.recipe import Recipe
-from pipeline.steps import evaluate
-from pipeline.steps.train import MODEL
-from pipeline.verdict import Measured
+from pipeline.training import signatures
+from pipeline.training.files import MODEL
+from pipeline.workspace import Workspace
 from serving.model import LoadedModel
 
 FILE = "scores.json"
@@ -61,7 +62,7 @@ def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
         folder: Folder of TFRecords of `tf.train.Example`.
         kinds: Kind of each raw input; the other features are single values or vectors as they were found.
     """
-    rows = [tfrecord.features(record) for file in sorted(folder.iterdir()) for record in tfrecord.records(file)]
+    rows = [tf_example.features(record) for file in sorted(folder.iterdir()) for record in tf_example.records(file)]
     names = sorted({name for row in rows for name in row})
     return {name: _column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
 
@@ -106,11 +107,9 @@ def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping
 
 def one_row(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
     """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
-    from pipeline.training import export
-
     (record,) = next(predictions.batches(folder, 1))
-    row = tfrecord.features(record)
-    return export.requests(
+    row = tf_example.features(record)
+    return signatures.requests(
         served, {name: _column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
     )
 
@@ -120,7 +119,7 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
+def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     """The live models of the recipes that a recipe needs, by name.
 
     Raises:
@@ -135,7 +134,7 @@ def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
             received=f"none in {workspace}",
             action=f"run first: keraspipe run {absent[0]}",
         )
-    return {name: champion.model_path(workspace, name, live.version) for name, live in found.items() if live}
+    return {name: workspace.model(name, live.version) for name, live in found.items() if live}
 
 
 @dataclass(frozen=True)
@@ -240,9 +239,9 @@ def Score(  # noqa: N802
     models = Models(
         candidate=LoadedModel(serving_model_dir(model.uri)),
         live=LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None,
-        others={name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()},
+        others={name: LoadedModel(path) for name, path in needed(declared, Workspace(Path(workspace))).items()},
     )
-    measured, trained = evaluate.read(Path(evaluation.uri), declared), atomic.read_json(Path(model_run.uri) / MODEL)
+    measured, trained = tfma_results.read(Path(evaluation.uri), declared), atomic.read_json(Path(model_run.uri) / MODEL)
     scored = score(declared, Path(examples.uri), models, measured, trained)
     scored.predictions.save(folder / predictions.FILE)
     atomic.write_json(folder / FILE, scored.numbers)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, catalogue
 from pipeline.errors import PipelineError
-from pipeline.recipe import Spec
-from pipeline.steps.transform import restored
+from pipeline.recipe import Spec, restore_params
+from pipeline.training.files import HISTORY, MODEL
 from pipeline.training.fitting import Training
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pipeline.training.batches import Rows
     from pipeline.training.collective import Nodes
 
-HISTORY = "history.json"
-MODEL = "model.json"
 CHECKED_ROWS = 64
 VALIDATION_BATCH = 512
 MIXES = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the images
@@ -49,7 +47,7 @@ def train(args: FnArgs, join: Callable[[], Nodes] | None = None) -> None:
     devices.prepare(config)
     nodes = join() if join else None
     recipe = catalogue.load(Path(config["recipe"]))
-    p = type(recipe.params)(**restored(config["params"]))
+    p = type(recipe.params)(**restore_params(config["params"]))
     graph = tft.TFTransformOutput(args.transform_graph_path)
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
@@ -217,7 +215,7 @@ def augmentation(recipe: Recipe, p: Any) -> Any:
 
 
 def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
-    from pipeline.training import export, flops
+    from pipeline.training import export, flops, signatures
     from serving.model import LoadedModel
 
     examples, inputs = export.raw_rows(args.eval_files, recipe, CHECKED_ROWS)
@@ -225,9 +223,9 @@ def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, 
     folder = Path(args.serving_model_dir)
     export.export(served, folder)
     loaded = LoadedModel(folder)
-    export.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, export.requests(loaded, inputs))
+    export.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.requests(loaded, inputs))
     worst = export.require_same_answers(served, loaded, examples, inputs)
-    signatures = export.described(loaded.signatures)
     operations = flops.counted(model, served.features({name: value[:1] for name, value in inputs.items()}))
-    out = {"weights": model.count_params(), "flops": operations, "export_difference": worst, "signatures": signatures}
+    described = signatures.described(loaded.signatures)
+    out = {"weights": model.count_params(), "flops": operations, "export_difference": worst, "signatures": described}
     atomic.write_json(Path(args.model_run_dir) / MODEL, out)

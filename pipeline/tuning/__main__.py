@@ -67,13 +67,13 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     """As the Trainer does, without export: `pipeline.steps.train.run_fn`."""
     import tensorflow_transform as tft
 
+    from pipeline.recipe import restore_params
     from pipeline.steps import train
-    from pipeline.steps.transform import restored
     from pipeline.training import batches, devices
 
     devices.prepare(task["config"])
     recipe = catalogue.pin(_source(Path(task["recipe"]), task["text"]))
-    p = type(recipe.params)(**restored(task["params"]))
+    p = type(recipe.params)(**restore_params(task["params"]))
     graph = tft.TFTransformOutput(task["graph"])
     transform = graph.transform_features_layer()
     rows, evaluation = (

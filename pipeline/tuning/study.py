@@ -9,8 +9,8 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from pipeline import fingerprint
-from pipeline.steps.transform import restored
+from pipeline import hashing
+from pipeline.recipe import restore_params
 from pipeline.tuning.trial import COMPLETE, FAILED, INTERRUPTED, PRUNED, Trial
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Study:
 
     def ask(self) -> Running:
         """The next trial."""
-        place = int(fingerprint.of([self._seed, len(self.trials())])[:8], 16)
+        place = int(hashing.digest([self._seed, len(self.trials())])[:8], 16)
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
         return Running(self._study, self._study.ask(), self.space)
 
@@ -105,7 +105,7 @@ class Study:
 
     def _trial(self, one: FrozenTrial) -> Trial:
         kept = {name: one.user_attrs[name] for name in KEPT if name in one.user_attrs}
-        kept["params"] = restored(kept.get("params", {}))
+        kept["params"] = restore_params(kept.get("params", {}))
         state = INTERRUPTED if INTERRUPTED in one.user_attrs else STATES[one.state]
         return Trial(one.number, state=state, value=one.value if state == COMPLETE else None, **kept)
 

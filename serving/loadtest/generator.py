@@ -11,24 +11,22 @@ import threading
 import time
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serving.loadtest import rest
 from serving.loadtest.load import CHANNELS, OPEN_CONNECTIONS
-from serving.loadtest.pace import Closed, Open
+from serving.loadtest.pace import Closed, Connection, Open
 from serving.loadtest.result import Result
 from serving.loadtest.target import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.loadtest.grpc import GrpcConnection
     from serving.loadtest.load import Load
     from serving.loadtest.target import Target
 
-    Connection: TypeAlias = rest.RestConnection | GrpcConnection
 
 _CALLS_PER_CHANNEL = 64
 _SWEEP_S = 0.1

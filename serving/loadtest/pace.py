@@ -5,16 +5,39 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from serving.loadtest.clock import Timer
 
 if TYPE_CHECKING:
-    from serving.loadtest.generator import Connection
     from serving.loadtest.load import Load
 
 LATE_S = 0.001  # a request sent later than this after it could be was sent behind schedule
 _GRACE_S = 0.01  # for the timer of a request that is due just before the end
+
+
+class Connection(Protocol):
+    """A connection to the server, over REST or gRPC.
+
+    Attributes:
+        due: When its request was due, by the loop's clock.
+        received: Bytes of the answers so far.
+    """
+
+    due: float
+    received: int
+
+    async def open(self) -> None:
+        """Connect."""
+
+    def ask(self) -> None:
+        """Send the next request."""
+
+    def expire(self, now: float) -> None:
+        """Give up a request that takes too long."""
+
+    async def close(self) -> None:
+        """Disconnect."""
 
 
 class Closed:

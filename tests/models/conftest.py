@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tfx  # noqa: F401  (before TFDV and TFT, which miss modules without it)
 
-from pipeline import atomic, catalogue, fingerprint
+from pipeline import atomic, catalogue, fingerprint, hashing
 from pipeline.errors import PipelineError
+from pipeline.filelock import lock
 from pipeline.recipe import Quick, Recipe
 from pipeline.settings import ROOT
-from pipeline.workspace import lock
 from serving import Client, ServingError
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def digest_of(path: Path) -> str:
     source, params = catalogue.read(path), dataclasses.asdict(recipe.params)
     steps = [fingerprint.of_step(source, step, params) for step in ("ingest", "schema", "transform", "train")]
     data = [_content(file) for file in recipe.data.files(DATA)]
-    return fingerprint.of([fingerprint.of_steps(), steps, data, Path(__file__).read_text()])[:16]
+    return hashing.digest([steps, data, Path(__file__).read_text()])[:16]
 
 
 def _content(path: Path) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from pipeline import fingerprint, params
 
-STEPS = tuple(fingerprint.STEP_KEYWORDS)
+STEPS = (
+    "ingest",
+    "schema",
+    "transform",
+    "train",
+    "score",
+)  # those of `pipeline.dag.Digests`, whose import takes seconds
 
 
 def digests(source, *assignments):
@@ -20,14 +24,6 @@ def changed(before, after):
     return {step for step in STEPS if before[step] != after[step]}
 
 
-LAMBDA = ("preprocess=preprocess,", "preprocess=lambda inputs, p: {'x': inputs['x'] * p.rate},")
-CLASS = """class Scaling:
-    def __call__(self, inputs, p):
-        return {"x": inputs["x"] * p.rate}
-
-
-def build(p, spec):"""
-CALLABLE = ("def build(p, spec):", CLASS)
 CONFIG = ("SCALE = 255.0", "@dataclass\nclass Config:\n    scale: float = 255.0\n\n\nSCALE = Config().scale")
 PROPERTY = (
     "filters: tuple[int, ...] = (8, 16)",
@@ -83,28 +79,6 @@ def test_an_edited_statement_without_a_name_concerns_every_step(recipe):
     assert set(STEPS) == changed(before, digests(recipe(("SCALE = 255.0", "SCALE = 255.0\nprint(2)"))))
 
 
-@pytest.mark.parametrize(
-    ("edits", "read"),
-    [
-        ((), {"size"}),
-        ((("* p.size", "* p.size * p.rate"),), {"rate", "size"}),
-        ((("* p.size", ""),), set()),
-        ((LAMBDA,), {"rate"}),
-        ((CALLABLE, ("preprocess=preprocess", "preprocess=Scaling()")), None),
-        ((("* p.size", "* getattr(p, 'size')"),), None),
-        ((("* p.size", "* scaled(p)"),), None),
-        ((("inputs, p):", "inputs, p, /):"), ("* p.size", "* vars(p)['size']")), None),
-        ((PROPERTY, ("* p.size", "* p.area")), {"size"}),
-    ],
-    ids=["one", "two", "none", "lambda", "callable", "getattr", "handed on", "positional", "property"],
-)
-def test_hyperparameters_that_preprocess_reads(recipe, edits, read):
-    source = recipe(*edits)
-    values = params.resolve(source, [])
-    expected = set(values) if read is None else read
-    assert expected == set(fingerprint.read_params(source, "transform", values))
-
-
 def test_a_hyperparameter_concerns_the_steps_that_read_it(recipe):
     source = recipe()
     before = digests(source)
@@ -141,53 +115,3 @@ def test_without_keywords_everything_counts(recipe):
     before = fingerprint.of_step(recipe(text=text), "transform", {"a": 1})
     assert before != fingerprint.of_step(recipe(text=text), "transform", {"a": 2})
     assert before != fingerprint.of_step(recipe(text=text + "X = 1\n"), "transform", {"a": 1})
-
-
-def test_digests_of_code_are_those_of_this_checkout():
-    assert 64 == len(fingerprint.of_steps())
-    assert fingerprint.of_steps() != fingerprint.of_project()
-
-
-def test_stamps_notice_a_file_replaced_with_its_size_and_date(tmp_path):
-    path = tmp_path / "a"
-    path.write_text("one")
-    os.utime(path, ns=(1, 1))
-    before = fingerprint.stamps([tmp_path])
-    assert before == fingerprint.stamps([tmp_path])
-    (tmp_path / "b").write_text("two")
-    os.utime(tmp_path / "b", ns=(1, 1))
-    (tmp_path / "b").replace(path)
-    assert before != fingerprint.stamps([tmp_path])
-    assert [3] == [size for name, size, mtime, _ in fingerprint.stamps([path]) if mtime == 1]
-
-
-def test_data_digest_is_that_of_the_content(tmp_path):
-    for name, content in (("one", "x"), ("two", "x"), ("three", "y")):
-        (tmp_path / name / "inner").mkdir(parents=True)
-        (tmp_path / name / "inner" / "file").write_text(content)
-    one, two, three = (
-        fingerprint.of_data([tmp_path / name], tmp_path / f"{name}.json") for name in ("one", "two", "three")
-    )
-    assert one == two
-    assert one != three
-
-
-def test_data_digest_sees_names_and_new_content(tmp_path):
-    root, memory = tmp_path / "data", tmp_path / "memory.json"
-    root.mkdir()
-    (root / "a").write_text("x")
-    first = fingerprint.of_data([root], memory)
-    (root / "a").rename(root / "b")
-    second = fingerprint.of_data([root], memory)
-    (root / "b").write_text("y")
-    third = fingerprint.of_data([root], memory)
-    assert 3 == len({first, second, third})
-    assert third == fingerprint.of_data([root], memory)
-
-
-def test_unchanged_data_are_not_read_again(tmp_path, monkeypatch):
-    (tmp_path / "a").write_text("x")
-    memory = tmp_path / "memory" / "a.json"
-    first = fingerprint.of_data([tmp_path / "a"], memory)
-    monkeypatch.setattr(fingerprint, "_content", lambda paths: pytest.fail("read again"))
-    assert first == fingerprint.of_data([tmp_path / "a"], memory)

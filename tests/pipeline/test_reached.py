@@ -57,6 +57,18 @@ def test_digest_is_of_code_and_defaults(tmp_path, old, new, same):
     assert same is (reached.digest(SOURCE) == reached.digest(written))
 
 
+def test_digest_leaves_out_where_a_module_of_the_project_lies(tmp_path):
+    text = SOURCE.text.replace("from pipeline.optimizer import", "from pipeline.settings import")
+    assert text != SOURCE.text
+    assert reached.digest(SOURCE) == reached.digest(edited(tmp_path / "xor.py", text))
+
+
+def test_digest_sees_which_name_is_imported(tmp_path):
+    text = SOURCE.text.replace("from pipeline.datasets.xor import XOR", "from pipeline.datasets.xor import Xor as XOR")
+    assert text != SOURCE.text
+    assert reached.digest(SOURCE) != reached.digest(edited(tmp_path / "xor.py", text))
+
+
 def test_digest_sees_a_default(tmp_path):
     text = re.sub(r"(batch_size: .* = )(\d+)", r"\g<1>7", SOURCE.text, count=1)
     assert text != SOURCE.text

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import verdict
+from pipeline.judging.measured import Measured
 from pipeline.judging.paired import Comparison
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
-from pipeline.verdict import Measured
 
 DATA = SimpleNamespace(label="label", classes=("a", "b"))
 GOOD = {"accuracy": 0.95, "loss": 0.2}

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from pipeline import atomic
+from pipeline import atomic, catalogue, fingerprint
 from pipeline.nodes import task
 
 
@@ -33,7 +33,11 @@ def order(keraspipe, tmp_path):
 
     def make(**changed):
         atomic.write_json(path, {})
-        order = {"task": "checkpoints/abc/task.json", "recipe": str(recipe), "code": task.code(recipe)}
+        order = {
+            "task": "checkpoints/abc/task.json",
+            "recipe": str(recipe),
+            "code": fingerprint.of_code(catalogue.read(recipe), "train"),
+        }
         return {**order, **changed}
 
     return make

@@ -66,6 +66,7 @@ def train(tmp_path):
     def call(*addresses, count=""):
         config = {
             "recipe": str(recipe),
+            "code": "",
             "checkpoints": str(tmp_path / "checkpoints" / "abc"),
             "nodes": ",".join(addresses),
             "node_count": count,
