@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.filelock import lock
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 FORKED = ROOT / "tests" / "forked.py"
 SERVE_FORKED = ROOT / "tests" / "serve_forked.py"
+SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 
 
@@ -97,6 +102,24 @@ class Server:
         return self.process.wait(timeout=40)
 
 
+@contextlib.contextmanager
+def _serving(*flags: str, errors: Path | None = None):
+    """Process and output of `python -m serving` with these flags; its errors lie in a file or among the output."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    call = flags, dict(os.environ), writer, errors and str(errors)
+    process = ServerProcess(target=runpy.run_path, args=(str(SERVING_FORKED), {"CALL": call}))
+    process.start()
+    writer.close()
+    with os.fdopen(os.dup(reader.fileno())) as output:
+        reader.close()
+        try:
+            yield process, output
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
 def _endpoints(reader: multiprocessing.connection.Connection, log: IO[str]) -> dict:
     try:
         return reader.recv()
@@ -129,7 +152,7 @@ def _running(base: Path, **options):
 
 
 # Fixtures that start processes; a test that starts one itself is marked `process` where it stands.
-STARTERS = {"run_server", "keraspipe", "keraspipe_in", "digits"}
+STARTERS = {"run_server", "run_serving", "keraspipe", "keraspipe_in", "digits"}
 STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "tests.start"}
 
 
@@ -187,6 +210,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def run_server():
     """A context manager that runs a server over a folder."""
     return _running
+
+
+@pytest.fixture(scope="session")
+def run_serving():
+    """A context manager that runs `python -m serving` with flags."""
+    return _serving
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from pipeline import catalogue
 from pipeline.settings import Settings
 from pipeline.workspace import Workspace
 
-# A busy machine is no failure.
-hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.load_profile("patient")  # also where tests/serving was collected before
 
 
 RECIPE = '''"""A title. And more.

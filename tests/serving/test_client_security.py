@@ -198,6 +198,7 @@ def secure(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.process
 @both_kinds
 def test_tls_with_a_client_certificate_and_a_token(kind, secure, pem):
     address, tokens = secure
@@ -205,6 +206,7 @@ def test_tls_with_a_client_certificate_and_a_token(kind, secure, pem):
     assert ["Bearer secret"] == tokens
 
 
+@pytest.mark.process
 @both_kinds
 def test_an_unknown_authority(kind, secure, pem):
     with pytest.raises(Unavailable, match=r"does not answer[\s\S]*Next: pass ca=PATH"):
@@ -212,6 +214,7 @@ def test_an_unknown_authority(kind, secure, pem):
     assert [] == secure[1]
 
 
+@pytest.mark.process
 @both_kinds
 def test_no_client_certificate(kind, secure, pem):
     with pytest.raises(Unavailable):

@@ -26,6 +26,8 @@ from serving.core.budget import memory
 from serving.options import Limits, ServeOptions
 from serving.workers import share
 
+pytestmark = pytest.mark.process
+
 WORKERS = 2
 _SERVE = """
 import dataclasses, json, sys

@@ -1,6 +1,7 @@
 """MLflow's aliases and where versions stand: told, changed by hand, both at once, and away."""
 
 import json
+import shutil
 import socket
 
 import pytest
@@ -17,9 +18,14 @@ from pipeline.workspace import Workspace
 NAME = "digits"
 
 
-@pytest.fixture
-def registered(workspace, uri, model, another):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, database, another):
     """Versions 1 and 2 as two runs leave them, recorded; the second is champion."""
+    workspace = tmp_path_factory.mktemp("registered")
+    uri = f"sqlite:///{shutil.copy(database, workspace)}"
+    model = workspace / "artifacts" / "saved_model"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(bytes(range(256)))
     for version in (1, 2):
         run = another(workspace, f"{NAME}-{version}")
         run.time += 1000 * version
@@ -33,6 +39,15 @@ def registered(workspace, uri, model, another):
         result = {"run_id": run.folder.run_id, "recipe": NAME, "model_version": version, "metrics": {}}
         atomic.write_json(run.folder.root / "result.json", {**result, "steps": [{"name": "publish"}]})
     assert 0 == record([str(workspace), f"{NAME}-1", f"{NAME}-2", "--uri", uri])
+    return workspace, uri
+
+
+@pytest.fixture
+def registered(original, workspace, uri):
+    """A copy of it, and of its MLflow, which has another address."""
+    home, was = original
+    shutil.copytree(home, workspace, dirs_exist_ok=True)
+    told.write(Workspace(workspace), NAME, uri, told.read(Workspace(home), NAME, was))
     return workspace
 
 
@@ -72,6 +87,7 @@ def test_a_version_carries_its_lineage(registered, client):
     assert expected.items() <= tags.items()
 
 
+@pytest.mark.process
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
     assert [] == messenger.behind(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
@@ -163,6 +179,7 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     )
 
 
+@pytest.mark.process
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with companion.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):

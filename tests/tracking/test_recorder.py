@@ -15,6 +15,8 @@ from pipeline.tracking import outbox, process, recorder
 from pipeline.tracking.state import State
 from pipeline.workspace import Workspace
 
+pytestmark = pytest.mark.process
+
 NO_TABLES = "sqlite:///{}/fresh.db"
 
 

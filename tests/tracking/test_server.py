@@ -14,6 +14,8 @@ from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.state import State
 from pipeline.workspace import Workspace
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def log(tmp_path):
