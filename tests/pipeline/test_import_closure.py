@@ -14,6 +14,8 @@ import pytest
 from pipeline import catalogue, fingerprint, import_closure, imports
 from pipeline.settings import ROOT
 
+pytestmark = pytest.mark.heavy
+
 STEPS = ("ingest", "schema", "transform", "train", "score")
 SOURCES = {path.stem: catalogue.read(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"}
 
@@ -265,6 +267,7 @@ print(json.dumps(files))
 """
 
 
+@pytest.mark.process
 def test_what_steps_and_recipes_import_is_in_their_closures():
     recipes = {str(source.path): fingerprint._whole(source, ROOT) for source in SOURCES.values()}
     starts = {step: [entry(step)] for step in STEPS}

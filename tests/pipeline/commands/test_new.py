@@ -102,6 +102,7 @@ def test_no_data(new, tmp_path):
     assert "There is nothing at" in err
 
 
+@pytest.mark.process
 def test_tensorflow_is_not_needed(tmp_path):
     code = "import sys; from pipeline import cli; cli.main(sys.argv[1:]); print('tensorflow' in sys.modules)"
     data = flowers(tmp_path / "flowers.csv")

@@ -15,6 +15,8 @@ from pipeline.datasets.text import words
 from pipeline.recipe import Recipe
 from pipeline.training import explain_names, export
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = np.random.default_rng(11)
 CLASSES = ("no", "yes")
 KNOWN = ["the", "film", "was", "good", "bad", "not", "very", "long", "and", "dull", "bright"]
