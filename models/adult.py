@@ -30,8 +30,8 @@ import tensorflow_transform as tft
 from keras import layers
 
 from pipeline.datasets.adult import ADULT, CATEGORIES, NUMBERS
-from pipeline.optimizer import optimizer
 from pipeline.recipe import CLASSIFICATION, Choice, Gate, Metric, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 RICH = ADULT.classes[1]
 AMOUNTS = ("capital_gain", "capital_loss")  # most are 0, few are large

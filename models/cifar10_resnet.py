@@ -26,9 +26,9 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.cifar10 import CIFAR10
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training part, by channel
 

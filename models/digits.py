@@ -21,9 +21,9 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.digits import Digits
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Hash, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 DATA = Digits()
 

@@ -20,10 +20,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.datasets.fashion_mnist import FASHION_MNIST
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.datasets.mnist import FASHION_MNIST
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.ecg5000 import ECG5000, SAMPLES
-from pipeline.optimizer import optimizer
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

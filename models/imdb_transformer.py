@@ -27,10 +27,10 @@ import tensorflow_transform as tft
 from keras import layers, ops
 
 from pipeline.datasets.imdb import IMDB
-from pipeline.datasets.text import words
-from pipeline.optimizer import optimizer
+from pipeline.features.text import words
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
-from pipeline.training.augmentation import WordDropout
+from pipeline.training.layers import WordDropout
+from pipeline.training.optimizers import optimizer
 
 PADDING, UNKNOWN, KNOWN = 0, 1, 2  # ids: after the end, outside the vocabulary, the first word of it
 

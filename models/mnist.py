@@ -18,10 +18,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.datasets.image import decode
 from pipeline.datasets.mnist import MNIST
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ import tensorflow as tf
 from keras import layers, ops
 from keras.initializers import Constant
 
-from pipeline.datasets.image import decode
 from pipeline.datasets.mnist import MNIST
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 SAMPLES = 1000  # that the mnist model is asked about
 CONFIDENT = 0.9

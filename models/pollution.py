@@ -28,8 +28,8 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.pollution import HORIZON, LENGTH, POLLUTION
-from pipeline.optimizer import optimizer
 from pipeline.recipe import Choice, Gate, Metric, Quick, Range, Recipe, Time
+from pipeline.training.optimizers import optimizer
 
 TYPICAL = 72.0  # µg/m³, the median of the years: stands before the first measurement of a window
 WINDS = ("NW", "NE", "SE", "cv")

@@ -24,11 +24,11 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.datasets.audio import decode, log_mel
 from pipeline.datasets.fsdd import FSDD
-from pipeline.optimizer import optimizer
+from pipeline.features.audio import decode, log_mel
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
-from pipeline.training.audio_augmentation import TimeShift
+from pipeline.training.layers import TimeShift
+from pipeline.training.optimizers import optimizer
 
 SAMPLES = FSDD.rate  # a second; 20 of the 3,000 recordings are longer and are cut
 SILENCE = 1e-3  # below this loudness (1 is the loudest that WAV can hold) a recording is not made louder
@@ -84,7 +84,7 @@ class LogMel(layers.Layer):
         self.options = {"rate": rate, "frame": frame, "hop": hop, "bands": bands, "floor": floor}
 
     def call(self, audio):
-        """As in `pipeline.datasets.audio`."""
+        """As in `pipeline.features.audio`."""
         return log_mel(audio, **self.options)[..., None]
 
     def get_config(self):

@@ -28,8 +28,8 @@ import tensorflow_transform as tft
 from keras import layers
 
 from pipeline.datasets.taxi import AREAS, COORDINATES, PLACES, TAXI, TIMES
-from pipeline.optimizer import optimizer
 from pipeline.recipe import Choice, Gate, Hash, Metric, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 EARTH_KM = 6371.0
 LARGEST = dict(zip(TIMES, (12, 7, 23), strict=True))

@@ -26,12 +26,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from models import _efficientnet_lite0
 from pipeline.datasets.cifar10 import Cifar10
-from pipeline.datasets.image import decode
 from pipeline.errors import PipelineError
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Gate, Official, Quick, Range, Recipe
-from pipeline.training import efficientnet_lite0
+from pipeline.training.optimizers import optimizer
 
 DATA = Cifar10(train_per_class=150, test_per_class=200)
 
@@ -70,9 +70,9 @@ def backbone(p):
     """The network without its top: (batch, size, size, 3) to (batch, h, w, channels)."""
     if p.backbone != "efficientnet_lite0":
         return stored(p.backbone)
-    network = efficientnet_lite0.backbone((p.size, p.size, 3))
+    network = _efficientnet_lite0.backbone((p.size, p.size, 3))
     if p.pretrained:
-        efficientnet_lite0.load_imagenet(network)
+        _efficientnet_lite0.load_imagenet(network)
     return network
 
 

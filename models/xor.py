@@ -23,8 +23,8 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.xor import XOR
-from pipeline.optimizer import optimizer
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pipeline.filelock import lock
+from pipeline.store.fileio import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class ServerFork(multiprocessing.popen_forkserver.Popen):
 @functools.cache
 def _server_forks() -> multiprocessing.forkserver.ForkServer:
     forks = multiprocessing.forkserver.ForkServer()
-    forks.set_forkserver_preload(["tensorflow", "serving.parts", "serving.rpc.server", "serving.server"])
+    forks.set_forkserver_preload(["tensorflow", "serving.grpc_api.server", "serving.process.server"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"))  # as a server does
         forks.ensure_running()
@@ -241,7 +241,7 @@ def hear_interrupts() -> None:
 def _forking() -> multiprocessing.context.ForkServerContext:
     """A process that has imported what commands import, and forks."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.runner", "pipeline.commands.predict"])
+    context.set_forkserver_preload(["pipeline.runner.local", "pipeline.commands.predict"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_USE_LEGACY_KERAS", "0")  # as a run does before it imports TFX
         multiprocessing.forkserver.ensure_running()

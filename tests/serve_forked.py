@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from serving import options
-from serving.server import serve
+from serving.process.server import serve
 
 (arguments, log, ready) = globals()["CALL"]
 os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)

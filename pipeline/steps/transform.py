@@ -6,18 +6,18 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.recipe import restore_params
+from pipeline.recipes import catalog
 
 if TYPE_CHECKING:
-    from pipeline.datasets.example import Dataset
+    from pipeline.formats.base import Dataset
     from pipeline.recipe import Recipe
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
     """What TFX's Transform calls: features by the recipe, the label by its declared classes."""
-    recipe = catalogue.load(Path(custom_config["recipe"]))
+    recipe = catalog.load(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
     raw = {name: dense(value) for name, value in inputs.items()}
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipeline import journal
+from pipeline.store import journal
 
 
 def test_precision_distribution_loss_and_optimizer_are_settings(keraspipe):

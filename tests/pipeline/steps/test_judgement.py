@@ -10,10 +10,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 from pipeline.errors import PipelineError
-from pipeline.judging import tfma_results
+from pipeline.evaluation import tfma_results
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
 from pipeline.steps import evaluate, schema, validate
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 INFERRED = """
 feature { name: "image_bytes" type: BYTES domain: "image_bytes" distribution_constraints { min_domain_mass: 0.5 } }
