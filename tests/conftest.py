@@ -153,6 +153,7 @@ def _running(base: Path, **options):
 
 # Fixtures that start processes; a test that starts one itself is marked `process` where it stands.
 STARTERS = {"run_server", "run_serving", "keraspipe", "keraspipe_in", "digits"}
+LONG = {"e2e", "models", "readme"}  # folders of tests that run whole pipelines
 STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "tests.start"}
 
 
@@ -200,6 +201,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if STARTERS & set(item.fixturenames):
             item.add_marker("process")
+        if LONG & set(item.path.relative_to(ROOT / "tests").parts[:-1]):
+            item.add_marker("heavy")
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         shares = any(fixture.scope == "module" for found in fixtures for fixture in found)
         if shares and not item.get_closest_marker("xdist_group"):

@@ -15,7 +15,7 @@ from pipeline.store import champions, fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import alias_sync
 from pipeline.tracking.__main__ import main as record
-from pipeline.tracking.client import Destination
+from pipeline.tracking.client import TrackingStore
 
 NAME = "digits"
 
@@ -60,7 +60,7 @@ def client(uri):
 
 @pytest.fixture
 def reconcile(registered, uri):
-    return lambda: alias_sync.reconcile(Destination(uri, Workspace(registered)), Workspace(registered), NAME)
+    return lambda: alias_sync.reconcile(TrackingStore(uri, Workspace(registered)), Workspace(registered), NAME)
 
 
 def named(client):
@@ -91,12 +91,12 @@ def test_a_version_carries_its_lineage(registered, client):
 
 @pytest.mark.process
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
     promotion.challenge(Workspace(registered), f"{NAME}@2")
-    assert [NAME] == alias_sync.behind(Workspace(registered), uri)
-    assert 0 == alias_sync.send(Workspace(registered), uri).wait(240)
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [NAME] == alias_sync.out_of_sync(Workspace(registered), uri)
+    assert 0 == alias_sync.spawn_alias_sync(Workspace(registered), uri).wait(240)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     assert {"champion": 1, "challenger": 2} == named(client)
 
 
@@ -106,11 +106,11 @@ def test_a_change_by_hand_is_applied(registered, reconcile, client):
     found = reconcile()
     expected = ("champion 2 -> 1, as set in MLflow", "challenger none -> 2, as set in MLflow")
     assert (expected, ()) == (found.applied, found.problems)
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert ((), ()) == (reconcile().applied, reconcile().told)
     client.delete_registered_model_alias(NAME, "challenger")
     assert ("challenger 2 -> none, as set in MLflow",) == reconcile().applied
-    assert {"champion": 1} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1} == champions.current_entry(Workspace(registered), NAME).aliases
 
 
 def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, reconcile, client):
@@ -119,7 +119,7 @@ def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, rec
     assert ("champion 1", "challenger 2") == reconcile().told
     call_it(client, "champion", 2)
     assert ("champion 1 -> 2, as set in MLflow",) == reconcile().applied
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases == named(client)
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases == named(client)
 
 
 def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
@@ -136,7 +136,7 @@ def test_a_change_by_hand_that_cannot_be_applied_changes_nothing(registered, rec
     call_it(client, "champion", 1)
     found = reconcile()
     assert "There is no published version digits@1" in found.problems[0]
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert {"champion": 1} == named(client)
 
 
@@ -149,9 +149,9 @@ def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, c
     found = reconcile()
     assert "The challenger of digits was changed here and in MLflow." in found.problems[0]
     assert "Received: 2 here, 1 in MLflow" in found.problems[0]
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     home = Workspace(registered)
-    assert [] == alias_sync.tell(Destination(uri, home), home, NAME)  # as promote and the like do
+    assert [] == alias_sync.push_aliases(TrackingStore(uri, home), home, NAME)  # as promote and the like do
     assert ((), ()) == (reconcile().problems, reconcile().told)
 
 
@@ -171,19 +171,19 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr("pipeline.tracking.recorder.pending", lambda _: [])
+    monkeypatch.setattr("pipeline.tracking.recorder.pending_runs", lambda _: [])
     assert 4 == cli.main(["sync", "--workspace", str(registered)])
     assert "MLflow cannot be reached." in capsys.readouterr().err
     assert (
         {"champion": 2}
-        == champions.standing(Workspace(registered), NAME).aliases
-        == alias_sync.read_synced(Workspace(registered), NAME, uri)
+        == champions.current_entry(Workspace(registered), NAME).aliases
+        == alias_sync.read_last_synced(Workspace(registered), NAME, uri)
     )
 
 
 @pytest.mark.process
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with serve.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):
+    with serve.sync_in_background(Settings(Workspace(registered), tracking_uri=uri), 0.1):
         call_it(client, "champion", 1)
-        wait(lambda: champions.standing(Workspace(registered), NAME).aliases == {"champion": 1}, 240)
+        wait(lambda: champions.current_entry(Workspace(registered), NAME).aliases == {"champion": 1}, 240)

@@ -53,7 +53,7 @@ def search(tmp_path_factory, database, another):
     assert 0 == main([str(folder), "run-1", "--uri", uri])
     run.folder.recorded.unlink()
     assert 0 == main([str(folder), "run-1", "--uri", uri])
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert "" == outcome.error
     return uri, outcome.mlflow_run_id
 
@@ -98,4 +98,4 @@ def test_a_trial_of_a_search_that_was_killed_is_not_left_running(run, record, cl
     run.start()
     began(run, 0)
     record()
-    assert "KILLED" == children(client, recorder.outcome(run.folder).mlflow_run_id)["trial 0"].info.status
+    assert "KILLED" == children(client, recorder.read_outcome(run.folder).mlflow_run_id)["trial 0"].info.status
