@@ -141,6 +141,7 @@ def test_less_disk_is_needed_once_the_images_are_there(free, built, ok):
     assert ok == engine.disk_finding(free * GIB, "/var/lib/docker", built).ok
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "code", "out", "error"),
     [
@@ -188,6 +189,7 @@ def test_what_nvidia_smi_prints(text, expected):
     assert expected == engine.parse_capabilities(text)
 
 
+@pytest.mark.process
 def test_the_runtime_is_found_in_what_docker_says():
     assert engine.read_cards({"Runtimes": {"nvidia": {}}}).runtime
 
@@ -570,6 +572,7 @@ needs_compose = pytest.mark.skipif(
 )
 
 
+@pytest.mark.process
 @needs_docker
 def test_an_engine_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
@@ -579,17 +582,20 @@ def test_an_engine_that_is_not_there(monkeypatch, tmp_path):
     assert "systemctl start docker" in found.fix
 
 
+@pytest.mark.process
 @needs_docker
 def test_this_machine_is_examined(checkout):
     found = names(checks.examine(checkout, checkout / ".env", ["*"]))
     assert {"engine", "docker compose", "docker buildx", "GPU driver", "GPU runtime", "secrets"} <= set(found)
 
 
+@pytest.mark.process
 @needs_compose
 def test_docker_compose_accepts_what_keraspipe_secrets_makes(checkout):
     assert names(checks.examine(checkout, checkout / ".env", ["*"]))["configuration"]
 
 
+@pytest.mark.process
 @needs_compose
 def test_what_docker_compose_says_is_passed_on(checkout):
     (checkout / ".env").write_text(env_file.set_variable((checkout / ".env").read_text(), "REST_PORT", "http"))
@@ -599,6 +605,7 @@ def test_what_docker_compose_says_is_passed_on(checkout):
     assert not found["REST_PORT"].ok
 
 
+@pytest.mark.process
 @needs_compose
 @pytest.mark.parametrize("folder", ["secrets", "my secrets", "a#b", "a$b", 'a"b', "a\\b"])
 def test_docker_compose_reads_the_folder_that_is_written(tmp_path, folder):

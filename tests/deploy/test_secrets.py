@@ -152,6 +152,7 @@ def test_rotation_of_what_is_not_there_makes_it(secrets):
     assert "ALTER ROLE" not in out
 
 
+@pytest.mark.process
 def test_the_printed_command_gives_the_database_the_new_password(secrets, tmp_path):
     secrets()
     _, out, _ = secrets("--rotate", "postgres_password")
@@ -457,12 +458,14 @@ def asked(port: int, folder: Path, header: str) -> int:
     return httpx.get(f"https://localhost:{port}/", headers=headers, verify=trusted, trust_env=False).status_code
 
 
+@pytest.mark.process
 def test_haproxy_takes_certificate_and_authorization(gateway, signed):
     password, token = ((signed / f"gateway_{name}").read_text() for name in ("password", "token"))
     assert [200, 200] == [gateway(basic(password)), gateway(f"Bearer {token}")]
     assert [401] * 4 == [gateway(""), gateway("Bearer"), gateway(f"Bearer {password}"), gateway(basic(token))]
 
 
+@pytest.mark.process
 def test_a_bare_checkout_needs_no_package(tmp_path):
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".env.example", tmp_path)

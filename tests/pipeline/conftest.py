@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
@@ -14,9 +13,7 @@ from pipeline.recipes import catalog
 from pipeline.settings import Settings
 from pipeline.store.layout import Workspace
 
-# A busy machine is no failure.
-hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.load_profile("patient")  # also where tests/serving was collected before
 
 
 RECIPE = '''"""A title. And more.

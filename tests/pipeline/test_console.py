@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline import console
+
+pytestmark = pytest.mark.process
 
 CODE = """
 import os, pathlib, sys

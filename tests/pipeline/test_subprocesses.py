@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
+
 from pipeline import subprocesses
 from pipeline.settings import ROOT
 
@@ -39,6 +41,7 @@ def test_variables_last_for_the_block_and_yield_to_the_user(monkeypatch):
     assert ("user", None) == (os.environ["KERASPIPE_A"], os.environ.get("KERASPIPE_B"))
 
 
+@pytest.mark.process
 def test_a_process_works_in_its_folder_but_takes_no_module_from_it(tmp_path):
     (tmp_path / "calendar.py").write_text("raise SystemExit(7)")
     with (tmp_path / "log").open("wb") as log:
@@ -51,6 +54,7 @@ def test_a_process_works_in_its_folder_but_takes_no_module_from_it(tmp_path):
     assert "November 2026" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.process
 def test_a_worker_answers_on_its_stdout(tmp_path):
     with (tmp_path / "log").open("wb") as log:
         worker = subprocesses.start_worker("json.tool", cwd=tmp_path, log=log)
@@ -58,6 +62,7 @@ def test_a_worker_answers_on_its_stdout(tmp_path):
     assert ('{\n    "a": 1\n}\n', 0) == (out, worker.returncode)
 
 
+@pytest.mark.process
 def test_what_is_run_is_waited_for(capfd):
     assert 0 == subprocesses.run_module("calendar", ["2026", "11"])
     assert "November 2026" in capfd.readouterr().out

@@ -196,6 +196,7 @@ def test_listeners_names_the_process():
         assert f"process {os.getpid()}" in host.listeners([number])[number]
 
 
+@pytest.mark.process
 def test_a_command_that_is_missing_or_fails_gives_nothing():
     assert host.command_output("no-such-command-at-all") == ""
     assert host.command_output(sys.executable, "-c", "raise SystemExit(3)") == ""
@@ -206,6 +207,7 @@ def settings(tmp_path):
     return Settings(workspace=Workspace(tmp_path / "workspace"), data=tmp_path / "data", recipe_folders=(tmp_path,))
 
 
+@pytest.mark.process
 def test_missing_recipe_folders_are_essential(settings, capsys):
     broken = replace(settings, recipe_folders=(Path("/nowhere"),))
     assert doctor.doctor(broken, as_json=True) == 1
@@ -234,6 +236,7 @@ print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sy
 """
 
 
+@pytest.mark.process
 def test_doctor_is_quick_and_imports_nothing_heavy(tmp_path):
     started = time.perf_counter()
     answer = subprocess.run([sys.executable, "-c", EXAMINE, tmp_path], capture_output=True, text=True, check=True)

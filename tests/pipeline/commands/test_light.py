@@ -26,6 +26,7 @@ print("\\nMODULES", code, *sorted(sys.modules))
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [("--help",), ("models",), ("show", "digits"), ("show", "digits", "--json"), ("runs",), ("run", "--help")],

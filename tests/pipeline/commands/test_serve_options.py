@@ -148,6 +148,7 @@ def test_help_has_our_flags_first_and_ends_with_an_example(started):
     assert started("--version")[1].startswith("keraspipe ModelServer: ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [(["serve", "--help"], HEAVY), (["--help"], {*HEAVY, "serving", "pipeline.commands.serve"})],

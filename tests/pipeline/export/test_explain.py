@@ -15,6 +15,8 @@ from pipeline.export import attribution_names, saved_model, signatures
 from pipeline.features.text import words
 from pipeline.recipe import Recipe
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = np.random.default_rng(11)
 CLASSES = ("no", "yes")
 KNOWN = ["the", "film", "was", "good", "bad", "not", "very", "long", "and", "dull", "bright"]

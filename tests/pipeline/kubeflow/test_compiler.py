@@ -265,6 +265,7 @@ def test_outputs_start_empty_and_get_kubeflows_names_back(tmp_path):
     assert {"artifacts": outputs} == json.loads(call.output_file.read_text())
 
 
+@pytest.mark.process
 def test_the_first_commands_run(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path), tmp_path / "tasks", {})
     for task in ("ingest", "statistics"):
@@ -278,6 +279,7 @@ def test_the_first_commands_run(tmp_path):
     assert ["ingest", "statistics"] == [step["name"] for step in result["steps"]]
 
 
+@pytest.mark.process
 def test_a_step_that_fails_says_why(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path), tmp_path / "tasks", {})
     (tmp_path / "workspace").write_text("no folder")

@@ -135,6 +135,7 @@ def test_the_outcome_changes_with_what_is_found(model):
     assert quiet.outcome != monitor.check_health(Workspace(model.workspace), "model", model.log).outcome
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
 def test_promtool_finds_no_fault_with_the_page(model):
     model.send(MOVED)

@@ -116,6 +116,7 @@ def test_files_that_were_complete_before_the_period_are_not_opened(tmp_path):
     assert () == traffic.read_traffic([path], TrafficFilter("model", (), since=2_000)).faults
 
 
+@pytest.mark.process
 def test_two_processes_count_as_one_does(tmp_path, monkeypatch):
     logs = [predicted(x=np.array([1.0]))] * 5
     paths = [written(tmp_path / f"{i}.tfrecord", logs) for i in range(3)]

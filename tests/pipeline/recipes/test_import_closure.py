@@ -14,6 +14,8 @@ import pytest
 from pipeline.recipes import catalog, fingerprint, import_closure, imports
 from pipeline.settings import ROOT
 
+pytestmark = pytest.mark.heavy
+
 STEPS = ("ingest", "schema", "transform", "train", "score")
 SOURCES = {
     path.stem: catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"
@@ -269,6 +271,7 @@ print(json.dumps(files))
 """
 
 
+@pytest.mark.process
 def test_what_steps_and_recipes_import_is_in_their_closures():
     recipes = {str(source.path): fingerprint._analyze_recipe(source, ROOT) for source in SOURCES.values()}
     starts = {step: [entry(step)] for step in STEPS}

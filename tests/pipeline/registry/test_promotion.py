@@ -179,6 +179,7 @@ promotion.promote(Workspace(Path(sys.argv[1])), "plain@2")
 """
 
 
+@pytest.mark.process
 def test_killed_between_any_two_writes_it_is_whole_for_the_next_one(tmp_path):
     """The promotion is killed before its first write to the disk, before its second, and so on until it ends."""
     outcomes = []

@@ -49,6 +49,7 @@ def test_a_webhook_gets_the_verdict(webhook):
     assert "plain: not blessed; accuracy 0.5000\n- accuracy is 0.5" == told["text"]
 
 
+@pytest.mark.process
 def test_a_command_gets_the_failure(tmp_path):
     out = tmp_path / "told.json"
     script = "import shutil, sys; shutil.copyfileobj(sys.stdin, open(sys.argv[1], 'w'))"
@@ -62,6 +63,7 @@ def test_nobody_is_told_nothing():
     assert "" == notifications.send("", {})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("target", "shown"),
     [

@@ -99,6 +99,7 @@ def test_every_kind_is_whole(any_draft):
     assert 60 <= len(any_draft.text.splitlines()) <= 250
 
 
+@pytest.mark.process
 @pytest.mark.skipif(RUFF is None, reason="ruff is a tool of development")
 def test_every_kind_is_laid_out_and_sound(any_draft):
     assert any_draft.text == ruff(any_draft.text, "format")

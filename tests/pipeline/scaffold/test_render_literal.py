@@ -67,6 +67,7 @@ def test_width_of_wide_and_combining_characters():
     assert 1 == display_width("e\u0301")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(RUFF is None, reason="ruff is a tool of development")
 @pytest.mark.parametrize("count", [1, 5, 11, 12, 13, 40])
 def test_ruff_would_write_the_same(count):

@@ -70,6 +70,7 @@ def test_folder_never_replaces_another(tmp_path):
     assert ["f"] == names(tmp_path)
 
 
+@pytest.mark.process
 def test_process_killed_in_the_block_leaves_the_old_content(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")

@@ -225,7 +225,7 @@ def run(workspace) -> Run:
     return Run(workspace)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def another():
     """Makes further runs."""
     return Run

@@ -1,6 +1,7 @@
 """MLflow's aliases and where versions stand: told, changed by hand, both at once, and away."""
 
 import json
+import shutil
 import socket
 
 import pytest
@@ -19,9 +20,14 @@ from pipeline.tracking.client import TrackingStore
 NAME = "digits"
 
 
-@pytest.fixture
-def registered(workspace, uri, model, another):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, database, another):
     """Versions 1 and 2 as two runs leave them, recorded; the second is champion."""
+    workspace = tmp_path_factory.mktemp("registered")
+    uri = f"sqlite:///{shutil.copy(database, workspace)}"
+    model = workspace / "artifacts" / "saved_model"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(bytes(range(256)))
     for version in (1, 2):
         run = another(workspace, f"{NAME}-{version}")
         run.time += 1000 * version
@@ -35,6 +41,15 @@ def registered(workspace, uri, model, another):
         result = {"run_id": run.folder.run_id, "recipe": NAME, "model_version": version, "metrics": {}}
         fileio.write_json(run.folder.root / "result.json", {**result, "steps": [{"name": "publish"}]})
     assert 0 == record([str(workspace), f"{NAME}-1", f"{NAME}-2", "--uri", uri])
+    return workspace, uri
+
+
+@pytest.fixture
+def registered(original, workspace, uri):
+    """A copy of it, and of its MLflow, which has another address."""
+    home, was = original
+    shutil.copytree(home, workspace, dirs_exist_ok=True)
+    alias_sync.write(Workspace(workspace), NAME, uri, alias_sync.read_synced(Workspace(home), NAME, was))
     return workspace
 
 
@@ -74,6 +89,7 @@ def test_a_version_carries_its_lineage(registered, client):
     assert expected.items() <= tags.items()
 
 
+@pytest.mark.process
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
     assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
@@ -165,6 +181,7 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     )
 
 
+@pytest.mark.process
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with serve.sync_in_background(Settings(Workspace(registered), tracking_uri=uri), 0.1):

@@ -13,6 +13,8 @@ from pipeline.store.recording import RecordingState
 from pipeline.tracking import alias_sync, recorder
 from pipeline.tracking.client import TrackingStore, Unreachable
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def log(tmp_path):

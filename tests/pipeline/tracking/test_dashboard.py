@@ -31,6 +31,7 @@ def test_a_server_has_its_own_pages(tmp_path, capsys):
     assert capsys.readouterr().out == "https://mlflow.example\n"
 
 
+@pytest.mark.process
 def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
     code = "import sys; sys.exit('the database is of a newer version')"
     monkeypatch.setattr("pipeline.subprocesses._command", lambda *_: [sys.executable, "-c", code])
@@ -50,6 +51,7 @@ sys.exit(serve_dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), int(s
 """
 
 
+@pytest.mark.process
 def test_shows_the_runs_until_it_is_stopped(workspace, wait):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -15,6 +15,8 @@ from pipeline.store.layout import Workspace
 from pipeline.store.recording import RecordingState
 from pipeline.tracking import process, recorder
 
+pytestmark = pytest.mark.process
+
 NO_TABLES = "sqlite:///{}/fresh.db"
 
 

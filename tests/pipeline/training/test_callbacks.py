@@ -12,6 +12,8 @@ import pytest
 from pipeline.store import fileio
 from pipeline.training.callbacks import CHECKPOINT_FILE, Checkpoint
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 3)).astype("float32")
 Y = (X @ [[1.0], [-2.0], [0.5]]).astype("float32")
@@ -149,6 +151,7 @@ def test_interruption_before_the_rename_leaves_the_epoch_before(tmp_path, monkey
     assert [CHECKPOINT_FILE] == [path.name for path in tmp_path.iterdir()]
 
 
+@pytest.mark.process
 def test_process_killed_between_write_and_rename_leaves_the_old_checkpoint(tmp_path):
     Training(tmp_path).fit(1, (X, Y))
     code = (
