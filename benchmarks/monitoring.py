@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Row, fresh, module
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def publish(workspace: Path) -> None:
     """A workspace in which a model is live that has learnt from such rows; without the model."""
     import numpy as np
 
-    from pipeline import atomic, champion, journal, run
+    from pipeline import atomic, champion, journal
     from pipeline.monitoring import answers
     from pipeline.monitoring.rows import example_type
     from serving.requestlog import tfrecord
@@ -89,11 +90,11 @@ def publish(workspace: Path) -> None:
                 kind = example.features.feature[name]
                 (kind.bytes_list if isinstance(value, bytes) else kind.float_list).value.append(value)
             file.write(tfrecord.frame(example.SerializeToString()))
-    champion.model_path(workspace, NAME, 1).mkdir(parents=True)
-    champion.write(workspace, NAME, champion.Champion(1, "digest", "run"))
+    Workspace(workspace).model(NAME, 1).mkdir(parents=True)
+    champion.write(Workspace(workspace), NAME, champion.Champion(1, "digest", "run"))
     answered = np.tile(np.array(ANSWER, np.float32), (TRAINING, 1))
-    answers.keep(answers.path(workspace, NAME, "digest"), answered, "probabilities", ("no", "yes"))
-    path = run.folder(workspace, "run") / "journal.jsonl"
+    answers.keep(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
+    path = Workspace(workspace).run("run").journal
     path.parent.mkdir(parents=True)
     journal.write(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
     signatures = {"serving_default": {"inputs": {name: {} for name in (*NUMBERS, *CATEGORIES)}}}
@@ -129,7 +130,7 @@ def main() -> None:
     started = time.monotonic()
     from pipeline.monitoring import requests, traffic
 
-    report = requests.monitored(options.workspace, NAME, options.log)
+    report = requests.monitored(Workspace(options.workspace), NAME, options.log)
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

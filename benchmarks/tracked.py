@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from pipeline import cli, execution, journal
+from pipeline.lifecycle import RunSession
 from pipeline.tracking import recorder
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ WATCHED = (
     (recorder, "start"),
     (recorder.Recording, "finish"),
     (execution, "replay"),
-    (execution, "_tell_card"),
+    (RunSession, "record_card"),
     (journal, "report"),
 )
 
@@ -67,17 +68,17 @@ def main() -> int:
     clock, began = Clock(), time.perf_counter()
     for owner, name in WATCHED:
         clock.watch(owner, name)
-    tell = execution._tell_surroundings  # noqa: SLF001
+    tell = RunSession.record_environment
 
-    def surroundings(*arguments: Any) -> None:
+    def record(session: RunSession) -> None:
         """Called once TFX is imported, without which the ledger cannot be."""
         from pipeline import ledger
 
         clock.watch(ledger, "told")
         with clock.running():
-            tell(*arguments)
+            tell(session)
 
-    with mock.patch.object(execution, "_tell_surroundings", surroundings):
+    with mock.patch.object(RunSession, "record_environment", record):
         code = cli.main(sys.argv[1:])
     print(json.dumps({"seconds": time.perf_counter() - began, "tracking": clock.seconds}))
     return code

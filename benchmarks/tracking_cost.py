@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Row, fresh, in_turns, keraspipe, module, say
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ def _tables(folder: Path) -> Path:
     from pipeline.tracking.destination import Destination
 
     path = folder / "mlflow.db"
-    Destination(f"sqlite:///{path}", folder).probe()
+    Destination(f"sqlite:///{path}", Workspace(folder)).probe()
     return path
 
 

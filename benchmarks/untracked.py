@@ -10,7 +10,9 @@ import sys
 from contextlib import nullcontext
 from unittest import mock
 
-from pipeline import cli, execution
+from pipeline import cli
+from pipeline.lifecycle import RunSession
+from pipeline.tracking import recorder
 from pipeline.tracking.recorder import Outcome
 
 
@@ -25,9 +27,9 @@ class Nobody:
 def main() -> int:
     """Runs one command."""
     with (
-        mock.patch.object(execution.recorder, "start", return_value=Nobody()),
-        mock.patch.object(execution, "_tell_card"),
-        mock.patch.object(execution, "_tell_surroundings", side_effect=_without_ids),
+        mock.patch.object(recorder, "start", return_value=Nobody()),
+        mock.patch.object(RunSession, "record_card"),
+        mock.patch.object(RunSession, "record_environment", side_effect=_without_ids),
     ):
         return cli.main(sys.argv[1:])
 

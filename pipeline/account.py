@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, journal, run, version
+from pipeline import atomic, catalogue, journal, version
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.workspace import Workspace
 
 
 @dataclass
@@ -35,16 +38,16 @@ class Account:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def read(workspace: Path, run_id: str) -> Account:
+def read(workspace: Workspace, run_id: str) -> Account:
     """The account of a run; what is not there stays empty."""
-    folder = run.folder(workspace, run_id)
+    folder = workspace.run(run_id)
     account = Account(
         run_id,
-        result=atomic.read_json(folder / "result.json", {}),
-        evaluation=atomic.read_json(folder / "evaluation.json", {}),
+        result=atomic.read_json(folder.result, {}),
+        evaluation=atomic.read_json(folder.evaluation, {}),
     )
     epochs: dict[int, dict[str, float]] = {}  # a run that was killed tells its last epoch again
-    for event, _ in journal.read(folder / "journal.jsonl"):
+    for event, _ in journal.read(folder.journal):
         if event["event"] == "start":
             account.recipe = event["recipe"]
             account.params |= event["params"]
@@ -52,20 +55,20 @@ def read(workspace: Path, run_id: str) -> Account:
         elif event["event"] == "epoch":
             epochs[event["epoch"]] = event["metrics"]
         elif event["event"] == "file" and Path(event["path"]).name == "report.json":
-            account.data = atomic.read_json(workspace / event["path"], {})
+            account.data = atomic.read_json(workspace.inside(event["path"]), {})
     account.epochs = [epochs[number] for number in sorted(epochs)]
     return account
 
 
-def find(workspace: Path, text: str) -> Account:
+def find(workspace: Workspace, text: str) -> Account:
     """The account of a run id, of `NAME@VERSION`, or of the run whose model is live as `NAME`.
 
     Raises:
         UsageError: There is none, or it is no longer kept.
     """
-    if (run.folder(workspace, text) / "journal.jsonl").exists():
+    if workspace.run(text).journal.exists():
         return read(workspace, text)
-    known = [path.name for path in (workspace / "runs").glob("*")]
+    known = [folder.run_id for folder in workspace.run_folders()]
     if "@" not in text and text not in {name.rsplit("-", 3)[0] for name in known}:
         raise UsageError(
             f"There is no run {text!r} in {workspace}.",

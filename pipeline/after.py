@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, champion, journal, judged, run, savedmodel
+from pipeline import atomic, champion, journal, judged, savedmodel
 from pipeline.steps import validate as validation
 from pipeline.steps.ingest import REPORT, UnusableRowsError
 from pipeline.steps.schema import FILE as SCHEMA_FILE
-from pipeline.steps.schema import freeze, frozen_path
+from pipeline.steps.schema import freeze
 
 if TYPE_CHECKING:
     from pipeline.runner import State
@@ -29,14 +29,14 @@ def refusals(state: State) -> Iterator[None]:
     try:
         yield
     except UnusableRowsError as error:
-        path = run.folder(state.workspace, state.result.run_id) / REPORT
+        path = state.workspace.run(state.result.run_id).rows_report
         atomic.write_json(path, vars(error.report))
         journal.report("file", path=_inside(state, path), folder="data")
         raise
 
 
 def _inside(state: State, path: Path) -> str:
-    return str(path.relative_to(state.workspace))
+    return state.workspace.relative(path)
 
 
 def ingest(state: State, *, cached: bool) -> None:  # noqa: ARG001
@@ -53,8 +53,8 @@ def _tell_drift(state: State, examples: Path) -> None:
     found = before.compared(state.workspace, state.request.name, examples)
     if found is None:
         return
-    folder = run.folder(state.workspace, state.result.run_id)
-    paths = [_inside(state, path) for path in archive.write(folder, "drift", found)]
+    folder = state.workspace.run(state.result.run_id)
+    paths = [_inside(state, path) for path in archive.write(folder.root, "drift", found)]
     journal.report("drift", path=paths[0], status=found.status, lines=found.lines)
     for path in paths:
         journal.report("file", path=path, folder="data")
@@ -71,7 +71,7 @@ def validate(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Ends the run if the data have anomalies."""
     folder = state.uri("validate", "anomalies")
     lines = validation.describe(validation.read(folder))
-    path = run.folder(state.workspace, state.result.run_id) / "anomalies.json"
+    path = state.workspace.run(state.result.run_id).anomalies
     atomic.write_json(path, lines)
     journal.report("file", path=_inside(state, path), folder="data")
     _tell_data(state, path)
@@ -132,7 +132,7 @@ def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
 
 def gate(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Takes over the verdict that the step has written."""
-    path = run.folder(state.workspace, state.result.run_id) / judged.FILE
+    path = state.workspace.run(state.result.run_id).evaluation
     _take_over(state, atomic.read_json(path))
     journal.report("evaluation", path=_inside(state, path))
 
@@ -149,7 +149,7 @@ def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001
     """Freezes the schema of the first blessed run."""
     if not state.request.quick:
         source = state.uri("schema", "schema") / SCHEMA_FILE
-        freeze(source, frozen_path(state.workspace, state.request.name))
+        freeze(source, state.workspace.schema(state.request.name))
     _published(state, champion.standing(state.workspace, state.request.name).aliases[state.request.alias])
     _keep_answers(state)
 
@@ -162,10 +162,10 @@ def _keep_answers(state: State) -> None:
     found = predictions.load(state.uri("score", "scores") / predictions.FILE)
     classes = state.recipe.data.classes if found.kind == "classes" else ()
     output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
-    path = answers.path(state.workspace, state.request.name, state.model)
+    path = state.workspace.answers(state.request.name, state.model)
     answers.keep(path, found.candidate, output, classes)
 
 
 def _published(state: State, version: int) -> None:
     state.result.model_version = version
-    state.result.model_path = str(champion.model_path(state.workspace, state.request.name, version))
+    state.result.model_path = str(state.workspace.model(state.request.name, version))

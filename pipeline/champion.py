@@ -13,7 +13,7 @@ from pipeline import atomic
 from pipeline.errors import unreadable
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pipeline.workspace import Workspace
 
 REMEMBERED = 100  # earlier champions
 
@@ -77,27 +77,12 @@ class Standing:
         return {alias: one.version for alias, one in found.items() if one}
 
 
-def path(workspace: Path, name: str) -> Path:
-    """The record of where a recipe's versions stand."""
-    return workspace / "champions" / f"{name}.json"
-
-
-def lock_path(workspace: Path, name: str) -> Path:
-    """Held by whoever changes the record."""
-    return workspace / "locks" / f"publish-{name}"
-
-
-def model_path(workspace: Path, name: str, version: int) -> Path:
-    """The serving directory of a version."""
-    return workspace / "serving" / name / str(version)
-
-
-def names(workspace: Path) -> list[str]:
+def names(workspace: Workspace) -> list[str]:
     """The recipes that have a record."""
-    return sorted(file.stem for file in (workspace / "champions").glob("*.json"))
+    return sorted(file.stem for file in workspace.champions.glob("*.json"))
 
 
-def standing(workspace: Path, name: str) -> Standing:
+def standing(workspace: Workspace, name: str) -> Standing:
     """Where a recipe's versions stand; a version whose directory is gone stands nowhere.
 
     Raises:
@@ -108,13 +93,13 @@ def standing(workspace: Path, name: str) -> Standing:
     return replace(kept, champion=champion, challenger=challenger)
 
 
-def recorded(workspace: Path, name: str) -> Standing:
+def recorded(workspace: Workspace, name: str) -> Standing:
     """The record as it is written, whether the directories are there or not.
 
     Raises:
         PipelineError: It cannot be read.
     """
-    file = path(workspace, name)
+    file = workspace.champion(name)
     try:
         record = atomic.read_json(file, {})
         live, before = _champion(record), record.get("before", [])
@@ -130,29 +115,29 @@ def _champion(record: dict[str, Any]) -> Champion | None:
     return Champion(record["version"], record["digest"], record["run_id"])
 
 
-def _there(workspace: Path, name: str, one: Champion | None) -> Champion | None:
-    return one if one and model_path(workspace, name, one.version).is_dir() else None
+def _there(workspace: Workspace, name: str, one: Champion | None) -> Champion | None:
+    return one if one and workspace.model(name, one.version).is_dir() else None
 
 
-def read(workspace: Path, name: str) -> Champion | None:
+def read(workspace: Workspace, name: str) -> Champion | None:
     """The champion, or None if nothing is live or its directory is gone."""
     return standing(workspace, name).champion
 
 
-def write(workspace: Path, name: str, champion: Champion) -> None:
+def write(workspace: Workspace, name: str, champion: Champion) -> None:
     """Makes a version the champion."""
     save(workspace, name, recorded(workspace, name).crowned(champion))
 
 
-def save(workspace: Path, name: str, found: Standing) -> None:
+def save(workspace: Workspace, name: str, found: Standing) -> None:
     """Replaces the record: one rename, which is the moment at which everything changes."""
     live = asdict(found.champion) if found.champion else {"version": None}
     challenger = asdict(found.challenger) if found.challenger else None
     before = [asdict(one) for one in found.before]
-    atomic.write_json(path(workspace, name), {**live, "challenger": challenger, "before": before})
+    atomic.write_json(workspace.champion(name), {**live, "challenger": challenger, "before": before})
 
 
-def versions(workspace: Path, name: str) -> list[int]:
+def versions(workspace: Workspace, name: str) -> list[int]:
     """Published versions, ascending."""
-    folder = workspace / "serving" / name
+    folder = workspace.model_versions(name)
     return sorted(int(child.name) for child in folder.glob("*") if child.name.isdigit() and child.is_dir())

@@ -58,7 +58,7 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
         recipe: Its recipe.
         data: Digest of the data set's files.
     """
-    frozen = schema.frozen_path(request.settings.workspace, request.name)
+    frozen = request.settings.workspace.schema(request.name)
     extra = {
         "ingest": [data, request.quick],
         "schema": schema.accepted(frozen),
@@ -86,7 +86,7 @@ def training_config(request: Request, found: Digests) -> dict[str, Any]:
         "mixed_precision": settings.mixed_precision,
         "distribution": settings.distribution,
         "deterministic": settings.deterministic,
-        "checkpoints": str(settings.workspace / "checkpoints" / training[:16]),
+        "checkpoints": str(settings.workspace.checkpoint(training)),
         "digest": found.train,
         "nodes": settings.nodes,
         "node_count": settings.node_count,
@@ -119,7 +119,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
     bound = BoundSchema(
         inferred=inferred.outputs["schema"],
         recipe=path,
-        frozen=str(schema.frozen_path(workspace, request.name)),
+        frozen=str(workspace.schema(request.name)),
         digest=found.schema,
     ).with_id("schema")
     validate = ExampleValidator(statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]).with_id(
@@ -200,7 +200,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
 
     return Pipeline(
         pipeline_name=request.name,
-        pipeline_root=str(workspace / "artifacts" / request.name),
+        pipeline_root=str(workspace.recipe_artifacts(request.name)),
         components=[
             ingest,
             statistics,
@@ -217,6 +217,6 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
             publish,
         ],
         enable_cache=True,
-        metadata_connection_config=sqlite_metadata_connection_config(str(workspace / "metadata.db")),
+        metadata_connection_config=sqlite_metadata_connection_config(str(workspace.metadata_db)),
         beam_pipeline_args=BEAM,
     )

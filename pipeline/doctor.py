@@ -157,7 +157,7 @@ def recipes(missing: list[Path]) -> Finding:
 def examine(settings: Settings) -> list[Finding]:
     """All checks on this machine."""
     installed = machine.installed()
-    folder = settings.workspace
+    folder = settings.workspace.root
     taken = machine.listeners(PORTS)
     return [
         architecture(platform.system(), platform.machine()),

@@ -12,19 +12,32 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, fingerprint, importing, journal, notice, quiet, reproduction, run, workspace
+from pipeline import (
+    catalogue,
+    filelock,
+    importing,
+    lifecycle,
+    notice,
+    quiet,
+    reproduction,
+    run,
+    subprocesses,
+    workspace,
+)
 from pipeline.errors import PipelineError
-from pipeline.tracking import outbox, recorder
+from pipeline.tracking import outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pipeline.lifecycle import RunSession
     from pipeline.quiet import Terminal
     from pipeline.run import Request, Result
     from pipeline.runner import State
     from pipeline.settings import Settings
-    from pipeline.tracking.recorder import Recording
+    from pipeline.tracking.recorder import Outcome
+    from pipeline.workspace import RunFolder
 
 RECORDING_TIMEOUT_S = 60.0
 REPLAY_TIMEOUT_S = 0.2
@@ -40,109 +53,87 @@ def execute(request: Request, waiting: Callable[[], None]) -> Result:
     """
     home = request.settings.workspace
     with (
-        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
-        workspace.lock(home / "locks" / f"request-{request.key}", waiting),
+        filelock.lock(home.runs_lock, shared=True),
+        filelock.lock(home.request_lock(request.key), waiting),
     ):
         result = run.remembered(request)
         if result is not None:
             return result
-        run_id = run.begin(request)
-        with workspace.lock(run.folder(home, run_id) / "lock"):
-            return _recorded(request, run_id)
+        return _recorded(request, home.run(run.begin(request)))
 
 
 def replay(settings: Settings) -> None:
     """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
     if outbox.pending(settings.workspace):
-        log = settings.workspace / "replay.txt"
+        log = settings.workspace.replay_log
         outbox.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
 
 
-def _recorded(request: Request, run_id: str) -> Result:
+def _recorded(request: Request, folder: RunFolder) -> Result:
     settings = request.settings
     replay(settings)
-    folder = run.folder(settings.workspace, run_id)
-    path, log = folder / "journal.jsonl", folder / "log.txt"
-    recording = recorder.start(settings.workspace, run_id, settings.mlflow_uri, folder / "mlflow.txt")
-    with journal.current(path):
-        try:
-            result = _shown(request, run_id, path, log)
-        except Exception as error:
-            # An interrupted run has no end, like a killed one: it goes on under the same id. The recorder sees it die.
-            _end_failed(request, error)
-            recording.finish(RECORDING_TIMEOUT_S)
-            shown = _readable(error, request, log)
-            _notify(settings, notice.failure(request.name, run_id, shown))
-            raise shown from error
-        _end(request, result, recording)
+    try:
+        with lifecycle.run_session(
+            folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S, on_failure=lambda: run.forget(request)
+        ) as session:
+            result = _shown(request, session)
+            outcome = session.end_run(result)
+    except Exception as error:
+        shown = _readable(error, request, folder.log)
+        _notify(settings, notice.failure(request.name, folder.run_id, shown))
+        raise shown from error
+    _complete(request, result, outcome)
     return result
 
 
-def _shown(request: Request, run_id: str, path: Path, log: Path) -> Result:
+def _shown(request: Request, session: RunSession) -> Result:
     from pipeline import live
 
-    started = time.monotonic()
+    started, path = time.monotonic(), session.folder.journal
     offset = path.stat().st_size if path.exists() else 0
     names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
     with (
-        quiet.output_to(log) as terminal,
+        quiet.output_to(session.folder.log) as terminal,
         _leaving_on_interrupt(terminal),
         live.shown(path, offset, names, terminal.err),
     ):
-        state = _road(request, run_id)
+        state = _road(request, session)
     result = state.result
     result.seconds = round(time.monotonic() - started, 1)
     run.remember(request, result, state.files, state.judged_against, state.data)
-    _tell_card(request, run_id, log)
+    _try_card(request, session)
     return result
 
 
-def _road(request: Request, run_id: str) -> State:
+def _road(request: Request, session: RunSession) -> State:
     """Goes the road; returns what came of it."""
-    name, title = request.name, request.source.title
-    parameters = {**request.params, "seed": request.seed, "quick": request.quick}
-    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
-    tags = {"host": socket.gethostname(), "code_digest": code, "request_digest": request.key}
-    tags |= {"reproduces": request.reproduces} if request.reproduces else {}
+    name, run_id = request.name, session.folder.run_id
+    tags = {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}
-    reproduction.keep(request, run.folder(request.settings.workspace, run_id))
-    journal.report("start", run_id=run_id, recipe=name, description=title, params=parameters, tags=tags)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    reproduction.keep(request, session.folder)
+    session.start_run(request, host=socket.gethostname(), **tags)
+    subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     with importing.without_garbage():
         from pipeline import dag, runner
 
         recipe = catalogue.pin(request.source)
-    _tell_surroundings(request, run_id)
+    session.record_environment()
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
-    journal.report("start", run_id=run_id, recipe=name, description=title, params={}, tags={"data_digest": digest})
+    session.start(name, request.source.title, {}, {"data_digest": digest})
     state = runner.State(request, recipe, run.Result(run_id, name), files, digest, dag.digests(request, recipe, digest))
     runner.execute(state)
     return state
 
 
-def _tell_card(request: Request, run_id: str, log: Path) -> None:
+def _try_card(request: Request, session: RunSession) -> None:
     """Writes the card; the model is published by now, and one that cannot be described is not taken back."""
-    from pipeline.card import files
-
-    home = request.settings.workspace
     try:
-        files.write(home, request.source, run_id)
+        session.record_card(request.source)
     except Exception:  # noqa: BLE001  (whatever a record may lack)
-        with log.open("a") as file:
+        with session.folder.log.open("a") as file:
             traceback.print_exc(file=file)
-        return
-    markdown, html = (str(path.relative_to(home)) for path in files.beside(home, run_id))
-    journal.report("card", markdown=markdown, html=html)
-
-
-def _tell_surroundings(request: Request, run_id: str) -> None:
-    from pipeline import surroundings
-
-    path = run.folder(request.settings.workspace, run_id) / surroundings.FILE
-    atomic.write_json(path, surroundings.described())
-    journal.report("environment", path=str(path.relative_to(request.settings.workspace)))
 
 
 @contextmanager
@@ -167,10 +158,8 @@ def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _end(request: Request, result: Result, recording: Recording) -> None:
-    status = "not_blessed" if result.blessed is False else "finished"
-    journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
-    outcome = recording.finish(RECORDING_TIMEOUT_S)
+def _complete(request: Request, result: Result, outcome: Outcome) -> None:
+    """Puts into the result what MLflow knows of it, and notifies."""
     result.mlflow_run_id = outcome.mlflow_run_id or None
     if not outcome.complete:
         result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
@@ -184,20 +173,12 @@ def _notify(settings: Settings, message: dict[str, Any]) -> None:
         print(problem, file=sys.stderr)
 
 
-def _end_failed(request: Request, error: Exception) -> None:
-    try:
-        journal.report("end", status="failed", message=str(error), seconds=0.0)
-        run.forget(request)
-    except OSError:
-        pass  # a full disk is the error itself, which is about to be told
-
-
 def _readable(error: Exception, request: Request, log: Path) -> Exception:
     """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
     if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
-    if shutil.disk_usage(home).free < FULL_BYTES:
+    if shutil.disk_usage(home.root).free < FULL_BYTES:
         return workspace.unwritable(home, OSError(0, "no space left on the device"))
     with log.open("a") as file:
         traceback.print_exception(error, file=file)

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import atomic, champion, run, version
+from pipeline import atomic, champion, version
 from pipeline.errors import PipelineError
+from pipeline.filelock import lock
 from pipeline.provenance import Provenance
-from pipeline.workspace import RUNS_LOCK, lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.workspace import Workspace
+
 DAY_S = 86_400
-TRASH = ".removed"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Garbage:
     days: float
 
 
-def find(workspace: Path, days: float) -> list[Garbage]:
+def find(workspace: Workspace, days: float) -> list[Garbage]:
     """All that can go, the largest first.
 
     Args:
@@ -55,19 +56,19 @@ def find(workspace: Path, days: float) -> list[Garbage]:
     return sorted((one for one in found if one.days > days), key=lambda one: -one.size)
 
 
-def needed(workspace: Path) -> set[Path]:
+def needed(workspace: Workspace) -> set[Path]:
     """What live and aliased versions are made of: their directories, their runs, and the artifacts of those."""
     source = Provenance(workspace)
     kept = set()
     for one in versions(workspace):
-        kept.add(champion.model_path(workspace, one.name, one.number))
-        kept.add(run.folder(workspace, one.run_id))
+        kept.add(workspace.model(one.name, one.number))
+        kept.add(workspace.run(one.run_id).root)
         for execution in source.executions(one.run_id):
             kept |= {Path(given.uri) for given in [*execution.inputs.values(), *execution.outputs.values()]}
     return {path if path.is_dir() else path.parent for path in kept}  # a value lies as a file in its folder
 
 
-def versions(workspace: Path) -> Iterator[version.Version]:
+def versions(workspace: Workspace) -> Iterator[version.Version]:
     """The versions that an alias names, and the one to which a rollback leads."""
     for name in champion.names(workspace):
         stands = champion.standing(workspace, name)
@@ -76,25 +77,25 @@ def versions(workspace: Path) -> Iterator[version.Version]:
                 yield version.Version(name, one.version, one.run_id)
 
 
-def candidates(workspace: Path) -> Iterator[tuple[Path, str]]:
+def candidates(workspace: Workspace) -> Iterator[tuple[Path, str]]:
     """Everything that may be removed at all, with what it is."""
-    yield from ((path, "version") for path in workspace.glob("serving/*/*") if path.is_dir() and path.name.isdigit())
-    yield from ((path, "artifact") for path in workspace.glob("artifacts/*/*/*/*") if path.name.isdigit())
-    yield from ((path, "run") for path in workspace.glob("runs/*") if path.is_dir())
-    yield from ((path, "checkpoint") for path in workspace.glob("checkpoints/*") if path.is_dir())
+    yield from ((path, "version") for path in workspace.models.glob("*/*") if path.is_dir() and path.name.isdigit())
+    yield from ((path, "artifact") for path in workspace.artifacts.glob("*/*/*/*") if path.name.isdigit())
+    yield from ((folder.root, "run") for folder in workspace.run_folders())
+    yield from ((path, "checkpoint") for path in workspace.checkpoints.glob("*") if path.is_dir())
 
 
-def remove(workspace: Path, days: float) -> list[Garbage]:
+def remove(workspace: Workspace, days: float) -> list[Garbage]:
     """Removes what can go and returns it; killed halfway, it leaves nothing half removed under its name.
 
     Raises:
         PipelineError: A run is going on, whose needs are not known yet.
     """
-    with lock(workspace / RUNS_LOCK, waiting=_refuse):
+    with lock(workspace.runs_lock, on_wait=_refuse):
         garbage = find(workspace, days)
         removed = [one for one in garbage if _moved(one, workspace)]
         _forget({one.path.name for one in removed if one.what == "run"}, workspace)
-        shutil.rmtree(workspace / TRASH, ignore_errors=True)
+        shutil.rmtree(workspace.trash, ignore_errors=True)
     return removed
 
 
@@ -107,19 +108,19 @@ def _refuse() -> None:
     )
 
 
-def _moved(one: Garbage, workspace: Path) -> bool:
+def _moved(one: Garbage, workspace: Workspace) -> bool:
     """Takes it away by a rename; not a version that has got an alias meanwhile."""
-    (workspace / TRASH).mkdir(exist_ok=True)
-    with lock(champion.lock_path(workspace, one.path.parent.name)):
+    workspace.trash.mkdir(exist_ok=True)
+    with lock(workspace.publish_lock(one.path.parent.name)):
         if one.what == "version" and one.path in needed(workspace):
             return False
-        one.path.rename(workspace / TRASH / f"{one.path.name}-{uuid.uuid4().hex[:8]}")
+        one.path.rename(workspace.trash / f"{one.path.name}-{uuid.uuid4().hex[:8]}")
     return True
 
 
-def _forget(run_ids: set[str], workspace: Path) -> None:
+def _forget(run_ids: set[str], workspace: Workspace) -> None:
     """Lets go of the answers to requests that removed runs gave: the same request runs anew."""
-    for path in (workspace / "requests").glob("*.json"):
+    for path in workspace.requests.glob("*.json"):
         entry = atomic.read_json(path, {})
         if {entry.get("unfinished"), entry.get("result", {}).get("run_id")} & run_ids:
             path.unlink()

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pipeline import atomic, fingerprint
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.dag import Digests
     from pipeline.recipe import Gate
-
-FILE = "evaluation.json"
+    from pipeline.workspace import Workspace
 
 
 def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
@@ -20,7 +17,7 @@ def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
     return fingerprint.of([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
-def remembered(workspace: Path, name: str, model: str, by: str) -> dict[str, Any] | None:
+def remembered(workspace: Workspace, name: str, model: str, by: str) -> dict[str, Any] | None:
     """The newest evaluation of a model on the same basis; None if it has to be judged.
 
     Args:
@@ -29,8 +26,8 @@ def remembered(workspace: Path, name: str, model: str, by: str) -> dict[str, Any
         model: Digest of the SavedModel.
         by: What `basis` gives.
     """
-    for path in sorted((workspace / "runs").glob(f"{name}-*/{FILE}"), reverse=True):
-        found: dict[str, Any] = atomic.read_json(path, {})
+    for folder in reversed(workspace.run_folders(name)):
+        found: dict[str, Any] = atomic.read_json(folder.evaluation, {})
         if (found.get("model"), found.get("basis")) == (model, by):
             return found
     return None

@@ -12,12 +12,13 @@ from pipeline import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
+
+    from pipeline.workspace import Workspace
 
 
-def open_ledger(workspace: Path) -> Metadata:
+def open_ledger(workspace: Workspace) -> Metadata:
     """The workspace's ML Metadata store; enter it to use it."""
-    return Metadata(sqlite_metadata_connection_config(str(workspace / "metadata.db")))
+    return Metadata(sqlite_metadata_connection_config(str(workspace.metadata_db)))
 
 
 def outputs(ledger: Metadata, execution_id: int) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def was_cached(ledger: Metadata, execution_id: int) -> bool:
     return bool(execution.last_known_state == mlmd.Execution.CACHED)
 
 
-def close_dead(ledger: Metadata, workspace: Path, own: str) -> int:
+def close_dead(ledger: Metadata, workspace: Workspace, own: str) -> int:
     """Marks executions of runs that no process carries on as failed; returns how many there were.
 
     Args:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
     from pipeline.provenance import Artifact, Execution
     from pipeline.version import Version
+    from pipeline.workspace import Workspace
 
 DIGEST_CHARACTERS = 12
 MOST_SENTENCES = 12
 
 
-def lineage(workspace: Path, version: Version) -> dict[str, Any]:
+def lineage(workspace: Workspace, version: Version) -> dict[str, Any]:
     """The way of a version as JSON.
 
     Returns:
@@ -36,7 +37,7 @@ def lineage(workspace: Path, version: Version) -> dict[str, Any]:
     executions = source.executions(version.run_id)
     return {
         "version": str(version),
-        "path": str(champion.model_path(workspace, version.name, version.number)),
+        "path": str(workspace.model(version.name, version.number)),
         "aliases": [alias for alias, number in stands.items() if number == version.number],
         "run_id": version.run_id,
         "mlflow_run_id": told.result.get("mlflow_run_id"),
@@ -83,7 +84,7 @@ def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[
     ]
 
 
-def text(found: Mapping[str, Any], workspace: Path) -> list[str]:
+def text(found: Mapping[str, Any], workspace: Workspace) -> list[str]:
     """What a person reads: one step after the other, each with what it took and what it gave."""
     aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
     lines = [f"{found['version']}{aliases}", f"  {found['path']}"]
@@ -112,7 +113,7 @@ def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
     return lines + ([f"    … and {more} more"] if more > 0 else [])
 
 
-def _step_lines(step: Mapping[str, Any], workspace: Path) -> list[str]:
+def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
     how = f"from the cache, made by run {step['made_by']}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
     if step["state"] not in ("cached", "complete"):
         how = step["state"]
@@ -122,6 +123,6 @@ def _step_lines(step: Mapping[str, Any], workspace: Path) -> list[str]:
     return lines + [_given(name, artifact, workspace) for name, artifact in step["outputs"].items()]
 
 
-def _given(name: str, artifact: Mapping[str, Any], workspace: Path) -> str:
+def _given(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
     path = artifact["path"].removeprefix(f"{workspace}/")
     return f"  {name} {artifact['artifact']}: {artifact['type']} in {path}{'' if artifact['there'] else ' (removed)'}"

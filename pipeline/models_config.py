@@ -20,13 +20,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline import atomic, champion
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-LIVE = ".live"
+    from pipeline.workspace import Workspace
+
 ENTRY = """\
   config {{
     name: "{name}"
@@ -60,24 +61,23 @@ def text(aliases: dict[str, dict[str, int]], base: str) -> str:
     return f"model_config_list {{\n{entries}}}\n"
 
 
-def write(workspace: Path) -> None:
+def write(workspace: Workspace) -> None:
     """Makes links and WORKSPACE/serving/models.config say what the records say; repairs what a kill has left.
 
     The workspace has the same path where the server runs.
     """
-    serving = workspace / "serving"
-    with lock(workspace / "locks" / "models-config"):  # the records are read within: the last to write knows all
+    with lock(workspace.models_config_lock):  # the records are read within: the last to write knows all
         aliases = {name: champion.standing(workspace, name).aliases for name in champion.names(workspace)}
-        if not aliases and not serving.exists():
+        if not aliases and not workspace.models.exists():
             return  # nothing was ever published
         for name, versions in aliases.items():
             for alias in ("champion", "challenger"):
-                _link(serving, name, alias, versions.get(alias))
-        _replace(serving / "models.config", text(aliases, str(serving / LIVE)))
+                _link(workspace, name, alias, versions.get(alias))
+        _replace(workspace.models_config, text(aliases, str(workspace.live_links)))
 
 
-def _link(serving: Path, name: str, alias: str, version: int | None) -> None:
-    folder = serving / LIVE / served_name(name, alias)
+def _link(workspace: Workspace, name: str, alias: str, version: int | None) -> None:
+    folder = workspace.live_links / served_name(name, alias)
     if version is not None:
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / str(version)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, journal, models_config, run, savedmodel, version
+from pipeline import catalogue, champion, journal, models_config, savedmodel, version
 from pipeline.champion import Champion, Standing
 from pipeline.errors import PipelineError, UsageError
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Change:
         return {"recipe": self.name, **aliases, "before": earlier, "changed": self.before.aliases != self.after.aliases}
 
 
-def promote(workspace: Path, text: str) -> Change:
+def promote(workspace: Workspace, text: str) -> Change:
     """Makes `NAME@VERSION` the champion; the challenger for `NAME` alone.
 
     Raises:
@@ -54,7 +55,7 @@ def promote(workspace: Path, text: str) -> Change:
     return change(workspace, name, crowned)
 
 
-def challenge(workspace: Path, text: str) -> Change:
+def challenge(workspace: Workspace, text: str) -> Change:
     """Makes `NAME@VERSION` the challenger.
 
     Raises:
@@ -73,7 +74,7 @@ def challenge(workspace: Path, text: str) -> Change:
     return change(workspace, name, challenged)
 
 
-def withdraw(workspace: Path, name: str) -> Change:
+def withdraw(workspace: Workspace, name: str) -> Change:
     """Leaves a recipe without a challenger.
 
     Raises:
@@ -82,7 +83,7 @@ def withdraw(workspace: Path, name: str) -> Change:
     return change(workspace, name, lambda now: now.without(_challenger(workspace, name, now)))
 
 
-def rollback(workspace: Path, name: str) -> Change:
+def rollback(workspace: Workspace, name: str) -> Change:
     """Makes the version that was champion before the champion again.
 
     Raises:
@@ -98,14 +99,14 @@ def rollback(workspace: Path, name: str) -> Change:
     return change(workspace, name, rolled_back)
 
 
-def change(workspace: Path, name: str, act: Callable[[Standing], Standing]) -> Change:
+def change(workspace: Workspace, name: str, act: Callable[[Standing], Standing]) -> Change:
     """Replaces a recipe's record by what `act` makes of it, under the lock, and lets servers know.
 
     Raises:
         UsageError: Nothing of the recipe is published.
     """
     _require_published(workspace, name)
-    with lock(champion.lock_path(workspace, name)):
+    with lock(workspace.publish_lock(name)):
         now = champion.recorded(workspace, name)
         found = act(now)
         if found != now:
@@ -114,7 +115,7 @@ def change(workspace: Path, name: str, act: Callable[[Standing], Standing]) -> C
     return Change(name, now, found)
 
 
-def published(workspace: Path, text: str) -> Champion:
+def published(workspace: Workspace, text: str) -> Champion:
     """The version `NAME@VERSION`, with the run that made it.
 
     Raises:
@@ -131,15 +132,15 @@ def published(workspace: Path, text: str) -> Champion:
     return Champion(found.number, _digest(workspace, found), found.run_id)
 
 
-def _digest(workspace: Path, found: version.Version) -> str:
+def _digest(workspace: Workspace, found: version.Version) -> str:
     """As the run told it; reading the whole model takes longer."""
-    events = (event for event, _ in journal.read(run.folder(workspace, found.run_id) / "journal.jsonl"))
+    events = (event for event, _ in journal.read(workspace.run(found.run_id).journal))
     told = [event["digest"] for event in events if event["event"] == "publish" and event["version"] == found.number]
-    return str(told[-1]) if told else savedmodel.digest(champion.model_path(workspace, found.name, found.number))
+    return str(told[-1]) if told else savedmodel.digest(workspace.model(found.name, found.number))
 
 
-def _challenger(workspace: Path, name: str, now: Standing) -> Champion:
-    if now.challenger and champion.model_path(workspace, name, now.challenger.version).is_dir():
+def _challenger(workspace: Workspace, name: str, now: Standing) -> Champion:
+    if now.challenger and workspace.model(name, now.challenger.version).is_dir():
         return now.challenger
     raise PipelineError(
         f"{name} has no challenger.",
@@ -149,7 +150,7 @@ def _challenger(workspace: Path, name: str, now: Standing) -> Champion:
     )
 
 
-def _require_published(workspace: Path, name: str) -> None:
+def _require_published(workspace: Workspace, name: str) -> None:
     if champion.versions(workspace, name):
         return
     known = champion.names(workspace)
@@ -161,16 +162,16 @@ def _require_published(workspace: Path, name: str) -> None:
     )
 
 
-def _never_blessed(workspace: Path, found: version.Version) -> PipelineError:
+def _never_blessed(workspace: Workspace, found: version.Version) -> PipelineError:
     return PipelineError(
         f"No run in {workspace} says that {found} was blessed.",
         expected="a version that a run has judged and published",
-        received=f"a directory without a run's record, {champion.model_path(workspace, found.name, found.number)}",
+        received=f"a directory without a run's record, {workspace.model(found.name, found.number)}",
         action=_listing(found.name),
     )
 
 
-def _nothing_before(workspace: Path, name: str, now: Standing) -> PipelineError:
+def _nothing_before(workspace: Workspace, name: str, now: Standing) -> PipelineError:
     gone = ", ".join(str(one.version) for one in now.before)
     return PipelineError(
         f"{name} cannot be rolled back: no version was champion before"
@@ -181,7 +182,7 @@ def _nothing_before(workspace: Path, name: str, now: Standing) -> PipelineError:
     )
 
 
-def _versions(workspace: Path, name: str) -> str:
+def _versions(workspace: Workspace, name: str) -> str:
     return ", ".join(f"{name}@{number}" for number in champion.versions(workspace, name))
 
 

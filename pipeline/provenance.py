@@ -13,11 +13,12 @@ from pipeline.judging import blessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto.metadata_store_pb2 import Artifact as Stored
     from ml_metadata.proto.metadata_store_pb2 import Execution as StoredExecution
+
+    from pipeline.workspace import Workspace
 
 RUN = "pipeline_run"
 
@@ -67,7 +68,7 @@ class Provenance:
         workspace: The workspace.
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Workspace) -> None:
         self._store = _opened(workspace)
 
     def runs(self) -> list[str]:
@@ -124,11 +125,11 @@ class Provenance:
         )
 
 
-def _opened(workspace: Path) -> MetadataStore | None:
+def _opened(workspace: Workspace) -> MetadataStore | None:
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-    path = workspace / "metadata.db"
+    path = workspace.metadata_db
     if not path.exists():
         return None
     config = mlmd.ConnectionConfig()

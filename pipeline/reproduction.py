@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from pipeline.account import Account
     from pipeline.run import Request, Result
     from pipeline.settings import Settings
+    from pipeline.workspace import RunFolder, Workspace
 
-KEPT, RECIPE = "request.json", "recipe"
 UNTIL = "gate"  # what comes after would publish
 VARIABLES, ORDERED = "Format-Serving/variables/variables", "variables/"
 
 
-def keep(request: Request, folder: Path) -> None:
+def keep(request: Request, folder: RunFolder) -> None:
     """Puts what was asked for, and the recipe with the files that it imports, into a run's folder."""
     settings = request.settings
     for path in fingerprint.own_files(request.source):
-        with atomic.file(folder / RECIPE / path.name) as beside:
+        with atomic.file(folder.recipe / path.name) as beside:
             shutil.copyfile(path, beside)
     kept = {
-        "recipe": f"{RECIPE}/{request.source.path.name}",
+        "recipe": f"{folder.recipe.name}/{request.source.path.name}",
         "params": request.params,
         "quick": request.quick,
         "seed": request.seed,
@@ -40,7 +40,7 @@ def keep(request: Request, folder: Path) -> None:
             "deterministic": settings.deterministic,
         },
     }
-    atomic.write_json(folder / KEPT, kept)
+    atomic.write_json(folder.request, kept)
 
 
 def request(told: Account, settings: Settings) -> Request:
@@ -49,17 +49,17 @@ def request(told: Account, settings: Settings) -> Request:
     Raises:
         UsageError: What the run was asked for is not kept.
     """
-    folder = run.folder(settings.workspace, told.run_id)
-    kept = atomic.read_json(folder / KEPT)
+    folder = settings.workspace.run(told.run_id)
+    kept = atomic.read_json(folder.request)
     if kept is None:
         raise UsageError(
             f"Run {told.run_id} cannot be repeated: what it was asked for is not kept.",
-            expected=str(folder / KEPT),
+            expected=str(folder.request),
             received="no such file",
             action="repeat a later run; list them with: keraspipe runs",
         )
     return run.Request(
-        source=catalogue.read(folder / kept["recipe"]),
+        source=catalogue.read(folder.root / kept["recipe"]),
         settings=dataclasses.replace(settings, **kept["settings"]),
         params=_as_declared(kept["params"]),
         quick=kept["quick"],
@@ -87,13 +87,13 @@ def require_same_data(told: Account, wanted: Request) -> None:
         )
 
 
-def same_code(told: Account, workspace: Path) -> bool:
+def same_code(told: Account, workspace: Workspace) -> bool:
     """Whether keraspipe itself is what it was when the run was made."""
-    kept = atomic.read_json(run.folder(workspace, told.run_id) / KEPT, {})
+    kept = atomic.read_json(workspace.run(told.run_id).request, {})
     return bool(kept.get("project") == fingerprint.of_project())
 
 
-def difference(told: Account, repeated: Result, workspace: Path) -> dict[str, Any]:
+def difference(told: Account, repeated: Result, workspace: Workspace) -> dict[str, Any]:
     """What `keraspipe compare` says of both, and whether metrics and weights are equal.
 
     Returns:
@@ -110,7 +110,7 @@ def difference(told: Account, repeated: Result, workspace: Path) -> dict[str, An
     }
 
 
-def _weights(run_id: str, workspace: Path) -> str:
+def _weights(run_id: str, workspace: Workspace) -> str:
     """Digest of all values of a run's model; empty where it is gone."""
     steps = {execution.step: execution for execution in Provenance(workspace).executions(run_id)}
     model = steps["train"].outputs.get("model") if "train" in steps else None

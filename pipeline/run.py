@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import atomic, champion, fingerprint
-from pipeline.workspace import is_locked
+from pipeline.filelock import is_locked
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Source
     from pipeline.settings import Settings
+    from pipeline.workspace import Workspace
 
 STEPS = (
     "ingest",
@@ -130,14 +131,9 @@ def new_id(name: str) -> str:
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def folder(workspace: Path, run_id: str) -> Path:
-    """The folder of a run: journal, log, record."""
-    return workspace / "runs" / run_id
-
-
 def index_path(request: Request) -> Path:
     """The file that leads from a request to its last run."""
-    return request.settings.workspace / "requests" / f"{request.key}.json"
+    return request.settings.workspace.request(request.key)
 
 
 def remembered(request: Request) -> Result | None:
@@ -153,7 +149,7 @@ def remembered(request: Request) -> Result | None:
 def data_digest(request: Request, files: list[Path]) -> str:
     """Digest of the data set's files; empty if one is gone."""
     try:
-        return fingerprint.of_data(files, request.settings.workspace / "data" / f"{request.name}.json")
+        return fingerprint.of_data(files, request.settings.workspace.data_digest(request.name))
     except (FileNotFoundError, NotADirectoryError):
         return ""
 
@@ -168,10 +164,10 @@ def _still_holds(result: Result, entry: dict[str, Any], request: Request) -> boo
 def begin(request: Request) -> str:
     """The id of a run for this request: that of an earlier one which was killed, or a new one."""
     entry = atomic.read_json(index_path(request), {})
-    if "unfinished" in entry and folder(request.settings.workspace, entry["unfinished"]).is_dir():
+    if "unfinished" in entry and request.settings.workspace.run(entry["unfinished"]).root.is_dir():
         return str(entry["unfinished"])
     run_id = new_id(request.name)
-    folder(request.settings.workspace, run_id).mkdir(parents=True)
+    request.settings.workspace.run(run_id).root.mkdir(parents=True)
     atomic.write_json(index_path(request), {"unfinished": run_id})
     return run_id
 
@@ -192,7 +188,7 @@ def remember(request: Request, result: Result, files: list[Path], judged_against
         "data": data or data_digest(request, files),
         "judged_against": judged_against,
     }
-    atomic.write_json(folder(request.settings.workspace, result.run_id) / "result.json", result.as_json())
+    atomic.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
     atomic.write_json(index_path(request), entry)
 
 
@@ -200,7 +196,7 @@ def amend(request: Request, result: Result) -> None:
     """Puts what became known after the run into its record."""
     entry = atomic.read_json(index_path(request), {})
     atomic.write_json(index_path(request), {**entry, "result": result.as_json()})
-    atomic.write_json(folder(request.settings.workspace, result.run_id) / "result.json", result.as_json())
+    atomic.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
 
 
 def forget(request: Request) -> None:
@@ -208,6 +204,6 @@ def forget(request: Request) -> None:
     index_path(request).unlink(missing_ok=True)
 
 
-def alive(workspace: Path, run_id: str) -> bool:
+def alive(workspace: Workspace, run_id: str) -> bool:
     """Whether a run is going on right now in some process."""
-    return is_locked(folder(workspace, run_id) / "lock")
+    return is_locked(workspace.run(run_id).lock)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.recipe import Recipe
     from pipeline.run import Request, Result
+    from pipeline.workspace import Workspace
 
 NEVER_CACHED = ("gate", "register", "publish")
 JUDGING, PUBLISHING = ("evaluate", "score", "gate"), ("register", "publish")
@@ -59,7 +60,7 @@ class State:
     is_judged: bool = False
 
     @property
-    def workspace(self) -> Path:
+    def workspace(self) -> Workspace:
         """The workspace."""
         return self.request.settings.workspace
 

@@ -10,8 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.models_config import served_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from pipeline.workspace import Workspace
     from serving.config import ModelConfig
 
 
@@ -26,7 +25,7 @@ class Served:
         names: Recipes; empty for all that are published.
     """
 
-    workspace: Path
+    workspace: Workspace
     names: tuple[str, ...] = ()
 
     def __call__(self) -> list[ModelConfig]:
@@ -43,7 +42,7 @@ class Served:
     def _models(self, name: str) -> list[ModelConfig]:
         from serving.config import ModelConfig
 
-        folder = self.workspace / "serving" / name
+        folder = self.workspace.model_versions(name)
         return [
             ModelConfig(served_name(name, alias), folder, specific=(version,), labels={alias: version}, optional=True)
             for alias, version in champion.standing(self.workspace, name).aliases.items()

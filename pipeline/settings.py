@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.workspace import Workspace
+
 ROOT = Path(__file__).resolve().parent.parent
+WORKSPACE = Workspace(Path("workspace"))
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Settings:
         node_count: Number of nodes to wait for; empty for all that the names have.
     """
 
-    workspace: Path = Path("workspace")
+    workspace: Workspace = WORKSPACE
     data: Path = Path("~/.cache/keraspipe")
     recipe_folders: tuple[Path, ...] = (ROOT / "models",)
     tracking_uri: str = ""
@@ -43,7 +46,7 @@ class Settings:
     @property
     def mlflow_uri(self) -> str:
         """The server, or the SQLite database of the workspace."""
-        return self.tracking_uri or f"sqlite:///{self.workspace / 'mlflow.db'}"
+        return self.tracking_uri or f"sqlite:///{self.workspace.mlflow_db}"
 
 
 def from_environment(workspace: str | None = None) -> Settings:
@@ -51,7 +54,7 @@ def from_environment(workspace: str | None = None) -> Settings:
     extra = os.environ.get("KERASPIPE_RECIPES", "")
     folders = [ROOT / "models", *(Path(part) for part in extra.split(os.pathsep) if part)]
     return Settings(
-        workspace=_absolute(workspace or os.environ.get("KERASPIPE_WORKSPACE", "workspace")),
+        workspace=Workspace(_absolute(workspace or os.environ.get("KERASPIPE_WORKSPACE", "workspace"))),
         data=_absolute(os.environ.get("KERASPIPE_DATA", "~/.cache/keraspipe")),
         recipe_folders=tuple(_absolute(folder) for folder in folders),
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),

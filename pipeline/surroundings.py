@@ -11,8 +11,6 @@ from typing import Any
 from pipeline import machine
 from pipeline.settings import ROOT
 
-FILE = "environment.json"
-
 
 def described() -> dict[str, Any]:
     """Facts as JSON. TensorFlow is asked where it is loaded already; pip is not.

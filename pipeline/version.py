@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, champion, run
+from pipeline import atomic, catalogue, champion
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class Version:
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
 
-    def made_by(self, workspace: Path) -> str:
+    def made_by(self, workspace: Workspace) -> str:
         """Id of the run that made it.
 
         Raises:
             UsageError: Nothing is left of that run.
         """
-        if self.run_id and (run.folder(workspace, self.run_id) / "journal.jsonl").exists():
+        if self.run_id and workspace.run(self.run_id).journal.exists():
             return self.run_id
         raise UsageError(
             f"The run that made {self} is no longer recorded in {workspace}.",
@@ -46,7 +47,7 @@ class Version:
         )
 
 
-def find(workspace: Path, text: str) -> Version:
+def find(workspace: Workspace, text: str) -> Version:
     """The version that `NAME@VERSION` names, or the live one for `NAME` alone.
 
     Raises:
@@ -62,17 +63,17 @@ def find(workspace: Path, text: str) -> Version:
     return Version(name, int(wanted), maker(workspace, name, int(wanted)))
 
 
-def maker(workspace: Path, name: str, number: int) -> str:
+def maker(workspace: Workspace, name: str, number: int) -> str:
     """Id of the run that published a version; empty if no record of it is left."""
     made = [result for result in results(workspace, name) if result.get("model_version") == number]
     return next((str(result["run_id"]) for result in made if _published(result)), "")
 
 
-def results(workspace: Path, name: str = "") -> Iterator[dict[str, Any]]:
+def results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
     """The records of finished runs, the oldest first; of one recipe, or of all."""
-    for path in sorted((workspace / "runs").glob(f"{name or '*'}-*/result.json")):
-        result = atomic.read_json(path)
-        if not name or result["recipe"] == name:
+    for folder in workspace.run_folders(name):
+        result = atomic.read_json(folder.result)
+        if result and name in ("", result["recipe"]):
             yield result
 
 
@@ -81,8 +82,8 @@ def _published(result: dict[str, Any]) -> bool:
     return any(step["name"] == "publish" and not step.get("skipped") for step in result["steps"])
 
 
-def _unknown(workspace: Path, text: str, name: str, there: list[int]) -> UsageError:
-    published = [folder.name for folder in (workspace / "serving").glob("*") if folder.is_dir()]
+def _unknown(workspace: Workspace, text: str, name: str, there: list[int]) -> UsageError:
+    published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
     numbers = ", ".join(f"{name}@{number}" for number in there)
     return UsageError(
         f"There is no published version {text} in {workspace}.",

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from serving import environment
 from serving.errors import ServingError
-from serving.flags import help as flag_help
 from serving.flags import options
 from serving.flags.flag import FlagError
-from serving.flags.line import parse
+from serving.flags.line import help_text, parse, version
 from serving.flags.security import is_loopback
 from serving.logs import log_to_stderr
 from serving.start import start
@@ -50,10 +49,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(line: CommandLine) -> int:
     if line["help"]:
-        print(flag_help.text("python -m serving [--FLAG=VALUE]...", _DESCRIPTION, _EXAMPLE), end="", flush=True)
+        print(help_text("python -m serving [--FLAG=VALUE]...", _DESCRIPTION, _EXAMPLE), end="", flush=True)
         return 0
     if line["version"]:
-        print(flag_help.version(), flush=True)
+        print(version(), flush=True)
         return 0
     return _serve(line)
 

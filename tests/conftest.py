@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from pipeline.bulk.answers import answers
 from pipeline.bulk.parts import Parts
 from pipeline.bulk.question import kinds, question
 from pipeline.errors import PipelineError
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,7 +86,7 @@ def run(job: Job, told: Callable[[int], None]) -> Outcome:
     """
     sink.check(job.out)
     mine = job.out.with_name(f".{job.out.name}.lock")
-    with lock(mine, waiting=lambda: _refuse(job.out)):
+    with lock(mine, on_wait=lambda: _refuse(job.out)):
         try:
             return _done(job, told)
         finally:

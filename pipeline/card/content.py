@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pipeline import account, atomic, champion, journal, run
+from pipeline import account, atomic, journal
 from pipeline.card import limits, request
 from pipeline.provenance import Provenance
 from pipeline.tracking.state import State
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from pipeline.account import Account
     from pipeline.catalogue import Source
+    from pipeline.workspace import Workspace
 
 FIELDS = ("Paper", "Data", "Task", "Command", "Reaches")  # of a docstring
 
 
-def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
+def content(workspace: Workspace, source: Source, run_id: str) -> dict[str, Any]:
     """The card of what a run made; what the run did not come to is empty.
 
     Args:
@@ -29,7 +30,7 @@ def content(workspace: Path, source: Source, run_id: str) -> dict[str, Any]:
         run_id: The run.
     """
     told = account.read(workspace, run_id)
-    events = _events(run.folder(workspace, run_id) / "journal.jsonl")
+    events = _events(workspace.run(run_id).journal)
     name, published = source.name, events.get("publish", {})
     purpose, fields = paragraphs(source.docstring)
     return {
@@ -136,7 +137,7 @@ def _data(told: Account, events: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lineage(workspace: Path, told: Account, published: Mapping[str, Any]) -> dict[str, Any]:
+def _lineage(workspace: Workspace, told: Account, published: Mapping[str, Any]) -> dict[str, Any]:
     executions = Provenance(workspace).executions(told.run_id)
     steps = [
         {"step": one.step, "execution": one.id, "outputs": {name: a.id for name, a in one.outputs.items()}}
@@ -146,19 +147,21 @@ def _lineage(workspace: Path, told: Account, published: Mapping[str, Any]) -> di
         "data_digest": told.tags.get("data_digest", ""),
         "code_digest": told.tags.get("code_digest", ""),
         "model_digest": published.get("digest", ""),
-        "mlflow_run_id": State.load(run.folder(workspace, told.run_id)).mlflow_run_id,
+        "mlflow_run_id": State.load(workspace.run(told.run_id)).mlflow_run_id,
         "parent": published.get("parent", ""),
         "steps": steps,
     }
 
 
-def _call(workspace: Path, name: str, published: Mapping[str, Any], registered: Mapping[str, Any]) -> dict[str, Any]:
+def _call(
+    workspace: Workspace, name: str, published: Mapping[str, Any], registered: Mapping[str, Any]
+) -> dict[str, Any]:
     if not published:
         return {}
     version = published["version"]
     served = name if published.get("alias") != "challenger" else f"{name}-challenger"
-    body = request.body(champion.model_path(workspace, name, version))
-    kept = workspace / "cards" / name / f"{version}.request.json" if request.is_long(body) else None
+    body = request.body(workspace.model(name, version))
+    kept = workspace.card_request(name, version) if request.is_long(body) else None
     endpoints = registered.get("signatures", {})
     return {
         "served_as": served,
@@ -169,7 +172,7 @@ def _call(workspace: Path, name: str, published: Mapping[str, Any], registered: 
     }
 
 
-def _environment(workspace: Path, events: Mapping[str, Any]) -> dict[str, Any]:
+def _environment(workspace: Workspace, events: Mapping[str, Any]) -> dict[str, Any]:
     event = events.get("environment")
-    facts = atomic.read_json(workspace / event["path"], {}) if event else {}
+    facts = atomic.read_json(workspace.inside(event["path"]), {}) if event else {}
     return {name: value for name, value in facts.items() if name != "packages"}

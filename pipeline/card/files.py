@@ -6,17 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, run, template
+from pipeline import atomic, template
 from pipeline.card import drawing
 from pipeline.card.content import content
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Source
+    from pipeline.workspace import Workspace
 
 FOLDER = Path(__file__).parent
 
 
-def write(workspace: Path, source: Source, run_id: str) -> Path:
+def write(workspace: Workspace, source: Source, run_id: str) -> Path:
     """Writes the card of what a run made, and returns its Markdown's path.
 
     A version's card does not lie in its SavedModel's folder, whose digest is what the version is known by.
@@ -29,7 +30,7 @@ def write(workspace: Path, source: Source, run_id: str) -> Path:
     found = content(workspace, source, run_id)
     both = [beside(workspace, run_id)]
     if found["version"] is not None:
-        own = path(workspace, source.name, found["version"])
+        own = workspace.card(source.name, found["version"])
         both.append((own, own.with_suffix(".html")))
         if found["call"]["kept"]:
             _write(Path(found["call"]["kept"]), json.dumps(found["call"]["body"]))
@@ -39,15 +40,10 @@ def write(workspace: Path, source: Source, run_id: str) -> Path:
     return both[-1][0]
 
 
-def beside(workspace: Path, run_id: str) -> tuple[Path, Path]:
+def beside(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
     """Where the card lies beside a run: Markdown and HTML."""
-    folder = run.folder(workspace, run_id)
-    return folder / "card.md", folder / "card.html"
-
-
-def path(workspace: Path, name: str, version: int) -> Path:
-    """Where the Markdown of a version's card lies."""
-    return workspace / "cards" / name / f"{version}.md"
+    markdown = workspace.run(run_id).card
+    return markdown, markdown.with_suffix(".html")
 
 
 def rendered(found: dict[str, Any]) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def _written(found: version.Version, settings: Settings) -> Path:
     """The card's Markdown; written now where the version is older than cards are."""
     from pipeline.card import files
 
-    path = files.path(settings.workspace, found.name, found.number)
+    path = settings.workspace.card(found.name, found.number)
     if not path.exists():
         files.write(settings.workspace, catalogue.source(found.name, settings), found.made_by(settings.workspace))
     return path

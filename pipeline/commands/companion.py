@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-from pipeline.settings import ROOT
+from pipeline import subprocesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,24 +20,9 @@ def syncing(settings: Settings, every: float) -> Iterator[None]:
     if not every > 0:
         yield
         return
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pipeline.cli",
-        "sync",
-        "--every",
-        f"{every:g}",
-        "--parent",
-        f"{os.getpid()}",
-    ]
-    process = subprocess.Popen(  # noqa: S603  (our own program)
-        [*command, "--workspace", str(settings.workspace)],
-        stdin=subprocess.DEVNULL,
-        cwd=settings.workspace,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))},
-        start_new_session=True,
-    )
+    home = settings.workspace
+    arguments = ["sync", "--every", f"{every:g}", "--parent", str(os.getpid()), "--workspace", str(home)]
+    process = subprocesses.start("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
     try:
         yield
     finally:

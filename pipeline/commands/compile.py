@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, quiet, run
+from pipeline import atomic, catalogue, quiet, run, subprocesses
 from pipeline.commands.run import requested
 from pipeline.errors import PipelineError, UsageError
 
@@ -74,7 +74,7 @@ def _require_count(gpus: int) -> None:
 
 
 def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     with quiet.output_to(Path(os.devnull)):
         from pipeline.kubeflow import spec
 

@@ -12,10 +12,10 @@ from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from pathlib import Path
 
     from pipeline.garbage import Garbage
     from pipeline.settings import Settings
+    from pipeline.workspace import Workspace
 
 MIB = 1 << 20
 
@@ -37,13 +37,13 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def described(found: list[Garbage], workspace: Path, *, deleted: bool) -> dict[str, Any]:
+def described(found: list[Garbage], workspace: Workspace, *, deleted: bool) -> dict[str, Any]:
     """The object of `--json`: {deleted, bytes, garbage: [{path, what, bytes, days}]}."""
     rows = [{"path": _inside(one, workspace), "what": one.what, "bytes": one.size, "days": one.days} for one in found]
     return {"deleted": deleted, "bytes": sum(one.size for one in found), "garbage": rows}
 
 
-def text(found: list[Garbage], workspace: Path, options: Namespace) -> str:
+def text(found: list[Garbage], workspace: Workspace, options: Namespace) -> str:
     """What a person reads."""
     total = f"{sum(one.size for one in found) / MIB:.1f} MiB"
     if not found:
@@ -54,5 +54,5 @@ def text(found: list[Garbage], workspace: Path, options: Namespace) -> str:
     return "\n".join([*aligned(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
 
 
-def _inside(one: Garbage, workspace: Path) -> str:
-    return str(one.path.relative_to(workspace))
+def _inside(one: Garbage, workspace: Workspace) -> str:
+    return workspace.relative(one.path)

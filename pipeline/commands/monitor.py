@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, champion
+from pipeline import catalogue, champion, subprocesses
 from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 DRIFT = 4
-LOG = "request-log"
 STOPPED_BY = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -33,7 +31,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every recipe that has a published version, in place of NAME"
     )
-    parser.add_argument("--log", type=Path, metavar="DIR", help=f"request log (default: WORKSPACE/{LOG})")
+    parser.add_argument("--log", type=Path, metavar="DIR", help="request log (default: WORKSPACE/request-log)")
     parser.add_argument("--since", metavar="TIME", help="only requests since: 2h, 7d, 2026-11-21T09:30")
     parser.add_argument(
         "--allow",
@@ -136,7 +134,7 @@ def _report(options: Namespace, settings: Settings) -> Report:
 
 def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
     """The request log, since when, and what is allowed."""
-    return options.log or settings.workspace / LOG, _since(options), _allowed(options)
+    return options.log or settings.workspace.request_log, _since(options), _allowed(options)
 
 
 def _once(options: Namespace, settings: Settings, outlet: Outlet) -> int:
@@ -214,6 +212,5 @@ def _ticks(seconds: float) -> Iterator[None]:
 def _retrained(options: Namespace, settings: Settings) -> int:
     """Runs the recipe in a process of its own and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pipeline.cli", "run", options.name, "--workspace", str(settings.workspace)]
-    output = sys.stderr if options.json else None  # stdout is for one object
-    return subprocess.run(command, check=False, stdout=output).returncode  # noqa: S603  (our own program)
+    arguments = ["run", options.name, "--workspace", str(settings.workspace)]
+    return subprocesses.run("pipeline.cli", arguments, sys.stderr if options.json else None)  # stdout is for one object

@@ -26,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Waits for trainings, and takes part in one after the other."""
-    service.serve(settings.workspace, options.host, options.port, lambda address: _say(address, settings))
+    service.serve(settings.workspace.root, options.host, options.port, lambda address: _say(address, settings))
     return 0
 
 

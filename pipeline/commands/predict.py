@@ -115,7 +115,7 @@ def _asked_version(text: str) -> tuple[str, int | None]:
 def _in_process(options: Namespace, settings: Settings) -> Source:
     if _asked_version(options.name)[1]:
         found = version.find(settings.workspace, options.name)
-        folder = champion.model_path(settings.workspace, found.name, found.number)
+        folder = settings.workspace.model(found.name, found.number)
         return _loaded(folder, savedmodel.digest(folder))
     live = champion.read(settings.workspace, options.name)
     if live is None:
@@ -125,7 +125,7 @@ def _in_process(options: Namespace, settings: Settings) -> Source:
             received=options.name,
             action=f"run: keraspipe run {catalogue.source(options.name, settings).name}",
         )
-    return _loaded(champion.model_path(settings.workspace, options.name, live.version), live.digest)
+    return _loaded(settings.workspace.model(options.name, live.version), live.digest)
 
 
 def _loaded(folder: Path, digest: str) -> Source:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import account, execution, quiet, reproduction, workspace
+from pipeline import account, execution, quiet, reproduction, subprocesses, workspace
 from pipeline.commands.options import add_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(options: Namespace, settings: Settings) -> int:
     told = account.find(settings.workspace, options.run)
     wanted = reproduction.request(told, settings)
     workspace.prepare(settings.workspace)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     with quiet.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
         reproduction.require_same_data(told, wanted)
     result = execution.execute(wanted, lambda: print("The same is going on in another process.", file=sys.stderr))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline import atomic, catalogue, champion, journal, run
 from pipeline.commands.options import add_json
 from pipeline.errors import UsageError
-from pipeline.judging.page import FILE as GATE_PAGE
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from pathlib import Path
 
     from pipeline.settings import Settings
+    from pipeline.workspace import RunFolder, Workspace
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -25,9 +24,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Lists runs, newest first, or shows one."""
-    found = {path.name: path for path in sorted((settings.workspace / "runs").glob("*"), key=_began, reverse=True)}
+    folders = sorted(settings.workspace.run_folders(), key=_began, reverse=True)
+    found = {folder.run_id: folder for folder in folders}
     if options.run is None:
-        rows = [described(settings.workspace, path) for path in found.values()]
+        rows = [described(folder) for folder in folders]
         print(json.dumps(rows) if options.json else "\n".join(map(line, rows)) or "No runs yet.")
         return 0
     if options.run not in found:
@@ -37,33 +37,33 @@ def command(options: Namespace, settings: Settings) -> int:
             received=options.run,
             action=catalogue.did_you_mean(options.run, found) or "list them with: keraspipe runs",
         )
-    one = described(settings.workspace, found[options.run])
+    one = described(found[options.run])
     print(json.dumps(one) if options.json else shown(one, found[options.run]))
     return 0
 
 
-def shown(row: dict[str, Any], folder: Path) -> str:
+def shown(row: dict[str, Any], folder: RunFolder) -> str:
     """One run for a person: its line and the gate's page, or all that is known where it was not judged."""
-    page = folder / GATE_PAGE
+    page = folder.gate_page
     return f"{line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
 
 
-def _began(folder: Path) -> float:
-    first = next(journal.read(folder / "journal.jsonl"), None)
+def _began(folder: RunFolder) -> float:
+    first = next(journal.read(folder.journal), None)
     return float(first[0]["time"]) if first else 0.0
 
 
-def described(workspace: Path, folder: Path) -> dict[str, Any]:
+def described(folder: RunFolder) -> dict[str, Any]:
     """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
-    result = atomic.read_json(folder / "result.json", {"run_id": folder.name, "metrics": {}})
-    ends = [event for event, _ in journal.read(folder / "journal.jsonl") if event["event"] == "end"]
+    result = atomic.read_json(folder.result, {"run_id": folder.run_id, "metrics": {}})
+    ends = [event for event, _ in journal.read(folder.journal) if event["event"] == "end"]
     over = ends[-1]["status"] if ends else "interrupted"
-    state = "running" if run.alive(workspace, folder.name) else over
+    state = "running" if run.alive(folder.workspace, folder.run_id) else over
     said = {"state": state, "message": ends[-1]["message"] if ends else "", **result}
-    return {**said, "alias": alias(workspace, result)}
+    return {**said, "alias": alias(folder.workspace, result)}
 
 
-def alias(workspace: Path, result: dict[str, Any]) -> str | None:
+def alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
     """What the version of a run stands as: "champion", "challenger", or nothing."""
     stands = champion.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
     return next((name for name, version in stands.items() if version == result["model_version"]), None)

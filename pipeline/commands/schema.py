@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, quiet
+from pipeline import catalogue, quiet, subprocesses
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
+    from pipeline.workspace import Workspace
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -25,12 +26,12 @@ def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
     source = catalogue.source(options.name, settings)
     inferred = newest(settings.workspace, source.name)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     with quiet.output_to(Path(os.devnull)):
         from pipeline.steps import schema
 
         bound = schema.bind(schema.read(inferred), catalogue.load(source.path).data)
-        frozen = schema.frozen_path(settings.workspace, source.name)
+        frozen = settings.workspace.schema(source.name)
         lines = schema.difference(frozen, bound)
         if options.action == "accept":
             schema.write(bound, frozen)
@@ -40,13 +41,13 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def newest(workspace: Path, name: str) -> Path:
+def newest(workspace: Workspace, name: str) -> Path:
     """The schema inferred last from a recipe's data.
 
     Raises:
         PipelineError: No run came that far.
     """
-    folder = workspace / "artifacts" / name / "infer_schema" / "schema"
+    folder = workspace.recipe_artifacts(name) / "infer_schema" / "schema"
     found = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
     if not found:
         raise PipelineError(

@@ -16,7 +16,6 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.served import Served
 from serving import environment
 from serving.errors import ServingError
-from serving.flags import help as flag_help
 from serving.flags import line as flag_line
 from serving.flags.flag import Flag, FlagError
 from serving.flags.options import Plan, of_workspace
@@ -53,10 +52,10 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def command(options: Namespace, settings: Settings) -> int:
     """Serves until it is stopped, or prints what `--help` or `--version` asks for."""
     if options.line["help"]:
-        print(flag_help.text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
+        print(flag_line.help_text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
         return 0
     if options.line["version"]:
-        print(flag_help.version(), flush=True)
+        print(flag_line.version(), flush=True)
         return 0
     return _served(options.line, settings)
 
@@ -67,7 +66,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
         shares = read_shares(line.get("canary", ""))
         for name in {*line.names, *shares}:
             _require_known(name, settings)
-        settings.workspace.mkdir(parents=True, exist_ok=True)
+        settings.workspace.root.mkdir(parents=True, exist_ok=True)
         for warning in (*plan.warnings, *_without_challenger(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
@@ -82,7 +81,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        quiet.output_to(settings.workspace / "serve.txt") as terminal,
+        quiet.output_to(settings.workspace.serve_log) as terminal,
         companion.syncing(settings, every),
         _reported(plan, shares, terminal) as options,
     ):

@@ -10,7 +10,7 @@ from argparse import SUPPRESS
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, champion, models_config
+from pipeline import catalogue, champion, models_config, subprocesses
 from pipeline.commands.options import add_json
 from pipeline.errors import PipelineError, UsageError
 
@@ -32,11 +32,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Does it once, or again and again; 1 if anything is left undone."""
-    from pipeline.tracking import environment
-
     names = _names(options.name, settings)
     models_config.write(settings.workspace)
-    environment.prepare()
+    subprocesses.use_quiet_mlflow()
     if not options.every > 0:
         return _once(names, settings, as_json=options.json)
     _watch(options, settings)
@@ -59,7 +57,7 @@ def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
     from pipeline.tracking import outbox
 
     if outbox.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
-        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace / "replay.txt")
+        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
     found = _reconciled(names, settings)
     if as_json:
         print(json.dumps([asdict(one) for one in found]))

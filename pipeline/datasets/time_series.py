@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dateutil.relativedelta import relativedelta
+
 from pipeline import journal
 from pipeline.datasets import dates, table
 from pipeline.datasets.example import Example, Value
-from pipeline.datasets.months import Months, follows
 from pipeline.datasets.records import records
 from pipeline.errors import PipelineError
 
@@ -70,7 +71,7 @@ class TimeSeries:
             rows are in the order of time.
         time: Column of times, ISO or as `pipeline.datasets.dates` reads them, or the columns of year, month, day and so
             on. Times with an offset become UTC.
-        step: From one row to the next; of calendar months, `Months(1)`.
+        step: From one row to the next; of calendar months, `relativedelta(months=1)`.
         target: Column that is forecast; to see its past, a model needs it among `numbers`.
         numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
         texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.
@@ -79,11 +80,14 @@ class TimeSeries:
         stride: Steps from the begin of one window to the begin of the next.
         label: Name of the label, a vector of `horizon` numbers.
         missing: What stands for a missing value.
+
+    Raises:
+        ValueError: The step is of months and days.
     """
 
     path: str
     time: tuple[str, ...]
-    step: timedelta | Months
+    step: timedelta | relativedelta
     target: str
     numbers: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +96,10 @@ class TimeSeries:
     stride: int = 1
     label: str = "next"
     missing: tuple[str, ...] = table.MISSING
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.step, timedelta):
+            months(self.step)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -216,11 +224,40 @@ class TimeSeries:
     def _no_window(self, path: Path, found: Found) -> PipelineError:
         return PipelineError(
             f"{path} holds no window of {self.length} and {self.horizon} steps.",
-            expected=f"{self.length + self.horizon} rows, each {self.step} later than the one before, with a target",
+            expected=f"{self.length + self.horizon} rows, each {_words(self.step)} after the one before, with a target",
             received=f"{found.steps} rows; {found.gaps} gaps, {found.passed_over} windows with a hole in their horizon",
             action="correct step, length, horizon or time in the recipe's data"
             + "".join(f"\n  {gap}" for gap in found.first_gaps),
         )
+
+
+def months(step: relativedelta) -> int:
+    """A step of calendar months as their number.
+
+    Raises:
+        ValueError: It is not of whole months.
+    """
+    if step != relativedelta(years=step.years, months=step.months):
+        raise ValueError(f"a step is a timedelta or relativedelta(months=...): {step}")
+    return 12 * step.years + step.months
+
+
+def months_between(earlier: datetime, later: datetime) -> int:
+    """Months from one month to the other, whatever the days: the last of a month comes before the last of the next."""
+    return 12 * (later.year - earlier.year) + later.month - earlier.month
+
+
+def follows(earlier: datetime, later: datetime, step: timedelta | relativedelta) -> bool:
+    """Whether one time is a step after the other."""
+    if isinstance(step, timedelta):
+        return later - earlier == step
+    return months_between(earlier, later) == months(step)
+
+
+def _words(step: timedelta | relativedelta) -> str:
+    if isinstance(step, timedelta):
+        return str(step)
+    return "1 month" if months(step) == 1 else f"{months(step)} months"
 
 
 def moment(raw: Any) -> datetime:

@@ -1,4 +1,9 @@
-"""The file `.env`, from which docker compose takes its variables: values by line, all else as it stands."""
+"""The file `.env`, from which docker compose takes its variables: values by line, all else as it stands.
+
+python-dotenv would read it, but `keraspipe secrets` and `deploy check` run in a checkout without any package, before
+`make setup`. Its `set_key` would write it as UTF-8 with other ends of lines and doubled backslashes, too, which docker
+compose reads as they stand.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +70,11 @@ def _value(written: str) -> str:
 def _written(value: str) -> str:
     if PLAIN.fullmatch(value):
         return value
-    if re.search(r"['\r\n]", value):
+    if re.search(r"['\\\r\n]", value):
         raise UsageError(
-            "A value of .env has no single quotes and one line.",
+            "A value of .env has one line, no single quotes and no backslashes.",
             expected="a path without them",
             received=repr(value),
             action="name another folder: keraspipe secrets --dir FOLDER",
         )
-    return f"'{value}'"  # single quotes: docker compose replaces no $ between them
+    return f"'{value}'"  # docker compose replaces no $ between single quotes; a backslash would hide the last one

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
 import re
 import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipeline import atomic
+from pipeline import atomic, filelock
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 FOLDER_MODE = 0o700
@@ -50,7 +47,7 @@ def make(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate
         OSError: It cannot be written.
     """
     _enter(folder)
-    with _locked(folder):
+    with filelock.lock(folder):  # two commands at once would each keep half of what the other made
         # Who has written `authorization` by hand gets no password beside it that opens nothing.
         own = (folder / AUTHORIZATION).exists()
         names = [
@@ -84,17 +81,6 @@ def _enter(folder: Path) -> None:
 def _ours(name: str) -> bool:
     rest = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", name)  # of a command that was killed while it wrote
     return name in NAMES or bool(rest and rest[1] in NAMES)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two commands at the same time would each keep half of what the other made."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _random(folder: Path, name: str, *, rotate: bool) -> str:

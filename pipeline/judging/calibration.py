@@ -2,6 +2,8 @@
 
 C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many
 rows, which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
+scikit-learn's `calibration_curve` does not say how many rows a bin holds, which the error needs, and its quantiles of
+the confidence put all rows of which a network is quite sure into one bin.
 """
 
 from __future__ import annotations

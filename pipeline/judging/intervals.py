@@ -1,5 +1,8 @@
 """Confidence intervals, in closed form: the same numbers each time, at no cost.
 
+Wilson's is written out, for `scipy.stats.binomtest` has to be imported: that takes the recorder, which has no
+TensorFlow that brings it, half a second and more at the end of a run, for the picture of the calibration.
+
 Shares: E. Wilson, Probable inference, Journal of the American Statistical Association 22, 1927, which also holds near
 0 and 1. Other means: Student's t. Areas under a curve: DeLong's variance, see `area`.
 """
@@ -38,7 +41,7 @@ def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
 
     What is never negative has no negative mean either.
     """
-    from scipy.special import stdtrit  # scipy.stats takes half a second to import
+    from scipy.special import stdtrit
 
     if np.isin(values, (0, 1)).all():
         return share(float(values.sum()), len(values), level)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-FILE = "gate.md"
 MOST_SLICES = 20
 METHODS = """\
 Intervals hold the true value in 95 of 100 cases: Wilson's of a share, Student's t of another mean, DeLong's of an area

@@ -10,7 +10,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from pipeline import workspace
+from pipeline import filelock, subprocesses, workspace
 from pipeline.errors import PipelineError
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.kubeflow.spec import RUN
@@ -20,7 +20,7 @@ from pipeline.settings import from_environment
 def main(arguments: list[str] | None = None) -> int:
     """Does one step; returns 0 done, 1 failed, 3 not blessed."""
     options, beam = _parser().parse_known_args(arguments)
-    os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+    subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     try:
         return _done(options, beam)
@@ -35,11 +35,11 @@ def _done(options: Namespace, beam: list[str]) -> int:
     wanted = progress.request(options.request, from_environment())
     home = wanted.settings.workspace
     workspace.prepare(home)
-    call = Invocation(options.json_serialized_invocation_args, home / "artifacts" / wanted.name)
+    call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
     run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
     # Two runs at a time would share checkpoints.
-    with workspace.lock(home / "locks" / f"request-{wanted.key}"):
+    with filelock.lock(home.request_lock(wanted.key)):
         return task.done(options.step, wanted, run_id, call, executor)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.settings import ROOT
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.run import Request
@@ -97,5 +98,5 @@ def inside(request: Request) -> Request:
             received=path,
             action=f"copy {path} to {ROOT / 'models'} and build the image again",
         )
-    settings = replace(request.settings, workspace=Path("/workspace"), data=Path("/data"))
+    settings = replace(request.settings, workspace=Workspace(Path("/workspace")), data=Path("/data"))
     return replace(request, settings=settings, source=replace(request.source, path=APP / "models" / path.name))

@@ -11,12 +11,9 @@ from pipeline import atomic, catalogue, dag, run
 from pipeline.runner import State
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.run import Request
     from pipeline.settings import Settings
 
-FILE = "kubeflow.json"
 CARRIED = ("data", "judged_against", "model", "is_live", "is_judged")
 
 
@@ -30,7 +27,7 @@ def request(text: str, settings: Settings) -> Request:
 
 def state(wanted: Request, run_id: str) -> State:
     """The state as the last task has left it; a new one for the first."""
-    recipe, kept = catalogue.pin(wanted.source), atomic.read_json(_path(wanted, run_id))
+    recipe, kept = catalogue.pin(wanted.source), atomic.read_json(wanted.settings.workspace.run(run_id).kubeflow_state)
     files = recipe.data.files(wanted.settings.data)
     if kept is None:
         data = run.data_digest(wanted, files)
@@ -52,10 +49,6 @@ def keep(found: State) -> None:
     artifacts = {step: {name: one.uri for name, one in outputs.items()} for step, outputs in found.artifacts.items()}
     kept: dict[str, Any] = {name: getattr(found, name) for name in CARRIED}
     kept |= {"digests": asdict(found.digests), "result": found.result.as_json(), "artifacts": artifacts}
-    path = _path(found.request, found.result.run_id)
-    atomic.write_json(path, kept)
-    atomic.write_json(path.with_name("result.json"), kept["result"])
-
-
-def _path(wanted: Request, run_id: str) -> Path:
-    return run.folder(wanted.settings.workspace, run_id) / FILE
+    folder = found.request.settings.workspace.run(found.result.run_id)
+    atomic.write_json(folder.kubeflow_state, kept)
+    atomic.write_json(folder.result, kept["result"])

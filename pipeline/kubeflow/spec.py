@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipeline.kubeflow.cluster import CLAIMS, LABELS
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
@@ -35,7 +36,7 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=cluster.image, use_pipeline_spec_2_1=True))
     # TFX makes the folder of its database at once, and a model that is live on this machine is none of the cluster's.
     with TemporaryDirectory() as scratch:
-        job = runner.run(_pipeline(_moved(request, Path(scratch)), recipe), write_out=False)
+        job = runner.run(_pipeline(_moved(request, Workspace(Path(scratch))), recipe), write_out=False)
     text = json.dumps(job["pipelineSpec"]).replace(scratch, str(request.settings.workspace))
     spec: dict[str, Any] = json.loads(text)
     if cluster.root:
@@ -48,7 +49,7 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     return [spec, _platform(spec)]
 
 
-def _moved(request: Request, workspace: Path) -> Request:
+def _moved(request: Request, workspace: Workspace) -> Request:
     return replace(request, settings=replace(request.settings, workspace=workspace))
 
 

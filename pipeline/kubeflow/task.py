@@ -9,22 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import after, atomic, dag, fingerprint, journal, reproduction, run, runner, surroundings, workspace
+from pipeline import after, dag, reproduction, run, runner
 from pipeline import judged as verdicts
-from pipeline.card import files as card
 from pipeline.errors import PipelineError
 from pipeline.kubeflow import progress
+from pipeline.lifecycle import run_session
 from pipeline.steps.publish import ChampionChangedError
 from pipeline.tracking import recorder
-from pipeline.tracking.folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.kubeflow.invocation import Invocation
+    from pipeline.lifecycle import RunSession
     from pipeline.run import Request
     from pipeline.runner import State
-    from pipeline.tracking.recorder import Recording
 
 RECORDING_TIMEOUT_S = 600.0
 NOT_BLESSED = 3
@@ -64,46 +63,26 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
     Raises:
         Exception: Whatever ended the step; the run's record has it.
     """
-    with _recorded(wanted, run_id) as recording:
-        try:
-            state = progress.state(wanted, run_id)
-            _begin(state, step)
-            _step(state, step, call, executor)
-            progress.keep(state)
-        except Exception as error:
-            journal.report("end", status="failed", message=str(error), seconds=0.0)
-            raise
+    settings = wanted.settings
+    folder = settings.workspace.run(run_id)
+    with run_session(folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S) as session:
+        state = progress.state(wanted, run_id)
+        _begin(session, state, step)
+        _step(state, step, call, executor)
+        progress.keep(state)
         if state.result.blessed is False or step == run.STEPS[-1]:
-            return _ended(state)
-        recording.process.terminate()  # it records what there is, and goes; at the end of a run it goes by itself
-        return 0
+            return _ended(session, state)
+        session.suspend()
+    return 0
 
 
-@contextmanager
-def _recorded(wanted: Request, run_id: str) -> Iterator[Recording]:
-    """The run's journal, which MLflow is fed from while the step goes on."""
-    home, folder = wanted.settings.workspace, run.folder(wanted.settings.workspace, run_id)
-    recording = recorder.start(home, run_id, wanted.settings.mlflow_uri, folder / "mlflow.txt")
-    try:
-        with workspace.lock(folder / "lock"), journal.current(folder / "journal.jsonl"):
-            yield recording
-    finally:
-        recording.finish(RECORDING_TIMEOUT_S)
-
-
-def _begin(state: State, step: str) -> None:
+def _begin(session: RunSession, state: State, step: str) -> None:
     """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
-    request, folder = state.request, run.folder(state.workspace, state.result.run_id)
-    code = fingerprint.of([fingerprint.of_project(), fingerprint.of_recipe(request.source)])
-    tags = {"code_digest": code, "request_digest": request.key, "data_digest": state.data, "runner": "kubeflow"}
-    params = {**request.params, "seed": request.seed, "quick": request.quick}
-    about = {"recipe": request.name, "description": request.source.title, "params": params, "tags": tags}
-    journal.report("start", run_id=state.result.run_id, **about)
+    session.start_run(state.request, data_digest=state.data, runner="kubeflow")
     if step == run.STEPS[0]:
-        reproduction.keep(request, folder)
+        reproduction.keep(state.request, session.folder)
     if step == "train":  # other steps may be on a machine of another kind
-        atomic.write_json(folder / surroundings.FILE, surroundings.described())
-        journal.report("environment", path=str((folder / surroundings.FILE).relative_to(state.workspace)))
+        session.record_environment()
 
 
 def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
@@ -143,23 +122,15 @@ def _complete(call: Invocation, state: State) -> None:
         call.parameters["custom_config"] = json.dumps(dag.training_config(state.request, state.digests))
 
 
-def _ended(state: State) -> int:
+def _ended(session: RunSession, state: State) -> int:
     result = state.result
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
-    result.mlflow_run_id = recorder.outcome(RunFolder(state.workspace, result.run_id)).mlflow_run_id or None
+    result.mlflow_run_id = recorder.outcome(session.folder).mlflow_run_id or None
     progress.keep(state)
     if result.blessed:
-        _tell_card(state)
-    status = "not_blessed" if result.blessed is False else "finished"
-    journal.report("end", status=status, message="; ".join(result.reasons), seconds=result.seconds)
+        session.record_card(state.request.source)
+    session.end_run(result)
     if result.blessed is False:
         print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
         return NOT_BLESSED
     return 0
-
-
-def _tell_card(state: State) -> None:
-    home, run_id = state.workspace, state.result.run_id
-    card.write(home, state.request.source, run_id)
-    markdown, html = (str(path.relative_to(home)) for path in card.beside(home, run_id))
-    journal.report("card", markdown=markdown, html=html)

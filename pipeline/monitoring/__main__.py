@@ -9,10 +9,12 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from pipeline import filelock
 from pipeline.monitoring import archive, record
-from pipeline.tracking import lock, process
+from pipeline.tracking import process
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
+from pipeline.workspace import Workspace
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True, help="MLflow server or database")
     options = parser.parse_args(arguments)
-    return process.code(options.uri, partial(_record, options.workspace.absolute(), options.uri))
+    return process.code(options.uri, partial(_record, Workspace(options.workspace).absolute(), options.uri))
 
 
-def _record(workspace: Path, uri: str) -> None:
+def _record(workspace: Workspace, uri: str) -> None:
     destination = Destination(uri, workspace)
-    with lock.held(archive.base(workspace) / ".recorder.lock"):
+    with filelock.lock(workspace.monitoring_lock):
         try:
             destination.probe()
             for folder in archive.pending(workspace):

@@ -66,11 +66,6 @@ def rows(parts: Sequence[np.ndarray], classes: Sequence[str]) -> Rows:
     return found
 
 
-def path(workspace: Path, name: str, digest: str) -> Path:
-    """Where the answers of a model are kept."""
-    return workspace / "profiles" / name / f"answers-{digest[:16]}.json"
-
-
 def keep(target: Path, answers: np.ndarray, output: str, classes: Sequence[str]) -> None:
     """Keeps how a model answered to the test split; does nothing where that is neither classes nor one number.
 

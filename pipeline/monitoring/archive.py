@@ -14,21 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.monitoring.report import Report
+    from pipeline.workspace import Workspace
 
 STEM = "report"
 JSON, HTML, RECORDED = f"{STEM}.json", f"{STEM}.html", "recorded"
 KEPT = 100  # reports of a recipe
 
 
-def base(workspace: Path) -> Path:
-    """The folder of all reports."""
-    return workspace / "monitoring"
-
-
-def keep(workspace: Path, report: Report) -> Path:
+def keep(workspace: Workspace, report: Report) -> Path:
     """Writes a report as JSON and HTML into a new folder, which is returned; the oldest recorded ones go."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
-    place = base(workspace) / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
+    place = workspace.monitoring / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
     with atomic.folder(place) as beside:
         write(beside, STEM, report)
     _trim(place.parent)
@@ -44,9 +40,9 @@ def write(folder: Path, stem: str, report: Report) -> list[Path]:
     return paths
 
 
-def pending(workspace: Path) -> list[Path]:
+def pending(workspace: Workspace) -> list[Path]:
     """Folders of the reports that MLflow has not seen, oldest first."""
-    found = [path.parent for path in base(workspace).glob(f"*/*/{JSON}") if not path.with_name(RECORDED).exists()]
+    found = [path.parent for path in workspace.monitoring.glob(f"*/*/{JSON}") if not path.with_name(RECORDED).exists()]
     return sorted(found, key=lambda folder: folder.name)
 
 

@@ -12,8 +12,10 @@ from pipeline.monitoring.report import Report
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.workspace import Workspace
 
-def compared(workspace: Path, name: str, examples: Path) -> Report | None:
+
+def compared(workspace: Workspace, name: str, examples: Path) -> Report | None:
     """The report on the training split of new data; None where there is nothing to compare, or nothing new.
 
     All features are compared, labels too. That it cannot be done is no reason to stop a run: the report says so.
@@ -35,7 +37,7 @@ def compared(workspace: Path, name: str, examples: Path) -> Report | None:
         return Report(name, against, "rows of the new data", 0, (), (f"they could not be compared: {reason}",))
 
 
-def _report(workspace: Path, name: str, examples: Path, source: origin.Origin, against: str) -> Report:
+def _report(workspace: Workspace, name: str, examples: Path, source: origin.Origin, against: str) -> Report:
     frame = origin.frame(workspace, name, source)
     found = training.profile(examples, frame.features)
     names = tuple(one.name for one in frame.features)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.monitoring.report import Report
+    from pipeline.workspace import Workspace
 
 LOGGING = "tensorflow/serving logs none; keraspipe serve does with --request-log DIR"
 
@@ -74,20 +75,20 @@ class Look:
         return {**found, "made": self.made, "report": self.report.as_json() if self.report else None}
 
 
-def recipes(workspace: Path) -> list[str]:
+def recipes(workspace: Workspace) -> list[str]:
     """The recipes that have a published version, live or not."""
-    published = {
-        folder.name for folder in (workspace / "serving").glob("*") if champion.versions(workspace, folder.name)
-    }
+    published = {folder.name for folder in workspace.models.glob("*") if champion.versions(workspace, folder.name)}
     return sorted(published.union(champion.names(workspace)))
 
 
-def champions(workspace: Path) -> list[Look]:
+def champions(workspace: Workspace) -> list[Look]:
     """Which version of each recipe is live; no requests are read."""
     return [_look(workspace, name) for name in recipes(workspace)]
 
 
-def look(workspace: Path, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None) -> Look:
+def look(
+    workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
+) -> Look:
     """Looks at a recipe; the arguments are those of `monitored`.
 
     What goes wrong is a part of what is seen: whoever watches many recipes must not be blinded by one.
@@ -104,7 +105,7 @@ def look(workspace: Path, name: str, log: Path, since: float = 0.0, allowed: Map
     return Look.of(report) if report else found
 
 
-def _look(workspace: Path, name: str) -> Look:
+def _look(workspace: Workspace, name: str) -> Look:
     try:
         live = champion.read(workspace, name)
     except (PipelineError, OSError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, champion, journal, run
+from pipeline import atomic, champion, journal
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import training
 from pipeline.monitoring.frame import Frame
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.champion import Champion
+    from pipeline.workspace import Workspace
 
 FORMAT = 1  # of the frames that are kept
 SIGNATURE = "serving_default"
@@ -32,21 +33,21 @@ class Origin:
     inputs: tuple[str, ...]
 
 
-def of_run(workspace: Path, run_id: str) -> Origin | None:
+def of_run(workspace: Workspace, run_id: str) -> Origin | None:
     """The origin of a run's model; None where its journal does not tell.
 
     The journal is asked and not ML Metadata: its paths are relative to the workspace, which may have been moved.
     """
     examples, inputs = None, ()
-    for event, _ in journal.read(run.folder(workspace, run_id) / "journal.jsonl"):
+    for event, _ in journal.read(workspace.run(run_id).journal):
         if event["event"] == "file" and event["path"].endswith("/report.json") and "/ingest/" in event["path"]:
-            examples = (workspace / event["path"]).parent
+            examples = workspace.inside(event["path"]).parent
         if event["event"] == "register":
             inputs = tuple(event["signatures"].get(SIGNATURE, {}).get("inputs", ()))
     return Origin(examples, inputs) if examples else None
 
 
-def live(workspace: Path, name: str) -> tuple[Champion, Origin]:
+def live(workspace: Workspace, name: str) -> tuple[Champion, Origin]:
     """The champion of a recipe and where it comes from.
 
     Raises:
@@ -72,7 +73,7 @@ def live(workspace: Path, name: str) -> tuple[Champion, Origin]:
     return found, origin
 
 
-def frame(workspace: Path, name: str, origin: Origin) -> Frame:
+def frame(workspace: Workspace, name: str, origin: Origin) -> Frame:
     """The frame of a run's training data, kept in the workspace for the next time.
 
     It is kept under the data and not under the model: several models may have learnt from the same.
@@ -80,7 +81,7 @@ def frame(workspace: Path, name: str, origin: Origin) -> Frame:
     Raises:
         PipelineError: The data are gone, and no frame of them was kept.
     """
-    path = workspace / "profiles" / name / f"{origin.examples.name}.json"
+    path = workspace.baseline(name, origin.examples.name)
     kept: dict[str, Any] = atomic.read_json(path, {})
     if kept.get("format") == FORMAT:
         return Frame.of_json(kept["frame"])

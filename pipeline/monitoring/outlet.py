@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import atomic
+from pipeline.errors import PipelineError
 from pipeline.monitoring import archive, page, prometheus, record
 from pipeline.monitoring import report as reports
 from pipeline.workspace import unwritable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.monitoring.look import Look
     from pipeline.monitoring.report import Report
+    from pipeline.workspace import Workspace
 
 RECORDING_TIMEOUT_S = 60.0
 
@@ -38,7 +40,7 @@ class Outlet:
         recorder: The process that tells MLflow.
     """
 
-    workspace: Path
+    workspace: Workspace
     uri: str
     as_json: bool = False
     html: Path | None = None
@@ -89,7 +91,7 @@ class Outlet:
         if self.metrics:
             _replace(self.metrics, prometheus.text(looks))
         if self.scraped:
-            self.scraped.text = prometheus.text(looks)
+            self.scraped.show(looks)
 
     def keep(self, report: Report) -> Path:
         """Keeps the report in the workspace and has MLflow told; returns where its page lies."""
@@ -110,7 +112,7 @@ class Outlet:
             with suppress(subprocess.TimeoutExpired):
                 code = self.recorder.wait(RECORDING_TIMEOUT_S)
             if code != 0:
-                log = archive.base(self.workspace) / "mlflow.txt"
+                log = self.workspace.monitoring_log
                 print(f"Not in MLflow yet: {self.uri} does not answer, see {log}", file=sys.stderr)
 
 
@@ -119,4 +121,9 @@ def _replace(path: Path, text: str) -> None:
         with atomic.file(path.absolute()) as beside:
             beside.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise unwritable(path.parent, error) from error
+        raise PipelineError(
+            f"{path} cannot be written.",
+            expected="a file in a folder that this user may write, with free space",
+            received=error.strerror or str(error),
+            action="mend that, or name another file",
+        ) from error

@@ -1,90 +1,94 @@
-"""What was looked at, for Prometheus: a text file for the node exporter's textfile collector, or a page to scrape.
-
-Format: https://prometheus.io/docs/instrumenting/exposition_formats, text format 0.0.4.
-"""
+"""What was looked at, for Prometheus: a text file for the node exporter's textfile collector, or a page to scrape."""
 
 from __future__ import annotations
 
 import re
-import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
 from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.core import GaugeMetricFamily
 
 from pipeline.errors import PipelineError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pipeline.monitoring.comparison import Finding
     from pipeline.monitoring.look import Look
 
-    Samples = Sequence[tuple[Mapping[str, str], float]]
+    Samples = Iterable[tuple[Sequence[str], float]]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HOST = "127.0.0.1"
 PORTS = 1 << 16
 _ADDRESS = re.compile(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\]):)?(?P<port>\d+)", re.ASCII)
+_MODEL = ("model",)
+_VERSION = ("model", "version")
+_FEATURE = (*_VERSION, "feature", "check", "distance")
+
+
+class Gauges:
+    """A collector of prometheus_client over the newest looks, one for each recipe.
+
+    Attributes:
+        looks: Without any there is no champion.
+    """
+
+    def __init__(self, looks: Sequence[Look] = ()) -> None:
+        self.looks = looks
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """All metrics as they are now."""
+        yield from _models(self.looks)
+        yield from _drift(self.looks)
+
+
+def registry(gauges: Gauges) -> CollectorRegistry:
+    """A registry with nothing else in it."""
+    alone = CollectorRegistry()
+    alone.register(gauges)
+    return alone
 
 
 def text(looks: Sequence[Look]) -> str:
-    """The page of metrics; all are gauges.
-
-    Args:
-        looks: One for each recipe. Without any the page says that there is no champion.
-    """
-    lines = (line for one in (_models(looks), _drift(looks)) for family in one for line in _family(*family))
-    return "\n".join(lines) + "\n"
+    """The page of metrics; all are gauges."""
+    return generate_latest(registry(Gauges(looks))).decode()
 
 
-def _models(looks: Sequence[Look]) -> Iterator[tuple[str, str, Samples]]:
-    def each(values: Mapping[str, float]) -> Samples:
-        return [({"model": name}, value) for name, value in values.items()]
-
-    yield "champions", "Recipes of which a version is live.", [({}, sum(one.version > 0 for one in looks))]
-    yield "champion_version", "The version that is live, 0 for none.", each({one.name: one.version for one in looks})
-    yield "request_log", "Whether requests are logged.", each({one.name: one.logged for one in looks})
-    yield "monitor_failed", "Whether the comparison failed.", each({one.name: bool(one.error) for one in looks})
-    yield (
-        "monitor_look_timestamp_seconds",
-        "When the recipe was last looked at.",
-        each({one.name: one.made for one in looks}),
+def _models(looks: Sequence[Look]) -> Iterator[GaugeMetricFamily]:
+    gauge, models = partial(_gauge, labels=_MODEL), [((one.name,), one) for one in looks]
+    live = sum(one.version > 0 for one in looks)
+    yield _gauge("champions", "Recipes of which a version is live.", [((), live)])
+    yield gauge(
+        "champion_version", "The version that is live, 0 for none.", [(key, one.version) for key, one in models]
     )
+    yield gauge("request_log", "Whether requests are logged.", [(key, one.logged) for key, one in models])
+    yield gauge("monitor_failed", "Whether the comparison failed.", [(key, bool(one.error)) for key, one in models])
+    made = [(key, one.made) for key, one in models]
+    yield gauge("monitor_look_timestamp_seconds", "When the recipe was last looked at.", made)
 
 
-def _drift(looks: Sequence[Look]) -> Iterator[tuple[str, str, Samples]]:
-    models = [(one, {"model": one.name, "version": str(one.version)}) for one in looks]
-    reports = [(one.report, model) for one, model in models if one.report]
-    found = [({**model, **_labels_of(one)}, one) for report, model in reports for one in report.findings]
-    yield "drift_distance", "Distance from the training data.", [(labels, one.value) for labels, one in found]
-    yield "drift_limit", "What the distance may reach.", [(labels, one.limit) for labels, one in found]
-    yield "drift_exceeded", "Whether it is above its limit.", [(labels, one.alert) for labels, one in found]
-    yield "drift_alert", "Whether there is drift.", [(model, one.drifts) for one, model in models if one.report]
-    rows = [(model, one.report.rows if one.report else 0) for one, model in models]
-    yield "drift_rows", "Rows of requests that were compared.", rows
-    made = [(model, report.made) for report, model in reports]
-    yield "drift_report_timestamp_seconds", "When they were compared.", made
+def _drift(looks: Sequence[Look]) -> Iterator[GaugeMetricFamily]:
+    models = [((one.name, str(one.version)), one.report) for one in looks]
+    reports = [(key, report) for key, report in models if report]
+    features = [((*key, one.key, one.check, one.distance), one) for key, report in reports for one in report.findings]
+    gauge = partial(_gauge, labels=_FEATURE)
+    yield gauge("drift_distance", "Distance from the training data.", [(key, one.value) for key, one in features])
+    yield gauge("drift_limit", "What the distance may reach.", [(key, one.limit) for key, one in features])
+    yield gauge("drift_exceeded", "Whether it is above its limit.", [(key, one.alert) for key, one in features])
+    gauge = partial(_gauge, labels=_VERSION)
+    alerts = [((one.name, str(one.version)), one.drifts) for one in looks if one.report]
+    yield gauge("drift_alert", "Whether there is drift.", alerts)
+    rows = [(key, report.rows if report else 0) for key, report in models]
+    yield gauge("drift_rows", "Rows of requests that were compared.", rows)
+    made = [(key, report.made) for key, report in reports]
+    yield gauge("drift_report_timestamp_seconds", "When they were compared.", made)
 
 
-def _labels_of(one: Finding) -> dict[str, str]:
-    return {"feature": one.key, "check": one.check, "distance": one.distance}
-
-
-def _family(name: str, words: str, samples: Samples) -> Iterator[str]:
-    full = f"keraspipe_{name}"
-    yield f"# HELP {full} {words}"
-    yield f"# TYPE {full} gauge"
-    for labels, value in samples:
-        yield f"{full}{_labels(labels)} {float(value)!r}"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-    return f"{{{pairs}}}" if pairs else ""
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _gauge(name: str, words: str, samples: Samples, labels: Sequence[str] = ()) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"keraspipe_{name}", words, labels=labels)
+    for key, value in samples:  # a name that comes from a file may be no text
+        family.add_metric([label.encode(errors="replace").decode() for label in key], value)
+    return family
 
 
 def address(text: str) -> tuple[str, int] | None:
@@ -101,12 +105,6 @@ def address(text: str) -> tuple[str, int] | None:
     return (found["host"] or HOST).strip("[]"), int(found["port"])
 
 
-class _Server(ThreadingHTTPServer):
-    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
-        self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        super().__init__((host, port), handler)
-
-
 class Page:
     """A page that shows the newest looks.
 
@@ -119,26 +117,9 @@ class Page:
     """
 
     def __init__(self, port: int, host: str = HOST) -> None:
-        self.text = text([])
-        page = self
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = 30  # seconds for a request to come in
-
-            def do_GET(self) -> None:
-                body = page.text.encode(errors="replace")  # a file name may be no text
-                self.send_response(200)
-                self.send_header("Content-Type", CONTENT_TYPE)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing of requests."""
-
-        self._host = host
+        self._gauges, self._host = Gauges(), host
         try:
-            self._server = _Server(host, port, Handler)
+            self._server, self._thread = start_http_server(port, host, registry(self._gauges))
         except OSError as error:
             raise PipelineError(
                 f"Port {port} of {host} cannot be used.",
@@ -146,7 +127,10 @@ class Page:
                 received=error.strerror or error,
                 action="choose another one with --prometheus [HOST:]PORT",
             ) from error
-        threading.Thread(target=self._server.serve_forever, name="prometheus", daemon=True).start()
+
+    def show(self, looks: Sequence[Look]) -> None:
+        """Has the next scrape see these."""
+        self._gauges.looks = looks
 
     @property
     def url(self) -> str:
@@ -158,3 +142,4 @@ class Page:
         """Stops listening."""
         self._server.shutdown()
         self._server.server_close()
+        self._thread.join()

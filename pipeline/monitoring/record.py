@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.tracking.destination import Destination
+    from pipeline.workspace import Workspace
 
 TAG = "keraspipe.monitor_id"
 KIND = "keraspipe.kind"
 
 
-def start(workspace: Path, uri: str) -> subprocess.Popen[bytes]:
+def start(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
     """Starts to record what MLflow has not seen; exit code 0 when it has all, 4 when it cannot be reached."""
-    return process.start("pipeline.monitoring", workspace, uri, archive.base(workspace) / "mlflow.txt")
+    return process.start("pipeline.monitoring", workspace, uri, workspace.monitoring_log)
 
 
 def write(destination: Destination, folder: Path) -> str:

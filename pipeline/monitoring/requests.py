@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pipeline.monitoring.feature import Feature
     from pipeline.monitoring.frame import Frame
     from pipeline.monitoring.tally import Traffic
+    from pipeline.workspace import Workspace
 
 HEAVY_BYTES = 256 << 20  # of images, recordings and texts that are looked at; of a larger log an even share is
 
 
 def monitored(
-    workspace: Path, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
+    workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
 ) -> Report:
     """Compares a model's requests with what the champion has learnt from.
 
@@ -42,7 +43,7 @@ def monitored(
     features = tuple(one for one in frame.features if one.name in inputs)
     paths = traffic.files(log, name)
     rate = _rate(paths, features)
-    known = answers.load(answers.path(workspace, name, champion.digest))
+    known = answers.load(workspace.answers(name, champion.digest))
     found = traffic.read(paths, Wanted(name, features, since, rate, known, champion.version))
     sides = comparison.sides_of(frame, inputs, found.profile)
     if known:

@@ -10,10 +10,11 @@ from itertools import pairwise
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
+from dateutil.relativedelta import relativedelta
+
 from pipeline.datasets import table
-from pipeline.datasets.months import Months, between
 from pipeline.datasets.records import records
-from pipeline.datasets.time_series import moment
+from pipeline.datasets.time_series import moment, months, months_between
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import sizes
 from pipeline.scaffold.bounds import Bounds, rounded
@@ -35,7 +36,7 @@ REGULAR = 0.9  # share of the steps that must be the usual one
 TRAIN, EVAL = 0.7, 0.85  # shares of the rows at which eval and test begin
 FEWEST = 100
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
-YEAR = Months(12)
+YEAR = relativedelta(years=1)
 BOUNDS = Bounds(
     "",
     "shares by which the error is below that of the last value and of the best naive forecast",
@@ -57,7 +58,7 @@ class Times:
 
     column: str
     moments: list[datetime]
-    step: timedelta | Months
+    step: timedelta | relativedelta
 
 
 def find(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Times | str:
@@ -109,8 +110,8 @@ def _regular(name: str, moments: list[datetime]) -> Times | str:
     """The usual step, of days or of calendar months, if nearly all are of it."""
     pairs = list(pairwise(moments))
     days = Counter(later - earlier for earlier, later in pairs).most_common(1)
-    months = Counter(Months(between(earlier, later)) for earlier, later in pairs).most_common(1)
-    for step, count in days + [(step, count) for step, count in months if step.count]:
+    calendar = Counter(months_between(earlier, later) for earlier, later in pairs).most_common(1)
+    for step, count in days + [(relativedelta(months=step), count) for step, count in calendar if step]:
         if count >= REGULAR * len(pairs):
             return Times(name, moments, step)
     return f"{plain(name)} rises by {words(days[0][0])} in {days[0][1] / len(pairs):.0%} of the rows only"
@@ -125,7 +126,7 @@ class Window:
     season: int
 
 
-def window(step: timedelta | Months, rows: int) -> Window:
+def window(step: timedelta | relativedelta, rows: int) -> Window:
     """The past of some days, weeks or years by the step, as long as the rows allow."""
     wanted = _wanted(step)
     rest = int(rows * (1 - EVAL))
@@ -137,9 +138,9 @@ def window(step: timedelta | Months, rows: int) -> Window:
     return Window(length, horizon, min(wanted.season, length))
 
 
-def _wanted(step: timedelta | Months) -> Window:
-    if isinstance(step, Months):
-        season = max(YEAR.count // step.count, 1)
+def _wanted(step: timedelta | relativedelta) -> Window:
+    if isinstance(step, relativedelta):
+        season = max(months(YEAR) // months(step), 1)
         return Window(max(2 * season, 8), max(season // 2, 1), season)
     if step < HOUR:
         season = max(min(DAY // step, 96), 12)
@@ -150,10 +151,10 @@ def _wanted(step: timedelta | Months) -> Window:
     return Window(28, 7, 7) if step < WEEK else Window(12, 4, 4)
 
 
-def words(step: timedelta | Months) -> str:
+def words(step: timedelta | relativedelta) -> str:
     """A step in words: "an hour", "15 minutes"."""
-    if isinstance(step, Months):
-        return "a month" if step.count == 1 else f"{step.count} months"
+    if isinstance(step, relativedelta):
+        return "a month" if months(step) == 1 else f"{months(step)} months"
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             count = step // one
@@ -161,10 +162,10 @@ def words(step: timedelta | Months) -> str:
     return f"{step.total_seconds():g} seconds"
 
 
-def source(step: timedelta | Months) -> Code:
+def source(step: timedelta | relativedelta) -> Code:
     """A step as Python source."""
-    if isinstance(step, Months):
-        return Code(f"Months({step.count})")
+    if isinstance(step, relativedelta):
+        return Code(f"relativedelta(months={months(step)})")
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             return Code(f"timedelta({unit}={step // one})")
@@ -243,7 +244,7 @@ def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:
         "test_from": _border(times, EVAL),
         "rows": f"{len(times.moments):,}",
         "step": source(times.step),
-        "monthly": isinstance(times.step, Months),
+        "monthly": isinstance(times.step, relativedelta),
         "step_words": words(times.step),
         "time": times.column,
         "date_input": called[times.column],

@@ -13,13 +13,14 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, catalogue, judged, run, savedmodel, verdict
+from pipeline import atomic, catalogue, savedmodel, verdict
 from pipeline.judging import blessing as blessings
 from pipeline.judging import page
 from pipeline.judging.paired import Comparison
 from pipeline.recipe import Recipe
 from pipeline.steps import evaluate, score
 from pipeline.verdict import NOWHERE, Measured
+from pipeline.workspace import RunFolder, Workspace
 
 
 def gate(
@@ -62,10 +63,10 @@ def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]])
     )
 
 
-def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
+def write_evaluation(folder: RunFolder, evaluation: Mapping[str, Any]) -> None:
     """Writes a run's `evaluation.json`, and the same for people as `gate.md`."""
-    atomic.write_json(folder / judged.FILE, evaluation)
-    with atomic.file(folder / page.FILE) as beside:
+    atomic.write_json(folder.evaluation, evaluation)
+    with atomic.file(folder.gate_page) as beside:
         beside.write_text(page.markdown(evaluation))
 
 
@@ -88,5 +89,5 @@ def Gate(  # noqa: N802
     outcome = gate(declared, measured, evaluate.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
     digest = savedmodel.digest(Path(serving_model_dir(model.uri)))
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
-    write_evaluation(run.folder(Path(workspace), run_id), {**about, **measured, "gate": outcome})
+    write_evaluation(Workspace(Path(workspace)).run(run_id), {**about, **measured, "gate": outcome})
     blessings.bless(blessing, outcome, model, baseline)

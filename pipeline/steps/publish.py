@@ -14,15 +14,18 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import atomic, champion, journal, models_config, savedmodel, surroundings
 from pipeline.champion import Champion
+from pipeline.filelock import lock
 from pipeline.judging.blessing import CHAMPION_DIGEST, require_blessing
-from pipeline.workspace import lock
+from pipeline.workspace import Workspace
 
 
 class ChampionChangedError(Exception):
     """Another run published while this one was judged: it must be judged again, against that one."""
 
 
-def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against: str, alias: str = "champion") -> int:
+def publish(
+    model: Path, workspace: Workspace, name: str, run_id: str, judged_against: str, alias: str = "champion"
+) -> int:
     """Publishes a SavedModel and returns its version.
 
     Args:
@@ -37,7 +40,7 @@ def publish(model: Path, workspace: Path, name: str, run_id: str, judged_against
         ChampionChangedError: Another model is live by now.
     """
     digest = savedmodel.digest(model)
-    with lock(champion.lock_path(workspace, name)):
+    with lock(workspace.publish_lock(name)):
         live = champion.read(workspace, name)
         if (live.digest if live else "") != judged_against:
             raise ChampionChangedError
@@ -59,13 +62,13 @@ def _commit() -> str:
     return found.get("commit", "") + "-dirty" * found.get("dirty", False)
 
 
-def _appear(model: Path, workspace: Path, name: str, digest: str) -> int:
+def _appear(model: Path, workspace: Workspace, name: str, digest: str) -> int:
     versions = champion.versions(workspace, name)
     # A kill between the rename and the record leaves a version that nobody knows of: it is this one.
-    if versions and savedmodel.digest(champion.model_path(workspace, name, versions[-1])) == digest:
+    if versions and savedmodel.digest(workspace.model(name, versions[-1])) == digest:
         return versions[-1]
     version = versions[-1] + 1 if versions else 1
-    with atomic.folder(champion.model_path(workspace, name, version)) as beside:
+    with atomic.folder(workspace.model(name, version)) as beside:
         shutil.copytree(model, beside, dirs_exist_ok=True)
     return version
 
@@ -85,5 +88,5 @@ def Publish(  # noqa: N802
     require_blessing(blessing)
     judged_against = baseline.get_string_custom_property(CHAMPION_DIGEST)
     source = Path(serving_model_dir(model.uri))
-    version = publish(source, Path(workspace), name, run_id, judged_against, alias)
+    version = publish(source, Workspace(Path(workspace)), name, run_id, judged_against, alias)
     pushed.set_int_custom_property("version", version)

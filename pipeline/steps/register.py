@@ -11,12 +11,13 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline import atomic, journal, savedmodel
 from pipeline.judging.blessing import require_blessing
 from pipeline.steps.train import MODEL
+from pipeline.workspace import Workspace
 
 
-def register(model: Path, workspace: Path, signatures: dict[str, Any]) -> str:
+def register(model: Path, workspace: Workspace, signatures: dict[str, Any]) -> str:
     """Asks the recorder to register a SavedModel; returns its digest."""
     digest = savedmodel.digest(model)
-    journal.report("register", model=str(model.relative_to(workspace)), digest=digest, signatures=signatures)
+    journal.report("register", model=workspace.relative(model), digest=digest, signatures=signatures)
     return digest
 
 
@@ -31,5 +32,7 @@ def Register(  # noqa: N802
     """Registers the candidate under its digest, if it is blessed."""
     require_blessing(blessing)
     registration.value = register(
-        Path(serving_model_dir(model.uri)), Path(workspace), atomic.read_json(Path(model_run.uri) / MODEL)["signatures"]
+        Path(serving_model_dir(model.uri)),
+        Workspace(Path(workspace)),
+        atomic.read_json(Path(model_run.uri) / MODEL)["signatures"],
     )

@@ -14,13 +14,14 @@ from tfx.utils.path_utils import serving_model_dir
 
 from pipeline import champion
 from pipeline.judging.blessing import CHAMPION_DIGEST, CHAMPION_VERSION
+from pipeline.workspace import Workspace
 
 
-def resolve(workspace: Path, name: str, folder: Path) -> champion.Champion | None:
+def resolve(workspace: Workspace, name: str, folder: Path) -> champion.Champion | None:
     """Copies the live model of a recipe into `folder`, where TFMA looks for it; None and no copy without one."""
     live = champion.read(workspace, name)
     if live is not None:
-        source = champion.model_path(workspace, name, live.version)
+        source = workspace.model(name, live.version)
         shutil.copytree(source, serving_model_dir(str(folder)))
     return live
 
@@ -33,6 +34,6 @@ def Resolve(  # noqa: N802
     live: Parameter[str],  # noqa: ARG001  (digest of the champion, for TFX's cache)
 ) -> None:
     """Gives the live model of a recipe, or an empty artifact."""
-    found = resolve(Path(workspace), name, Path(model.uri))
+    found = resolve(Workspace(Path(workspace)), name, Path(model.uri))
     model.set_string_custom_property(CHAMPION_DIGEST, found.digest if found else "")
     model.set_int_custom_property(CHAMPION_VERSION, found.version if found else 0)

@@ -39,11 +39,6 @@ def write(schema: schema_pb2.Schema, path: Path) -> None:
         beside.write_text(text_format.MessageToString(schema))
 
 
-def frozen_path(workspace: Path, name: str) -> Path:
-    """The frozen schema of a recipe; absent before its first blessed run."""
-    return workspace / "schemas" / name / FILE
-
-
 def freeze(schema: Path, frozen: Path) -> None:
     """Freezes the schema of a first blessed run; later ones change nothing."""
     if not frozen.exists():

@@ -26,6 +26,7 @@ from pipeline.recipe import Recipe
 from pipeline.steps import evaluate
 from pipeline.steps.train import MODEL
 from pipeline.verdict import Measured
+from pipeline.workspace import Workspace
 from serving.model import LoadedModel
 
 FILE = "scores.json"
@@ -120,7 +121,7 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
+def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     """The live models of the recipes that a recipe needs, by name.
 
     Raises:
@@ -135,7 +136,7 @@ def needed(recipe: Recipe, workspace: Path) -> dict[str, Path]:
             received=f"none in {workspace}",
             action=f"run first: keraspipe run {absent[0]}",
         )
-    return {name: champion.model_path(workspace, name, live.version) for name, live in found.items() if live}
+    return {name: workspace.model(name, live.version) for name, live in found.items() if live}
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def Score(  # noqa: N802
     models = Models(
         candidate=LoadedModel(serving_model_dir(model.uri)),
         live=LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None,
-        others={name: LoadedModel(path) for name, path in needed(declared, Path(workspace)).items()},
+        others={name: LoadedModel(path) for name, path in needed(declared, Workspace(Path(workspace))).items()},
     )
     measured, trained = evaluate.read(Path(evaluation.uri), declared), atomic.read_json(Path(model_run.uri) / MODEL)
     scored = score(declared, Path(examples.uri), models, measured, trained)

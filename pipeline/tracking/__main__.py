@@ -8,12 +8,17 @@ from __future__ import annotations
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.tracking import lock, process
+from pipeline import filelock
+from pipeline.tracking import process
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.drain import Drain
-from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.follower import Ending, follow
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.workspace import RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,10 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _record(options: argparse.Namespace) -> None:
-    workspace = Path(options.workspace).absolute()
+    workspace = Workspace(Path(options.workspace)).absolute()
     destination = Destination(options.uri, workspace)
     for run_id in options.run_ids:
-        folder = RunFolder(workspace, run_id)
+        folder = workspace.run(run_id)
         if options.follow:
             _live(destination, folder, Ending(folder.journal, options.since, options.parent))
         else:
@@ -36,14 +41,14 @@ def _record(options: argparse.Namespace) -> None:
 def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
     ending.listen()
     # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
-    with lock.held(folder.lock):
+    with filelock.lock(folder.recorder_lock):
         drain = Drain(destination, folder)
         follow(drain, ending)
         drain.stop()
 
 
 def _behind(destination: Destination, folder: RunFolder) -> None:
-    with lock.tried(folder.lock) as free:
+    with filelock.try_lock(folder.recorder_lock) as free:
         if free:
             drain = Drain(destination, folder)
             drain.all()

@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import champion
-from pipeline.tracking import environment, lock, messenger, process, told
+from pipeline import champion, filelock, subprocesses
+from pipeline.tracking import messenger, process, told
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.registration import DIGEST_TAG, VERSION_TAG
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,21 +52,21 @@ def asking(destination: Destination) -> Iterator[None]:
         Unreachable: It does not, or refuses.
     """
     try:
-        with environment.during(**environment.QUIET, **IMPATIENT):
+        with subprocesses.variables(**subprocesses.QUIET_MLFLOW, **IMPATIENT):
             destination.connect()
             yield
     except Exception as error:
         raise Unreachable.because(destination.uri, error) from error
 
 
-def tell(destination: Destination, workspace: Path, name: str) -> list[str]:
+def tell(destination: Destination, workspace: Workspace, name: str) -> list[str]:
     """Sets MLflow's aliases to what the record says, and notes what it was told.
 
     Returns:
         What MLflow could not be told, in words: a version that is not registered there (yet).
     """
     problems = []
-    with lock.held(workspace / "locks" / f"aliases-{name}"):
+    with filelock.lock(workspace.aliases_lock(name)):
         now, theirs = champion.recorded(workspace, name), _aliases(destination, name)
         known = told.read(workspace, name, destination.uri) or {}
         for alias, one in (("champion", now.champion), ("challenger", now.challenger)):
@@ -115,10 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True)
     options = parser.parse_args(arguments)
-    return process.code(options.uri, partial(_tell_all, options.workspace, options.uri))
+    return process.code(options.uri, partial(_tell_all, Workspace(options.workspace), options.uri))
 
 
-def _tell_all(workspace: Path, uri: str) -> None:
+def _tell_all(workspace: Workspace, uri: str) -> None:
     destination = Destination(uri, workspace)
     for name in messenger.behind(workspace, uri):
         with asking(destination):

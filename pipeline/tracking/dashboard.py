@@ -7,15 +7,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pipeline import filelock, subprocesses
 from pipeline.errors import PipelineError
-from pipeline.tracking import environment, lock
-from pipeline.tracking.destination import LOCK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 PATIENCE_S = 180.0  # on a machine that is busy elsewhere
-LOG = "dashboard.log"
 
 # MLflow 3 opens on pages about prompts and traces; here are the runs.
 PAGE = "/#/experiments?workflowType=machine_learning"
@@ -42,14 +39,14 @@ def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> 
     _check(settings, port, host)
     url = f"http://{host}:{port}"
     with _asked_to_stop(), _server(settings, port, host) as process:
-        _wait(process, url, settings.workspace / LOG)
+        _wait(process, url, settings.workspace.dashboard_log)
         print(url + PAGE, flush=True)
         return process.wait()
     return 0
 
 
 def _check(settings: Settings, port: int, host: str) -> None:
-    database = settings.workspace / "mlflow.db"
+    database = settings.workspace.mlflow_db
     if not settings.tracking_uri and not database.exists():
         raise PipelineError(
             "There is nothing to show yet.",
@@ -73,28 +70,22 @@ def _check(settings: Settings, port: int, host: str) -> None:
 def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server as a process group of its own, which ends with the block."""
     # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
-    with lock.held(settings.workspace / LOCK), (settings.workspace / LOG).open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  (MLflow of our own environment)
-            _command(settings, port, host),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=settings.workspace,
-            # Its job runner serves features that need a language model, and costs processes.
-            env={**environment.child(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            start_new_session=True,
-        )
+    with filelock.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
+        # Its job runner serves features that need a language model, and costs processes.
+        environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        arguments = _arguments(settings, port, host)
+        process = subprocesses.start("mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log)
     try:
         yield process
     finally:
         _end(process)
 
 
-def _command(settings: Settings, port: int, host: str) -> list[str]:
+def _arguments(settings: Settings, port: int, host: str) -> list[str]:
     return [
-        *(sys.executable, "-P", "-m", "mlflow", "server"),
+        "server",
         *("--backend-store-uri", settings.mlflow_uri),
-        *("--artifacts-destination", str(settings.workspace / "mlartifacts")),
+        *("--artifacts-destination", str(settings.workspace.mlflow_artifacts)),
         *("--host", host, "--port", str(port), "--workers", "1"),
     ]
 

@@ -8,20 +8,19 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pipeline import importing
-from pipeline.tracking import lock
+from pipeline import filelock, importing
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import ModuleType
 
     from mlflow.tracking import MlflowClient
 
+    from pipeline.workspace import Workspace
+
 PROBE_S = 3.0
 METRICS_PER_CALL = 500
-LOCK = ".mlflow.lock"
 
 # Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -43,7 +42,7 @@ class Destination:
         workspace: Holds the artifacts where there is no server to hold them; not needed to read.
     """
 
-    def __init__(self, uri: str, workspace: Path | None = None) -> None:
+    def __init__(self, uri: str, workspace: Workspace | None = None) -> None:
         self.uri = uri
         self.workspace = workspace
 
@@ -60,7 +59,7 @@ class Destination:
             return mlflow.MlflowClient(self.uri, self.uri)
         # The parts of MLflow that save a model take no client; left alone they make a database of their own.
         mlflow.set_tracking_uri(self.uri)
-        with lock.held(self.workspace / LOCK):
+        with filelock.lock(self.workspace.mlflow_lock):
             return mlflow.MlflowClient(self.uri, self.uri)
 
     def probe(self) -> None:
@@ -139,7 +138,7 @@ class Destination:
     def _artifacts(self, name: str) -> str | None:
         if self.is_server or self.workspace is None:
             return None
-        return (self.workspace / "mlartifacts" / name).absolute().as_uri()
+        return (self.workspace.mlflow_artifacts / name).absolute().as_uri()
 
     def connect(self) -> None:
         """Opens and closes a connection, because this fails in seconds where MLflow takes its retries."""

@@ -13,7 +13,7 @@ from pipeline.tracking.state import State
 if TYPE_CHECKING:
     from pipeline.tracking.destination import Destination
     from pipeline.tracking.events import Event
-    from pipeline.tracking.folder import RunFolder
+    from pipeline.workspace import RunFolder
 
 ATTEMPTS = 2
 
@@ -29,7 +29,7 @@ class Drain:
     def __init__(self, destination: Destination, folder: RunFolder) -> None:
         self.destination = destination
         self.folder = folder
-        self.state = State.load(folder.path)
+        self.state = State.load(folder)
         self._scribe: Scribe | None = None
 
     def all(self) -> None:
@@ -44,7 +44,7 @@ class Drain:
                 self._one(scribe, event)
         except Unreachable as error:
             self.state.unreachable = error.reason
-            self.state.save(self.folder.path)
+            self.state.save(self.folder)
             raise
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ class Drain:
                 self._scribe.stop()
             except Exception as error:  # noqa: BLE001  (the events are recorded, and that is what counts)
                 self._fail(f"stop: {error}")
-                self.state.save(self.folder.path)
+                self.state.save(self.folder)
 
     def _open(self) -> Scribe:
         """Starts from the beginning where what was recorded is not in this MLflow."""
@@ -78,7 +78,7 @@ class Drain:
             self._fail(problem)
         # Progress comes many times a second and leaves nothing in MLflow.
         if problem or event.kind != "progress":
-            self.state.save(self.folder.path)
+            self.state.save(self.folder)
 
     def _attempt(self, scribe: Scribe, event: Event) -> str:
         """Records one event and returns why that did not work, if it did not although MLflow is there."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.tracking.destination import Destination
 
+GATE_PAGE = "gate.md"  # among the run's artifacts in MLflow
 # Each picture and the part of an evaluation that it is drawn from.
 PICTURES = {
     "samples": "samples",
@@ -76,7 +77,7 @@ def _gate(destination: Destination, run_id: str, result: Mapping[str, Any]) -> N
                 "gate.reasons": "; ".join(gate["reasons"]),
             },
         )
-        destination.client.log_text(run_id, page.markdown(result), page.FILE)
+        destination.client.log_text(run_id, page.markdown(result), GATE_PAGE)
 
 
 def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:

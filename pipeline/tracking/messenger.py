@@ -9,17 +9,16 @@ from pipeline.tracking import process, told
 
 if TYPE_CHECKING:
     import subprocess
-    from pathlib import Path
 
-LOG = "aliases.txt"
+    from pipeline.workspace import Workspace
 
 
-def behind(workspace: Path, uri: str) -> list[str]:
+def behind(workspace: Workspace, uri: str) -> list[str]:
     """The recipes whose versions stand elsewhere than MLflow was told."""
     names = champion.names(workspace)
     return [name for name in names if champion.recorded(workspace, name).aliases != told.read(workspace, name, uri)]
 
 
-def send(workspace: Path, uri: str) -> subprocess.Popen[bytes]:
+def send(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
     """Starts the process, which outlives us. What it cannot tell is told by the next one."""
-    return process.start("pipeline.tracking.aliases", workspace, uri, workspace / LOG)
+    return process.start("pipeline.tracking.aliases", workspace, uri, workspace.aliases_log)

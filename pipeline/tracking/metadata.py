@@ -8,11 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FILE = "metadata.db"
+    from pipeline.workspace import Workspace
+
 PROPERTY = "mlflow_run_id"
 
 
-def link(workspace: Path, event: Mapping[str, Any], step_run: str, run: str) -> None:
+def link(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str) -> None:
     """Puts the child run's id on the step's execution, and the run's id on the context of the pipeline run.
 
     The step is over by now, and nobody else writes these two entries; ML Metadata itself waits for SQLite's lock.
@@ -26,11 +27,11 @@ def link(workspace: Path, event: Mapping[str, Any], step_run: str, run: str) -> 
     Raises:
         LookupError: The store knows neither of the two, such as one that was deleted meanwhile.
     """
-    store = _open(workspace / FILE)
+    store = _open(workspace.metadata_db)
     executions = store.get_executions_by_id([event["execution_id"]])
     contexts = store.get_contexts_by_id([event["context_id"]])
     if not executions or not contexts:
-        raise LookupError(f"{workspace / FILE} has no execution {event['execution_id']}")
+        raise LookupError(f"{workspace.metadata_db} has no execution {event['execution_id']}")
     for node, value in ((executions[0], step_run), (contexts[0], run)):
         node.custom_properties[PROPERTY].string_value = value
     store.put_executions(executions)

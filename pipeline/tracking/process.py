@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.tracking import environment
+from pipeline import subprocesses
 from pipeline.tracking.errors import Unreachable
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from pipeline.workspace import Workspace
 
-def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+
+def start(
+    module: str, workspace: Workspace, uri: str, log: Path, arguments: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
     """Starts `python -m MODULE WORKSPACE ARGUMENTS --uri URI`, which outlives us and does not hear our Ctrl-C.
 
     Args:
@@ -26,23 +30,14 @@ def start(module: str, workspace: Path, uri: str, log: Path, arguments: Sequence
         arguments: What else it is told.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    # -P: whatever lies in the workspace is no module.
-    command = [sys.executable, "-P", "-m", module, str(workspace.absolute()), *arguments, "--uri", uri]
+    command, environment = [str(workspace.absolute()), *arguments, "--uri", uri], subprocesses.mlflow_environment()
     with log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603  (our own program)
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=workspace,
-            env=environment.child(),
-            start_new_session=True,
-        )
+        return subprocesses.start(module, command, cwd=workspace.root, env=environment, output=output)
 
 
 def code(uri: str, work: Callable[[], None]) -> int:
     """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
-    environment.prepare()
+    subprocesses.use_quiet_mlflow()
     try:
         work()
     except Unreachable as error:

@@ -10,10 +10,9 @@ from pipeline.errors import PipelineError
 from pipeline.tracking import aliases, told
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.tracking.destination import Destination
     from pipeline.tracking.told import Aliases
+    from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Reconciled:
     problems: tuple[str, ...] = ()
 
 
-def reconcile(destination: Destination, workspace: Path, name: str) -> Reconciled:
+def reconcile(destination: Destination, workspace: Workspace, name: str) -> Reconciled:
     """Makes a recipe's record and MLflow's aliases one.
 
     An alias that is not what MLflow was told was changed by hand. Changed here too, nobody can say which is meant.
@@ -80,7 +79,7 @@ def _require_alone(name: str, alias: str, theirs: Aliases, now: Aliases, known: 
     )
 
 
-def _apply(workspace: Path, name: str, alias: str, version: int) -> None:
+def _apply(workspace: Workspace, name: str, alias: str, version: int) -> None:
     if alias == "champion":
         promotion.promote(workspace, f"{name}@{version}")
     elif version:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.tracking import events, process
-from pipeline.tracking.folder import RunFolder
 from pipeline.tracking.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pipeline.workspace import RunFolder, Workspace
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Recording:
         return outcome(self.folder, "" if code in (0, 4) else f"the recorder ended with {code}, see {self.log}")
 
 
-def start(workspace: Path, run_id: str, uri: str, log: Path) -> Recording:
+def start(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
     """Starts to record a run that is about to begin or to go on.
 
     Call it as early as possible: importing MLflow and making a new database take seconds, beside the run.
     """
-    folder = RunFolder(workspace.absolute(), run_id)
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder = workspace.absolute().run(run_id)
+    folder.root.mkdir(parents=True, exist_ok=True)
     since = folder.journal.stat().st_size if folder.journal.exists() else 0
     follow = ["--follow", "--parent", str(os.getpid()), "--since", str(since)]
     recorder = process.start("pipeline.tracking", folder.workspace, uri, log, [run_id, *follow])
@@ -64,7 +65,7 @@ def start(workspace: Path, run_id: str, uri: str, log: Path) -> Recording:
 
 def outcome(folder: RunFolder, problem: str = "") -> Outcome:
     """What has been recorded of a run by now."""
-    state = State.load(folder.path)
+    state = State.load(folder)
     complete = state.complete and not events.more(folder.journal, state.offset)
     errors = filter(None, (problem, state.unreachable, state.error))
     return Outcome(state.mlflow_run_id, state.model_version, complete, "\n".join(errors))

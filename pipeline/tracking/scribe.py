@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.tracking.destination import Destination
-    from pipeline.tracking.folder import RunFolder
     from pipeline.tracking.state import State
+    from pipeline.workspace import RunFolder
 
 RUN_TAG = "keraspipe.run_id"
 STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
@@ -104,16 +104,20 @@ class Scribe:
         from pipeline.tracking.pictures.curves import curves
 
         self.destination.set_tags(self.state.mlflow_run_id, {"diagnosis": event.get("diagnosis", "")})
-        kept = atomic.read_json(self.folder.inside(event["path"]))
+        kept = atomic.read_json(self.folder.workspace.existing(event["path"]))
         figure = curves(kept["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
 
     def _environment(self, event: Mapping[str, Any]) -> None:
-        surroundings.record(self.destination, self.state.mlflow_run_id, self.folder.inside(event["path"]))
+        path = self.folder.workspace.existing(event["path"])
+        surroundings.record(self.destination, self.state.mlflow_run_id, path)
 
     def _data(self, event: Mapping[str, Any]) -> None:
-        places = {name: self.folder.inside(event[name]) for name in ("statistics", "schema", "anomalies", "report")}
+        places = {
+            name: self.folder.workspace.existing(event[name])
+            for name in ("statistics", "schema", "anomalies", "report")
+        }
         client, run = self.destination.client, self.state.mlflow_run_id
         parts = Parts(self.destination)
         parts.do(
@@ -123,7 +127,7 @@ class Scribe:
         parts.finish()
 
     def _card(self, event: Mapping[str, Any]) -> None:
-        markdown, html = (self.folder.inside(event[form]) for form in ("markdown", "html"))
+        markdown, html = (self.folder.workspace.existing(event[form]) for form in ("markdown", "html"))
         for path in (markdown, html):
             self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), "card")
         if self.state.model_version:
@@ -131,15 +135,15 @@ class Scribe:
             self.destination.client.update_model_version(self._name(), self.state.model_version, words)
 
     def _file(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.inside(event["path"])
+        path = self.folder.workspace.existing(event["path"])
         self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), event.get("folder") or None)
 
     def _evaluation(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.inside(event["path"])
+        path = self.folder.workspace.existing(event["path"])
         evaluation.record(self.destination, self.state.mlflow_run_id, path, event["time"])
 
     def _register(self, event: Mapping[str, Any]) -> None:
-        model = self.folder.inside(event["model"])
+        model = self.folder.workspace.existing(event["model"])
         self.state.model_version = registration.register(self.destination, self.state, self._name(), model, event)
 
     def _publish(self, event: Mapping[str, Any]) -> None:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Self
 from pipeline import atomic
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pipeline.workspace import RunFolder
 
-FILE = "recorded.json"
 LONGEST_ERROR = 2000
 
 
@@ -41,17 +40,17 @@ class State:
     unreachable: str = ""
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: RunFolder) -> Self:
         """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
         try:
-            kept = atomic.read_json(folder / FILE, {})
+            kept = atomic.read_json(folder.recorded, {})
             return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
         except (ValueError, TypeError, AttributeError):
             return cls()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: RunFolder) -> None:
         """Replaces the state in a run's folder."""
-        atomic.write_json(folder / FILE, asdict(self))
+        atomic.write_json(folder.recorded, asdict(self))
 
     def note(self, problem: str) -> None:
         """Adds a problem, once; the text stays short enough to be shown."""

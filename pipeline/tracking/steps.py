@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.tracking.destination import Destination
-    from pipeline.tracking.folder import RunFolder
     from pipeline.tracking.state import State
+    from pipeline.workspace import RunFolder
 
 STEP_TAG = "keraspipe.step"
 STATUS = {"started": "RUNNING", "done": "FINISHED", "cached": "FINISHED", "failed": "FAILED"}

@@ -7,21 +7,17 @@ from typing import TYPE_CHECKING
 from pipeline import atomic
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pipeline.workspace import Workspace
 
 Aliases = dict[str, int]  # VERSION by alias
 
 
-def read(workspace: Path, name: str, uri: str) -> Aliases | None:
+def read(workspace: Workspace, name: str, uri: str) -> Aliases | None:
     """What this MLflow was told of a recipe; None if nothing is known of it."""
-    kept = atomic.read_json(_path(workspace, name), {})
+    kept = atomic.read_json(workspace.synced_aliases(name), {})
     return dict(kept["aliases"]) if kept.get("uri") == uri else None
 
 
-def write(workspace: Path, name: str, uri: str, aliases: Aliases) -> None:
+def write(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
     """Keeps what this MLflow was told."""
-    atomic.write_json(_path(workspace, name), {"uri": uri, "aliases": aliases})
-
-
-def _path(workspace: Path, name: str) -> Path:
-    return workspace / "aliases" / f"{name}.json"
+    atomic.write_json(workspace.synced_aliases(name), {"uri": uri, "aliases": aliases})

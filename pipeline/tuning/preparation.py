@@ -58,7 +58,7 @@ def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], N
 def _prepared(request: Request, run_id: str) -> Preparation:
     outputs: dict[str, Any] = {}
     digest = ""
-    for event, _ in journal.read(run.folder(request.settings.workspace, run_id) / "journal.jsonl"):
+    for event, _ in journal.read(request.settings.workspace.run(run_id).journal):
         if event["event"] == "execution":
             outputs[event["name"]] = event["outputs"]
         digest = event.get("tags", {}).get("data_digest", digest)

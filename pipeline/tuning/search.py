@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, fingerprint, journal, run, workspace
+from pipeline import atomic, filelock, fingerprint, journal, run
 from pipeline.errors import PipelineError
-from pipeline.tracking import recorder
+from pipeline.lifecycle import run_session
 from pipeline.tuning import preparation
 from pipeline.tuning.study import Study
 from pipeline.tuning.trial import COMPLETE, FAILED, PRUNED, Trial
@@ -18,12 +18,13 @@ from pipeline.tuning.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from pipeline.lifecycle import RunSession
     from pipeline.run import Request
     from pipeline.tuning.preparation import Preparation
     from pipeline.tuning.space import Space
     from pipeline.tuning.study import Running
+    from pipeline.workspace import RunFolder
 
 HOPELESS = 5  # trials that failed and none that did not
 RECORDING_TIMEOUT_S = 60.0
@@ -100,56 +101,46 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
     # Transform runs in this process: it must leave the card to the one that trains.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     ready = preparation.prepare(asked.request, asked.space.base, waiting)
-    run_id = asked.run_id(ready.data_digest)
-    folder = run.folder(home, run_id)
+    folder, uri = home.run(asked.run_id(ready.data_digest)), asked.request.settings.mlflow_uri
     with (
-        workspace.lock(home / workspace.RUNS_LOCK, shared=True),
-        workspace.lock(folder / "lock", waiting),
+        filelock.lock(home.runs_lock, shared=True),
+        run_session(folder, uri, timeout_s=RECORDING_TIMEOUT_S, on_wait=waiting) as session,
     ):
-        recording = recorder.start(home, run_id, asked.request.settings.mlflow_uri, folder / "mlflow.txt")
-        with journal.current(folder / "journal.jsonl"):
-            found = _told(asked, _Course(asked, folder, show, waiting), ready)
-        recording.finish(RECORDING_TIMEOUT_S)
+        _start(session, asked, ready)
+        found = _Course(asked, folder, show, waiting).run()
+        _keep(folder, asked, found)
+        session.end("finished")
     return found
 
 
-def _told(asked: Search, course: _Course, ready: Preparation) -> Found:
-    started = time.monotonic()
-    _tell_start(asked, course.folder.name, ready)
-    try:
-        found = course.run()
-    except Exception as error:
-        journal.report("end", status="failed", message=str(error), seconds=time.monotonic() - started)
-        raise
-    best = found.best
-    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
-    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
-    atomic.write_json(course.folder / "result.json", result)
-    journal.report("end", status="finished", message="", seconds=time.monotonic() - started)
-    return found
-
-
-def _tell_start(asked: Search, run_id: str, ready: Preparation) -> None:
+def _start(session: RunSession, asked: Search, ready: Preparation) -> None:
     request = asked.request
     options = {"objective": asked.objective, "seed": request.seed, "quick": request.quick}
     tags = {"data_digest": ready.data_digest, "keraspipe.prepared_by": ready.run_id}
     tags["mlflow.source.name"] = f"keraspipe tune {request.name}"
     params = {**asked.space.base, **asked.space.described(), **options}
-    title = f"Search for hyperparameters: {request.source.title}"
-    journal.report("start", run_id=run_id, recipe=request.name, description=title, params=params, tags=tags)
+    session.start(request.name, f"Search for hyperparameters: {request.source.title}", params, tags)
+
+
+def _keep(folder: RunFolder, asked: Search, found: Found) -> None:
+    """Tells the journal the best trial, and makes the search a run that `keraspipe runs` lists."""
+    best = found.best
+    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
+    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
+    atomic.write_json(folder.result, result)
 
 
 class _Course:
     """The trials of one call."""
 
     def __init__(
-        self, asked: Search, folder: Path, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
+        self, asked: Search, folder: RunFolder, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
     ) -> None:
         self.asked, self.folder, self.show, self.waiting = asked, folder, show, waiting
-        self.worker = Worker(folder / "log.txt")
+        self.worker = Worker(folder.log)
         request = asked.request
         self.study = Study(
-            folder / "study.db",
+            folder.study,
             asked.space,
             maximize=asked.maximize,
             seed=request.seed,
@@ -184,18 +175,17 @@ class _Course:
             journal.report("trial_epoch", number=trial.number, epoch=epoch, metrics=metrics)
             return running.report(epoch, metrics[self.asked.objective])
 
-        folder = self.folder / "trials" / str(trial.number)
         try:
             ready = preparation.prepare(self.asked.request, trial.params, self.waiting)
         except PipelineError as error:
             return {"state": FAILED, "reason": str(error)}
-        answer = self.worker.train(self._task(trial, ready, folder), report)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        answer = self.worker.train(self._task(trial, ready), report)
+        shutil.rmtree(self.folder.trial_checkpoints(trial.number), ignore_errors=True)
         if answer["state"] == "refused":
             raise PipelineError(answer["reason"])
         return answer
 
-    def _task(self, trial: Trial, ready: Preparation, folder: Path) -> dict[str, Any]:
+    def _task(self, trial: Trial, ready: Preparation) -> dict[str, Any]:
         request, settings = self.asked.request, self.asked.request.settings
         return {
             "recipe": str(request.source.path),
@@ -205,13 +195,13 @@ class _Course:
             "train": str(ready.train),
             "eval": str(ready.eval),
             "graph": str(ready.graph),
-            "out": str(folder),
+            "out": str(self.folder.trial(trial.number)),
             "config": {
                 "seed": request.seed,
                 "mixed_precision": settings.mixed_precision,
                 "distribution": settings.distribution,
                 "deterministic": settings.deterministic,
-                "checkpoints": str(folder / "checkpoints"),
+                "checkpoints": str(self.folder.trial_checkpoints(trial.number)),
             },
         }
 
@@ -225,21 +215,21 @@ class _Course:
         if best is None:
             raise _all_failed(trials, self.folder)
         ranking = sorted((trial for trial in trials if trial.state == COMPLETE), key=self.study.order)
-        return Found(self.folder.name, trials, best, ranking, self.study.importances())
+        return Found(self.folder.run_id, trials, best, ranking, self.study.importances())
 
 
-def _require_hope(done: list[Trial], folder: Path) -> None:
+def _require_hope(done: list[Trial], folder: RunFolder) -> None:
     if len(done) >= HOPELESS and all(trial.state == FAILED for trial in done):
         raise _all_failed(done, folder)
 
 
-def _all_failed(trials: list[Trial], folder: Path) -> PipelineError:
+def _all_failed(trials: list[Trial], folder: RunFolder) -> PipelineError:
     reasons = dict.fromkeys(trial.reason.replace("\n", " ") for trial in trials if trial.state != PRUNED)
     return PipelineError(
         f"All {len(trials)} trials failed.",
         expected="at least one that trains to its end",
         received="\n  ".join(["", *reasons]),
-        action=f"read {folder / 'log.txt'}; the first trial has the recipe's own values: try `keraspipe run`",
+        action=f"read {folder.log}; the first trial has the recipe's own values: try `keraspipe run`",
     )
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pipeline.settings import ROOT
+from pipeline import subprocesses
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -78,16 +76,5 @@ class Worker:
         return self._process
 
     def _started(self) -> subprocess.Popen[str]:
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        # TFT sets legacy Keras on import.
-        ours = {"PYTHONPATH": path, "TF_USE_LEGACY_KERAS": "0", "TF_CPP_MIN_LOG_LEVEL": "2"}
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-P", "-m", "pipeline.tuning"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                cwd=self.log.parent,
-                env={**os.environ, **ours},
-            )
+            return subprocesses.start_worker("pipeline.tuning", cwd=self.log.parent, log=log)

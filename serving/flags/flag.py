@@ -69,6 +69,14 @@ class Flag:
         """Whether the flag alone means true."""
         return isinstance(self.default, bool)
 
+    @property
+    def help(self) -> str:
+        """What it does, and its default unless that is nothing, for argparse."""
+        default = self.shown
+        if not default and (isinstance(self.default, float) or self.default not in ("", False)):
+            default = f"{self.default:g}" if isinstance(self.default, float) else str(self.default).lower()
+        return (self.words + (f" (default: {default})" if default else "")).replace("%", "%%")
+
     def read(self, text: str) -> Value:
         """The value that a text stands for.
 

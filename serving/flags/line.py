@@ -1,40 +1,40 @@
-"""A command line taken apart, as tensorflow_model_server's flags are: `--name=value`, and `--name value` too."""
+"""The command line, as tensorflow_model_server's flags are: `--name=value`, and `--name value` too; and its help."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
-from dataclasses import dataclass, field
+import re
 from typing import TYPE_CHECKING, Any
 
 from serving.flags import table
 from serving.flags.flag import Flag, FlagError, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+_ENVIRONMENT = """\
+Environment, after the flags:
+  KERASPIPE_SERVING_HOST                          as --host
+  KERASPIPE_SERVING_TOKEN                         the token itself
+  KERASPIPE_SERVING_INSECURE=1                    as --insecure"""
+_WRITTEN = re.compile(r"--?(?P<name>[\w-]+)(?P<value>=.*)?", re.DOTALL)
+_WIDTH = 120
 
 
-@dataclass(frozen=True)
-class CommandLine:
-    """What a command line says.
+class CommandLine(dict[str, Any]):
+    """Values of the flags that are there, by key; of the others `[]` gives the default.
 
     Attributes:
-        given: Values of the flags that are there, by key.
         names: What is no flag.
     """
 
-    given: dict[str, Value] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
+    def __init__(self, given: Mapping[str, Value], names: Sequence[str]) -> None:
+        super().__init__(given)
+        self.names = tuple(names)
 
-    def __getitem__(self, key: str) -> Any:
-        """The value given, or the flag's default."""
-        return self.given.get(key, table.ALL[key].default)
-
-    def get(self, key: str, other: Any) -> Any:
-        """The value given, or another one."""
-        return self.given.get(key, other)
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.given
+    def __missing__(self, key: str) -> Any:
+        return table.ALL[key].default
 
 
 def parse(arguments: Sequence[str], more: Sequence[Flag] = ()) -> CommandLine:
@@ -48,37 +48,82 @@ def parse(arguments: Sequence[str], more: Sequence[Flag] = ()) -> CommandLine:
         FlagError: A flag is unknown or its value cannot be read.
     """
     known = {**table.ALL, **{flag.key: flag for flag in more}}
-    given: dict[str, Value] = {}
-    names: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--":
-            names.extend(rest)
-        elif not argument.startswith("-") or argument == "-":
-            names.append(argument)
-        else:
-            flag, value = _flag(argument, rest, known)
-            given[flag.key] = f"{given[flag.key]},{value}" if flag.repeats and flag.key in given else value
-    return CommandLine(given, tuple(names))
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    try:
+        given, rest = _parser(more).parse_known_args([_canonical(text, known) for text in arguments[:end]])
+    except argparse.ArgumentError as error:  # the only one left to it: values are read by `Flag.read`
+        name = str(error.argument_name)
+        takes = known[name.removeprefix("--").replace("-", "_")].takes or "VALUE"
+        raise FlagError(f"{name} has no value.", expected=f"{name}={takes}") from None
+    for text in rest:
+        if text.startswith("-") and text != "-":
+            raise _unknown(text, known)
+    values = {key: ",".join(value) if isinstance(value, list) else value for key, value in vars(given).items()}
+    return CommandLine(values, [*rest, *arguments[end + 1 :]])
 
 
-def _flag(argument: str, rest: Iterator[str], known: Mapping[str, Flag]) -> tuple[Flag, Value]:
-    name, equals, text = argument.removeprefix("-").removeprefix("-").partition("=")
-    key = "help" if name == "h" else name.replace("-", "_")
-    if key not in known:
-        raise _unknown(argument.partition("=")[0], key, known)
-    flag = known[key]
-    if equals:
-        return flag, flag.read(text)
-    if flag.is_switch:
-        return flag, True
-    following = next(rest, None)
-    if following is None or following.startswith("--"):
-        raise FlagError(f"--{flag.name} has no value.", expected=f"--{flag.name}={flag.takes or 'VALUE'}")
-    return flag, flag.read(following)
+def help_text(usage: str, description: str, example: str, more: Sequence[Flag] = ()) -> str:
+    """All flags with one line each: those made for people first, then TensorFlow Serving's.
+
+    Args:
+        usage: The command, with what it takes.
+        description: What it does.
+        example: A command that runs; the last line.
+        more: Flags of this command only.
+    """
+    parser = _parser(more)
+    parser.usage, parser.description = usage, description
+    parser.epilog = f"{_ENVIRONMENT}\n\nexample: {example}"
+    return parser.format_help()
 
 
-def _unknown(written: str, key: str, known: Mapping[str, Flag]) -> FlagError:
-    close = difflib.get_close_matches(key, known, n=2)
-    hint = " or ".join(f"--{known[one].name}" for one in close)
+def version() -> str:
+    """The versions of this server and of its runtime, in one line."""
+    from importlib import metadata
+
+    return f"keraspipe ModelServer: {metadata.version('keraspipe')}, TensorFlow {metadata.version('tensorflow')}"
+
+
+def _parser(more: Sequence[Flag]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        formatter_class=_Format,
+        argument_default=argparse.SUPPRESS,
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    friendly = parser.add_argument_group("Flags, with - or _ in their names, as --name=value or --name value")
+    serving = parser.add_argument_group("Flags of tensorflow_model_server")
+    for group, flags in ((friendly, (*more, *table.FRIENDLY)), (serving, table.SERVING)):
+        for flag in flags:
+            metavar = None if flag.is_switch else flag.takes
+            action = "append" if flag.repeats else "store"
+            group.add_argument(f"--{flag.name}", type=flag.read, action=action, metavar=metavar, help=flag.help)
+    return parser
+
+
+class _Format(argparse.RawDescriptionHelpFormatter):
+    """A line for each flag, with what it takes after an equals sign."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=50, width=_WIDTH)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return action.option_strings[0] + (f"={action.metavar}" if action.metavar else "")
+
+
+def _canonical(text: str, known: Mapping[str, Flag]) -> str:
+    """A flag as the parser knows it, however its name is written; a boolean alone means true."""
+    written = _WRITTEN.fullmatch(text)
+    key = written["name"].replace("-", "_") if written else ""
+    flag = known.get("help" if key == "h" else key)
+    if not written or not flag:
+        return text
+    return f"--{flag.name}{written['value'] or ('=true' if flag.is_switch else '')}"
+
+
+def _unknown(text: str, known: Mapping[str, Flag]) -> FlagError:
+    written = text.partition("=")[0]
+    close = difflib.get_close_matches(written.lstrip("-").replace("-", "_"), known, n=2)
+    hint = " or ".join(f"--{known[key].name}" for key in close)
     return FlagError(f"There is no flag {written}" + (f"; did you mean {hint}?" if hint else "."))

@@ -220,6 +220,6 @@ def _request_log(line: CommandLine) -> RequestLog | None:
 
 
 def _unsupported(line: CommandLine) -> list[str]:
-    flags = [table.ALL[key] for key in line.given if key in table.ALL]
+    flags = [table.ALL[key] for key in line if key in table.ALL]
     changed = [flag for flag in flags if flag.unsupported and line[flag.key] != flag.default]
     return [f"--{flag.name} is not supported and has no effect: {flag.unsupported}" for flag in changed]

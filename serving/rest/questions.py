@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serving.core.models import Models
     from serving.core.servable import Lease
     from serving.core.signature import Signature
-    from serving.core.work import Fetch, Values
+    from serving.core.work import Answered, Fetch, Values
     from serving.rest.message import Request
     from serving.rest.route import Route
     from serving.wire.dtype import Dtype
@@ -130,7 +130,7 @@ def _question(
         outputs = dict(zip(names, map(_wide, values) if half else values, strict=True))
         return predictions.in_rows(outputs) if by_row else predictions.in_columns(outputs)
 
-    def log(answered: prediction.Answered, values: Values, _: bytes) -> Any:
+    def log(answered: Answered, values: Values, _: bytes) -> Any:
         return prediction.predict(answered, inputs, dict(zip(names, values, strict=True)))
 
     return Question(lease, signature.name, fetch, word, log=log)
@@ -153,7 +153,7 @@ def _wide(array: np.ndarray) -> np.ndarray:
 
 
 def _inference_log(
-    task: infer.Task, fetch: Fetch, given: Any, count: int, answered: prediction.Answered, values: Values, _: bytes
+    task: infer.Task, fetch: Fetch, given: Any, count: int, answered: Answered, values: Values, _: bytes
 ) -> Any:
     [outputs] = infer.outputs([task], fetch, values)
     if task.method == infer.CLASSIFY:

@@ -19,6 +19,7 @@ from pipeline.monitoring import prometheus
 from pipeline.monitoring.comparison import Finding
 from pipeline.monitoring.look import Look
 from pipeline.monitoring.report import Report
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +74,8 @@ def published(tmp_path_factory) -> Path:
     workspace = tmp_path_factory.mktemp("monitored") / "workspace"
     module = tf.Module()
     module.halve = tf.function(lambda x: {"y": x / 2}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
-    tf.saved_model.save(module, str(champion.model_path(workspace, "half", 1)), {"serving_default": module.halve})
-    champion.write(workspace, "half", champion.Champion(1, "digest", "run"))
+    tf.saved_model.save(module, str(Workspace(workspace).model("half", 1)), {"serving_default": module.halve})
+    champion.write(Workspace(workspace), "half", champion.Champion(1, "digest", "run"))
     return workspace
 
 

@@ -292,7 +292,7 @@ def test_the_checkout_can_be_moved_with_its_secrets():
 
 
 @given(
-    st.dictionaries(names, st.text(st.characters(exclude_characters="'\r\n", exclude_categories=["Cs"])), max_size=4)
+    st.dictionaries(names, st.text(st.characters(exclude_characters="'\\\r\n", exclude_categories=["Cs"])), max_size=4)
 )
 def test_what_is_assigned_is_parsed_again(values):
     text = "# a comment\n"
@@ -307,7 +307,7 @@ def test_any_file_takes_an_assignment(text, name):
     assert "value" == dotenv.parse(dotenv.assign(text, name, "value"))[name]
 
 
-@pytest.mark.parametrize("value", ["it's", "two\nlines"])
+@pytest.mark.parametrize("value", ["it's", "two\nlines", "end\\"])
 def test_what_no_line_can_hold_is_refused(value):
     with pytest.raises(UsageError, match="single quotes"):
         dotenv.assign("", "SECRETS", value)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from pipeline.datasets.digits import Digits
 from pipeline.monitoring.requests import monitored
+from pipeline.workspace import Workspace
 from serving import Client
 
 pytestmark = pytest.mark.xdist_group("digits")
@@ -51,12 +52,12 @@ def inverted(image: bytes) -> bytes:
 
 
 def test_requests_like_the_training_data_are_quiet(digits, logged):
-    report = monitored(digits.workspace, "digits", logged(scans()))
+    report = monitored(Workspace(digits.workspace), "digits", logged(scans()))
     assert ("quiet", COUNT, []) == (report.status, report.rows, report.lines)
 
 
 def test_inverted_images_are_drift(digits, logged):
-    report = monitored(digits.workspace, "digits", logged([inverted(image) for image in scans()]))
+    report = monitored(Workspace(digits.workspace), "digits", logged([inverted(image) for image in scans()]))
     assert ("drift", COUNT) == (report.status, report.rows)
     assert "image_bytes.brightness" in {finding.key for finding in report.raised}
 

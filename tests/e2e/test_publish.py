@@ -13,15 +13,17 @@ import pytest
 from pipeline import champion, savedmodel
 from pipeline.champion import Champion
 from pipeline.steps.publish import ChampionChangedError, publish
+from pipeline.workspace import Workspace
 
 CRASH = """
 import os, signal, sys
 from pathlib import Path
 from pipeline import champion
 from pipeline.steps import publish
+from pipeline.workspace import Workspace
 
 champion.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
-publish.publish(Path(sys.argv[1]), Path(sys.argv[2]), "m", "run", "")
+publish.publish(Path(sys.argv[1]), Workspace(Path(sys.argv[2])), "m", "run", "")
 """
 
 
@@ -39,20 +41,20 @@ def names(workspace):
 
 
 def test_versions_count_up_and_the_newest_is_champion(model, tmp_path):
-    assert 1 == publish(model, tmp_path, "m", "run-1", "")
-    live = champion.read(tmp_path, "m")
+    assert 1 == publish(model, Workspace(tmp_path), "m", "run-1", "")
+    live = champion.read(Workspace(tmp_path), "m")
     assert Champion(1, savedmodel.digest(model), "run-1") == live
     (model / "saved_model.pb").write_bytes(b"another graph")
-    assert 2 == publish(model, tmp_path, "m", "run-2", live.digest)
+    assert 2 == publish(model, Workspace(tmp_path), "m", "run-2", live.digest)
     assert ["1", "2"] == names(tmp_path)
     (link,) = (tmp_path / "serving" / ".live" / "m").iterdir()
-    assert champion.model_path(tmp_path, "m", 2) == link.resolve()
+    assert Workspace(tmp_path).model("m", 2) == link.resolve()
 
 
 def test_a_model_judged_against_another_champion_is_judged_again(model, tmp_path):
-    publish(model, tmp_path, "m", "run-1", "")
+    publish(model, Workspace(tmp_path), "m", "run-1", "")
     with pytest.raises(ChampionChangedError):
-        publish(model, tmp_path, "m", "run-2", "")
+        publish(model, Workspace(tmp_path), "m", "run-2", "")
     assert ["1"] == names(tmp_path)
 
 
@@ -62,20 +64,20 @@ def test_killed_between_rename_and_record_the_same_model_keeps_its_version(model
     ended = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert -signal.SIGKILL == ended.returncode, ended.stderr
     assert ["1"] == names(tmp_path)
-    assert champion.read(tmp_path, "m") is None
-    assert 1 == publish(model, tmp_path, "m", "run", "")
+    assert champion.read(Workspace(tmp_path), "m") is None
+    assert 1 == publish(model, Workspace(tmp_path), "m", "run", "")
     assert ["1"] == names(tmp_path)
-    assert 1 == champion.read(tmp_path, "m").version
+    assert 1 == champion.read(Workspace(tmp_path), "m").version
 
 
 def test_a_challenger_leaves_the_champion_as_it_is(model, tmp_path):
-    publish(model, tmp_path, "m", "run-1", "")
-    live = champion.read(tmp_path, "m")
+    publish(model, Workspace(tmp_path), "m", "run-1", "")
+    live = champion.read(Workspace(tmp_path), "m")
     (model / "saved_model.pb").write_bytes(b"another graph")
-    assert 2 == publish(model, tmp_path, "m", "run-2", live.digest, "challenger")
-    assert {"champion": 1, "challenger": 2} == champion.standing(tmp_path, "m").aliases
-    assert 2 == publish(model, tmp_path, "m", "run-3", live.digest)  # the same model, now for all
-    assert {"champion": 2} == champion.standing(tmp_path, "m").aliases
+    assert 2 == publish(model, Workspace(tmp_path), "m", "run-2", live.digest, "challenger")
+    assert {"champion": 1, "challenger": 2} == champion.standing(Workspace(tmp_path), "m").aliases
+    assert 2 == publish(model, Workspace(tmp_path), "m", "run-3", live.digest)  # the same model, now for all
+    assert {"champion": 2} == champion.standing(Workspace(tmp_path), "m").aliases
 
 
 def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
@@ -84,7 +86,7 @@ def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr("pipeline.steps.publish.shutil.copytree", fail)
     with pytest.raises(OSError, match="No space left"):
-        publish(model, tmp_path, "m", "run", "")
+        publish(model, Workspace(tmp_path), "m", "run", "")
     assert [] == names(tmp_path)
 
 
@@ -98,10 +100,10 @@ def test_publishers_at_once_never_share_a_version(model, tmp_path):
         judged_against = ""
         while True:
             try:
-                outcomes.append(publish(folder, tmp_path, "m", f"run-{number}", judged_against))
+                outcomes.append(publish(folder, Workspace(tmp_path), "m", f"run-{number}", judged_against))
                 return  # noqa: TRY300
             except ChampionChangedError:
-                judged_against = champion.read(tmp_path, "m").digest
+                judged_against = champion.read(Workspace(tmp_path), "m").digest
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -109,4 +111,4 @@ def test_publishers_at_once_never_share_a_version(model, tmp_path):
     for thread in threads:
         thread.join()
     assert [1, 2, 3, 4, 5, 6] == sorted(outcomes)
-    assert 6 == champion.read(tmp_path, "m").version
+    assert 6 == champion.read(Workspace(tmp_path), "m").version

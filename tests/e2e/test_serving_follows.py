@@ -16,7 +16,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from pipeline import atomic, champion, promotion, run
+from pipeline import atomic, promotion
+from pipeline.workspace import Workspace
 from serving import Client
 from serving.errors import ServingError
 
@@ -49,12 +50,12 @@ def published(workspace, saved, *versions):
     """Versions as runs leave them: directory, run's record, and for the first one the alias."""
 
     for version in versions:
-        shutil.copytree(saved / str(version), champion.model_path(workspace, NAME, version))
-        folder = run.folder(workspace, f"{NAME}-{version}")
+        shutil.copytree(saved / str(version), Workspace(workspace).model(NAME, version))
+        folder = Workspace(workspace).run(f"{NAME}-{version}").root
         folder.mkdir(parents=True)
         result = {"run_id": folder.name, "recipe": NAME, "model_version": version, "steps": [{"name": "publish"}]}
         atomic.write_json(folder / "result.json", result)
-    promotion.promote(workspace, f"{NAME}@{versions[0]}")
+    promotion.promote(Workspace(workspace), f"{NAME}@{versions[0]}")
 
 
 def read(stream, until):
@@ -147,12 +148,12 @@ def test_only_what_has_an_alias_is_served(keraspipe, saved):
         assert 1 == version(client)
         with pytest.raises(Exception, match="Servable not found"):
             version(client, version=3)
-        promotion.challenge(keraspipe.workspace, f"{NAME}@3")
+        promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@3")
         waited(lambda: has(rest, f"{NAME}-challenger"))
         assert (1, 3) == (version(client), version(client, f"{NAME}-challenger", label="challenger"))
         answer = keraspipe("predict", f"{NAME}@1", "5", "--grpc", rpc, "--json")
         assert {"predictions": [{"y": 6.0}]} == answer.json
-        promotion.withdraw(keraspipe.workspace, NAME)
+        promotion.withdraw(Workspace(keraspipe.workspace), NAME)
         waited(lambda: not has(rest, f"{NAME}-challenger"))
 
 
@@ -187,7 +188,7 @@ def test_a_server_that_polls_models_config_follows_with_its_labels(keraspipe, sa
                 assert 0 == keraspipe(command, text).code
                 witness.saw(expected)
                 waited(lambda expected=expected: labelled(client) == expected)
-            promotion.challenge(keraspipe.workspace, f"{NAME}@3")
+            promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@3")
             client.wait_until_ready(f"{NAME}-challenger", timeout_s=PATIENCE_S)
             assert (1, 3) == (version(client), version(client, f"{NAME}-challenger"))
             witness.done.set()
@@ -208,7 +209,7 @@ def labelled(client):
 
 def test_a_canary_of_both_transports_and_its_report(keraspipe, saved):
     published(keraspipe.workspace, saved, 1, 2)
-    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@2")
     inputs = [np.full(1, number, np.float32) for number in range(200)]
     with serving(keraspipe, "--canary", f"{NAME}=30%") as (rest, rpc, ended):
         for address in (rest, rpc):
@@ -236,7 +237,7 @@ def test_what_a_side_cannot_read_is_an_error_of_that_side(keraspipe, saved):
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     published(keraspipe.workspace, saved, 1, 2)
-    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@2")
     with serving(keraspipe, "--canary", f"{NAME}=30%") as (rest, rpc, _), grpc.insecure_channel(rpc) as channel:
         waited(lambda: has(rest, f"{NAME}-challenger"))
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -261,15 +262,15 @@ def test_what_a_side_cannot_read_is_an_error_of_that_side(keraspipe, saved):
 
 def test_whom_the_challenger_answered_never_goes_back(keraspipe, saved):
     published(keraspipe.workspace, saved, 1, 2)
-    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@2")
     with serving(keraspipe, "--canary", f"{NAME}=100%") as (rest, rpc, _):
         waited(lambda: has(rest, f"{NAME}-challenger"))
         witnesses = [Witness(rest), Witness(rpc)]
         for witness in witnesses:
             witness.saw(2)
-        promotion.promote(keraspipe.workspace, NAME)
+        promotion.promote(Workspace(keraspipe.workspace), NAME)
         waited(lambda: not has(rest, f"{NAME}-challenger"))
-        promotion.rollback(keraspipe.workspace, NAME)
+        promotion.rollback(Workspace(keraspipe.workspace), NAME)
         for witness in witnesses:
             witness.saw(1)
             witness.done.set()
@@ -282,7 +283,7 @@ def test_grpc_answers_name_the_model_that_was_asked_and_the_version_that_answere
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
     published(keraspipe.workspace, saved, 1, 2)
-    promotion.challenge(keraspipe.workspace, f"{NAME}@2")
+    promotion.challenge(Workspace(keraspipe.workspace), f"{NAME}@2")
     request = predict_pb2.PredictRequest()
     request.model_spec.name = NAME
     request.inputs["x"].dtype = 1
@@ -292,7 +293,7 @@ def test_grpc_answers_name_the_model_that_was_asked_and_the_version_that_answere
         waited(lambda: has(rest, f"{NAME}-challenger"))
         answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
         assert (NAME, 2) == (answer.model_spec.name, answer.model_spec.version.value)
-        promotion.withdraw(keraspipe.workspace, NAME)
+        promotion.withdraw(Workspace(keraspipe.workspace), NAME)
         waited(lambda: not has(rest, f"{NAME}-challenger"))
         answer = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=30)
         assert (NAME, 1) == (answer.model_spec.name, answer.model_spec.version.value)

@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 
 from pipeline import catalogue
 from pipeline.settings import Settings
+from pipeline.workspace import Workspace
 
 # A busy machine is no failure.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -89,5 +90,8 @@ def recipe(tmp_path):
 def settings(tmp_path) -> Settings:
     """Settings with a workspace, data and recipes of their own."""
     return Settings(
-        workspace=tmp_path / "workspace", data=tmp_path / "data", recipe_folders=(tmp_path / "recipes",), debug=False
+        workspace=Workspace(tmp_path / "workspace"),
+        data=tmp_path / "data",
+        recipe_folders=(tmp_path / "recipes",),
+        debug=False,
     )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from pipeline import after, atomic, journal, run
+from pipeline import after, atomic, journal
 from pipeline.errors import PipelineError
 
 
@@ -19,7 +19,7 @@ def state(settings):
         found = anomalies_pb2.Anomalies()
         if split == "eval":
             found.anomaly_info["age"].description = "New column"
-        path = home / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
+        path = home.root / "anomalies" / f"Split-{split}" / "SchemaDiff.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(found.SerializeToString())
     return SimpleNamespace(
@@ -28,16 +28,16 @@ def state(settings):
         result=SimpleNamespace(run_id="people-1"),
         files=[settings.data / "people.csv"],
         data="da7a",
-        uri=lambda _, output: home / output,
+        uri=lambda _, output: home.root / output,
     )
 
 
 def test_a_failing_validation_still_gives_the_report_its_facts(state):
-    path = run.folder(state.workspace, "people-1") / "journal.jsonl"
+    path = state.workspace.run("people-1").journal
     path.parent.mkdir(parents=True)
     with journal.current(path), pytest.raises(PipelineError, match="New column"):
         after.validate(state, cached=False)
     (told,) = (event for event, _ in journal.read(path) if event["event"] == "data")
     assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (told["name"], told["statistics"], told["schema"])
     assert ("da7a", [str(state.files[0])]) == (told["digest"], told["files"])
-    assert ["eval: age: New column"] == atomic.read_json(state.workspace / told["anomalies"])
+    assert ["eval: age: New column"] == atomic.read_json(state.workspace.inside(told["anomalies"]))

@@ -7,6 +7,7 @@ import pytest
 from pipeline import champion, models_config, savedmodel
 from pipeline.champion import Champion, Standing
 from pipeline.errors import PipelineError
+from pipeline.workspace import Workspace
 from serving import config
 
 ONE = Champion(1, "digest", "plain-1")
@@ -14,63 +15,63 @@ ONE = Champion(1, "digest", "plain-1")
 
 def publish(workspace, name, *versions):
     for version in versions:
-        champion.model_path(workspace, name, version).mkdir(parents=True)
+        Workspace(workspace).model(name, version).mkdir(parents=True)
 
 
 def links(workspace):
-    folders = (workspace / "serving" / models_config.LIVE).iterdir()
+    folders = (Workspace(workspace).live_links).iterdir()
     return {folder.name: {link.name for link in folder.iterdir()} for folder in folders}
 
 
 def test_champion_round_trip(tmp_path):
     publish(tmp_path, "plain", 1)
-    champion.write(tmp_path, "plain", ONE)
-    assert ONE == champion.read(tmp_path, "plain")
+    champion.write(Workspace(tmp_path), "plain", ONE)
+    assert ONE == champion.read(Workspace(tmp_path), "plain")
 
 
 def test_no_champion_without_a_record_or_a_directory(tmp_path):
-    assert champion.read(tmp_path, "plain") is None
-    champion.write(tmp_path, "plain", ONE)
-    assert champion.read(tmp_path, "plain") is None
+    assert champion.read(Workspace(tmp_path), "plain") is None
+    champion.write(Workspace(tmp_path), "plain", ONE)
+    assert champion.read(Workspace(tmp_path), "plain") is None
 
 
 def test_versions_are_numbers_in_their_order(tmp_path):
     publish(tmp_path, "plain", 10, 9, 1)
     (tmp_path / "serving" / "plain" / ".11.abc").mkdir()
     (tmp_path / "serving" / "plain" / "12").write_text("a file")
-    assert [1, 9, 10] == champion.versions(tmp_path, "plain")
-    assert [] == champion.versions(tmp_path, "absent")
+    assert [1, 9, 10] == champion.versions(Workspace(tmp_path), "plain")
+    assert [] == champion.versions(Workspace(tmp_path), "absent")
 
 
 def test_a_record_of_the_first_format_is_read(tmp_path):
     publish(tmp_path, "plain", 1)
-    champion.path(tmp_path, "plain").parent.mkdir()
-    champion.path(tmp_path, "plain").write_text('{"version": 1, "digest": "digest", "run_id": "plain-1"}')
-    assert Standing(ONE) == champion.standing(tmp_path, "plain")
+    Workspace(tmp_path).champion("plain").parent.mkdir()
+    Workspace(tmp_path).champion("plain").write_text('{"version": 1, "digest": "digest", "run_id": "plain-1"}')
+    assert Standing(ONE) == champion.standing(Workspace(tmp_path), "plain")
 
 
 def test_standing_round_trip(tmp_path):
     publish(tmp_path, "plain", 1, 2, 3)
     whole = Standing(ONE, Champion(3, "c", "plain-3"), (Champion(2, "b", "plain-2"), ONE))
     for found in (whole, Standing(challenger=ONE)):
-        champion.save(tmp_path, "plain", found)
-        assert found == champion.standing(tmp_path, "plain")
-    assert ["plain"] == champion.names(tmp_path)
+        champion.save(Workspace(tmp_path), "plain", found)
+        assert found == champion.standing(Workspace(tmp_path), "plain")
+    assert ["plain"] == champion.names(Workspace(tmp_path))
 
 
 def test_a_record_that_cannot_be_read_is_an_error_in_words(tmp_path):
-    champion.save(tmp_path, "plain", Standing(ONE))
-    champion.path(tmp_path, "plain").write_text('{"version": 1}')
+    champion.save(Workspace(tmp_path), "plain", Standing(ONE))
+    Workspace(tmp_path).champion("plain").write_text('{"version": 1}')
     with pytest.raises(PipelineError, match=r"plain.json cannot be read"):
-        champion.read(tmp_path, "plain")
+        champion.read(Workspace(tmp_path), "plain")
 
 
 def test_servers_see_one_version_per_alias(tmp_path):
     publish(tmp_path, "one", 1)
     publish(tmp_path, "two", 3, 4, 5)
-    champion.save(tmp_path, "one", Standing(ONE))
-    champion.save(tmp_path, "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    models_config.write(tmp_path)
+    champion.save(Workspace(tmp_path), "one", Standing(ONE))
+    champion.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
+    models_config.write(Workspace(tmp_path))
     assert {"one": {"1"}, "two": {"3"}, "two-challenger": {"4"}} == links(tmp_path)
     found = {one.name: one for one in config.read_config(tmp_path / "serving" / "models.config")}
     expected = {"one": {"champion": 1}, "two": {"champion": 3}, "two-challenger": {"challenger": 4}}
@@ -78,28 +79,28 @@ def test_servers_see_one_version_per_alias(tmp_path):
     for name, version in (("one", 1), ("two", 3), ("two-challenger", 4)):
         recipe = name.partition("-")[0]
         seen = found[name].base_path / str(version)
-        assert champion.model_path(tmp_path, recipe, version) == seen.resolve()
+        assert Workspace(tmp_path).model(recipe, version) == seen.resolve()
 
 
 def test_what_a_kill_has_left_is_repaired(tmp_path):
     publish(tmp_path, "two", 3, 4)
-    champion.save(tmp_path, "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    models_config.write(tmp_path)
+    champion.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
+    models_config.write(Workspace(tmp_path))
     whole = links(tmp_path), (tmp_path / "serving" / "models.config").read_text()
-    live = tmp_path / "serving" / models_config.LIVE
+    live = Workspace(tmp_path).live_links
     (live / "two" / "4").symlink_to("../../two/4")
     (live / "two-challenger" / "4").unlink()
     (tmp_path / "serving" / "models.config").unlink()
-    models_config.write(tmp_path)
+    models_config.write(Workspace(tmp_path))
     assert whole == (links(tmp_path), (tmp_path / "serving" / "models.config").read_text())
 
 
 def test_a_folder_of_links_stays_when_its_last_version_goes(tmp_path):
     publish(tmp_path, "two", 3, 4)
-    champion.save(tmp_path, "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    models_config.write(tmp_path)
-    champion.save(tmp_path, "two", Standing(Champion(3, "a", "two-3")))
-    models_config.write(tmp_path)
+    champion.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
+    models_config.write(Workspace(tmp_path))
+    champion.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3")))
+    models_config.write(Workspace(tmp_path))
     assert {"two": {"3"}, "two-challenger": set()} == links(tmp_path)
     assert ["two"] == [one.name for one in config.read_config(tmp_path / "serving" / "models.config")]
 

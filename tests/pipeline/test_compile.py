@@ -20,6 +20,7 @@ from pipeline import atomic, catalogue, cli, params, run
 from pipeline.kubeflow import cluster, progress, spec
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.settings import Settings
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class Kubeflow:
 def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     """The pipeline with folders of this machine, so that its commands can be run here."""
     source = catalogue.source(name, Settings())
-    settings = Settings(workspace=home / "workspace", data=home / "data")
+    settings = Settings(workspace=Workspace(home / "workspace"), data=home / "data")
     request = run.Request(source, settings, {**params.resolve(source, []), **chosen}, quick=True)
     return spec.compiled(request, catalogue.pin(source), cluster.Cluster(tracking_uri=""))[0]
 

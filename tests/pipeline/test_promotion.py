@@ -14,9 +14,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from pipeline import atomic, champion, models_config, promotion, run
+from pipeline import atomic, champion, models_config, promotion
 from pipeline.champion import Champion
 from pipeline.errors import PipelineError, UsageError
+from pipeline.workspace import Workspace
 
 VERSIONS = (1, 2, 3, 4)
 
@@ -28,8 +29,8 @@ def one(version):
 def blessed(workspace, *versions):
     """Published versions, each with the record of its run, as a run leaves them."""
     for version in versions:
-        champion.model_path(workspace, "plain", version).mkdir(parents=True)
-        folder = run.folder(workspace, f"plain-{version}")
+        Workspace(workspace).model("plain", version).mkdir(parents=True)
+        folder = Workspace(workspace).run(f"plain-{version}").root
         folder.mkdir(parents=True)
         steps = [{"name": "publish", "seconds": 0.0}]
         result = {"run_id": folder.name, "recipe": "plain", "model_version": version, "steps": steps}
@@ -39,7 +40,7 @@ def blessed(workspace, *versions):
 
 
 def links(workspace):
-    folders = (workspace / "serving" / models_config.LIVE).glob("*")
+    folders = Workspace(workspace).live_links.glob("*")
     return {folder.name: {link.name for link in folder.iterdir()} for folder in folders}
 
 
@@ -61,7 +62,7 @@ class Promotions(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(VERSIONS))
     def promote(self, version):
-        change = promotion.promote(self.workspace, f"plain@{version}")
+        change = promotion.promote(Workspace(self.workspace), f"plain@{version}")
         assert version == change.as_json()["champion"]
         self._crowned(version)
 
@@ -69,33 +70,33 @@ class Promotions(RuleBasedStateMachine):
     def promote_the_challenger(self):
         if self.challenger is None:
             with pytest.raises(PipelineError, match="plain has no challenger"):
-                promotion.promote(self.workspace, "plain")
+                promotion.promote(Workspace(self.workspace), "plain")
             return
-        promotion.promote(self.workspace, "plain")
+        promotion.promote(Workspace(self.workspace), "plain")
         self._crowned(self.challenger)
 
     @rule(version=st.sampled_from(VERSIONS))
     def challenge(self, version):
         if self.champions and self.champions[-1] == version:
             with pytest.raises(PipelineError, match="is the champion of plain"):
-                promotion.challenge(self.workspace, f"plain@{version}")
+                promotion.challenge(Workspace(self.workspace), f"plain@{version}")
             return
-        promotion.challenge(self.workspace, f"plain@{version}")
+        promotion.challenge(Workspace(self.workspace), f"plain@{version}")
         self.challenger = version
 
     @rule()
     def withdraw(self):
         if self.challenger is not None:
-            promotion.withdraw(self.workspace, "plain")
+            promotion.withdraw(Workspace(self.workspace), "plain")
             self.challenger = None
 
     @rule()
     def roll_back(self):
         if len(self.champions) < 2:
             with pytest.raises(PipelineError, match="cannot be rolled back"):
-                promotion.rollback(self.workspace, "plain")
+                promotion.rollback(Workspace(self.workspace), "plain")
             return
-        promotion.rollback(self.workspace, "plain")
+        promotion.rollback(Workspace(self.workspace), "plain")
         self.champions.pop()
         self._no_challenger_that_is_champion()
 
@@ -110,7 +111,7 @@ class Promotions(RuleBasedStateMachine):
 
     @invariant()
     def the_record_and_what_servers_see_are_the_model(self):
-        now = champion.standing(self.workspace, "plain")
+        now = champion.standing(Workspace(self.workspace), "plain")
         assert (one(self.champions[-1]) if self.champions else None) == now.champion
         assert (one(self.challenger) if self.challenger else None) == now.challenger
         assert [one(version) for version in self.champions[:-1]] == list(now.before)
@@ -127,11 +128,11 @@ TestPromotions.settings = hypothesis_settings(max_examples=25, stateful_step_cou
 def test_a_rollback_passes_over_what_is_gone(tmp_path):
     blessed(tmp_path, 1, 2, 3)
     for version in (1, 2, 3):
-        promotion.promote(tmp_path, f"plain@{version}")
-    champion.model_path(tmp_path, "plain", 2).rmdir()
-    assert 1 == promotion.rollback(tmp_path, "plain").after.champion.version
+        promotion.promote(Workspace(tmp_path), f"plain@{version}")
+    Workspace(tmp_path).model("plain", 2).rmdir()
+    assert 1 == promotion.rollback(Workspace(tmp_path), "plain").after.champion.version
     with pytest.raises(PipelineError, match="no version was champion before"):
-        promotion.rollback(tmp_path, "plain")
+        promotion.rollback(Workspace(tmp_path), "plain")
 
 
 @pytest.mark.parametrize(
@@ -147,9 +148,9 @@ def test_a_rollback_passes_over_what_is_gone(tmp_path):
 )
 def test_what_cannot_be_promoted_and_why(tmp_path, text, error, words):
     blessed(tmp_path, 1)
-    champion.model_path(tmp_path, "plain", 2).mkdir()
+    Workspace(tmp_path).model("plain", 2).mkdir()
     with pytest.raises(error, match=words) as caught:
-        promotion.promote(tmp_path, text)
+        promotion.promote(Workspace(tmp_path), text)
     assert "\nNext: " in str(caught.value)
     assert {} == links(tmp_path) or [set(), set()] == seen(tmp_path)
 
@@ -158,6 +159,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pipeline import atomic, models_config, promotion
+from pipeline.workspace import Workspace
 
 left = int(sys.argv[2])
 def counted(write):
@@ -171,7 +173,7 @@ def counted(write):
 
 for name in ("symlink_to", "unlink", "replace", "mkdir"):
     setattr(Path, name, counted(getattr(Path, name)))
-promotion.promote(Path(sys.argv[1]), "plain@2")
+promotion.promote(Workspace(Path(sys.argv[1])), "plain@2")
 """
 
 
@@ -181,12 +183,12 @@ def test_killed_between_any_two_writes_it_is_whole_for_the_next_one(tmp_path):
     for count in range(30):
         workspace = tmp_path / str(count)
         blessed(workspace, 1, 2)
-        promotion.promote(workspace, "plain@1")
+        promotion.promote(Workspace(workspace), "plain@1")
         ended = subprocess.run([sys.executable, "-c", KILLED, str(workspace), str(count)], check=False, env=os.environ)
-        now = champion.standing(workspace, "plain").champion.version
+        now = champion.standing(Workspace(workspace), "plain").champion.version
         assert all(versions <= {1, 2} for versions in seen(workspace))
         assert set() != seen(workspace)[0]  # never without a version
-        models_config.write(workspace)
+        models_config.write(Workspace(workspace))
         assert [{now}, set()] == seen(workspace)
         assert f'key: "champion" value: {now} ' in (workspace / "serving" / "models.config").read_text()
         outcomes.append((ended.returncode, now))

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline import champion, run
+from pipeline import champion, filelock, run
 from pipeline.champion import Champion
+from pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def data(tmp_path):
 @pytest.fixture
 def published(settings):
     """A finished run whose model lies in the workspace."""
-    path = settings.workspace / "serving" / "plain" / "1"
+    path = settings.workspace.model("plain", 1)
     path.mkdir(parents=True)
     return run.Result(
         "plain-1", "plain", blessed=True, metrics={"accuracy": 0.9}, model_version=1, model_path=str(path)
@@ -38,7 +39,7 @@ def published(settings):
 def test_key_depends_on_everything_but_the_cache_switch_and_the_workspace(request_for, tmp_path):
     key = request_for().key
     assert key == request_for(cache=False).key
-    other = {"workspace": tmp_path / "other", "tracking_uri": "http://mlflow"}
+    other = {"workspace": Workspace(tmp_path / "other"), "tracking_uri": "http://mlflow"}
     assert request_for(settings=other).key == request_for(settings={"tracking_uri": "http://mlflow"}).key
     others = [
         request_for(("return p.units", "return p.units + 1")).key,
@@ -81,7 +82,7 @@ def test_record_falls_with_what_it_speaks_of(request_for, published, data, gone,
     if gone == "data":
         data.unlink()
     elif gone == "model":
-        champion.model_path(request.settings.workspace, "plain", 1).rmdir()
+        request.settings.workspace.model("plain", 1).rmdir()
     else:
         data.unlink()
         data.parent.rmdir()
@@ -110,7 +111,7 @@ def test_run_up_to_a_step_publishes_nothing_and_holds(request_for, data):
 def test_killed_run_goes_on_under_its_id(request_for):
     request = request_for()
     first = run.begin(request)
-    assert run.folder(request.settings.workspace, first).is_dir()
+    assert request.settings.workspace.run(first).root.is_dir()
     assert first == run.begin(request)
     assert first.startswith("plain-")
 
@@ -126,7 +127,7 @@ def test_failed_run_is_forgotten(request_for):
 def test_unfinished_run_without_its_folder_is_none(request_for):
     request = request_for()
     first = run.begin(request)
-    run.folder(request.settings.workspace, first).rmdir()
+    request.settings.workspace.run(first).root.rmdir()
     assert first != run.begin(request)
 
 
@@ -152,9 +153,8 @@ def test_ids_sort_by_time_and_differ():
 
 
 def test_run_is_alive_while_its_lock_is_held(tmp_path):
-    from pipeline import workspace
 
-    assert not run.alive(tmp_path, "plain-1")
-    with workspace.lock(run.folder(tmp_path, "plain-1") / "lock"):
-        assert run.alive(tmp_path, "plain-1")
-    assert not run.alive(tmp_path, "plain-1")
+    assert not run.alive(Workspace(tmp_path), "plain-1")
+    with filelock.lock(Workspace(tmp_path).run("plain-1").lock):
+        assert run.alive(Workspace(tmp_path), "plain-1")
+    assert not run.alive(Workspace(tmp_path), "plain-1")

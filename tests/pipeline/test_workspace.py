@@ -1,24 +1,23 @@
-"""The workspace: usable or a clear error, and locks that no dead process holds."""
+"""The workspace: its layout, and usable or a clear error."""
 
 from __future__ import annotations
 
-import os
+import ast
 import shutil
-import signal
-import subprocess
-import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from pipeline import workspace
 from pipeline.errors import PipelineError
+from pipeline.workspace import Workspace
 
 
 def test_new_workspace_carries_its_format(tmp_path):
     home = tmp_path / "deep" / "workspace"
-    workspace.prepare(home)
-    workspace.prepare(home)
+    workspace.prepare(Workspace(home))
+    workspace.prepare(Workspace(home))
     assert '{\n "format": 1\n}\n' == (home / "workspace.json").read_text()
     assert ["workspace.json"] == [path.name for path in home.iterdir()]
 
@@ -27,7 +26,7 @@ def test_new_workspace_carries_its_format(tmp_path):
 def test_newer_workspace(tmp_path, content, received):
     (tmp_path / "workspace.json").write_text(content)
     with pytest.raises(PipelineError, match="written by a newer keraspipe") as caught:
-        workspace.prepare(tmp_path)
+        workspace.prepare(Workspace(tmp_path))
     assert f"Received: {received}" in str(caught.value)
 
 
@@ -35,14 +34,14 @@ def test_newer_workspace(tmp_path, content, received):
 def test_file_where_the_folder_should_be(tmp_path, inside):
     (tmp_path / "file").write_text("")
     with pytest.raises(PipelineError, match="cannot be written") as caught:
-        workspace.prepare(tmp_path / "file" / inside)
+        workspace.prepare(Workspace(tmp_path / "file" / inside))
     assert "Next: mend that, or choose another folder" in str(caught.value)
 
 
 def test_too_little_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
     with pytest.raises(PipelineError, match="too little room") as caught:
-        workspace.prepare(tmp_path)
+        workspace.prepare(Workspace(tmp_path))
     assert "Received: 5 MiB free" in str(caught.value)
 
 
@@ -52,45 +51,71 @@ def test_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(workspace, "_probe", full)
     with pytest.raises(PipelineError) as caught:
-        workspace.prepare(tmp_path)
+        workspace.prepare(Workspace(tmp_path))
     assert f"Received: No space left on device ({tmp_path})" in str(caught.value)
 
 
-def test_lock_is_held_within_the_block(tmp_path):
-    path = tmp_path / "locks" / "a"
-    assert not workspace.is_locked(path)
-    with workspace.lock(path):
-        assert workspace.is_locked(path)
-    assert not workspace.is_locked(path)
+NOT_ALONE = {"data", "recipe", "report.json"}  # other folders and the artifact of ingest have such names too
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_lock_that_may_only_be_read(tmp_path):
-    path = tmp_path / "a"
-    path.touch(0o444)
-    assert not workspace.is_locked(path)
+def test_paths_keep_their_places(tmp_path):
+    home, run = Workspace(tmp_path), Workspace(tmp_path).run("digits-1")
+    places = {
+        home.model("digits", 2): "serving/digits/2",
+        home.live_links: "serving/.live",
+        home.models_config: "serving/models.config",
+        home.champion("digits"): "champions/digits.json",
+        home.request("k"): "requests/k.json",
+        home.checkpoint("0123456789abcdef0"): "checkpoints/0123456789abcdef",
+        home.schema("digits"): "schemas/digits/schema.pbtxt",
+        home.card("digits", 2): "cards/digits/2.md",
+        home.card_request("digits", 2): "cards/digits/2.request.json",
+        home.answers("digits", "0123456789abcdef0"): "profiles/digits/answers-0123456789abcdef.json",
+        home.baseline("digits", "7"): "profiles/digits/7.json",
+        home.publish_lock("digits"): "locks/publish-digits",
+        home.runs_lock: "locks/runs",
+        home.metadata_db: "metadata.db",
+        home.mlflow_db: "mlflow.db",
+        run.journal: "runs/digits-1/journal.jsonl",
+        run.lock: "runs/digits-1/lock",
+        run.trial_checkpoints(3): "runs/digits-1/trials/3/checkpoints",
+    }
+    assert list(places.values()) == [home.relative(path) for path in places]
 
 
-HOLDER = """
-import pathlib, sys, time
-from pipeline import workspace
-with workspace.lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(600)
-"""
+def test_runs_are_listed_in_their_order(tmp_path):
+    home = Workspace(tmp_path)
+    assert [] == home.run_folders()
+    for run_id in ("xor-2", "digits-1", "xor-1"):
+        home.run(run_id).root.mkdir(parents=True)
+    (home.runs / "xor-file").touch()
+    assert ["digits-1", "xor-1", "xor-2"] == [run.run_id for run in home.run_folders()]
+    assert ["xor-1", "xor-2"] == [run.run_id for run in home.run_folders("xor")]
 
 
-def test_killed_process_releases_its_lock(tmp_path):
-    path, asked = tmp_path / "a", []
-    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:
-        assert "held\n" == holder.stdout.readline()
-        assert workspace.is_locked(path)
-        with workspace.lock(path, lambda: (asked.append(1), holder.send_signal(signal.SIGKILL))):
-            assert [1] == asked
-            assert workspace.is_locked(path)
-    assert -signal.SIGKILL == holder.returncode
+def test_what_the_journal_names_may_be_gone(tmp_path):
+    home = Workspace(tmp_path)
+    (tmp_path / "there").touch()
+    assert tmp_path / "there" == home.existing(home.relative(tmp_path / "there"))
+    with pytest.raises(FileNotFoundError, match="absent is gone"):
+        home.existing("absent")
 
 
-def test_nobody_is_asked_to_wait_for_a_free_lock(tmp_path):
-    with workspace.lock(tmp_path / "a", lambda: pytest.fail("waited")):
-        pass
+def joined(tree):
+    """The strings of a module that are joined to a path, save to the project's own folder."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=str(name))):
+                if "ROOT" != getattr(left, "id", ""):
+                    yield name
+
+
+def test_no_other_module_names_a_path_of_the_workspace():
+    layout = Path(workspace.__file__)
+    tree = ast.parse(layout.read_text())
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and "Below" == getattr(node.func, "id", ""))
+    names = {part.value for call in calls for part in call.args} | set(joined(tree))
+    assert {"journal.jsonl", "serving", "locks", "metadata.db", "trials"} <= names
+    others = (path for path in layout.parent.rglob("*.py") if path != layout)
+    found = {f"{path}: {name}" for path in others for name in joined(ast.parse(path.read_text())) if name in names}
+    assert set() == {text for text in found if text.partition(": ")[2] not in NOT_ALONE}

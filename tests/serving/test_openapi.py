@@ -10,6 +10,7 @@ import pytest
 
 from serving.core import infer, predict
 from serving.core.signature import Signature, TensorInfo
+from serving.core.work import Answered
 from serving.model import LoadedModel
 from serving.requestlog import prediction, tfrecord
 from serving.rest import openapi, route, sample
@@ -87,9 +88,9 @@ def _warmups():
         example = given.example_list_with_context.examples.add()
         example.features.feature["x"].float_list.value.append(value)
     for kind, name in ((prediction.classify, "classify"), (prediction.regress, "regress")):
-        answered = prediction.Answered("half", 1, name, 1.0, 0)
+        answered = Answered("half", 1, name, 1.0, 0)
         yield kind(answered, given, [] if name == "classify" else np.zeros(0)).SerializeToString()
-    answered = prediction.Answered("half", 1, "", 1.0, 0)
+    answered = Answered("half", 1, "", 1.0, 0)
     inputs = {"x": np.array([2.5, 7.0], dtype=np.float32)}
     yield prediction.predict(answered, inputs, {}).SerializeToString()
 

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 
 from serving import options
+from serving.core.work import Answered
 from serving.errors import Code, DataLoss, InvalidArgument
 from serving.requestlog import folder, prediction, tfrecord
 from serving.requestlog.log import Bounds, RequestLog, from_config
 from serving.wire import protos, tensor_proto
 
-_ANSWERED = prediction.Answered("m", 3, "serving_default", 0.5, 1_700_000_000)
+_ANSWERED = Answered("m", 3, "serving_default", 0.5, 1_700_000_000)
 
 
 def made(number=0, size=1):
@@ -86,7 +87,7 @@ def test_what_is_put_can_be_read(make_log, tmp_path, counted):
 
 def test_rate_and_time_are_filled_in(make_log, tmp_path):
     log = make_log(rate=0.25)
-    answered = prediction.Answered("m", 3, "serving_default")
+    answered = Answered("m", 3, "serving_default")
     begun = int(time.time())
     log.put("m", lambda: prediction.predict(answered, {}, {}))
     log.close()
@@ -255,9 +256,10 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from serving import options
+from serving.core.work import Answered
 from serving.requestlog import prediction
 from serving.requestlog.log import RequestLog
-answered = prediction.Answered("m", 3, "serving_default", 0.5, 1)
+answered = Answered("m", 3, "serving_default", 0.5, 1)
 done = []
 log = RequestLog(options.RequestLog(Path(sys.argv[1]), rate=1.0), lambda model, code: done.append(code))
 for number in range(5):
@@ -349,10 +351,11 @@ from collections import Counter
 from pathlib import Path
 import numpy as np
 from serving import options
+from serving.core.work import Answered
 from serving.requestlog import prediction
 from serving.requestlog.log import Bounds, RequestLog
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-answered = prediction.Answered("m", 3, "serving_default", 0.5, 1)
+answered = Answered("m", 3, "serving_default", 0.5, 1)
 counted = Counter()
 settings = options.RequestLog(Path(sys.argv[1]), rate=1.0)
 log = RequestLog(settings, lambda model, code: counted.update([code.name]), bounds=Bounds(pause_seconds=0.0))

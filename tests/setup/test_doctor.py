@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline import doctor, machine
 from pipeline.settings import Settings
+from pipeline.workspace import Workspace
 
 GIB = 1024**3
 numbers = st.lists(st.integers(0, 10_000), min_size=1, max_size=4).map(tuple)
@@ -201,7 +202,7 @@ def test_a_command_that_is_missing_or_fails_gives_nothing():
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(workspace=tmp_path / "workspace", data=tmp_path / "data", recipe_folders=(tmp_path,))
+    return Settings(workspace=Workspace(tmp_path / "workspace"), data=tmp_path / "data", recipe_folders=(tmp_path,))
 
 
 def test_missing_recipe_folders_are_essential(settings, capsys):
@@ -226,7 +227,8 @@ import sys
 from pathlib import Path
 from pipeline.doctor import examine
 from pipeline.settings import Settings
-examine(Settings(workspace=Path(sys.argv[1]), data=Path(sys.argv[1])))
+from pipeline.workspace import Workspace
+examine(Settings(workspace=Workspace(Path(sys.argv[1])), data=Path(sys.argv[1])))
 print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sys.modules])
 """
 

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline import champion
+from pipeline import champion, subprocesses
 from pipeline.champion import Champion
-from pipeline.tracking import environment
-from pipeline.tracking.folder import RunFolder
+from pipeline.workspace import Workspace
 
-environment.prepare()
+subprocesses.use_quiet_mlflow()
 
 # What MLflow's own code warns of, and we can do nothing about.
 FOREIGN_WARNINGS = ("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",)
@@ -36,8 +35,8 @@ class Run:
     """Writes the journal of one run."""
 
     def __init__(self, workspace: Path, run_id: str = "run-1") -> None:
-        self.folder = RunFolder(workspace, run_id)
-        self.folder.path.mkdir(parents=True, exist_ok=True)
+        self.folder = Workspace(workspace).run(run_id)
+        self.folder.root.mkdir(parents=True, exist_ok=True)
         self.time = 1_700_000_000.0
 
     def write(self, event: str, **fields) -> None:
@@ -50,9 +49,9 @@ class Run:
             file.write(line)
 
     def file(self, name: str, content) -> str:
-        path = self.folder.path / name
+        path = self.folder.root / name
         path.write_text(json.dumps(content))
-        return str(path.relative_to(self.folder.workspace))
+        return self.folder.workspace.relative(path)
 
     def start(self, recipe: str = "digits") -> None:
         params = {"learning_rate": 0.001, "layers": [16, 32]}
@@ -66,7 +65,7 @@ class Run:
             self.write("epoch", epoch=epoch, seconds=0.5, samples_per_second=3000.0, metrics=metrics)
 
     def register(self, model: Path, digest: str = "d1") -> None:
-        relative = str(model.relative_to(self.folder.workspace))
+        relative = self.folder.workspace.relative(model)
         self.write("register", model=relative, digest=digest, signatures=SIGNATURES)
 
     def whole(self, model: Path | None = None) -> None:
@@ -168,7 +167,7 @@ class Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd=self.folder,
-            env={**environment.child(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env={**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         )
         until(lambda: answers(self.uri), 60)
 
@@ -205,7 +204,7 @@ def database(tmp_path_factory) -> Path:
     from pipeline.tracking.destination import Destination
 
     folder = tmp_path_factory.mktemp("database")
-    assert Destination(f"sqlite:///{folder}/mlflow.db", folder).client
+    assert Destination(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
     return folder / "mlflow.db"
 
 

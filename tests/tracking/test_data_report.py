@@ -43,7 +43,7 @@ def statistics(rows, missing):
 @pytest.fixture
 def data(run):
     """The event `data` of a table whose eval split misses ages and holds an unknown job."""
-    home = run.folder.workspace / "artifacts"
+    home = run.folder.workspace.root / "artifacts"
     for split, rows, missing in (("train", 80, 0), ("eval", 10, 5), ("test", 10, 0)):
         path = home / "statistics" / f"Split-{split}" / "FeatureStats.pb"
         path.parent.mkdir(parents=True)

@@ -11,6 +11,7 @@ from pipeline.tracking.drain import Drain
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.follower import Ending, follow
 from pipeline.tracking.state import State
+from pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending)
     run.start()
     run.epochs(2, 2)
     run.write("end", status="finished", message="", seconds=1.0)
-    drain = Drain(Destination(uri, workspace), run.folder)
+    drain = Drain(Destination(uri, Workspace(workspace)), run.folder)
     follow(drain, ending(since))
     client = MlflowClient(uri)
     (found,) = client.search_runs([drain.state.experiment_id])
@@ -72,9 +73,9 @@ def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending)
 def test_a_server_that_is_away_at_the_end_is_told(run, ending, tmp_path):
     run.start()
     run.write("end", status="finished", message="", seconds=1.0)
-    destination = Destination("http://127.0.0.1:9", tmp_path)
+    destination = Destination("http://127.0.0.1:9", Workspace(tmp_path))
     with pytest.raises(Unreachable):
         follow(Drain(destination, run.folder), ending())
-    state = State.load(run.folder.path)
+    state = State.load(run.folder)
     assert state.offset == 0
     assert "refused" in state.unreachable

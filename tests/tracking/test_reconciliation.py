@@ -12,6 +12,7 @@ from pipeline.settings import Settings
 from pipeline.tracking import aliases, messenger, reconciliation, told
 from pipeline.tracking.__main__ import main as record
 from pipeline.tracking.destination import Destination
+from pipeline.workspace import Workspace
 
 NAME = "digits"
 
@@ -23,14 +24,14 @@ def registered(workspace, uri, model, another):
         run = another(workspace, f"{NAME}-{version}")
         run.time += 1000 * version
         run.start()
-        champion.model_path(workspace, NAME, version).mkdir(parents=True)
+        Workspace(workspace).model(NAME, version).mkdir(parents=True)
         run.register(model, f"d{version}")
         parent = f"{NAME}@{version - 1}" if version > 1 else ""
         where = {"parent": parent, "commit": "c0ffee"}
         run.write("publish", version=version, digest=f"d{version}", alias="champion", **where)
         run.write("end", status="finished", message="", seconds=1.0)
         result = {"run_id": run.folder.run_id, "recipe": NAME, "model_version": version, "metrics": {}}
-        atomic.write_json(run.folder.path / "result.json", {**result, "steps": [{"name": "publish"}]})
+        atomic.write_json(run.folder.root / "result.json", {**result, "steps": [{"name": "publish"}]})
     assert 0 == record([str(workspace), f"{NAME}-1", f"{NAME}-2", "--uri", uri])
     return workspace
 
@@ -42,7 +43,7 @@ def client(uri):
 
 @pytest.fixture
 def reconcile(registered, uri):
-    return lambda: reconciliation.reconcile(Destination(uri, registered), registered, NAME)
+    return lambda: reconciliation.reconcile(Destination(uri, Workspace(registered)), Workspace(registered), NAME)
 
 
 def named(client):
@@ -72,12 +73,12 @@ def test_a_version_carries_its_lineage(registered, client):
 
 
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
-    assert [] == messenger.behind(registered, uri)
-    promotion.rollback(registered, NAME)
-    promotion.challenge(registered, f"{NAME}@2")
-    assert [NAME] == messenger.behind(registered, uri)
-    assert 0 == messenger.send(registered, uri).wait(240)
-    assert [] == messenger.behind(registered, uri)
+    assert [] == messenger.behind(Workspace(registered), uri)
+    promotion.rollback(Workspace(registered), NAME)
+    promotion.challenge(Workspace(registered), f"{NAME}@2")
+    assert [NAME] == messenger.behind(Workspace(registered), uri)
+    assert 0 == messenger.send(Workspace(registered), uri).wait(240)
+    assert [] == messenger.behind(Workspace(registered), uri)
     assert {"champion": 1, "challenger": 2} == named(client)
 
 
@@ -87,24 +88,24 @@ def test_a_change_by_hand_is_applied(registered, reconcile, client):
     found = reconcile()
     expected = ("champion 2 -> 1, as set in MLflow", "challenger none -> 2, as set in MLflow")
     assert (expected, ()) == (found.applied, found.problems)
-    assert {"champion": 1, "challenger": 2} == champion.standing(registered, NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champion.standing(Workspace(registered), NAME).aliases
     assert ((), ()) == (reconcile().applied, reconcile().told)
     client.delete_registered_model_alias(NAME, "challenger")
     assert ("challenger 2 -> none, as set in MLflow",) == reconcile().applied
-    assert {"champion": 1} == champion.standing(registered, NAME).aliases
+    assert {"champion": 1} == champion.standing(Workspace(registered), NAME).aliases
 
 
 def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, reconcile, client):
-    promotion.rollback(registered, NAME)
-    promotion.challenge(registered, f"{NAME}@2")
+    promotion.rollback(Workspace(registered), NAME)
+    promotion.challenge(Workspace(registered), f"{NAME}@2")
     assert ("champion 1", "challenger 2") == reconcile().told
     call_it(client, "champion", 2)
     assert ("champion 1 -> 2, as set in MLflow",) == reconcile().applied
-    assert {"champion": 2} == champion.standing(registered, NAME).aliases == named(client)
+    assert {"champion": 2} == champion.standing(Workspace(registered), NAME).aliases == named(client)
 
 
 def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
-    promotion.rollback(registered, NAME)
+    promotion.rollback(Workspace(registered), NAME)
     assert (("champion 1",), ()) == (reconcile().told, ())
     assert {"champion": 1} == named(client)
     client.delete_registered_model_alias(NAME, "champion")  # a recipe is never left without its champion
@@ -113,25 +114,26 @@ def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
 
 
 def test_a_change_by_hand_that_cannot_be_applied_changes_nothing(registered, reconcile, client):
-    champion.model_path(registered, NAME, 1).rmdir()
+    Workspace(registered).model(NAME, 1).rmdir()
     call_it(client, "champion", 1)
     found = reconcile()
     assert "There is no published version digits@1" in found.problems[0]
-    assert {"champion": 2} == champion.standing(registered, NAME).aliases
+    assert {"champion": 2} == champion.standing(Workspace(registered), NAME).aliases
     assert {"champion": 1} == named(client)
 
 
 def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, client):
-    promotion.rollback(registered, NAME)
-    promotion.promote(registered, f"{NAME}@2")
-    promotion.rollback(registered, NAME)
+    promotion.rollback(Workspace(registered), NAME)
+    promotion.promote(Workspace(registered), f"{NAME}@2")
+    promotion.rollback(Workspace(registered), NAME)
     call_it(client, "challenger", 1)
-    promotion.challenge(registered, f"{NAME}@2")
+    promotion.challenge(Workspace(registered), f"{NAME}@2")
     found = reconcile()
     assert "The challenger of digits was changed here and in MLflow." in found.problems[0]
     assert "Received: 2 here, 1 in MLflow" in found.problems[0]
-    assert {"champion": 1, "challenger": 2} == champion.standing(registered, NAME).aliases
-    assert [] == aliases.tell(Destination(uri, registered), registered, NAME)  # as promote and the like do
+    assert {"champion": 1, "challenger": 2} == champion.standing(Workspace(registered), NAME).aliases
+    home = Workspace(registered)
+    assert [] == aliases.tell(Destination(uri, home), home, NAME)  # as promote and the like do
     assert ((), ()) == (reconcile().problems, reconcile().told)
 
 
@@ -154,11 +156,15 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     monkeypatch.setattr("pipeline.tracking.outbox.pending", lambda _: [])
     assert 4 == cli.main(["sync", "--workspace", str(registered)])
     assert "MLflow cannot be reached." in capsys.readouterr().err
-    assert {"champion": 2} == champion.standing(registered, NAME).aliases == told.read(registered, NAME, uri)
+    assert (
+        {"champion": 2}
+        == champion.standing(Workspace(registered), NAME).aliases
+        == told.read(Workspace(registered), NAME, uri)
+    )
 
 
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with companion.syncing(Settings(registered, tracking_uri=uri), 0.1):
+    with companion.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):
         call_it(client, "champion", 1)
-        wait(lambda: champion.standing(registered, NAME).aliases == {"champion": 1}, 240)
+        wait(lambda: champion.standing(Workspace(registered), NAME).aliases == {"champion": 1}, 240)

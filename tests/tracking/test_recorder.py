@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking import environment, outbox, process, recorder
-from pipeline.tracking.folder import RunFolder
+from pipeline import subprocesses
+from pipeline.tracking import outbox, process, recorder
 from pipeline.tracking.state import State
+from pipeline.workspace import Workspace
 
 NO_TABLES = "sqlite:///{}/fresh.db"
 
@@ -54,7 +55,7 @@ def test_killed_half_way_and_replayed(run, model, uri, log, wait):
     run.register(model)
     run.write("publish", version=4, digest="d1", alias="champion")
     run.write("end", status="finished", message="", seconds=2.0)
-    wait(lambda: State.load(run.folder.path).offset > 1000)
+    wait(lambda: State.load(run.folder).offset > 1000)
     recording.process.kill()
     outcome = recording.finish(10)
     assert not outcome.complete
@@ -72,8 +73,9 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from pipeline.tracking import recorder
+from pipeline.workspace import Workspace
 workspace = Path(sys.argv[1])
-print(recorder.start(workspace, "run-1", sys.argv[2], workspace / "recorder.log").process.pid, flush=True)
+print(recorder.start(Workspace(workspace), "run-1", sys.argv[2], workspace / "recorder.log").process.pid, flush=True)
 time.sleep(60)
 """
 
@@ -86,7 +88,7 @@ def test_outlives_the_run_and_records_what_is_there(run, uri, wait, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env=environment.child(),
+        env=subprocesses.mlflow_environment(),
     )
     with parent:
         recorder_pid = int(parent.stdout.readline())
@@ -111,7 +113,7 @@ def alive(pid: int) -> bool:
 def test_two_runs_at_once_on_a_database_without_tables(tmp_path, another, log):
     uri = NO_TABLES.format(tmp_path)
     names = ("left", "right")
-    recordings = [recorder.start(tmp_path, name, uri, tmp_path / f"{name}.log") for name in names]
+    recordings = [recorder.start(Workspace(tmp_path), name, uri, tmp_path / f"{name}.log") for name in names]
     for name in names:
         another(tmp_path, name).whole()
     for recording in recordings:
@@ -150,9 +152,9 @@ def test_the_pipelines_side_imports_nothing_heavy():
         "print(sorted({'mlflow', 'matplotlib', 'numpy', 'pandas', 'requests'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment.child())
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=subprocesses.mlflow_environment())
     assert done.stdout.strip() == "[]"
 
 
 def test_outcome_of_a_run_that_nobody_recorded(tmp_path):
-    assert recorder.Outcome("", "", False, "") == recorder.outcome(RunFolder(tmp_path, "nobody"))
+    assert recorder.Outcome("", "", False, "") == recorder.outcome(Workspace(tmp_path).run("nobody"))

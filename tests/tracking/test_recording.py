@@ -10,7 +10,8 @@ from mlflow.tracking import MlflowClient
 from pipeline.tracking import outbox, recorder
 from pipeline.tracking.__main__ import main
 from pipeline.tracking.destination import metric_name
-from pipeline.tracking.state import FILE, State
+from pipeline.tracking.state import State
+from pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_recording_again_changes_nothing(run, model, record, client):
     run.whole(model)
     record()
     before = only_run(client)
-    (run.folder.path / FILE).unlink()
+    run.folder.recorded.unlink()
     assert record() == 0
     after = only_run(client)
     assert before.data.to_dictionary() == after.data.to_dictionary()
@@ -257,15 +258,15 @@ def test_a_deleted_experiment_comes_back(run, record, client, workspace, another
 
 
 def test_pending_names_what_is_behind_oldest_first(workspace, record, another):
-    assert outbox.pending(workspace) == []
+    assert outbox.pending(Workspace(workspace)) == []
     runs = [another(workspace, name) for name in ("b", "a", "c")]
     for delay, run in zip((10, 20, 30), runs, strict=True):
         run.time += delay
         run.start()
-    assert outbox.pending(workspace) == ["b", "a", "c"]
+    assert outbox.pending(Workspace(workspace)) == ["b", "a", "c"]
     record("a")
-    assert outbox.pending(workspace) == ["b", "c"]
-    assert State.load(runs[1].folder.path).offset == runs[1].folder.journal.stat().st_size
+    assert outbox.pending(Workspace(workspace)) == ["b", "c"]
+    assert State.load(runs[1].folder).offset == runs[1].folder.journal.stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pipeline.tracking import aliases, outbox, recorder
 from pipeline.tracking.destination import Destination
 from pipeline.tracking.errors import Unreachable
 from pipeline.tracking.state import State
+from pipeline.workspace import Workspace
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def offline(another, tmp_path):
 
 @pytest.fixture
 def offline_model(offline):
-    folder = offline.folder.workspace / "artifacts" / "model"
+    folder = offline.folder.workspace.root / "artifacts" / "model"
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(bytes(range(256)))
     return folder
@@ -35,8 +36,8 @@ def offline_model(offline):
 
 def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, offline_model, log):
     server.down()
-    workspace = offline.folder.workspace
-    recording = recorder.start(workspace, "offline", server.uri, log)
+    workspace = offline.folder.workspace.root
+    recording = recorder.start(Workspace(workspace), "offline", server.uri, log)
     offline.whole(offline_model)
     outcome = recording.finish(30)
     assert recording.process.returncode == 4
@@ -44,9 +45,9 @@ def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, off
     assert "ConnectionRefused" in outcome.error
     assert "ConnectionRefused" in log.read_text()
     assert not (workspace / "mlflow.db").exists()
-    assert outbox.pending(workspace) == ["offline"]
+    assert outbox.pending(Workspace(workspace)) == ["offline"]
     server.up()
-    outcome = outbox.replay(workspace, server.uri, log)["offline"]
+    outcome = outbox.replay(Workspace(workspace), server.uri, log)["offline"]
     assert (outcome.complete, outcome.error, outcome.model_version) == (True, "", "1"), log.read_text()
     client = MlflowClient(server.uri)
     found = client.get_run(outcome.mlflow_run_id)
@@ -68,12 +69,12 @@ def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
     recording = recorder.start(offline.folder.workspace, "offline", server.uri, log)
     offline.start("outage")
     offline.epochs(1, 2)
-    wait(lambda: State.load(offline.folder.path).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     server.down()
     offline.epochs(3, 4)
-    wait(lambda: State.load(offline.folder.path).unreachable)
+    wait(lambda: State.load(offline.folder).unreachable)
     server.up()
-    wait(lambda: State.load(offline.folder.path).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     offline.write("end", status="finished", message="", seconds=2.0)
     outcome = recording.finish(30)
     assert (outcome.complete, outcome.error) == (True, "")

@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
-from pipeline.tracking.state import FILE, State
+from pipeline.tracking.state import State
 
 
 @pytest.fixture
@@ -85,12 +85,12 @@ def test_recording_again_makes_no_second_child(run, store, record, client):
     stepped(run, "cached")
     run.write("step", name="publish", state="skipped", seconds=0.0, order=1)
     record()
-    (run.folder.path / FILE).unlink()
+    run.folder.recorded.unlink()
     record()
     found = children(client, recorder.outcome(run.folder).mlflow_run_id)
     assert list(found) == ["train"]
     assert found["train"].data.tags["keraspipe.state"] == "cached"
-    assert State.load(run.folder.path).children == {"train": found["train"].info.run_id}
+    assert State.load(run.folder).children == {"train": found["train"].info.run_id}
 
 
 def test_a_step_that_was_killed_is_not_left_running(run, record, client):
@@ -110,4 +110,4 @@ def test_an_execution_that_ml_metadata_no_longer_has_is_told_and_leaves_the_rest
     run.epochs(1, 1)
     assert record() == 0
     assert "has no execution 99" in recorder.outcome(run.folder).error
-    assert State.load(run.folder.path).offset == run.folder.journal.stat().st_size
+    assert State.load(run.folder).offset == run.folder.journal.stat().st_size

@@ -5,7 +5,6 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
-from pipeline.tracking.state import FILE
 
 PARAMS = {"learning_rate": 0.01, "filters": [16, 32]}
 
@@ -47,7 +46,7 @@ def recorded(run, record, client):
     run.write("tuned", number=0, objective="val_loss", value=0.5, params=PARAMS)
     run.write("end", status="finished", message="", seconds=1.0)
     assert 0 == record()
-    (run.folder.path / FILE).unlink()
+    run.folder.recorded.unlink()
     assert 0 == record()
     outcome = recorder.outcome(run.folder)
     assert "" == outcome.error

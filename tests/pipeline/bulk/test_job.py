@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.bulk import job as bulk
 from pipeline.bulk.answers import answers
 from pipeline.errors import PipelineError, UsageError
-from pipeline.workspace import lock
+from pipeline.filelock import lock
 from serving.core.signature import Signature, TensorInfo
 from serving.errors import InvalidArgument, Unavailable
 from serving.wire import dtype

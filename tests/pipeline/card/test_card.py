@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import journal, run
+from pipeline import journal
 from pipeline.card import files, request
 from pipeline.card.content import content, paragraphs, worst
 
@@ -41,10 +41,10 @@ def source(recipe, recipe_text):
 @pytest.fixture
 def record(settings):
     """A published run as it lies in the workspace."""
-    home, folder = settings.workspace, run.folder(settings.workspace, "pets-1")
+    home, folder = settings.workspace, settings.workspace.run("pets-1").root
     folder.mkdir(parents=True)
     report = {"sound": 99, "bad": ["a.png: torn"], "rows": {"train": 80, "test": 20}, "classes": {"cat": 90, "dog": 9}}
-    (home / "report.json").write_text(json.dumps(report))
+    (home.root / "report.json").write_text(json.dumps(report))
     (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
     (folder / "result.json").write_text(json.dumps({"diagnosis": "overfitting after epoch 1", "model_version": 3}))
     path = folder / "journal.jsonl"
@@ -62,7 +62,7 @@ def record(settings):
 
 def test_the_card_lies_beside_the_run_and_under_the_version(record, source):
     path = files.write(record, source, "pets-1")
-    assert record / "cards" / "pets" / "3.md" == path
+    assert record.root / "cards" / "pets" / "3.md" == path
     for place in (path, path.with_suffix(".html"), *files.beside(record, "pets-1")):
         assert "pets version 3" in place.read_text()
 
@@ -97,7 +97,7 @@ def test_the_page_stands_alone_and_what_the_data_hold_is_no_markup(record, sourc
 
 
 def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
-    folder = run.folder(settings.workspace, "pets-2")
+    folder = settings.workspace.run("pets-2").root
     folder.mkdir(parents=True)
     journal.write(folder / "journal.jsonl", "start", recipe="pets", params={}, tags={})
     path = files.write(settings.workspace, source, "pets-2")
@@ -126,7 +126,7 @@ def test_fields_of_a_docstring_run_over_several_lines():
 
 
 def test_a_challenger_is_asked_under_its_own_name(record, source):
-    path = run.folder(record, "pets-1") / "journal.jsonl"
+    path = record.run("pets-1").journal
     journal.write(path, "publish", version=3, digest="d1", alias="challenger")
     assert "/models/pets-challenger/versions/3" in content(record, source, "pets-1")["call"]["curl"]
     assert "once it is promoted, as `pets` instead" in files.write(record, source, "pets-1").read_text()

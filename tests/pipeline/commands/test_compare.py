@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import atomic, champion, cli, comparison, journal, run
+from pipeline import atomic, champion, cli, comparison, journal
+from pipeline.workspace import Workspace
 
 STEPS = [{"name": "train", "seconds": 1.0, "cached": False}, {"name": "publish", "seconds": 0.1, "cached": False}]
 
@@ -23,7 +24,7 @@ def left(workspace):
     """Writes what a run leaves in a workspace."""
 
     def write(run_id, accuracy, *, version=None, losses=(0.9, 0.5), rows=100, data="d", steps=STEPS, **params):
-        recipe, folder = run_id.rsplit("-", 3)[0], run.folder(workspace, run_id)
+        recipe, folder = run_id.rsplit("-", 3)[0], Workspace(workspace).run(run_id).root
         folder.mkdir(parents=True)
         path = folder / "journal.jsonl"
         tags = {"code_digest": "c", "data_digest": data}
@@ -37,7 +38,7 @@ def left(workspace):
         result = {"run_id": run_id, "recipe": recipe, "model_version": version, "seconds": 3.0, "steps": steps}
         atomic.write_json(folder / "result.json", result)
         if version:
-            champion.model_path(workspace, recipe, version).mkdir(parents=True, exist_ok=True)
+            Workspace(workspace).model(recipe, version).mkdir(parents=True, exist_ok=True)
         return run_id
 
     return write
@@ -83,7 +84,7 @@ def test_words(left, compare):
 
 def test_a_run_that_failed_early_has_no_numbers(left, compare, workspace):
     a = left("plain-20260101-000000-aaaa", 0.8)
-    folder = run.folder(workspace, "plain-20260102-000000-bbbb")
+    folder = Workspace(workspace).run("plain-20260102-000000-bbbb").root
     folder.mkdir()
     journal.write(folder / "journal.jsonl", "start", recipe="plain", params={"epochs": 3}, tags={})
     code, out, _ = compare(a, folder.name)
@@ -97,7 +98,7 @@ def test_versions_stand_for_the_runs_that_published_them(left, compare, workspac
     left("plain-20260102-000000-bbbb", 0.9, version=2)
     skipped = [{"name": "publish", "seconds": 0.0, "cached": False, "skipped": True}]
     left("plain-20260103-000000-cccc", 0.9, version=2, steps=skipped)
-    champion.write(workspace, "plain", champion.Champion(2, "digest", "plain-20260102-000000-bbbb"))
+    champion.write(Workspace(workspace), "plain", champion.Champion(2, "digest", "plain-20260102-000000-bbbb"))
     _, out, _ = compare("plain@1", "plain@2", "--json")
     assert ["plain-20260101-000000-aaaa", "plain-20260102-000000-bbbb"] == json.loads(out)["runs"]
     _, out, _ = compare("plain@1", "plain", "--json")

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from pipeline import champion, cli, journal, run, workspace
+from pipeline import champion, cli, filelock, journal
 from pipeline.champion import Champion
 from pipeline.settings import ROOT
+from pipeline.workspace import Workspace
 
 HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "apache_beam", "google.protobuf"}
 CODE = """
@@ -62,8 +63,8 @@ def keraspipe(tmp_path, monkeypatch, capsys, recipe_text):
 
 
 def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
-    champion.model_path(keraspipe.home, "plain", 3).mkdir(parents=True)
-    champion.write(keraspipe.home, "plain", Champion(3, "digest", "plain-1"))
+    Workspace(keraspipe.home).model("plain", 3).mkdir(parents=True)
+    champion.write(Workspace(keraspipe.home), "plain", Champion(3, "digest", "plain-1"))
     code, out, _ = keraspipe("models", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert 0 == code
@@ -119,7 +120,7 @@ def test_wrong_usage_ends_with_two(keraspipe, arguments, words):
 
 
 def began(home, name, time, *, end=None, result=None):
-    folder = run.folder(home, name)
+    folder = Workspace(home).run(name).root
     folder.mkdir(parents=True)
     lines = [{"time": time, "event": "start"}]
     lines += [{"time": time + 1, "event": "end", "status": end, "message": "why", "seconds": 1.0}] if end else []
@@ -135,7 +136,7 @@ def test_runs_newest_first_with_their_states(keraspipe):
     began(home, "a", 30.0, end="failed")
     began(home, "c", 20.0)
     began(home, "d", 40.0)
-    with workspace.lock(run.folder(home, "d") / "lock"):
+    with filelock.lock(Workspace(home).run("d").lock):
         code, out, _ = keraspipe("runs", "--json")
         lines = keraspipe("runs")[1].splitlines()
     rows = json.loads(out)
@@ -150,12 +151,12 @@ def test_runs_newest_first_with_their_states(keraspipe):
 
 def test_run_that_was_taken_up_again_has_its_last_state(keraspipe):
     began(keraspipe.home, "a", 10.0, end="failed")
-    journal.write(run.folder(keraspipe.home, "a") / "journal.jsonl", "end", status="finished", message="", seconds=2.0)
+    journal.write(Workspace(keraspipe.home).run("a").journal, "end", status="finished", message="", seconds=2.0)
     assert "finished" == json.loads(keraspipe("runs", "a", "--json")[1])["state"]
 
 
 def test_run_that_has_written_nothing_yet(keraspipe):
-    run.folder(keraspipe.home, "a").mkdir(parents=True)
+    Workspace(keraspipe.home).run("a").root.mkdir(parents=True)
     assert ["a", "interrupted"] == keraspipe("runs")[1].split()
 
 

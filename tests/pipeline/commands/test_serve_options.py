@@ -14,6 +14,7 @@ from pipeline.champion import Champion
 from pipeline.commands import serve
 from pipeline.served import Served
 from pipeline.settings import ROOT
+from pipeline.workspace import Workspace
 from serving.options import Batching, ServeOptions
 
 HEAVY = {"tensorflow", "grpc", "numpy", "httptools", "google.protobuf"}
@@ -48,14 +49,14 @@ def started(tmp_path, monkeypatch, capfd):
 
 
 def publish(workspace, name):
-    champion.model_path(workspace, name, 1).mkdir(parents=True)
-    champion.write(workspace, name, Champion(1, "digest", f"{name}-1"))
+    Workspace(workspace).model(name, 1).mkdir(parents=True)
+    champion.write(Workspace(workspace), name, Champion(1, "digest", f"{name}-1"))
 
 
 def test_defaults(started):
     code, out, err = started()
     assert 0 == code
-    assert [ServeOptions(source=Served(started.workspace))] == started.plans
+    assert [ServeOptions(source=Served(Workspace(started.workspace)))] == started.plans
     expected = [
         "Serving digits (version 2)",
         "  REST  http://127.0.0.1:8501/v1/models/NAME:predict",
@@ -70,7 +71,7 @@ def test_names_and_flags_of_both_kinds(started):
     code, _, err = started("digits", "--rest-port", "0", "--port=9000", "--enable_batching", "--max_request-mb=1")
     assert 0 == code, err
     (options,) = started.plans
-    assert (Served(started.workspace, ("digits",)), 0, 9000, Batching()) == (
+    assert (Served(Workspace(started.workspace), ("digits",)), 0, 9000, Batching()) == (
         options.source,
         options.rest_port,
         options.grpc_port,

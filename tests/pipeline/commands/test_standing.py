@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from pipeline import atomic, champion, cli, promotion, run
+from pipeline import atomic, cli, promotion
 from pipeline.settings import ROOT
 from pipeline.tracking import messenger
+from pipeline.workspace import Workspace
 
 HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "grpc", "google.protobuf"}
 CODE = """
@@ -27,12 +28,12 @@ print("\\nMODULES", code, *sorted(sys.modules))
 def keraspipe(tmp_path, monkeypatch, capsys):
     """The command line in this process, on three blessed versions of which the first is live; MLflow is not told."""
     for version in (1, 2, 3):
-        champion.model_path(tmp_path, "plain", version).mkdir(parents=True)
+        Workspace(tmp_path).model("plain", version).mkdir(parents=True)
         result = {"run_id": f"plain-{version}", "recipe": "plain", "model_version": version, "metrics": {}}
-        folder = run.folder(tmp_path, result["run_id"])
+        folder = Workspace(tmp_path).run(result["run_id"]).root
         folder.mkdir(parents=True)
         atomic.write_json(folder / "result.json", {**result, "steps": [{"name": "publish"}]})
-    promotion.promote(tmp_path, "plain@1")
+    promotion.promote(Workspace(tmp_path), "plain@1")
     monkeypatch.setattr(messenger, "send", lambda *_: call.told.append(1))
     monkeypatch.delenv("KERASPIPE_DEBUG", raising=False)
 
@@ -80,12 +81,12 @@ def test_the_same_as_json(keraspipe):
     ],
 )
 def test_what_cannot_be_changes_nothing(keraspipe, arguments, code, words):
-    before = champion.path(keraspipe.home, "plain").read_text()
+    before = Workspace(keraspipe.home).champion("plain").read_text()
     ended, out, err = keraspipe(*arguments)
     assert (code, "") == (ended, out)
     assert words in err
     assert "\nNext: " in err
-    assert (before, []) == (champion.path(keraspipe.home, "plain").read_text(), keraspipe.told)
+    assert (before, []) == (Workspace(keraspipe.home).champion("plain").read_text(), keraspipe.told)
 
 
 def test_models_and_runs_show_the_challenger(keraspipe):
@@ -100,7 +101,7 @@ def test_models_and_runs_show_the_challenger(keraspipe):
 @pytest.mark.parametrize("arguments", [("promote", "plain@2"), ("challenger", "plain@2"), ("rollback", "plain")])
 def test_nothing_heavy_is_imported(keraspipe, arguments):
     if arguments[0] == "rollback":
-        promotion.promote(keraspipe.home, "plain@3")
+        promotion.promote(Workspace(keraspipe.home), "plain@3")
     command = [sys.executable, "-c", CODE, *arguments, "--workspace", str(keraspipe.home)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.startswith("told\nplain: champion version ")

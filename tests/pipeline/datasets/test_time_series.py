@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import journal
-from pipeline.datasets.months import Months
 from pipeline.datasets.time_series import SHOWN, TimeSeries
 from pipeline.errors import PipelineError
 
@@ -169,10 +169,10 @@ def test_bytes_that_are_no_text_cost_their_row(tmp_path):
 @pytest.mark.parametrize(
     ("days", "step"),
     [
-        (["2023-11", "2023-12", "2024-01"], Months()),
-        (["2023-11-30", "2023-12-31", "2024-01-31"], Months(1)),
-        (["30.09.2023", "31.12.2023", "31.03.2024"], Months(3)),
-        (["2022-01-01", "2023-01-01", "2024-01-01"], Months(12)),
+        (["2023-11", "2023-12", "2024-01"], relativedelta(months=1)),
+        (["2023-11-30", "2023-12-31", "2024-01-31"], relativedelta(months=1)),
+        (["30.09.2023", "31.12.2023", "31.03.2024"], relativedelta(months=3)),
+        (["2022-01-01", "2023-01-01", "2024-01-01"], relativedelta(years=1)),
     ],
 )
 def test_months_are_steps_of_different_length(found, days, step):
@@ -181,6 +181,11 @@ def test_months_are_steps_of_different_length(found, days, step):
     assert [(1,), (2,)] == [one.features["next"] for one in windows]
     with pytest.raises(PipelineError, match="holds no window"):
         found("date,dust,heat\n2020-01-01,1,1\n2020-06-01,1,1\n", data)
+
+
+def test_a_step_of_months_and_days_is_refused():
+    with pytest.raises(ValueError, match=r"relativedelta\(months=\.\.\.\)"):
+        replace(DATA, step=relativedelta(months=1, days=1))
 
 
 @pytest.mark.parametrize(("header", "words"), [("date,dust", "columns heat, wind"), ("", "Received: an empty file")])

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline import atomic, champion, journal, run
+from pipeline import atomic, champion, journal
 from pipeline.monitoring.requests import monitored
 from pipeline.monitoring.rows import example_type
+from pipeline.workspace import Workspace
 from serving.requestlog import Answered, folder, prediction, tfrecord
 from serving.requestlog.writer import Writer
 
@@ -67,9 +68,9 @@ class Live:
     def publish(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Makes a model live that has learnt from these rows."""
         examples = ingested(self.workspace / "artifacts" / self.name / "ingest" / "examples" / "1", rows)
-        champion.model_path(self.workspace, self.name, 1).mkdir(parents=True)
-        champion.write(self.workspace, self.name, champion.Champion(1, "digest", "run"))
-        path = run.folder(self.workspace, "run") / "journal.jsonl"
+        Workspace(self.workspace).model(self.name, 1).mkdir(parents=True)
+        champion.write(Workspace(self.workspace), self.name, champion.Champion(1, "digest", "run"))
+        path = Workspace(self.workspace).run("run").journal
         path.parent.mkdir(parents=True)
         journal.write(path, "file", path=str((examples / "report.json").relative_to(self.workspace)), folder="data")
         journal.write(path, "register", signatures={"serving_default": {"inputs": dict.fromkeys(self.inputs)}})
@@ -86,7 +87,7 @@ class Live:
         return target
 
     def monitored(self, log: Path | None = None, **options: Any) -> Report:
-        return monitored(self.workspace, self.name, log or self.log, **options)
+        return monitored(Workspace(self.workspace), self.name, log or self.log, **options)
 
 
 @pytest.fixture

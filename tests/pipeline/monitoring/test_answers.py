@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.monitoring import answers
+from pipeline.workspace import Workspace
 from serving.requestlog import Answered, folder, prediction
 from serving.requestlog.writer import Writer
 
@@ -38,7 +39,7 @@ def respond(model, outputs, version=1):
 @pytest.fixture
 def model(live):
     found = live(KNOWN, ("x",))
-    target = answers.path(found.workspace, found.name, "digest")
+    target = Workspace(found.workspace).answers(found.name, "digest")
     answers.keep(target, probabilities(600, 0.5), "probabilities", CLASSES)
     return found
 
@@ -68,7 +69,7 @@ def test_answers_of_another_version_do_not_count(model):
 
 
 def test_a_number_is_compared_as_a_number(tmp_path):
-    target = answers.path(tmp_path, "model", "digest")
+    target = Workspace(tmp_path).answers("model", "digest")
     answers.keep(target, np.arange(100.0), "value", ())
     found = answers.load(target)
     counted = found.rows([np.arange(10.0), np.zeros((3, 2))])

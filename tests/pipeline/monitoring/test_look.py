@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline import atomic, champion
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import look, prometheus
+from pipeline.workspace import Workspace
 
 KNOWN = [{"x": float(i % 50)} for i in range(400)]
 MOVED = [{"x": row["x"] + 30} for row in KNOWN[:200]]
@@ -29,43 +30,43 @@ def model(live):
 def measured(looks):
     """Values by metric and labels, as Prometheus reads them."""
     families = text_string_to_metric_families(prometheus.text(looks))
-    return {(one.name, tuple(one.labels.items())): one.value for family in families for one in family.samples}
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
 
 def value(looks, name, **labels):
-    return measured(looks).get((f"keraspipe_{name}", tuple(labels.items())))
+    return measured(looks).get((f"keraspipe_{name}", frozenset(labels.items())))
 
 
 def test_without_any_recipe_prometheus_sees_that_there_is_no_champion(tmp_path):
-    assert {("keraspipe_champions", ()): 0} == measured(look.champions(tmp_path))
+    assert {("keraspipe_champions", frozenset()): 0} == measured(look.champions(Workspace(tmp_path)))
 
 
 def publish(workspace, name, version):
-    champion.model_path(workspace, name, version).mkdir(parents=True)
-    champion.write(workspace, name, champion.Champion(version, "digest", "run"))
+    Workspace(workspace).model(name, version).mkdir(parents=True)
+    champion.write(Workspace(workspace), name, champion.Champion(version, "digest", "run"))
 
 
 def test_a_recipe_that_is_published_later_appears(model):
-    assert ["model"] == look.recipes(model.workspace)
+    assert ["model"] == look.recipes(Workspace(model.workspace))
     publish(model.workspace, "other", 1)
-    found = look.champions(model.workspace)
+    found = look.champions(Workspace(model.workspace))
     assert ["model", "other"] == [one.name for one in found]
     assert 2 == value(found, "champions")
 
 
 def test_the_champion_is_told_by_its_version(model):
     publish(model.workspace, "model", 12)
-    assert 12 == value(look.champions(model.workspace), "champion_version", **MODEL)
+    assert 12 == value(look.champions(Workspace(model.workspace)), "champion_version", **MODEL)
 
 
 @pytest.mark.parametrize("lost", ["champions", "serving/model/1"])
 def test_a_recipe_without_a_champion_has_version_0(lost, model):
-    champion.model_path(model.workspace, "model", 2).mkdir()
+    Workspace(model.workspace).model("model", 2).mkdir()
     shutil.rmtree(model.workspace / lost)
-    (found,) = look.champions(model.workspace)
+    (found,) = look.champions(Workspace(model.workspace))
     assert ("model: no version is live", 0) == (found.headline, value([found], "champion_version", **MODEL))
     assert 0 == value([found], "champions")
-    assert 0 == look.look(model.workspace, "model", model.log).version
+    assert 0 == look.look(Workspace(model.workspace), "model", model.log).version
 
 
 def logs(model):
@@ -78,7 +79,7 @@ def logs(model):
 
 def test_without_a_request_log_nothing_is_raised_and_that_is_said(model):
     for log in logs(model):
-        found = look.look(model.workspace, "model", log)
+        found = look.look(Workspace(model.workspace), "model", log)
         assert (1, False, False, "") == (found.version, found.logged, found.drifts, found.error)
         assert "no requests are logged (tensorflow/serving logs none" in found.headline
         assert 0 == value([found], "request_log", **MODEL)
@@ -89,7 +90,7 @@ def test_without_a_request_log_nothing_is_raised_and_that_is_said(model):
 
 def test_drift_is_told_by_feature_beside_its_limit(model):
     model.send(MOVED)
-    found = look.look(model.workspace, "model", model.log)
+    found = look.look(Workspace(model.workspace), "model", model.log)
     assert (True, 1) == (found.drifts, value([found], "request_log", **MODEL))
     assert (1, 200) == (value([found], "drift_alert", **VERSION), value([found], "drift_rows", **VERSION))
     labels = {**VERSION, "feature": "x", "check": "drift", "distance": "Jensen-Shannon"}
@@ -100,14 +101,14 @@ def test_drift_is_told_by_feature_beside_its_limit(model):
 
 def test_too_few_requests_raise_nothing(model):
     model.send(MOVED[:5])
-    found = look.look(model.workspace, "model", model.log)
+    found = look.look(Workspace(model.workspace), "model", model.log)
     assert (False, 5) == (found.drifts, value([found], "drift_rows", **VERSION))
 
 
 def test_what_cannot_be_compared_is_told_and_raises_nothing(model):
     model.send(MOVED)
     shutil.rmtree(model.workspace / "artifacts")
-    found = look.look(model.workspace, "model", model.log)
+    found = look.look(Workspace(model.workspace), "model", model.log)
     assert "model: version 1, drift is not known: The training data of model are gone." in found.headline
     assert (1, 1) == (value([found], "monitor_failed", **MODEL), value([found], "champion_version", **MODEL))
     assert not found.drifts
@@ -116,28 +117,28 @@ def test_what_cannot_be_compared_is_told_and_raises_nothing(model):
 def test_a_fault_that_nobody_thought_of_is_told_too(model):
     model.send(MOVED)
     atomic.write_json(model.workspace / "profiles" / "model" / "1.json", {"format": 1, "frame": {}})
-    assert "KeyError" in look.look(model.workspace, "model", model.log).error
+    assert "KeyError" in look.look(Workspace(model.workspace), "model", model.log).error
 
 
 def test_a_damaged_record_of_the_champion_is_told(model):
-    champion.path(model.workspace, "model").write_text("{")
-    (found,) = look.champions(model.workspace)
+    Workspace(model.workspace).champion("model").write_text("{")
+    (found,) = look.champions(Workspace(model.workspace))
     assert (0, True) == (found.version, "cannot be read to its end" in found.error)
 
 
 def test_the_outcome_changes_with_what_is_found(model):
-    none = look.look(model.workspace, "model", model.log)
+    none = look.look(Workspace(model.workspace), "model", model.log)
     model.send(KNOWN[:100])
-    quiet, again = (look.look(model.workspace, "model", model.log) for _ in range(2))
+    quiet, again = (look.look(Workspace(model.workspace), "model", model.log) for _ in range(2))
     assert quiet.outcome == again.outcome != none.outcome
     model.send(MOVED)
-    assert quiet.outcome != look.look(model.workspace, "model", model.log).outcome
+    assert quiet.outcome != look.look(Workspace(model.workspace), "model", model.log).outcome
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
 def test_promtool_finds_no_fault_with_the_page(model):
     model.send(MOVED)
-    page = prometheus.text([look.look(model.workspace, "model", model.log)])
+    page = prometheus.text([look.look(Workspace(model.workspace), "model", model.log)])
     answer = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
     assert (0, "") == (answer.returncode, answer.stderr)
 
@@ -145,6 +146,10 @@ def test_promtool_finds_no_fault_with_the_page(model):
 @given(st.text())
 def test_any_name_is_read_back(name):
     assert 3 == value([look.Look(name, 3)], "champion_version", model=name)
+
+
+def test_a_name_that_is_no_text_is_shown_all_the_same():
+    assert 3 == value([look.Look("a\udcff", 3)], "champion_version", model="a?")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import champion
+from pipeline.workspace import Workspace
 
 from .conftest import Live
 
@@ -140,7 +140,7 @@ def test_without_a_log_the_error_says_how_to_get_one(model, keraspipe):
 
 
 def test_all_recipes_are_looked_at_once(model, keraspipe, nowhere, tmp_path):
-    champion.model_path(keraspipe.workspace, "other", 3).mkdir(parents=True)
+    Workspace(keraspipe.workspace).model("other", 3).mkdir(parents=True)
     model.send(MOVED)
     metrics = tmp_path / "metrics.prom"
     answer = keraspipe("monitor", "--all", "--json", "--prometheus", metrics, **nowhere)

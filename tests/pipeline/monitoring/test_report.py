@@ -7,10 +7,10 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline import run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import archive, before, origin, page, prometheus, report, since
 from pipeline.monitoring.look import Look
+from pipeline.workspace import Workspace
 
 from .conftest import ingested
 
@@ -74,10 +74,10 @@ def test_prometheus_reads_the_metrics(drifted):
 def test_prometheus_scrapes_the_newest_report(drifted):
     shown = prometheus.Page(0)
     try:
-        shown.text = prometheus.text([Look.of(drifted)])
+        shown.show([Look.of(drifted)])
         with urllib.request.urlopen(shown.url, timeout=10) as answer:
-            assert prometheus.CONTENT_TYPE == answer.headers["Content-Type"]
-            assert shown.text == answer.read().decode()
+            assert answer.headers["Content-Type"].startswith("text/plain")
+            assert prometheus.text([Look.of(drifted)]) == answer.read().decode()
     finally:
         shown.close()
 
@@ -94,12 +94,12 @@ def test_a_port_that_is_taken_is_told():
 
 def test_reports_are_kept_until_mlflow_has_them_and_then_the_newest(drifted, tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "KEPT", 1)
-    kept = [archive.keep(tmp_path, drifted) for _ in range(3)]
-    assert set(kept) == set(archive.pending(tmp_path))
+    kept = [archive.keep(Workspace(tmp_path), drifted) for _ in range(3)]
+    assert set(kept) == set(archive.pending(Workspace(tmp_path)))
     for folder in kept:
         (folder / archive.RECORDED).touch()
-    newest = archive.keep(tmp_path, drifted)
-    assert [newest] == archive.pending(tmp_path)
+    newest = archive.keep(Workspace(tmp_path), drifted)
+    assert [newest] == archive.pending(Workspace(tmp_path))
     assert 2 == len(list(newest.parent.iterdir()))
 
 
@@ -116,42 +116,47 @@ def test_training_data_that_are_gone_before_the_first_look_are_told(model):
 
 
 def test_a_model_whose_run_is_gone_is_told(model):
-    shutil.rmtree(run.folder(model.workspace, "run"))
+    shutil.rmtree(Workspace(model.workspace).run("run").root)
     with pytest.raises(PipelineError, match="not known what version 1"):
         model.monitored()
 
 
 def test_a_name_without_a_model_is_told(tmp_path):
     with pytest.raises(UsageError, match="keraspipe run nobody"):
-        origin.live(tmp_path, "nobody")
+        origin.live(Workspace(tmp_path), "nobody")
 
 
 def test_before_training_new_data_are_compared_with_those_of_the_live_model(model, tmp_path):
     same = ingested(tmp_path / "2", KNOWN[100:])
     other = ingested(tmp_path / "3", [{**row, "label": b"1"} for row in moved(KNOWN, 30)])
-    assert "quiet" == before.compared(model.workspace, model.name, same).status
-    found = before.compared(model.workspace, model.name, other)
+    assert "quiet" == before.compared(Workspace(model.workspace), model.name, same).status
+    found = before.compared(Workspace(model.workspace), model.name, other)
     assert {"x", "label"} == set(report.features(found))
     assert "rows of the new data" in report.headline(found)
 
 
 def test_before_training_the_same_data_are_not_compared(model):
-    assert before.compared(model.workspace, model.name, origin.live(model.workspace, model.name)[1].examples) is None
+    assert (
+        before.compared(
+            Workspace(model.workspace), model.name, origin.live(Workspace(model.workspace), model.name)[1].examples
+        )
+        is None
+    )
 
 
 def test_before_the_first_model_there_is_nothing_to_compare(tmp_path):
-    assert before.compared(tmp_path, "model", ingested(tmp_path / "1", KNOWN)) is None
+    assert before.compared(Workspace(tmp_path), "model", ingested(tmp_path / "1", KNOWN)) is None
 
 
 def test_before_training_a_new_and_a_lost_column_are_told(model, tmp_path):
     rows = [{"x": row["x"], "label": row["label"], "new": 1.0} for row in KNOWN]
-    found = before.compared(model.workspace, model.name, ingested(tmp_path / "2", rows))
+    found = before.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", rows))
     assert (("new is new",), ("<c> is in no row",)) == (found.notes, found.alerts)
 
 
 def test_what_cannot_be_compared_stops_no_run(model, tmp_path):
     shutil.rmtree(model.workspace / "artifacts")
-    found = before.compared(model.workspace, model.name, ingested(tmp_path / "2", KNOWN))
+    found = before.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", KNOWN))
     assert ("too few rows", ("they could not be compared: The training data of model are gone.",)) == (
         found.status,
         found.notes,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline import catalogue
-from pipeline.datasets.months import Months
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold.series import EVAL, source, window, words
 
@@ -58,15 +58,15 @@ def test_the_only_numbers_are_the_target(drafted, write_csv, series):
 @pytest.mark.parametrize(
     ("every", "form", "step", "window_", "length"),
     [
-        (1, "{}-{:02}", "Months(1)", "24, 6", 12),
-        (3, "{}-{:02}-28", "Months(3)", "8, 2", 4),
-        (12, "1.{1}.{0}", "Months(12)", "8, 1", 1),
+        (1, "{}-{:02}", "relativedelta(months=1)", "24, 6", 12),
+        (3, "{}-{:02}-28", "relativedelta(months=3)", "8, 2", 4),
+        (12, "1.{1}.{0}", "relativedelta(months=12)", "8, 1", 1),
     ],
 )
 def test_months_quarters_and_years_are_steps(drafted, write_csv, series, every, form, step, window_, length):
     series["day"] = [form.format(1900 + every * number // 12, 1 + every * number % 12) for number in range(730)]
     found = drafted(write_csv(series), "sold", "forecasting")
-    assert "from pipeline.datasets.months import Months\n" in found.text
+    assert "from dateutil.relativedelta import relativedelta\nfrom keras import layers\n" in found.text
     assert "timedelta" not in found.text
     assert f"    step={step},\n" in found.text
     assert f"LENGTH, HORIZON = {window_}  #" in found.text
@@ -112,7 +112,9 @@ def test_a_short_series(drafted, write_csv, series):
         drafted(write_csv({name: values[:80] for name, values in series.items()}), "sold")
 
 
-STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)) | st.integers(1, 24).map(Months)
+STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)) | st.integers(1, 24).map(
+    lambda count: relativedelta(months=count)
+)
 
 
 @given(STEPS, st.integers(100, 10**6))
@@ -125,7 +127,7 @@ def test_windows_fit_into_the_test_split(step, rows):
 
 @given(STEPS)
 def test_source_of_a_step_means_it(step):
-    assert step == eval(source(step), {"timedelta": timedelta, "Months": Months})
+    assert step == eval(source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
 
 
 @pytest.mark.parametrize(

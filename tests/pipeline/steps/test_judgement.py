@@ -12,6 +12,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from pipeline.errors import PipelineError
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
 from pipeline.steps import evaluate, schema, validate
+from pipeline.workspace import Workspace
 
 INFERRED = """
 feature { name: "image_bytes" type: BYTES domain: "image_bytes" distribution_constraints { min_domain_mass: 0.5 } }
@@ -84,7 +85,7 @@ def test_label_that_is_a_number_is_not_bound():
 
 
 def test_freezing_happens_once_and_is_no_acceptance(tmp_path):
-    first, second, frozen = tmp_path / "a", tmp_path / "b", schema.frozen_path(tmp_path, "plain")
+    first, second, frozen = tmp_path / "a", tmp_path / "b", Workspace(tmp_path).schema("plain")
     schema.write(inferred(), first)
     schema.write(schema.bind(inferred(), DATA), second)
     assert "" == schema.accepted(frozen)
@@ -95,7 +96,7 @@ def test_freezing_happens_once_and_is_no_acceptance(tmp_path):
 
 
 def test_accepted_schema_has_a_digest_of_its_own(tmp_path):
-    first, frozen = tmp_path / "a", schema.frozen_path(tmp_path, "plain")
+    first, frozen = tmp_path / "a", Workspace(tmp_path).schema("plain")
     schema.write(inferred(), first)
     schema.freeze(first, frozen)
     schema.write(schema.bind(inferred(), DATA), frozen)
@@ -106,7 +107,7 @@ def test_accepted_schema_has_a_digest_of_its_own(tmp_path):
 
 
 def test_difference_of_schemas(tmp_path):
-    frozen = schema.frozen_path(tmp_path, "plain")
+    frozen = Workspace(tmp_path).schema("plain")
     assert [] == schema.difference(frozen, inferred())
     schema.write(inferred(), frozen)
     assert [] == schema.difference(frozen, inferred())

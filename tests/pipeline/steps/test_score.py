@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.recipe import Metric
 from pipeline.steps import ingest, score
 from pipeline.verdict import Measured
+from pipeline.workspace import Workspace
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 
@@ -48,7 +49,7 @@ def test_size_is_that_of_all_files(tmp_path):
 
 def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):
     with pytest.raises(PipelineError, match=r"needs the live model of mnist") as caught:
-        score.needed(SimpleNamespace(needs=("mnist",)), tmp_path)
+        score.needed(SimpleNamespace(needs=("mnist",)), Workspace(tmp_path))
     assert "run first: keraspipe run mnist" in str(caught.value)
 
 

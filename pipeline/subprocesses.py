@@ -1,0 +1,134 @@
+"""Child processes of keraspipe, and the environment variables that TensorFlow and MLflow are to find.
+
+Other programs (docker, nvidia-smi, the user's own) are run where they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from pipeline.settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+KERAS_3 = {"TF_USE_LEGACY_KERAS": "0"}  # TensorFlow Transform sets it to 1 when it is imported
+QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+
+# MLflow's own defaults retry for minutes; the journal is the better place to wait.
+MLFLOW_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+# The address comes from the settings alone, and an active run or experiment of the caller is not ours.
+MLFLOW_FORGOTTEN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+
+QUIET_MLFLOW = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the current folder's project is not the model's
+    "MPLBACKEND": "agg",
+    **QUIET_TENSORFLOW,
+}
+
+
+def environment() -> dict[str, str]:
+    """The environment for a child process: ours, with the project's modules and Keras 3."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, **KERAS_3, "PYTHONPATH": path}
+
+
+def mlflow_environment() -> dict[str, str]:
+    """The environment for a child process in which MLflow runs."""
+    inherited = {name: value for name, value in environment().items() if name not in MLFLOW_FORGOTTEN}
+    return {**MLFLOW_DEFAULTS, **inherited, **QUIET_MLFLOW}
+
+
+def use_keras_3() -> None:
+    """Makes TensorFlow take Keras 3 in this process; call it before TFX or a recipe is imported."""
+    os.environ.update(KERAS_3)
+
+
+def use_quiet_mlflow() -> None:
+    """Sets this process's environment for MLflow, where it was not started with `mlflow_environment`."""
+    os.environ.update(QUIET_MLFLOW)
+    for name, value in MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+@contextmanager
+def variables(**values: str) -> Iterator[None]:
+    """Sets environment variables within the block; what the user has set himself stays as it is."""
+    ours = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def start(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    output: IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Starts `python -m MODULE ARGUMENTS` in a session of its own: it may outlive us and does not hear our Ctrl-C.
+
+    Args:
+        module: Full name.
+        arguments: Its arguments.
+        cwd: The folder in which it works.
+        env: Its environment, as `environment` or `mlflow_environment` gives it.
+        output: Takes what it prints; None for our own stdout and stderr.
+    """
+    return subprocess.Popen(  # noqa: S603  (our own program)
+        _command(module, arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=cwd,
+        env=env,
+        start_new_session=True,
+    )
+
+
+def start_worker(module: str, *, cwd: Path, log: IO[bytes]) -> subprocess.Popen[str]:
+    """Starts `python -m MODULE` as a part of us, which takes lines on stdin and answers on stdout.
+
+    Args:
+        module: Full name.
+        cwd: The folder in which it works.
+        log: Takes its stderr.
+    """
+    return subprocess.Popen(  # noqa: S603  (our own program)
+        _command(module),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        cwd=cwd,
+        env={**environment(), **QUIET_TENSORFLOW},
+    )
+
+
+def run(module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:
+    """Runs `python -m MODULE ARGUMENTS` and returns its exit code; stdout is ours unless it is given."""
+    command = _command(module, arguments)
+    return subprocess.run(command, check=False, stdout=stdout, env=environment()).returncode  # noqa: S603  (our own program)
+
+
+def _command(module: str, arguments: Sequence[str] = ()) -> list[str]:
+    return [sys.executable, "-P", "-m", module, *arguments]  # -P: whatever lies in the current folder is no module
