@@ -111,12 +111,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
-    """What takes long comes first, or one process would end minutes after the others; the longest group is `digits`."""
-    group = item.get_closest_marker("xdist_group")
-    if group and group.args == ("digits",):
-        return 0
-    return 1 if item.path.is_relative_to(ROOT / "tests") and item.path.parts[len(ROOT.parts) + 1] in LONG else 2
+def _turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+    """What takes long comes first, or one process would end minutes after the others; the longest group is `digits`.
+
+    In that group the README comes last: its commands publish another version.
+    """
+    group, folder = item.get_closest_marker("xdist_group"), item.path.relative_to(ROOT / "tests").parts[0]
+    return not (group and group.args == ("digits",)), folder not in LONG, folder == "readme"
 
 
 @pytest.fixture(scope="session")
@@ -191,7 +192,7 @@ class Forked:
 
 @dataclass(frozen=True)
 class Keraspipe:
-    """The command line in an environment of its own; `start` gives a process all of its own, `fork` one that is ready."""
+    """The command line in an environment of its own; `start` gives a process all of its own, `fork` a ready one."""
 
     workspace: Path
     environment: dict[str, str]
