@@ -82,8 +82,8 @@ def turn_labels(squares, images: list[Path]) -> None:
         path.rename(squares.data / other / f"moved-{path.name}")
 
 
-def test_no_trial_looks_at_the_test_split(prepared_unrecorded):
-    squares = ranged(prepared_unrecorded)
+def test_no_trial_looks_at_the_test_split(unrecorded):
+    squares = ranged(unrecorded)
     first = searched(squares, "--trials", "1")
     assert {"learning_rate", "units", "activation"} == first["space"].keys()
     images = in_test_split(squares)
