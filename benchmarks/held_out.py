@@ -23,21 +23,21 @@ import tensorflow as tf
 from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from pipeline import catalogue, settings
-from pipeline.datasets import kind
-from pipeline.steps import train
+from pipeline import settings
+from pipeline.features import types
+from pipeline.recipes import catalog
 from pipeline.steps.ingest import fraction
 from pipeline.steps.transform import encode_label
-from pipeline.training import batches, devices
+from pipeline.training import devices, input_pipeline, trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import keras
 
-    from pipeline.datasets.example import Example
+    from pipeline.formats.base import Example
     from pipeline.recipe import Recipe
-    from pipeline.training.batches import Rows
+    from pipeline.training.input_pipeline import Rows
 
 CONFIG = {"mixed_precision": "float32", "deterministic": False, "distribution": "none"}
 EVAL_SHARE = 0.1
@@ -86,7 +86,7 @@ def rows(recipe: Recipe, examples: list[Example], p: Any) -> Rows:
     """Preprocessed rows. The recipe's `preprocess` runs as it is, so it must not analyze (`tft.mean` and the like)."""
     kinds = recipe.data.inputs
     cells = {name: [example.features[name] for example in examples] for name in [*kinds, recipe.data.label]}
-    raw = {name: tf.constant(cells[name], kind.dtype(declared)) for name, declared in kinds.items()}
+    raw = {name: tf.constant(cells[name], types.dtype(declared)) for name, declared in kinds.items()}
     label = encode_label(tf.constant(cells[recipe.data.label]), recipe.data)
     prepared = tf.data.Dataset.from_tensor_slices(raw).batch(TOGETHER).map(lambda x: recipe.preprocess(x, p))
     parts = defaultdict(list)
@@ -95,7 +95,7 @@ def rows(recipe: Recipe, examples: list[Example], p: Any) -> Rows:
             parts[name].append(values)
     columns = {name: np.concatenate(values) for name, values in parts.items()}
     dataset = tf.data.Dataset.from_tensor_slices((columns, label))
-    return batches.Rows(dataset, len(examples), sum(values.nbytes for values in columns.values()))
+    return input_pipeline.Rows(dataset, len(examples), sum(values.nbytes for values in columns.values()))
 
 
 def fitted(recipe: Recipe, p: Any, examples: list[Example], seed: int) -> keras.Model:
@@ -109,7 +109,7 @@ def fitted(recipe: Recipe, p: Any, examples: list[Example], seed: int) -> keras.
     devices.prepare(config)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = str(Path(folder) / "checkpoints")
-        return train.fit(recipe, p, learnt, stopped_by, {**config, "checkpoints": checkpoints}, Path(folder), {})
+        return trainer.fit(recipe, p, learnt, stopped_by, {**config, "checkpoints": checkpoints}, Path(folder), {})
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="at most; the recipe's own by default")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    recipe = catalogue.load(settings.ROOT / "models" / f"{options.recipe}.py")
+    recipe = catalog.load(settings.ROOT / "models" / f"{options.recipe}.py")
     p = dataclasses.replace(recipe.params, epochs=options.epochs or recipe.params.epochs)
     rounds, question = QUESTIONS[options.recipe]
     found = []

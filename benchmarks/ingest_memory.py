@@ -69,7 +69,7 @@ def main() -> None:
 def _csv(folder: Path, count: int) -> Any:
     import csv
 
-    from pipeline.datasets.csv import Csv
+    from pipeline.formats.csv import Csv
 
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*COLUMNS, "label"])
@@ -79,7 +79,7 @@ def _csv(folder: Path, count: int) -> Any:
 
 
 def _generator(count: int) -> Any:
-    from pipeline.datasets.generator import Generator
+    from pipeline.formats.generator import Generator
 
     def short(_: Path) -> Iterator[dict[str, Any]]:
         return ({**row, "text": "short"} for row in rows_of(count))

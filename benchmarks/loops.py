@@ -2,10 +2,11 @@
 
     python -m benchmarks.loops RECIPE WORKSPACE --epochs N --repeat N
 
-Ours is `pipeline.steps.train.fit`: tf.data with shuffling and augmentation, validation, early stopping, a checkpoint
-and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model starts with the
-augmentation layers, as Keras' guides have it; it has no callbacks but the clock. Network, optimizer, batch size and
-validation data are the same. Time runs from the end of the first epoch to the end of the last, validation included.
+Ours is `pipeline.training.trainer.fit`: tf.data with shuffling and augmentation, validation, early stopping, a
+checkpoint and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model
+starts with the augmentation layers, as Keras' guides have it; it has no callbacks but the clock. Network, optimizer,
+batch size and validation data are the same. Time runs from the end of the first epoch to the end of the last,
+validation included.
 """
 
 from __future__ import annotations
@@ -28,15 +29,16 @@ import keras
 import tensorflow_transform as tft
 
 from benchmarks.measure import in_turns
-from pipeline import catalogue, journal, settings
-from pipeline.steps import train
-from pipeline.training import batches, devices
+from pipeline import settings
+from pipeline.recipes import catalog
+from pipeline.store import journal
+from pipeline.training import devices, input_pipeline, trainer
 
 if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.recipe import Recipe
-    from pipeline.training.batches import Rows
+    from pipeline.training.input_pipeline import Rows
 
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": False, "distribution": "auto"}
 
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--repeat", type=int, required=True)
     options = parser.parse_args()
-    recipe = catalogue.load(settings.ROOT / "models" / f"{options.recipe}.py")
+    recipe = catalog.load(settings.ROOT / "models" / f"{options.recipe}.py")
     p = dataclasses.replace(recipe.params, epochs=options.epochs, patience=options.epochs)
     training, validation = rows(recipe, options.workspace / "artifacts" / options.recipe)
     arrays = (*decoded(training), decoded(validation))
@@ -80,7 +82,7 @@ def rows(recipe: Recipe, artifacts: Path) -> list[Rows]:
     graph = tft.TFTransformOutput(str(transformed))
     layer, spec = graph.transform_features_layer(), graph.raw_feature_spec()
     return [
-        batches.load([str(examples / f"Split-{split}" / "*")], spec, layer, recipe.data.label)
+        input_pipeline.load([str(examples / f"Split-{split}" / "*")], spec, layer, recipe.data.label)
         for split in ("train", "eval")
     ]
 
@@ -97,7 +99,7 @@ def pipeline_loop(recipe: Recipe, p: Any, training: Rows, validation: Rows) -> f
     with tempfile.TemporaryDirectory() as folder:
         out, path = Path(folder), Path(folder) / "journal.jsonl"
         with journal.current(path):
-            train.fit(recipe, p, training, validation, {**CONFIG, "checkpoints": str(out / "checkpoints")}, out, {})
+            trainer.fit(recipe, p, training, validation, {**CONFIG, "checkpoints": str(out / "checkpoints")}, out, {})
         ends = [event["time"] for event, _ in journal.read(path) if event["event"] == "epoch"]
     batch_size = min(p.batch_size, training.count)
     return speed(ends, training.count // batch_size * batch_size)  # the last, smaller batch is left out there
@@ -106,7 +108,7 @@ def pipeline_loop(recipe: Recipe, p: Any, training: Rows, validation: Rows) -> f
 def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validation: Any) -> float:
     """Samples per second of `fit` on arrays."""
     devices.prepare(CONFIG)
-    model = with_augmentation(recipe, p, train.spec_of(recipe, training, len(y) // p.batch_size * p.epochs, {}))
+    model = with_augmentation(recipe, p, trainer.spec_of(recipe, training, len(y) // p.batch_size * p.epochs, {}))
     clock = Clock()
     model.fit(
         x,
@@ -114,7 +116,7 @@ def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validatio
         batch_size=p.batch_size,
         epochs=p.epochs,
         validation_data=validation,
-        validation_batch_size=train.VALIDATION_BATCH,
+        validation_batch_size=trainer.VALIDATION_BATCH,
         callbacks=[clock],
         verbose=0,
     )

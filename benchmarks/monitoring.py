@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Row, fresh, module
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,14 +75,14 @@ def publish(workspace: Path) -> None:
     """A workspace in which a model is live that has learnt from such rows; without the model."""
     import numpy as np
 
-    from pipeline import atomic, champion, journal
-    from pipeline.monitoring import answers
-    from pipeline.monitoring.rows import example_type
-    from serving.requestlog import tfrecord
+    from pipeline.monitoring import predictions
+    from pipeline.monitoring.profile import example_type
+    from pipeline.store import champions, fileio, journal
+    from serving.request_log import tfrecord
 
     examples = workspace / "artifacts" / NAME / "ingest" / "examples" / "1"
     (examples / "Split-train").mkdir(parents=True)
-    atomic.write_json(examples / "report.json", {"rows": {"train": TRAINING}})
+    fileio.write_json(examples / "report.json", {"rows": {"train": TRAINING}})
     with (examples / "Split-train" / "examples.tfrecord").open("wb") as file:
         for row in rows(0, TRAINING):
             example = example_type()()
@@ -91,9 +91,9 @@ def publish(workspace: Path) -> None:
                 (kind.bytes_list if isinstance(value, bytes) else kind.float_list).value.append(value)
             file.write(tfrecord.frame(example.SerializeToString()))
     Workspace(workspace).model(NAME, 1).mkdir(parents=True)
-    champion.write(Workspace(workspace), NAME, champion.Champion(1, "digest", "run"))
+    champions.write(Workspace(workspace), NAME, champions.Champion(1, "digest", "run"))
     answered = np.tile(np.array(ANSWER, np.float32), (TRAINING, 1))
-    answers.keep(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
+    predictions.keep(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
     path = Workspace(workspace).run("run").journal
     path.parent.mkdir(parents=True)
     journal.write(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
@@ -105,14 +105,16 @@ def log(folder: Path, count: int) -> None:
     """A request log of so many requests."""
     import numpy as np
 
-    from serving.requestlog import prediction, tfrecord
+    from serving.core import work
+    from serving.request_log import tfrecord
+    from serving.request_log.records import predict_log
 
-    answered = prediction.Answered(NAME, 1, "serving_default", 0.01, int(time.time()))
+    answered = work.LogMetadata(NAME, 1, "serving_default", 0.01, int(time.time()))
     outputs = {"label": np.array([b"yes"], object), "probabilities": np.array([ANSWER], np.float32)}
     records = []
     for row in rows(1, DIFFERENT):
         inputs = {name: np.array([one], object if isinstance(one, bytes) else np.float32) for name, one in row.items()}
-        records.append(tfrecord.frame(prediction.predict(answered, inputs, outputs).SerializeToString()))
+        records.append(tfrecord.frame(predict_log(answered, inputs, outputs).SerializeToString()))
     content = b"".join(records)
     (folder / NAME).mkdir(parents=True)
     for number in range(count // PER_FILE):
@@ -128,9 +130,9 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     options = parser.parse_args()
     started = time.monotonic()
-    from pipeline.monitoring import requests, traffic
+    from pipeline.monitoring import monitor, traffic
 
-    report = requests.monitored(Workspace(options.workspace), NAME, options.log)
+    report = monitor.monitored(Workspace(options.workspace), NAME, options.log)
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -11,7 +11,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from pipeline import settings
+from pipeline import recipe, settings
 from pipeline.steps import ingest
 
 
@@ -30,7 +30,7 @@ def main() -> None:
         write_one(recipe, data, options.folder / "examples.tfrecord")
 
 
-def write_one(recipe: ingest.Recipe, data: Path, path: Path) -> None:
+def write_one(recipe: recipe.Recipe, data: Path, path: Path) -> None:
     """Writes all examples into one file."""
     import tensorflow as tf
 

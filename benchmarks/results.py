@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pipeline import machine
+from pipeline import host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,11 +25,11 @@ COLUMNS = ("name", "ours", "theirs", "ratio", "asked", "reached")
 
 def facts() -> dict[str, Any]:
     """What the speeds depend on besides the code."""
-    installed = machine.installed()
+    installed = host.installed()
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
-        "memory_gib": round(machine.memory_bytes() / 2**30, 1),
+        "memory_gib": round(host.memory_bytes() / 2**30, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: installed.get(name, "absent") for name in VERSIONS},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-    from serving.loadtest import Target
+    from serving.loadtest.target import Target
 
 REPEAT = 5
 IMAGES = 0.8

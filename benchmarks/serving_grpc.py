@@ -33,8 +33,8 @@ def _against_plain(repeat: int) -> Row:
 
 def _against_one(repeat: int) -> Row:
     title = f"gRPC mlp, {JUDGED} calls, 2 workers against 1"
-    if importlib.util.find_spec("serving.workers") is None:
-        return Row(title, "requests/s", at_least=WORKERS, note="there is no serving.workers yet")
+    if importlib.util.find_spec("serving.process.supervisor") is None:
+        return Row(title, "requests/s", at_least=WORKERS, note="there is no serving.process.supervisor yet")
     folder, values = models.folder("mlp"), payloads.numbers(1)
     with servers.ours(folder, "mlp", values, workers=2) as two, servers.ours(folder, "mlp", values) as one:
         targets = {"two": two.rpc("mlp", values), "one": one.rpc("mlp", values)}

@@ -14,12 +14,13 @@ import requests
 
 from benchmarks.measure import Row, fresh
 from benchmarks.serving import models, payloads, servers, turns
-from serving.loadtest import Load
+from serving.loadtest.target import Load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from serving.loadtest import Result, Target
+    from serving.loadtest.result import Result
+    from serving.loadtest.target import Target
 
 REPEAT = 5
 CLIENTS = 16

@@ -22,11 +22,11 @@ os.environ["TF_USE_LEGACY_KERAS"] = "0"
 import numpy as np
 import tensorflow as tf
 
-from pipeline import catalogue, journal, settings
+from pipeline import settings
 from pipeline.recipe import Spec
-from pipeline.training.gradient_norm import GradientNorm
-from pipeline.training.progress import Progress
-from pipeline.training.step_curves import StepCurves
+from pipeline.recipes import catalog
+from pipeline.store import journal
+from pipeline.training.callbacks import GradientNorm, Progress, StepCurves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--segments", type=int, required=True)
     options = parser.parse_args()
-    recipe = catalogue.load(settings.ROOT / "models" / "mnist.py")
+    recipe = catalog.load(settings.ROOT / "models" / "mnist.py")
     rows = batches(recipe.params.batch_size, options.steps)
     ours, theirs = network(recipe), network(recipe)
     norm = GradientNorm(ours.optimizer)

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from pipeline import cli, execution, journal
-from pipeline.lifecycle import RunSession
+from pipeline import cli
+from pipeline.runner import execution
+from pipeline.runner.lifecycle import RunSession
+from pipeline.store import journal
 from pipeline.tracking import recorder
 
 if TYPE_CHECKING:
@@ -72,9 +74,9 @@ def main() -> int:
 
     def record(session: RunSession) -> None:
         """Called once TFX is imported, without which the ledger cannot be."""
-        from pipeline import ledger
+        from pipeline.runner import mlmd
 
-        clock.watch(ledger, "told")
+        clock.watch(mlmd, "told")
         with clock.running():
             tell(session)
 

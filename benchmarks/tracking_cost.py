@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Row, fresh, in_turns, keraspipe, module, say
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def _workspace(tables: Path) -> Iterator[Path]:
 
 def _tables(folder: Path) -> Path:
     """A database with MLflow's tables."""
-    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.client import Destination
 
     path = folder / "mlflow.db"
     Destination(f"sqlite:///{path}", Workspace(folder)).probe()

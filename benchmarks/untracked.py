@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from unittest import mock
 
 from pipeline import cli
-from pipeline.lifecycle import RunSession
+from pipeline.runner.lifecycle import RunSession
 from pipeline.tracking import recorder
 from pipeline.tracking.recorder import Outcome
 
@@ -36,9 +36,9 @@ def main() -> int:
 
 def _without_ids(*_: object) -> None:
     """Called once TFX is imported, which takes its time on both sides alike."""
-    from pipeline import runner
+    from pipeline.runner import local
 
-    mock.patch.object(runner, "_told", return_value=nullcontext()).start()
+    mock.patch.object(local, "_told", return_value=nullcontext()).start()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Paper: K. He, X. Zhang, S. Ren, J. Sun, Deep residual learning for image recogni
 Data: CIFAR-10, 50,000 photographs to learn from (a tenth of them to stop by) and the official 10,000 as the test.
 Task: image classification
 Command: keraspipe run cifar10_resnet
-Reaches: accuracy 0.7722, 11.4 minutes on 2 cores, 271,098 weights, recipe 49cc44175de3.
+Reaches: accuracy 0.7722, 11.4 minutes on 2 cores, 271,098 weights, recipe 85172247e451.
 
 The paper trains for 64,000 steps of 128 images (some 180 epochs of 45,000) in three stages of the learning rate, with
 flips and shifts, and reaches 0.9125. Four epochs on two cores take some twelve minutes; a single cycle makes the most
@@ -26,9 +26,9 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.cifar10 import CIFAR10
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of the training part, by channel
 

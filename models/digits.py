@@ -9,7 +9,7 @@ Paper: Y. LeCun et al., Gradient-based learning applied to document recognition,
 Data: scikit-learn's digits, 1,797 scans of 8x8 pixels, split by hash of the content 80/10/10; nothing to download.
 Task: image classification.
 Command: keraspipe run digits
-Reaches: accuracy 0.9945, 0.9 minutes on 2 cores, 66,218 weights, recipe 74ac7ff3ad99.
+Reaches: accuracy 0.9945, 0.9 minutes on 2 cores, 66,218 weights, recipe a04c4c25298b.
 Test accuracy 0.99 (0.989 to 1.000 in seven runs), in half a minute on 2 cores.
 """
 
@@ -21,9 +21,9 @@ import tensorflow as tf
 from keras import layers
 
 from pipeline.datasets.digits import Digits
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Hash, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 DATA = Digits()
 

@@ -10,7 +10,7 @@ section 2.1, made small; S. Ioffe, C. Szegedy, Batch normalization, arXiv:1502.0
 Data: Fashion-MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
 Task: image classification.
 Command: keraspipe run fashion
-Reaches: accuracy 0.9328, 15.7 minutes on 2 cores, 163,234 weights, recipe c26c64955dc2.
+Reaches: accuracy 0.9328, 15.7 minutes on 2 cores, 163,234 weights, recipe aed441b0d283.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.datasets.fashion_mnist import FASHION_MNIST
-from pipeline.datasets.image import decode
-from pipeline.optimizer import optimizer
+from pipeline.datasets.mnist import FASHION_MNIST
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

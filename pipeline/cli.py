@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, settings
+from pipeline import errors, settings
 from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         return argparse.Namespace(command=name, **vars(options))
     overview = _overview()
     if name and not name.startswith("-"):
-        hint = catalogue.did_you_mean(name, COMMANDS)
+        hint = errors.did_you_mean(name, COMMANDS)
         overview.error(f"there is no command {name!r}" + (f"; {hint}" if hint else ""))
     options = overview.parse_args(arguments)
     overview.print_help()

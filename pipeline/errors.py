@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import difflib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +46,9 @@ class UsageError(PipelineError):
     """The command line asks for something that does not exist or does not fit."""
 
     exit_code = 2
+
+
+def did_you_mean(name: str, names: Any) -> str:
+    """A hint with the names that look like the one given; empty if none does."""
+    close = difflib.get_close_matches(name, list(names), n=3)
+    return f"did you mean {' or '.join(close)}?" if close else ""

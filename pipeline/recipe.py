@@ -169,6 +169,11 @@ class Params(Protocol):
     patience: int
 
 
+def restore_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Hyperparameters after a journey through JSON, which knows no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
 @dataclass(frozen=True)
 class Spec:
     """What `build` learns of the data.

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = Workspace(Path("workspace"))

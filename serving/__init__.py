@@ -1,7 +1,8 @@
 """The embedded model server: TensorFlow Serving's protocol over REST and gRPC, and its clients.
 
 Nothing heavy is imported here: the clients come when they are first named, TensorFlow with
-`serving.server.serve` and `serving.model.LoadedModel` only.
+`serving.process.server.serve` and `serving.core.model.LoadedModel` only. The way of a request through the server is
+drawn in `serving.server_core`.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.clients.async_client import AsyncClient
-    from serving.clients.client import Client
-    from serving.clients.reply import VersionStatus
+    from serving.client.async_client import AsyncClient
+    from serving.client.client import Client
+    from serving.client.types import VersionStatus
     from serving.errors import ServingError
 
 __all__ = ["AsyncClient", "Client", "ServingError", "VersionStatus"]
 
 
 _MODULES = {
-    "AsyncClient": "serving.clients.async_client",
-    "Client": "serving.clients.client",
+    "AsyncClient": "serving.client.async_client",
+    "Client": "serving.client.client",
     "ServingError": "serving.errors",
-    "VersionStatus": "serving.clients.reply",
+    "VersionStatus": "serving.client.types",
 }
 
 

@@ -7,21 +7,20 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from serving import environment
+from serving.config import from_flags, security_flags
+from serving.config.command_line import help_text, parse, version
+from serving.config.flags import FlagError
+from serving.config.security_flags import is_loopback
 from serving.errors import ServingError
-from serving.flags import options
-from serving.flags.flag import FlagError
-from serving.flags.line import help_text, parse, version
-from serving.flags.security import is_loopback
 from serving.logs import log_to_stderr
-from serving.start import start
+from serving.process.supervisor import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from serving.flags.line import CommandLine
+    from serving.config.command_line import CommandLine
     from serving.options import ServeOptions
-    from serving.server import Endpoints
+    from serving.process.server import Endpoints
 
 USAGE_ERROR = 2
 START_ERROR = 255  # upstream's -1
@@ -35,7 +34,7 @@ _LOG = logging.getLogger("keraspipe.serving")
 def main(arguments: Sequence[str]) -> int:
     """Serves; returns 0 after a drain, 2 for a wrong command line, 255 when the server cannot start."""
     try:
-        return _command(parse(arguments))
+        return _run_command(parse(arguments))
     except FlagError as error:
         lines = str(error) if "\nNext: " in str(error) else f"{error}\nNext: python -m serving --help"
         print(f"python -m serving: {lines}", file=sys.stderr)
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
 
-def _command(line: CommandLine) -> int:
+def _run_command(line: CommandLine) -> int:
     if line["help"]:
         print(help_text("python -m serving [--FLAG=VALUE]...", _DESCRIPTION, _EXAMPLE), end="", flush=True)
         return 0
@@ -60,10 +59,10 @@ def _command(line: CommandLine) -> int:
 def _serve(line: CommandLine) -> int:
     log_to_stderr()
     try:
-        plan = options.of_binary(line, environment.read())
+        plan = from_flags.from_binary_flags(line, security_flags.read_environment())
         for warning in plan.warnings:
             _LOG.warning(warning)
-        return start(plan.options, lambda endpoints: _announce(endpoints, plan.options))
+        return start_server(plan.options, lambda endpoints: _announce(endpoints, plan.options))
     except ServingError as error:
         print(f"Failed to start server. Error: {error.text}", flush=True)
         return START_ERROR
@@ -76,11 +75,11 @@ def _announce(endpoints: Endpoints, wanted: ServeOptions) -> None:
     if wanted.grpc_socket:
         print(f"Running gRPC ModelServer at UNIX socket {wanted.grpc_socket} ...")
     if wanted.rest_port is not None:
-        print(f"Exporting HTTP/REST API at:{_as_upstream(str(endpoints.rest))} ...")
+        print(f"Exporting HTTP/REST API at:{_upstream_address(str(endpoints.rest))} ...")
     sys.stdout.flush()
 
 
-def _as_upstream(url: str) -> str:
+def _upstream_address(url: str) -> str:
     address = url.partition("://")[2]
     host, _, port = address.rpartition(":")
     return f"localhost:{port}" if is_loopback(host) or host in ("0.0.0.0", "[::]") else address  # noqa: S104 - compared

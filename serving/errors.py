@@ -1,7 +1,6 @@
-"""The one error tree: what went wrong, with the canonical code that both transports map.
+"""The one tree of errors: what went wrong, with the canonical code that both transports map.
 
-The numbers and names are gRPC's canonical codes; the HTTP statuses are those of TensorFlow Serving's REST
-API.
+The numbers and names are gRPC's canonical codes; the HTTP statuses are those of TensorFlow Serving's REST API.
 """
 
 # ruff: noqa: N818 - the classes are named as the codes are
@@ -62,7 +61,7 @@ class ServingError(Exception):
         return f"{self.code.name}: {self.message}"
 
     @property
-    def in_words(self) -> str:
+    def short_message(self) -> str:
         """The message's first line, without the names of the graph's nodes that TensorFlow puts around it."""
         return self.message.partition("\n")[0].rpartition("}} ")[2]
 
@@ -143,12 +142,12 @@ _CLASSES: dict[Code, type[ServingError]] = {
 }
 
 
-def of_code(code: Code, message: str) -> ServingError:
+def error_from_code(code: Code, message: str) -> ServingError:
     """The typed error of a canonical code."""
     return _CLASSES.get(code, ServingError)(message, code)
 
 
-def unforeseen(error: Exception, what: str) -> ServingError:
+def unexpected_error(error: Exception, what: str) -> ServingError:
     """What whoever waits is told of a bug; the log gets the traceback.
 
     Args:

@@ -1,15 +1,13 @@
-"""What an embedded server is started with: one frozen record per concern."""
+"""What an embedded server is started with: one frozen record per concern, and one per model to serve."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
-
-    from serving.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -201,3 +199,39 @@ class ServeOptions:
     request_log: RequestLog | None = None
     canary: Mapping[str, float] = field(default_factory=dict)
     canary_report: Path | None = None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model to serve.
+
+    Attributes:
+        name: What clients call it.
+        base_path: Folder with one numbered folder per version.
+        latest: How many of the highest versions to serve; 0 for all.
+        specific: Versions to serve instead; empty for none.
+        labels: Versions by label.
+        logging: The `tensorflow.serving.LoggingConfig` of its requests.
+        optional: Whether a folder that is missing only means no versions; else it fails the whole look.
+    """
+
+    name: str
+    base_path: Path
+    latest: int = 1
+    specific: tuple[int, ...] | None = None
+    labels: dict[str, int] = field(default_factory=dict)
+    logging: Any | None = None
+    optional: bool = False
+
+    def wanted(self, versions: Iterable[int]) -> list[int]:
+        """Those of the versions on disk that are to be served, highest first."""
+        ordered = sorted(versions, reverse=True)
+        if self.specific is not None:
+            chosen = frozenset(self.specific)
+            return [version for version in ordered if version in chosen]
+        return ordered[: self.latest] if self.latest else ordered
+
+    @property
+    def wants_any(self) -> bool:
+        """Whether there can be a version that is served: an empty list of specific ones serves none."""
+        return self.specific is None or bool(self.specific)

@@ -1,4 +1,4 @@
-"""Who may ask: bearer tokens and TLS, for both transports."""
+"""Bearer tokens and TLS, for both transports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from serving import ssl_config
+from serving.config import files
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _OPEN = frozenset({b"/healthz", b"/readyz"})  # probes of orchestrators carry no
 _API = b"/v1/models/"  # where a browser asks whether it may ask
 
 
-def allows(token: str) -> Callable[[str], bool]:
+def token_check(token: str) -> Callable[[str], bool]:
     """A check of `Authorization` values, in a time that tells nothing; everything passes where there is no token."""
     if not token:
         return lambda _: True
@@ -35,15 +35,15 @@ def allows(token: str) -> Callable[[str], bool]:
     return check
 
 
-def allows_rest(token: str) -> Callable[[str, bytes, str], bool]:
+def rest_token_check(token: str) -> Callable[[str, bytes, str], bool]:
     """A check of method, path and `Authorization`; probes need no token, nor do a browser's questions to the API."""
-    check = allows(token)
+    check = token_check(token)
 
-    def checked(method: str, path: bytes, authorization: str) -> bool:
+    def check_request(method: str, path: bytes, authorization: str) -> bool:
         asks = method == "OPTIONS" and path.lower().startswith(_API)  # not the pages: they answer every method
         return path in _OPEN or asks or check(authorization)
 
-    return checked
+    return check_request
 
 
 class _Pem(NamedTuple):
@@ -53,7 +53,7 @@ class _Pem(NamedTuple):
     verify: bool
 
 
-def rest_context(security: Security) -> ssl.SSLContext | None:
+def rest_tls_context(security: Security) -> ssl.SSLContext | None:
     """TLS of the REST server; None for none.
 
     Raises:
@@ -61,7 +61,7 @@ def rest_context(security: Security) -> ssl.SSLContext | None:
     """
     if _is_plain(security):
         return None
-    return _context(_of_files(security), f"{security.certificate}, {security.key}, {security.client_ca}")
+    return _tls_context(_pem_from_files(security), f"{security.certificate}, {security.key}, {security.client_ca}")
 
 
 def grpc_credentials(security: Security) -> grpc.ServerCredentials | None:
@@ -73,12 +73,12 @@ def grpc_credentials(security: Security) -> grpc.ServerCredentials | None:
     import grpc
 
     if security.grpc_ssl_config_file:
-        pem, source = _of_config(Path(security.grpc_ssl_config_file)), str(security.grpc_ssl_config_file)
+        pem, source = _pem_from_config(Path(security.grpc_ssl_config_file)), str(security.grpc_ssl_config_file)
     elif not _is_plain(security):
-        pem, source = _of_files(security), f"{security.certificate}, {security.key}, {security.client_ca}"
+        pem, source = _pem_from_files(security), f"{security.certificate}, {security.key}, {security.client_ca}"
     else:
         return None
-    _context(pem, source)
+    _tls_context(pem, source)
     authority = pem.authority if pem.verify else None  # grpc would ask for a certificate that need not be shown
     return grpc.ssl_server_credentials([(pem.key, pem.chain)], authority, require_client_auth=pem.verify)
 
@@ -89,27 +89,27 @@ def _is_plain(security: Security) -> bool:
         return False
     given = [name for name in ("certificate", "key", "client_ca") if getattr(security, name)]
     if given:
-        raise _error("certificate and key", f"only {', '.join(given)}")
+        raise _tls_error("certificate and key", f"only {', '.join(given)}")
     return True
 
 
-def _of_files(security: Security) -> _Pem:
-    authority = _read(security.client_ca) if security.client_ca else None
-    return _Pem(_read(security.key), _read(security.certificate), authority, authority is not None)
+def _pem_from_files(security: Security) -> _Pem:
+    authority = _read_pem(security.client_ca) if security.client_ca else None
+    return _Pem(_read_pem(security.key), _read_pem(security.certificate), authority, authority is not None)
 
 
-def _of_config(path: Path) -> _Pem:
-    found = ssl_config.read(path)
-    authority = found.client_ca
-    if found.client_verify and authority is None:
+def _pem_from_config(path: Path) -> _Pem:
+    config = files.read_ssl_config(path)
+    authority = config.client_ca
+    if config.client_verify and authority is None:
         system = ssl.get_default_verify_paths().cafile
         if not system:
-            raise _error("custom_ca, as this machine names no authorities of its own", str(path))
-        authority = _read(Path(system))
-    return _Pem(found.key, found.certificate, authority, found.client_verify)
+            raise _tls_error("custom_ca, as this machine names no authorities of its own", str(path))
+        authority = _read_pem(Path(system))
+    return _Pem(config.key, config.certificate, authority, config.client_verify)
 
 
-def _context(pem: _Pem, source: str) -> ssl.SSLContext:
+def _tls_context(pem: _Pem, source: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -121,18 +121,18 @@ def _context(pem: _Pem, source: str) -> ssl.SSLContext:
             context.load_verify_locations(cadata=pem.authority.decode("ascii", "replace"))
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError, ValueError) as error:
-        raise _error("PEM: a certificate chain, its key without a password, authorities", source, error) from error
+        raise _tls_error("PEM: a certificate chain, its key without a password, authorities", source, error) from error
     return context
 
 
-def _read(path: Path | None) -> bytes:
+def _read_pem(path: Path | None) -> bytes:
     try:
         return Path(path).read_bytes() if path else b""
     except OSError as error:
-        raise _error("a PEM file", str(path), error) from error
+        raise _tls_error("a PEM file", str(path), error) from error
 
 
-def _error(expected: str, received: str, error: Exception | None = None) -> InvalidArgument:
+def _tls_error(expected: str, received: str, error: Exception | None = None) -> InvalidArgument:
     return InvalidArgument(
         f"TLS cannot be set up.\nExpected: {expected}\nReceived: {received}{f': {error}' if error else ''}\n"
         "Next: check --tls-certificate, --tls-key and --tls-client-ca, or --ssl_config_file"

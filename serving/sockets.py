@@ -1,4 +1,4 @@
-"""The server's sockets: held before anything slow begins, so that a taken port is told at once."""
+"""The server's sockets: bound before anything slow begins, so that a port that is taken is reported at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from serving.errors import PortTaken, ServingError
 
 
-def bound(host: str, port: int, what: str, option: str, *, shared: bool = False) -> socket.socket:
+def bind(host: str, port: int, what: str, option: str, *, shared: bool = False) -> socket.socket:
     """A socket that holds a port without listening yet: clients are refused, other servers too.
 
     Args:
@@ -46,7 +46,7 @@ def cannot_listen(where: str, what: str, option: str, error: Exception) -> str:
     )
 
 
-def address(of: socket.socket) -> str:
+def address(holder: socket.socket) -> str:
     """Host and port of a bound socket, such as `127.0.0.1:8500` or `[::1]:8500`."""
-    host, port = of.getsockname()[:2]
+    host, port = holder.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.filelock import lock
+from pipeline.store.fileio import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ import dataclasses, json, sys
 from pathlib import Path
 from serving import options
 from serving.options import ServeOptions
-from serving.server import serve
+from serving.process.server import serve
 arguments = json.loads(sys.argv[1])
 for name in ("base_path", "model_config_file"):
     if arguments.get(name):
@@ -149,7 +149,7 @@ def hear_interrupts() -> None:
 def _forking() -> multiprocessing.context.ForkServerContext:
     """A process that has imported what commands import, and forks."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.runner", "pipeline.commands.predict"])
+    context.set_forkserver_preload(["pipeline.runner.local", "pipeline.commands.predict"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_USE_LEGACY_KERAS", "0")  # as a run does before it imports TFX
         multiprocessing.forkserver.ensure_running()

@@ -11,7 +11,7 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.loadtest import Target
+    from serving.loadtest.target import Target
 
 
 def of(target: Target) -> bytes:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import KEPT, MESSAGE_CHARACTERS, ROOT, say
 from serving.errors import ServingError
-from serving.loadtest import probe
+from serving.loadtest import generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from serving.loadtest import Target
+    from serving.loadtest.target import Target
 
 START_S = 120.0
 STOP_S = 20.0
@@ -78,7 +78,7 @@ def wait(process: subprocess.Popen[str], target: Target) -> float:
     end = time.monotonic() + START_S
     while True:
         try:
-            probe.check(target)
+            generator.check_target(target)
             return time.monotonic()
         except ServingError as error:
             if process.poll() is not None or time.monotonic() > end:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from serving.loadtest import Target
+    from serving.loadtest.target import Target
 
 HOST = "127.0.0.1"
 

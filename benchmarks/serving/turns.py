@@ -5,12 +5,14 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from serving.loadtest import Load, run
+from serving.loadtest.generator import run
+from serving.loadtest.target import Load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from serving.loadtest import Result, Target
+    from serving.loadtest.result import Result
+    from serving.loadtest.target import Target
 
 MEASURED_S = 1.5
 WARMUP_S = 0.3

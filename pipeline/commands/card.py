@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, version
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.recipes import catalog
+from pipeline.runs import versions
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -24,11 +25,11 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints the card as Markdown, the path of its page, or what it says as JSON."""
-    found = version.find(settings.workspace, options.version)
+    found = versions.find(settings.workspace, options.version)
     if options.json:
-        from pipeline.card.content import content
+        from pipeline.reports.card_content import content
 
-        source = catalogue.source(found.name, settings)
+        source = catalog.source(found.name, settings)
         print(json.dumps(content(settings.workspace, source, found.made_by(settings.workspace)), default=float))
         return 0
     markdown = _written(found, settings)
@@ -36,11 +37,11 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def _written(found: version.Version, settings: Settings) -> Path:
+def _written(found: versions.Version, settings: Settings) -> Path:
     """The card's Markdown; written now where the version is older than cards are."""
-    from pipeline.card import files
+    from pipeline.reports import card
 
     path = settings.workspace.card(found.name, found.number)
     if not path.exists():
-        files.write(settings.workspace, catalogue.source(found.name, settings), found.made_by(settings.workspace))
+        card.write(settings.workspace, catalog.source(found.name, settings), found.made_by(settings.workspace))
     return path

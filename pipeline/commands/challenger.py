@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import promotion
-from pipeline.commands import standing
-from pipeline.commands.options import add_json
+from pipeline.commands import _common
+from pipeline.commands._common import add_json
 from pipeline.errors import UsageError
+from pipeline.registry import promotion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.promotion import Change
+    from pipeline.registry.promotion import Change
     from pipeline.settings import Settings
 
 
@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Names another challenger, or none."""
-    return standing.changed(_change(options, settings), settings, as_json=options.json)
+    return _common.changed(_change(options, settings), settings, as_json=options.json)
 
 
 def _change(options: Namespace, settings: Settings) -> Change:

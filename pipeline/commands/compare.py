@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline import account, comparison
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.runs import compare, record
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -23,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints what two runs have in common and what differs."""
-    both = [account.find(settings.workspace, text) for text in (options.first, options.second)]
-    found = comparison.compare(*both)
-    print(json.dumps(found) if options.json else "\n".join(comparison.text(found)))
+    both = [record.find(settings.workspace, text) for text in (options.first, options.second)]
+    found = compare.compare(*both)
+    print(json.dumps(found) if options.json else "\n".join(compare.text(found)))
     return 0

@@ -6,16 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, quiet, run, subprocesses
+from pipeline import console, subprocesses
 from pipeline.commands.run import requested
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipes import catalog
+from pipeline.runs import run
+from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.catalogue import Source
-    from pipeline.kubeflow.cluster import Cluster
-    from pipeline.run import Request
+    from pipeline.kubeflow.compiler import Cluster
+    from pipeline.recipes.catalog import Source
+    from pipeline.runs.run import Request
     from pipeline.settings import Settings
 
 IMAGE, TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:local"
@@ -48,18 +51,18 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Writes the file and says what to do with it."""
-    from pipeline.kubeflow import cluster
+    from pipeline.kubeflow import compiler
 
     _require_count(options.gpus)
-    cluster.require_root(options.root)
+    compiler.require_root(options.root)
     request = requested(options, settings)
-    inside = cluster.inside(request)
-    where = cluster.Cluster(
+    inside = compiler.inside(request)
+    where = compiler.Cluster(
         image=options.image,
         trainer=options.trainer_image,
         root=options.root,
         gpus=options.gpus,
-        tracking_uri=settings.tracking_uri or cluster.Cluster.tracking_uri,
+        tracking_uri=settings.tracking_uri or compiler.Cluster.tracking_uri,
     )
     out = Path(options.out or f"{request.name}.yaml")
     _write(out, _compiled(request.source, inside, where))
@@ -75,17 +78,17 @@ def _require_count(gpus: int) -> None:
 
 def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
     subprocesses.use_keras_3()
-    with quiet.output_to(Path(os.devnull)):
-        from pipeline.kubeflow import spec
+    with console.output_to(Path(os.devnull)):
+        from pipeline.kubeflow import compiler
 
-        return spec.compiled(inside, catalogue.pin(source), where)
+        return compiler.compiled(inside, catalog.pin(source), where)
 
 
 def _write(out: Path, documents: list[dict[str, Any]]) -> None:
     import yaml
 
     try:
-        with atomic.file(out) as beside:
+        with fileio.file(out) as beside:
             beside.write_text(yaml.safe_dump_all(documents))
     except OSError as error:
         raise PipelineError(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import doctor
-from pipeline.commands.options import add_json
-from pipeline.deployment import check
+from pipeline.commands._common import add_json
+from pipeline.deployment import checks, doctor
 from pipeline.settings import ROOT
 
 if TYPE_CHECKING:
@@ -26,4 +25,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, _settings: Settings) -> int:
     """Prints the findings; 1 if the stack would not work, else 0."""
-    return doctor.report(check.examine(ROOT, options.env.absolute(), options.profile), as_json=options.json)
+    return doctor.report(checks.examine(ROOT, options.env.absolute(), options.profile), as_json=options.json)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.commands.options import add_json
-from pipeline.doctor import doctor
+from pipeline.commands._common import add_json
+from pipeline.deployment.doctor import doctor
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

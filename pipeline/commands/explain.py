@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.commands import predict
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.explanation.explained import Explained
+    from pipeline.reports.explanation import Explained
     from pipeline.settings import Settings
 
 SIGNATURES = ("explain", "transform_features")  # the second: what the network saw, which is drawn
@@ -40,12 +40,12 @@ def command(options: Namespace, settings: Settings) -> int:
         return 0
     from rich.console import Console
 
-    from pipeline.explanation import explained, terminal
+    from pipeline.reports import explanation
 
-    console, found = Console(highlight=False), explained.rows(answer, features)
+    console, found = Console(highlight=False), explanation.rows(answer, features)
     labels = predict.labels(options.inputs, len(found))
     for place, (label, row) in enumerate(zip(labels, found, strict=True)):
-        terminal.show(console, label, row)
+        explanation.show(console, label, row)
         if _is_drawn(row):
             console.print(f"Drawn: {_draw(options, label, row, place)}", soft_wrap=True, markup=False)
     return 0
@@ -56,10 +56,10 @@ def _is_drawn(row: Explained) -> bool:
 
 
 def _draw(options: Namespace, label: str, row: Explained, place: int) -> Path:
-    from pipeline.explanation import picture
+    from pipeline.reports import explanation
 
     path = _path(options, label, place)
-    picture.write(row, path)
+    explanation.write(row, path)
     return path
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipeline import garbage
-from pipeline.aligned import aligned
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.console import aligned
 from pipeline.errors import UsageError
+from pipeline.runs import retention
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.garbage import Garbage
+    from pipeline.runs.retention import Garbage
     from pipeline.settings import Settings
-    from pipeline.workspace import Workspace
+    from pipeline.store.layout import Workspace
 
 MIB = 1 << 20
 
@@ -32,7 +32,7 @@ def command(options: Namespace, settings: Settings) -> int:
     if not options.days >= 0:
         raise UsageError("The age is no number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace
-    found = garbage.remove(home, options.days) if options.delete else garbage.find(home, options.days)
+    found = retention.remove(home, options.days) if options.delete else retention.find(home, options.days)
     print(json.dumps(described(found, home, deleted=options.delete)) if options.json else text(found, home, options))
     return 0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline import lineage, version
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.runs import lineage, versions
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,6 +22,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints the way of a version from its data to where it is served."""
-    found = lineage.lineage(settings.workspace, version.find(settings.workspace, options.version))
+    found = lineage.lineage(settings.workspace, versions.find(settings.workspace, options.version))
     print(json.dumps(found) if options.json else "\n".join(lineage.text(found, settings.workspace)))
     return 0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
 from serving.errors import FailedPrecondition, InvalidArgument, ServingError
 
@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
-    from serving.loadtest.load import Load
     from serving.loadtest.result import Result
-    from serving.loadtest.target import Target
+    from serving.loadtest.target import Load, Target
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -56,14 +55,14 @@ def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a 
     if options.json:
         print(json.dumps(result.as_json()))
     else:
-        from serving.loadtest import report
+        from serving.loadtest.result import render_text
 
-        print(report.text(result))
+        print(render_text(result))
     return int(result.failed > 0)
 
 
 def _load(options: Namespace) -> Load:
-    from serving.loadtest.load import Load
+    from serving.loadtest.target import Load
 
     if options.rows < 1 or not options.timeout > 0:
         raise UsageError(
@@ -85,11 +84,11 @@ def _load(options: Namespace) -> Load:
 
 
 def _target(options: Namespace) -> Target:
-    from serving.loadtest.request import of_model
+    from serving.loadtest.request import target_for_model
 
     token = _token(options.token_file)
     try:
-        return of_model(
+        return target_for_model(
             options.name,
             url=options.url or "",
             grpc=options.grpc or "",
@@ -116,7 +115,7 @@ def _token(path: str | None) -> str:
 
 
 def _measured(target: Target, load: Load) -> Result:
-    from serving.loadtest import generator, probe
+    from serving.loadtest import generator
 
-    probe.check(target)
+    generator.check_target(target)
     return generator.run(target, load)

@@ -7,10 +7,11 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, reached
-from pipeline.aligned import aligned
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.console import aligned
 from pipeline.errors import PipelineError
+from pipeline.recipes import catalog, recorded_result
+from pipeline.store import champions
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -29,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Lists the recipes; one that cannot be read is named on stderr and the others are listed."""
     rows = []
-    for name, path in catalogue.paths(settings).items():
+    for name, path in catalog.paths(settings).items():
         try:
             rows.append(row(name, path, settings))
         except PipelineError as error:
@@ -43,8 +44,8 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """What the catalogue says of a recipe, and which version of it is live."""
-    aliases, source = champion.standing(settings.workspace, name).aliases, catalogue.read(path)
-    found = reached.read(source)
+    aliases, source = champions.standing(settings.workspace, name).aliases, catalog.read(path)
+    found = recorded_result.read(source)
     return {
         "name": name,
         "title": source.title,

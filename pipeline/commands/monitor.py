@@ -8,16 +8,18 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, champion, subprocesses
-from pipeline.commands.options import add_json
+from pipeline import subprocesses
+from pipeline.commands._common import add_json
 from pipeline.errors import UsageError
+from pipeline.recipes import catalog
+from pipeline.store import champions
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-    from pipeline.monitoring.look import Look
-    from pipeline.monitoring.outlet import Outlet
+    from pipeline.monitoring.monitor import Look
+    from pipeline.monitoring.outputs import Outlet
     from pipeline.monitoring.report import Report
     from pipeline.settings import Settings
 
@@ -85,8 +87,8 @@ def _check_name(options: Namespace, settings: Settings) -> None:
     if options.all and (options.html or options.retrain):
         received = "--html" if options.html else "--retrain"
         raise UsageError("That is for one recipe.", expected=f"NAME beside {received}", received=f"--all {received}")
-    if options.name and champion.read(settings.workspace, options.name) is None:
-        catalogue.source(options.name, settings)  # an unknown name is told with the ones that come close
+    if options.name and champions.read(settings.workspace, options.name) is None:
+        catalog.source(options.name, settings)  # an unknown name is told with the ones that come close
 
 
 def _address(options: Namespace) -> tuple[str, int] | None:
@@ -96,7 +98,7 @@ def _address(options: Namespace) -> tuple[str, int] | None:
 
 
 def _outlet(options: Namespace, settings: Settings) -> Outlet:
-    from pipeline.monitoring.outlet import Outlet
+    from pipeline.monitoring.outputs import Outlet
     from pipeline.monitoring.prometheus import Page
 
     address = _address(options)
@@ -108,9 +110,9 @@ def _outlet(options: Namespace, settings: Settings) -> Outlet:
 
 
 def _since(options: Namespace) -> float:
-    from pipeline.monitoring import since
+    from pipeline.monitoring import monitor
 
-    return since.seconds(options.since) if options.since else 0.0
+    return monitor.seconds(options.since) if options.since else 0.0
 
 
 def _allowed(options: Namespace) -> dict[str, float]:
@@ -127,7 +129,7 @@ def _allowed(options: Namespace) -> dict[str, float]:
 
 
 def _report(options: Namespace, settings: Settings) -> Report:
-    from pipeline.monitoring.requests import monitored
+    from pipeline.monitoring.monitor import monitored
 
     return monitored(settings.workspace, options.name, *_period(options, settings))
 
@@ -138,7 +140,7 @@ def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[s
 
 
 def _once(options: Namespace, settings: Settings, outlet: Outlet) -> int:
-    from pipeline.monitoring.look import Look
+    from pipeline.monitoring.monitor import Look
 
     report = _report(options, settings)
     look = Look.of(report)
@@ -159,10 +161,10 @@ def _once_all(options: Namespace, settings: Settings, outlet: Outlet) -> int:
 
 def _watched(options: Namespace, settings: Settings, outlet: Outlet) -> int:
     """Looks again and again; what is told in full, kept and recorded is what differs from the time before."""
-    from pipeline.monitoring import look
+    from pipeline.monitoring import monitor
 
     if options.all:
-        outlet.measure(look.champions(settings.workspace))  # comparing may take a while
+        outlet.measure(monitor.champions(settings.workspace))  # comparing may take a while
     before: dict[str, object] = {}
     code = 0
     for _ in _ticks(options.watch):
@@ -177,10 +179,10 @@ def _watched(options: Namespace, settings: Settings, outlet: Outlet) -> int:
 
 def _looks(options: Namespace, settings: Settings) -> list[Look]:
     """One for each recipe; those of `--all` are found anew each time."""
-    from pipeline.monitoring import look
+    from pipeline.monitoring import monitor
 
-    names = look.recipes(settings.workspace) if options.all else [options.name]
-    return [look.look(settings.workspace, name, *_period(options, settings)) for name in names]
+    names = monitor.recipes(settings.workspace) if options.all else [options.name]
+    return [monitor.look(settings.workspace, name, *_period(options, settings)) for name in names]
 
 
 def _told(looks: list[Look], before: dict[str, object], options: Namespace, outlet: Outlet) -> list[Look]:

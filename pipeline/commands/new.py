@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import atomic, catalogue
-from pipeline.aligned import aligned
+from pipeline.console import aligned
 from pipeline.errors import UsageError
-from pipeline.scaffold.target import TASKS
+from pipeline.recipes import catalog
+from pipeline.scaffold.profile import TASKS
+from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.scaffold.plan import Plan
+    from pipeline.scaffold.render import Plan
     from pipeline.settings import Settings
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
@@ -36,12 +37,12 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Looks at the data, writes the recipe, and says what was found."""
-    from pipeline.scaffold import draft, material
+    from pipeline.scaffold import inspect, render
 
     path = destination(options, settings)
-    plan = material.plan(Path(options.data).expanduser().absolute(), options.target, options.task)
-    text = draft.text(plan, options.name)
-    with atomic.file(path) as beside:
+    plan = inspect.plan(Path(options.data).expanduser().absolute(), options.target, options.task)
+    text = render.render_recipe(plan, options.name)
+    with fileio.file(path) as beside:
         beside.write_text(text, encoding="utf-8")
     print("\n".join(lines(plan, path, settings)))
     return 0
@@ -63,7 +64,7 @@ def destination(options: Namespace, settings: Settings) -> Path:
             received=options.name,
             action="choose another name",
         )
-    other = catalogue.paths(settings).get(options.name, path)
+    other = catalog.paths(settings).get(options.name, path)
     if other != path:
         raise UsageError(
             f"There is a recipe {options.name} already.",

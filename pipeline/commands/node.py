@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline.nodes import service
-from pipeline.nodes.connection import PORT
+from pipeline.distributed import server
+from pipeline.distributed.task import PORT
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Waits for trainings, and takes part in one after the other."""
-    service.serve(settings.workspace.root, options.host, options.port, lambda address: _say(address, settings))
+    server.serve(settings.workspace.root, options.host, options.port, lambda address: _say(address, settings))
     return 0
 
 

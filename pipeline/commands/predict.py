@@ -5,45 +5,34 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, quiet, savedmodel, version
-from pipeline.commands import predict_file
-from pipeline.commands.options import add_json
+from pipeline import console
+from pipeline.commands import _predict_file
+from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
+from pipeline.recipes import catalog
+from pipeline.runs import versions
+from pipeline.store import champions, fileio
 from serving.errors import ServingError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
 
-    from pipeline.quiet import Terminal
+    from pipeline.console import Terminal
     from pipeline.settings import Settings
 
-
-@dataclass(frozen=True)
-class Source:
-    """A model that answers.
-
-    Attributes:
-        signatures: What it can be asked, by name.
-        ask: (signature, inputs) -> arrays by output name.
-        identity: Tells it from another model, also from another version.
-    """
-
-    signatures: Mapping[str, Any]
-    ask: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
-    identity: str = ""
+from pipeline.commands._predict_file import Source
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     add_question(parser)
-    predict_file.arguments(parser)
+    _predict_file.arguments(parser)
     parser.add_argument("--signature", default="serving_default")
     add_json(parser)
 
@@ -60,9 +49,9 @@ def add_question(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Asks and prints one line per input, or one JSON object; or asks about a whole file."""
     if options.file or options.out:
-        predict_file.require_both(options)
+        _predict_file.require_both(options)
         with _answering(options, settings) as (source, terminal):
-            return predict_file.ask(options, source, terminal)
+            return _predict_file.ask(options, source, terminal)
     (answer,) = asked(options, settings, [options.signature])
     found = rows(answer)
     if options.json:
@@ -83,16 +72,18 @@ def asked(options: Namespace, settings: Settings, signatures: Sequence[str]) -> 
 def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
     """The model; what it says against a question is an error for a person."""
     try:
-        with quiet.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
+        with console.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
             yield source, terminal
     except ServingError as error:
-        raise PipelineError(f"{options.name} did not answer.", expected="an answer", received=error.in_words) from error
+        raise PipelineError(
+            f"{options.name} did not answer.", expected="an answer", received=error.short_message
+        ) from error
 
 
 @contextmanager
 def _source(options: Namespace, settings: Settings) -> Iterator[Source]:
     if options.url or options.grpc:
-        from serving import Client
+        from serving.client.client import Client
 
         with Client(options.url or options.grpc) as client:
             name, number = _asked_version(options.name)
@@ -114,22 +105,22 @@ def _asked_version(text: str) -> tuple[str, int | None]:
 
 def _in_process(options: Namespace, settings: Settings) -> Source:
     if _asked_version(options.name)[1]:
-        found = version.find(settings.workspace, options.name)
+        found = versions.find(settings.workspace, options.name)
         folder = settings.workspace.model(found.name, found.number)
-        return _loaded(folder, savedmodel.digest(folder))
-    live = champion.read(settings.workspace, options.name)
+        return _loaded(folder, fileio.digest(folder))
+    live = champions.read(settings.workspace, options.name)
     if live is None:
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
             received=options.name,
-            action=f"run: keraspipe run {catalogue.source(options.name, settings).name}",
+            action=f"run: keraspipe run {catalog.source(options.name, settings).name}",
         )
     return _loaded(settings.workspace.model(options.name, live.version), live.digest)
 
 
 def _loaded(folder: Path, digest: str) -> Source:
-    from serving.model import LoadedModel
+    from serving.core.model import LoadedModel
 
     model = LoadedModel(folder)
     return Source(model.signatures, model.predict, digest)

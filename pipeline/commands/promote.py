@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import promotion
-from pipeline.commands import standing
-from pipeline.commands.options import add_json
+from pipeline.commands import _common
+from pipeline.commands._common import add_json
+from pipeline.registry import promotion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,4 +22,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Changes the record, what servers read, and, in a process of its own, MLflow's alias."""
-    return standing.changed(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)
+    return _common.changed(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import account, execution, quiet, reproduction, subprocesses, workspace
-from pipeline.commands.options import add_json
+from pipeline import console, subprocesses
+from pipeline.commands._common import add_json
+from pipeline.runner import execution
+from pipeline.runs import record, reproduce
+from pipeline.store import layout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -25,13 +28,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Runs it again up to the verdict, and prints both runs side by side."""
-    told = account.find(settings.workspace, options.run)
-    wanted = reproduction.request(told, settings)
-    workspace.prepare(settings.workspace)
+    told = record.find(settings.workspace, options.run)
+    wanted = reproduce.request(told, settings)
+    layout.prepare(settings.workspace)
     subprocesses.use_keras_3()
-    with quiet.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
-        reproduction.require_same_data(told, wanted)
+    with console.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
+        reproduce.require_same_data(told, wanted)
     result = execution.execute(wanted, lambda: print("The same is going on in another process.", file=sys.stderr))
-    found = reproduction.difference(told, result, settings.workspace)
-    print(json.dumps(found) if options.json else "\n".join(reproduction.text(found)))
+    found = reproduce.difference(told, result, settings.workspace)
+    print(json.dumps(found) if options.json else "\n".join(reproduce.text(found)))
     return 0

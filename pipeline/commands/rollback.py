@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import promotion
-from pipeline.commands import standing
-from pipeline.commands.options import add_json
+from pipeline.commands import _common
+from pipeline.commands._common import add_json
+from pipeline.registry import promotion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -22,4 +22,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Goes one champion back; a second time, one further."""
-    return standing.changed(promotion.rollback(settings.workspace, options.name), settings, as_json=options.json)
+    return _common.changed(promotion.rollback(settings.workspace, options.name), settings, as_json=options.json)

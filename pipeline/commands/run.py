@@ -6,14 +6,17 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, execution, params, run, workspace
-from pipeline.commands import standing
-from pipeline.commands.options import add_json
+from pipeline.commands import _common
+from pipeline.commands._common import add_json
+from pipeline.recipes import catalog, hyperparameters
+from pipeline.runner import execution
+from pipeline.runs import run
+from pipeline.store import layout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.run import Request, Result
+    from pipeline.runs.run import Request, Result
     from pipeline.settings import Settings
 
 NOT_BLESSED = 3
@@ -47,8 +50,8 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Runs a recipe and prints the result."""
     request = requested(options, settings)
-    workspace.prepare(settings.workspace)
-    standing.repaired(settings)
+    layout.prepare(settings.workspace)
+    _common.repaired(settings)
     result = run.remembered(request)
     if result is None:
         result = execution.execute(request, lambda: _say(WAITING))
@@ -61,13 +64,13 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def requested(options: Namespace, settings: Settings) -> Request:
     """The request that the command line makes."""
-    from pipeline.nodes import team
+    from pipeline.distributed import cluster
     from pipeline.training import devices
 
     devices.check(settings.distribution, settings.mixed_precision)
-    team.check(settings)
-    source = catalogue.source(options.name, settings)
-    values = params.resolve(source, options.set)
+    cluster.check(settings)
+    source = catalog.source(options.name, settings)
+    values = hyperparameters.resolve(source, options.set)
     if options.quick:
         chosen = {text.partition("=")[0] for text in options.set}
         for name in {"epochs", "fine_tune_epochs"} & values.keys() - chosen:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, catalogue, champion, journal, run
-from pipeline.commands.options import add_json
+from pipeline import errors
+from pipeline.commands._common import add_json
 from pipeline.errors import UsageError
+from pipeline.runs import run
+from pipeline.store import champions, fileio, journal
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
-    from pipeline.workspace import RunFolder, Workspace
+    from pipeline.store.layout import RunFolder, Workspace
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -35,7 +37,7 @@ def command(options: Namespace, settings: Settings) -> int:
             f"There is no run {options.run!r} in {settings.workspace}.",
             expected="a run id as `keraspipe runs` lists it",
             received=options.run,
-            action=catalogue.did_you_mean(options.run, found) or "list them with: keraspipe runs",
+            action=errors.did_you_mean(options.run, found) or "list them with: keraspipe runs",
         )
     one = described(found[options.run])
     print(json.dumps(one) if options.json else shown(one, found[options.run]))
@@ -55,7 +57,7 @@ def _began(folder: RunFolder) -> float:
 
 def described(folder: RunFolder) -> dict[str, Any]:
     """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
-    result = atomic.read_json(folder.result, {"run_id": folder.run_id, "metrics": {}})
+    result = fileio.read_json(folder.result, {"run_id": folder.run_id, "metrics": {}})
     ends = [event for event, _ in journal.read(folder.journal) if event["event"] == "end"]
     over = ends[-1]["status"] if ends else "interrupted"
     state = "running" if run.alive(folder.workspace, folder.run_id) else over
@@ -65,7 +67,7 @@ def described(folder: RunFolder) -> dict[str, Any]:
 
 def alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
     """What the version of a run stands as: "champion", "challenger", or nothing."""
-    stands = champion.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    stands = champions.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
     return next((name for name, version in stands.items() if version == result["model_version"]), None)
 
 

@@ -6,14 +6,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, quiet, subprocesses
+from pipeline import console, subprocesses
 from pipeline.errors import PipelineError
+from pipeline.recipes import catalog
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
-    from pipeline.workspace import Workspace
+    from pipeline.store.layout import Workspace
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -24,13 +25,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
-    source = catalogue.source(options.name, settings)
+    source = catalog.source(options.name, settings)
     inferred = newest(settings.workspace, source.name)
     subprocesses.use_keras_3()
-    with quiet.output_to(Path(os.devnull)):
+    with console.output_to(Path(os.devnull)):
         from pipeline.steps import schema
 
-        bound = schema.bind(schema.read(inferred), catalogue.load(source.path).data)
+        bound = schema.bind(schema.read(inferred), catalog.load(source.path).data)
         frozen = settings.workspace.schema(source.name)
         lines = schema.difference(frozen, bound)
         if options.action == "accept":

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.deployment import certificate, dotenv, secret_files
+from pipeline.deployment import env_file, secrets, tls
 from pipeline.errors import PipelineError, UsageError
 from pipeline.settings import ROOT
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 VARIABLE = "SECRETS"
-ROTATED = (*secret_files.RANDOM, secret_files.CERTIFICATE)
+ROTATED = (*secrets.RANDOM, secrets.CERTIFICATE)
 # The database and Grafana keep the password of their first start; a container keeps the file it was started with.
 ALTER = "echo \"ALTER ROLE keraspipe PASSWORD '$(cat /run/secrets/postgres_password)'\" | psql -U keraspipe mlflow"
 GATEWAY = ("docker compose --profile public up -d --force-recreate gateway",)
@@ -31,7 +31,7 @@ AFTER = {
     "grafana_password": (
         "docker compose exec -T grafana grafana cli admin reset-admin-password --password-from-stdin < {path}",
     ),
-    **dict.fromkeys((*secret_files.GATEWAY, secret_files.CERTIFICATE), GATEWAY),
+    **dict.fromkeys((*secrets.GATEWAY, secrets.CERTIFICATE), GATEWAY),
 }
 
 
@@ -63,26 +63,26 @@ def command(options: Namespace, _settings: Settings) -> int:
 def _check(options: Namespace) -> None:
     if options.host and not options.self_signed:
         raise UsageError("--host is the name in a new certificate.", action="add --self-signed")
-    if options.rotate == secret_files.CERTIFICATE and not options.self_signed:
+    if options.rotate == secrets.CERTIFICATE and not options.self_signed:
         raise UsageError(
             "A certificate of your own is renewed where you got it.",
             action="replace tls.pem by certificate and key in one file, or add --self-signed",
         )
     for host in options.host:
-        certificate.checked(host)
+        tls.checked(host)
 
 
 def _make(options: Namespace) -> int:
     text = settings_text(options.env)
     folder = Path(os.path.abspath(options.dir or folder_of(text)))  # noqa: PTH100  (resolve() would follow links)
-    hosts = options.host or [dotenv.parse(text).get("PUBLIC_HOST") or "localhost"]
-    pair = partial(certificate.self_signed, hosts) if options.self_signed else None
-    changed = dotenv.assign(text, VARIABLE, written(folder))
-    done = secret_files.make(folder, pair, options.rotate)
+    hosts = options.host or [env_file.parse(text).get("PUBLIC_HOST") or "localhost"]
+    pair = partial(tls.self_signed, hosts) if options.self_signed else None
+    changed = env_file.assign(text, VARIABLE, written(folder))
+    done = secrets.make(folder, pair, options.rotate)
     for name, word in done.items():
         print(f"{word:<8} {folder / name}")
     if changed != text or not options.env.exists():
-        dotenv.write(options.env, changed)
+        env_file.write(options.env, changed)
         print(f"{'wrote':<8} {VARIABLE}={written(folder)} into {options.env}")
     print("\n".join(_next(done, options.rotate, folder)))
     return 0
@@ -92,8 +92,8 @@ def settings_text(env: Path) -> str:
     """What `.env` says, or the example where there is none yet."""
     example = ROOT / ".env.example"
     if env.exists():
-        return dotenv.read(env)
-    return dotenv.read(example) if example.exists() else ""
+        return env_file.read(env)
+    return env_file.read(example) if example.exists() else ""
 
 
 def folder_of(text: str) -> Path:
@@ -102,7 +102,7 @@ def folder_of(text: str) -> Path:
     Raises:
         UsageError: Only docker compose knows which folder that is.
     """
-    named = dotenv.parse(text).get(VARIABLE) or "secrets"
+    named = env_file.parse(text).get(VARIABLE) or "secrets"
     if "$" in named or named.startswith("~"):
         raise UsageError(
             f"{VARIABLE} in .env holds a variable.",

@@ -1,8 +1,12 @@
-"""`keraspipe serve`: the embedded server on the workspace's live versions."""
+"""`keraspipe serve`: the embedded server on the workspace's live versions.
+
+`keraspipe sync --every` beside a server, in a process of its own, so that MLflow slows no request.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from argparse import Namespace
@@ -10,24 +14,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, champion, models_config, quiet
-from pipeline.commands import companion
+from pipeline import console, errors, subprocesses
 from pipeline.errors import PipelineError, UsageError
-from pipeline.served import Served
-from serving import environment
+from pipeline.recipes import catalog
+from pipeline.registry import serving_config
+from pipeline.registry.serving_config import Served
+from pipeline.store import champions
+from serving.config import command_line as flag_line
+from serving.config import security_flags
+from serving.config.flags import Flag, FlagError
+from serving.config.from_flags import Plan, from_workspace_flags
 from serving.errors import ServingError
-from serving.flags import line as flag_line
-from serving.flags.flag import Flag, FlagError
-from serving.flags.options import Plan, of_workspace
 from serving.logs import log_to_stderr
-from serving.start import start
+from serving.process.supervisor import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.quiet import Terminal
+    from pipeline.console import Terminal
     from pipeline.settings import Settings
-    from serving.server import Endpoints
+    from serving.process.server import Endpoints
+
 
 _USAGE = "keraspipe serve [NAME]... [--FLAG=VALUE]..."
 _DESCRIPTION = "Serve the champions over REST and gRPC, and challengers as NAME-challenger. NAME: a published recipe."
@@ -62,7 +69,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def _served(line: flag_line.CommandLine, settings: Settings) -> int:
     try:
-        plan = of_workspace(line, environment.read(), Served(settings.workspace, line.names))
+        plan = from_workspace_flags(line, security_flags.read_environment(), Served(settings.workspace, line.names))
         shares = read_shares(line.get("canary", ""))
         for name in {*line.names, *shares}:
             _require_known(name, settings)
@@ -70,7 +77,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
         for warning in (*plan.warnings, *_without_challenger(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
-            models_config.write(settings.workspace)
+            serving_config.write(settings.workspace)
         return _serve(plan, shares, line.get("sync", 0.0), settings)
     except FlagError as error:
         print(_in_words(error), file=sys.stderr)
@@ -81,12 +88,12 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        quiet.output_to(settings.workspace.serve_log) as terminal,
-        companion.syncing(settings, every),
+        console.output_to(settings.workspace.serve_log) as terminal,
+        syncing(settings, every),
         _reported(plan, shares, terminal) as options,
     ):
         log_to_stderr()
-        return start(options, lambda endpoints: _announce(endpoints, plan, terminal))
+        return start_server(options, lambda endpoints: _announce(endpoints, plan, terminal))
 
 
 @contextlib.contextmanager
@@ -99,7 +106,7 @@ def _reported(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> It
 
     with tempfile.TemporaryDirectory(prefix="keraspipe-") as folder:
         yield replace(plan.options, canary=shares, canary_report=Path(folder))
-        for text in canary.lines(canary.left(Path(folder), shares)):
+        for text in canary.report_lines(canary.read_report(Path(folder), shares)):
             print(text, file=terminal.err, flush=True)
 
 
@@ -127,7 +134,7 @@ def _share(text: str) -> tuple[str, float]:
 
 def _without_challenger(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
     for name in shares:
-        if champion.standing(settings.workspace, name).challenger is None:
+        if champions.standing(settings.workspace, name).challenger is None:
             yield f"{name} has no challenger; until it has, all requests go to the champion"
 
 
@@ -137,8 +144,8 @@ def _in_words(error: FlagError) -> str:
 
 
 def _require_known(name: str, settings: Settings) -> None:
-    known, home = catalogue.paths(settings), settings.workspace
-    published = [one for one in champion.names(home) if champion.standing(home, one).aliases]
+    known, home = catalog.paths(settings), settings.workspace
+    published = [one for one in champions.names(home) if champions.standing(home, one).aliases]
     if name in published:
         return
     raise UsageError(
@@ -147,7 +154,7 @@ def _require_known(name: str, settings: Settings) -> None:
         received=name,
         action=f"run: keraspipe run {name}"
         if name in known
-        else catalogue.did_you_mean(name, [*published, *known]) or "list them with: keraspipe models",
+        else errors.did_you_mean(name, [*published, *known]) or "list them with: keraspipe models",
     )
 
 
@@ -163,3 +170,19 @@ def _announce(endpoints: Endpoints, plan: Plan, terminal: Terminal) -> None:
     terminal.out.flush()
     for version, error in endpoints.failed.items():
         print(f"Not served: {version}: {error}", file=terminal.err, flush=True)
+
+
+@contextlib.contextmanager
+def syncing(settings: Settings, every: float) -> Iterator[None]:
+    """Syncs so often within the block, and ends with it or with this process; never for 0 seconds."""
+    if not every > 0:
+        yield
+        return
+    home = settings.workspace
+    arguments = ["sync", "--every", f"{every:g}", "--parent", str(os.getpid()), "--workspace", str(home)]
+    process = subprocesses.start("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()

@@ -7,13 +7,13 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue, params
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
+from pipeline.recipes import catalog, hyperparameters
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.catalogue import Source
+    from pipeline.recipes.catalog import Source
     from pipeline.settings import Settings
 
 
@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows one recipe."""
-    source = catalogue.source(options.name, settings)
+    source = catalog.source(options.name, settings)
     if options.json:
         print(json.dumps(described(source), indent=1))
     else:
@@ -39,7 +39,7 @@ def described(source: Source) -> dict[str, Any]:
         "name": source.name,
         "path": str(source.path),
         "docstring": source.docstring,
-        "params": [asdict(field) for field in params.fields(source).values()],
+        "params": [asdict(field) for field in hyperparameters.fields(source).values()],
         "gate": gate(source),
     }
 
@@ -57,7 +57,7 @@ def gate(source: Source) -> dict[str, Any]:
 
 def lines(source: Source) -> list[str]:
     """The recipe for a person."""
-    declared = params.fields(source).values()
+    declared = hyperparameters.fields(source).values()
     width = max((len(field.name) for field in declared), default=0)
     table = [
         f"  {field.name:<{width}}  {field.default!s:<32}  {field.type:<15}  {field.range or field.comment}".rstrip()

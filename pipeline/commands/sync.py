@@ -10,16 +10,18 @@ from argparse import SUPPRESS
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from pipeline import catalogue, champion, models_config, subprocesses
-from pipeline.commands.options import add_json
+from pipeline import errors, subprocesses
+from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
+from pipeline.registry import serving_config
+from pipeline.store import champions
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
-    from pipeline.tracking.destination import Destination
-    from pipeline.tracking.reconciliation import Reconciled
+    from pipeline.tracking.alias_sync import Reconciled
+    from pipeline.tracking.client import Destination
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -33,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Does it once, or again and again; 1 if anything is left undone."""
     names = _names(options.name, settings)
-    models_config.write(settings.workspace)
+    serving_config.write(settings.workspace)
     subprocesses.use_quiet_mlflow()
     if not options.every > 0:
         return _once(names, settings, as_json=options.json)
@@ -42,22 +44,22 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def _names(name: str | None, settings: Settings) -> list[str]:
-    known = champion.names(settings.workspace)
+    known = champions.names(settings.workspace)
     if name is None or name in known:
         return [name] if name else known
     raise UsageError(
         f"No model {name!r} is published in {settings.workspace}.",
         expected=f"one of {', '.join(known)}" if known else "a published model",
         received=name,
-        action=catalogue.did_you_mean(name, known) or f"run: keraspipe run {name}",
+        action=errors.did_you_mean(name, known) or f"run: keraspipe run {name}",
     )
 
 
 def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
-    from pipeline.tracking import outbox
+    from pipeline.tracking import recorder
 
-    if outbox.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
-        outbox.replay(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
+    if recorder.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
+        recorder.replay(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
     found = _reconciled(names, settings)
     if as_json:
         print(json.dumps([asdict(one) for one in found]))
@@ -67,14 +69,14 @@ def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
 
 
 def _reconciled(names: list[str], settings: Settings) -> list[Reconciled]:
-    from pipeline.tracking.reconciliation import reconcile
+    from pipeline.tracking.alias_sync import reconcile
 
     destination = _destination(settings)
     return [reconcile(destination, settings.workspace, name) for name in names]
 
 
 def _destination(settings: Settings) -> Destination:
-    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.client import Destination
 
     return Destination(settings.mlflow_uri, settings.workspace)
 

@@ -1,26 +1,38 @@
-"""`keraspipe tune`: searches a recipe's hyperparameters and architecture, and runs the best."""
+"""`keraspipe tune`: searches a recipe's hyperparameters and architecture, and runs the best.
+
+The search as it is read on a terminal: a line per trial, and what it has found.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipeline import run, workspace
+from pipeline.commands import _common
 from pipeline.commands import run as command_run
-from pipeline.commands import standing
-from pipeline.commands.options import add_json
+from pipeline.commands._common import add_json
 from pipeline.errors import UsageError
+from pipeline.recipes import hyperparameters
+from pipeline.runs import run
+from pipeline.store import layout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
 
-    from pipeline.run import Result
+    from pipeline.runs.run import Result
     from pipeline.settings import Settings
     from pipeline.tuning.search import Found, Search
+    from pipeline.tuning.study import Trial
+
 
 WAITING = "The same search is going on in another process; waiting for it."
 TRIALS = 20
+SHOWN = 5
+LONGEST_REASON = 160
+SHORTENED = {"epochs", "fine_tune_epochs"}  # by --quick
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -53,17 +65,17 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Searches, shows what was found, and has it trained and judged by an ordinary run."""
     asked = _asked(options, settings)
-    workspace.prepare(settings.workspace)
-    standing.repaired(settings)
-    from pipeline.tuning import search, terminal
+    layout.prepare(settings.workspace)
+    _common.repaired(settings)
+    from pipeline.tuning import search
 
     found = search.search(
         asked,
-        lambda trial, best: print(terminal.line(trial, best, asked), file=sys.stderr, flush=True),
+        lambda trial, best: print(line(trial, best, asked), file=sys.stderr, flush=True),
         lambda: print(WAITING, file=sys.stderr, flush=True),
     )
     if not options.json:
-        print("\n".join(terminal.summary(found, asked)), flush=True)
+        print("\n".join(summary(found, asked)), flush=True)
     result = _run(asked, found) if options.run else None
     if options.json:
         print(json.dumps(_described(asked, found, result)))
@@ -91,7 +103,7 @@ def _asked(options: Namespace, settings: Settings) -> Search:
 
 
 def _run(asked: Search, found: Found) -> Result:
-    from pipeline import execution
+    from pipeline.runner import execution
     from pipeline.tuning import search
 
     return execution.execute(
@@ -100,7 +112,6 @@ def _run(asked: Search, found: Found) -> Result:
 
 
 def _described(asked: Search, found: Found, result: Result | None) -> dict[str, Any]:
-    from pipeline.tuning import terminal
 
     return {
         "run_id": found.run_id,
@@ -110,6 +121,55 @@ def _described(asked: Search, found: Found, result: Result | None) -> dict[str, 
         "trials": [trial.as_json() for trial in found.trials],
         "best": found.best.as_json(),
         "importances": found.importances,
-        "command": terminal.command(found.best, asked),
+        "command": run_command(found.best, asked),
         "run": result.as_json() if result else None,
     }
+
+
+def line(trial: Trial, best: Trial | None, asked: Search) -> str:
+    """One trial: number, state, objective, the best so far, time, and what differs from the recipe."""
+    value = "-" if trial.value is None else f"{trial.value:.4g}"
+    so_far = f"best {best.value:.4g} (trial {best.number})" if best else "no best yet"
+    numbers = f"{asked.objective} {value:<9}  {so_far:<25}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
+    words = " ".join(trial.reason.split())[:LONGEST_REASON] or changes(trial, asked)
+    return f"trial {trial.number:<3} {trial.state:<8}  {numbers}  {words}".rstrip()
+
+
+def changes(trial: Trial, asked: Search) -> str:
+    """What a trial has otherwise than the recipe."""
+    return _assignments(asked.space.changed(trial.params)) or "the recipe as it is"
+
+
+def _assignments(values: Mapping[str, Any]) -> str:
+    return " ".join(shlex.quote(hyperparameters.assignment(name, value)) for name, value in values.items())
+
+
+def summary(found: Found, asked: Search) -> list[str]:
+    """The best trials, what matters, and the command that repeats the best one."""
+    states = [trial.state for trial in found.trials]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    rows = [
+        f"  {trial.number:>5}  {trial.value:<10.4g}  {trial.epochs:>6}  {changes(trial, asked)}"
+        for trial in found.ranking[:SHOWN]
+    ]
+    lines = [
+        f"{asked.request.name}: {len(found.trials)} trials, {counts} ({found.run_id})",
+        f"  trial  {asked.objective:<10}  epochs  changed",
+        *rows,
+    ]
+    if found.importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(found.importances.items())[:SHOWN])
+        lines.append(f"Matters most: {shares}")
+    return [*lines, f"Best: {run_command(found.best, asked)}"]
+
+
+def run_command(best: Trial, asked: Search) -> str:
+    """The `keraspipe run` of a trial."""
+    request = asked.request
+    usual = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
+    if request.quick:
+        usual |= {name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED & usual.keys()}
+    differing = {name: value for name, value in best.params.items() if value != usual[name]}
+    sets = [f"--set {shlex.quote(hyperparameters.assignment(name, value))}" for name, value in differing.items()]
+    seed = [f"--seed {request.seed}"] if request.seed != 1 else []
+    return " ".join(["keraspipe run", request.name, *["--quick"] * request.quick, *seed, *sets])

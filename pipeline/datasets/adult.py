@@ -5,7 +5,7 @@ licence CC BY 4.0. Expected are two files with a header line, `adult/adult_train
 the data folder, of 22,792 and 9,769 rows. Missing are workclass, occupation and native_country of some.
 """
 
-from pipeline.datasets.csv import Csv
+from pipeline.formats.csv import Csv
 
 NUMBERS = ("age", "fnlwgt", "education_num", "capital_gain", "capital_loss", "hours_per_week")
 CATEGORIES = (

@@ -10,12 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import image
-from pipeline.datasets.archive import members
-from pipeline.datasets.class_folder import class_files
-from pipeline.datasets.example import Example
-from pipeline.datasets.fetch import fetch, file_digest
 from pipeline.errors import PipelineError
+from pipeline.features import image
+from pipeline.formats.base import Example
+from pipeline.formats.download import fetch, file_digest, members
+from pipeline.formats.folders import class_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import image
-from pipeline.datasets.example import Example
+from pipeline.features import image
+from pipeline.formats.base import Example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

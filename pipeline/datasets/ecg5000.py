@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets.example import Example
 from pipeline.errors import PipelineError
+from pipeline.formats.base import Example
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

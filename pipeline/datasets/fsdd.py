@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets import audio
-from pipeline.datasets.archive import members
-from pipeline.datasets.example import Example
 from pipeline.errors import PipelineError
+from pipeline.features import audio
+from pipeline.formats.base import Example
+from pipeline.formats.download import members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.datasets.fetch import fetch, file_digest
-from pipeline.datasets.text_folder import texts
+from pipeline.formats.download import fetch, file_digest
+from pipeline.formats.folders import texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.datasets.example import Example
+    from pipeline.formats.base import Example
 
 SOURCE = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
 SHA256 = "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"  # of the file; TensorFlow Datasets has it

@@ -7,7 +7,7 @@ Learning Repository 381, https://archive.ics.uci.edu/dataset/381. Licence: CC BY
 
 from datetime import timedelta
 
-from pipeline.datasets.time_series import TimeSeries
+from pipeline.formats.time_series import TimeSeries
 
 LENGTH = 168  # a week
 HORIZON = 24  # a day

@@ -19,13 +19,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.datasets.csv import Csv
-from pipeline.datasets.generator import Generator
+from pipeline.formats.csv import Csv
+from pipeline.formats.generator import Generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pipeline.datasets.example import Example
+    from pipeline.formats.base import Example
 
 PLACES = ("pickup", "dropoff")
 COORDINATES = tuple(f"{place}_{axis}" for place in PLACES for axis in ("latitude", "longitude"))

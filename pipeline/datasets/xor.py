@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.datasets.example import Example, Value
+from pipeline.formats.base import Example, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,7 @@
-"""The container engine: what it says of itself, and what is wrong with that."""
+"""The container engine: what it says of itself, and what is wrong with that.
+
+GPUs for the profile `gpu`: cards, driver, and the engine's way to them.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ import json
 import shutil
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.doctor import GIB, Finding, version_tuple
+from pipeline import host
+from pipeline.deployment import doctor
+from pipeline.deployment.doctor import GIB, Finding, version_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
 
 PATIENCE_S = 20.0  # an engine that has just been started answers late
 MISSING = 127  # as a shell says it
@@ -22,6 +28,8 @@ OLDEST_COMPOSE = "2.24"  # of January 2024; older ones have not been tried
 BUILD_GIB = 12  # bases, images and the cache of their builds
 BUILT_GIB = 2  # artifacts, models and logs, once the images are there
 INSTALL = "https://docs.docker.com/engine/install"
+AMPERE = 8.0  # compute capability of the first cards that calculate in bfloat16
+TOOLKIT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
 
 
 @dataclass(frozen=True)
@@ -132,3 +140,74 @@ def disk(free_bytes: int, root: str, built: bool) -> Finding:
     ok = free_bytes >= needed * GIB
     fix = f"free {needed} GB on the disk of {root} (docker system prune), or give the engine another data-root"
     return Finding("disk", ok, f"{free_bytes / GIB:.1f} GB free in {root}", "" if ok else fix)
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The NVIDIA cards of this machine.
+
+    Attributes:
+        driver: Version of the driver; None without one, empty if it does not answer.
+        capabilities: Compute capability of each card, such as 8.6.
+        runtime: Whether the engine can hand them to a container.
+    """
+
+    driver: str | None
+    capabilities: tuple[float, ...]
+    runtime: bool
+
+
+def cards(info: Mapping[str, Any]) -> Cards:
+    """Asks driver and engine; `info` is what `docker info` says."""
+    shown = host.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up besides.
+    runtime = "nvidia" in (info.get("Runtimes") or {}) or bool(shutil.which("nvidia-container-runtime-hook"))
+    return Cards(host.driver(), capabilities(shown), runtime)
+
+
+def capabilities(text: str) -> tuple[float, ...]:
+    """What nvidia-smi prints of them, one card a line."""
+    with suppress(ValueError):
+        return tuple(float(line) for line in text.split())
+    return ()
+
+
+def gpu_findings(found: Cards, values: Mapping[str, str]) -> list[Finding]:
+    """Cards and runtime against GPU_COUNT and GPU_MIXED_PRECISION of `.env`."""
+    first = [driver(found.driver), runtime(found.runtime)]
+    if not found.driver:
+        return first
+    wanted, policy = values.get("GPU_COUNT", ""), values.get("GPU_MIXED_PRECISION", "")
+    return [*first, count(len(found.capabilities), wanted), precision(found.capabilities, policy)]
+
+
+def driver(version: str | None) -> Finding:
+    """The driver of this machine; CUDA itself is in the image."""
+    if version is None:
+        fix = "train without: docker compose run --rm pipeline run digits"
+        return Finding("GPU driver", ok=False, found="no GPU of NVIDIA, or no driver for it", fix=fix)
+    return replace(doctor.gpu(version, cuda_packages=True), name="GPU driver", essential=True)
+
+
+def runtime(there: bool) -> Finding:
+    """What hands the cards to containers."""
+    fix = f"sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker   (from {TOOLKIT})"
+    found = "nvidia" if there else "the engine knows no runtime nvidia"
+    return Finding("GPU runtime", there, found, "" if there else fix)
+
+
+def count(there: int, wanted: str) -> Finding:
+    """As many cards as are asked for."""
+    ok = not wanted.isdigit() or int(wanted) <= there
+    fix = f"set GPU_COUNT in .env to {there or 'a number that there is'}, or to all"
+    return Finding("GPU count", ok, f"{there} here, {wanted or 'all'} wanted", "" if ok else fix)
+
+
+def precision(found: tuple[float, ...], policy: str) -> Finding:
+    """Cards before Ampere calculate in bfloat16 only slowly."""
+    ok = policy != "mixed_bfloat16" or min(found, default=AMPERE) >= AMPERE
+    fix = "set GPU_MIXED_PRECISION=mixed_float16 in .env"
+    shown = policy or "float32"
+    return Finding(
+        "GPU precision", ok, shown if ok else f"{shown} on an older card", "" if ok else fix, essential=False
+    )

@@ -10,11 +10,12 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from pipeline import filelock, subprocesses, workspace
+from pipeline import subprocesses
 from pipeline.errors import PipelineError
+from pipeline.kubeflow.compiler import RUN
 from pipeline.kubeflow.invocation import Invocation
-from pipeline.kubeflow.spec import RUN
 from pipeline.settings import from_environment
+from pipeline.store import fileio, layout
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,16 +31,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _done(options: Namespace, beam: list[str]) -> int:
-    from pipeline.kubeflow import progress, task
+    from pipeline.kubeflow import task
 
-    wanted = progress.request(options.request, from_environment())
+    wanted = task.request(options.request, from_environment())
     home = wanted.settings.workspace
-    workspace.prepare(home)
+    layout.prepare(home)
     call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
     run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
     # Two runs at a time would share checkpoints.
-    with filelock.lock(home.request_lock(wanted.key)):
+    with fileio.lock(home.request_lock(wanted.key)):
         return task.done(options.step, wanted, run_id, call, executor)
 
 

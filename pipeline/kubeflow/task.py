@@ -1,4 +1,7 @@
-"""One step of a run on Kubeflow, from the state that the step before it has left."""
+"""One step of a run on Kubeflow, from the state that the step before it has left.
+
+What the tasks of one run know of each other: the runner's state, kept beside the run's journal.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +9,33 @@ import json
 import sys
 from argparse import Namespace
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from pipeline import after, dag, reproduction, run, runner
-from pipeline import judged as verdicts
 from pipeline.errors import PipelineError
-from pipeline.kubeflow import progress
-from pipeline.lifecycle import run_session
+from pipeline.recipes import catalog
+from pipeline.runner import digests as runner_digests
+from pipeline.runner import hooks, local
+from pipeline.runner.lifecycle import run_session
+from pipeline.runner.state import State
+from pipeline.runs import reproduce, run
 from pipeline.steps.publish import ChampionChangedError
+from pipeline.store import fileio
 from pipeline.tracking import recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.kubeflow.invocation import Invocation
-    from pipeline.lifecycle import RunSession
-    from pipeline.run import Request
-    from pipeline.runner import State
+    from pipeline.runner.lifecycle import RunSession
+    from pipeline.runs.run import Request
+    from pipeline.settings import Settings
+
 
 RECORDING_TIMEOUT_S = 600.0
 NOT_BLESSED = 3
+CARRIED = ("data", "judged_against", "model", "is_live", "is_judged")
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,10 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
     settings = wanted.settings
     folder = settings.workspace.run(run_id)
     with run_session(folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S) as session:
-        state = progress.state(wanted, run_id)
+        state = load_state(wanted, run_id)
         _begin(session, state, step)
         _step(state, step, call, executor)
-        progress.keep(state)
+        keep(state)
         if state.result.blessed is False or step == run.STEPS[-1]:
             return _ended(session, state)
         session.suspend()
@@ -80,21 +89,21 @@ def _begin(session: RunSession, state: State, step: str) -> None:
     """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
     session.start_run(state.request, data_digest=state.data, runner="kubeflow")
     if step == run.STEPS[0]:
-        reproduction.keep(state.request, session.folder)
+        reproduce.keep(state.request, session.folder)
     if step == "train":  # other steps may be on a machine of another kind
         session.record_environment()
 
 
 def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
-    if runner.is_needless(state, step):
+    if local.is_needless(state, step):
         call.skip()
-        runner.skip(state, step)
+        local.skip(state, step)
         return
     _complete(call, state)
-    with runner.timed(state, step), after.refusals(state), _published_alone(state):
+    with local.timed(state, step), hooks.refusals(state), _published_alone(state):
         executor(call)
-        progress.remember(state, step, call.outputs())
-        follow_up = getattr(after, step, None)
+        remember(state, step, call.outputs())
+        follow_up = getattr(hooks, step, None)
         if follow_up:
             follow_up(state, cached=False)
 
@@ -117,16 +126,16 @@ def _complete(call: Invocation, state: State) -> None:
     if "run_id" in call.parameters:
         call.parameters["run_id"] = state.result.run_id
     if "basis" in call.parameters:
-        call.parameters["basis"] = verdicts.basis(state.digests, state.recipe.gate, quick=state.request.quick)
+        call.parameters["basis"] = runner_digests.basis(state.digests, state.recipe.gate, quick=state.request.quick)
     if "run_fn" in call.parameters:
-        call.parameters["custom_config"] = json.dumps(dag.training_config(state.request, state.digests))
+        call.parameters["custom_config"] = json.dumps(runner_digests.training_config(state.request, state.digests))
 
 
 def _ended(session: RunSession, state: State) -> int:
     result = state.result
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
     result.mlflow_run_id = recorder.outcome(session.folder).mlflow_run_id or None
-    progress.keep(state)
+    keep(state)
     if result.blessed:
         session.record_card(state.request.source)
     session.end_run(result)
@@ -134,3 +143,42 @@ def _ended(session: RunSession, state: State) -> int:
         print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
         return NOT_BLESSED
     return 0
+
+
+def request(text: str, settings: Settings) -> Request:
+    """The request that `keraspipe compile` has written into the task."""
+    found = json.loads(text)
+    params = {name: tuple(value) if isinstance(value, list) else value for name, value in found["params"].items()}
+    source = catalog.source(found["name"], settings)
+    return run.Request(source, settings, params, quick=found["quick"], seed=found["seed"], alias=found["alias"])
+
+
+def load_state(wanted: Request, run_id: str) -> State:
+    """The state as the last task has left it; a new one for the first."""
+    recipe, kept = catalog.pin(wanted.source), fileio.read_json(wanted.settings.workspace.run(run_id).kubeflow_state)
+    files = recipe.data.files(wanted.settings.data)
+    if kept is None:
+        data = run.data_digest(wanted, files)
+        return State(
+            wanted, recipe, run.Result(run_id, wanted.name), files, data, runner_digests.digests(wanted, recipe, data)
+        )
+    digests, result = runner_digests.Digests(**kept["digests"]), run.Result(**kept["result"])
+    found = State(wanted, recipe, result, files, digests=digests, **{name: kept[name] for name in CARRIED})
+    for step, outputs in kept["artifacts"].items():
+        remember(found, step, outputs)
+    return found
+
+
+def remember(found: State, step: str, outputs: dict[str, str]) -> None:
+    """Notes where a step's outputs lie."""
+    found.artifacts[step] = {name: SimpleNamespace(uri=path) for name, path in outputs.items()}
+
+
+def keep(found: State) -> None:
+    """Leaves the state to the next task, and the result to `keraspipe runs`."""
+    artifacts = {step: {name: one.uri for name, one in outputs.items()} for step, outputs in found.artifacts.items()}
+    kept: dict[str, Any] = {name: getattr(found, name) for name in CARRIED}
+    kept |= {"digests": asdict(found.digests), "result": found.result.as_json(), "artifacts": artifacts}
+    folder = found.request.settings.workspace.run(found.result.run_id)
+    fileio.write_json(folder.kubeflow_state, kept)
+    fileio.write_json(folder.result, kept["result"])

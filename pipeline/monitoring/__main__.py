@@ -9,12 +9,11 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from pipeline import filelock
-from pipeline.monitoring import archive, record
+from pipeline.monitoring import outputs
+from pipeline.store import fileio
+from pipeline.store.layout import Workspace
 from pipeline.tracking import process
-from pipeline.tracking.destination import Destination
-from pipeline.tracking.errors import Unreachable
-from pipeline.workspace import Workspace
+from pipeline.tracking.client import Destination, Unreachable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,11 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _record(workspace: Workspace, uri: str) -> None:
     destination = Destination(uri, workspace)
-    with filelock.lock(workspace.monitoring_lock):
+    with fileio.lock(workspace.monitoring_lock):
         try:
             destination.probe()
-            for folder in archive.pending(workspace):
-                record.write(destination, folder)
+            for folder in outputs.pending(workspace):
+                outputs.record_report(destination, folder)
         except Exception as error:  # the reports stay, and the next process tries again
             raise Unreachable.because(uri, error) from error
 

@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pipeline.monitoring.look import Look
+    from pipeline.monitoring.monitor import Look
 
     Samples = Iterable[tuple[Sequence[str], float]]
 

@@ -2,31 +2,47 @@
 
 The files are TFRecords of `PredictionLog`, as `keraspipe serve --request-log` and tensorflow/serving's collectors
 write them.
+
+Counting logged requests, in batches, so that memory does not grow with them.
 """
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.monitoring.tally import Tally, Traffic
-from serving.errors import DataLoss
-from serving.requestlog import folder, prediction
+from pipeline.monitoring.features import HEAVY
+from pipeline.monitoring.profile import Profile, Rows, counted, example_type
+from serving.errors import DataLoss, InvalidArgument
+from serving.request_log import records
+from serving.request_log.files import model_folder
+from serving.wire import tensor_proto
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.monitoring.tally import Wanted
+    import numpy as np
+
+    from pipeline.monitoring.features import Feature
+    from pipeline.monitoring.predictions import Answers
+
 
 PARALLEL_BYTES = 32 << 20  # from which on a second process is worth its start
 PROCESSES = 2
 PART = ".part"
+BATCH = 4096
+BATCH_BYTES = 16 << 20
+EXAMPLES = "examples"  # the input of signatures that take a serialized `tf.train.Example`
+WITH_EXAMPLES = ("classify_log", "regress_log", "multi_inference_log")
 
 
 def files(log: Path, model: str) -> list[Path]:
@@ -48,7 +64,7 @@ def files(log: Path, model: str) -> list[Path]:
             received="no such folder",
             action=f"serve with: --request-log {log} --request-log-rate 0.1; or name another folder with --log",
         )
-    own = folder.of_model(log, model)
+    own = model_folder(log, model)
     found = [path for path in (own if own.is_dir() else log).iterdir() if ".tfrecord" in path.name and path.is_file()]
     return sorted(found, key=lambda path: path.name.lstrip("."))
 
@@ -82,7 +98,7 @@ def read_file(path: Path, wanted: Wanted) -> Traffic:
 def _tell(path: Path, tally: Tally) -> None:
     for name in _names(path):
         with suppress(FileNotFoundError):  # on opening, before anything is counted
-            for log in prediction.read(name):
+            for log in records.read_logs(name):
                 tally.add(log)
             return
 
@@ -98,3 +114,137 @@ def stat(path: Path) -> os.stat_result | None:
         with suppress(FileNotFoundError):
             return name.stat()
     return None
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that were read.
+
+    Attributes:
+        profile: What their rows count.
+        answers: What the champion's answers count.
+        requests: How many there were.
+        first: Unix time of the earliest one; infinite without any.
+        last: Unix time of the latest one; 0 without any.
+        versions: Requests by the model's version.
+        faults: What could not be read, in words.
+    """
+
+    profile: Profile = field(default_factory=Profile)
+    answers: Profile = field(default_factory=Profile)
+    requests: int = 0
+    first: float = float("inf")
+    last: float = 0.0
+    versions: Counter[int] = field(default_factory=Counter)
+    faults: tuple[str, ...] = ()
+
+    def __add__(self, other: Traffic) -> Traffic:
+        """Both together."""
+        return Traffic(
+            self.profile + other.profile,
+            self.answers + other.answers,
+            self.requests + other.requests,
+            min(self.first, other.first),
+            max(self.last, other.last),
+            self.versions + other.versions,
+            self.faults + other.faults,
+        )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which requests are read, and how they are counted.
+
+    Attributes:
+        model: Name of the model.
+        features: The inputs that are counted.
+        since: Unix time of the earliest request.
+        rate: Share of the requests that is looked at, to bound the time that images and texts take.
+        answers: What the champion answers with, and how it is counted; None to leave the answers out.
+        version: The champion's version: others' answers are not counted.
+    """
+
+    model: str
+    features: tuple[Feature, ...]
+    since: float = 0.0
+    rate: float = 1.0
+    answers: Answers | None = None
+    version: int = 0
+
+
+class Tally:
+    """Counts requests one by one.
+
+    Args:
+        wanted: Which of them.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.unreadable = 0
+        self._profile, self._answers = Profile(), Profile()
+        self._answered: list[np.ndarray] = []
+        self._rows, self._bytes = Rows(), 0
+        self._first, self._last, self._versions = float("inf"), 0.0, Counter[int]()
+        self._heavy = any(one.role in HEAVY for one in wanted.features)
+        self._random = random.Random(0)  # noqa: S311 - a sample, not a secret
+        self._parse = example_type().FromString
+
+    def add(self, log: Any) -> None:
+        """Counts one `PredictionLog`, if it is wanted."""
+        metadata = log.log_metadata
+        model, at = metadata.model_spec, metadata.timestamp_secs
+        if at < self.wanted.since or model.name not in ("", self.wanted.model) or self._left_out():
+            return
+        try:
+            self._take(log)
+        except (InvalidArgument, ValueError):
+            self.unreadable += 1
+            return
+        self._first, self._last = min(self._first, at), max(self._last, at)
+        self._versions[model.version.value] += 1
+        self._bytes += log.ByteSize() if self._heavy else 0
+        if self._rows.count >= BATCH or self._bytes > BATCH_BYTES:
+            self._flush()
+
+    def traffic(self, faults: Sequence[str] = ()) -> Traffic:
+        """What was counted, with what could not be read."""
+        self._flush()
+        count = self._versions.total()
+        return Traffic(self._profile, self._answers, count, self._first, self._last, self._versions, tuple(faults))
+
+    def _left_out(self) -> bool:
+        return self.wanted.rate < 1 and self._random.random() >= self.wanted.rate
+
+    def _take(self, log: Any) -> None:
+        kind = log.WhichOneof("log_type")
+        if kind == "predict_log":
+            self._take_tensors(log.predict_log.request.inputs)
+            self._take_answer(log.predict_log.response)
+        elif kind in WITH_EXAMPLES:
+            for example in _examples(getattr(log, kind).request.input):
+                self._rows.add_example(example)
+
+    def _take_tensors(self, inputs: Mapping[str, Any]) -> None:
+        if len(inputs) == 1 and EXAMPLES in inputs:
+            for record in inputs[EXAMPLES].string_val:
+                self._rows.add_example(self._parse(record))
+        else:
+            self._rows.add_tensors(inputs)
+
+    def _take_answer(self, response: Any) -> None:
+        answers = self.wanted.answers
+        if answers and response.model_spec.version.value == self.wanted.version and answers.output in response.outputs:
+            self._answered.append(tensor_proto.decode(response.outputs[answers.output], answers.output))
+
+    def _flush(self) -> None:
+        if self.wanted.answers:
+            self._answers += counted(self.wanted.answers.frame.features, self.wanted.answers.rows(self._answered))
+            self._answered = []
+        self._profile += counted(self.wanted.features, self._rows)
+        self._rows, self._bytes = Rows(), 0
+
+
+def _examples(given: Any) -> Any:
+    """The examples of a `tensorflow.serving.Input`."""
+    return getattr(given, given.WhichOneof("kind") or "example_list").examples

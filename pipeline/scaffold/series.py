@@ -12,24 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from dateutil.relativedelta import relativedelta
 
-from pipeline.datasets import table
-from pipeline.datasets.records import records
-from pipeline.datasets.time_series import moment, months, months_between
 from pipeline.errors import PipelineError, UsageError
-from pipeline.scaffold import sizes
-from pipeline.scaffold.bounds import Bounds, rounded
-from pipeline.scaffold.identifier import identifiers
-from pipeline.scaffold.literal import Code
-from pipeline.scaffold.plan import Plan
-from pipeline.scaffold.prose import joined, listed, plain
-from pipeline.scaffold.rows import USUAL_FAULTS
-from pipeline.scaffold.target import FEW, FORECASTING, REGRESSION, other
+from pipeline.formats import table
+from pipeline.formats.read_table import records
+from pipeline.formats.time_series import moment, months, months_between
+from pipeline.scaffold import choices
+from pipeline.scaffold.choices import Bounds, rounded
+from pipeline.scaffold.profile import FEW, FORECASTING, REGRESSION, USUAL_FAULTS, other
+from pipeline.scaffold.render import Code, Plan, identifiers, joined, listed, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.datasets.columns import Column
+    from pipeline.formats.columns import Column
 
 HEAD = ("column", "kind", "missing", "distinct", "used as")
 REGULAR = 0.9  # share of the steps that must be the usual one
@@ -228,7 +224,7 @@ def _facts(
         "middle": rounded(fmean(learnt)),
         "spread": rounded(pstdev(learnt) or 1.0),
         "classes": (),
-        "sizes": sizes.of(len(times.moments)),
+        "sizes": choices.choose_sizes(len(times.moments)),
         "rate": 1e-3,
         "bad_share": 0,
         "title": f"The next {shape.horizon} steps of {plain(goal.name)} from {shape.length} steps before.",

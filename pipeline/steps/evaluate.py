@@ -1,26 +1,22 @@
 """Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
 
 TFMA also checks the bounds on values. What it finds is one part of the verdict, which the step `gate` gives: whether a
-model falls behind the live one is decided by a paired test, which TFMA does not have (`pipeline.verdict`).
+model falls behind the live one is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import config_pb2
 from tfx.components import Evaluator
 from tfx.components.evaluator import executor
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.types.standard_artifacts import ModelBlessing
 from tfx.utils import proto_utils
-
-from pipeline.verdict import Measured
 
 if TYPE_CHECKING:
     from pipeline.recipe import Gate, Metric, Recipe
@@ -127,76 +123,3 @@ def _slices(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThresho
         for feature, bounds in gate.slices.items()
         if metric.name in bounds
     ]
-
-
-def read(folder: Path, recipe: Recipe) -> Measured:
-    """Reads TFMA's output folder; it is empty where the recipe has no metrics of TFMA."""
-    names = [metric.name for metric in recipe.metrics if metric.tfma]
-    if not names:
-        return Measured({})
-    compared = _compared(folder)
-    # TFMA drops the name of a model that stands alone.
-    candidate = tfma.load_eval_result(str(folder), model_name="candidate" if compared else "")
-    slices = [_slice(key, values, names, recipe) for key, values in candidate.slicing_metrics]
-    overall: dict[str, float] = next((entry["metrics"] for entry in slices if not entry["slice"]), {})
-    return Measured(
-        metrics=overall,
-        baseline=_baseline(folder, names, recipe) if compared else None,
-        slices=sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"]),
-        confusion=_confusion(candidate, len(recipe.data.classes)),
-    )
-
-
-def _slice(key: tuple[Any, ...], values: Any, names: list[str], recipe: Recipe) -> dict[str, Any]:
-    found = {name: value for part in values.get("", {}).values() for name, value in part.items()}  # by class
-    metrics = {name: float(found[name]["doubleValue"]) for name in names if name in found}
-    count = found.get("example_count", {}).get("doubleValue", 0)
-    return {"slice": _name(key, recipe), "examples": int(count), "metrics": metrics}
-
-
-def _name(key: Iterable[tuple[str, Any]], recipe: Recipe) -> str:
-    """A slice in words: TFMA slices by the transformed label, people know its class."""
-    classes = recipe.data.classes
-    named = ((k, classes[v] if k == recipe.data.label and classes and isinstance(v, int) else v) for k, v in key)
-    return ", ".join(f"{k}={v}" for k, v in named)
-
-
-def _compared(folder: Path) -> bool:
-    config = json.loads((folder / "eval_config.json").read_text())["evalConfig"]
-    return len(config["modelSpecs"]) > 1
-
-
-def _baseline(folder: Path, names: list[str], recipe: Recipe) -> dict[str, float]:
-    result = tfma.load_eval_result(str(folder), model_name="baseline")
-    overall = next(values for key, values in result.slicing_metrics if not key)
-    return dict(_slice((), overall, names, recipe)["metrics"])
-
-
-def _confusion(result: Any, classes: int) -> list[list[int]]:
-    counts = [[0] * classes for _ in range(classes)]
-    for key, plots in result.plots:
-        if key or not classes:  # numbers have no plots at all
-            continue
-        matrices = plots[""][""].get("multiClassConfusionMatrixAtThresholds", {}).get("matrices", [])
-        for entry in matrices[0].get("entries", []) if matrices else []:
-            actual, predicted = entry.get("actualClassId", 0), entry.get("predictedClassId", 0)
-            if predicted >= 0:
-                counts[actual][predicted] = int(float(entry.get("numWeightedExamples", 0)))
-    return counts
-
-
-def read_refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
-    """Metric and slice (empty for the whole) of each bound that TFMA finds missed."""
-    if not any(metric.tfma for metric in recipe.metrics):
-        return []
-    result = tfma.load_validation_result(str(folder))
-    return [
-        (failure.metric_key.name, _name([(k.column, _value(k)) for k in part.slice_key.single_slice_keys], recipe))
-        for part in result.metric_validations_per_slice
-        for failure in part.failures
-    ]
-
-
-def _value(key: Any) -> Any:
-    value = getattr(key, key.WhichOneof("kind"))
-    return value.decode() if isinstance(value, bytes) else value

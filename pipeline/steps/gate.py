@@ -13,14 +13,16 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, catalogue, savedmodel, verdict
-from pipeline.judging import blessing as blessings
-from pipeline.judging import page
-from pipeline.judging.paired import Comparison
+from pipeline.evaluation import blessing as blessings
+from pipeline.evaluation import gate as evaluation_gate
+from pipeline.evaluation import gate_report, tfma_results
+from pipeline.evaluation.measured import NOWHERE, Measured
+from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import Recipe
-from pipeline.steps import evaluate, score
-from pipeline.verdict import NOWHERE, Measured
-from pipeline.workspace import RunFolder, Workspace
+from pipeline.recipes import catalog
+from pipeline.steps import score
+from pipeline.store import fileio
+from pipeline.store.layout import RunFolder, Workspace
 
 
 def gate(
@@ -37,10 +39,10 @@ def gate(
     Returns:
         {"blessed", "reasons", "conditions", "min_slice_examples"}, as docs/journal.md describes it.
     """
-    conditions = verdict.conditions(recipe, read_measured(scores, refused), quick=quick)
+    conditions = evaluation_gate.conditions(recipe, read_measured(scores, refused), quick=quick)
     return {
         "blessed": all(condition.passed for condition in conditions),
-        "reasons": verdict.reasons(conditions),
+        "reasons": evaluation_gate.reasons(conditions),
         "conditions": [condition.as_json() for condition in conditions],
         "min_slice_examples": recipe.gate.min_slice_examples,
     }
@@ -65,9 +67,9 @@ def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]])
 
 def write_evaluation(folder: RunFolder, evaluation: Mapping[str, Any]) -> None:
     """Writes a run's `evaluation.json`, and the same for people as `gate.md`."""
-    atomic.write_json(folder.evaluation, evaluation)
-    with atomic.file(folder.gate_page) as beside:
-        beside.write_text(page.markdown(evaluation))
+    fileio.write_json(folder.evaluation, evaluation)
+    with fileio.file(folder.gate_page) as beside:
+        beside.write_text(gate_report.markdown(evaluation))
 
 
 @component
@@ -85,9 +87,9 @@ def Gate(  # noqa: N802
     basis: Parameter[str],
 ) -> None:
     """Blesses the candidate, or says why not: in ML Metadata and in the run's folder."""
-    declared, measured = catalogue.load(Path(recipe)), atomic.read_json(Path(scores.uri) / score.FILE)
-    outcome = gate(declared, measured, evaluate.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
-    digest = savedmodel.digest(Path(serving_model_dir(model.uri)))
+    declared, measured = catalog.load(Path(recipe)), fileio.read_json(Path(scores.uri) / score.FILE)
+    outcome = gate(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
+    digest = fileio.digest(Path(serving_model_dir(model.uri)))
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
     write_evaluation(Workspace(Path(workspace)).run(run_id), {**about, **measured, "gate": outcome})
     blessings.bless(blessing, outcome, model, baseline)

@@ -17,10 +17,11 @@ from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
-from pipeline import atomic, catalogue
-from pipeline.datasets.example import Dataset, Example
 from pipeline.errors import PipelineError
+from pipeline.formats.base import Dataset, Example
 from pipeline.recipe import Group, Official, Recipe, Time
+from pipeline.recipes import catalog
+from pipeline.store import fileio
 
 Row = tuple[str, float, Mapping[str, Any]]  # split, fraction, features
 
@@ -246,6 +247,6 @@ def Ingest(  # noqa: N802  (TFX names components like classes)
 ) -> None:
     """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
     folder = Path(examples.uri)
-    report = ingest(catalogue.load(Path(recipe)), Path(data), folder, quick=bool(quick))
-    atomic.write_json(folder / REPORT, vars(report))
+    report = ingest(catalog.load(Path(recipe)), Path(data), folder, quick=bool(quick))
+    fileio.write_json(folder / REPORT, vars(report))
     examples.split_names = '["train", "eval", "test"]'

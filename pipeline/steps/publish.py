@@ -12,11 +12,13 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, champion, journal, models_config, savedmodel, surroundings
-from pipeline.champion import Champion
-from pipeline.filelock import lock
-from pipeline.judging.blessing import CHAMPION_DIGEST, require_blessing
-from pipeline.workspace import Workspace
+from pipeline.evaluation.blessing import CHAMPION_DIGEST, require_blessing
+from pipeline.registry import serving_config
+from pipeline.runs import environment
+from pipeline.store import champions, fileio, journal
+from pipeline.store.champions import Champion
+from pipeline.store.fileio import lock
+from pipeline.store.layout import Workspace
 
 
 class ChampionChangedError(Exception):
@@ -39,18 +41,18 @@ def publish(
     Raises:
         ChampionChangedError: Another model is live by now.
     """
-    digest = savedmodel.digest(model)
+    digest = fileio.digest(model)
     with lock(workspace.publish_lock(name)):
-        live = champion.read(workspace, name)
+        live = champions.read(workspace, name)
         if (live.digest if live else "") != judged_against:
             raise ChampionChangedError
         version = _appear(model, workspace, name, digest)
         one = Champion(version, digest, run_id)
         if alias == "champion":
-            champion.write(workspace, name, one)
+            champions.write(workspace, name, one)
         else:
-            champion.save(workspace, name, champion.recorded(workspace, name).challenged(one))
-    models_config.write(workspace)
+            champions.save(workspace, name, champions.recorded(workspace, name).challenged(one))
+    serving_config.write(workspace)
     parent = f"{name}@{live.version}" if live else ""
     journal.report("publish", version=version, digest=digest, alias=alias, parent=parent, commit=_commit())
     return version
@@ -58,17 +60,17 @@ def publish(
 
 def _commit() -> str:
     """The project's commit, with a sign where files are changed since; empty where it is no git checkout."""
-    found = surroundings.git()
+    found = environment.git()
     return found.get("commit", "") + "-dirty" * found.get("dirty", False)
 
 
 def _appear(model: Path, workspace: Workspace, name: str, digest: str) -> int:
-    versions = champion.versions(workspace, name)
+    versions = champions.versions(workspace, name)
     # A kill between the rename and the record leaves a version that nobody knows of: it is this one.
-    if versions and savedmodel.digest(workspace.model(name, versions[-1])) == digest:
+    if versions and fileio.digest(workspace.model(name, versions[-1])) == digest:
         return versions[-1]
     version = versions[-1] + 1 if versions else 1
-    with atomic.folder(workspace.model(name, version)) as beside:
+    with fileio.folder(workspace.model(name, version)) as beside:
         shutil.copytree(model, beside, dirs_exist_ok=True)
     return version
 

@@ -8,15 +8,15 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelRun, String
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, journal, savedmodel
-from pipeline.judging.blessing import require_blessing
-from pipeline.steps.train import MODEL
-from pipeline.workspace import Workspace
+from pipeline.evaluation.blessing import require_blessing
+from pipeline.store import fileio, journal
+from pipeline.store.layout import Workspace
+from pipeline.training.files import MODEL
 
 
 def register(model: Path, workspace: Workspace, signatures: dict[str, Any]) -> str:
     """Asks the recorder to register a SavedModel; returns its digest."""
-    digest = savedmodel.digest(model)
+    digest = fileio.digest(model)
     journal.report("register", model=workspace.relative(model), digest=digest, signatures=signatures)
     return digest
 
@@ -34,5 +34,5 @@ def Register(  # noqa: N802
     registration.value = register(
         Path(serving_model_dir(model.uri)),
         Workspace(Path(workspace)),
-        atomic.read_json(Path(model_run.uri) / MODEL)["signatures"],
+        fileio.read_json(Path(model_run.uri) / MODEL)["signatures"],
     )

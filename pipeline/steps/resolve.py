@@ -12,14 +12,14 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import champion
-from pipeline.judging.blessing import CHAMPION_DIGEST, CHAMPION_VERSION
-from pipeline.workspace import Workspace
+from pipeline.evaluation.blessing import CHAMPION_DIGEST, CHAMPION_VERSION
+from pipeline.store import champions
+from pipeline.store.layout import Workspace
 
 
-def resolve(workspace: Workspace, name: str, folder: Path) -> champion.Champion | None:
+def resolve(workspace: Workspace, name: str, folder: Path) -> champions.Champion | None:
     """Copies the live model of a recipe into `folder`, where TFMA looks for it; None and no copy without one."""
-    live = champion.read(workspace, name)
+    live = champions.read(workspace, name)
     if live is not None:
         source = workspace.model(name, live.version)
         shutil.copytree(source, serving_model_dir(str(folder)))

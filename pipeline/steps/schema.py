@@ -13,9 +13,10 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
-from pipeline import atomic, catalogue, fingerprint
-from pipeline.datasets import columns, dates, kind
-from pipeline.datasets.example import Dataset
+from pipeline.features import dates, text, types
+from pipeline.formats.base import Dataset
+from pipeline.recipes import catalog
+from pipeline.store import fileio, hashing
 
 FILE = "schema.pbtxt"
 ORIGIN = "origin.json"
@@ -35,14 +36,14 @@ def write(schema: schema_pb2.Schema, path: Path) -> None:
     """Replaces a schema file."""
     from google.protobuf import text_format
 
-    with atomic.file(path) as beside:
+    with fileio.file(path) as beside:
         beside.write_text(text_format.MessageToString(schema))
 
 
 def freeze(schema: Path, frozen: Path) -> None:
     """Freezes the schema of a first blessed run; later ones change nothing."""
     if not frozen.exists():
-        atomic.write_json(frozen.with_name(ORIGIN), {"digest": fingerprint.of(schema.read_text())})
+        fileio.write_json(frozen.with_name(ORIGIN), {"digest": hashing.digest(schema.read_text())})
         write(read(schema), frozen)
 
 
@@ -53,8 +54,8 @@ def accepted(frozen: Path) -> str:
     """
     if not frozen.exists():
         return ""
-    digest = fingerprint.of(frozen.read_text())
-    origin = atomic.read_json(frozen.with_name(ORIGIN), {})
+    digest = hashing.digest(frozen.read_text())
+    origin = fileio.read_json(frozen.with_name(ORIGIN), {})
     return "" if origin.get("digest") == digest else digest
 
 
@@ -88,7 +89,7 @@ def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
 
 
 def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
-    name, shape = kind.split(declared)
+    name, shape = types.split(declared)
     if shape:  # what the file holds is flat
         feature.ClearField("value_count")
         feature.shape.CopyFrom(schema_pb2.FixedShape(dim=[{"size": size} for size in shape]))
@@ -109,7 +110,7 @@ def _never_ends(values: Sequence[str]) -> bool:
     if all(dates.iso(value.rpartition(",")[2]) for value in values):
         return bool(values)
     words = sum(len(value.split()) for value in values)
-    return len(values) > MOST_NAMES and words >= columns.FREE_WORDS * len(values)
+    return len(values) > MOST_NAMES and words >= text.FREE_WORDS * len(values)
 
 
 def _clear_domain(feature: schema_pb2.Feature) -> None:
@@ -128,6 +129,6 @@ def BoundSchema(  # noqa: N802
     digest: Parameter[str],  # noqa: ARG001  (the recipe's declarations and the frozen schema, for TFX's cache)
 ) -> None:
     """Writes the frozen schema where there is one, else the inferred one with the recipe's declarations."""
-    data = catalogue.load(Path(recipe)).data
+    data = catalog.load(Path(recipe)).data
     source = Path(frozen) if Path(frozen).exists() else Path(inferred.uri) / FILE
     write(bind(read(source), data), Path(schema.uri) / FILE)

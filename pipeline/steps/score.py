@@ -1,11 +1,14 @@
-"""Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
+"""How long the served signature takes for one row, in this process and on this machine.
+
+Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
 
 TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
 samples of a generative model, or compare two models on the same rows. What it has measured is taken over here, so that
 the gate finds all numbers in one file.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,19 +20,41 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, ModelRun
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline import atomic, catalogue, champion, samples
-from pipeline.datasets import kind, tfrecord
 from pipeline.errors import PipelineError
-from pipeline.judging import evidence, findings, latency, predictions, reconstructions
-from pipeline.judging.predictions import Predictions
+from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
+from pipeline.evaluation.examples import sample_examples, sample_reconstructions
+from pipeline.evaluation.measured import Measured
+from pipeline.evaluation.predictions import Predictions
+from pipeline.export import signatures
+from pipeline.features import types
+from pipeline.formats import tf_example
 from pipeline.recipe import Recipe
-from pipeline.steps import evaluate
-from pipeline.steps.train import MODEL
-from pipeline.verdict import Measured
-from pipeline.workspace import Workspace
-from serving.model import LoadedModel
+from pipeline.recipes import catalog
+from pipeline.store import champions, fileio
+from pipeline.store.layout import Workspace
+from pipeline.training.files import MODEL
+from serving.core.model import LoadedModel
 
+WARM_UP = 3
+FEWEST, MOST = 10, 100
+PATIENCE_S = 0.1
 FILE = "scores.json"
+
+
+def measured(ask: Callable[[], object]) -> dict[str, float]:
+    """Milliseconds of one call: {"p50", "p95", "p99", "calls"}.
+
+    Ten to a hundred calls, for about 0.1 s, after a few that are not counted.
+    """
+    for _ in range(WARM_UP):
+        ask()
+    times: list[float] = []
+    while len(times) < FEWEST or (len(times) < MOST and sum(times) < PATIENCE_S):
+        began = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - began)
+    p50, p95, p99 = (np.quantile(times, (0.5, 0.95, 0.99)) * 1000).round(4).tolist()
+    return {"p50": p50, "p95": p95, "p99": p99, "calls": len(times)}
 
 
 @dataclass(frozen=True)
@@ -62,7 +87,7 @@ def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
         folder: Folder of TFRecords of `tf.train.Example`.
         kinds: Kind of each raw input; the other features are single values or vectors as they were found.
     """
-    rows = [tfrecord.features(record) for file in sorted(folder.iterdir()) for record in tfrecord.records(file)]
+    rows = [tf_example.features(record) for file in sorted(folder.iterdir()) for record in tf_example.records(file)]
     names = sorted({name for row in rows for name in row})
     return {name: _column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
 
@@ -70,9 +95,11 @@ def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
 def _column(cells: list[Any], declared: str) -> np.ndarray:
     found = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
     guessed = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
-    name, shape = kind.split(declared) if declared else (guessed, (len(found),) * (len(found) > 1))
+    name, shape = types.split(declared) if declared else (guessed, (len(found),) * (len(found) > 1))
     dtype = {"bytes": object, "int": np.int64, "float": np.float32}[name]
-    return np.array([kind.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(len(cells), *shape)
+    return np.array([types.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(
+        len(cells), *shape
+    )
 
 
 def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
@@ -107,11 +134,9 @@ def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping
 
 def one_row(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
     """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
-    from pipeline.training import export
-
     (record,) = next(predictions.batches(folder, 1))
-    row = tfrecord.features(record)
-    return export.requests(
+    row = tf_example.features(record)
+    return signatures.requests(
         served, {name: _column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
     )
 
@@ -127,7 +152,7 @@ def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     Raises:
         PipelineError: One of them has none.
     """
-    found = {name: champion.read(workspace, name) for name in recipe.needs}
+    found = {name: champions.read(workspace, name) for name in recipe.needs}
     absent = [name for name, live in found.items() if live is None]
     if absent:
         raise PipelineError(
@@ -187,20 +212,20 @@ def score(recipe: Recipe, examples: Path, models: Models, measured: Measured, tr
     own = [model and numbers(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
     metrics, baseline = merge(measured, own[0] or {}, own[1] or {})
     rows = predictions.collected(recipe, test, models.candidate, models.live)
-    comparisons = evidence.comparisons(recipe, rows, metrics, baseline)
+    comparisons = comparison.comparisons(recipe, rows, metrics, baseline)
     found = {
         "classes": list(recipe.data.classes),
         "metrics": metrics,
         "lower_is_better": [metric.name for metric in recipe.metrics if not metric.higher_is_better],
-        "intervals": evidence.overall(recipe, rows, metrics),
+        "intervals": comparison.overall(recipe, rows, metrics),
         "baseline": baseline,
-        "slices": evidence.sliced(recipe, rows, metrics, measured.slices),
+        "slices": comparison.sliced(recipe, rows, metrics, measured.slices),
         "confusion": measured.confusion,
         "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
         "cost": cost(recipe, models.candidate, test, trained),
-        **findings.described(recipe, rows, test),
-        "samples": samples.asked(models.candidate, test, recipe.data),
-        "reconstructions": reconstructions.asked(models.candidate, test),
+        **diagnostics.diagnose(recipe, rows, test),
+        "samples": sample_examples(models.candidate, test, recipe.data),
+        "reconstructions": sample_reconstructions(models.candidate, test),
     }
     return Scored(found, rows)
 
@@ -219,7 +244,7 @@ def cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mapping[str, 
         "weights": trained["weights"],
         "flops": trained.get("flops"),
         "size_mb": size_mb(served.path),
-        "latency_ms": latency.measured(lambda: served.predict("serving_default", request)),
+        "latency_ms": measured(lambda: served.predict("serving_default", request)),
         "difference": trained["export_difference"],
     }
 
@@ -237,13 +262,13 @@ def Score(  # noqa: N802
     digest: Parameter[str],  # noqa: ARG001  (the recipe's score and the models that it needs, for TFX's cache)
 ) -> None:
     """Writes the numbers, and the predictions of the candidate and of the live model."""
-    declared, folder = catalogue.load(Path(recipe)), Path(scores.uri)
+    declared, folder = catalog.load(Path(recipe)), Path(scores.uri)
     models = Models(
         candidate=LoadedModel(serving_model_dir(model.uri)),
         live=LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None,
         others={name: LoadedModel(path) for name, path in needed(declared, Workspace(Path(workspace))).items()},
     )
-    measured, trained = evaluate.read(Path(evaluation.uri), declared), atomic.read_json(Path(model_run.uri) / MODEL)
+    measured, trained = tfma_results.read(Path(evaluation.uri), declared), fileio.read_json(Path(model_run.uri) / MODEL)
     scored = score(declared, Path(examples.uri), models, measured, trained)
     scored.predictions.save(folder / predictions.FILE)
-    atomic.write_json(folder / FILE, scored.numbers)
+    fileio.write_json(folder / FILE, scored.numbers)

@@ -6,18 +6,19 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import catalogue
 from pipeline.errors import PipelineError
+from pipeline.recipe import restore_params
+from pipeline.recipes import catalog
 
 if TYPE_CHECKING:
-    from pipeline.datasets.example import Dataset
+    from pipeline.formats.base import Dataset
     from pipeline.recipe import Recipe
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
     """What TFX's Transform calls: features by the recipe, the label by its declared classes."""
-    recipe = catalogue.load(Path(custom_config["recipe"]))
-    p = type(recipe.params)(**restored(custom_config["params"]))
+    recipe = catalog.load(Path(custom_config["recipe"]))
+    p = type(recipe.params)(**restore_params(custom_config["params"]))
     raw = {name: dense(value) for name, value in inputs.items()}
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}
     return {**_preprocessed(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
@@ -33,11 +34,6 @@ def _preprocessed(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str,
             received=f"{type(error).__name__}: {error}",
             action="correct preprocess() in the recipe, or the columns that its data declare",
         ) from error
-
-
-def restored(params: dict[str, Any]) -> dict[str, Any]:
-    """Hyperparameters after a journey through JSON, which knows no tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
 def dense(value: Any) -> Any:

@@ -10,15 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import filelock
+from pipeline.store import fileio
+from pipeline.store.layout import Workspace
 from pipeline.tracking import process
-from pipeline.tracking.destination import Destination
-from pipeline.tracking.drain import Drain
-from pipeline.tracking.follower import Ending, follow
-from pipeline.workspace import Workspace
+from pipeline.tracking.client import Destination
+from pipeline.tracking.follower import Drain, Ending, follow
 
 if TYPE_CHECKING:
-    from pipeline.workspace import RunFolder
+    from pipeline.store.layout import RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,14 +40,14 @@ def _record(options: argparse.Namespace) -> None:
 def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
     ending.listen()
     # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
-    with filelock.lock(folder.recorder_lock):
+    with fileio.lock(folder.recorder_lock):
         drain = Drain(destination, folder)
         follow(drain, ending)
         drain.stop()
 
 
 def _behind(destination: Destination, folder: RunFolder) -> None:
-    with filelock.try_lock(folder.recorder_lock) as free:
+    with fileio.try_lock(folder.recorder_lock) as free:
         if free:
             drain = Drain(destination, folder)
             drain.all()

@@ -12,8 +12,9 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline import filelock, subprocesses
+from pipeline import subprocesses
 from pipeline.errors import PipelineError
+from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def _check(settings: Settings, port: int, host: str) -> None:
 def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server as a process group of its own, which ends with the block."""
     # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
-    with filelock.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
+    with fileio.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
         # Its job runner serves features that need a language model, and costs processes.
         environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         arguments = _arguments(settings, port, host)

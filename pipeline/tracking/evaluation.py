@@ -5,19 +5,19 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic
-from pipeline.judging import page
-from pipeline.tracking import table
-from pipeline.tracking.parts import Parts
+from pipeline.evaluation import gate_report
+from pipeline.store import fileio
+from pipeline.tracking import client
+from pipeline.tracking.client import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-    from pipeline.tracking.destination import Destination
+    from pipeline.tracking.client import Destination
 
 GATE_PAGE = "gate.md"  # among the run's artifacts in MLflow
 # Each picture and the part of an evaluation that it is drawn from.
@@ -35,7 +35,7 @@ PICTURES = {
 
 def record(destination: Destination, run_id: str, path: Path, seconds: float) -> None:
     """Writes an evaluation; what cannot be drawn does not keep the rest from being written."""
-    result = atomic.read_json(path)
+    result = fileio.read_json(path)
     client = destination.client
     parts = Parts(destination)
     parts.do("metrics", lambda: destination.log_metrics(run_id, numbers(result), seconds))
@@ -77,7 +77,7 @@ def _gate(destination: Destination, run_id: str, result: Mapping[str, Any]) -> N
                 "gate.reasons": "; ".join(gate["reasons"]),
             },
         )
-        destination.client.log_text(run_id, page.markdown(result), GATE_PAGE)
+        destination.client.log_text(run_id, gate_report.markdown(result), GATE_PAGE)
 
 
 def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) ->
             for part in slices
         ]
         columns = ["slice", "examples", *(column for name in names for column in (name, f"{name} 95 %"))]
-        table.write(destination, run_id, "slices.json", columns, rows)
+        client.write(destination, run_id, "slices.json", columns, rows)
 
 
 def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
@@ -100,20 +100,33 @@ def _cells(part: Mapping[str, Any], name: str) -> list[Any]:
 
 def _confusion(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:
     if result.get("confusion"):
-        from pipeline.tracking.pictures.confusion import confusion
+        from pipeline.plots.errors import confusion
 
         figure = confusion(result["confusion"], result.get("classes") or [])
         _keep(destination, run_id, figure, "confusion_matrix")
 
 
 def _picture(destination: Destination, run_id: str, result: Mapping[str, Any], name: str) -> None:
-    """Draws a picture of `pipeline.tracking.pictures`, if the evaluation has what it is drawn from."""
-    from importlib import import_module
-
+    """Draws a picture, if the evaluation has what it is drawn from."""
     part = result.get(PICTURES[name])
     if part:
-        draw = getattr(import_module(f"pipeline.tracking.pictures.{name}"), name)
-        _keep(destination, run_id, draw(part), name)
+        _keep(destination, run_id, plot_functions()[name](part), name)
+
+
+def plot_functions() -> dict[str, Callable[[Any], Figure | Image]]:
+    """Who draws each of the pictures."""
+    from pipeline.plots import curves, errors, examples
+
+    return {
+        "samples": examples.samples,
+        "reconstructions": examples.reconstructions,
+        "roc": curves.roc,
+        "precision_recall": curves.precision_recall,
+        "calibration": curves.calibration,
+        "residuals": errors.residuals,
+        "forecast": examples.forecast,
+        "mistakes": errors.mistakes,
+    }
 
 
 def _keep(destination: Destination, run_id: str, drawn: Figure | Image, name: str) -> None:

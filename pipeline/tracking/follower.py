@@ -1,24 +1,43 @@
-"""Recording a run while it goes on."""
+"""Recording a run while it goes on.
+
+Carrying a run's journal into MLflow, from where it was left to where it ends.
+
+What the end of a run asks for all at once, done before for nothing, while there is nothing else to do.
+
+Whoever has started the run waits for its end: what takes MLflow and Matplotlib a second and more the first time
+(imports, fonts, the list of installed packages) would be waited for, and is not once it has been done.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import tempfile
 import time
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.tracking import events
-from pipeline.tracking.errors import Unreachable
-from pipeline.tracking.rehearsal import rehearsed
-from pipeline.tracking.system import SystemMetrics
+from pipeline import subprocesses
+from pipeline.store import journal
+from pipeline.store.recording import State
+from pipeline.tracking.client import Unreachable
+from pipeline.tracking.run_context import SystemMetrics
+from pipeline.tracking.writer import Scribe
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from pipeline.tracking.drain import Drain
+    from pipeline.store.journal import Event
+    from pipeline.store.layout import RunFolder
+    from pipeline.tracking.client import Destination
+
 
 POLL_S = 0.1
 LONGEST_PAUSE_S = 15.0
+ATTEMPTS = 2
 
 
 class Ending:
@@ -43,7 +62,7 @@ class Ending:
 
     def reached(self) -> bool:
         """Whether nothing more will come."""
-        for event in events.read(self.journal, self._offset):
+        for event in journal.read_events(self.journal, self._offset):
             self._offset, self._last = event.end, event.kind
         return self._last == "end" or self.asked or self._orphaned()
 
@@ -90,3 +109,115 @@ def _sleep(seconds: float, ending: Ending) -> None:
     time.sleep(POLL_S)
     while time.monotonic() < until and not ending.reached():
         time.sleep(POLL_S)
+
+
+class Drain:
+    """Records events and keeps account of it, so that whoever comes after can go on.
+
+    Args:
+        destination: The MLflow to write to.
+        folder: The run's folder.
+    """
+
+    def __init__(self, destination: Destination, folder: RunFolder) -> None:
+        self.destination = destination
+        self.folder = folder
+        self.state = State.load(folder)
+        self._scribe: Scribe | None = None
+
+    def all(self) -> None:
+        """Records all that lies in the journal.
+
+        Raises:
+            Unreachable: MLflow is away; the offset stays before the event that it has not seen.
+        """
+        try:
+            scribe = self._scribe or self._open()
+            for event in journal.read_events(self.folder.journal, self.state.offset):
+                self._one(scribe, event)
+        except Unreachable as error:
+            self.state.unreachable = error.reason
+            self.state.save(self.folder)
+            raise
+
+    def stop(self) -> None:
+        """Leaves no run behind that looks alive although its process is gone."""
+        if self._scribe is not None and not self.state.complete:
+            try:
+                self._scribe.stop()
+            except Exception as error:  # noqa: BLE001  (the events are recorded, and that is what counts)
+                self._fail(f"stop: {error}")
+                self.state.save(self.folder)
+
+    def _open(self) -> Scribe:
+        """Starts from the beginning where what was recorded is not in this MLflow."""
+        self.destination.probe()
+        if not self._known():
+            self.state = State(uri=self.destination.uri)
+        self._scribe = Scribe(self.destination, self.folder, self.state)
+        return self._scribe
+
+    def _known(self) -> bool:
+        if self.state.uri != self.destination.uri:
+            return False
+        return not self.state.mlflow_run_id or self.destination.has_run(self.state.mlflow_run_id)
+
+    def _one(self, scribe: Scribe, event: Event) -> None:
+        problem = event.problem or self._attempt(scribe, event)
+        self.state.offset, self.state.unreachable = event.end, ""
+        if event.kind in ("start", "end"):
+            self.state.complete = event.kind == "end"
+        if problem:
+            self._fail(problem)
+        # Progress comes many times a second and leaves nothing in MLflow.
+        if problem or event.kind != "progress":
+            self.state.save(self.folder)
+
+    def _attempt(self, scribe: Scribe, event: Event) -> str:
+        """Records one event and returns why that did not work, if it did not although MLflow is there."""
+        problem = ""
+        for _ in range(ATTEMPTS):
+            try:
+                scribe.record(event.fields)
+            except Unreachable:
+                raise
+            except Exception as error:  # noqa: BLE001  (one bad event must not take the others with it)
+                self.destination.probe()
+                problem = f"{event.kind}: {type(error).__name__}: {error}"
+            else:
+                return ""
+        return problem
+
+    def _fail(self, problem: str) -> None:
+        print(f"not recorded: {problem}", file=sys.stderr, flush=True)
+        self.state.note(problem)
+
+
+def rehearsed() -> Iterator[None]:
+    """Does one part with each step, so that a run which ends meanwhile does not wait for the others."""
+    for part in (_importing, _drawing, _saving):
+        # What fails here fails again when it counts, and is told then.
+        with suppress(Exception), subprocesses.without_garbage():
+            part()
+        yield
+
+
+def _importing() -> None:
+    from pipeline.tracking import evaluation
+
+    evaluation.plot_functions()
+
+
+def _drawing() -> None:
+    from pipeline.plots.errors import confusion
+
+    confusion([[1, 0], [0, 1]], ["no", "yes"]).savefig(BytesIO())
+
+
+def _saving() -> None:
+    from pipeline.tracking import model_registry
+
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
+        model = Path(beside) / "saved_model"
+        model.mkdir()
+        model_registry.save(Path(beside) / "model", model)

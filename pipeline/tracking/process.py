@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import subprocesses
-from pipeline.tracking.errors import Unreachable
+from pipeline.tracking.client import Unreachable
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pipeline.workspace import Workspace
+    from pipeline.store.layout import Workspace
 
 
 def start(

@@ -1,4 +1,7 @@
-"""Starting the process that records a run, and learning what it recorded."""
+"""Starting the process that records a run, and learning what it recorded.
+
+Runs that MLflow has not seen to their end, because it was away or the recorder was killed.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.tracking import events, process
-from pipeline.tracking.state import State
+from pipeline.store import journal
+from pipeline.store.recording import State
+from pipeline.tracking import process
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.workspace import RunFolder, Workspace
+    from pipeline.store.layout import RunFolder, Workspace
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,33 @@ def start(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
 def outcome(folder: RunFolder, problem: str = "") -> Outcome:
     """What has been recorded of a run by now."""
     state = State.load(folder)
-    complete = state.complete and not events.more(folder.journal, state.offset)
+    complete = state.complete and not journal.more(folder.journal, state.offset)
     errors = filter(None, (problem, state.unreachable, state.error))
     return Outcome(state.mlflow_run_id, state.model_version, complete, "\n".join(errors))
+
+
+def pending(workspace: Workspace) -> list[str]:
+    """The runs with events that MLflow has not seen, oldest first; one that goes on now may be among them."""
+    folders = sorted(workspace.run_folders(), key=_began)
+    return [folder.run_id for folder in folders if journal.more(folder.journal, State.load(folder).offset)]
+
+
+def replay(workspace: Workspace, uri: str, log: Path, timeout_s: float | None = None) -> dict[str, Outcome]:
+    """Records what is pending, in one process, and returns what became of each run.
+
+    Runs that another process records at this moment are left to it. What is not done in time goes on alone.
+    """
+    run_ids = pending(workspace)
+    if run_ids:
+        _wait(workspace.absolute(), run_ids, uri, log, timeout_s)
+    return {run_id: outcome(workspace.absolute().run(run_id)) for run_id in run_ids}
+
+
+def _wait(workspace: Workspace, run_ids: list[str], uri: str, log: Path, timeout_s: float | None) -> None:
+    started = process.start("pipeline.tracking", workspace, uri, log, run_ids)
+    Recording(workspace.run(run_ids[0]), started, log).finish(timeout_s or 1e6)
+
+
+def _began(folder: RunFolder) -> float:
+    first = next(journal.read_events(folder.journal), None)
+    return float(first.fields.get("time", 0.0)) if first else 0.0

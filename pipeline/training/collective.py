@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from pipeline.training.batches import Rows
+    from pipeline.training.input_pipeline import Rows
 
 TOLERANCE = 1e-3  # of the largest weight: machines of different kinds round differently
 

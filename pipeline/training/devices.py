@@ -1,4 +1,7 @@
-"""Where training computes: devices, numeric precision, determinism."""
+"""Where training computes: devices, numeric precision, determinism.
+
+What one answer of a network costs in floating-point operations.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import keras
     import tensorflow as tf
+
 
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = ("auto", "mirrored", "none", "nodes")
@@ -47,3 +54,25 @@ def strategy(distribution: str) -> tf.distribute.Strategy:
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     return tf.distribute.get_strategy()
+
+
+def counted(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | None:
+    """Operations of the network for one row, by TensorFlow's profiler: a multiplication and an addition are two.
+
+    Preprocessing is not counted, the body of a loop once, and what has no fixed shape not at all. None where the
+    network cannot be traced alone.
+
+    Args:
+        model: The network.
+        features: Preprocessed features of any number of rows, (rows, …) each.
+    """
+    import tensorflow as tf
+
+    inputs = {name: tf.TensorSpec((1, *value.shape[1:]), value.dtype) for name, value in features.items()}
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    try:
+        traced = tf.function(lambda features: model(features, training=False), autograph=False)
+        graph = traced.get_concrete_function(inputs).graph
+        return int(tf.compat.v1.profiler.profile(graph, options={**options, "output": "none"}).total_float_ops)
+    except Exception:  # noqa: BLE001  (a number that only informs must not cost the training)
+        return None

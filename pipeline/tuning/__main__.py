@@ -4,24 +4,32 @@ A line of JSON on stdin is a task: {"recipe", "text", "params", "objective", "tr
 the recipe's file and its text as it was when the search began, folders, settings of the training. After every epoch a
 line {"epoch", "metrics"} goes out on stdout, and `true` or `false` comes back; the last line of a task has a "state".
 What libraries print goes to stderr.
+
+A Keras callback that tells the search of every epoch, and ends a trial that it gives up.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import math
 import os
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from pipeline import catalogue
-from pipeline.catalogue import Source
+import keras
+
 from pipeline.errors import PipelineError
+from pipeline.recipes import catalog
+from pipeline.recipes.catalog import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+MONITORED = "val_loss"  # the weights of its best epoch are the ones that a training keeps
 
 
 def main() -> None:
@@ -47,8 +55,6 @@ def _ask(channel: TextIO, epoch: int, metrics: dict[str, float]) -> bool:
 
 def answered(task: dict[str, Any], report: Callable[[int, dict[str, float]], bool]) -> dict[str, Any]:
     """Trains one trial and says what came of it; whatever it fails of is its own end only."""
-    from pipeline.tuning.reporter import PrunedError, Reporter, UnknownObjectiveError
-
     reporter = Reporter(task["objective"], report)
     try:
         _train(task, reporter)
@@ -67,25 +73,82 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     """As the Trainer does, without export: `pipeline.steps.train.run_fn`."""
     import tensorflow_transform as tft
 
-    from pipeline.steps import train
-    from pipeline.steps.transform import restored
-    from pipeline.training import batches, devices
+    from pipeline.recipe import restore_params
+    from pipeline.training import devices, input_pipeline, trainer
 
     devices.prepare(task["config"])
-    recipe = catalogue.pin(_source(Path(task["recipe"]), task["text"]))
-    p = type(recipe.params)(**restored(task["params"]))
+    recipe = catalog.pin(_source(Path(task["recipe"]), task["text"]))
+    p = type(recipe.params)(**restore_params(task["params"]))
     graph = tft.TFTransformOutput(task["graph"])
     transform = graph.transform_features_layer()
     rows, evaluation = (
-        batches.load([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
+        input_pipeline.load([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
         for split in ("train", "eval")
     )
-    words = train.vocabularies(graph)
-    train.fit(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
+    words = trainer.vocabularies(graph)
+    trainer.fit(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
 
 
 def _source(path: Path, text: str) -> Source:
     return Source(path.stem, path, text, ast.parse(text), {})
+
+
+class PrunedError(Exception):
+    """The search has given the trial up."""
+
+
+class UnknownObjectiveError(PipelineError):
+    """The network is not measured by what the search is to improve."""
+
+
+class Reporter(keras.callbacks.Callback):
+    """Reports, and keeps what is needed to say how good the kept weights are.
+
+    Args:
+        objective: Name of the metric that the search improves.
+        report: (epoch, metrics) -> whether to go on; the first epoch is 1.
+    """
+
+    def __init__(self, objective: str, report: Callable[[int, dict[str, float]], bool]) -> None:
+        super().__init__()
+        self.objective = objective
+        self.report = report
+        self.epochs = 0
+        self._fit: list[dict[str, float]] = []  # of the last fit, where a recipe tunes finely
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Forgets an earlier fit: the weights that are kept are this one's."""
+        self._fit = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Reports the epoch.
+
+        Raises:
+            PrunedError: The trial is given up.
+            UnknownObjectiveError: There is no such metric.
+        """
+        metrics = {name: float(value) for name, value in (logs or {}).items()}
+        for name in (self.objective, MONITORED):
+            if name not in metrics:
+                known = ", ".join(found for found in metrics if found.startswith("val_")) or "none"
+                raise UnknownObjectiveError(
+                    f"The network has no metric {name!r}.", expected=f"--objective with one of {known}", received=name
+                )
+        self._fit.append(metrics)
+        self.epochs = epoch + 1
+        if not self.report(self.epochs, metrics):
+            raise PrunedError
+
+    def value(self) -> float:
+        """The objective of the weights that were kept.
+
+        Raises:
+            PipelineError: It is no number.
+        """
+        best = min(self._fit, key=lambda metrics: metrics[MONITORED])[self.objective]
+        if not math.isfinite(best):
+            raise PipelineError(f"{self.objective} is not a number.", received=best)
+        return best
 
 
 if __name__ == "__main__":

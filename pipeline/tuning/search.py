@@ -8,23 +8,24 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline import atomic, filelock, fingerprint, journal, run
 from pipeline.errors import PipelineError
-from pipeline.lifecycle import run_session
-from pipeline.tuning import preparation
-from pipeline.tuning.study import Study
-from pipeline.tuning.trial import COMPLETE, FAILED, PRUNED, Trial
+from pipeline.recipes import fingerprint
+from pipeline.runner.lifecycle import run_session
+from pipeline.runs import run
+from pipeline.store import fileio, hashing, journal
+from pipeline.tuning import worker
+from pipeline.tuning.study import COMPLETE, FAILED, PRUNED, Study, Trial
 from pipeline.tuning.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipeline.lifecycle import RunSession
-    from pipeline.run import Request
-    from pipeline.tuning.preparation import Preparation
+    from pipeline.runner.lifecycle import RunSession
+    from pipeline.runs.run import Request
+    from pipeline.store.layout import RunFolder
     from pipeline.tuning.space import Space
     from pipeline.tuning.study import Running
-    from pipeline.workspace import RunFolder
+    from pipeline.tuning.worker import Preparation
 
 HOPELESS = 5  # trials that failed and none that did not
 RECORDING_TIMEOUT_S = 60.0
@@ -56,15 +57,15 @@ class Search:
         """The same for the same question on the same data and code, so that a search is found again."""
         request, settings = self.request, self.request.settings
         question = {
-            "recipe": fingerprint.of_recipe(request.source),
-            "steps": fingerprint.of_steps(),
+            "recipe": request.name,
+            "code": [fingerprint.of_code(request.source, step) for step in (*worker.STEPS, "train")],
             "data": data_digest,
             "base": self.space.base,
             "searched": {name: str(one) for name, one in self.space.dimensions.items()},
             "options": [self.objective, request.seed, request.quick],
             "settings": [settings.distribution, settings.mixed_precision, settings.deterministic],
         }
-        return f"tune-{request.name}-{fingerprint.of(question)[:8]}"
+        return f"tune-{request.name}-{hashing.digest(question)[:8]}"
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,10 @@ def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: 
     home = asked.request.settings.workspace
     # Transform runs in this process: it must leave the card to the one that trains.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    ready = preparation.prepare(asked.request, asked.space.base, waiting)
+    ready = worker.prepare(asked.request, asked.space.base, waiting)
     folder, uri = home.run(asked.run_id(ready.data_digest)), asked.request.settings.mlflow_uri
     with (
-        filelock.lock(home.runs_lock, shared=True),
+        fileio.lock(home.runs_lock, shared=True),
         run_session(folder, uri, timeout_s=RECORDING_TIMEOUT_S, on_wait=waiting) as session,
     ):
         _start(session, asked, ready)
@@ -127,7 +128,7 @@ def _keep(folder: RunFolder, asked: Search, found: Found) -> None:
     best = found.best
     journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
     result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
-    atomic.write_json(folder.result, result)
+    fileio.write_json(folder.result, result)
 
 
 class _Course:
@@ -176,7 +177,7 @@ class _Course:
             return running.report(epoch, metrics[self.asked.objective])
 
         try:
-            ready = preparation.prepare(self.asked.request, trial.params, self.waiting)
+            ready = worker.prepare(self.asked.request, trial.params, self.waiting)
         except PipelineError as error:
             return {"state": FAILED, "reason": str(error)}
         answer = self.worker.train(self._task(trial, ready), report)

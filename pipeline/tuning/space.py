@@ -1,25 +1,29 @@
-"""The space of a search: which hyperparameters vary, each within what, and which stay as they are."""
+"""The space of a search: which hyperparameters vary, each within what, and which stay as they are.
+
+What a search may give one hyperparameter: a number, a name, or an architecture (layers and their widths).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline import params
-from pipeline.catalogue import did_you_mean
-from pipeline.errors import UsageError
-from pipeline.tuning import dimension
+from pipeline.errors import PipelineError, UsageError, did_you_mean
+from pipeline.recipe import Choice, Range, Widths
+from pipeline.recipes import hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from optuna import Trial
 
-    from pipeline.catalogue import Source
-    from pipeline.tuning.dimension import Dimension
+    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.hyperparameters import Field
+
 
 # How long a trial may take is no property of the model, and a loss is not comparable with another one.
 UNLESS_NAMED = {"epochs", "fine_tune_epochs", "patience", "loss"}
+DIGITS = 3  # of a sampled float: enough for any hyperparameter, and short on a command line
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,12 @@ def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Co
     Raises:
         UsageError: Nothing to search, or a name that cannot be searched.
     """
-    declared = params.fields(source)
+    declared = hyperparameters.fields(source)
     for name in only:
         if name not in declared or name in fixed:
             raise _unknown(source, name, declared, fixed)
     names = [name for name in declared if name in only or not (only or name in fixed or name in UNLESS_NAMED)]
-    found = {name: dimension.of(declared[name]) for name in names}
+    found = {name: of(declared[name]) for name in names}
     searched = {name: one for name, one in found.items() if one is not None}
     missing = [name for name in only if name not in searched]
     if missing or not searched:
@@ -96,3 +100,162 @@ def _unknown(source: Source, name: str, declared: Collection[str], fixed: Collec
         received=name,
         action=did_you_mean(name, [] if set_too else declared) or f"see them with: keraspipe show {source.name}",
     )
+
+
+@dataclass(frozen=True)
+class Number:
+    """An int or float between two bounds."""
+
+    field: Field
+    low: float
+    high: float
+    log: bool
+
+    @property
+    def words(self) -> str:
+        """The bounds."""
+        return f"{self.low} to {self.high}"
+
+    def suggest(self, trial: Trial) -> float:
+        """A float is rounded to three digits, within the bounds."""
+        if self.field.type == "int":
+            return trial.suggest_int(self.field.name, int(self.low), int(self.high), log=self.log)
+        value = trial.suggest_float(self.field.name, self.low, self.high, log=self.log)
+        return min(max(float(f"{value:.{DIGITS}g}"), float(self.low)), float(self.high))
+
+    def contains(self, value: float) -> bool:
+        """Whether it lies between the bounds."""
+        return self.low <= value <= self.high
+
+    def pinned(self, value: float) -> dict[str, Any]:
+        """The value itself."""
+        return {self.field.name: value}
+
+
+@dataclass(frozen=True)
+class Name:
+    """One of several values, known to the search by their texts as `--set` takes them."""
+
+    field: Field
+    texts: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """All of them."""
+        return " or ".join(self.texts)
+
+    def suggest(self, trial: Trial) -> Any:
+        """One of them."""
+        return hyperparameters.parse(self.field, trial.suggest_categorical(self.field.name, self.texts))
+
+    def contains(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        return value in [hyperparameters.parse(self.field, text) for text in self.texts]
+
+    def pinned(self, value: Any) -> dict[str, Any]:
+        """Its text."""
+        return {self.field.name: next(text for text in self.texts if hyperparameters.parse(self.field, text) == value)}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A tuple of widths: how many layers or blocks, and how wide each; `ladders` holds the widths of each, rising."""
+
+    field: Field
+    fewest: int
+    ladders: tuple[tuple[int, ...], ...]
+
+    @property
+    def words(self) -> str:
+        """How many layers, and how wide each."""
+        widths = ", ".join(f"{ladder[0]} to {ladder[-1]}" for ladder in self.ladders)
+        return f"{self.fewest} to {len(self.ladders)} layers of {widths}"
+
+    def suggest(self, trial: Trial) -> tuple[int, ...]:
+        """The number of layers first, then a step on the ladder of each."""
+        count = trial.suggest_int(f"{self.field.name}.layers", self.fewest, len(self.ladders))
+        return tuple(
+            ladder[trial.suggest_int(f"{self.field.name}.{number}", 0, len(ladder) - 1)]
+            for number, ladder in enumerate(self.ladders[:count])
+        )
+
+    def contains(self, value: tuple[int, ...]) -> bool:
+        """Whether the search may give as many layers, each as wide."""
+        fits = self.fewest <= len(value) <= len(self.ladders)
+        return fits and all(width in ladder for width, ladder in zip(value, self.ladders, strict=False))
+
+    def pinned(self, value: tuple[int, ...]) -> dict[str, Any]:
+        """The number of layers, and of each the step on its ladder."""
+        steps = {f"{self.field.name}.{i}": self.ladders[i].index(width) for i, width in enumerate(value)}
+        return {f"{self.field.name}.layers": len(value), **steps}
+
+
+Dimension = Number | Name | Architecture
+
+
+def of(field: Field) -> Dimension | None:
+    """What the search may give a hyperparameter; None if it is not one to search.
+
+    Without a declared range a truth value is tried both ways, and a tuple of integers with a layer less, a layer more,
+    and each layer half to twice as wide.
+
+    Raises:
+        PipelineError: The declared range does not fit the type, or is empty.
+    """
+    declared = hyperparameters.ranged(field)
+    if isinstance(declared, Choice):
+        return _choice(field, declared)
+    if isinstance(declared, Widths):
+        return _declared_architecture(field, declared)
+    if isinstance(declared, Range):
+        return _number(field, declared)
+    if field.type == "bool":
+        return Name(field, ("False", "True"))
+    if field.type == "tuple[int, ...]" and field.default:
+        return _derived_architecture(field)
+    return None
+
+
+def _number(field: Field, declared: Range) -> Number:
+    sound = field.type in {"int", "float"} and declared.low <= declared.high
+    _require(
+        sound and (declared.low > 0 or not declared.log), field, "an int or float, and bounds above 0 for log=True"
+    )
+    return Number(field, declared.low, declared.high, declared.log)
+
+
+def _choice(field: Field, declared: Choice) -> Name:
+    texts = tuple(hyperparameters.assignment("", value)[1:] for value in declared.values)
+    _require(bool(texts), field, "at least one value")
+    for text in texts:
+        hyperparameters.parse(field, text)
+    return Name(field, texts)
+
+
+def _declared_architecture(field: Field, declared: Widths) -> Architecture:
+    sound = field.type == "tuple[int, ...]" and 0 < declared.fewest <= declared.most and declared.low <= declared.high
+    _require(sound and declared.low > 0, field, "tuple[int, ...] with 1 <= fewest <= most and 1 <= low <= high")
+    return Architecture(field, declared.fewest, (ladder(declared.low, declared.high),) * declared.most)
+
+
+def _derived_architecture(field: Field) -> Architecture:
+    widths = [*field.default, field.default[-1]]
+    _require(min(widths) > 0, field, "widths of at least 1, or Widths(…) that says what may be tried")
+    ladders = tuple(tuple(sorted({*ladder(max(1, width // 2), 2 * width), width})) for width in widths)
+    return Architecture(field, max(1, len(field.default) - 1), ladders)
+
+
+def _require(sound: bool, field: Field, expected: str) -> None:
+    if not sound:
+        raise PipelineError(
+            f"The search range of {field.name} does not fit it.",
+            expected=expected,
+            received=f"{field.name}: {field.type} = {field.default} with {field.range or 'no range'}",
+            action="correct it in the recipe, or fix the value with --set",
+        )
+
+
+def ladder(low: int, high: int) -> tuple[int, ...]:
+    """Both bounds, and between them the powers of two and what lies halfway from one to the next."""
+    steps = {width for power in range(high.bit_length()) for width in (2**power, 3 * 2**power)}
+    return tuple(sorted({low, high, *(step for step in steps if low < step < high)}))

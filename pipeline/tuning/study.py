@@ -1,17 +1,20 @@
-"""The study of a search: Optuna's, in an SQLite file, so that a search that was killed goes on from it."""
+"""The study of a search: Optuna's, in an SQLite file, so that a search that was killed goes on from it.
+
+One trial of a search as it is shown and recorded.
+"""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from pipeline import fingerprint
-from pipeline.steps.transform import restored
-from pipeline.tuning.trial import COMPLETE, FAILED, INTERRUPTED, PRUNED, Trial
+from pipeline.recipe import restore_params
+from pipeline.store import hashing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
 
     from pipeline.tuning.space import Space
 
+
 NAME = "tune"
 RANDOM_TRIALS = 6  # before what was learned from earlier ones leads to the next
 UNPRUNED_TRIALS = 3  # before there is a median to fall behind
 WARM_UP_SHARE = 10  # of the epochs, one in so many, and the first, in which nothing is pruned
 LEAST_FOR_IMPORTANCE = 4
-STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
 KEPT = ("params", "epochs", "seconds", "reason")
+COMPLETE, PRUNED, FAILED, INTERRUPTED = "complete", "pruned", "failed", "interrupted"
+STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
 
 
 class Study:
@@ -83,7 +88,7 @@ class Study:
 
     def ask(self) -> Running:
         """The next trial."""
-        place = int(fingerprint.of([self._seed, len(self.trials())])[:8], 16)
+        place = int(hashing.digest([self._seed, len(self.trials())])[:8], 16)
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
         return Running(self._study, self._study.ask(), self.space)
 
@@ -105,7 +110,7 @@ class Study:
 
     def _trial(self, one: FrozenTrial) -> Trial:
         kept = {name: one.user_attrs[name] for name in KEPT if name in one.user_attrs}
-        kept["params"] = restored(kept.get("params", {}))
+        kept["params"] = restore_params(kept.get("params", {}))
         state = INTERRUPTED if INTERRUPTED in one.user_attrs else STATES[one.state]
         return Trial(one.number, state=state, value=one.value if state == COMPLETE else None, **kept)
 
@@ -136,3 +141,30 @@ class Running:
             self._trial.set_user_attr(name, getattr(ended, name))
         state = {word: state for state, word in STATES.items()}[ended.state]
         self._study.tell(self._trial, ended.value if ended.state == COMPLETE else None, state=state)
+
+
+@dataclass
+class Trial:
+    """What was tried, and what came of it.
+
+    Attributes:
+        number: From 0, in the order of the search.
+        params: All hyperparameters.
+        state: "complete", "pruned", "failed" or "interrupted".
+        value: The objective of the weights that were kept; None if it never came so far.
+        epochs: Epochs that were trained.
+        seconds: How long it took.
+        reason: Why it failed.
+    """
+
+    number: int
+    params: dict[str, Any] = field(default_factory=dict)
+    state: str = INTERRUPTED
+    value: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        return asdict(self)

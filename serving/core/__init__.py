@@ -1,1 +1,1 @@
-"""Load, look up, check and run models, without a transport."""
+"""Look up, check and run models, without a transport."""

@@ -1,13 +1,12 @@
-"""Predict: check named tensors against a signature, run the graph, name what comes out."""
+"""Predict: check named tensors against a signature, run the graph, name the outputs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving.core.work import Fetch, Graph
+from serving.core.work import Graph, RunArgs
 from serving.errors import FailedPrecondition, InvalidArgument
-from serving.wire import dtype as dtypes
-from serving.wire import tensor_proto
+from serving.wire import dtypes, tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from serving.core.signature import Signature
-    from serving.wire.dtype import Dtype
+    from serving.wire.dtypes import Dtype
 
-DEFAULT = "serving_default"
+DEFAULT_SIGNATURE = "serving_default"
 
 
 def run(
@@ -52,19 +51,19 @@ def prepare(
     signature_name: str,
     inputs: Mapping[str, np.ndarray],
     output_filter: Sequence[str] = (),
-) -> tuple[Fetch, list[str]]:
+) -> tuple[RunArgs, list[str]]:
     """What `run` asks of the graph, checked, and the names of what comes back, in order.
 
     Raises:
         FailedPrecondition: No such signature.
         InvalidArgument: Inputs or filter do not fit the signature.
     """
-    signature = _signature(model, signature_name or DEFAULT)
-    arrays = _arrays(signature, inputs)
-    check_types(arrays, signature.fed)
-    names = _names(signature, output_filter)
+    signature = _find_signature(model, signature_name or DEFAULT_SIGNATURE)
+    arrays = _feed_arrays(signature, inputs)
+    check_types(arrays, signature.feed_dtypes)
+    names = _output_names(signature, output_filter)
     fetches = tuple(signature.outputs[name].tensor for name in names) if output_filter else signature.fetches
-    return Fetch(signature.feeds, fetches, arrays), names
+    return RunArgs(signature.feeds, fetches, arrays), names
 
 
 def check_names(model: Graph, signature_name: str, given: Iterable[str]) -> None:
@@ -74,30 +73,30 @@ def check_names(model: Graph, signature_name: str, given: Iterable[str]) -> None
         FailedPrecondition: No such signature.
         InvalidArgument: `input size does not match signature: ...`
     """
-    _check_count(_signature(model, signature_name), set(given))
+    _check_count(_find_signature(model, signature_name), set(given))
 
 
-def _signature(model: Graph, name: str) -> Signature:
+def _find_signature(model: Graph, name: str) -> Signature:
     if name not in model.signatures:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.')
     return model.signatures[name]
 
 
-def _arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _feed_arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """What is fed, in the signature's order."""
     if inputs.keys() == signature.inputs.keys():
-        return [inputs[alias] for alias, _ in signature.fed]
+        return [inputs[alias] for alias, _ in signature.feed_dtypes]
     _check_count(signature, inputs.keys())
-    values = {alias: _given(signature, alias, inputs) for alias in signature.inputs}
+    values = {alias: _input_or_default(signature, alias, inputs) for alias in signature.inputs}
     if not inputs.keys() <= signature.inputs.keys():
         raise InvalidArgument(
             "Inputs contains invalid name. Request inputs are expected to be a subset of the set "
             f"{{{','.join(signature.inputs)}}}."
         )
-    return [values[alias] for alias, _ in signature.fed]
+    return [values[alias] for alias, _ in signature.feed_dtypes]
 
 
-def _given(signature: Signature, alias: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def _input_or_default(signature: Signature, alias: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     if alias in inputs:
         return inputs[alias]
     if alias in signature.defaults:
@@ -123,7 +122,7 @@ def _braces(names: Iterable[str]) -> str:
     return f"{{{','.join(sorted(names))}}}"
 
 
-def _names(signature: Signature, output_filter: Sequence[str]) -> list[str]:
+def _output_names(signature: Signature, output_filter: Sequence[str]) -> list[str]:
     for index, alias in enumerate(output_filter):
         if alias not in signature.outputs:
             raise InvalidArgument(
@@ -142,6 +141,6 @@ def check_types(arrays: Iterable[np.ndarray], wanted: Iterable[tuple[str, Dtype]
         InvalidArgument: `Expects arg[0] to be float but bool is provided`.
     """
     for index, (array, (_, dtype)) in enumerate(zip(arrays, wanted, strict=True)):
-        given = dtypes.of_array(array)
+        given = dtypes.from_array(array)
         if given is not dtype:
             raise InvalidArgument(f"Expects arg[{index}] to be {dtype.name} but {given.name} is provided")

@@ -1,4 +1,7 @@
-"""One version of one model, from the first look at it to its end."""
+"""One version of one model, from the first look at it to its end (TensorFlow Serving's servable).
+
+Requests hold it by a `ServableHandle`, so that it is unloaded only when the last of them is done.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from serving.errors import ServingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from serving.core.storage import Mark
-    from serving.model import LoadedModel
+    from serving.config.version_folders import Fingerprint
+    from serving.core.model import LoadedModel
 
 
 Free = Callable[["Servable", "LoadedModel", Callable[[], None]], None]
 
 
-class State(IntEnum):
+class ServableState(IntEnum):
     """Life of a version (tensorflow.serving.ModelVersionStatus.State)."""
 
     START = 10
@@ -58,12 +61,12 @@ class Servable:
         free: Free | None = None,
     ) -> None:
         self.name, self.version, self.path = name, version, path
-        self.state = State.START
+        self.state = ServableState.START
         self.error: ServingError | None = None
-        self.trouble: ServingError | None = None
+        self.last_error: ServingError | None = None
         self.tries = 0
         self.wanted = True
-        self.mark: Mark = ()
+        self.mark: Fingerprint = ()
         self._free = free or _free_now
         self._model: LoadedModel | None = None
         self._leases = 0
@@ -77,30 +80,30 @@ class Servable:
     def publish(self, model: LoadedModel) -> None:
         """The model is loaded and warm."""
         with self._lock:
-            self._model, self.state = model, State.AVAILABLE
-            self.error = self.trouble = None
+            self._model, self.state = model, ServableState.AVAILABLE
+            self.error = self.last_error = None
 
     def fail(self, error: ServingError | None) -> None:
         """The model cannot be loaded; without an error, it is not to be loaded any more."""
         with self._lock:
-            self.state, self.error, self.trouble = State.END, error, None
+            self.state, self.error, self.last_error = ServableState.END, error, None
 
     def retire(self) -> None:
         """Take no new requests; free the model as soon as none is running."""
         with self._lock:
-            if self.state is not State.AVAILABLE:
+            if self.state is not ServableState.AVAILABLE:
                 return
-            self.state = State.UNLOADING
+            self.state = ServableState.UNLOADING
             model = self._take_if_idle()
         self._release(model)
 
-    def lease(self) -> Lease | None:
+    def lease(self) -> ServableHandle | None:
         """The model for one request; None when the version is not served."""
         with self._lock:
-            if self.state is not State.AVAILABLE or self._model is None:
+            if self.state is not ServableState.AVAILABLE or self._model is None:
                 return None
             self._leases += 1
-            return Lease(self, self._model)
+            return ServableHandle(self, self._model)
 
     def _give_back(self) -> None:
         with self._lock:
@@ -109,7 +112,7 @@ class Servable:
         self._release(idle)
 
     def _take_if_idle(self) -> LoadedModel | None:
-        if self._leases or self.state is not State.UNLOADING:
+        if self._leases or self.state is not ServableState.UNLOADING:
             return None
         model, self._model = self._model, None
         return model
@@ -120,10 +123,10 @@ class Servable:
 
     def _end(self) -> None:
         with self._lock:
-            self.state = State.END
+            self.state = ServableState.END
 
 
-class Lease:
+class ServableHandle:
     """A request's hold on a loaded version; to be released once, by whichever thread ends the request.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What a signature takes and gives."""
+"""A signature of a SavedModel: the inputs that it takes and the outputs that it gives."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from serving.wire import dtype as dtypes
+from serving.wire import dtypes
 
 if TYPE_CHECKING:
-    from serving.wire.dtype import Dtype
+    from serving.wire.dtypes import Dtype
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Signature:
         return tuple(sorted(info.tensor for info in self.inputs.values()))
 
     @cached_property
-    def fed(self) -> tuple[tuple[str, Dtype], ...]:
+    def feed_dtypes(self) -> tuple[tuple[str, Dtype], ...]:
         """Name and type of each input, in the order of `feeds`."""
         ordered = sorted(self.inputs.items(), key=lambda item: item[1].tensor)
         return tuple((name, info.dtype) for name, info in ordered)
@@ -67,18 +67,18 @@ class Signature:
         return {name: info.dtype for name, info in self.inputs.items()}
 
 
-def of_proto(name: str, proto: Any) -> Signature:
+def read_signature(name: str, proto: Any) -> Signature:
     """The signature that a `tensorflow.SignatureDef` describes."""
     return Signature(
         name=name,
         method=proto.method_name,
-        inputs={key: _info(proto.inputs[key]) for key in sorted(proto.inputs)},
-        outputs={key: _info(proto.outputs[key]) for key in sorted(proto.outputs)},
+        inputs={key: _tensor_info(proto.inputs[key]) for key in sorted(proto.inputs)},
+        outputs={key: _tensor_info(proto.outputs[key]) for key in sorted(proto.outputs)},
         defaults=dict(proto.defaults),
     )
 
 
-def _info(proto: Any) -> TensorInfo:
+def _tensor_info(proto: Any) -> TensorInfo:
     known = not proto.tensor_shape.unknown_rank
     shape = tuple(dim.size for dim in proto.tensor_shape.dim) if known else None
-    return TensorInfo(tensor=proto.name, dtype=dtypes.of_number(proto.dtype), shape=shape)
+    return TensorInfo(tensor=proto.name, dtype=dtypes.from_number(proto.dtype), shape=shape)

@@ -1,10 +1,16 @@
-"""One request's run of a graph: what to feed and fetch, until when, and who waits for it."""
+"""One run of a graph for one request: what to feed and fetch, until when, and who waits for it.
+
+Also what schedulers and models must offer each other (`Scheduler`, `Graph`), and the budget of bytes that requests may
+hold at a time.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,17 +19,18 @@ from serving.errors import DeadlineExceeded, ServingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-    from serving.core.engine import Way
+    from serving.core.session import RunMode
     from serving.core.signature import Signature
 
+
 Values = list[np.ndarray]
+LATE_TEXT = "Timed out waiting for notification"
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 Outcome = Values | ServingError
-LATE = "Timed out waiting for notification"
 
 
-class Fetch:
+class RunArgs:
     """What a graph is asked.
 
     Args:
@@ -50,7 +57,7 @@ def _rows(arrays: Values) -> int | None:
 class Scheduler(Protocol):
     """Decides when a request runs, and with which others."""
 
-    def submit(self, work: Work) -> None:
+    def submit(self, work: InferenceTask) -> None:
         """Run it; answers and ends `work`."""
 
     def drain(self) -> None:
@@ -65,7 +72,7 @@ class Graph(Protocol):
         scheduler: Who runs its requests, once one came.
     """
 
-    lanes: dict[object, Any]
+    shape_queues: dict[object, Any]
     scheduler: Scheduler | None
 
     @property
@@ -76,10 +83,10 @@ class Graph(Protocol):
     def signatures(self) -> Mapping[str, Signature]:
         """What can be called, by name."""
 
-    def run(self, fetch: Fetch, way: Way = ...) -> list[np.ndarray]:
+    def run(self, args: RunArgs, mode: RunMode = ...) -> list[np.ndarray]:
         """Run the graph."""
 
-    def takes_batches(self, fetch: Fetch) -> bool:
+    def takes_batches(self, args: RunArgs) -> bool:
         """Whether all that is fed and fetched has a first dimension of any size."""
 
     def reads_only(self, fetches: Sequence[str]) -> bool:
@@ -87,7 +94,7 @@ class Graph(Protocol):
 
 
 class Handle(Protocol):
-    """A request's hold on a loaded version (`serving.core.servable`)."""
+    """A request's hold on a loaded version (`serving.core.servable.ServableHandle`)."""
 
     @property
     def model(self) -> Graph:
@@ -102,7 +109,7 @@ class Handle(Protocol):
 
 
 @dataclass(frozen=True)
-class Answered:
+class LogMetadata:
     """Who answered a request, and why it is in the request log.
 
     Attributes:
@@ -122,8 +129,8 @@ class Answered:
     tags: tuple[str, ...] = ("serve",)
 
 
-class Work:
-    """A `Fetch` on its way; answered once, by its result or by its deadline.
+class InferenceTask:
+    """A run (`RunArgs`) on its way; answered once, by its result or by its deadline.
 
     Args:
         lease: The hold on the model, released by `end`.
@@ -137,11 +144,11 @@ class Work:
     def __init__(
         self,
         lease: Handle,
-        fetch: Fetch,
+        args: RunArgs,
         answer: Callable[[Outcome], None],
         deadline: float = math.inf,
     ) -> None:
-        self.lease, self.fetch, self.deadline = lease, fetch, deadline
+        self.lease, self.fetch, self.deadline = lease, args, deadline
         self.seconds = 0.0
         self._answer: Callable[[Outcome], None] | None = answer
 
@@ -167,4 +174,36 @@ class Work:
 
     def expire(self) -> None:
         """The deadline has passed: the caller waits no longer, whatever the graph still does."""
-        self.answer(DeadlineExceeded(LATE))
+        self.answer(DeadlineExceeded(LATE_TEXT))
+
+
+class MemoryBudget:
+    """Bytes that may be held; used on the event loop only.
+
+    Args:
+        limit: At most so many; None for half of the memory that this process may use.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = available_memory() // 2 if limit is None else limit
+        self._held = 0
+
+    def take(self, size: int) -> bool:
+        """Hold `size` more bytes; False, and nothing held, where that is too much."""
+        if self._held + size > self._limit:
+            return False
+        self._held += size
+        return True
+
+    def give(self, size: int) -> None:
+        """Hold `size` bytes less."""
+        self._held -= size
+
+
+def available_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or its container's."""
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(machine, int(_CGROUP.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return machine

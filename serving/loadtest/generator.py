@@ -1,6 +1,7 @@
 """Sends requests when they are due, or when the last is answered, and takes the times.
 
-One thread with uvloop and requests that were encoded before: the server under test shares the machine.
+One thread with uvloop and requests that were encoded before: the server under test shares the machine. Before the load
+the request is sent once (`check_target`): a refused one would only measure how fast a server refuses.
 """
 
 from __future__ import annotations
@@ -11,28 +12,27 @@ import threading
 import time
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from serving.errors import Code, InvalidArgument
 from serving.loadtest import rest
-from serving.loadtest.load import CHANNELS, OPEN_CONNECTIONS
-from serving.loadtest.pace import Closed, Open
+from serving.loadtest.pace import ClosedLoop, Connection, OpenLoop
 from serving.loadtest.result import Result
-from serving.loadtest.target import unreachable
+from serving.loadtest.target import CHANNELS, OPEN_CONNECTIONS, unreachable_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.loadtest.grpc import GrpcConnection
-    from serving.loadtest.load import Load
-    from serving.loadtest.target import Target
+    from serving.loadtest.target import Load, Target
 
-    Connection: TypeAlias = rest.RestConnection | GrpcConnection
 
 _CALLS_PER_CHANNEL = 64
 _SWEEP_S = 0.1
 TIMEOUT = frozenset({"timeout", "DEADLINE_EXCEEDED"})
+_OK = 200
+_MAX_SHOWN = 300  # characters
 
 
 def run(target: Target, load: Load, stop: threading.Event | None = None) -> Result:
@@ -83,7 +83,7 @@ class _Run:
             loop.add_signal_handler(signal.SIGINT, self._stop.set)
         try:
             await self._open(connections)
-            return await self._loaded(connections)
+            return await self._apply_load(connections)
         finally:
             if main:
                 loop.remove_signal_handler(signal.SIGINT)
@@ -92,24 +92,24 @@ class _Run:
     def _connections(self) -> list[Connection]:
         if self._target.transport == "rest":
             count = self._load.clients if self._load.rate is None else self._load.connections or OPEN_CONNECTIONS
-            return [*rest.create_connections(self._target, count, self._done)]
+            return [*rest.create_connections(self._target, count, self._record_end)]
         from serving.loadtest import grpc
 
         count = self._load.connections or CHANNELS
         calls = self._load.clients if self._load.rate is None else count * _CALLS_PER_CHANNEL
-        return [*grpc.create_connections(self._target, calls, count, self._done)]
+        return [*grpc.create_connections(self._target, calls, count, self._record_end)]
 
     async def _open(self, connections: list[Connection]) -> None:
         try:
             await asyncio.gather(*(connection.open() for connection in connections))
         except OSError as error:
-            raise unreachable(self._target, error) from error
+            raise unreachable_error(self._target, error) from error
 
-    async def _loaded(self, connections: list[Connection]) -> Result:
+    async def _apply_load(self, connections: list[Connection]) -> Result:
         start = time.monotonic()
         self._counting_from = start + self._load.warmup_s
         self._end = self._counting_from + self._load.duration_s
-        kind = Closed if self._load.rate is None else Open
+        kind = ClosedLoop if self._load.rate is None else OpenLoop
         self._pace = kind(connections, self._load, start, self._end)
         self._pace.start()
         await self._watch(connections)
@@ -139,7 +139,7 @@ class _Run:
         for connection in connections:
             connection.received = 0
 
-    def _done(self, connection: Connection, error: str) -> None:
+    def _record_end(self, connection: Connection, error: str) -> None:
         now = time.monotonic()
         if connection.due >= self._counting_from:
             self._last = now
@@ -147,7 +147,7 @@ class _Run:
                 self._errors[error] += 1
             if not error or error in TIMEOUT:  # other failures come too soon to say how long an answer takes
                 self._latency.append(now - connection.due)
-        self._pace.freed(connection, now)
+        self._pace.release(connection, now)
 
     def _result(self, connections: list[Connection], end: float) -> Result:
         unsent = self._pace.unsent(self._counting_from, end)
@@ -173,3 +173,62 @@ class _Run:
             generator_cpu=share,
             interrupted=self._stop.is_set(),
         )
+
+
+def check_target(target: Target) -> None:
+    """Send the request once.
+
+    Raises:
+        InvalidArgument: It was refused; the text holds what was sent and what came back.
+        Unavailable: Nobody listens.
+    """
+    answer = _probe_rest(target) if target.transport == "rest" else _probe_grpc(target)
+    if answer:
+        sent = _shorten(target.body) if target.transport == "rest" else f"{len(target.body)} bytes of PredictRequest"
+        raise InvalidArgument(
+            f"{target.model} refused the request of the load test: {sent}\nExpected: an answer\nReceived: {answer}\n"
+            "Next: pass one that it takes, with --input FILE or --input NAME=VALUE"
+        )
+
+
+def _probe_rest(target: Target) -> str:
+    import httpx
+
+    from serving.loadtest.rest import create_tls_context
+
+    headers = {"Content-Type": "application/json"}
+    if target.token:
+        headers["Authorization"] = f"Bearer {target.token}"
+    try:
+        url = target.address.rstrip("/") + target.path
+        verify = create_tls_context(target) or False  # without TLS there is nothing to verify, nor to load for it
+        # As the load goes: past every proxy.
+        with httpx.Client(verify=verify, trust_env=False, timeout=target.timeout_s) as client:
+            reply = client.post(url, content=target.body, headers=headers)
+    except httpx.TimeoutException:
+        return f"nothing within {target.timeout_s:g} s"
+    except httpx.RequestError as error:
+        raise unreachable_error(target, error) from error
+    return "" if reply.status_code == _OK else f"HTTP {reply.status_code} {_shorten(reply.content)}"
+
+
+def _probe_grpc(target: Target) -> str:
+    import grpc
+
+    from serving.client.transports import open_channel
+    from serving.loadtest.grpc import parse_address
+
+    metadata = (("authorization", f"Bearer {target.token}"),) if target.token else ()
+    with open_channel(grpc, parse_address(target)) as channel:
+        try:
+            channel.unary_unary(target.path)(target.body, timeout=target.timeout_s, metadata=metadata)
+        except grpc.RpcError as error:
+            if error.code().value[0] == Code.UNAVAILABLE:
+                raise unreachable_error(target, error.details()) from error
+            return f"{error.code().name} {(error.details() or '')[:_MAX_SHOWN]}"
+    return ""
+
+
+def _shorten(content: bytes) -> str:
+    text = " ".join(content[:_MAX_SHOWN].decode("utf-8", "replace").split())
+    return f"{text} ... ({len(content)} bytes)" if len(content) > _MAX_SHOWN else text

@@ -1,7 +1,7 @@
 """gRPC calls that carry the same bytes again and again, over grpc.aio.
 
-The request was encoded once and the answer is only counted, so that neither has a serializer. The Python around a
-call costs about as much CPU as a small server's work: on a machine that both share, rates are those of the pair.
+The request was encoded once and the answer is only counted, so that neither has a serializer. The Python around a call
+costs about as much CPU as a small server's work: on a machine that both share, rates are those of the pair.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import grpc
 import grpc.aio
 
-from serving.clients.endpoint import endpoint
-from serving.clients.rpc_transport import open_channel
+from serving.client.endpoint import parse_endpoint
+from serving.client.transports import open_channel
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.clients.endpoint import Endpoint
+    from serving.client.endpoint import Endpoint
     from serving.loadtest.target import Target
 
 _PAUSE_S = 0.05  # before a call counts as failed that found no connection
@@ -99,7 +99,7 @@ def parse_address(target: Target) -> Endpoint:
     Raises:
         InvalidArgument: It is no address of a gRPC server, or `ca` does not fit it.
     """
-    where = endpoint(target.address, ca=target.ca or None)
+    where = parse_endpoint(target.address, ca=target.ca or None)
     if where.rest:
         raise InvalidArgument(
             "This is no address of a gRPC server.\nExpected: HOST:PORT, grpcs://HOST:PORT or unix:/PATH\n"

@@ -1,15 +1,18 @@
-"""What a run measured."""
+"""The result of a run: latencies, counts, warnings; as JSON, and as a report at most 80 columns wide."""
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from serving.loadtest.load import Load
-    from serving.loadtest.target import Target
+    from collections.abc import Iterator
+
+    from serving.loadtest.target import Load, Target
+
 
 PERCENTILES = (50, 90, 95, 99, 99.9)
 _BINS = 16
@@ -17,6 +20,10 @@ _NARROWEST = 1.01  # of a histogram's bins, upper edge to lower
 _LOWEST_S = 1e-6
 _NOTICEABLE = 0.01
 _BUSY = 0.9
+WIDTH = 80
+_BAR = 40
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_KIB = 1024
 
 
 @dataclass(frozen=True)
@@ -144,3 +151,63 @@ class Result:
 def _percentiles(values: np.ndarray, percent: Any) -> Any:
     """By the nearest rank: values that occurred, as nobody waited for the middle between two answers."""
     return np.percentile(values, percent, method="inverted_cdf")
+
+
+def render_text(result: Result) -> str:
+    """Counts, percentiles, a histogram, and what to beware of."""
+    return "\n".join(line[:WIDTH].rstrip() for line in _text_lines(result))
+
+
+def _text_lines(result: Result) -> Iterator[str]:
+    load = result.load
+    yield f"{result.target.model} {result.target.signature} at {result.target.address} ({result.target.transport})"
+    if load.rate is not None:
+        yield f"open loop, {load.rate:g} requests/s, {load.arrivals}; latency from the time a request was due"
+    else:
+        yield f"closed loop, {load.clients} clients; latency from the sending of a request"
+    ended = ", interrupted" if result.interrupted else ""
+    counts = f"{result.requests:,} requests, {result.failed:,} failed"
+    yield f"{counts}, {result.rate:,.1f}/s, {result.counted_s:.1f} s{ended}"
+    sent = result.requests * len(result.target.body)
+    yield f"{_size(sent)} sent, {_size(result.bytes_received)} received"
+    for error, count in sorted(result.errors.items(), key=lambda pair: -pair[1]):
+        yield f"  {error}  {count:,}"
+    if len(result.latency):
+        yield ""
+        yield from _times(result)
+        yield ""
+        yield from _bars(result)
+    for warning in result.warnings():
+        yield from textwrap.wrap(f"Warning: {warning}", WIDTH, subsequent_indent="  ")
+
+
+def _times(result: Result) -> Iterator[str]:
+    latencies = result.milliseconds()
+    yield "  ".join(f"{name:>7}" for name in latencies)
+    yield "  ".join(f"{_ms(value):>7}" for value in latencies.values()) + "  ms"
+
+
+def _bars(result: Result) -> Iterator[str]:
+    rows = result.histogram()
+    most = max(count for _, _, count in rows)
+    for low, high, count in rows:
+        yield f"{_ms(low * 1e3):>8} - {_ms(high * 1e3):>7} ms {count:>9,} {bar(count / most)}"
+
+
+def bar(share: float) -> str:
+    """A bar of eighths of a character; the shortest one for a share that is not 0."""
+    eighths = max(round(share * _BAR * 8), 1) if share else 0
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
+
+
+def _ms(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < _KIB:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _KIB
+    return f"{count:.1f} GiB"

@@ -1,7 +1,7 @@
 """What the server counts: TensorFlow Serving's own metrics and ours, as one Prometheus page."""
 
-from serving.metrics.metrics import Metrics
-from serving.metrics.snapshot import Snapshot, merged, text
-from serving.metrics.states import record
+from serving.metrics.exposition import Snapshot, merge_snapshots, render_page
+from serving.metrics.model_states import record_states
+from serving.metrics.registry import Metrics
 
-__all__ = ["Metrics", "Snapshot", "merged", "record", "text"]
+__all__ = ["Metrics", "Snapshot", "merge_snapshots", "record_states", "render_page"]

@@ -1,4 +1,7 @@
-"""Both sides of a canary in a few numbers: how many requests, how many failed, how long they took."""
+"""Both sides of a canary in a few numbers: how many requests, how many failed, how long they took.
+
+The sides are the champion, the version that is live, and its challenger (`serving.core.models`).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from serving.errors import Code
-from serving.metrics import family as families
-from serving.metrics.snapshot import merged
+from serving.metrics import series as families
+from serving.metrics.exposition import merge_snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from serving.metrics.snapshot import Snapshot
+    from serving.metrics.exposition import Snapshot
 
 _SIDES = ("champion", "challenger")
 
 
-def sides(snapshot: Snapshot, shares: Mapping[str, float]) -> dict[str, Any]:
+def summarize_sides(snapshot: Snapshot, shares: Mapping[str, float]) -> dict[str, Any]:
     """What the sides have answered, by model.
 
     Returns:
@@ -30,12 +33,12 @@ def sides(snapshot: Snapshot, shares: Mapping[str, float]) -> dict[str, Any]:
     series = [(labels, value) for labels, value in snapshot.get(families.CANARY.name, ())]
     return {
         model: {"share": share}
-        | {side: _side([one for one in series if one[0][:2] == [model, side]]) for side in _SIDES}
+        | {side: _summarize_side([entry for entry in series if entry[0][:2] == [model, side]]) for side in _SIDES}
         for model, share in shares.items()
     }
 
 
-def _side(series: list[tuple[list[str], list[float]]]) -> dict[str, Any]:
+def _summarize_side(series: list[tuple[list[str], list[float]]]) -> dict[str, Any]:
     counts = [int(sum(bucket)) for bucket in zip(*(value[1:] for _, value in series), strict=True)]
     failed = sum(int(sum(value[1:])) for labels, value in series if labels[3] != Code.OK.name)
     return {
@@ -51,31 +54,37 @@ def _quantile(counts: list[int], share: float) -> float | None:
     """The upper bound of the bucket in which a quantile lies, in milliseconds; the last bucket has none of its own."""
     total = sum(counts)
     bounds = (*families.CANARY.bounds, families.CANARY.bounds[-1])
-    reached = (bound for bound, seen in zip(bounds, accumulate(counts), strict=False) if seen >= share * total)
-    return round(1e3 * next(reached), 3) if total else None
+    upper_bounds = (bound for bound, seen in zip(bounds, accumulate(counts), strict=False) if seen >= share * total)
+    return round(1e3 * next(upper_bounds), 3) if total else None
 
 
-def leave(snapshot: Snapshot, folder: Path) -> None:
+def write_report(snapshot: Snapshot, folder: Path) -> None:
     """Leaves a process's numbers in a folder, at its end."""
-    kept = {families.CANARY.name: snapshot.get(families.CANARY.name, [])}
-    (folder / f"{os.getpid()}.json").write_text(json.dumps(kept))
+    numbers = {families.CANARY.name: snapshot.get(families.CANARY.name, [])}
+    (folder / f"{os.getpid()}.json").write_text(json.dumps(numbers))
 
 
-def left(folder: Path, shares: Mapping[str, float]) -> dict[str, Any]:
-    """What all processes together have left in a folder; as `sides`."""
-    return sides(merged(json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))), shares)
+def read_report(folder: Path, shares: Mapping[str, float]) -> dict[str, Any]:
+    """What all processes together have left in a folder; as `summarize_sides`."""
+    return summarize_sides(
+        merge_snapshots(json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))), shares
+    )
 
 
-def lines(found: Mapping[str, Any]) -> list[str]:
+def report_lines(summary: Mapping[str, Any]) -> list[str]:
     """Both sides of each model in words."""
-    return [f"Canary {model}: {_in_words(one[side], side)}" for model, one in found.items() for side in _SIDES]
+    return [
+        f"Canary {model}: {_side_text(model_sides[side], side)}"
+        for model, model_sides in summary.items()
+        for side in _SIDES
+    ]
 
 
-def _in_words(one: Mapping[str, Any], side: str) -> str:
-    if not one["requests"]:
+def _side_text(numbers: Mapping[str, Any], side: str) -> str:
+    if not numbers["requests"]:
         return f"{side} no request"
-    versions = ", ".join(map(str, one["versions"]))
+    versions = ", ".join(map(str, numbers["versions"]))
     return (
-        f"{side} version {versions}: {one['requests']} requests, {one['errors']} errors, "
-        f"p50 {one['p50_ms']:.2f} ms, p99 {one['p99_ms']:.2f} ms"
+        f"{side} version {versions}: {numbers['requests']} requests, {numbers['errors']} errors, "
+        f"p50 {numbers['p50_ms']:.2f} ms, p99 {numbers['p99_ms']:.2f} ms"
     )

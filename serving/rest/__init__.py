@@ -1,1 +1,1 @@
-"""TensorFlow Serving's REST API over the core."""
+"""TensorFlow Serving's REST API over HTTP/1.1, and our own pages."""

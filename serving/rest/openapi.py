@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from serving.core.predict import DEFAULT
-from serving.rest import sample, schema
+from serving.core.predict import DEFAULT_SIGNATURE
+from serving.rest import openapi_examples, openapi_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from serving.core.signature import Signature
-    from serving.rest.sample import Samples
-    from serving.rest.schema import Schema
+    from serving.rest.openapi_examples import Samples
+    from serving.rest.openapi_schema import Schema
 
 _ERRORS = {
     400: "The request does not fit the model, or the model's graph refuses it.",
@@ -38,7 +38,7 @@ _PARAMETERS: dict[str, Schema] = {
 _STATES = ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]
 _FEATURE: Schema = {
     "anyOf": [
-        *(one := [{"type": "number"}, {"type": "boolean"}, {"type": "string"}, schema.BASE64]),
+        *(one := [{"type": "number"}, {"type": "boolean"}, {"type": "string"}, openapi_schema.BASE64]),
         {"type": "array", "items": {"anyOf": one}},
     ]
 }
@@ -59,16 +59,16 @@ def document(
         version: The version that the signatures are of.
         signatures: What can be called.
         server_url: Address of the REST API, such as `http://127.0.0.1:8501`.
-        samples: Real requests (`sample.recorded`) to show as examples.
+        samples: Real requests (`openapi_examples.read_samples`) to show as examples.
 
     Returns:
         OpenAPI 3.1 as plain data. Every example in it is a request that the model answers.
     """
-    callable_ = {key: one for key, one in signatures.items() if one.inputs}
+    callable_ = {key: signature for key, signature in signatures.items() if signature.inputs}
     verbs = _verbs(callable_, samples or {})
     return {
         "openapi": "3.1.0",
-        "info": {"title": name, "version": str(version), "description": _about(callable_)},
+        "info": {"title": name, "version": str(version), "description": _description(callable_)},
         "servers": [{"url": server_url}],
         "security": [{}, {"token": []}],
         "paths": _paths(f"/v1/models/{quote(name, safe='', errors='surrogateescape')}", verbs),
@@ -82,7 +82,7 @@ def document(
     }
 
 
-def _about(signatures: Mapping[str, Signature]) -> str:
+def _description(signatures: Mapping[str, Signature]) -> str:
     return (
         f"Signatures: {', '.join(signatures) or 'none that REST can call'}. Numbers that JSON does not have are "
         "written NaN, Infinity and -Infinity."
@@ -100,26 +100,30 @@ class _Verb:
 
 def _verbs(signatures: Mapping[str, Signature], samples: Samples) -> dict[str, _Verb]:
     """The verbs that at least one signature is of the form for."""
-    found: dict[str, _Verb] = {}
+    verbs: dict[str, _Verb] = {}
     for signature in signatures.values():
-        _add_predict(found.setdefault("predict", _Verb()), signature, sample.bodies(signature, signatures, samples))
-        for verb in sample.METHODS:
-            if sample.serves(signature, verb):
-                example = sample.examples(verb, signature, samples)
-                _add_examples(found.setdefault(verb, _Verb()), verb, signature, example)
-    return found
+        _add_predict(
+            verbs.setdefault("predict", _Verb()),
+            signature,
+            openapi_examples.predict_bodies(signature, signatures, samples),
+        )
+        for verb in openapi_examples.METHODS:
+            if openapi_examples.accepts_examples(signature, verb):
+                example = openapi_examples.examples_body(verb, signature, samples)
+                _add_examples(verbs.setdefault(verb, _Verb()), verb, signature, example)
+    return verbs
 
 
 def _add_predict(verb: _Verb, signature: Signature, bodies: Mapping[str, Any]) -> None:
     forms: dict[str, tuple[str, Callable[[Signature], Schema], str, Callable[[Signature], Schema]]] = {
-        "rows": ("instances", schema.rows, "predictions", schema.predictions),
-        "columns": ("inputs", schema.columns, "outputs", schema.outputs),
+        "rows": ("instances", openapi_schema.rows_schema, "predictions", openapi_schema.predictions_schema),
+        "columns": ("inputs", openapi_schema.columns_schema, "outputs", openapi_schema.outputs_schema),
     }
     for form, (key, takes, answer, gives) in forms.items():
-        if form == "columns" or schema.has_rows(signature):
+        if form == "columns" or openapi_schema.has_rows(signature):
             name = f"{_key(signature.name)}-{form}"
             verb.requests[name] = _request(signature, {key: takes(signature)})
-            verb.answers[f"{name}-answer"] = _has(answer, gives(signature))
+            verb.answers[f"{name}-answer"] = _object_with(answer, gives(signature))
     for form, body in bodies.items():
         verb.examples[f"{signature.name}, {form}"] = {"value": body}
 
@@ -128,7 +132,7 @@ def _add_examples(verb: _Verb, method: str, signature: Signature, example: Any) 
     name = f"{_key(signature.name)}-{method}"
     items: Schema = {"type": "array", "minItems": 1, "items": _EXAMPLE}
     verb.requests[name] = _request(signature, {"examples": items}, {"context": _EXAMPLE})
-    verb.answers = {f"{method}-answer": _has("results", _results(method))}
+    verb.answers = {f"{method}-answer": _object_with("results", _results(method))}
     if example:
         verb.examples[signature.name] = {"value": example}
 
@@ -141,7 +145,7 @@ def _results(method: str) -> Schema:
 
 
 def _request(signature: Signature, needed: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    named = [] if signature.name == DEFAULT else ["signature_name"]
+    named = [] if signature.name == DEFAULT_SIGNATURE else ["signature_name"]
     name = {"signature_name": {"const": signature.name}}
     return {
         "type": "object",
@@ -150,7 +154,7 @@ def _request(signature: Signature, needed: dict[str, Schema], optional: dict[str
     }
 
 
-def _has(key: str, value: Schema) -> Schema:
+def _object_with(key: str, value: Schema) -> Schema:
     return {"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": False}
 
 
@@ -161,7 +165,7 @@ def _key(name: str) -> str:
 
 
 def _schemas(verbs: Mapping[str, _Verb]) -> dict[str, Schema]:
-    return {name: one for verb in verbs.values() for name, one in {**verb.requests, **verb.answers}.items()}
+    return {name: component for verb in verbs.values() for name, component in {**verb.requests, **verb.answers}.items()}
 
 
 def _reference(kind: str, name: str | int) -> dict[str, str]:
@@ -215,7 +219,7 @@ def _parameter(name: str) -> dict[str, Any]:
 
 
 def _error() -> Schema:
-    return _has("error", {"type": "string"})
+    return _object_with("error", {"type": "string"})
 
 
 def _status() -> Schema:
@@ -225,7 +229,7 @@ def _status() -> Schema:
         "properties": {"version": {"type": "string"}, "state": {"enum": _STATES}, "status": error},
         "required": ["version", "state", "status"],
     }
-    return _has("model_version_status", {"type": "array", "items": version})
+    return _object_with("model_version_status", {"type": "array", "items": version})
 
 
 def _metadata() -> Schema:

@@ -1,22 +1,28 @@
-"""The REST server's port, from opening to drain."""
+"""The REST server: its port and all its open connections, from opening to drain."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from serving import security, sockets
-from serving.rest.connections import Connections
+from serving.errors import ResourceExhausted, unexpected_error
+from serving.rest.app import error_response
+from serving.rest.parser import Response
+from serving.rest.protocol import Connection
+from serving.wire import json_writer
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from serving.core.budget import Budget
+    from serving.core.work import MemoryBudget
     from serving.options import ServeOptions
-    from serving.rest.message import Request, Response
+    from serving.rest.parser import Request
+
 
 _BACKLOG = 1024
 _SWEEP_S = 5.0
@@ -24,6 +30,9 @@ _CORS = (
     "Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: POST, GET\r\n"
     "Access-Control-Allow-Headers: Content-Type{more}\r\n"
 )
+_GRACE_S = 0.5  # for which the port stays open after SIGTERM, and for which idle clients may ask after that
+_PATIENCE_S = 60.0  # for a request's head, and for a client that reads nothing
+_SLOWEST = 1024.0  # bytes of a request's body per second
 
 
 class RestServer:
@@ -39,15 +48,15 @@ class RestServer:
     """
 
     def __init__(
-        self, options: ServeOptions, budget: Budget, handle: Callable[[Request, Callable[[Response], None]], None]
+        self, options: ServeOptions, budget: MemoryBudget, handle: Callable[[Request, Callable[[Response], None]], None]
     ) -> None:
-        self._context: ssl.SSLContext | None = security.rest_context(options.security)
+        self._context: ssl.SSLContext | None = security.rest_tls_context(options.security)
         self._connections = Connections(
             handle,
             budget,
             options.limits.request_bytes,
-            security.allows_rest(options.security.token),
-            _cors(options) if options.cors else "",
+            security.rest_token_check(options.security.token),
+            _cors_headers(options) if options.cors else "",
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -79,6 +88,128 @@ class RestServer:
         self._connections.abort()
 
 
-def _cors(options: ServeOptions) -> str:
+def _cors_headers(options: ServeOptions) -> str:
     """Browsers may send a token only where they are told that they may."""
     return _CORS.replace("{more}", ", Authorization" if options.security.token else "")
+
+
+class Connections:
+    """Open connections; used on one event loop.
+
+    Args:
+        handle: Answers a request by calling back once.
+        budget: Bytes of requests that the server holds.
+        request_bytes: Size of a request at most; None for any.
+        allows: Whether a method, path and `Authorization` may ask.
+        headers: Lines that every answer gets, each ending in a line break.
+        patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Request, Callable[[Response], None]], None],
+        budget: MemoryBudget,
+        request_bytes: int | None = None,
+        allows: Callable[[str, bytes, str], bool] = lambda *_: True,
+        headers: str = "",
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._handle = handle
+        self._budget = budget
+        self._request_bytes = request_bytes
+        self._allows = allows
+        self._headers = headers
+        self._patience_s = patience_s
+        self._open: set[Connection] = set()
+        self._emptied = asyncio.Event()
+        self.draining = False
+
+    def protocol(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+    def add(self, connection: Connection) -> None:
+        """A client came."""
+        self._open.add(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """A client left."""
+        self._open.discard(connection)
+        if not self._open:
+            self._emptied.set()
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
+        """Answer a request."""
+        respond = (lambda response: reply(self.with_headers(response))) if self._headers else reply
+        try:
+            self._handle(request, respond)
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+            respond(error_response(unexpected_error(error, "A request")))
+
+    def with_headers(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
+        return Response(response.status, response.body, response.content_type, response.headers + self._headers)
+
+    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
+        """Why a request is turned away before its body is read; None where it is not."""
+        if self._allows(method, path, headers.get("authorization", "")):
+            return None
+        body = json_writer.error_body(
+            "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
+        )
+        return Response(401, body, headers="WWW-Authenticate: Bearer\r\n")
+
+    def take(self, size: int, total: int) -> Response | None:
+        """Hold bytes of a request; an answer where they are too many.
+
+        Args:
+            size: Bytes to hold now.
+            total: Bytes of the request that were read so far.
+        """
+        if self._request_bytes is not None and max(size, total) > self._request_bytes:
+            text = f"The request has {max(size, total)} bytes, at most {self._request_bytes} are taken"
+            return Response(413, json_writer.error_body(text))
+        if self._budget.take(size):
+            return None
+        return error_response(
+            ResourceExhausted("The server holds as many bytes of requests as it may. Try again later")
+        )
+
+    def give(self, size: int) -> None:
+        """Hold bytes no longer."""
+        self._budget.give(size)
+
+    def sweep(self) -> None:
+        """Turn away clients that are too slow to send a request, or to read an answer."""
+        now = time.monotonic()
+        for connection in list(self._open):
+            if connection.is_stuck(now, self._patience_s):
+                connection.abort()
+            elif connection.is_too_slow(now, self._patience_s, _SLOWEST):
+                connection.refuse(Response(408, b"", ""))
+
+    async def drain(self, close: Callable[[], None]) -> None:
+        """Close each connection as soon as it has nothing left to answer.
+
+        Args:
+            close: Takes no further connections.
+
+        For a moment all goes on, for whoever looks up where to ask has not heard of it yet, and clients that keep
+        their connection need no new one while the port is about to close. Then each answer says that it is the last
+        one, and idle clients may still ask for a moment, as a request may be on its way already.
+        """
+        await asyncio.sleep(_GRACE_S)
+        close()
+        self.draining = True
+        await asyncio.sleep(_GRACE_S)
+        while self._open:
+            for connection in [candidate for candidate in self._open if candidate.idle]:
+                connection.close()
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):  # one that came in at the last moment may be idle by then
+                await asyncio.wait_for(self._emptied.wait(), _GRACE_S)
+
+    def abort(self) -> None:
+        """Close all at once."""
+        for connection in list(self._open):
+            connection.abort()

@@ -1,1 +1,1 @@
-"""What travels: JSON and tensors, as pure functions between bytes and numpy."""
+"""JSON and tensors as they travel: pure functions between bytes and numpy."""

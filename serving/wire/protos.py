@@ -1,8 +1,8 @@
 """TensorFlow Serving's messages, without importing TensorFlow where it is not needed.
 
-The generated modules import `tensorflow.core...` messages, and with them the whole of TensorFlow (4 s). Those
-messages are plain protobuf, so a client imports them below an empty stand-in of the package (20 ms), which
-is taken away again: a later `import tensorflow` finds everything as usual.
+The generated modules import `tensorflow.core...` messages, and with them the whole of TensorFlow (4 s). Those messages
+are plain protobuf, so a client imports them below an empty stand-in of the package (20 ms), which is taken away again:
+a later `import tensorflow` finds everything as usual.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def load(module: str) -> Any:
 
 @contextmanager
 def _stand_in() -> Iterator[None]:
-    found = importlib.util.find_spec("tensorflow")
+    spec = importlib.util.find_spec("tensorflow")
     package = types.ModuleType("tensorflow")
-    package.__path__ = list(found.submodule_search_locations or []) if found else []
+    package.__path__ = list(spec.submodule_search_locations or []) if spec else []
     sys.modules["tensorflow"] = package
     try:
         yield

@@ -1,7 +1,7 @@
 """TensorProto to numpy and back, by TensorFlow's rules, without TensorFlow.
 
-Packed float, double and bool values are the array's own little-endian bytes, so answers are written as such
-and not value by value.
+Packed float, double and bool values are the array's own little-endian bytes, so answers are written as such and not
+value by value.
 """
 
 # ruff: noqa: PLR2004 - 7 bits and a continuation bit make a varint
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.errors import InvalidArgument
-from serving.wire import dtype as dtypes
+from serving.wire import dtypes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from serving.wire.dtype import Dtype
+    from serving.wire.dtypes import Dtype
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
 _MAX_FILL = 1 << 26  # bytes that a few values may be spread to: a request of 30 bytes could else ask for all memory
@@ -57,10 +57,14 @@ def decode(proto: Any, name: str) -> np.ndarray:
     Raises:
         InvalidArgument: `tensor parsing error: NAME`.
     """
-    dtype = dtypes.of_number(proto.dtype)
+    dtype = dtypes.from_number(proto.dtype)
     try:
         shape = _shape(proto)
-        flat = _content(proto, dtype, shape) if proto.tensor_content else _values(proto, dtype, math.prod(shape))
+        flat = (
+            _decode_content(proto, dtype, shape)
+            if proto.tensor_content
+            else _decode_values(proto, dtype, math.prod(shape))
+        )
         return flat.reshape(shape)
     except (ValueError, OverflowError, IndexError, MemoryError) as error:
         raise InvalidArgument(f"tensor parsing error: {name}") from error
@@ -68,23 +72,23 @@ def decode(proto: Any, name: str) -> np.ndarray:
 
 def _shape(proto: Any) -> tuple[int, ...]:
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if dtypes.of_number(proto.dtype).numpy is None:
+    if dtypes.from_number(proto.dtype).numpy is None:
         raise ValueError(proto.dtype)
     if min(shape, default=0) < 0 or proto.tensor_shape.unknown_rank or len(shape) > MAX_RANK:
         raise ValueError(shape)
     return shape
 
 
-def _content(proto: Any, dtype: Dtype, shape: tuple[int, ...]) -> np.ndarray:
+def _decode_content(proto: Any, dtype: Dtype, shape: tuple[int, ...]) -> np.ndarray:
     if dtype is dtypes.STRING:
-        return _objects(_split(proto.tensor_content, math.prod(shape)))
+        return _objects(_split_strings(proto.tensor_content, math.prod(shape)))
     assert dtype.numpy is not None
     if len(proto.tensor_content) != math.prod(shape) * dtype.numpy.itemsize:
         raise ValueError(len(proto.tensor_content))
     return np.frombuffer(proto.tensor_content, dtype=dtype.numpy)
 
 
-def _split(content: bytes, count: int) -> list[bytes]:
+def _split_strings(content: bytes, count: int) -> list[bytes]:
     """Strings as tensor_content holds them: all lengths as varints, then all bytes."""
     lengths, at = [], 0
     if count > len(content):
@@ -108,8 +112,8 @@ def _read_varint(content: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
-    values = _typed(getattr(proto, _FIELDS[dtype.name]), dtype)[:count]
+def _decode_values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
+    values = _typed_values(getattr(proto, _FIELDS[dtype.name]), dtype)[:count]
     if len(values) == count:
         return values
     assert dtype.numpy is not None
@@ -120,7 +124,7 @@ def _values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
     return np.concatenate([values, np.repeat(values[-1:], count - len(values))])
 
 
-def _typed(field: Iterable[Any], dtype: Dtype) -> np.ndarray:
+def _typed_values(field: Iterable[Any], dtype: Dtype) -> np.ndarray:
     if dtype is dtypes.STRING:
         return _objects(list(field))
     values = list(field)
@@ -152,7 +156,7 @@ def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
     Raises:
         InvalidArgument: numpy type that no tensor has.
     """
-    dtype = dtypes.of_array(array)
+    dtype = dtypes.from_array(array)
     if dtype is dtypes.INVALID:
         raise InvalidArgument(f"No tensor type for numpy arrays of this kind. Received: {array.dtype}")
     proto.dtype = dtype.number
@@ -165,7 +169,7 @@ def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
     elif dtype.name in _PACKED:
         _merge_packed(array, _PACKED[dtype.name], proto)
     else:
-        getattr(proto, _FIELDS[dtype.name]).extend(_plain(array.reshape(-1), dtype))
+        getattr(proto, _FIELDS[dtype.name]).extend(_to_field_values(array.reshape(-1), dtype))
 
 
 def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
@@ -184,7 +188,7 @@ def varint(value: int) -> bytes:
     return bytes(parts)
 
 
-def _plain(flat: np.ndarray, dtype: Dtype) -> list[Any]:
+def _to_field_values(flat: np.ndarray, dtype: Dtype) -> list[Any]:
     if dtype is dtypes.STRING:
         return [item.encode() if isinstance(item, str) else bytes(item) for item in flat.tolist()]
     if dtype.name in {"half", "bfloat16"}:

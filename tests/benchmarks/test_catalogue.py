@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import catalogue
 from benchmarks.measure import ROOT
-from pipeline.catalogue import paths
+from pipeline.recipes.catalog import paths
 from pipeline.settings import Settings
 
 

@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import held_out  # noqa: E402
-from pipeline import catalogue  # noqa: E402
 from pipeline.datasets.ecg5000 import Ecg5000  # noqa: E402
-from pipeline.datasets.example import Example  # noqa: E402
+from pipeline.formats.base import Example  # noqa: E402
+from pipeline.recipes import catalog  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def test_each_fold_asks_about_other_normal_beats_and_all_anomalies(tmp_path):
 
 
 def test_rows_are_preprocessed_by_the_recipe():
-    recipe = catalogue.load(ROOT / "models" / "heartbeat_autoencoder.py")
+    recipe = catalog.load(ROOT / "models" / "heartbeat_autoencoder.py")
     beats = np.random.default_rng(0).normal(5, 3, (300, 140))
     examples = [
         Example(f"{i}", {"beat": tuple(beat), "is_anomaly": float(i % 2)}) for i, beat in enumerate(beats.tolist())

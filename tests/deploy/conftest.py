@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from pipeline import champion
 from pipeline.monitoring import prometheus
-from pipeline.monitoring.comparison import Finding
-from pipeline.monitoring.look import Look
+from pipeline.monitoring.drift import Finding
+from pipeline.monitoring.monitor import Look
 from pipeline.monitoring.report import Report
-from pipeline.workspace import Workspace
+from pipeline.store import champions
+from pipeline.store.layout import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ def published(tmp_path_factory) -> Path:
     module = tf.Module()
     module.halve = tf.function(lambda x: {"y": x / 2}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     tf.saved_model.save(module, str(Workspace(workspace).model("half", 1)), {"serving_default": module.halve})
-    champion.write(Workspace(workspace), "half", champion.Champion(1, "digest", "run"))
+    champions.write(Workspace(workspace), "half", champions.Champion(1, "digest", "run"))
     return workspace
 
 

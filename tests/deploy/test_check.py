@@ -16,16 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import cli
-from pipeline.deployment import certificate, check, dotenv, engine, gpu, ports, secret_findings, tls, variables
+from pipeline.deployment import checks, engine, env_file, secrets, tls
 from pipeline.deployment.engine import Answer
-from pipeline.deployment.secret_files import make
-from pipeline.deployment.secret_findings import Held
+from pipeline.deployment.secrets import Held, make
 from pipeline.errors import PipelineError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)
-EXAMPLE = dotenv.parse((ROOT / ".env.example").read_text())
+EXAMPLE = env_file.parse((ROOT / ".env.example").read_text())
 GIB = 1024**3
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PLUGINS = [{"Name": "buildx", "Version": "v0.17.1"}, {"Name": "compose", "Version": "v2.29.7"}]
@@ -49,12 +48,12 @@ def test_what_is_wrong_has_a_fix_and_what_is_right_has_none():
     found = [
         *engine.findings(Answer(0), INFO),
         *engine.findings(Answer(1), {}),
-        *gpu.findings(gpu.Cards("550.54.14", (7.5,), runtime=False), EXAMPLE),
-        *ports.findings({"A": 1, "B": 1, "C": 2}, {}, set()),
-        *secret_findings.findings(Held(Path("/s"), 0o755), {"public"}),
-        *variables.findings(Path("/e"), {"REST_PRT": "1", "REST_PORT": "x"}, {"REST_PORT"}),
-        check.configuration(Answer(0)),
-        check.configuration(Answer(15, err="no\n")),
+        *engine.gpu_findings(engine.Cards("550.54.14", (7.5,), runtime=False), EXAMPLE),
+        *env_file.port_findings({"A": 1, "B": 1, "C": 2}, {}, set()),
+        *secrets.findings(Held(Path("/s"), 0o755), {"public"}),
+        *env_file.variable_findings(Path("/e"), {"REST_PRT": "1", "REST_PORT": "x"}, {"REST_PORT"}),
+        checks.configuration(Answer(0)),
+        checks.configuration(Answer(15, err="no\n")),
     ]
     assert len(found) > 15
     assert all(finding.ok == (not finding.fix) for finding in found)
@@ -162,44 +161,44 @@ def test_ask_tells_how_a_command_ended(command, code, out, error):
 @pytest.mark.parametrize(
     ("cards", "values", "names"),
     [
-        (gpu.Cards("550.54.14", (9.0, 9.0), runtime=True), {"GPU_COUNT": "2"}, []),
-        (gpu.Cards("550.54.14", (9.0,), runtime=True), {"GPU_COUNT": "all"}, []),
-        (gpu.Cards(None, (), runtime=False), {}, ["GPU driver", "GPU runtime"]),
-        (gpu.Cards("", (), runtime=True), {}, ["GPU driver"]),
-        (gpu.Cards("470.57.02", (9.0,), runtime=True), {}, ["GPU driver"]),
-        (gpu.Cards("550.54.14", (9.0,), runtime=False), {}, ["GPU runtime"]),
-        (gpu.Cards("550.54.14", (9.0,), runtime=True), {"GPU_COUNT": "2"}, ["GPU count"]),
+        (engine.Cards("550.54.14", (9.0, 9.0), runtime=True), {"GPU_COUNT": "2"}, []),
+        (engine.Cards("550.54.14", (9.0,), runtime=True), {"GPU_COUNT": "all"}, []),
+        (engine.Cards(None, (), runtime=False), {}, ["GPU driver", "GPU runtime"]),
+        (engine.Cards("", (), runtime=True), {}, ["GPU driver"]),
+        (engine.Cards("470.57.02", (9.0,), runtime=True), {}, ["GPU driver"]),
+        (engine.Cards("550.54.14", (9.0,), runtime=False), {}, ["GPU runtime"]),
+        (engine.Cards("550.54.14", (9.0,), runtime=True), {"GPU_COUNT": "2"}, ["GPU count"]),
         (
-            gpu.Cards("550.54.14", (9.0, 7.5), runtime=True),
+            engine.Cards("550.54.14", (9.0, 7.5), runtime=True),
             {"GPU_MIXED_PRECISION": "mixed_bfloat16"},
             ["GPU precision"],
         ),
-        (gpu.Cards("550.54.14", (7.5,), runtime=True), {"GPU_MIXED_PRECISION": "mixed_float16"}, []),
+        (engine.Cards("550.54.14", (7.5,), runtime=True), {"GPU_MIXED_PRECISION": "mixed_float16"}, []),
     ],
     ids=["two", "all", "none", "mute", "old driver", "no runtime", "too many", "old card", "old card, float16"],
 )
 def test_gpus(cards, values, names):
-    found = gpu.findings(cards, values)
+    found = engine.gpu_findings(cards, values)
     assert names == wrong(found)
     assert ["GPU precision"] == [finding.name for finding in found if not finding.essential] or not cards.driver
 
 
 @pytest.mark.parametrize(("text", "expected"), [("8.6\n9.0\n", (8.6, 9.0)), ("", ()), ("[N/A]\n", ())])
 def test_what_nvidia_smi_prints(text, expected):
-    assert expected == gpu.capabilities(text)
+    assert expected == engine.capabilities(text)
 
 
 def test_the_runtime_is_found_in_what_docker_says():
-    assert gpu.cards({"Runtimes": {"nvidia": {}}}).runtime
+    assert engine.cards({"Runtimes": {"nvidia": {}}}).runtime
 
 
 # ports
 
 
 def test_ports_are_those_of_the_profiles():
-    assert {"MLFLOW_PORT": 5000, "REST_PORT": 8501, "GRPC_PORT": 8500} == ports.wanted(EXAMPLE, set())
-    assert {"PROMETHEUS_PORT", "GRAFANA_PORT"} < set(ports.wanted(EXAMPLE, {"monitoring"}))
-    assert "PUBLIC_PORT" in ports.wanted(EXAMPLE, {"public"})
+    assert {"MLFLOW_PORT": 5000, "REST_PORT": 8501, "GRPC_PORT": 8500} == env_file.wanted(EXAMPLE, set())
+    assert {"PROMETHEUS_PORT", "GRAFANA_PORT"} < set(env_file.wanted(EXAMPLE, {"monitoring"}))
+    assert "PUBLIC_PORT" in env_file.wanted(EXAMPLE, {"public"})
 
 
 def test_the_compose_file_publishes_these_ports_in_these_profiles():
@@ -209,7 +208,7 @@ def test_the_compose_file_publishes_these_ports_in_these_profiles():
         for port in service.get("ports", [])
         for name in re.findall(r"\$\{(\w+_PORT):-", port)
     }
-    assert ports.PROFILES == published
+    assert env_file.PROFILES == published
 
 
 @pytest.mark.parametrize(
@@ -217,18 +216,20 @@ def test_the_compose_file_publishes_these_ports_in_these_profiles():
     [("1", 1), ("65535", 65535), ("0", None), ("65536", None), ("", None), ("٣", None), ("-1", None)],
 )
 def test_a_port_is_a_number(text, expected):
-    assert expected == ports.number(text)
+    assert expected == env_file.number(text)
 
 
 def test_whoever_holds_a_port_is_named_unless_it_is_this_stack():
-    found = ports.findings({"A": 1, "B": 2, "C": 3}, {1: "nginx (process 7)", 2: "docker-proxy (process 8)"}, {2})
+    found = env_file.port_findings(
+        {"A": 1, "B": 2, "C": 3}, {1: "nginx (process 7)", 2: "docker-proxy (process 8)"}, {2}
+    )
     shown = ["A: taken by nginx (process 7)", "B: this stack", "C: free"]
     assert ["port 1"] == wrong(found)
     assert shown == [finding.found for finding in found]
 
 
 def test_two_variables_with_one_port():
-    found = ports.findings({"MLFLOW_PORT": 5000, "REST_PORT": 5000}, {}, set())
+    found = env_file.port_findings({"MLFLOW_PORT": 5000, "REST_PORT": 5000}, {}, set())
     assert "REST_PORT: taken by MLFLOW_PORT" == found[1].found
     assert [True, False] == [finding.ok for finding in found]
 
@@ -242,7 +243,7 @@ def test_two_variables_with_one_port():
     ],
 )
 def test_the_ports_that_docker_lists(listing, expected):
-    assert expected == ports.published(listing)
+    assert expected == env_file.published(listing)
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["psutil", "no psutil"])
@@ -252,9 +253,9 @@ def test_only_a_listener_holds_a_port(monkeypatch, installed):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        assert {} == ports.holders([port])
+        assert {} == env_file.holders([port])
         bound.listen()
-        assert [port] == list(ports.holders([port]))
+        assert [port] == list(env_file.holders([port]))
 
 
 # .env
@@ -277,29 +278,29 @@ def test_only_a_listener_holds_a_port(monkeypatch, installed):
 )
 def test_values(name, good, bad):
     path = Path("/checkout/.env")
-    assert [] == [value for value in good if variables.judged(name, value, path)]
-    assert [] == [value for value in bad if not variables.judged(name, value, path)]
-    assert f"correct {name} in {path}" == variables.judged(name, bad[0], path).fix
+    assert [] == [value for value in good if env_file.judged(name, value, path)]
+    assert [] == [value for value in bad if not env_file.judged(name, value, path)]
+    assert f"correct {name} in {path}" == env_file.judged(name, bad[0], path).fix
 
 
 def test_what_docker_compose_replaces_is_left_to_it():
-    assert variables.judged("REST_PORT", "${MY_PORT:-8501}", Path(".env")) is None
+    assert env_file.judged("REST_PORT", "${MY_PORT:-8501}", Path(".env")) is None
 
 
 @given(st.text(), st.sampled_from(sorted(EXAMPLE)))
 def test_any_value_gets_an_answer(value, name):
-    found = variables.judged(name, value, Path(".env"))
+    found = env_file.judged(name, value, Path(".env"))
     assert found is None or not found.ok
 
 
 def test_the_example_is_sound():
-    known = variables.used(COMPOSE_TEXT) | set(EXAMPLE)
-    (found,) = variables.findings(Path(".env.example"), EXAMPLE, known)
+    known = env_file.used(COMPOSE_TEXT) | set(EXAMPLE)
+    (found,) = env_file.variable_findings(Path(".env.example"), EXAMPLE, known)
     assert found.ok
 
 
 def test_the_compose_file_uses_what_the_example_has():
-    stated = set(EXAMPLE) - variables.used(COMPOSE_TEXT)
+    stated = set(EXAMPLE) - env_file.used(COMPOSE_TEXT)
     assert not stated
 
 
@@ -308,7 +309,7 @@ def test_the_compose_file_uses_what_the_example_has():
     [("REST_PROT", "did you mean REST_PORT?"), ("QQQ", "remove the line"), ("COMPOSE_PROJECT_NAME", "")],
 )
 def test_unknown_names_are_worth_a_note(name, words):
-    (found,) = variables.findings(Path(".env"), {name: "1"}, {"REST_PORT", "GRPC_PORT"})
+    (found,) = env_file.variable_findings(Path(".env"), {name: "1"}, {"REST_PORT", "GRPC_PORT"})
     assert words in found.fix
     assert found.ok or not found.essential
     assert bool(words) != found.ok
@@ -328,7 +329,7 @@ def test_unknown_names_are_worth_a_note(name, words):
     ],
 )
 def test_folders_that_the_images_use(name, value, owner, ok):
-    found = variables.folder(name, value, owner)
+    found = env_file.folder(name, value, owner)
     assert ok == (found.ok if found else None)
 
 
@@ -372,13 +373,13 @@ def held(**files):
     ],
 )
 def test_secrets_that_are_not_right(folder, profiles, found):
-    (finding,) = secret_findings.findings(folder, set(profiles))
+    (finding,) = secrets.findings(folder, set(profiles))
     assert found in finding.found
     assert not finding.ok
 
 
 def test_secrets_that_no_profile_needs_are_not_missed():
-    (found,) = secret_findings.findings(held(postgres_password=(0o444, PASSWORD)), {"gpu"})
+    (found,) = secrets.findings(held(postgres_password=(0o444, PASSWORD)), {"gpu"})
     assert found.ok
 
 
@@ -394,18 +395,18 @@ def test_secrets_that_no_profile_needs_are_not_missed():
     ],
 )
 def test_the_word_in_a_header(line, word):
-    assert word == secret_findings.word(line)
+    assert word == secrets.word(line)
 
 
 @given(st.text())
 def test_any_header_gets_an_answer(line):
-    assert isinstance(secret_findings.word(line), str)
+    assert isinstance(secrets.word(line), str)
 
 
 def test_what_keraspipe_secrets_makes_is_sound(tmp_path):
-    make(tmp_path / "secrets", lambda: certificate.self_signed(["a.example.org"]))
-    folder = secret_findings.held(tmp_path / "secrets")
-    found = secret_findings.findings(folder, {"monitoring", "public"})
+    make(tmp_path / "secrets", lambda: tls.self_signed(["a.example.org"]))
+    folder = secrets.held(tmp_path / "secrets")
+    found = secrets.findings(folder, {"monitoring", "public"})
     found += tls.findings(folder.files["tls.pem"][1], "a.example.org")
     assert ["secrets", "tls.pem"] == [finding.name for finding in found if finding.ok]
 
@@ -455,7 +456,7 @@ def test_stars_stand_for_one_label(hosts, host, covered):
 
 
 def test_a_file_without_its_key_or_with_another(tmp_path):
-    (first, _), (_, other) = certificate.self_signed(["a"]), certificate.self_signed(["a"])
+    (first, _), (_, other) = tls.self_signed(["a"]), tls.self_signed(["a"])
     assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.findings(first, "a")]
     assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.findings("", "a")]
     assert ["the key is not the certificate's"] == [found.found for found in tls.findings(first + other, "a")]
@@ -472,15 +473,15 @@ def test_without_cryptography_it_is_a_note(monkeypatch):
 
 def test_profiles_are_those_of_the_compose_file():
     expected = {name for service in COMPOSE["services"].values() for name in service.get("profiles", [])}
-    assert expected == check.declared(COMPOSE_TEXT) == check.chosen(["*"], expected)
-    assert {"gpu"} == check.chosen(["gpu"], expected)
+    assert expected == checks.declared(COMPOSE_TEXT) == checks.chosen(["*"], expected)
+    assert {"gpu"} == checks.chosen(["gpu"], expected)
     with pytest.raises(UsageError, match=r"did you mean public\?"):
-        check.chosen(["pubic"], expected)
+        checks.chosen(["pubic"], expected)
 
 
 def test_another_folder_is_an_error_in_words(tmp_path):
     with pytest.raises(PipelineError, match="run it in the checkout"):
-        check.examine(tmp_path, tmp_path / ".env", [])
+        checks.examine(tmp_path, tmp_path / ".env", [])
 
 
 @pytest.fixture
@@ -488,9 +489,9 @@ def checkout(tmp_path):
     """The files that the check reads, with secrets."""
     for name in ("docker-compose.yml", ".env.example"):
         shutil.copy(ROOT / name, tmp_path)
-    make(tmp_path / "secrets", lambda: certificate.self_signed(["a.example.org"]))
-    text = dotenv.assign((tmp_path / ".env.example").read_text(), "SECRETS", "./secrets")
-    (tmp_path / ".env").write_text(dotenv.assign(text, "PUBLIC_HOST", "a.example.org"))
+    make(tmp_path / "secrets", lambda: tls.self_signed(["a.example.org"]))
+    text = env_file.assign((tmp_path / ".env.example").read_text(), "SECRETS", "./secrets")
+    (tmp_path / ".env").write_text(env_file.assign(text, "PUBLIC_HOST", "a.example.org"))
     return tmp_path
 
 
@@ -504,36 +505,36 @@ def names(findings):
 
 
 def test_without_docker_all_else_is_looked_at(checkout, no_docker):
-    found = names(check.examine(checkout, checkout / ".env", ["public"]))
+    found = names(checks.examine(checkout, checkout / ".env", ["public"]))
     assert {"docker": False, ".env": True, "secrets": True, "tls.pem": True}.items() <= found.items()
-    assert len(ports.wanted(EXAMPLE, {"public"})) == len([name for name in found if name.startswith("port ")])
+    assert len(env_file.wanted(EXAMPLE, {"public"})) == len([name for name in found if name.startswith("port ")])
 
 
 def test_without_env_there_is_one_thing_to_do(checkout, no_docker):
     (checkout / ".env").unlink()
-    found = {finding.name: finding for finding in check.examine(checkout, checkout / ".env", [])}
+    found = {finding.name: finding for finding in checks.examine(checkout, checkout / ".env", [])}
     assert "keraspipe secrets   (makes it from .env.example)" == found[".env"].fix
     assert "secrets" not in found
 
 
 def test_a_folder_that_only_docker_compose_knows_is_a_note(checkout, no_docker):
     (checkout / ".env").write_text("SECRETS=${HOME}/secrets\n")
-    (found,) = [found for found in check.examine(checkout, checkout / ".env", ["public"]) if found.name == "secrets"]
+    (found,) = [found for found in checks.examine(checkout, checkout / ".env", ["public"]) if found.name == "secrets"]
     assert (False, False) == (found.ok, found.essential)
 
 
 def test_folders_of_env_are_taken_from_the_checkout(checkout, no_docker):
     (checkout / "sets").mkdir(mode=0o755)
     (checkout / ".env").write_text("DATA=./sets\nBACKUPS=./none\n")
-    found = names(check.examine(checkout, checkout / ".env", []))
+    found = names(checks.examine(checkout, checkout / ".env", []))
     assert (True, False) == (found["DATA"], found["BACKUPS"])
 
 
 def test_ports_of_env_count(checkout, no_docker):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        (checkout / ".env").write_text(dotenv.assign((checkout / ".env").read_text(), "REST_PORT", str(port)))
-        found = names(check.examine(checkout, checkout / ".env", []))
+        (checkout / ".env").write_text(env_file.assign((checkout / ".env").read_text(), "REST_PORT", str(port)))
+        found = names(checks.examine(checkout, checkout / ".env", []))
     assert found[f"port {port}"] is False
 
 
@@ -580,19 +581,19 @@ def test_an_engine_that_is_not_there(monkeypatch, tmp_path):
 
 @needs_docker
 def test_this_machine_is_examined(checkout):
-    found = names(check.examine(checkout, checkout / ".env", ["*"]))
+    found = names(checks.examine(checkout, checkout / ".env", ["*"]))
     assert {"engine", "docker compose", "docker buildx", "GPU driver", "GPU runtime", "secrets"} <= set(found)
 
 
 @needs_compose
 def test_docker_compose_accepts_what_keraspipe_secrets_makes(checkout):
-    assert names(check.examine(checkout, checkout / ".env", ["*"]))["configuration"]
+    assert names(checks.examine(checkout, checkout / ".env", ["*"]))["configuration"]
 
 
 @needs_compose
 def test_what_docker_compose_says_is_passed_on(checkout):
-    (checkout / ".env").write_text(dotenv.assign((checkout / ".env").read_text(), "REST_PORT", "http"))
-    found = {finding.name: finding for finding in check.examine(checkout, checkout / ".env", [])}
+    (checkout / ".env").write_text(env_file.assign((checkout / ".env").read_text(), "REST_PORT", "http"))
+    found = {finding.name: finding for finding in checks.examine(checkout, checkout / ".env", [])}
     assert "http" in found["configuration"].found
     assert not found["configuration"].ok
     assert not found["REST_PORT"].ok
@@ -605,7 +606,7 @@ def test_docker_compose_reads_the_folder_that_is_written(tmp_path, folder):
     (tmp_path / "compose.yml").write_text(
         "name: t\nservices: {a: {image: a, secrets: [s]}}\nsecrets: {s: {file: '${SECRETS}/s'}}\n"
     )
-    (tmp_path / ".env").write_text(dotenv.assign("", "SECRETS", str(wanted)))
+    (tmp_path / ".env").write_text(env_file.assign("", "SECRETS", str(wanted)))
     command = ["docker", "compose", "--file", str(tmp_path / "compose.yml"), "config", "--format", "json"]
     environment = {name: value for name, value in os.environ.items() if name != "SECRETS"}
     done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=environment)

@@ -113,7 +113,7 @@ def test_serving_reads_the_models_where_the_pipeline_writes_them(service):
 
 @every("serving", "embedded")
 def test_flags_are_those_that_the_embedded_server_takes(service):
-    from serving.flags.line import parse
+    from serving.config.command_line import parse
 
     assert parse([re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", flag) for flag in service["command"]])
 
@@ -153,9 +153,9 @@ def test_maintenance_names_a_script_that_is_mounted(service):
 
 
 def test_batching_parameters_can_be_read():
-    from serving import batching_config
+    from serving.config import files
 
-    assert batching_config.read(ROOT / "docker/serving/batching.config").max_batch_size == 64
+    assert files.read_batching(ROOT / "docker/serving/batching.config").max_batch_size == 64
 
 
 def test_the_first_configuration_of_serving_is_an_empty_list():

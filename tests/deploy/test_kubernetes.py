@@ -139,7 +139,7 @@ def test_what_several_nodes_share_can_be_mounted_on_several():
 
 
 def test_kubeflow_mounts_claims_that_exist_where_the_pipeline_does():
-    from pipeline.kubeflow.cluster import CLAIMS
+    from pipeline.kubeflow.compiler import CLAIMS
 
     here = {(claim, path) for path, claim in CLAIMS.items()}
     assert here <= mounted(SERVICES["pipeline"])

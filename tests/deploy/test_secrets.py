@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from pipeline import cli
 from pipeline.commands import secrets as command
-from pipeline.deployment import certificate, dotenv, secret_files, tls
+from pipeline.deployment import env_file, tls
+from pipeline.deployment import secrets as deployment_secrets
 from pipeline.errors import PipelineError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +173,7 @@ def test_two_at_the_same_time_agree(tmp_path):
 
     def call(_):
         start.wait()
-        secret_files.make(folder)
+        deployment_secrets.make(folder)
         return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
 
     with ThreadPoolExecutor(4) as pool:
@@ -297,20 +298,20 @@ def test_the_checkout_can_be_moved_with_its_secrets():
 def test_what_is_assigned_is_parsed_again(values):
     text = "# a comment\n"
     for name, value in values.items():
-        text = dotenv.assign(text, name, value)
-    assert values == dotenv.parse(text)
+        text = env_file.assign(text, name, value)
+    assert values == env_file.parse(text)
     assert text.startswith("# a comment\n")
 
 
 @given(st.text(), names)
 def test_any_file_takes_an_assignment(text, name):
-    assert "value" == dotenv.parse(dotenv.assign(text, name, "value"))[name]
+    assert "value" == env_file.parse(env_file.assign(text, name, "value"))[name]
 
 
 @pytest.mark.parametrize("value", ["it's", "two\nlines", "end\\"])
 def test_what_no_line_can_hold_is_refused(value):
     with pytest.raises(UsageError, match="single quotes"):
-        dotenv.assign("", "SECRETS", value)
+        env_file.assign("", "SECRETS", value)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +328,7 @@ def test_what_no_line_can_hold_is_refused(value):
     ],
 )
 def test_lines_mean_what_docker_compose_reads(line, value):
-    assert {"A": value} == dotenv.parse(line)
+    assert {"A": value} == env_file.parse(line)
 
 
 # the certificate
@@ -337,7 +338,7 @@ def test_lines_mean_what_docker_compose_reads(line, value):
 def signed(tmp_path_factory):
     """The folder of a certificate for models.example.org."""
     folder = tmp_path_factory.mktemp("tls") / "secrets"
-    secret_files.make(folder, lambda: certificate.self_signed(["models.example.org", "10.1.2.3"]))
+    deployment_secrets.make(folder, lambda: tls.self_signed(["models.example.org", "10.1.2.3"]))
     return folder
 
 
@@ -407,7 +408,7 @@ def test_a_certificate_is_renewed_when_asked(secrets):
 def test_without_cryptography_there_is_a_way(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(PipelineError, match="needs the package cryptography"):
-        certificate.self_signed([])
+        tls.self_signed([])
 
 
 # real programs

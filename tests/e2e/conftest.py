@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from pipeline.datasets.image import decode
-from pipeline.datasets.image_folder import ImageFolder
+from pipeline.features.image import decode
+from pipeline.formats.folders import ImageFolder
 from pipeline.recipe import Gate, Hash, Recipe
 
 SHAPE = (8, 8, 1)

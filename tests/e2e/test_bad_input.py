@@ -121,7 +121,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from pipeline.datasets.csv import Csv
+from pipeline.formats.csv import Csv
 from pipeline.recipe import Gate, Hash, Recipe
 
 

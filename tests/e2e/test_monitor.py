@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.datasets.digits import Digits
-from pipeline.monitoring.requests import monitored
-from pipeline.workspace import Workspace
-from serving import Client
+from pipeline.monitoring.monitor import monitored
+from pipeline.store.layout import Workspace
+from serving.client.client import Client
 
 pytestmark = pytest.mark.xdist_group("digits")
 COUNT = 120

@@ -10,7 +10,7 @@ import subprocess
 import psutil
 import pytest
 
-from pipeline import journal
+from pipeline.store import journal
 
 pytestmark = pytest.mark.slow  # four processes that import TensorFlow
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import filelock
-from pipeline.run import STEPS
+from pipeline.runs.run import STEPS
 from pipeline.settings import ROOT
-from pipeline.workspace import Workspace
+from pipeline.store import fileio
+from pipeline.store.layout import Workspace
 
 LIGHT = """
 import sys
@@ -81,7 +81,7 @@ def test_nothing_is_removed_while_a_run_goes_on(keraspipe, tmp_path):
     home = tmp_path / "workspace"
     old = home / "runs" / "plain-20200101-000000-aaaa"
     old.mkdir(parents=True)
-    with filelock.lock(Workspace(home).runs_lock, shared=True):
+    with fileio.lock(Workspace(home).runs_lock, shared=True):
         answer = keraspipe("gc", "--days", "0", "--delete", "--workspace", home)
         assert 1 == answer.code
         assert "a run is going on" in answer.err

@@ -16,9 +16,10 @@ import urllib.request
 import numpy as np
 import pytest
 
-from pipeline import atomic, promotion
-from pipeline.workspace import Workspace
-from serving import Client
+from pipeline.registry import promotion
+from pipeline.store import fileio
+from pipeline.store.layout import Workspace
+from serving.client.client import Client
 from serving.errors import ServingError
 
 NAME = "digits"
@@ -54,7 +55,7 @@ def published(workspace, saved, *versions):
         folder = Workspace(workspace).run(f"{NAME}-{version}").root
         folder.mkdir(parents=True)
         result = {"run_id": folder.name, "recipe": NAME, "model_version": version, "steps": [{"name": "publish"}]}
-        atomic.write_json(folder / "result.json", result)
+        fileio.write_json(folder / "result.json", result)
     promotion.promote(Workspace(workspace), f"{NAME}@{versions[0]}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline import journal
+from pipeline.store import journal
 
 
 def test_precision_distribution_loss_and_optimizer_are_settings(keraspipe):

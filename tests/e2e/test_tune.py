@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from pipeline import account
-from pipeline.workspace import Workspace
+from pipeline.runs import record
+from pipeline.store.layout import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,7 +155,7 @@ def test_bad_trials_are_told_and_the_best_one_is_run_and_judged(squares):
     assert all("no_such_thing" in trial["reason"] for trial in found["trials"] if trial["state"] == "failed")
     assert "relu" == found["best"]["params"]["activation"]
     assert found["run"]["blessed"] is (answer.code == 0)
-    made = account.read(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
+    made = record.read(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
     assert f"{found['run_id']} trial {found['best']['number']}" == made.tags["trial"]
     repeated = squares(*found["command"].split()[1:], "--json")
     assert found["run"]["run_id"] == repeated.json["run_id"], "the command line that it names is the run it made"

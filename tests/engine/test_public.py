@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from serving import Client
+from serving.client.client import Client
 from serving.errors import Unauthenticated
 
 

@@ -32,12 +32,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tfx  # noqa: F401  (before TFDV and TFT, which miss modules without it)
 
-from pipeline import atomic, catalogue, fingerprint
 from pipeline.errors import PipelineError
 from pipeline.recipe import Quick, Recipe
+from pipeline.recipes import catalog, fingerprint
 from pipeline.settings import ROOT
-from pipeline.workspace import lock
-from serving import Client, ServingError
+from pipeline.store import fileio, hashing
+from pipeline.store.fileio import lock
+from serving.client.client import Client
+from serving.errors import ServingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.recipe import Spec
-    from pipeline.training.batches import Rows
+    from pipeline.training.input_pipeline import Rows
 
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
 DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
@@ -89,39 +91,37 @@ class SmallRoad:
         return self.graph.transform_features_layer()
 
     def rows(self, split: str) -> Rows:
-        from pipeline.training import batches
+        from pipeline.training import input_pipeline
 
-        return batches.load(
+        return input_pipeline.load(
             [str(self.examples / f"Split-{split}" / "*")], self.raw_spec, self.layer, self.recipe.data.label
         )
 
     def spec(self, steps: int) -> Spec:
-        from pipeline.steps import train
+        from pipeline.training import trainer
 
-        return train.spec_of(self.recipe, self.rows("train"), steps, train.vocabularies(self.graph))
+        return trainer.spec_of(self.recipe, self.rows("train"), steps, trainer.vocabularies(self.graph))
 
     def network(self, steps: int) -> keras.Model:
         """The untrained network, always the same, with a schedule over so many steps."""
-        from pipeline.steps import train
-        from pipeline.training import devices
+        from pipeline.training import devices, trainer
 
         devices.prepare({**CONFIG, "deterministic": False})
-        return train.build(self.recipe, self.p, self.spec(steps))
+        return trainer.build(self.recipe, self.p, self.spec(steps))
 
     def fitted(self, name: str) -> keras.Model:
         """The network after an epoch on the sample."""
-        from pipeline.steps import train
-        from pipeline.training import devices
+        from pipeline.training import devices, trainer
 
         devices.prepare(CONFIG)
         out = self.work / name
         config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
         rows = self.rows("train"), self.rows("eval")
-        return train.fit(self.recipe, self.p, *rows, config, out, train.vocabularies(self.graph))
+        return trainer.fit(self.recipe, self.p, *rows, config, out, trainer.vocabularies(self.graph))
 
     def export(self, model: keras.Model, folder: Path) -> None:
         """Writes a SavedModel, compared with the network in memory on the way."""
-        from pipeline.steps import train
+        from pipeline.training import trainer
 
         args = SimpleNamespace(
             serving_model_dir=str(folder),
@@ -129,12 +129,12 @@ class SmallRoad:
             custom_config={"recipe": str(self.path)},
             model_run_dir=str(self.work),
         )
-        train._export(self.recipe, model, self.layer, self.raw_spec, args)
+        trainer._export(self.recipe, model, self.layer, self.raw_spec, args)
 
 
 def small_recipe(path: Path) -> Recipe:
     """A recipe that takes a sample of its data; the test is skipped where they are not there."""
-    recipe = catalogue.load(path)
+    recipe = catalog.load(path)
     params = dataclasses.replace(recipe.params, **SMALLER.get(path.stem, {}))
     recipe = dataclasses.replace(recipe, quick=SAMPLE, params=params)
     try:
@@ -148,10 +148,10 @@ def small_recipe(path: Path) -> Recipe:
 def digest_of(path: Path) -> str:
     """Digest of all that the small run comes from: code, hyperparameters, data, and this file."""
     recipe = small_recipe(path)
-    source, params = catalogue.read(path), dataclasses.asdict(recipe.params)
+    source, params = catalog.read(path), dataclasses.asdict(recipe.params)
     steps = [fingerprint.of_step(source, step, params) for step in ("ingest", "schema", "transform", "train")]
     data = [_content(file) for file in recipe.data.files(DATA)]
-    return fingerprint.of([fingerprint.of_steps(), steps, data, Path(__file__).read_text()])[:16]
+    return hashing.digest([steps, data, Path(__file__).read_text()])[:16]
 
 
 def _content(path: Path) -> list[str]:
@@ -183,7 +183,7 @@ def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRoad:
     prepared = home / "prepared"
     with lock(home / "lock"):
         if not prepared.exists():
-            with atomic.folder(prepared) as beside:
+            with fileio.folder(prepared) as beside:
                 prepare(path, recipe, beside)
     spec = schema_utils.schema_as_feature_spec(schema.read(prepared / "schema.pbtxt")).feature_spec
     graph = tft.TFTransformOutput(str(prepared / "transform"))
@@ -205,7 +205,7 @@ def _inferred(train: Path) -> Any:
     import tensorflow_data_validation as tfdv
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipeline.dag import BEAM
+    from pipeline.runner.dag import BEAM
 
     statistics = tfdv.generate_statistics_from_tfrecord(
         str(train / "*"), pipeline_options=PipelineOptions(BEAM), stats_options=tfdv.StatsOptions()
@@ -219,7 +219,7 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
     from tfx_bsl.public import tfxio
 
-    from pipeline.dag import BEAM
+    from pipeline.runner.dag import BEAM
     from pipeline.steps import schema
     from pipeline.steps.transform import preprocessing_fn
 

@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config as framework
 
-from pipeline import atomic
-from pipeline.steps import train
-from pipeline.training import batches, export
-from serving import Client
+from pipeline.export import saved_model
+from pipeline.store import fileio
+from pipeline.training import input_pipeline, trainer
+from serving.client.client import Client
 
 TOLERANCE = 1e-5
 BATCH, STEPS = 8, 300
@@ -49,15 +49,15 @@ def served(road, request):
     if not folder.exists():
         model = request.getfixturevalue("fitted")
         framework.disable_op_determinism()
-        with atomic.folder(folder) as beside:
+        with fileio.folder(folder) as beside:
             road.export(model, beside)
-    return folder, *export.raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
+    return folder, *saved_model.raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
 
 
 @pytest.fixture(scope="module")
 def loaded(served):
     """The SavedModel in memory, once: its graphs are optimised at the first question."""
-    from serving.model import LoadedModel
+    from serving.core.model import LoadedModel
 
     model = LoadedModel(served[0])
     yield model
@@ -69,12 +69,12 @@ def flat(answer):
 
 
 def features(road, count=BATCH):
-    return next(iter(batches.validation(road.rows("train"), count)))
+    return next(iter(input_pipeline.validation(road.rows("train"), count)))
 
 
 @pytest.mark.once
 def test_one_small_batch_is_learnt_by_heart(road, network):
-    target = train.targets(network, len(road.recipe.data.classes))
+    target = trainer.targets(network, len(road.recipe.data.classes))
     x, y = target(*features(road))
     first, best = None, {}
     for _ in range(STEPS):

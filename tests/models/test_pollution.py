@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import catalogue
+from pipeline.recipes import catalog
 from pipeline.settings import ROOT
 
 VALUES = st.lists(st.none() | st.integers(0, 900), min_size=168, max_size=168)
@@ -18,7 +18,7 @@ VALUES = st.lists(st.none() | st.integers(0, 900), min_size=168, max_size=168)
 
 @pytest.fixture(scope="module")
 def pollution():
-    return catalogue.load(ROOT / "models" / "pollution.py").preprocess.__globals__
+    return catalog.load(ROOT / "models" / "pollution.py").preprocess.__globals__
 
 
 def filled_by_definition(values, typical):

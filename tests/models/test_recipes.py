@@ -9,14 +9,15 @@ import sys
 
 import pytest
 
-from pipeline import catalogue, params, reached, run
 from pipeline.commands import show
-from pipeline.datasets import kind
+from pipeline.features import types
 from pipeline.recipe import Choice, Gate, Params, Quick, Range, Recipe, Split
+from pipeline.recipes import catalog, hyperparameters, recorded_result
+from pipeline.runs import run
 from pipeline.settings import ROOT, Settings
 
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
-SOURCES = {path.stem: catalogue.read(path) for path in FILES}
+SOURCES = {path.stem: catalog.read(path) for path in FILES}
 NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
     "adult", "cifar10_resnet", "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist",
@@ -31,16 +32,16 @@ def source(request):
 
 @pytest.fixture(scope="module")
 def imported(source) -> Recipe:
-    return catalogue.load(source.path)
+    return catalog.load(source.path)
 
 
 def test_no_model_file_escapes_the_contract():
     assert CATALOGUE == set(SOURCES)
-    assert FILES == list(catalogue.paths(Settings()).values())
+    assert FILES == list(catalog.paths(Settings()).values())
 
 
 def test_text_and_object_tell_the_same_hyperparameters(source, imported):
-    declared = {name: field.default for name, field in params.fields(source).items()}
+    declared = {name: field.default for name, field in hyperparameters.fields(source).items()}
     assert dataclasses.asdict(imported.params) == declared
     assert {f.name: f.type for f in dataclasses.fields(imported.params)}.keys() == declared.keys()
 
@@ -72,7 +73,7 @@ def test_docstring_says_what_one_needs_to_know(source):
 
 
 def record(source):
-    found = reached.read(source)
+    found = recorded_result.read(source)
     assert found, f"no real run yet: python -m benchmarks.catalogue {source.name}"
     return found
 
@@ -88,7 +89,7 @@ def test_what_it_reached_passes_its_gate(source):
 def test_record_is_of_the_code_as_it_is(source):
     found = record(source)
     words = f"{source.path} was changed after its last real run: python -m benchmarks.catalogue {source.name}"
-    assert reached.digest(source) == found.digest, words
+    assert recorded_result.digest(source) == found.digest, words
 
 
 def test_file_is_short_enough_to_be_read(source):
@@ -103,7 +104,7 @@ def test_hyperparameters_of_every_training_are_there(imported):
 
 
 def test_defaults_lie_within_their_ranges(source):
-    for field in params.fields(source).values():
+    for field in hyperparameters.fields(source).values():
         if not field.range:
             continue
         allowed = eval(field.range, dict(NAMES))
@@ -115,8 +116,8 @@ def test_defaults_lie_within_their_ranges(source):
 
 
 def test_defaults_survive_the_command_line(source):
-    for field in params.fields(source).values():
-        assert field.default == params.parse(field, params._text(field.default)), field
+    for field in hyperparameters.fields(source).values():
+        assert field.default == hyperparameters.parse(field, hyperparameters._text(field.default)), field
 
 
 def test_bounds_are_on_metrics_that_are_measured(imported):
@@ -129,7 +130,7 @@ def test_bounds_are_on_metrics_that_are_measured(imported):
 def test_data_are_declared(imported):
     assert isinstance(imported.split, Split)
     assert imported.data.label not in imported.data.inputs
-    assert all(kind.split(declared) for declared in imported.data.inputs.values())
+    assert all(types.split(declared) for declared in imported.data.inputs.values())
     assert len(set(imported.data.classes)) == len(imported.data.classes)
 
 
@@ -137,9 +138,9 @@ IDLE = """
 import os, sys
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from pathlib import Path
-from pipeline import catalogue
+from pipeline.recipes import catalog
 for path in sys.argv[1:]:
-    catalogue.load(Path(path))
+    catalog.load(Path(path))
 from tensorflow.python.eager import context
 assert not context.context()._initialized, "devices were initialised"
 print("idle")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models import spoken_digits
-from pipeline.datasets import audio
+from pipeline.features import audio
 from pipeline.recipe import Spec
 
 ONES = np.ones((64, 20, 10, 1), np.float32)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from PIL import Image
 
-from pipeline import catalogue
+from pipeline.recipes import catalog
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 # A busy machine is no failure.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -75,13 +79,13 @@ def recipe_text() -> str:
 def recipe(tmp_path):
     """Writes a recipe, with pieces of its text replaced, and reads it."""
 
-    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalogue.Source:
+    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalog.Source:
         for old, new in edits:
             assert old in text, old
             text = text.replace(old, new)
         path = tmp_path / f"{name}.py"
         path.write_text(text, encoding="utf-8")
-        return catalogue.read(path)
+        return catalog.read(path)
 
     return make
 
@@ -95,3 +99,20 @@ def settings(tmp_path) -> Settings:
         recipe_folders=(tmp_path / "recipes",),
         debug=False,
     )
+
+
+@pytest.fixture(scope="session")
+def encoded():
+    """Makes the bytes of an image of random pixels: size as (height, width), Pillow's mode and format."""
+
+    def make(size=(6, 7), mode="L", kind="png", seed=0, **options) -> bytes:
+        random = np.random.default_rng(seed)
+        if mode == "I;16":
+            image = Image.fromarray(random.integers(0, 1 << 16, size, dtype=np.uint16))
+        else:
+            image = Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)).convert(mode)
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return make

@@ -12,11 +12,14 @@ import grpc
 import pytest
 import trustme
 
-from serving import Client
+from serving.client.client import Client
 from serving.errors import InvalidArgument, ServingError, Unauthenticated, Unavailable
-from serving.loadtest import Load, of_model, probe, run
+from serving.loadtest import generator
+from serving.loadtest.generator import run
+from serving.loadtest.request import target_for_model
+from serving.loadtest.target import Load
 from serving.options import Security
-from serving.security import allows, allows_rest, grpc_credentials, rest_context
+from serving.security import grpc_credentials, rest_tls_context, rest_token_check, token_check
 
 TOKEN = "correct-horse"
 
@@ -235,8 +238,8 @@ def test_tensorflow_servings_file_is_about_grpc_only(configured, pem):
 
 
 def test_load_over_tls(configured, pem):
-    target = of_model("half", grpc=addresses(configured, "s")[1], ca=str(pem.ca))
-    probe.check(target)
+    target = target_for_model("half", grpc=addresses(configured, "s")[1], ca=str(pem.ca))
+    generator.check_target(target)
     result = run(target, Load(concurrency=2, duration_s=0.2, warmup_s=0))
     assert {} == result.errors
     assert result.requests > 0
@@ -247,23 +250,23 @@ def test_load_over_tls(configured, pem):
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer \udcff", "Bearer é", "Bearer x y"])
 def test_whatever_is_sent_is_compared(authorization):
-    assert not allows("x")(authorization)
+    assert not token_check("x")(authorization)
 
 
 def test_no_token_lets_everyone_in():
-    assert allows("")("")
-    assert allows_rest("")("DELETE", b"/anything", "")
+    assert token_check("")("")
+    assert rest_token_check("")("DELETE", b"/anything", "")
 
 
 def test_a_server_without_tls():
-    assert (None, None) == (rest_context(Security()), grpc_credentials(Security()))
+    assert (None, None) == (rest_tls_context(Security()), grpc_credentials(Security()))
 
 
 @pytest.mark.parametrize("given", [("certificate",), ("key",), ("client_ca",), ("certificate", "client_ca")])
 def test_half_of_tls_is_an_error_and_not_none(pem, given):
     files = {"certificate": pem.server[0], "key": pem.server[1], "client_ca": pem.ca}
     security = Security(**{name: files[name] for name in given})
-    for make in (rest_context, grpc_credentials):
+    for make in (rest_tls_context, grpc_credentials):
         with pytest.raises(InvalidArgument, match=rf"Received: only {', '.join(given)}\n"):
             make(security)
 
@@ -282,7 +285,7 @@ def _broken(pem, tmp_path):
 
 @pytest.mark.parametrize("case", ["the key of another", "no certificate", "no key", "no file", "no authority"])
 def test_broken_files_end_the_start(pem, tmp_path, case):
-    for make in (rest_context, grpc_credentials):
+    for make in (rest_tls_context, grpc_credentials):
         with pytest.raises(InvalidArgument, match=r"TLS cannot be set up\.\nExpected: .*\nReceived: .*\nNext: "):
             make(Security(**_broken(pem, tmp_path)[case]))
 
@@ -300,7 +303,7 @@ def test_a_key_with_a_password_does_not_ask_the_terminal(pem, tmp_path):
         )
     )
     with pytest.raises(InvalidArgument, match=r"without a password"):
-        rest_context(Security(certificate=pem.server[0], key=locked))
+        rest_tls_context(Security(certificate=pem.server[0], key=locked))
 
 
 def test_tensorflow_servings_file_with_a_broken_key(pem, tmp_path):

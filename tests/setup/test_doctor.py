@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import doctor, machine
+from pipeline import host
+from pipeline.deployment import doctor
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 GIB = 1024**3
 numbers = st.lists(st.integers(0, 10_000), min_size=1, max_size=4).map(tuple)
@@ -109,7 +110,7 @@ def test_gpu(driver, cuda, ok, word):
     ],
 )
 def test_driver_version(text, version):
-    assert version == machine.driver_version(text)
+    assert version == host.driver_version(text)
 
 
 @pytest.mark.parametrize(
@@ -163,41 +164,41 @@ def test_locked_and_needed_are_read(tmp_path):
     lock.write_text('version = 1\n\n[[package]]\nname = "a"\nversion = "1"\n\n[[package]]\nname = "a"\nversion = "2"\n')
     project = tmp_path / "pyproject.toml"
     project.write_text('[project]\ndependencies = ["A_b[x]>=1", "win; sys_platform == \'win32\'"]\n')
-    assert machine.locked(lock) == {"a": {"1", "2"}}
-    assert machine.needed(project) == ["a-b"]
-    assert machine.locked(tmp_path / "absent") == {}
-    assert machine.needed(tmp_path / "absent") == []
+    assert host.locked(lock) == {"a": {"1", "2"}}
+    assert host.needed(project) == ["a-b"]
+    assert host.locked(tmp_path / "absent") == {}
+    assert host.needed(tmp_path / "absent") == []
 
 
 def test_a_workspace_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    assert machine.unwritable(tmp_path / "file/workspace").endswith("is a file")
+    assert host.unwritable(tmp_path / "file/workspace").endswith("is a file")
 
 
 def test_a_workspace_that_does_not_exist_yet_is_fine_and_stays_away(tmp_path):
-    assert machine.unwritable(tmp_path / "a/b") == ""
+    assert host.unwritable(tmp_path / "a/b") == ""
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_workspace(tmp_path):
     tmp_path.chmod(0o500)
-    assert "Permission denied" in machine.unwritable(tmp_path)
+    assert "Permission denied" in host.unwritable(tmp_path)
 
 
 def test_the_system_itself_refuses():
-    assert machine.unwritable(Path("/proc/keraspipe"))
+    assert host.unwritable(Path("/proc/keraspipe"))
 
 
 def test_listeners_names_the_process():
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
-        assert f"process {os.getpid()}" in machine.listeners([number])[number]
+        assert f"process {os.getpid()}" in host.listeners([number])[number]
 
 
 def test_a_command_that_is_missing_or_fails_gives_nothing():
-    assert machine.output("no-such-command-at-all") == ""
-    assert machine.output(sys.executable, "-c", "raise SystemExit(3)") == ""
+    assert host.output("no-such-command-at-all") == ""
+    assert host.output(sys.executable, "-c", "raise SystemExit(3)") == ""
 
 
 @pytest.fixture
@@ -225,9 +226,9 @@ def test_the_table_says_ok_note_or_wrong_in_words(settings):
 EXAMINE = """
 import sys
 from pathlib import Path
-from pipeline.doctor import examine
+from pipeline.deployment.doctor import examine
 from pipeline.settings import Settings
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 examine(Settings(workspace=Workspace(Path(sys.argv[1])), data=Path(sys.argv[1])))
 print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sys.modules])
 """

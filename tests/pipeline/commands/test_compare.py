@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import atomic, champion, cli, comparison, journal
-from pipeline.workspace import Workspace
+from pipeline import cli
+from pipeline.runs import compare as runs_compare
+from pipeline.store import champions, fileio, journal
+from pipeline.store.layout import Workspace
 
 STEPS = [{"name": "train", "seconds": 1.0, "cached": False}, {"name": "publish", "seconds": 0.1, "cached": False}]
 
@@ -29,14 +31,14 @@ def left(workspace):
         path = folder / "journal.jsonl"
         tags = {"code_digest": "c", "data_digest": data}
         journal.write(path, "start", recipe=recipe, params={"epochs": 2, **params}, tags=tags)
-        atomic.write_json(workspace / "artifacts" / f"{run_id}.report" / "report.json", {"rows": {"train": rows}})
+        fileio.write_json(workspace / "artifacts" / f"{run_id}.report" / "report.json", {"rows": {"train": rows}})
         journal.write(path, "file", path=f"artifacts/{run_id}.report/report.json", folder="data")
         for epoch, loss in enumerate(losses, 1):
             journal.write(path, "epoch", epoch=epoch, metrics={"val_loss": loss})
         slices = [{"slice": f"label={n}", "metrics": {"accuracy": accuracy - 0.1 * n}} for n in range(2)]
-        atomic.write_json(folder / "evaluation.json", {"metrics": {"accuracy": accuracy}, "slices": slices})
+        fileio.write_json(folder / "evaluation.json", {"metrics": {"accuracy": accuracy}, "slices": slices})
         result = {"run_id": run_id, "recipe": recipe, "model_version": version, "seconds": 3.0, "steps": steps}
-        atomic.write_json(folder / "result.json", result)
+        fileio.write_json(folder / "result.json", result)
         if version:
             Workspace(workspace).model(recipe, version).mkdir(parents=True, exist_ok=True)
         return run_id
@@ -98,7 +100,7 @@ def test_versions_stand_for_the_runs_that_published_them(left, compare, workspac
     left("plain-20260102-000000-bbbb", 0.9, version=2)
     skipped = [{"name": "publish", "seconds": 0.0, "cached": False, "skipped": True}]
     left("plain-20260103-000000-cccc", 0.9, version=2, steps=skipped)
-    champion.write(Workspace(workspace), "plain", champion.Champion(2, "digest", "plain-20260102-000000-bbbb"))
+    champions.write(Workspace(workspace), "plain", champions.Champion(2, "digest", "plain-20260102-000000-bbbb"))
     _, out, _ = compare("plain@1", "plain@2", "--json")
     assert ["plain-20260101-000000-aaaa", "plain-20260102-000000-bbbb"] == json.loads(out)["runs"]
     _, out, _ = compare("plain@1", "plain", "--json")
@@ -120,9 +122,9 @@ finite = st.floats(-1e6, 1e6)
 def test_bars_are_short_and_show_the_extremes(values):
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    shown = comparison.bars(values, low, high)
-    assert len(shown) <= comparison.CURVE_WIDTH
-    assert set(shown) <= set(comparison.BARS)
-    if known and len(values) <= comparison.CURVE_WIDTH:
+    shown = runs_compare.bars(values, low, high)
+    assert len(shown) <= runs_compare.CURVE_WIDTH
+    assert set(shown) <= set(runs_compare.BARS)
+    if known and len(values) <= runs_compare.CURVE_WIDTH:
         assert len(known) == len(shown)
-        assert comparison.BARS[0] in shown
+        assert runs_compare.BARS[0] in shown

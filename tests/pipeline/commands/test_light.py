@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from pipeline import champion, cli, filelock, journal
-from pipeline.champion import Champion
+from pipeline import cli
 from pipeline.settings import ROOT
-from pipeline.workspace import Workspace
+from pipeline.store import champions, fileio, journal
+from pipeline.store.champions import Champion
+from pipeline.store.layout import Workspace
 
 HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "apache_beam", "google.protobuf"}
 CODE = """
@@ -64,7 +65,7 @@ def keraspipe(tmp_path, monkeypatch, capsys, recipe_text):
 
 def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
     Workspace(keraspipe.home).model("plain", 3).mkdir(parents=True)
-    champion.write(Workspace(keraspipe.home), "plain", Champion(3, "digest", "plain-1"))
+    champions.write(Workspace(keraspipe.home), "plain", Champion(3, "digest", "plain-1"))
     code, out, _ = keraspipe("models", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert 0 == code
@@ -136,7 +137,7 @@ def test_runs_newest_first_with_their_states(keraspipe):
     began(home, "a", 30.0, end="failed")
     began(home, "c", 20.0)
     began(home, "d", 40.0)
-    with filelock.lock(Workspace(home).run("d").lock):
+    with fileio.lock(Workspace(home).run("d").lock):
         code, out, _ = keraspipe("runs", "--json")
         lines = keraspipe("runs")[1].splitlines()
     rows = json.loads(out)

@@ -97,7 +97,7 @@ def test_values_for_people():
     [("{{function_node f}} Bad size\nmore", "Bad size"), ("Not found", "Not found"), ("{{a}} {{b}} Oh", "Oh")],
 )
 def test_error_of_the_graph_in_words(message, expected):
-    assert expected == ServingError(message).in_words
+    assert expected == ServingError(message).short_message
 
 
 def test_rows_are_labelled_by_their_inputs():

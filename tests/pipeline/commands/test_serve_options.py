@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import champion, cli
-from pipeline.champion import Champion
+from pipeline import cli
 from pipeline.commands import serve
-from pipeline.served import Served
+from pipeline.registry.serving_config import Served
 from pipeline.settings import ROOT
-from pipeline.workspace import Workspace
+from pipeline.store import champions
+from pipeline.store.champions import Champion
+from pipeline.store.layout import Workspace
 from serving.options import Batching, ServeOptions
 
 HEAVY = {"tensorflow", "grpc", "numpy", "httptools", "google.protobuf"}
@@ -50,7 +51,7 @@ def started(tmp_path, monkeypatch, capfd):
 
 def publish(workspace, name):
     Workspace(workspace).model(name, 1).mkdir(parents=True)
-    champion.write(Workspace(workspace), name, Champion(1, "digest", f"{name}-1"))
+    champions.write(Workspace(workspace), name, Champion(1, "digest", f"{name}-1"))
 
 
 def test_defaults(started):

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from pipeline.datasets import columns
 from pipeline.datasets.adult import ADULT
+from pipeline.formats import columns
 
 
 @pytest.fixture

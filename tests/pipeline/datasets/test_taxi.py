@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets import columns
 from pipeline.datasets.taxi import TAXI, TRIPS
+from pipeline.formats import columns
 
 
 def test_trips_and_those_that_are_refused():

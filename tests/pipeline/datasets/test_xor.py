@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline import catalogue
 from pipeline.datasets.xor import TABLE, XOR
+from pipeline.recipes import catalog
 from pipeline.settings import ROOT
 from pipeline.steps.ingest import SPLITS, Report, assigned, checked
 
@@ -15,7 +15,7 @@ def test_the_table_is_exclusive_or():
 
 
 def test_every_split_holds_the_whole_table_and_the_test_nothing_else(tmp_path):
-    recipe, report = catalogue.load(ROOT / "models" / "xor.py"), Report()
+    recipe, report = catalog.load(ROOT / "models" / "xor.py"), Report()
     found: dict[str, list] = {split: [] for split in SPLITS}
     for split, _, features in assigned(checked(XOR.examples(tmp_path), XOR, report), recipe, report):
         found[split].append((features["x"], features["y"], features["xor"]))

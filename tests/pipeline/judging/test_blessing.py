@@ -13,7 +13,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from pipeline.errors import PipelineError
-from pipeline.judging import blessing
+from pipeline.evaluation import blessing
 
 GOOD = {"blessed": True, "reasons": [], "conditions": [{"words": "accuracy is 0.9, at least 0.8 is required"}]}
 BAD = {"blessed": False, "reasons": ["loss is 3"], "conditions": [{"words": "loss is 3"}, {"words": "a number"}]}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline import atomic, champion, journal
-from pipeline.monitoring.requests import monitored
-from pipeline.monitoring.rows import example_type
-from pipeline.workspace import Workspace
-from serving.requestlog import Answered, folder, prediction, tfrecord
-from serving.requestlog.writer import Writer
+from pipeline.monitoring.monitor import monitored
+from pipeline.monitoring.profile import example_type
+from pipeline.store import champions, fileio, journal
+from pipeline.store.layout import Workspace
+from serving.core.work import LogMetadata
+from serving.request_log import files, records, tfrecord
+from serving.request_log.files import LogWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -42,7 +43,7 @@ def ingested(examples: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     records = [example(row).SerializeToString() for row in rows]
     (examples / "Split-train").mkdir(parents=True)
     (examples / "Split-train" / "examples.tfrecord").write_bytes(b"".join(map(tfrecord.frame, records)))
-    atomic.write_json(examples / "report.json", {"rows": {"train": len(records)}})
+    fileio.write_json(examples / "report.json", {"rows": {"train": len(records)}})
     return examples
 
 
@@ -69,7 +70,7 @@ class Live:
         """Makes a model live that has learnt from these rows."""
         examples = ingested(self.workspace / "artifacts" / self.name / "ingest" / "examples" / "1", rows)
         Workspace(self.workspace).model(self.name, 1).mkdir(parents=True)
-        champion.write(Workspace(self.workspace), self.name, champion.Champion(1, "digest", "run"))
+        champions.write(Workspace(self.workspace), self.name, champions.Champion(1, "digest", "run"))
         path = Workspace(self.workspace).run("run").journal
         path.parent.mkdir(parents=True)
         journal.write(path, "file", path=str((examples / "report.json").relative_to(self.workspace)), folder="data")
@@ -78,11 +79,11 @@ class Live:
     def send(self, rows: Iterable[Mapping[str, Any]], log: Path | None = None) -> Path:
         """Logs one request for each row; returns the log's folder."""
         target = log or self.log
-        answered = Answered(self.name, 1, "serving_default", 1.0, int(time.time()))
-        writer = Writer(folder.of_model(target, self.name), 1 << 20)
+        answered = LogMetadata(self.name, 1, "serving_default", 1.0, int(time.time()))
+        writer = LogWriter(files.model_folder(target, self.name), 1 << 20)
         for row in rows:
             inputs = {name: tensor(row[name]) for name in self.inputs if name in row}
-            writer.write(prediction.predict(answered, inputs, {}).SerializeToString())
+            writer.write(records.predict_log(answered, inputs, {}).SerializeToString())
         writer.close()
         return target
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 from .conftest import Live
 

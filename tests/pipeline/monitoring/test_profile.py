@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.monitoring.fitting import Fitting
-from pipeline.monitoring.frame import Frame
-from pipeline.monitoring.profile import Profile, counted
-from pipeline.monitoring.rows import Rows
+from pipeline.monitoring.profile import Fitting, Frame, Profile, Rows, counted
 
 NUMBER = st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32)
 TEXT = st.none() | st.binary(max_size=30)

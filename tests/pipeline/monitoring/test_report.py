@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.monitoring import archive, before, origin, page, prometheus, report, since
-from pipeline.monitoring.look import Look
-from pipeline.workspace import Workspace
+from pipeline.monitoring import baseline, monitor, outputs, prometheus, report
+from pipeline.monitoring.monitor import Look
+from pipeline.store.layout import Workspace
 
 from .conftest import ingested
 
@@ -53,7 +53,7 @@ def test_json_has_every_comparison_and_its_cells(drifted):
 
 
 def test_the_page_needs_nothing_else_and_takes_names_as_text(drifted):
-    html = page.html(drifted)
+    html = report.html(drifted)
     assert "<svg" in html
     assert "&lt;c&gt;" in html
     assert "<c>" not in html
@@ -93,13 +93,13 @@ def test_a_port_that_is_taken_is_told():
 
 
 def test_reports_are_kept_until_mlflow_has_them_and_then_the_newest(drifted, tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "KEPT", 1)
-    kept = [archive.keep(Workspace(tmp_path), drifted) for _ in range(3)]
-    assert set(kept) == set(archive.pending(Workspace(tmp_path)))
+    monkeypatch.setattr(outputs, "KEPT", 1)
+    kept = [outputs.keep(Workspace(tmp_path), drifted) for _ in range(3)]
+    assert set(kept) == set(outputs.pending(Workspace(tmp_path)))
     for folder in kept:
-        (folder / archive.RECORDED).touch()
-    newest = archive.keep(Workspace(tmp_path), drifted)
-    assert [newest] == archive.pending(Workspace(tmp_path))
+        (folder / outputs.RECORDED).touch()
+    newest = outputs.keep(Workspace(tmp_path), drifted)
+    assert [newest] == outputs.pending(Workspace(tmp_path))
     assert 2 == len(list(newest.parent.iterdir()))
 
 
@@ -123,40 +123,40 @@ def test_a_model_whose_run_is_gone_is_told(model):
 
 def test_a_name_without_a_model_is_told(tmp_path):
     with pytest.raises(UsageError, match="keraspipe run nobody"):
-        origin.live(Workspace(tmp_path), "nobody")
+        baseline.live(Workspace(tmp_path), "nobody")
 
 
 def test_before_training_new_data_are_compared_with_those_of_the_live_model(model, tmp_path):
     same = ingested(tmp_path / "2", KNOWN[100:])
     other = ingested(tmp_path / "3", [{**row, "label": b"1"} for row in moved(KNOWN, 30)])
-    assert "quiet" == before.compared(Workspace(model.workspace), model.name, same).status
-    found = before.compared(Workspace(model.workspace), model.name, other)
+    assert "quiet" == monitor.compared(Workspace(model.workspace), model.name, same).status
+    found = monitor.compared(Workspace(model.workspace), model.name, other)
     assert {"x", "label"} == set(report.features(found))
     assert "rows of the new data" in report.headline(found)
 
 
 def test_before_training_the_same_data_are_not_compared(model):
     assert (
-        before.compared(
-            Workspace(model.workspace), model.name, origin.live(Workspace(model.workspace), model.name)[1].examples
+        monitor.compared(
+            Workspace(model.workspace), model.name, baseline.live(Workspace(model.workspace), model.name)[1].examples
         )
         is None
     )
 
 
 def test_before_the_first_model_there_is_nothing_to_compare(tmp_path):
-    assert before.compared(Workspace(tmp_path), "model", ingested(tmp_path / "1", KNOWN)) is None
+    assert monitor.compared(Workspace(tmp_path), "model", ingested(tmp_path / "1", KNOWN)) is None
 
 
 def test_before_training_a_new_and_a_lost_column_are_told(model, tmp_path):
     rows = [{"x": row["x"], "label": row["label"], "new": 1.0} for row in KNOWN]
-    found = before.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", rows))
+    found = monitor.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", rows))
     assert (("new is new",), ("<c> is in no row",)) == (found.notes, found.alerts)
 
 
 def test_what_cannot_be_compared_stops_no_run(model, tmp_path):
     shutil.rmtree(model.workspace / "artifacts")
-    found = before.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", KNOWN))
+    found = monitor.compared(Workspace(model.workspace), model.name, ingested(tmp_path / "2", KNOWN))
     assert ("too few rows", ("they could not be compared: The training data of model are gone.",)) == (
         found.status,
         found.notes,
@@ -168,10 +168,10 @@ def test_what_cannot_be_compared_stops_no_run(model, tmp_path):
     [("30m", 1_000_000 - 1800), ("1.5h", 1_000_000 - 5400), ("7d", 1_000_000 - 604_800), ("1970-01-02T00:00Z", 86_400)],
 )
 def test_a_time_is_a_time_ago_or_an_iso_time(text, seconds):
-    assert seconds == since.seconds(text, now=1_000_000)
+    assert seconds == monitor.seconds(text, now=1_000_000)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "5", "-2h", "2026-13-01", "٣h"])
 def test_what_is_no_time_is_told(text):
     with pytest.raises(UsageError, match="is no time"):
-        since.seconds(text)
+        monitor.seconds(text)

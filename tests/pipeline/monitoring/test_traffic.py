@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.monitoring import tally, traffic
-from pipeline.monitoring.rows import Rows
-from pipeline.monitoring.tally import Tally, Wanted
-from serving.requestlog import Answered, prediction, tfrecord
+from pipeline.monitoring import traffic
+from pipeline.monitoring.profile import Rows
+from pipeline.monitoring.traffic import Tally, Wanted
+from serving.core.work import LogMetadata
+from serving.request_log import records, tfrecord
 from serving.wire import protos, tensor_proto
 
 from .conftest import example
 
-ANSWERED = Answered("model", 3, "serving_default", 1.0, 1_000)
+ANSWERED = LogMetadata("model", 3, "serving_default", 1.0, 1_000)
 WANTED = Wanted("model", ())
 
 
 def predicted(answered=ANSWERED, **inputs):
-    return prediction.predict(answered, inputs, {"label": np.array([b"yes"], object)})
+    return records.predict_log(answered, inputs, {"label": np.array([b"yes"], object)})
 
 
 def written(path, logs):
@@ -31,7 +32,7 @@ def written(path, logs):
 def columns(monkeypatch, *logs):
     """The raw columns that requests bring."""
     kept = []
-    monkeypatch.setattr(tally, "counted", lambda features, rows: kept.append(rows) or traffic.Traffic().profile)
+    monkeypatch.setattr(traffic, "counted", lambda features, rows: kept.append(rows) or traffic.Traffic().profile)
     counting = Tally(WANTED)
     for log in logs:
         counting.add(log)
@@ -66,7 +67,7 @@ def test_examples_are_rows_whatever_the_signature(monkeypatch):
     given = protos.load("apis.input_pb2").Input()
     given.example_list.examples.append(example(row))
     serialized = predicted(examples=np.array([example(row).SerializeToString()], object))
-    found = columns(monkeypatch, prediction.classify(ANSWERED, given, [[(b"a", 1.0)]]), serialized)
+    found = columns(monkeypatch, records.classify_log(ANSWERED, given, [[(b"a", 1.0)]]), serialized)
     assert (2, {"x": [1.5] * 2, "n": [3] * 2, "c": [b"a"] * 2, "gone": [None] * 2}) == found
 
 
@@ -101,8 +102,8 @@ def test_a_file_that_got_its_name_meanwhile_is_read_under_it(tmp_path):
 
 
 def test_only_requests_of_the_period_and_of_the_model_count(tmp_path):
-    other = Answered("other", 1, "serving_default", 1.0, 3_000)
-    late = Answered("model", 4, "serving_default", 1.0, 3_000)
+    other = LogMetadata("other", 1, "serving_default", 1.0, 3_000)
+    late = LogMetadata("model", 4, "serving_default", 1.0, 3_000)
     logs = [predicted(who, x=np.array([1.0])) for who in (ANSWERED, late, other)]
     found = traffic.read([written(tmp_path / "a.tfrecord", logs)], Wanted("model", (), since=2_000))
     assert (1, {4: 1}, 3_000, 3_000) == (found.requests, dict(found.versions), found.first, found.last)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import catalogue
-from pipeline.scaffold import draft, material
+from pipeline.recipes import catalog
+from pipeline.scaffold import inspect, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ class Drafted:
 
     plan: object
     text: str
-    source: catalogue.Source
+    source: catalog.Source
 
     @property
     def uses(self) -> dict[str, str]:
@@ -39,12 +39,12 @@ def drafted(tmp_path):
     """Plans and drafts a recipe over a path."""
 
     def make(path: Path, target: str = "", task: str = "") -> Drafted:
-        plan = material.plan(path, target, task)
-        text = draft.text(plan, "mine")
+        plan = inspect.plan(path, target, task)
+        text = render.render_recipe(plan, "mine")
         file = tmp_path / "recipes" / "mine.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        return Drafted(plan, text, catalogue.read(file))
+        return Drafted(plan, text, catalog.read(file))
 
     return make
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline import atomic, runner
 from pipeline.recipe import CLASSIFICATION, Gate
+from pipeline.runner import local
 from pipeline.steps import gate
-from pipeline.workspace import Workspace
+from pipeline.store import fileio
+from pipeline.store.layout import Workspace
 
 DATA = SimpleNamespace(label="label", classes=("a", "b"))
 LATENCY = {"p50": 1.5, "p95": 9.0, "p99": 9.5, "calls": 10}
@@ -90,10 +91,10 @@ def test_the_evaluation_is_written_for_programs_and_for_people(tmp_path):
     outcome = verdict(SCORES, at_least={"accuracy": 0.9})
     folder = Workspace(tmp_path).run("plain-1")
     gate.write_evaluation(folder, {"recipe": "plain", "run_id": "plain-1", **SCORES, "gate": outcome})
-    assert outcome == atomic.read_json(folder.evaluation)["gate"]
+    assert outcome == fileio.read_json(folder.evaluation)["gate"]
     assert folder.gate_page.read_text().startswith("# Not blessed: plain (plain-1)\n\n- accuracy on the test")
 
 
 def test_no_verdict_comes_from_the_cache():
-    assert "gate" in runner.NEVER_CACHED
-    assert "score" not in runner.NEVER_CACHED
+    assert "gate" in local.NEVER_CACHED
+    assert "score" not in local.NEVER_CACHED

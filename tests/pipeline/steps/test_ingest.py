@@ -11,8 +11,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.example import Example
 from pipeline.errors import PipelineError
+from pipeline.formats.base import Example
 from pipeline.recipe import Group, Hash, Official, Quick, Time
 from pipeline.steps import ingest
 from pipeline.steps.ingest import Report

@@ -10,9 +10,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation import tfma_results
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
 from pipeline.steps import evaluate, schema, validate
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 INFERRED = """
 feature { name: "image_bytes" type: BYTES domain: "image_bytes" distribution_constraints { min_domain_mass: 0.5 } }
@@ -252,5 +253,5 @@ def test_vector_gets_its_declared_shape_back():
 
 
 def test_slices_carry_the_names_of_classes():
-    assert "label=c" == evaluate._name([("label", 2)], recipe())
-    assert "colour=red, label=a" == evaluate._name([("colour", "red"), ("label", 0)], recipe())
+    assert "label=c" == tfma_results._name([("label", 2)], recipe())
+    assert "colour=red, label=a" == tfma_results._name([("colour", "red"), ("label", 0)], recipe())

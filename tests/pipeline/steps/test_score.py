@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
+from pipeline.evaluation.measured import Measured
 from pipeline.recipe import Metric
 from pipeline.steps import ingest, score
-from pipeline.verdict import Measured
-from pipeline.workspace import Workspace
+from pipeline.store.layout import Workspace
 
 KINDS = {"x": "float", "n": "int", "word": "bytes", "v": "float[2,2]"}
 

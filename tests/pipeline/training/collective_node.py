@@ -17,10 +17,9 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import PipelineError
-from pipeline.steps import train
-from pipeline.training import devices
-from pipeline.training.batches import Rows
+from pipeline.training import devices, trainer
 from pipeline.training.collective import Collective
+from pipeline.training.input_pipeline import Rows
 
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": False, "distribution": "nodes"}
 
@@ -54,7 +53,7 @@ def trained(out, nodes=None, **chosen):
         data=data, build=network, augment=lambda p: [], augmented="", fine_tune=None, finish=None, outputs=None
     )
     config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
-    return train.fit(recipe, p, rows(p.rows), rows(40), config, out, {}, nodes=nodes)
+    return trainer.fit(recipe, p, rows(p.rows), rows(40), config, out, {}, nodes=nodes)
 
 
 def weights(model):

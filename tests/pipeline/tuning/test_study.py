@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.params import Field
-from pipeline.tuning import dimension
+from pipeline.recipes.hyperparameters import Field
+from pipeline.tuning import space
 from pipeline.tuning.space import Space
-from pipeline.tuning.study import Study
-from pipeline.tuning.trial import Trial
+from pipeline.tuning.study import Study, Trial
 
 FIELDS = (Field("rate", "float", 0.01, "Range(1e-4, 0.1, log=True)"), Field("widths", "tuple[int, ...]", (16, 32)))
-SPACE = Space({"rate": 0.01, "widths": (16, 32), "epochs": 10}, {field.name: dimension.of(field) for field in FIELDS})
+SPACE = Space({"rate": 0.01, "widths": (16, 32), "epochs": 10}, {field.name: space.of(field) for field in FIELDS})
 
 
 def opened(folder, *, maximize=False):

@@ -14,9 +14,9 @@ import grpc
 import pytest
 import uvloop
 
-from serving.core.budget import Budget
-from serving.rest.connections import Connections
-from serving.rest.message import Response
+from serving.core.work import MemoryBudget
+from serving.rest.parser import Response
+from serving.rest.server import Connections
 from serving.wire import protos
 
 
@@ -27,7 +27,7 @@ class Port:
     """
 
     def __init__(self, limit, options):
-        self.budget = Budget(limit)
+        self.budget = MemoryBudget(limit)
         self.requests, self.held = [], []
         self._options = options
         self._loop = uvloop.new_event_loop()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from serving.rest.application import Application
-from serving.rest.message import Request
+from serving.rest.app import Application
+from serving.rest.parser import Request
 
 
 def test_a_page_that_fails_is_answered(caplog):

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from serving.core import predict
+from serving.core.model import LoadedModel
 from serving.errors import ServingError
-from serving.model import LoadedModel
 
 RUN = """
 import sys
 import numpy as np
 from serving.core import predict
 from serving.errors import ServingError
-from serving.model import LoadedModel
+from serving.core.model import LoadedModel
 try:
     predict.run(LoadedModel(sys.argv[1]), "serving_default", {"x": np.ones([1], np.float32)})
 except ServingError:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from serving.requestlog import folder
+from serving.request_log import files
 
 ODD = ["..", ".", "../half", "../../etc/passwd", "half/../echo", "half\0", "\0", "\udcff\udcfe", "half ", "%", "%2f",
        "C:\\half", "~", "half\r\nX: y", "\u202e", "a" * 3000, "half?a=b", "half#", "ﬁ"]  # fmt: skip
@@ -56,7 +56,7 @@ def test_undecoded_paths(hostile, exchange, raw):
 
 @pytest.mark.parametrize("name", [*ODD, "", ".hidden", "-", "a/b", "\n"], ids=range(len(ODD) + 5))
 def test_folders_of_the_request_log_lie_directly_below_it(tmp_path, name):
-    path = folder.of_model(tmp_path, name)
+    path = files.model_folder(tmp_path, name)
     assert path.parent == tmp_path
     assert path.name not in {"", ".", ".."}
     assert os.fspath(path.resolve().parent) == os.fspath(tmp_path.resolve())
@@ -84,5 +84,5 @@ def test_models_with_odd_names_are_served_and_logged(saved, tmp_path, run_server
             answer = exchange(server, head.encode() + body)
             assert answer.startswith(b"HTTP/1.1 200 OK"), answer
         assert 0 == server.terminate()
-    assert sorted(folder.of_model(logs, name).name for name in names) == sorted(path.name for path in logs.iterdir())
+    assert sorted(files.model_folder(logs, name).name for name in names) == sorted(path.name for path in logs.iterdir())
     assert {"base", "logs", "models.config"} == {path.name for path in tmp_path.iterdir()}

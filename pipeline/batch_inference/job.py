@@ -1,0 +1,242 @@
+"""A model asked about all rows of a file: streaming, resumable, with bad rows aside.
+
+What is done of a file, in parts that appear whole: a job that was killed goes on behind the last of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.batch_inference import output
+from pipeline.batch_inference import rows as batch_inference_rows
+from pipeline.batch_inference.rows import answers, kinds, question
+from pipeline.errors import PipelineError
+from pipeline.store import fileio
+from pipeline.store.fileio import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+
+    from pipeline.batch_inference.output import Columns
+    from pipeline.batch_inference.rows import Row
+    from serving.core.signature import Signature
+
+
+BATCH_ROWS = 128
+PART_ROWS = 4096
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked.
+
+    Attributes:
+        path: File or folder with the rows.
+        out: File to write.
+        signature: What is asked of the model.
+        ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
+        model: Which model is asked, by whatever tells it from another one.
+    """
+
+    path: Path
+    out: Path
+    signature: Signature
+    ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+    model: str
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What must be the same for an interrupted job to go on."""
+        files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
+        stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
+        return {"model": self.model, "signature": self.signature.name, "files": stats}
+
+
+@dataclass
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        rows: Rows of the file.
+        bad: Those without an answer.
+        resumed: Rows that an interrupted job had done before.
+        out: The file with the answers.
+        reasons: The bad rows, one JSON object a line: {"row", "place", "reason", "cells"}; None if there are none.
+    """
+
+    rows: int = 0
+    bad: int = 0
+    resumed: int = 0
+    out: str = ""
+    reasons: str | None = None
+
+
+def run(job: Job, told: Callable[[int], None]) -> Outcome:
+    """Asks about all rows and writes the answers.
+
+    Args:
+        job: What is asked.
+        told: Called with the number of rows that are done, after each part.
+
+    Raises:
+        PipelineError: There are no rows, the file is damaged, or another process is at it.
+        ServingError: The model cannot be asked.
+    """
+    output.check(job.out)
+    mine = job.out.with_name(f".{job.out.name}.lock")
+    with lock(mine, on_wait=lambda: _refuse(job.out)):
+        try:
+            return _done(job, told)
+        finally:
+            mine.unlink()
+
+
+def _done(job: Job, told: Callable[[int], None]) -> Outcome:
+    parts = Parts(job.out.with_name(f".{job.out.name}.parts"))
+    given = _columns(job)
+    resumed = parts.begin(job.plan)
+    told(resumed)
+    for first, rows in _chunks(job, resumed):
+        good, bad = _asked(job, given, rows)
+        parts.add(first, first + len(rows) - 1, good, bad, given.schema)
+        told(first + len(rows))
+    return _written(job, parts, given, resumed)
+
+
+def _refuse(out: Path) -> None:
+    raise PipelineError(
+        f"{out} is being written by another process.",
+        expected="one process for each file",
+        received="a second one",
+        action="wait for it, or write to another file with --out",
+    )
+
+
+def _only(job: Job) -> str:
+    return next(iter(job.signature.inputs)) if len(job.signature.inputs) == 1 else ""
+
+
+def _columns(job: Job) -> Columns:
+    first = next(batch_inference_rows.rows(job.path, _only(job)), None)
+    if first is None:
+        raise PipelineError(
+            f"There are no rows in {job.path}.",
+            expected="at least one row",
+            received="none",
+            action="name another file with --file",
+        )
+    return output.of(job.path, first.cells, job.signature.outputs)
+
+
+def _chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:
+    rows = itertools.islice(batch_inference_rows.rows(job.path, _only(job)), done, None)
+    while chunk := list(itertools.islice(rows, PART_ROWS)):
+        yield chunk[0].number, chunk
+
+
+def _asked(job: Job, given: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lines with answers, and what is to be said about rows without one."""
+    wanted = kinds(job.signature.inputs)
+    folder = job.path if job.path.is_dir() else job.path.parent
+    good, bad = [], []
+    for start in range(0, len(rows), BATCH_ROWS):
+        batch = [(row, *question(row, wanted, folder)) for row in rows[start : start + BATCH_ROWS]]
+        sound = [values for _, values, fault in batch if not fault]
+        found = iter(answers(sound, job.ask) if sound else ())
+        for row, _, fault in batch:
+            answer = fault or next(found)
+            if isinstance(answer, str):
+                bad.append({"row": row.number, "place": row.place, "reason": answer, "cells": _shown(row)})
+            else:
+                good.append(given.row(row, answer))
+    return good, bad
+
+
+def _shown(row: Row) -> dict[str, str]:
+    return {name: value if isinstance(value, str) else repr(value)[:200] for name, value in row.cells.items()}
+
+
+def _written(job: Job, parts: Parts, given: Columns, resumed: int) -> Outcome:
+    done = parts.done()
+    output.write(job.out, [part.table for part in done], given.schema)
+    aside = job.out.with_name(f"{job.out.name}.bad.jsonl")
+    lines = list(parts.bad())
+    if lines:
+        with fileio.file(aside) as beside:
+            beside.write_text("".join(lines))
+    else:
+        aside.unlink(missing_ok=True)
+    parts.remove()
+    return Outcome(done[-1].last + 1, len(lines), resumed, str(job.out), str(aside) if lines else None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows from `first` to `last`, both among them."""
+
+    first: int
+    last: int
+    folder: Path
+
+    @property
+    def table(self) -> Path:
+        """Answers, Parquet."""
+        return self.folder / f"{self.first:012}-{self.last:012}.parquet"
+
+    @property
+    def bad(self) -> Path:
+        """Rows without an answer, one JSON object a line."""
+        return self.table.with_suffix(".bad.jsonl")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one job.
+
+    Attributes:
+        folder: Where they lie.
+    """
+
+    folder: Path
+
+    def begin(self, plan: Mapping[str, Any]) -> int:
+        """Number of the first row that is still to be done; 0 and no parts where what is asked has changed."""
+        if fileio.read_json(self.folder / PLAN) != plan:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            fileio.write_json(self.folder / PLAN, plan)
+        return max((part.last + 1 for part in self.done()), default=0)
+
+    def done(self) -> list[Part]:
+        """The parts that are there, in the order of their rows."""
+        limits = sorted(path.stem.split("-") for path in self.folder.glob("*.parquet"))
+        return [Part(int(first), int(last), self.folder) for first, last in limits]
+
+    def add(self, first: int, last: int, rows: list[dict[str, Any]], bad: Iterable[Any], schema: pa.Schema) -> Part:
+        """Writes a part; its bad rows first, so that a part which is there has them."""
+        import pyarrow as pa
+        from pyarrow.parquet import write_table
+
+        part = Part(first, last, self.folder)
+        with fileio.file(part.bad) as beside:
+            beside.write_text("".join(json.dumps(one) + "\n" for one in bad))
+        with fileio.file(part.table) as beside:
+            write_table(pa.Table.from_pylist(rows, schema), beside)
+        return part
+
+    def bad(self) -> Iterator[str]:
+        """The lines about bad rows."""
+        for part in self.done():
+            yield from part.bad.read_text().splitlines(keepends=True)
+
+    def remove(self) -> None:
+        """Takes them away when all is written."""
+        shutil.rmtree(self.folder)

@@ -1,0 +1,172 @@
+"""The parts of a job become one file: Parquet, CSV, TSV or JSON lines, as its name says.
+
+The columns of what is written: those of the rows as they stood, then those of the answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError
+from pipeline.formats import parquet
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from pipeline.batch_inference.rows import Row
+    from serving.core.signature import TensorInfo
+
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+LINES = (".jsonl", ".ndjson")
+TAKEN = "predicted_{}"
+ENDINGS = (*DELIMITERS, *LINES, ".parquet")
+
+
+def check(out: Path) -> None:
+    """Raises a UsageError when the format cannot be told by the name."""
+    if out.suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"The format of {out} is not known by its ending.", expected=", ".join(ENDINGS), received=out.name
+        )
+
+
+def write(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
+    """Writes all parts as one file, which appears whole."""
+    with fileio.file(out) as beside:
+        _writer(out.suffix.lower())(beside, tables, schema)
+
+
+def _writer(ending: str) -> Callable[[Path, Iterable[Path], pa.Schema], None]:
+    if ending in DELIMITERS:
+        return lambda path, tables, schema: _csv(path, tables, schema, DELIMITERS[ending])
+    return _jsonl if ending in LINES else _parquet
+
+
+def _parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
+    from pyarrow.parquet import ParquetWriter, read_table
+
+    with ParquetWriter(path, schema) as writer:
+        for table in tables:
+            writer.write_table(read_table(table, schema=schema))
+
+
+def _csv(path: Path, tables: Iterable[Path], schema: pa.Schema, delimiter: str) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow(schema.names)
+        for row in _rows(tables):
+            writer.writerow([_cell(value) for value in row.values()])
+
+
+def _jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (each writer takes it)
+    with path.open("w", encoding="utf-8") as file:
+        for row in _rows(tables):
+            file.write(json.dumps({name: _json(value) for name, value in row.items()}, default=str) + "\n")
+
+
+def _rows(tables: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+    from pyarrow.parquet import ParquetFile
+
+    for table in tables:
+        for batch in ParquetFile(table).iter_batches():
+            yield from batch.to_pylist()
+
+
+def _cell(value: Any) -> Any:
+    found = _json(value)
+    return json.dumps(found) if isinstance(found, (list, dict)) else found
+
+
+def _json(value: Any) -> Any:
+    """Bytes as REST has them."""
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names and types.
+
+    Attributes:
+        given: Type of each column of the rows. What is not from Parquet is text as it stood, JSON if it was no text.
+        answered: Type of each output.
+        names: Column of each output; an output that shares its name with a given column is called `predicted_NAME`.
+    """
+
+    given: Mapping[str, pa.DataType]
+    answered: Mapping[str, pa.DataType]
+    names: Mapping[str, str]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns in their order."""
+        import pyarrow as pa
+
+        return pa.schema([*self.given.items(), *((self.names[name], kind) for name, kind in self.answered.items())])
+
+    def row(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """One line of what is written."""
+        import pyarrow as pa
+
+        texts = {name for name, kind in self.given.items() if kind == pa.string()}
+        cells = {name: _text(value) if name in texts else value for name, value in row.cells.items()}
+        found = {self.names[name]: _plain(answer[name], kind) for name, kind in self.answered.items()}
+        return {name: cells.get(name) for name in self.given} | found
+
+
+def of(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) -> Columns:
+    """The columns for a file whose first row has these cells."""
+    import pyarrow as pa
+
+    typed = parquet.schema(parquet.parts(path)[0]) if _is_parquet(path) else None
+    given = {name: typed.field(name).type if typed else pa.string() for name in first}
+    names = {name: TAKEN.format(name) if name in given else name for name in outputs}
+    return Columns(given, {name: _type(name, info) for name, info in outputs.items()}, names)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
+
+
+def _type(name: str, info: TensorInfo) -> pa.DataType:
+    import pyarrow as pa
+
+    kind = pa.binary() if name.endswith("_bytes") else pa.string()
+    if info.dtype.name != "string":
+        kind = pa.from_numpy_dtype(info.dtype.numpy) if info.dtype.numpy is not None else pa.float32()
+    for _ in (info.shape or ())[1:]:
+        kind = pa.list_(kind)
+    return kind
+
+
+def _text(cell: Any) -> str | None:
+    return cell if cell is None or isinstance(cell, str) else json.dumps(cell)
+
+
+def _plain(value: Any, kind: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    found = value.tolist() if hasattr(value, "tolist") else value
+    return _decoded(found) if pa.types.is_string(_innermost(kind)) else found
+
+
+def _innermost(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    while pa.types.is_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

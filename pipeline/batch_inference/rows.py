@@ -1,0 +1,209 @@
+"""Rows of a file or folder as they stand, each with its number, so that an answer can be led back to it.
+
+The cells of a row as the inputs of a signature.
+
+Answers row by row from a model that is asked in batches.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError
+from pipeline.features import types
+from pipeline.formats import csv, jsonl, parquet, table
+from serving.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from serving.core.signature import TensorInfo
+
+
+TEXTS = (".csv", ".tsv", ".txt", ".data")
+LINES = (".jsonl", ".ndjson", ".json")
+FILE = "file"
+# What the readers of a cell raise about a value of another kind.
+FAILURES = (ValueError, TypeError, OverflowError, OSError)
+SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        number: 0 for the first.
+        place: Where it stands, for a person: "line 7", "row 7", or a file's name.
+        cells: Its values by column, as the format has them.
+        fault: Why it cannot be read; empty if it can.
+    """
+
+    number: int
+    place: str
+    cells: Mapping[str, Any]
+    fault: str = ""
+
+
+def rows(path: Path, only: str = "") -> Iterator[Row]:
+    """The rows in their order.
+
+    Args:
+        path: CSV, TSV, JSON lines (all plain or .gz), Parquet, a folder of Parquet files, or a folder of other files.
+        only: For a folder of files: the name of the input that gets each file's path.
+
+    Raises:
+        UsageError: There is no such file, or its format is not known.
+        PipelineError: The file is damaged.
+    """
+    for number, (place, cells, fault) in enumerate(_reader(path)(path, only)):
+        yield Row(number, place, cells, fault)
+
+
+def suffix(path: Path) -> str:
+    """The ending that tells the format, without `.gz`."""
+    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+
+
+def _reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
+    if path.is_dir():
+        return _parquet if any(path.glob("*.parquet")) else _files
+    ending = suffix(path)
+    if path.is_file() and (ending in (*TEXTS, *LINES, ".parquet")):
+        return _csv if ending in TEXTS else _jsonl if ending in LINES else _parquet
+    raise UsageError(
+        f"{path} cannot be read row by row.",
+        expected=f"a folder, or a file that ends in {', '.join((*TEXTS, *LINES))} (also with .gz) or .parquet",
+        received=path.name if path.exists() else "nothing at that path",
+        action="name an existing file with --file",
+    )
+
+
+def _csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    lines = csv.rows(path)
+    header = next(lines)[1]
+    for line, cells, fault in lines:
+        yield f"line {line}", dict(zip(header, cells, strict=False)), fault
+
+
+def _jsonl(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for line, cells, fault in jsonl.rows(path):
+        yield f"line {line}", cells, fault
+
+
+def _parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    number = 0
+    for part in parquet.parts(path):
+        for block in parquet.blocks(part):
+            for cells in zip(*block.values(), strict=True):
+                yield f"row {number}", dict(zip(block, cells, strict=True)), ""
+                number += 1
+
+
+def _files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    if not only:
+        raise UsageError(
+            f"The files in {path} cannot be led to the model's inputs.",
+            expected="a model with one input, such as image_bytes",
+            received="a folder of files for a model with several",
+            action="write the rows into a CSV, JSON lines or Parquet file with one column for each input",
+        )
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")):
+        name = str(file.relative_to(path))
+        yield name, {FILE: name}, ""
+
+
+def missing(value: Any) -> bool:
+    """Whether a cell is empty, as in training data."""
+    return table.is_missing(value)
+
+
+def kinds(inputs: Mapping[str, TensorInfo]) -> dict[str, str]:
+    """The kind of each input, as a recipe would declare it."""
+    return {name: _kind(info) for name, info in inputs.items()}
+
+
+def _kind(info: TensorInfo) -> str:
+    name = "bytes" if info.dtype.name == "string" else "int" if "int" in info.dtype.name else "float"
+    sizes = (info.shape or ())[1:]
+    return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
+
+
+def question(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], str]:
+    """Values by input, or the reason why the row has none.
+
+    Args:
+        row: The row.
+        wanted: Kind of each input.
+        folder: What paths in cells of `…_bytes` inputs are relative to.
+    """
+    if row.fault:
+        return {}, row.fault
+    found = {}
+    for name, declared in wanted.items():
+        column = FILE if FILE in row.cells and name not in row.cells and len(wanted) == 1 else name
+        if column not in row.cells:
+            return {}, f"there is no column {name}"
+        try:
+            is_content = column == FILE or name.endswith("_bytes")
+            found[name] = _content(row.cells[column], folder) if is_content else _value(row.cells[column], declared)
+        except FAILURES as error:
+            shown = repr(row.cells[column])[:SHOWN_CHARACTERS]
+            return {}, f"column {column} is no {declared}: {shown} ({_reason(error)})"
+    return found, ""
+
+
+def _value(cell: Any, declared: str) -> Any:
+    if declared in types.MISSING and table.is_missing(cell):
+        return types.MISSING[declared]
+    size = types.split(declared)[1]
+    return table.vector(cell, size).reshape(size) if size else table.value(cell, declared)
+
+
+def _content(cell: Any, folder: Path) -> bytes:
+    """Bytes as they are, {"b64": text} as in REST, or the content of the file that a text names."""
+    if isinstance(cell, bytes):
+        return cell
+    if isinstance(cell, dict) and set(cell) == {"b64"}:
+        return base64.b64decode(cell["b64"], validate=True)
+    return (folder / cell).read_bytes()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or "cannot be read"
+    return "no base64" if isinstance(error, binascii.Error) else "another kind of value"
+
+
+def answers(
+    questions: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+) -> Iterator[Mapping[str, Any] | str]:
+    """One answer, or the reason why there is none, for each question.
+
+    A batch that fails because of what it was asked is halved until the rows that are at fault stand alone.
+
+    Args:
+        questions: Values by input, at least one.
+        ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
+
+    Raises:
+        ServingError: The model cannot be asked at all.
+    """
+    try:
+        found = ask({name: [question[name] for question in questions] for name in questions[0]})
+    except InvalidArgument as error:
+        if len(questions) == 1:
+            yield error.short_message
+            return
+        half = len(questions) // 2
+        yield from answers(questions[:half], ask)
+        yield from answers(questions[half:], ask)
+    else:
+        for place in range(len(questions)):
+            yield {name: values[place] for name, values in found.items()}

@@ -1,0 +1,119 @@
+"""`keraspipe predict NAME --file IN --out OUT`: a model asked about a whole file or folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from pipeline.batch_inference.job import Job, Outcome
+    from pipeline.console import Terminal
+
+
+SAID_EVERY_S = 5.0
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--file", metavar="IN", help="ask about every row of a table, or every file of a folder")
+    parser.add_argument("--out", metavar="OUT", help="where the answers go: .csv, .tsv, .jsonl or .parquet")
+
+
+def require_both(options: Namespace) -> None:
+    """Raises a UsageError unless there is a file to read and one to write, and nothing else to ask about."""
+    if not (options.file and options.out) or options.inputs:
+        raise UsageError(
+            "A whole file is asked about with --file and --out.",
+            expected=f"keraspipe predict {options.name} --file IN --out OUT",
+            received=f"--file {options.file} --out {options.out} {' '.join(options.inputs)}".strip(),
+        )
+
+
+def ask(options: Namespace, source: Source, terminal: Terminal) -> int:
+    """Asks about all rows, and says what came of it."""
+    from pipeline.batch_inference import job
+
+    began = time.monotonic()
+    outcome = job.run(_job(options, source), Progress(terminal.err))
+    seconds = time.monotonic() - began
+    found = json.dumps({**asdict(outcome), "seconds": seconds}) if options.json else text(outcome, seconds)
+    print(found, file=terminal.out, flush=True)
+    if outcome.bad == outcome.rows:
+        raise PipelineError(
+            "No row got an answer.",
+            expected=f"rows with {', '.join(source.signatures[options.signature].inputs)}",
+            received=f"{outcome.rows} rows, whose reasons are in {outcome.reasons}",
+        )
+    return 0
+
+
+def _job(options: Namespace, source: Source) -> Job:
+    from pipeline.batch_inference.job import Job
+
+    if options.signature not in source.signatures:
+        raise UsageError(
+            f"{options.name} has no signature {options.signature!r}.",
+            expected=f"one of {', '.join(source.signatures)}",
+            received=options.signature,
+        )
+    return Job(
+        Path(options.file).expanduser().absolute(),
+        Path(options.out).expanduser().absolute(),
+        source.signatures[options.signature],
+        lambda inputs: source.ask(options.signature, inputs),
+        source.identity,
+    )
+
+
+class Progress:
+    """Says how far a job has come, not more than every few seconds.
+
+    Args:
+        stream: Where it is said.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._said = time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        """Takes the number of rows that are done."""
+        if time.monotonic() - self._said >= SAID_EVERY_S:
+            self._said = time.monotonic()
+            print(f"{rows:,} rows", file=self._stream, flush=True)
+
+
+def text(outcome: Outcome, seconds: float) -> str:
+    """What a person reads."""
+    asked = outcome.rows - outcome.resumed
+    lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({asked / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
+    if outcome.resumed:
+        lines.append(f"{outcome.resumed:,} of them were done before the job was interrupted.")
+    if outcome.reasons:
+        lines.append(f"{outcome.bad:,} rows without an answer, each with its reason: {outcome.reasons}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that answers.
+
+    Attributes:
+        signatures: What it can be asked, by name.
+        ask: (signature, inputs) -> arrays by output name.
+        identity: Tells it from another model, also from another version.
+    """
+
+    signatures: Mapping[str, Any]
+    ask: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
+    identity: str = ""

@@ -1,0 +1,249 @@
+"""The secrets of the stack: one file each, in a folder that only its owner may enter.
+
+What is wrong with the secrets: missing, empty, too short, or open to others.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.deployment.doctor import Finding
+from pipeline.errors import UsageError
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+
+FOLDER_MODE = 0o700
+# Containers read the files as users of their own (postgres, 10001, haproxy), so the files are open to all. The folder
+# keeps this machine's other users out; containers do not pass through it, the engine mounts the files themselves.
+FILE_MODE = 0o444
+RANDOM_BYTES = 32
+USER = "keraspipe"  # who logs in at the gateway with the password
+AUTHORIZATION = "authorization"  # values of the HTTP header that the gateway lets through, one a line
+GATEWAY = {
+    "gateway_password": lambda word: "Basic " + base64.b64encode(f"{USER}:{word}".encode()).decode(),
+    "gateway_token": lambda word: f"Bearer {word}",
+}
+CERTIFICATE = "tls.pem"  # certificate and key in one file, as HAProxy reads them
+TRUSTED = "tls.crt"  # the certificate alone, for clients: curl --cacert
+SHORTEST = 16  # characters; those of `keraspipe secrets` have 64
+MAKE = "keraspipe secrets"
+RANDOM = ("postgres_password", "grafana_password", *GATEWAY)
+NAMES = (*RANDOM, AUTHORIZATION, CERTIFICATE, TRUSTED)
+
+
+def make(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate: str = "") -> dict[str, str]:
+    """Makes the secrets that are missing, and the one to rotate anew.
+
+    Args:
+        folder: Where they lie; made if it is not there.
+        pair: Makes certificate and key, both PEM; None for no certificate.
+        rotate: The secret to replace, one of RANDOM or "tls.pem"; empty for none.
+
+    Returns:
+        "made", "kept" or "rotated" by the file's name.
+
+    Raises:
+        UsageError: The folder holds other things.
+        OSError: It cannot be written.
+    """
+    _enter(folder)
+    with fileio.lock(folder):  # two commands at once would each keep half of what the other made
+        # Who has written `authorization` by hand gets no password beside it that opens nothing.
+        own = (folder / AUTHORIZATION).exists()
+        names = [
+            name for name in RANDOM if name not in GATEWAY or not own or (folder / name).exists() or name == rotate
+        ]
+        done = {name: _random(folder, name, rotate=name == rotate) for name in names}
+        done[AUTHORIZATION] = _authorization(folder, rotated=own and rotate in GATEWAY)
+        if pair:
+            done |= _certificate(folder, pair, rotate=rotate == CERTIFICATE)
+    return done
+
+
+def authorization(words: dict[str, str]) -> str:
+    """The header's values for the words of GATEWAY, one a line."""
+    return "".join(f"{value(words[name])}\n" for name, value in GATEWAY.items())
+
+
+def _enter(folder: Path) -> None:
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    strange = sorted(path.name for path in folder.iterdir() if not _ours(path.name))
+    if strange:  # somebody's home, or the checkout: closing it to all others would break things
+        raise UsageError(
+            f"{folder} holds other things than secrets.",
+            expected="an empty folder, a new one, or one that keraspipe secrets has made",
+            received=", ".join(strange[:3]) + (", …" if len(strange) > 3 else ""),  # noqa: PLR2004
+            action="name another folder: keraspipe secrets --dir FOLDER",
+        )
+    folder.chmod(FOLDER_MODE)
+
+
+def _ours(name: str) -> bool:
+    rest = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", name)  # of a command that was killed while it wrote
+    return name in NAMES or bool(rest and rest[1] in NAMES)
+
+
+def _random(folder: Path, name: str, *, rotate: bool) -> str:
+    path = folder / name
+    there = path.exists()
+    if there and not rotate:
+        return "kept"
+    new = secrets.token_hex(RANDOM_BYTES)
+    if name in GATEWAY:
+        # Before the file: killed in between, the gateway knows a word that nobody has, and the next rotation mends it.
+        _exchange(folder / AUTHORIZATION, GATEWAY[name](path.read_text().strip() if there else ""), GATEWAY[name](new))
+    _write(path, new)
+    return "rotated" if there else "made"
+
+
+def _exchange(path: Path, old: str, new: str) -> None:
+    """Replaces one line; those that somebody has added stay."""
+    if path.exists():
+        lines = [line for line in path.read_text().splitlines() if line != old]
+        _write(path, "\n".join([*lines, new]) + "\n")
+
+
+def _authorization(folder: Path, *, rotated: bool) -> str:
+    path = folder / AUTHORIZATION
+    if path.exists():
+        return "rotated" if rotated else "kept"
+    _write(path, authorization({name: (folder / name).read_text().strip() for name in GATEWAY}))
+    return "made"
+
+
+def _certificate(folder: Path, pair: Callable[[], tuple[str, str]], *, rotate: bool) -> dict[str, str]:
+    there = (folder / CERTIFICATE).exists()
+    if there and not rotate:
+        return {CERTIFICATE: "kept"}
+    certificate, key = pair()
+    _write(folder / TRUSTED, certificate)
+    _write(folder / CERTIFICATE, certificate + key)
+    return dict.fromkeys((CERTIFICATE, TRUSTED), "rotated" if there else "made")
+
+
+def _write(path: Path, text: str) -> None:
+    with fileio.file(path) as beside:
+        beside.write_text(text)
+        beside.chmod(FILE_MODE)
+
+
+# By profile; empty: always.
+NEEDED = {"": ("postgres_password",), "monitoring": ("grafana_password",), "public": (AUTHORIZATION, CERTIFICATE)}
+
+
+@dataclass(frozen=True)
+class Held:
+    """The folder as it lies on the disk.
+
+    Attributes:
+        path: The folder.
+        mode: Its permissions; None if it is not there.
+        problem: Why it cannot be read; empty if it can.
+        files: Permissions and text by name.
+    """
+
+    path: Path
+    mode: int | None = None
+    problem: str = ""
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+
+def held(path: Path) -> Held:
+    """Reads the folder."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        files = {
+            file.name: (stat.S_IMODE(file.stat().st_mode), _text(file)) for file in path.iterdir() if file.is_file()
+        }
+    except FileNotFoundError:
+        return Held(path)
+    except OSError as error:
+        return Held(path, 0, error.strerror or str(error))
+    return Held(path, mode, "", files)
+
+
+def _text(file: Path) -> str:
+    return file.read_bytes().decode("utf-8", "replace")
+
+
+def findings(folder: Held | None, profiles: AbstractSet[str]) -> list[Finding]:
+    """One for each thing that is wrong, or one for all; None: `.env` names no folder."""
+    if folder is None:
+        return [_wrong("secrets", "SECRETS is not set in .env", MAKE)]
+    if folder.mode is None:
+        return [_wrong("secrets", f"there is no folder {folder.path}", MAKE)]
+    if folder.problem:
+        return [
+            _wrong("secrets", f"{folder.path}: {folder.problem}", f"{MAKE} --dir FOLDER, or be the user who made them")
+        ]
+    names = [name for profile, names in NEEDED.items() if profile in {"", *profiles} for name in names]
+    wrong = [found for name in names if (found := judged(folder, name))]
+    if folder.mode & 0o077:
+        open_to = f"others may look into {folder.path} (mode {folder.mode:04o})"
+        wrong.insert(0, _wrong("secrets", open_to, f"chmod 700 {folder.path}"))
+    return wrong or [Finding("secrets", ok=True, found=str(folder.path))]
+
+
+def unknown(named: str) -> Finding:
+    """Only docker compose knows the folder, because its name holds a variable."""
+    fix = "write the folder into .env as it is called: keraspipe secrets --dir FOLDER"
+    return Finding("secrets", ok=False, found=f"not looked at: SECRETS={named}", fix=fix, essential=False)
+
+
+def judged(folder: Held, name: str) -> Finding | None:
+    """What is wrong with one of them; None if nothing is."""
+    if name not in folder.files:
+        return _wrong(name, "missing", f"{MAKE} --self-signed" if name == CERTIFICATE else MAKE)
+    mode, text = folder.files[name]
+    if not mode & stat.S_IROTH:
+        found = f"mode {mode:04o}: the container's user cannot read it (the folder keeps others out)"
+        return _wrong(name, found, f"chmod 444 {folder.path / name}")
+    if name == CERTIFICATE:
+        return None  # has findings of its own
+    if name == AUTHORIZATION:
+        return _authorization_findings(folder.path / name, text)
+    return _password(name, text.strip())
+
+
+def _password(name: str, text: str) -> Finding | None:
+    if len(text) >= SHORTEST:
+        return None
+    found = f"{len(text)} characters, fewer than {SHORTEST}" if text else "empty"
+    return _wrong(name, found, f"{MAKE} --rotate {name}")
+
+
+def _authorization_findings(path: Path, text: str) -> Finding | None:
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    fix = f"rm -f {path} && {MAKE}"
+    if not lines:
+        return _wrong(AUTHORIZATION, "empty: nobody gets in", fix)
+    weak = sum(len(word(line)) < SHORTEST for line in lines)
+    found = f"{weak} of {len(lines)} lines are neither Basic nor Bearer with at least {SHORTEST} characters"
+    return _wrong(AUTHORIZATION, found, fix) if weak else None
+
+
+def word(line: str) -> str:
+    """The password or token in a value of the header Authorization; empty if it holds none."""
+    scheme, _, rest = line.partition(" ")
+    if scheme == "Bearer":
+        return rest.strip()
+    try:
+        pair = base64.b64decode(rest if scheme == "Basic" else "", validate=True)
+    except binascii.Error:
+        return ""
+    return pair.decode("utf-8", "replace").partition(":")[2]
+
+
+def _wrong(name: str, found: str, fix: str) -> Finding:
+    return Finding(name, ok=False, found=found, fix=fix)

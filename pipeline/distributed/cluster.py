@@ -1,0 +1,239 @@
+"""The pipeline's side of a training on several nodes: finds them, tells them what to train, and hears how it goes.
+
+Every wait ends: for nodes that are missing after WAIT_S, for one that is lost when its connection ends, which a machine
+that vanishes does within half a minute (`pipeline.distributed.task`). Closing the connections ends the training on all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.distributed import task
+from pipeline.distributed.task import PORT, keep_alive
+from pipeline.errors import PipelineError, UsageError
+from pipeline.store import journal
+
+if TYPE_CHECKING:
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from pipeline.settings import Settings
+
+WAIT_S = 120.0  # until all nodes are there
+CAUSE_S = 60.0  # until a node tells why the others have lost it
+AGAIN_S = 0.5
+ENDS = ("done", "wrong", "failed", "severed")
+GO_ON = "the same command goes on from the last checkpoint"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node that has agreed to train.
+
+    Attributes:
+        address: HOST:PORT of its `keraspipe node`.
+        ready: HOST:PORT of its TensorFlow.
+        reader: What it says.
+        writer: What it is told.
+    """
+
+    address: str
+    ready: str
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, **message: Any) -> None:
+        """Sends a line."""
+        self.writer.write(json.dumps(message).encode() + b"\n")
+
+    async def end(self) -> tuple[str, str]:
+        """Passes events on to the journal, and returns how the node ended: one of ENDS or "lost", and why."""
+        with suppress(OSError, ValueError):  # a line that is cut off
+            while line := await self.reader.readline():
+                told = json.loads(line)
+                if "event" in told:
+                    journal.report(told.pop("event"), **told)
+                else:
+                    return next((kind, str(told[kind])) for kind in ENDS if kind in told)
+        return "lost", "its connection ended"
+
+
+def check(settings: Settings) -> None:
+    """Raises a UsageError where the settings do not say which nodes train."""
+    if settings.distribution == "nodes":
+        _places(settings.nodes)
+        _number(settings.node_count)
+
+
+def train(args: FnArgs) -> None:
+    """Has the nodes train and export, in place of this process.
+
+    Raises:
+        PipelineError: A node is missing, refuses, fails or is lost; or the training itself says what is wrong.
+    """
+    config = args.custom_config
+    path = task.write(args)
+    order = {
+        "task": str(path.relative_to(path.parents[2])),  # WORKSPACE/checkpoints/DIGEST/task.json
+        "recipe": config["recipe"],
+        "code": config["code"],
+    }
+    asyncio.run(_train(config["nodes"], _number(config["node_count"]), order))
+
+
+def _places(text: str) -> list[tuple[str, int]]:
+    """(host, port) of each entry of "HOST:PORT,HOST:PORT"."""
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        host, _, port = entry.partition(":")
+        if not host or not (port or str(PORT)).isdecimal():
+            raise UsageError("KERASPIPE_NODES is malformed.", expected="HOST:PORT, several with commas", received=text)
+        found.append((host, int(port or PORT)))
+    if not found:
+        raise UsageError(
+            "KERASPIPE_DISTRIBUTION=nodes needs to know where the nodes are.",
+            expected="KERASPIPE_NODES=HOST:PORT, or several with commas; a name may have many addresses",
+            received=repr(text),
+            action="start `keraspipe node` on each machine and set KERASPIPE_NODES",
+        )
+    return found
+
+
+def _number(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or not int(text):
+        raise UsageError("KERASPIPE_NODE_COUNT is no number of nodes.", expected="1 or more", received=text)
+    return int(text)
+
+
+async def _train(places: str, count: int, order: dict[str, str]) -> None:
+    roll = Roll(_places(places), count, {}, [])
+    try:
+        members = await _assembled(roll, order)
+        nodes = [member.ready for member in members]
+        for index, member in enumerate(members):
+            member.say(nodes=nodes, index=index)
+        await _followed(members)
+    finally:
+        for writer in roll.opened:
+            writer.close()
+
+
+@dataclass(frozen=True)
+class Roll:
+    """The call of the nodes.
+
+    Attributes:
+        places: Where they may be, (host, port).
+        count: How many are wanted; 0 for all.
+        said: What is known of each address, for the error.
+        opened: Connections that are to be closed in the end.
+    """
+
+    places: list[tuple[str, int]]
+    count: int
+    said: dict[str, str]
+    opened: list[asyncio.StreamWriter]
+
+
+async def _assembled(roll: Roll, order: dict[str, str]) -> list[Member]:
+    """All nodes, in the order of their addresses."""
+    try:
+        async with asyncio.timeout(WAIT_S):
+            addresses = await _resolved(roll)
+            return await asyncio.gather(*(_joined(*address, order, roll) for address in addresses))
+    except TimeoutError:
+        known = ", ".join(f"{address} {state}" for address, state in sorted(roll.said.items()))
+        raise PipelineError(
+            f"Not all nodes were there within {WAIT_S:g} s.",
+            expected=f"{roll.count or 'all'} nodes at {', '.join(f'{host}:{port}' for host, port in roll.places)}",
+            received=known or "no address",
+            action=f"start `keraspipe node` on each machine, or correct KERASPIPE_NODE_COUNT; then {GO_ON}",
+        ) from None
+
+
+async def _resolved(roll: Roll) -> list[tuple[str, int]]:
+    """Addresses of the names: as many as are wanted, else all that there are."""
+    loop = asyncio.get_running_loop()
+    while True:
+        found: set[tuple[str, int]] = set()
+        for host, port in roll.places:
+            with suppress(OSError):
+                entries = await loop.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+                found |= {(str(entry[4][0]), port) for entry in entries}
+        roll.said.update({f"{host}:{port}": "found" for host, port in found})
+        if len(found) >= (roll.count or len(roll.places)):
+            return sorted(found)[: roll.count or None]
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _joined(host: str, port: int, order: dict[str, str], roll: Roll) -> Member:
+    """Asks a node until it is there and free."""
+    address = f"{host}:{port}"
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection(host, port)
+            roll.opened.append(writer)
+            keep_alive(writer.get_extra_info("socket"))
+            writer.write(json.dumps(order).encode() + b"\n")
+            told = json.loads(await reader.readline() or "{}")
+            if "ready" in told:
+                roll.said[address] = "ready"
+                return Member(address, told["ready"], reader, writer)
+            writer.close()
+        except OSError as error:
+            told = {"busy": error.strerror or str(error)}
+        if "refused" in told:
+            raise PipelineError(
+                f"The node {address} refuses to train.",
+                expected="the same code, recipe and workspace as the pipeline's",
+                received=told["refused"],
+                action=f"correct it there and restart its `keraspipe node`; then {GO_ON}",
+            )
+        roll.said[address] = told.get("busy", "does not answer")
+        await asyncio.sleep(AGAIN_S)
+
+
+async def _followed(members: list[Member]) -> None:
+    """Until node 0 is done.
+
+    Raises:
+        PipelineError: A node was lost or failed.
+    """
+    pending = {asyncio.create_task(member.end(), name=str(index)): member for index, member in enumerate(members)}
+    severed: PipelineError | None = None
+    while pending:
+        ended, _ = await asyncio.wait(pending, timeout=CAUSE_S if severed else None, return_when="FIRST_COMPLETED")
+        if not ended:
+            break
+        for one in sorted(ended, key=lambda task: task.get_name()):
+            member = pending.pop(one)
+            kind, why = one.result()
+            if kind == "done" and member is members[0]:
+                return
+            if kind == "severed":
+                severed = _error(kind, why, member, len(members))
+            elif kind != "done":
+                raise _error(kind, why, member, len(members))
+    raise severed or PipelineError("The nodes ended without a result.")
+
+
+def _error(kind: str, why: str, member: Member, count: int) -> PipelineError:
+    if kind == "wrong":
+        return PipelineError(why)
+    what = {
+        "lost": f"The node {member.address}, one of {count}, was lost during the training.",
+        "failed": f"The training failed on the node {member.address}.",
+        "severed": f"The node {member.address} lost sight of the others.",
+    }[kind]
+    return PipelineError(
+        what,
+        expected=f"{count} nodes until the training ends",
+        received=why,
+        action=f"look at the log of its `keraspipe node` and start it again; then {GO_ON}",
+    )

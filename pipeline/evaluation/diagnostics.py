@@ -1,0 +1,236 @@
+"""What the pictures of an evaluation are drawn from, small enough for a JSON file.
+
+ROC and precision-recall curves, thinned to what a picture needs.
+
+Forecasts of several steps: the error by steps ahead, and windows from good to bad.
+
+How far predicted numbers are from the true ones.
+
+Whether probabilities mean what they say: of the answers given with 80 % four in five should be right.
+
+C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many
+rows, which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
+scikit-learn's `calibration_curve` does not say how many rows a bin holds, which the error needs, and its quantiles of
+the confidence put all rows of which a network is quite sure into one bin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.evaluation import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.recipe import Recipe
+
+
+PAST = 3  # times as much past as future is shown before a forecast
+CURVE_POINTS = 100
+MOST_CURVES = 5
+PLACES = (0.1, 0.5, 0.9, 1.0)  # windows are shown that have this quantile of the error
+SCATTER_POINTS = 200
+HISTOGRAM_BINS = 40
+NARROWEST = 1e-6
+WITHIN = (0.005, 0.995)  # quantiles between which the histogram looks: one outlier would flatten it
+CALIBRATION_BINS = 15
+
+
+def diagnose(recipe: Recipe, found: Predictions, folder: Path) -> dict[str, Any]:
+    """What the kind of the answers allows to draw; answers or truths that are no numbers leave the mistakes only.
+
+    Args:
+        recipe: The recipe.
+        found: The answers.
+        folder: TFRecords of the test split.
+
+    Returns:
+        Some of {"calibration", "curves", "residuals", "forecast", "mistakes"}.
+    """
+    told: dict[str, Any] = {"mistakes": examples.describe_worst(found, recipe, folder)}
+    if not (np.isfinite(found.candidate).all() and np.isfinite(found.truth).all()):
+        return told
+    if found.kind == "classes":
+        told["calibration"] = describe_calibration(found.candidate, found.truth)
+    if found.kind in ("classes", "score"):
+        told["curves"] = _curves(recipe, found)
+    if found.kind == "numbers" and found.truth.ndim == 1:
+        told["residuals"] = describe_residuals(found.truth, found.candidate)
+    if found.kind == "numbers" and found.truth.ndim > 1:
+        told["forecast"] = _with_past(describe_forecast(found.truth, found.candidate, found.live), recipe, folder)
+    return {name: value for name, value in told.items() if value}
+
+
+def _curves(recipe: Recipe, found: Predictions) -> list[dict[str, Any]]:
+    if found.kind == "score":
+        return describe_curves({recipe.data.label: found.truth > 0}, {recipe.data.label: found.candidate})
+    classes = list(recipe.data.classes)
+    named = [metric.positive for metric in recipe.metrics if metric.positive]
+    shown = dict.fromkeys(named or (classes[1:] if len(classes) == 2 else classes))  # noqa: PLR2004  (two are one)
+    places = {name: classes.index(name) for name in shown}
+    return describe_curves(
+        {name: found.truth == place for name, place in places.items()},
+        {name: found.candidate[:, place] for name, place in places.items()},
+    )
+
+
+def _with_past(told: dict[str, Any], recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Adds to each window what was known before it, where an input is the past of the label's own column."""
+    data = recipe.data
+    columns = getattr(data, "numbers", {})
+    past = next((name for name, column in columns.items() if column == getattr(data, "target", "")), None)
+    if past is None:
+        return told
+    rows = examples.read(folder, [window["row"] for window in told["windows"]], [past])
+    for window in told["windows"]:
+        numbers = np.ravel(np.array(rows[window["row"]][past], float))
+        window["past"] = [None if np.isnan(n) else n for n in numbers[-PAST * len(window["truth"]) :].tolist()]
+    return told
+
+
+def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The curves of the classes that are told worst, the worst first.
+
+    Args:
+        positives: By name of a class, whether each row is of it, (rows,); those without both kinds of rows have none.
+        scores: By the same names, (rows,).
+
+    Returns:
+        {"name", "area", "roc": [x, y], "average_precision", "precision_recall": [x, y], "share"}; at most 5 curves of
+        at most 100 points.
+    """
+    found = [_curve(name, positive, scores[name]) for name, positive in positives.items() if 0 < positive.mean() < 1]
+    return sorted(found, key=lambda curve: curve["area"])[:MOST_CURVES]
+
+
+def _curve(name: str, positive: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+
+    false, true, _ = roc_curve(positive, score)
+    precision, recall, _ = precision_recall_curve(positive, score)
+    return {
+        "name": name,
+        "area": float(roc_auc_score(positive, score)),
+        "roc": thinned(false, true),
+        "average_precision": float(average_precision_score(positive, score)),
+        "precision_recall": thinned(recall[::-1], precision[::-1]),
+        "share": float(positive.mean()),
+    }
+
+
+def thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> list[list[float]]:
+    """Points of a curve at even distances along it, both ends among them: [x, y]."""
+    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    places = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points)).clip(0, len(x) - 1))
+    places = np.unique([0, *places, len(x) - 1])[:points] if len(x) > points else np.arange(len(x))
+    return [np.round(x[places], 5).tolist(), np.round(y[places], 5).tolist()]
+
+
+def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray | None) -> dict[str, Any]:
+    """Mean absolute error by steps ahead, and some windows.
+
+    Args:
+        truth: (rows, steps).
+        answers: The candidate's, (rows, steps).
+        live: The live model's; None without one.
+
+    Returns:
+        {"error": [by step], "live_error": [by step] or None, "windows": [{"row", "error", "quantile", "truth",
+        "predicted"}]}.
+    """
+    distance = np.abs(answers - truth)
+    by_row = distance.mean(axis=1)
+    order = np.argsort(by_row, kind="stable")
+    rows = [int(order[min(len(order) - 1, int(place * len(order)))]) for place in PLACES]
+    windows = [
+        {
+            "row": row,
+            "error": float(by_row[row]),
+            "quantile": place,
+            "truth": truth[row].round(4).tolist(),
+            "predicted": answers[row].round(4).tolist(),
+        }
+        for place, row in zip(PLACES, rows, strict=True)
+    ]
+    return {
+        "error": distance.mean(axis=0).round(6).tolist(),
+        "live_error": None if live is None else np.abs(live - truth).mean(axis=0).round(6).tolist(),
+        "windows": windows,
+    }
+
+
+def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
+    """Residuals (answer minus truth) in numbers, as a histogram, and a sample of points.
+
+    Args:
+        truth: Numbers, (rows,).
+        answers: Numbers, (rows,).
+
+    Returns:
+        {"bias", "deviation", "largest", "histogram": {"edges", "counts"}, "truth": [...], "predicted": [...]}.
+    """
+    truth, answers = truth.astype(np.float64), answers.astype(np.float64)
+    residuals = answers - truth
+    low, high = np.quantile(residuals, WITHIN)
+    # Where all residuals are alike, bins have a width nevertheless.
+    half = max((high - low) / 2, NARROWEST * max(1.0, abs(low), abs(high)))
+    ends = ((low + high) / 2 - half, (low + high) / 2 + half)
+    counts, edges = np.histogram(residuals.clip(*ends), bins=HISTOGRAM_BINS, range=ends)
+    rows = np.random.default_rng(1).permutation(len(truth))[:SCATTER_POINTS]
+    return {
+        "bias": float(residuals.mean()),
+        "deviation": float(residuals.std()),
+        "largest": float(np.abs(residuals).max()),
+        "histogram": {"edges": edges.round(6).tolist(), "counts": counts.tolist()},
+        "truth": truth[rows].round(6).tolist(),
+        "predicted": answers[rows].round(6).tolist(),
+    }
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Rows of a like confidence.
+
+    Attributes:
+        confidence: Mean probability of the answers.
+        accuracy: Share of them that is right.
+        rows: How many there are.
+    """
+
+    confidence: float
+    accuracy: float
+    rows: int
+
+
+def reliability(probabilities: np.ndarray, truth: np.ndarray, count: int = CALIBRATION_BINS) -> list[Bin]:
+    """The reliability curve: bins of equally many rows, by rising confidence.
+
+    Args:
+        probabilities: (rows, classes).
+        truth: Class numbers, (rows,).
+        count: Bins at most; never more than rows.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    order = np.argsort(confidence, kind="stable")
+    parts = [part for part in np.array_split(order, min(count, max(1, len(order)))) if len(part)]
+    return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+
+
+def error(bins: list[Bin]) -> float:
+    """The expected calibration error: the mean distance of confidence and accuracy; NaN without rows."""
+    rows = sum(found.rows for found in bins)
+    distance = sum(abs(found.confidence - found.accuracy) * found.rows for found in bins)
+    return distance / rows if rows else float("nan")
+
+
+def describe_calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Both as JSON: {"error", "bins": [{"confidence", "accuracy", "rows"}]}."""
+    bins = reliability(probabilities, truth)
+    return {"error": error(bins), "bins": [asdict(found) for found in bins]}

@@ -1,0 +1,269 @@
+"""The rows that the model gets most wrong, with their inputs.
+
+Test examples beside what the model makes of them, for models that draw their input again.
+
+What a model says about test images, or which images it draws, for the picture of samples.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.evaluation.predictions import Predictions
+    from pipeline.formats.base import Dataset
+    from pipeline.recipe import Recipe
+    from serving.core.model import LoadedModel
+
+
+WORST_COUNT = 16
+LONGEST = 400  # characters of a text
+POINTS = 100  # of a vector
+SIDE = 160  # pixels of the longer side of a picture that is kept
+RECONSTRUCTION_COUNT = 8
+IMAGE, VECTOR = "image_bytes", "reconstruction"
+SAMPLE_COUNT = 40
+
+
+def worst(found: Predictions, count: int = WORST_COUNT) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are most wrong, the worst first, and how wrong they are; classes that are right are no mistakes.
+
+    How wrong: for classes one minus the probability of the true one, for numbers the absolute error, for a score the
+    share of rows on its wrong side, and for a level its own value, the lowest first.
+    """
+    wrong = _wrong(found)
+    rows = np.argsort(-wrong, kind="stable")
+    rows = rows[np.isfinite(wrong[rows])]
+    if found.truth.ndim > 1:
+        rows = _apart(rows, found.truth.shape[1], count)
+    return rows[:count], wrong[rows[:count]]
+
+
+def _apart(rows: np.ndarray, steps: int, count: int) -> np.ndarray:
+    """The first of some windows that do not overlap, so that one bad day is not shown sixteen times."""
+    kept: list[int] = []
+    for row in rows:
+        if len(kept) < count and all(abs(row - other) >= steps for other in kept):
+            kept.append(int(row))
+    return np.array(kept, int)
+
+
+def _wrong(found: Predictions) -> np.ndarray:
+    answers, truth = found.candidate.astype(np.float64), found.truth
+    if found.kind == "classes":
+        own = np.take_along_axis(answers, truth[:, None], axis=1)[:, 0]
+        return np.where(answers.argmax(axis=1) == truth, -np.inf, 1 - own)
+    if found.kind == "numbers":
+        return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
+    if found.kind == "score":
+        # By ranks: scores have no scale of their own.
+        ranks = np.argsort(np.argsort(answers)) / max(1, len(answers) - 1)
+        return np.where(truth > 0, 1 - ranks, ranks)
+    return -answers
+
+
+def describe_worst(found: Predictions, recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """The worst mistakes, the worst first.
+
+    Args:
+        found: The answers.
+        recipe: Its data set names classes and inputs.
+        folder: TFRecords of the test split, in the order of the answers.
+
+    Returns:
+        {"truth", "predicted", "probability" or "error", "inputs": {name: {"image"|"text"|"numbers": …}}}.
+    """
+    if not found.kind:
+        return []
+    rows, wrong = worst(found)
+    inputs = read(folder, rows.tolist(), list(recipe.data.inputs))
+    told = [_told(found, int(row), float(how), recipe.data.classes) for row, how in zip(rows, wrong, strict=True)]
+    return [{**one, "inputs": readable(inputs[int(row)])} for one, row in zip(told, rows, strict=True)]
+
+
+def _told(found: Predictions, row: int, wrong: float, classes: Sequence[str]) -> dict[str, Any]:
+    answer = found.candidate[row]
+    if found.kind == "classes":
+        place = int(answer.argmax())
+        return {"truth": classes[found.truth[row]], "predicted": classes[place], "probability": float(answer[place])}
+    if found.kind == "level":
+        return {"predicted": float(answer)}
+    return {"truth": _rounded(found.truth[row]), "predicted": _rounded(answer), "error": wrong}
+
+
+def _rounded(value: np.ndarray) -> Any:
+    return np.round(np.asarray(value, np.float64), 4).tolist()
+
+
+def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Raw features of some rows, by the row's number.
+
+    Args:
+        folder: TFRecords of one split.
+        rows: Their numbers, from 0, in the order of the files.
+        names: The features to read; one that is missing in a row is None.
+    """
+    from pipeline.evaluation.predictions import batches
+    from pipeline.formats import tf_example
+
+    wanted, first, found = sorted(rows), 0, {}
+    for part in batches(folder):
+        for row in [row for row in wanted if first <= row < first + len(part)]:
+            values = tf_example.features(part[row - first], names)
+            found[row] = {name: values.get(name) for name in names}
+        first += len(part)
+        if not wanted or wanted[-1] < first:
+            break
+    return found
+
+
+def readable(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Inputs, fit to be shown; of several vectors only the first as numbers, which is what a picture has room for."""
+    vectors = [name for name, value in inputs.items() if isinstance(value, list)]
+    few = {name: f"{len(inputs[name])} numbers" for name in vectors[1:]}
+    return {name: {"text": few[name]} if name in few else shown(name, value) for name, value in inputs.items()}
+
+
+def shown(name: str, value: Any) -> dict[str, Any]:
+    """An input as {"image": base64 PNG}, {"text": words} or {"numbers": [...]}."""
+    if isinstance(value, bytes):
+        if name.endswith("image_bytes") and (small := _thumbnail(value)):
+            return {"image": small}
+        return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _short(value)}
+    if isinstance(value, list):
+        step = -(-len(value) // POINTS)
+        return {"numbers": [round(float(number), 4) if math.isfinite(number) else None for number in value[::step]]}
+    return {"text": "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)}
+
+
+def _short(value: bytes) -> str:
+    text = value.decode(errors="replace")
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _thumbnail(content: bytes) -> str:
+    """A small PNG in base64; empty for bytes that are no image."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        found = Image.open(io.BytesIO(content))
+        image = found.copy() if found.mode in ("L", "RGB") else found.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError):
+        return ""
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, Any]]:
+    """Pairs of the first test examples: {"image", "drawn"} as base64, or {"numbers", "drawn"}; empty without any.
+
+    Images come from a signature `reconstruct` from image_bytes to image_bytes, vectors from an output `reconstruction`
+    of `serving_examples`, beside the preprocessed feature of its shape.
+
+    Args:
+        model: The loaded SavedModel.
+        folder: TFRecords of the test split.
+    """
+    from pipeline.evaluation.predictions import batches
+
+    draws = model.signatures.get("reconstruct")
+    if draws and IMAGE in draws.inputs and IMAGE in draws.outputs:
+        return _images(model, next(batches(folder, RECONSTRUCTION_COUNT)))
+    if VECTOR in model.signatures["serving_examples"].outputs:
+        return _vectors(model, next(batches(folder, RECONSTRUCTION_COUNT)))
+    return []
+
+
+def _images(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
+    from pipeline.formats import tf_example
+
+    images = [tf_example.features(record, [IMAGE])[IMAGE] for record in records]
+    drawn = model.predict("reconstruct", {IMAGE: images})[IMAGE]
+    return [{"image": _text(image), "drawn": _text(again)} for image, again in zip(images, drawn, strict=True)]
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _vectors(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
+    from pipeline.formats import tf_example
+
+    inputs = model.signatures["transform_features"].inputs
+    rows = [tf_example.features(record, list(inputs)) for record in records]
+    if any(row.get(name) is None for row in rows for name in inputs):
+        return []
+    features = model.predict("transform_features", {name: [row[name] for row in rows] for name in inputs})
+    drawn = model.predict("serving_examples", {"examples": records})[VECTOR]
+    shown = _alike(features, drawn)
+    if shown is None:
+        return []
+    return [
+        {"numbers": one.round(4).tolist(), "drawn": again.round(4).tolist()}
+        for one, again in zip(shown.astype(float), drawn.astype(float), strict=True)
+    ]
+
+
+def _alike(features: Mapping[str, np.ndarray], drawn: np.ndarray) -> np.ndarray | None:
+    """The feature that was drawn again: the first of its shape, which must be rows of numbers."""
+    if drawn.ndim != 2:  # noqa: PLR2004  (rows and numbers)
+        return None
+    return next((value for value in features.values() if value.shape == drawn.shape), None)
+
+
+def sample_examples(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
+    """Images: those that a generative model draws, else the first test examples with the model's answers.
+
+    Empty where the model neither draws nor classifies images.
+
+    Args:
+        model: The loaded SavedModel.
+        test: Folder of the test split's TFRecords.
+        data: The data set's declaration.
+    """
+    if seed := _seed(model):
+        return _drawn(model, seed)
+    return _classified(model, test, data) if data.classes and "image_bytes" in data.inputs else []
+
+
+def _seed(model: LoadedModel) -> str:
+    """The input of a `serving_default` that makes one image of one integer; empty if it is another."""
+    declared = model.signatures["serving_default"]
+    name, info = next(iter(declared.inputs.items()))
+    draws = declared.outputs.keys() == {"image_bytes"} and len(declared.inputs) == 1
+    return name if draws and info.dtype.name in {"int32", "int64"} and info.shape == (-1,) else ""
+
+
+def _drawn(model: LoadedModel, seed: str) -> list[dict[str, Any]]:
+    answer = model.predict("serving_default", {seed: range(SAMPLE_COUNT)})
+    return [{"image_bytes": base64.b64encode(image).decode()} for image in answer["image_bytes"]]
+
+
+def _classified(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
+    import numpy as np
+    import tensorflow as tf
+
+    records = [r.numpy() for r in tf.data.TFRecordDataset(tf.io.gfile.glob(f"{test}/*")).take(SAMPLE_COUNT)]
+    rows = [tf.train.Example.FromString(record).features.feature for record in records]
+    answer = model.predict("serving_examples", {"examples": np.array(records, object)})
+    if not {"label", "probabilities"} <= answer.keys():
+        return []
+    return [
+        {
+            "image_bytes": base64.b64encode(row["image_bytes"].bytes_list.value[0]).decode(),
+            "label": row[data.label].bytes_list.value[0].decode(),
+            "predicted": answer["label"][i].decode(),
+            "probability": float(answer["probabilities"][i].max()),
+        }
+        for i, row in enumerate(rows)
+    ]

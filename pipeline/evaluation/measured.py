@@ -1,0 +1,42 @@
+"""What the evaluation measured of a candidate: the numbers that the gate decides by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.evaluation.statistics import Comparison
+
+NOWHERE = float("nan")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the evaluation measured.
+
+    Attributes:
+        metrics: Of the candidate, over the whole test split.
+        baseline: Of the live model on the same examples; None without one.
+        slices: {"slice": "feature=value", "examples", "metrics"} of the candidate.
+        confusion: Counts, rows are the truth; empty for numbers.
+        refused: Metric and slice (empty for the whole) of each threshold that TFMA itself found missed.
+        comparisons: The paired test of each metric that has values by row, against the live model.
+        calibration: Expected calibration error; NaN where there are no probabilities.
+        latency_ms: Median time of one row.
+        size_mb: Size of the SavedModel, in millions of bytes.
+        difference: Largest difference between the answers of the network in memory and those of the export.
+    """
+
+    metrics: Mapping[str, float]
+    baseline: Mapping[str, float] | None = None
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    calibration: float = NOWHERE
+    latency_ms: float = NOWHERE
+    size_mb: float = NOWHERE
+    difference: float = NOWHERE

@@ -1,0 +1,144 @@
+"""What the candidate and the live model answered to every row of the test split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.recipe import Recipe
+    from serving.core.model import LoadedModel
+
+FILE = "predictions.npz"
+BATCH = 256  # rows that are asked about at once
+FLOATS = ("float", "double", "half")  # as TensorFlow names them
+SLICE = "slice "
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The answers in the order of the data, beside the truth.
+
+    Attributes:
+        kind: "classes": probabilities (rows, classes) and the class's number (rows,). "numbers": numbers (rows,) or
+            (rows, steps), both. "score": a score (rows,) that should be higher where the truth is 1 than where it is 0.
+            "level": a number (rows,) of which there is no truth. Empty where there is nothing to compare row by row.
+        truth: See `kind`.
+        candidate: See `kind`.
+        live: The live model's answers; None without one, or where it answers something else.
+        slices: The value of each sliced feature in each row, as text, (rows,).
+    """
+
+    kind: str
+    truth: np.ndarray
+    candidate: np.ndarray
+    live: np.ndarray | None = None
+    slices: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        """Writes an npz without pickle."""
+        named = {"kind": np.array(self.kind), "truth": self.truth, "candidate": self.candidate}
+        named |= {} if self.live is None else {"live": self.live}
+        named |= {SLICE + name: values for name, values in self.slices.items()}
+        with fileio.file(path) as beside, beside.open("wb") as file:
+            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]  # NumPy's stub takes every name for an option
+
+
+def load(path: Path) -> Predictions:
+    """Reads what `save` wrote."""
+    with np.load(path, allow_pickle=False) as found:
+        slices = {name.removeprefix(SLICE): found[name] for name in found.files if name.startswith(SLICE)}
+        live = found["live"] if "live" in found.files else None
+        return Predictions(str(found["kind"]), found["truth"], found["candidate"], live, slices)
+
+
+def collected(recipe: Recipe, folder: Path, candidate: LoadedModel, live: LoadedModel | None) -> Predictions:
+    """Asks both models about the rows of a folder of TFRecords, a batch at a time; only the answers stay in memory."""
+    output = asked_output(recipe, candidate)
+    classes = list(recipe.data.classes)
+    features = list(dict.fromkeys([*recipe.gate.slices, *([recipe.data.label] if classes else [])]))
+    if not output:
+        return Predictions("", np.zeros(0), np.zeros(0))
+    known = live is not None and output in live.signatures["serving_examples"].outputs
+    parts: list[tuple[Any, ...]] = []
+    for records in batches(folder):
+        values = _values(records, [recipe.data.label, *features])
+        answers = [_answer(model, records, output) for model in (candidate, live if known else None)]
+        parts.append((values, *answers))
+    return _joined(recipe, parts, features)
+
+
+def asked_output(recipe: Recipe, model: LoadedModel) -> str:
+    """The output that a recipe is judged by: `predicted`, or its only number; empty if there is none."""
+    outputs = model.signatures["serving_examples"].outputs
+    name = recipe.predicted or ("probabilities" if recipe.data.classes else "value")
+    numbers = [key for key, info in outputs.items() if info.dtype.name in FLOATS]
+    return name if name in numbers else numbers[0] if len(numbers) == 1 and not recipe.data.classes else ""
+
+
+def batches(folder: Path, rows: int = BATCH) -> Iterator[np.ndarray]:
+    """Serialized examples of all TFRecords of a folder, in their order, (at most `rows`,) of bytes."""
+    import tensorflow as tf
+
+    files = sorted(str(path) for path in folder.iterdir())
+    yield from tf.data.TFRecordDataset(files).batch(rows).as_numpy_iterator()
+
+
+def _answer(model: LoadedModel | None, records: np.ndarray, output: str) -> np.ndarray | None:
+    return None if model is None else model.predict("serving_examples", {"examples": records})[output]
+
+
+def _values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
+    """Raw values of some features, one list per row."""
+    from pipeline.formats import tf_example
+
+    found = [tf_example.features(record, names) for record in records]
+    return [[row.get(name) for name in names] for row in found]
+
+
+def _joined(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str]) -> Predictions:
+    values, candidate, live = zip(*parts, strict=True)
+    rows = [row for part in values for row in part]
+    classes = [name.encode() for name in recipe.data.classes]
+    labels = [row[0] for row in rows]
+    numbers = [np.nan if label is None else label for label in labels]
+    truth = np.array([classes.index(label) for label in labels] if classes else numbers)
+    slices = {name: np.array([text(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
+    answers = np.concatenate(candidate)
+    known = None if live[0] is None else np.concatenate(live)
+    comparable = known is not None and known.shape == answers.shape
+    return Predictions(
+        kind_of(truth, answers, len(classes), named=bool(recipe.predicted)),
+        truth,
+        answers,
+        known if comparable else None,
+        slices,
+    )
+
+
+def text(value: Any) -> str:
+    """A feature's value as TFMA names it in a slice."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def kind_of(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: bool) -> str:
+    """The kind of the answers, see `Predictions`.
+
+    Args:
+        truth: Class numbers or numbers.
+        answers: Of the candidate.
+        classes: How many classes there are; 0 if the label is a number.
+        named: Whether the recipe names the output that it is judged by.
+    """
+    if classes:
+        return "classes" if answers.shape[1:] == (classes,) else "level" if answers.ndim == 1 else ""
+    if named and answers.ndim == 1 and set(np.unique(truth).tolist()) <= {0, 1}:
+        return "score"
+    return "numbers" if answers.shape == truth.shape else "level" if answers.ndim == 1 else ""

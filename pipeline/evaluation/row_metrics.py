@@ -1,0 +1,152 @@
+"""What each row contributes to a metric: values (rows,) whose mean is the metric.
+
+With them two models can be compared row by row, and a metric has an interval.
+
+The area under the ROC curve with its variance, and two of them on the same rows.
+
+E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
+characteristic curves, Biometrics 44(3), 1988; computed by ranks as in X. Sun, W. Xu, Fast implementation of DeLong's
+algorithm, IEEE Signal Processing Letters 21(11), 2014.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.recipe import Metric
+
+    Contribution = Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]
+
+
+SMALLEST = 1e-7  # Keras keeps probabilities this far from 0 and 1
+NAMES = {  # of a recipe's own metrics, where they are the same as one of TFMA
+    "accuracy": "SparseCategoricalAccuracy",
+    "loss": "SparseCategoricalCrossentropy",
+    "balanced_accuracy": "BalancedAccuracy",
+    "mae": "MeanAbsoluteError",
+    "mse": "MeanSquaredError",
+    "r2": "R2",
+}
+
+
+def of(metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, value: float) -> np.ndarray | None:
+    """Values (rows,) whose mean is the metric; None where the metric is no mean over rows that is known here.
+
+    Args:
+        metric: The metric.
+        kind: Kind of the answers, see `Predictions`.
+        truth: See `Predictions`.
+        answers: Of one model.
+        value: The metric as it was measured. A name may mean something else in a recipe: what does not have this mean
+            is not taken.
+    """
+    known = BY_KIND.get(kind, {}).get(metric.tfma or NAMES.get(metric.name, metric.name))
+    if metric.positive or kind == "level":
+        known = None if metric.tfma or metric.positive else _itself
+    if known is None or not len(truth):
+        return None
+    found = known(truth, answers.astype(np.float64), metric)
+    return found if abs(found.mean() - value) <= 1e-3 * max(1.0, abs(value)) else None
+
+
+def _accuracy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+    return (answers.argmax(axis=1) == truth).astype(np.float64)
+
+
+def _top(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+    own = np.take_along_axis(answers, truth[:, None], axis=1)
+    return ((answers > own).sum(axis=1) < metric.config.get("k", 5)).astype(np.float64)
+
+
+def _crossentropy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+    own = np.take_along_axis(answers, truth[:, None], axis=1)[:, 0] / answers.sum(axis=1)
+    return -np.log(np.clip(own, SMALLEST, 1 - SMALLEST))
+
+
+def _balanced(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+    """Each class weighs the same: a row of a class of n among k classes counts rows / (k n)."""
+    counts = np.bincount(truth)
+    return _accuracy(truth, answers, metric) * len(truth) / (np.count_nonzero(counts) * counts[truth])
+
+
+def _absolute(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+    return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
+
+
+def _squared(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+    return np.square(answers - truth).reshape(len(truth), -1).mean(axis=1)
+
+
+def _explained(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+    """The share of variance explained is one minus the mean square error in units of the truth's variance."""
+    return 1 - _squared(truth, answers, metric) / max(float(truth.var()), SMALLEST)
+
+
+def _itself(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+    return answers
+
+
+BY_KIND: dict[str, dict[str, Contribution]] = {
+    "classes": {
+        "SparseCategoricalAccuracy": _accuracy,
+        "SparseCategoricalCrossentropy": _crossentropy,
+        "SparseTopKCategoricalAccuracy": _top,
+        "BalancedAccuracy": _balanced,
+    },
+    "numbers": {"MeanAbsoluteError": _absolute, "MeanSquaredError": _squared, "R2": _explained},
+}
+
+
+def scores(
+    metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What an area is of: whether each row is positive, and its score, both (rows,); None if the metric is no area.
+
+    Args:
+        metric: The metric.
+        kind: Kind of the answers, see `Predictions`.
+        truth: See `Predictions`.
+        answers: Of one model.
+        classes: The declared classes.
+    """
+    if metric.tfma != "AUC" and (metric.tfma or metric.name != "auc"):
+        return None
+    if metric.config.get("curve", "ROC") != "ROC":
+        return None
+    if kind == "score":
+        return truth > 0, answers
+    if kind != "classes" or not metric.positive:
+        return None
+    place = classes.index(metric.positive)
+    return truth == place, answers[:, place]
+
+
+def areas(positive: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Areas (models,) and their covariance (models, models).
+
+    Args:
+        positive: Whether each row is positive, (rows,); at least one is and one is not, else the area is NaN.
+        found: Scores, (models, rows).
+    """
+    from scipy.stats import rankdata
+
+    count, rest = int(positive.sum()), int((~positive).sum())
+    if not count or not rest:
+        return np.full(len(found), np.nan), np.full((len(found), len(found)), np.nan)
+    above, below = found[:, positive], found[:, ~positive]
+    ranks = rankdata(np.concatenate([above, below], axis=1), axis=1)
+    # Of each positive the share of negatives below it, of each negative the share of positives above it.
+    first = (ranks[:, :count] - rankdata(above, axis=1)) / rest
+    second = 1 - (ranks[:, count:] - rankdata(below, axis=1)) / count
+    return first.mean(axis=1), _covariance(first) + _covariance(second)
+
+
+def _covariance(parts: np.ndarray) -> np.ndarray:
+    """Of means of correlated parts (models, rows); of a single row nothing is known, and none is told."""
+    rows = parts.shape[1]
+    return np.cov(parts).reshape(len(parts), len(parts)) / rows if rows > 1 else np.zeros((len(parts), len(parts)))

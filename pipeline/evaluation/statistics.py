@@ -1,0 +1,176 @@
+"""Confidence intervals, in closed form: the same numbers each time, at no cost.
+
+Wilson's is written out, for `scipy.stats.binomtest` has to be imported: that takes the recorder, which has no
+TensorFlow that brings it, half a second and more at the end of a run, for the picture of the calibration.
+
+Shares: E. Wilson, Probable inference, Journal of the American Statistical Association 22, 1927, which also holds near
+0 and 1. Other means: Student's t. Areas under a curve: DeLong's variance, see `area`.
+
+Whether the candidate is worse than the live model on the same rows, or only unlucky.
+
+The test is one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
+nothing about that, so equal models always have p = 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from pipeline.evaluation import row_metrics
+
+LEVEL = 0.95
+NORMAL = NormalDist()
+Interval = tuple[float, float]
+MOST_ROWS = 10_000  # beyond it Student's t gives the same, in no time
+FLIPS = 1999  # beside the signs as they were found: p is at least 1 / 2000
+AT_ONCE = 100  # of the flips, which bounds the memory
+FEWEST_BLOCKS, MOST_BLOCKS = 2, 40
+SEED = 1
+
+
+def share(hits: float, rows: int, level: float = LEVEL) -> Interval:
+    """Wilson's interval of a share.
+
+    Args:
+        hits: Rows of which it is true.
+        rows: All rows; without any the share may be anything.
+        level: Probability that the interval holds the true share.
+    """
+    if not rows:
+        return 0.0, 1.0
+    z = NORMAL.inv_cdf((1 + level) / 2)
+    middle = (hits + z * z / 2) / (rows + z * z)
+    half = z / (rows + z * z) * math.sqrt(hits * (rows - hits) / rows + z * z / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
+    """The interval of a mean: Wilson's where all values are 0 or 1, else Student's t; NaN for less than two values.
+
+    What is never negative has no negative mean either.
+    """
+    from scipy.special import stdtrit
+
+    if np.isin(values, (0, 1)).all():
+        return share(float(values.sum()), len(values), level)
+    if len(values) < 2:  # noqa: PLR2004  (one value has no spread)
+        return math.nan, math.nan
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    low = float(values.mean()) - half
+    return max(0.0, low) if values.min() >= 0 else low, float(values.mean()) + half
+
+
+def area(value: float, variance: float, level: float = LEVEL) -> Interval:
+    """The interval of an area under a ROC curve, kept within 0 and 1; NaN for an area that is none."""
+    if math.isnan(value):
+        return math.nan, math.nan
+    half = NORMAL.inv_cdf((1 + level) / 2) * math.sqrt(variance)
+    return max(0.0, value - half), min(1.0, value + half)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much worse the candidate is, in the units of the metric; negative where it is better.
+
+    Attributes:
+        worse: By how much.
+        low: Lower end of the 95 % interval of that.
+        high: Its upper end.
+        p: Probability of so much or more by chance, if the candidate were not worse.
+        rows: Examples of the test split.
+        test: Which test.
+    """
+
+    worse: float
+    low: float
+    high: float
+    p: float
+    rows: int
+    test: str
+
+
+def of_means(candidate: np.ndarray, live: np.ndarray, *, higher: bool, in_order: bool = False) -> Comparison:
+    """Compares two means over the same rows.
+
+    Args:
+        candidate: What each row contributes to the candidate's metric, (rows,).
+        live: The same of the live model.
+        higher: Whether higher is better.
+        in_order: Whether neighbours depend on each other, as windows of a time series do: then the means of at most 40
+            stretches are compared instead of the rows.
+    """
+    differences = live - candidate if higher else candidate - live
+    rows = len(differences)
+    units = stretches(differences) if in_order else differences
+    p, test = p_value(units)
+    low, high = _interval(units)
+    where = f" over {len(units)} stretches of time" if in_order else ""
+    return Comparison(float(differences.mean()), low, high, p, rows, test + where)
+
+
+def of_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray) -> Comparison:
+    """Compares two areas under the ROC curve on the same rows, by DeLong's test.
+
+    Args:
+        positive: Whether each row is positive, (rows,).
+        candidate: Scores, (rows,).
+        live: The same of the live model.
+    """
+    from scipy.stats import norm
+
+    found, covariance = row_metrics.areas(positive, np.stack([candidate, live]))
+    worse = float(found[1] - found[0])
+    deviation = math.sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
+    p = float(norm.sf(worse / deviation)) if deviation else float(worse <= 0)
+    half = float(norm.ppf(0.975)) * deviation
+    return Comparison(worse, worse - half, worse + half, p, len(positive), "DeLong's test")
+
+
+def stretches(values: np.ndarray) -> np.ndarray:
+    """Means of at most 40 stretches of neighbours, (stretches,)."""
+    count = max(FEWEST_BLOCKS, min(MOST_BLOCKS, math.isqrt(len(values))))
+    return np.array([part.mean() for part in np.array_split(values, count) if len(part)])
+
+
+def p_value(differences: np.ndarray) -> tuple[float, str]:
+    """One-sided p of "their mean is above 0", and the name of the test, (differences,).
+
+    Under the null hypothesis each difference could as well have the other sign: all signs are flipped at random. Where
+    all differences are of one size this is McNemar's test, and exact.
+    """
+    from scipy.stats import binomtest, ttest_1samp
+
+    told = differences[differences != 0]
+    if not len(told):
+        return 1.0, "no row is answered differently"
+    if np.ptp(np.abs(told)) <= 1e-9 * np.abs(told).max():
+        exact = binomtest(int((told > 0).sum()), len(told), alternative="greater")
+        return float(exact.pvalue), "exact McNemar test"
+    if len(told) > MOST_ROWS:
+        return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue), "paired t test"
+    return _flipped(told), "paired permutation test"
+
+
+def _flipped(differences: np.ndarray) -> float:
+    """The share of random signs, those that were found among them, with a sum at least as large."""
+    random = np.random.default_rng(SEED)
+    found, above = differences.sum(), 1
+    for done in range(0, FLIPS, AT_ONCE):
+        signs = random.integers(0, 2, (min(AT_ONCE, FLIPS - done), len(differences)), dtype=np.int8)
+        sums = 2 * (signs @ differences) - found
+        above += int((sums >= found - 1e-12 * np.abs(differences).sum()).sum())
+    return above / (FLIPS + 1)
+
+
+def _interval(differences: np.ndarray) -> tuple[float, float]:
+    """Student's t."""
+    from scipy.stats import t
+
+    if len(differences) < 2:  # noqa: PLR2004  (one value has no spread)
+        return math.nan, math.nan
+    half = float(t.ppf(0.975, len(differences) - 1)) * float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    return float(differences.mean()) - half, float(differences.mean()) + half

@@ -1,1 +1,0 @@
-"""How explanations are shown: pictures, coloured words, bars."""

@@ -1,0 +1,97 @@
+"""Signatures of an exported model: what they are asked with, and their description as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipeline.recipe import Recipe
+    from serving.core.model import LoadedModel
+
+
+def requests(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `serving_default` is asked with: raw inputs; zeros where the recipe has one of its own that takes others."""
+    declared = loaded.signatures["serving_default"].inputs
+    if declared.keys() == inputs.keys():
+        return inputs
+    sizes = {name: [1 if size < 0 else size for size in info.shape or ()] for name, info in declared.items()}
+    return {name: np.zeros(sizes[name], tf.as_dtype(info.dtype.name).as_numpy_dtype) for name, info in declared.items()}
+
+
+def described(signatures: dict[str, Any]) -> dict[str, Any]:
+    """Signatures of a loaded SavedModel as JSON: {name: {"inputs"|"outputs": {name: {"dtype", "shape"}}}}."""
+
+    def tensors(infos: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: {"dtype": info.dtype.name, "shape": [None if size < 0 else size for size in info.shape or ()]}
+            for name, info in infos.items()
+        }
+
+    return {name: {"inputs": tensors(s.inputs), "outputs": tensors(s.outputs)} for name, s in signatures.items()}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the endpoints are made of; handed to a recipe's `signatures`.
+
+    Attributes:
+        recipe: The recipe.
+        model: The trained network, features to outputs.
+        transform: Transform's graph, raw features (batch, 1) to preprocessed features.
+        spec: Parsing specification of the raw features.
+        sample: Raw inputs of some rows, by which `explain` learns what depends on what; without them there is none.
+    """
+
+    recipe: Recipe
+    model: keras.Model
+    transform: Any
+    spec: dict[str, Any]
+    sample: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def features(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        """Preprocesses raw inputs, tensors or arrays, each (batch,) or, of a vector, (batch, …), by name."""
+        return self._transformed({name: tf.convert_to_tensor(value) for name, value in raw.items()})
+
+    def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The network's answer under the names that clients see."""
+        if self.recipe.outputs:
+            return self.recipe.outputs(self.model, features)
+        answer = self.model(features, training=False)
+        classes = self.recipe.data.classes
+        if not classes:
+            return {"value": tf.squeeze(answer, axis=-1) if answer.shape[-1] == 1 else answer}
+        label = tf.gather(tf.constant(classes), tf.argmax(answer, axis=-1))
+        return {"label": label, "probabilities": tf.cast(answer, tf.float32)}
+
+    def parsed(self, examples: tf.Tensor, *, label: bool) -> dict[str, tf.Tensor]:
+        """Preprocesses serialized `tf.train.Example`s (batch,)."""
+        name = self.recipe.data.label
+        spec = {key: value for key, value in self.spec.items() if label or key != name}
+        return self._transformed(tf.io.parse_example(examples, spec))
+
+    def _transformed(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        ready = {name: _as_specified(value, self.spec[name]) for name, value in raw.items()}
+        return dict(self.transform(ready))
+
+
+def _as_specified(value: Any, spec: Any) -> Any:
+    """What Transform's graph takes: sparse where values may be missing, else of the shape in the schema."""
+    if isinstance(value, tf.SparseTensor):
+        return value
+    if isinstance(spec, tf.io.VarLenFeature):
+        there = tf.where(~_missing(value))
+        rows = tf.concat([there, tf.zeros_like(there)], axis=1)
+        return tf.SparseTensor(rows, tf.gather_nd(value, there), [tf.shape(value, tf.int64)[0], 1])
+    return tf.reshape(value, [-1, *spec.shape])
+
+
+def _missing(value: tf.Tensor) -> tf.Tensor:
+    if value.dtype == tf.string:
+        return tf.equal(value, "")
+    return tf.math.is_nan(value) if value.dtype.is_floating else tf.zeros_like(value, tf.bool)

@@ -1,0 +1,255 @@
+"""What the columns of a table hold, found by looking at it: what a recipe over the table would declare.
+
+How many different values there are, in bounded memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.features import dates, text
+from pipeline.formats import csv, jsonl, parquet, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+SAMPLED_ROWS = 200_000
+SHOWN_VALUES = 100  # so many different values are kept
+FREE_SHARE = 0.5  # of the values differ
+ID_SHARE = 0.95  # of the values differ
+ID_ROWS = 20  # with fewer, all values may differ by chance
+ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|nr|no)$|[a-z]I[dD]$", re.ASCII)
+# Digits with signs around and between them, which no kind reads: "12,5", "$3", "40 %", "3/4/2024".
+FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
+INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
+SKETCH = 1024  # hashes that are kept: an error of about 3 %
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Its name in the header.
+        kind: "float", "int", "bytes" or "float[n]", as a recipe declares it: whole numbers are "float" where some are
+            missing. Empty for nested values, which no feature holds.
+        rows: Rows of the whole table.
+        missing: Those without a value, of the whole table.
+        distinct: Different values among the sampled rows; exact to 1,023, beyond that an estimate.
+        values: These values in the order in which they appear, as text; empty if there are more than a hundred.
+        date: Whether all values are dates that `pipeline.features.dates` reads.
+        free_text: Whether the values are sentences rather than names of categories.
+        figures: Whether the texts are numbers or dates in a form that is not read: "12,5", "$3", "3/4/2024".
+        constant: Whether there is at most one value.
+        id_like: Whether it numbers or names the rows, so that nothing can be learnt from it.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    missing: int
+    distinct: int
+    values: tuple[str, ...] = ()
+    date: bool = False
+    free_text: bool = False
+    figures: bool = False
+    constant: bool = False
+    id_like: bool = False
+
+
+def look(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
+    """Looks at a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
+
+    Memory stays flat: the first rows are the sample that kinds and values are found in; of the others only the missing
+    values are counted. Rows that cannot be read are passed over.
+
+    Args:
+        path: File, or folder of `.parquet` files.
+        delimiter: Of a CSV file; found in its header if empty.
+        sampled_rows: Rows of the sample, rounded up to whole blocks.
+
+    Returns:
+        The columns in the order of the table; none for an empty table.
+
+    Raises:
+        PipelineError: There is no such table, or its format is not known.
+    """
+    tallies: dict[str, Tally] = {}
+    rows = 0
+    for block in _blocks(path, delimiter):
+        size = len(next(iter(block.values()), []))
+        for name in block:
+            tallies.setdefault(name, Tally(missing=rows))  # in JSON lines a member may appear late
+        for name, tally in tallies.items():
+            tally.add(block.get(name, [None] * size), sampled=rows < sampled_rows)
+        rows += size
+    types = _types(path)
+    return [_column(name, tally, rows, types.get(name)) for name, tally in tallies.items()]
+
+
+def _blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
+    (path,) = table.files(path.parent, [path.name], "a table: CSV, TSV, JSON lines or Parquet", folders=True)
+    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
+    if path.is_dir() or suffix.lower() == ".parquet":
+        return (block for part in parquet.parts(path) for block in parquet.blocks(part))
+    if suffix.lower() in (".csv", ".tsv", ".txt", ".data"):
+        return csv.blocks(path, delimiter)
+    if suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        return jsonl.blocks(path)
+    raise PipelineError(
+        f"The format of {path} is not known by its ending.",
+        expected=".csv, .tsv, .txt, .data, .jsonl, .ndjson or .json, each also with .gz, or .parquet",
+        received=path.name,
+        action="rename the file, or convert it",
+    )
+
+
+def _types(path: Path) -> dict[str, str]:
+    if not (path.is_dir() or path.suffix.lower() == ".parquet"):
+        return {}
+    return {name: kind for part in parquet.parts(path)[:1] for name, kind in parquet.kinds(part).items()}
+
+
+class Sketch:
+    """Number of different values in bounded memory: the smallest hashes are as dense as all are.
+
+    Source: Z. Bar-Yossef et al., Counting distinct elements in a data stream, RANDOM 2002, algorithm 1.
+    """
+
+    def __init__(self) -> None:
+        self.kept: set[int] = set()
+        self.heap: list[int] = []  # the same hashes negated, the largest on top
+
+    def add(self, text: str) -> None:
+        """Takes in a value; one that was there before changes nothing."""
+        content = text.encode(errors="surrogatepass")
+        hashed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+        if hashed in self.kept or (len(self.heap) == SKETCH and hashed > -self.heap[0]):
+            return
+        self.kept.add(hashed)
+        heapq.heappush(self.heap, -hashed)
+        if len(self.heap) > SKETCH:
+            self.kept.remove(-heapq.heappop(self.heap))
+
+    @property
+    def count(self) -> int:
+        """Exact while fewer values than hashes were seen."""
+        return len(self.heap) if len(self.heap) < SKETCH else round((SKETCH - 1) * 2**64 / -self.heap[0])
+
+
+@dataclass
+class Tally:
+    """What was seen of one column; values as text."""
+
+    missing: int = 0
+    present: int = 0  # in the sample
+    words: int = 0
+    integer: bool = True
+    number: bool = True
+    date: bool = True
+    figures: bool = True
+    nested: bool = False
+    rising: bool = True
+    last: float = float("-inf")
+    lengths: set[int] = field(default_factory=set)  # of lists of numbers
+    values: dict[str, None] = field(default_factory=dict)
+    sketch: Sketch = field(default_factory=Sketch)
+
+    def add(self, block: list[Any], *, sampled: bool) -> None:
+        """Takes in the next rows of the column."""
+        found = [raw for raw in block if not table.is_missing(raw)]
+        self.missing += len(block) - len(found)
+        if sampled:
+            self.present += len(found)
+            texts = list(self._texts(found))
+            self.words += sum(len(text.split()) for text in texts)
+            for text in dict.fromkeys(texts):
+                self._new(text)
+            self._order(texts)
+
+    def _texts(self, found: list[Any]) -> Iterator[str]:
+        for raw in found:
+            if isinstance(raw, list | dict):
+                self.nested = True
+                numbers = isinstance(raw, list) and all(isinstance(x, int | float | None) for x in raw)
+                self.lengths.add(len(raw) if numbers else -1)
+            else:
+                yield table.text(raw).decode(errors="replace") if not isinstance(raw, str) else raw
+
+    def _new(self, text: str) -> None:
+        self.sketch.add(text)
+        if len(self.values) <= SHOWN_VALUES:
+            self.values[text] = None
+        self.integer = self.integer and _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
+        self.number = self.number and _fits(text, "float") and not _is_code(text)
+        self.date = self.date and dates.iso(text) is not None
+        self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
+
+    def _order(self, texts: list[str]) -> None:
+        for cell in texts if self.integer and self.rising else ():
+            self.rising = self.rising and int(cell) > self.last
+            self.last = int(cell)
+
+
+def _fits(text: str, kind: str) -> bool:
+    try:
+        table.value(text, kind)
+    except table.FAILURES:
+        return False
+    return True
+
+
+def _is_code(text: str) -> bool:
+    return bool(re.match(r"\s*-?0\d", text, re.ASCII))
+
+
+def _column(name: str, tally: Tally, rows: int, type_: str | None) -> Column:
+    # A list's type need not say how long it is: "float[]" is one whose values do.
+    kind = _kind(tally) if type_ in (None, "float[]") else type_
+    if kind == "int" and tally.missing:
+        kind = "float"
+    distinct = min(tally.sketch.count, tally.present)
+    values = tuple(tally.values) if len(tally.values) <= SHOWN_VALUES else ()
+    date = kind == "bytes" and tally.date and tally.present > 0
+    free = kind == "bytes" and not date and _is_free(tally, distinct)
+    return Column(
+        name,
+        kind,
+        rows,
+        tally.missing,
+        distinct,
+        values,
+        date,
+        free,
+        figures=kind == "bytes" and not date and tally.figures and tally.present > 0,
+        constant=distinct <= 1 and not tally.nested,
+        id_like=not (date or free) and _is_id(name, kind, tally, distinct),
+    )
+
+
+def _kind(tally: Tally) -> str:
+    if tally.nested:
+        (length,) = tally.lengths if len(tally.lengths) == 1 and not tally.values else (-1,)
+        return f"float[{length}]" if length > 0 else ""
+    if not tally.present or not tally.number:
+        return "bytes"
+    return "int" if tally.integer else "float"
+
+
+def _is_free(tally: Tally, distinct: int) -> bool:
+    return tally.words >= text.FREE_WORDS * tally.present and distinct > FREE_SHARE * tally.present and distinct > 1
+
+
+def _is_id(name: str, kind: str, tally: Tally, distinct: int) -> bool:
+    """Names that all differ, or whole numbers that rise from row to row or are called an id."""
+    if tally.present < ID_ROWS or distinct < ID_SHARE * tally.present:
+        return False
+    whole = tally.integer and (tally.rising or bool(ID_NAME.search(name)))
+    return kind == "bytes" or (kind in ("int", "float") and whole)

@@ -1,0 +1,126 @@
+"""Files of public data sets: looked up in the data folder, fetched with a sha256 check when absent.
+
+The digest is that of the uncompressed content: mirrors compress the same file differently.
+
+Files of a folder or of an archive, one after the other, without unpacking anything.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import lzma
+import shutil
+import tarfile
+import urllib.request
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+from pipeline.errors import PipelineError, unreadable
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+
+TIMEOUT_S = 30
+# No address, no answer, an answer cut short, other bytes.
+FAILURES = (OSError, http.client.HTTPException, EOFError, zlib.error, ValueError)
+# Damaged, cut short, or encrypted (RuntimeError).
+UNPACK_FAILURES = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
+
+
+def content_digest(path: Path) -> str:
+    """The sha256 of a gzip file's content."""
+    with gzip.open(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file as it is."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path], str] = content_digest) -> Path:
+    """Returns `path`, fetched from the first address that gives the right bytes when it is absent.
+
+    Args:
+        path: Where the file is, or will be.
+        urls: Addresses of the same file.
+        sha256: Of what `digest` looks at.
+        digest: `content_digest` or `file_digest`.
+
+    Raises:
+        PipelineError: The file is neither there nor to be had; says both.
+    """
+    if path.exists():
+        return path
+    failures = []
+    for url in urls:
+        try:
+            return _download(path, url, sha256, digest)
+        except FAILURES as error:
+            failures.append(f"{url}: {error}")
+    raise PipelineError(
+        f"The data file {path.name} is not there and could not be fetched.",
+        expected=f"{path}, or access to one of its public sources",
+        received="; ".join(failures),
+        action=f"put the file at {path}, or set KERASPIPE_DATA to the folder that holds {path.parent.name}/",
+    )
+
+
+def _download(path: Path, url: str, sha256: str, digest: Callable[[Path], str]) -> Path:
+    # A file with the wrong bytes must never appear under its name: the check is inside the block.
+    with fileio.file(path) as beside:
+        with (
+            beside.open("wb") as out,
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310  (addresses are ours)
+        ):
+            shutil.copyfileobj(response, out)
+        found = digest(beside)
+        if found != sha256:
+            raise ValueError(f"sha256 is {found}, expected {sha256}")
+    return path
+
+
+def members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Path inside and content of every file with one of the endings.
+
+    Args:
+        path: A folder (read in the order of the paths), or a `.tar`, `.tar.gz`, `.tar.xz` or `.zip` file (in its own).
+        suffixes: Endings in lower case, such as `.png`.
+
+    Raises:
+        PipelineError: The archive is damaged, or none.
+    """
+    read = _folder if path.is_dir() else _zip if zipfile.is_zipfile(path) else _tar
+    wanted = tuple(suffixes)
+    try:
+        yield from read(path, wanted)
+    except UNPACK_FAILURES as error:
+        raise unreadable(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
+
+
+def _folder(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    for file in sorted(path.rglob("*")):
+        if file.name.lower().endswith(suffixes) and file.is_file():
+            yield file.relative_to(path).as_posix(), file.read_bytes()
+
+
+def _tar(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.name.lower().endswith(suffixes) else None
+            if file:
+                yield member.name, file.read()
+
+
+def _zip(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.lower().endswith(suffixes):
+                yield name, archive.read(name)

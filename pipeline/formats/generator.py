@@ -1,0 +1,87 @@
+"""Rows that a Python function of the recipe makes or reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.formats import table
+from pipeline.formats.base import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator function over the data folder; its text belongs to the recipe, so that a change of it is noticed.
+
+    Args:
+        function: (data) -> rows, each an `Example` or a mapping of raw values, always the same ones in the same order.
+            `data` is the data folder. Values of a mapping are converted to the declared kinds; None and NaN are
+            missing.
+        columns: Kind of each input: "float", "int", "bytes", or "float[n]" for vectors.
+        label: Name of the label.
+        classes: Declared classes; empty if the label is a number.
+        reads: Files and folders that the function reads, absolute or under the data folder: a change of them is
+            noticed too.
+        extra: Kind of further values that clients do not send, for `Group` splits and slices.
+        time: Name of the value with the date of each row, for `Time` splits.
+        missing: Texts that mean a missing value.
+    """
+
+    function: Callable[[Path], Iterable[Example | Mapping[str, Any]]]
+    columns: Mapping[str, str]
+    label: str
+    classes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
+    missing: tuple[str, ...] = ("",)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The declared columns."""
+        return dict(self.columns)
+
+    def files(self, data: Path) -> list[Path]:
+        """What the function reads.
+
+        Raises:
+            PipelineError: Something of it is not there.
+        """
+        return table.files(data, self.reads, f"a file or folder that {self.function.__name__}() reads", folders=True)
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """The rows of the function.
+
+        Raises:
+            PipelineError: The function fails.
+        """
+        layout = table.Layout.of(self)
+        for number, row in enumerate(self._rows(data), 1):
+            source = f"{self.function.__name__}() row {number}"
+            if isinstance(row, Mapping):
+                yield layout.example(source, row)
+            elif isinstance(row, Example):
+                yield row
+            else:
+                yield table.faulty(source, "", f"not an Example nor a mapping: {type(row).__name__}")
+
+    def _rows(self, data: Path) -> Iterator[Any]:
+        number = 0
+        try:
+            for number, row in enumerate(self.function(data), 1):  # noqa: B007  (the number is for the message)
+                yield row
+        except PipelineError:
+            raise
+        except Exception as error:
+            raise PipelineError(
+                f"{self.function.__name__}() of the recipe fails after row {number}.",
+                expected="a generator function over the data folder",
+                received=f"{type(error).__name__}: {error}",
+                action="correct the function in the recipe",
+            ) from error

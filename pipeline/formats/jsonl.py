@@ -1,0 +1,105 @@
+"""JSON lines: an object a line, plain or compressed by gzip."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import unreadable
+from pipeline.formats import table
+from pipeline.formats.csv import FAILURES, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pipeline.formats.base import Example
+
+EXPECTED = "a file with one JSON object a line, plain or .gz"
+BLOCK_ROWS = 8192
+SHOWN_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """Raw inputs are the declared members of each object; a member that is absent or null is a missing value.
+
+    Args:
+        path: File, absolute or under the data folder; `.gz` is read as it is.
+        columns: Kind of each input: "float", "int", "bytes" (text), or "float[n]" for a list of numbers.
+        label: Member with the label.
+        classes: Declared classes; empty if the label is a number.
+        test: A second file, the official test set; then `path` holds the rows to learn from.
+        extra: Kind of further members that clients do not send, for `Group` splits and slices.
+        time: Member with the date of each row, for `Time` splits.
+        missing: Texts that mean a missing value.
+    """
+
+    path: str
+    columns: Mapping[str, str]
+    label: str
+    classes: tuple[str, ...] = ()
+    test: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
+    missing: tuple[str, ...] = table.MISSING
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The declared members."""
+        return dict(self.columns)
+
+    def files(self, data: Path) -> list[Path]:
+        """The file, and the official test file if there is one.
+
+        Raises:
+            PipelineError: There is no such file.
+        """
+        return table.files(data, (self.path, self.test), EXPECTED)
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """The objects in the order of the file; a line that is none carries its fault.
+
+        Raises:
+            PipelineError: The file is damaged.
+        """
+        layout = table.Layout.of(self)
+        for path, split in table.splits(self.files(data), self.test):
+            for line, row, fault in rows(path):
+                source = f"{path} line {line}"
+                yield layout.example(source, row, split) if not fault else table.faulty(source, split, fault)
+
+
+def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Line number, object and fault of each line that is not blank.
+
+    Raises:
+        PipelineError: The file is damaged.
+    """
+    try:
+        with opened(path) as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, *_parsed(line)
+    except FAILURES as error:
+        raise unreadable(path, EXPECTED, error) from error
+
+
+def _parsed(line: str) -> tuple[dict[str, Any], str]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return {}, f"not JSON: {error}: {line.strip()[:SHOWN_CHARACTERS]!r}"
+    if not isinstance(found, dict):
+        return {}, f"not an object: {line.strip()[:SHOWN_CHARACTERS]!r}"
+    return found, ""
+
+
+def blocks(path: Path) -> Iterator[dict[str, list[Any]]]:
+    """The sound objects as columns, some thousand at a time; what an object lacks is None."""
+    sound = (row for _, row, fault in rows(path) if not fault)
+    while block := list(itertools.islice(sound, BLOCK_ROWS)):
+        names = dict.fromkeys(name for row in block for name in row)
+        yield {name: [row.get(name) for row in block] for name in names}

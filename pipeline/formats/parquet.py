@@ -1,0 +1,156 @@
+"""Parquet files, read by row groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError, unreadable
+from pipeline.formats import table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from pipeline.formats.base import Example
+
+EXPECTED = "a Parquet file, or a folder of .parquet files"
+BATCH_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """Raw inputs are the declared columns; further columns of the file are not even read. Null and NaN are missing.
+
+    Args:
+        path: File, or folder of `.parquet` files with the same columns, absolute or under the data folder.
+        columns: Kind of each input column: "float", "int", "bytes" (text, dates), or "float[n]" for lists of numbers.
+        label: Column of the label.
+        classes: Declared classes; empty if the label is a number.
+        test: A second file or folder, the official test set; then `path` holds the rows to learn from.
+        extra: Kind of further columns that clients do not send, for `Group` splits and slices.
+        time: Column with the date of each row, for `Time` splits.
+        missing: Texts that mean a missing value.
+    """
+
+    path: str
+    columns: Mapping[str, str]
+    label: str
+    classes: tuple[str, ...] = ()
+    test: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
+    missing: tuple[str, ...] = table.MISSING
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The declared columns."""
+        return dict(self.columns)
+
+    def files(self, data: Path) -> list[Path]:
+        """The file or folder, and the official test set if there is one.
+
+        Raises:
+            PipelineError: There is no such file.
+        """
+        return table.files(data, (self.path, self.test), EXPECTED, folders=True)
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """The rows in the order of the files, the files of a folder by name.
+
+        Raises:
+            PipelineError: A declared column is missing or holds another type, or a file is damaged.
+        """
+        layout = table.Layout.of(self)
+        for path, split in table.splits(self.files(data), self.test):
+            for file in parts(path):
+                _check(file, layout)
+                for number, row in enumerate(rows(file, layout.names), 1):
+                    yield layout.example(f"{file} row {number}", row, split)
+
+
+def parts(path: Path) -> list[Path]:
+    """The file, or the `.parquet` files below a folder by name."""
+    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+
+
+def _check(path: Path, layout: table.Layout) -> None:
+    types = kinds(path)
+    layout.check(path, types)
+    for name, kind in layout.kinds.items():
+        # Text may hold numbers, and whole numbers are numbers; a list is never one value.
+        if not types[name] or types[name].startswith("float[") != kind.startswith("float["):
+            raise PipelineError(
+                f"The column {name} of {path} holds another type than the recipe declares.",
+                expected=kind,
+                received=types[name] or "nested values that no feature holds",
+                action="correct the column's kind in the recipe, or take it out",
+            )
+
+
+def rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of a file as they come, with the values of some columns."""
+    for block in blocks(path, names):
+        for cells in zip(*block.values(), strict=True):
+            yield dict(zip(block, cells, strict=True))
+
+
+def kinds(path: Path) -> dict[str, str]:
+    """The kind of each column by the file's schema; empty where a value is nested and no feature holds it."""
+    return {field.name: _kind(field.type) for field in schema(path)}
+
+
+def schema(path: Path) -> pa.Schema:
+    """Names and types of a file's columns.
+
+    Raises:
+        PipelineError: The file is damaged.
+    """
+    return _opened(path).schema_arrow
+
+
+def _kind(type_: pa.DataType) -> str:
+    from pyarrow import types
+
+    if types.is_dictionary(type_):
+        return _kind(type_.value_type)
+    if types.is_integer(type_):
+        return "int"
+    if types.is_floating(type_) or types.is_decimal(type_):
+        return "float"
+    if types.is_fixed_size_list(type_) or types.is_list(type_) or types.is_large_list(type_):
+        size = type_.list_size if types.is_fixed_size_list(type_) else ""
+        return f"float[{size}]" if _kind(type_.value_type) in ("int", "float") else ""
+    return "" if types.is_nested(type_) else "bytes"
+
+
+def blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[Any]]]:
+    """The rows as columns, some thousand at a time.
+
+    Args:
+        path: File.
+        names: Columns to read; all if empty.
+
+    Raises:
+        PipelineError: The file is damaged.
+    """
+    import pyarrow as pa
+
+    file = _opened(path)
+    try:
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(names) or None):
+            yield {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, EXPECTED, error) from error
+
+
+def _opened(path: Path) -> Any:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, EXPECTED, error) from error

@@ -1,0 +1,50 @@
+"""The rows of a table one after the other, whatever its format, each with its place in the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.formats import csv, jsonl, parquet, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+
+
+def records(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Place ("line 7"), cells by column, and fault of each row; a short row lacks its last cells.
+
+    Args:
+        path: CSV or TSV, or JSON lines (both plain or .gz), or a Parquet file or a folder of such files.
+        names: Columns to read.
+
+    Raises:
+        PipelineError: A column is missing, or the file is damaged.
+    """
+    ending = (path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix).lower()
+    if path.is_dir() or ending == ".parquet":
+        return _of_parquet(path, names)
+    return _of_json_lines(path) if ending in JSON_LINES else _of_csv(path, names)
+
+
+def _of_parquet(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for part in parquet.parts(path):
+        table.require_columns(part, names, parquet.kinds(part))
+        inside = f"{part.name} " if path.is_dir() else ""
+        for number, row in enumerate(parquet.rows(part, names), 1):
+            yield f"{inside}row {number}", row, ""
+
+
+def _of_json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for number, row, fault in jsonl.rows(path):  # any object may lack any member
+        yield f"line {number}", row, fault
+
+
+def _of_csv(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    lines = csv.rows(path)
+    header = next(lines)[1]
+    table.require_columns(path, names, header)
+    for number, cells, fault in lines:
+        yield f"line {number}", dict(zip(header, cells, strict=False)), fault

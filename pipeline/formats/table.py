@@ -1,0 +1,239 @@
+"""Rows of a table: texts or values under the names of columns become an `Example`, or the reason why they cannot.
+
+What CSV, JSON lines, Parquet, TFRecords and generators share. A missing value is absent from the example: the graph
+sees NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
+absent; null and NaN inside it are missing, and one that is null as a whole is a fault of its row.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipeline.errors import PipelineError
+from pipeline.features import dates, types
+from pipeline.formats.base import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from pipeline.formats.base import Value
+
+MISSING = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
+INT64 = 2**63
+FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
+SHOWN_CHARACTERS = 40
+# What the constructors below raise about a value of another kind. UnicodeEncodeError is a ValueError.
+FAILURES = (ValueError, TypeError, OverflowError)
+
+
+class Declared(Protocol):
+    """What a table declares: see `pipeline.formats.csv.Csv`."""
+
+    @property
+    def columns(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def label(self) -> str: ...  # noqa: D102
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def extra(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def time(self) -> str: ...  # noqa: D102
+    @property
+    def missing(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows become examples.
+
+    Attributes:
+        kinds: Kind of each column that is read, the label among them.
+        label: Column of the label, which every row must have.
+        missing: Texts that mean a missing value.
+        time: Column of the moment a row belongs to; empty if there is none.
+    """
+
+    kinds: Mapping[str, str]
+    label: str
+    missing: frozenset[str]
+    time: str = ""
+
+    @classmethod
+    def of(cls, data: Declared) -> Layout:
+        """The layout that a table declares: inputs, further columns, and the label as text or as a number."""
+        kinds = {**data.columns, **data.extra}
+        kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
+        _require_kinds(kinds)
+        return cls(kinds, data.label, frozenset(data.missing), data.time)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that a table must have."""
+        return list(dict.fromkeys([*self.kinds, *([self.time] if self.time else [])]))
+
+    def check(self, path: Path, found: Collection[str]) -> None:
+        """Raises a PipelineError when a declared column is not in the table."""
+        require_columns(path, self.names, found)
+
+    def example(self, source: str, row: Mapping[str, Any], split: str = "") -> Example:
+        """One row; its fault names the first column that does not fit."""
+        features: dict[str, Value] = {}
+        for name, declared in self.kinds.items():
+            raw = row.get(name)
+            if declared not in CONSTRUCTORS or not is_missing(raw, self.missing):
+                try:
+                    features[name] = value(raw, declared)
+                except FAILURES:
+                    shown = repr(raw)[:SHOWN_CHARACTERS]
+                    return faulty(source, split, f"column {name} is not of kind {declared}: {shown}")
+        if self.label not in features:
+            return faulty(source, split, f"the label {self.label} is empty")
+        moment = self._moment(row)
+        if moment is None:
+            shown = repr(row.get(self.time))[:SHOWN_CHARACTERS]
+            return faulty(source, split, f"column {self.time} is not a date: {shown}")
+        return Example(source, features, split, begins=moment, ends=moment)
+
+    def _moment(self, row: Mapping[str, Any]) -> str | None:
+        """ISO text that sorts by time; empty without a column of time, None if its value is no date."""
+        if not self.time:
+            return ""
+        raw = row.get(self.time)
+        return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
+
+
+def require_columns(path: Path, wanted: list[str], found: Collection[str]) -> None:
+    """Raises a PipelineError when a column is not in a table."""
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise PipelineError(
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
+            expected=f"the columns {', '.join(wanted)}",
+            received=", ".join(found) or "an empty file",
+            action="add the column to the file, or take it out of the recipe",
+        )
+
+
+def _require_kinds(kinds: Mapping[str, str]) -> None:
+    for name, declared in kinds.items():
+        if declared not in CONSTRUCTORS and not declared.startswith("float["):
+            raise PipelineError(
+                f"The column {name} is declared with a kind that does not exist.",
+                expected='"bytes", "int", "float" or a shape such as "float[140]"',
+                received=declared,
+                action="correct the kind in the recipe",
+            )
+
+
+def faulty(source: str, split: str, fault: str) -> Example:
+    """A row that cannot be used."""
+    return Example(source, {}, split, fault)
+
+
+def is_missing(raw: Any, missing: Collection[str] = MISSING) -> bool:
+    """Whether a value stands for none: null, NaN, or one of the texts."""
+    if isinstance(raw, str):
+        return raw in missing
+    return raw is None or (isinstance(raw, Real) and not isinstance(raw, int) and math.isnan(raw))
+
+
+def value(raw: Any, declared: str) -> Value:
+    """A value as a feature of a kind.
+
+    Args:
+        raw: Text, a number, a truth value, a date, or for "float[n]" numbers in any nesting of lists.
+        declared: "bytes", "int", "float" or "float[n]".
+
+    Raises:
+        ValueError: It is none, or one that no feature holds; likewise TypeError and OverflowError.
+    """
+    return CONSTRUCTORS[declared](raw) if declared in CONSTRUCTORS else vector(raw, types.split(declared)[1])
+
+
+def text(raw: Any) -> bytes:
+    """A single value as UTF-8 text; a date in ISO format, a truth value as JSON writes it."""
+    if isinstance(raw, bytes):
+        return raw
+    if isinstance(raw, list | tuple | Mapping):
+        raise TypeError(type(raw).__name__)
+    if isinstance(raw, bool):
+        return b"true" if raw else b"false"
+    return (raw.isoformat() if isinstance(raw, date) else str(raw)).encode()
+
+
+def _int(raw: Any) -> int:
+    if isinstance(raw, float) and raw.is_integer():
+        raw = int(raw)
+    number = int(_digits(raw)) if isinstance(raw, str) else operator.index(raw)
+    if not -INT64 <= number < INT64:
+        raise OverflowError(raw)
+    return number
+
+
+def _float(raw: Any) -> float:
+    number = float(_digits(raw) if isinstance(raw, str) else raw)
+    if not abs(number) <= FLOAT32:
+        raise ValueError(raw)
+    return number
+
+
+def _digits(raw: str) -> str:
+    if "_" in raw:  # Python reads 1_000, nobody else does
+        raise ValueError(raw)
+    return raw
+
+
+CONSTRUCTORS: dict[str, Callable[[Any], Value]] = {"bytes": text, "int": _int, "float": _float}
+
+
+def vector(raw: Any, size: tuple[int, ...]) -> Any:
+    """Numbers as a flat float32 array; null and NaN inside are missing.
+
+    Raises:
+        ValueError: They are not of this shape, flat or nested, or one is infinite.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        array = np.asarray(raw, np.float32)
+    if array.shape not in (size, (math.prod(size),)) or np.isinf(array).any():
+        raise ValueError(array.shape)
+    return array.reshape(-1)
+
+
+def files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = False) -> list[Path]:
+    """The paths that are not empty, under the data folder.
+
+    Raises:
+        PipelineError: One is not there, or is a folder where a file is expected.
+    """
+    found = [data / Path(path).expanduser() for path in paths if path]
+    for path in found:
+        if not (path.is_file() or (folders and path.is_dir())):
+            raise PipelineError(
+                f"There is no file {path}.",
+                expected=expected,
+                received="a folder" if path.exists() else "nothing at that path",
+                action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
+            )
+    return found
+
+
+def splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
+    """Each file with its split: train and test where there is an official test file, undecided where there is none."""
+    return list(zip(paths, ("train", "test") if test else ("",), strict=True))
+
+
+def class_name(label: Any, classes: tuple[str, ...]) -> bytes:
+    """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
+    if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
+        return classes[int(label)].encode()
+    return text(label)

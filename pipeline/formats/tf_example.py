@@ -1,0 +1,54 @@
+"""Records of TFRecord files, and the values of a serialized `tf.train.Example`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
+GZIP = b"\x1f\x8b"
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of a file.
+
+    Raises:
+        PipelineError: The file is damaged; the checksum of every record is compared.
+    """
+    import tensorflow as tf
+
+    with path.open("rb") as file:
+        compression = "GZIP" if file.read(2) == GZIP else ""
+    try:
+        for record in tf.data.TFRecordDataset(str(path), compression):
+            yield record.numpy()
+    except tf.errors.OpError as error:
+        raise unreadable(path, EXPECTED, error) from error
+
+
+def features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Values by name: None for an empty list, the value of a list of one, else the list.
+
+    Args:
+        content: A serialized example.
+        names: The features to read, as far as they are there; None for all.
+
+    Raises:
+        DecodeError: This is no serialized `tf.train.Example`.
+    """
+    from tensorflow.train import Example as Record
+
+    found = Record.FromString(content).features.feature
+    wanted = found if names is None else [name for name in names if name in found]
+    return {name: _value(found[name]) for name in wanted}
+
+
+def _value(feature: Any) -> Any:
+    kind = feature.WhichOneof("kind")
+    values = list(getattr(feature, kind).value) if kind else []
+    return values if len(values) > 1 else values[0] if values else None

@@ -1,0 +1,99 @@
+"""TFRecord files of serialized `tf.train.Example`s, plain or compressed by gzip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.formats import table
+from pipeline.formats.tf_example import EXPECTED, features, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline.formats.base import Example
+
+
+@dataclass(frozen=True)
+class TfRecord:
+    """Raw inputs are the declared features of each `tf.train.Example`; an absent or empty one is a missing value.
+
+    Args:
+        path: File or pattern such as `train-*.gz`, absolute or under the data folder; files are read by name.
+        columns: Kind of each input: "float", "int", "bytes", or "float[n]" for lists of numbers.
+        label: Feature with the label.
+        classes: Declared classes, the k-th for label k (or labels are their names); empty if the label is a number.
+        test: File or pattern of the official test set; then `path` holds the rows to learn from.
+        extra: Kind of further features that clients do not send, for `Group` splits and slices.
+        time: Feature with the date of each row, for `Time` splits.
+        missing: Texts that mean a missing value.
+    """
+
+    path: str
+    columns: Mapping[str, str]
+    label: str
+    classes: tuple[str, ...] = ()
+    test: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
+    missing: tuple[str, ...] = ("",)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The declared features."""
+        return dict(self.columns)
+
+    def files(self, data: Path) -> list[Path]:
+        """All files of the patterns.
+
+        Raises:
+            PipelineError: There are none.
+        """
+        return [file for pattern in (self.path, self.test) if pattern for file in matching(data, pattern)]
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """The records in the order of the files.
+
+        Raises:
+            PipelineError: A file is damaged.
+        """
+        layout = table.Layout.of(self)
+        patterns = ((self.path, "train"), (self.test, "test")) if self.test else ((self.path, ""),)
+        for pattern, split in patterns:
+            for path in matching(data, pattern):
+                for number, (row, fault) in enumerate(self._rows(path), 1):
+                    source = f"{path} record {number}"
+                    yield layout.example(source, row, split) if not fault else table.faulty(source, split, fault)
+
+    def _rows(self, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+        from google.protobuf.message import DecodeError
+
+        for content in records(path):
+            try:
+                row = features(content)
+            except DecodeError as error:
+                yield {}, f"not a tf.train.Example: {error}"
+                continue
+            if self.classes and row.get(self.label) is not None:
+                row[self.label] = table.class_name(row[self.label], self.classes)
+            yield row, ""
+
+
+def matching(data: Path, pattern: str) -> list[Path]:
+    """The files of a pattern, by name.
+
+    Raises:
+        PipelineError: There are none.
+    """
+    whole = data / Path(pattern).expanduser()
+    found = sorted(path for path in whole.parent.glob(whole.name) if path.is_file())
+    if not found:
+        raise PipelineError(
+            f"There is no file {whole}.",
+            expected=EXPECTED,
+            received="nothing that matches",
+            action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
+        )
+    return found

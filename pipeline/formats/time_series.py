@@ -1,0 +1,282 @@
+"""A time series in a table, cut into windows: the past as inputs, what follows as the label."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from dateutil.relativedelta import relativedelta
+
+from pipeline.errors import PipelineError
+from pipeline.features import dates
+from pipeline.formats import table
+from pipeline.formats.base import Example, Value
+from pipeline.formats.read_table import records
+from pipeline.store import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+SEPARATOR = ","
+SHOWN = 5
+EXPECTED = "a table: CSV, TSV, JSON lines or Parquet"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One row of the file: the inputs and the target at one time."""
+
+    place: str
+    time: datetime
+    numbers: tuple[float, ...]
+    texts: tuple[str, ...]
+    target: float
+
+
+@dataclass
+class Found:
+    """What was found on the way through a file; the journal gets it as the event `windows`.
+
+    Attributes:
+        steps: Sound rows.
+        windows: Windows given.
+        passed_over: Windows left out, for a value is missing in their horizon.
+        gaps: Places where the next row is not one step later; no window reaches over one.
+        first_gaps: The first of them, in words.
+    """
+
+    steps: int = 0
+    windows: int = 0
+    passed_over: int = 0
+    gaps: int = 0
+    first_gaps: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """Each row is a window: the inputs hold its first `length` steps, the label the target's next `horizon` values.
+
+    A missing number stays NaN and a missing text "". It is not filled here, for the windows that clients send have
+    holes, too: what fills them belongs into `preprocess`, which is served. A window whose label would have a hole is
+    passed over. No window reaches over a gap in time.
+
+    Only one window's steps are in memory. `begins` and `ends` of an example are the times of its first and its last
+    step, horizon included, so that windows which overlap never lie on both sides of a split by `Time`.
+
+    Args:
+        path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder; its
+            rows are in the order of time.
+        time: Column of times, ISO or as `pipeline.features.dates` reads them, or the columns of year, month, day and so
+            on. Times with an offset become UTC.
+        step: From one row to the next; of calendar months, `relativedelta(months=1)`.
+        target: Column that is forecast; to see its past, a model needs it among `numbers`.
+        numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
+        texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.
+        length: Steps of the past.
+        horizon: Steps that are forecast.
+        stride: Steps from the begin of one window to the begin of the next.
+        label: Name of the label, a vector of `horizon` numbers.
+        missing: What stands for a missing value.
+
+    Raises:
+        ValueError: The step is of months and days.
+    """
+
+    path: str
+    time: tuple[str, ...]
+    step: timedelta | relativedelta
+    target: str
+    numbers: Mapping[str, str]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    length: int = 24
+    horizon: int = 1
+    stride: int = 1
+    label: str = "next"
+    missing: tuple[str, ...] = table.MISSING
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.step, timedelta):
+            months(self.step)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """One vector for each column of numbers, one text for each column of categories."""
+        return dict.fromkeys(self.numbers, f"float[{self.length}]") | dict.fromkeys(self.texts, "bytes")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the label is a vector of numbers."""
+        return ()
+
+    def files(self, data: Path) -> list[Path]:
+        """The file.
+
+        Raises:
+            PipelineError: There is no such file.
+        """
+        return table.files(data, (self.path,), EXPECTED, folders=True)
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """The windows in the order of time, and rows that cannot be used in between.
+
+        Raises:
+            PipelineError: A column is missing, or there is no window at all.
+        """
+        (path,) = self.files(data)
+        found = Found()
+        yield from self._windows(path, self._rows(path), found)
+        journal.report("windows", **vars(found))
+        if found.steps and not found.windows:
+            raise self._no_window(path, found)
+
+    def _rows(self, path: Path) -> Iterator[Step | Example]:
+        """Each row as a step, or as an example with a fault."""
+        before: datetime | None = None
+        names = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
+        for place, row, unread in records(path, names):
+            try:
+                if unread:
+                    raise ValueError(unread)  # noqa: TRY301
+                step = self._step(place, row)
+                if before and step.time <= before:
+                    raise ValueError(f"{step.time.isoformat()} is not later than the row before")  # noqa: TRY301
+            except ValueError as error:
+                yield Example(f"{path} {place}", {}, fault=str(error))
+            else:
+                before = step.time
+                yield step
+
+    def _step(self, place: str, row: Mapping[str, Any]) -> Step:
+        return Step(
+            place,
+            self._time([row.get(name) for name in self.time]),
+            tuple(self._number(name, row) for name in self.numbers.values()),
+            tuple(self._text(name, row) for name in self.texts.values()),
+            self._number(self.target, row),
+        )
+
+    def _time(self, cells: list[Any]) -> datetime:
+        try:
+            return moment(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
+        except (ValueError, TypeError, OverflowError):
+            shown = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
+            raise ValueError(f"column {', '.join(self.time)} is no time: {shown!r}") from None
+
+    def _number(self, name: str, row: Mapping[str, Any]) -> float:
+        raw = row.get(name)
+        try:
+            found = math.nan if table.is_missing(raw, self.missing) else table.value(raw, "float")
+        except table.FAILURES:
+            raise ValueError(f"column {name} is not of kind float: {str(raw)[:40]!r}") from None
+        assert isinstance(found, float)
+        return found
+
+    def _text(self, name: str, row: Mapping[str, Any]) -> str:
+        raw = row.get(name)
+        try:
+            text = "" if table.is_missing(raw, self.missing) else table.text(raw).decode()
+        except table.FAILURES:
+            raise ValueError(f"column {name} is not of kind bytes: {str(raw)[:40]!r}") from None
+        if SEPARATOR in text:
+            raise ValueError(f"column {name} holds a comma, which separates the steps of a window: {text[:40]!r}")
+        return text
+
+    def _windows(self, path: Path, rows: Iterator[Step | Example], found: Found) -> Iterator[Example]:
+        ring: deque[Step] = deque(maxlen=self.length + self.horizon)
+        since = 0  # steps without a gap
+        for row in rows:
+            if isinstance(row, Example):
+                yield row
+                continue
+            if ring and not follows(ring[-1].time, row.time, self.step):
+                self._gap(ring[-1], row, found)
+                ring.clear()
+                since = 0
+            ring.append(row)
+            since += 1
+            found.steps += 1
+            if len(ring) == ring.maxlen and (since - len(ring)) % self.stride == 0:
+                yield from self._window(path, list(ring), found)
+
+    def _gap(self, last: Step, first: Step, found: Found) -> None:
+        found.gaps += 1
+        if len(found.first_gaps) < SHOWN:
+            found.first_gaps.append(f"{first.place}: from {last.time.isoformat()} to {first.time.isoformat()}")
+
+    def _window(self, path: Path, steps: list[Step], found: Found) -> Iterator[Example]:
+        past, future = steps[: self.length], steps[self.length :]
+        label = tuple(step.target for step in future)
+        if any(map(math.isnan, label)):
+            found.passed_over += 1
+            return
+        found.windows += 1
+        numbers = zip(*(step.numbers for step in past), strict=True)  # rows of columns to columns of rows
+        texts = (SEPARATOR.join(cells).encode() for cells in zip(*(step.texts for step in past), strict=True))
+        features: dict[str, Value] = dict(zip(self.numbers, numbers, strict=True))
+        features |= dict(zip(self.texts, texts, strict=True))
+        source = f"{path} {steps[0].place} to {steps[-1].place}"
+        times = {"begins": steps[0].time.isoformat(), "ends": steps[-1].time.isoformat()}
+        yield Example(source, {**features, self.label: label}, **times)
+
+    def _no_window(self, path: Path, found: Found) -> PipelineError:
+        return PipelineError(
+            f"{path} holds no window of {self.length} and {self.horizon} steps.",
+            expected=f"{self.length + self.horizon} rows, each {_words(self.step)} after the one before, with a target",
+            received=f"{found.steps} rows; {found.gaps} gaps, {found.passed_over} windows with a hole in their horizon",
+            action="correct step, length, horizon or time in the recipe's data"
+            + "".join(f"\n  {gap}" for gap in found.first_gaps),
+        )
+
+
+def months(step: relativedelta) -> int:
+    """A step of calendar months as their number.
+
+    Raises:
+        ValueError: It is not of whole months.
+    """
+    if step != relativedelta(years=step.years, months=step.months):
+        raise ValueError(f"a step is a timedelta or relativedelta(months=...): {step}")
+    return 12 * step.years + step.months
+
+
+def months_between(earlier: datetime, later: datetime) -> int:
+    """Months from one month to the other, whatever the days: the last of a month comes before the last of the next."""
+    return 12 * (later.year - earlier.year) + later.month - earlier.month
+
+
+def follows(earlier: datetime, later: datetime, step: timedelta | relativedelta) -> bool:
+    """Whether one time is a step after the other."""
+    if isinstance(step, timedelta):
+        return later - earlier == step
+    return months_between(earlier, later) == months(step)
+
+
+def _words(step: timedelta | relativedelta) -> str:
+    if isinstance(step, timedelta):
+        return str(step)
+    return "1 month" if months(step) == 1 else f"{months(step)} months"
+
+
+def moment(raw: Any) -> datetime:
+    """A time without a zone, in UTC if it names one.
+
+    Args:
+        raw: A date or a time, or text: ISO, or as `pipeline.features.dates` reads it.
+
+    Raises:
+        ValueError: It is none; likewise TypeError.
+    """
+    found = _read(raw) if isinstance(raw, str) else raw
+    found = found if isinstance(found, datetime) else datetime.combine(found, time())
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _read(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(dates.iso(text) or text)

@@ -1,0 +1,198 @@
+"""The training split of a run: where it lies, a sample of it, and the frame that is drawn from that.
+
+One half of the sample draws the cells, the other half is counted in them. What is merely new to the cells, such as a
+rare word, so counts alike in the training data and in requests.
+
+Where a run's training data lie, and what its model is asked with: from the run's journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.monitoring import features
+from pipeline.monitoring.profile import Fitting, Frame, Profile, Rows, counted, example_type
+from pipeline.store import champions, fileio, journal
+from serving.request_log import tfrecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pipeline.monitoring.features import Feature
+    from pipeline.store.champions import Champion
+    from pipeline.store.layout import Workspace
+
+
+LIGHT_ROWS = 50_000  # of numbers and categories that are looked at, at most
+HEAVY_ROWS = 10_000  # of images, recordings and texts
+PEEK = 500  # rows that say what kind a feature is
+BATCH = 1000
+BATCH_BYTES = 16 << 20
+FORMAT = 1  # of the frames that are kept
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some rows of a split, named by their numbers.
+
+    Attributes:
+        folder: The split, with TFRecords of `tf.train.Example`.
+        chosen: For each row of the split: 0 left out, 1 the first half, 2 the second one.
+    """
+
+    folder: Path
+    chosen: np.ndarray
+
+    def batches(self, *halves: int) -> Iterator[Rows]:
+        """The rows of the given halves, in parts."""
+        parse, rows, size = example_type().FromString, Rows(), 0
+        for half, record in zip(self.chosen, _records(self.folder), strict=False):
+            if half in halves:
+                rows.add_example(parse(record))
+                size += len(record)
+            if size > BATCH_BYTES or rows.count == BATCH:
+                yield rows
+                rows, size = Rows(), 0
+        if rows.count:
+            yield rows
+
+
+def _records(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.glob("*.tfrecord*")):
+        with path.open("rb") as file:
+            yield from tfrecord.read_records(file)
+
+
+def chosen(rows: int, limit: int) -> np.ndarray:
+    """A sample of at most `limit` rows, in two halves of chance: 0, 1 or 2 for each row; the same each time."""
+    order = np.random.default_rng(0).permutation(rows)
+    kept = min(limit, rows)
+    halves = np.zeros(rows, np.int8)
+    halves[order[: kept // 2]], halves[order[kept // 2 : kept]] = 1, 2
+    return halves
+
+
+def draw_sample(examples: Path) -> Frame:
+    """The frame of an ingest's training split.
+
+    Args:
+        examples: The artifact's folder, with `Split-train` and `report.json`.
+    """
+    total = rows_of(examples)
+    split = examples / "Split-train"
+    roles = _roles(Sample(split, chosen(total, PEEK)))
+    sample = Sample(split, chosen(total, limit(roles.values())))
+    fittings = [Fitting(name, role) for name, role in roles.items()]
+    for rows in sample.batches(1):
+        for fitting in fittings:
+            fitting.add(rows.columns.get(fitting.name, [None] * rows.count))
+    features = tuple(fitting.feature() for fitting in fittings)
+    return Frame(features, profile(examples, features), total)
+
+
+def rows_of(examples: Path) -> int:
+    """How many rows the training split has."""
+    return int(fileio.read_json(examples / "report.json")["rows"]["train"])
+
+
+def limit(roles: Iterable[str]) -> int:
+    """How many rows are looked at, for features of these kinds."""
+    return HEAVY_ROWS if set(roles) & set(features.HEAVY) else LIGHT_ROWS
+
+
+def profile(examples: Path, features: tuple[Feature, ...]) -> Profile:
+    """What the second half of a sample of a training split counts."""
+    sample = Sample(examples / "Split-train", chosen(rows_of(examples), limit(one.role for one in features)))
+    return sum((counted(features, rows) for rows in sample.batches(2)), Profile())
+
+
+def _roles(peek: Sample) -> dict[str, str]:
+    columns: dict[str, list[object]] = {}
+    for rows in peek.batches(1, 2):
+        for name, values in rows.columns.items():
+            columns.setdefault(name, []).extend(values)
+    found = {name: features.role_of(values) for name, values in sorted(columns.items())}
+    return {name: role for name, role in found.items() if role}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Of a run.
+
+    Attributes:
+        examples: The ingest's artifact: the splits, and `report.json`.
+        inputs: Names that the published model's `serving_default` takes; empty where nothing was registered.
+    """
+
+    examples: Path
+    inputs: tuple[str, ...]
+
+
+def of_run(workspace: Workspace, run_id: str) -> Origin | None:
+    """The origin of a run's model; None where its journal does not tell.
+
+    The journal is asked and not ML Metadata: its paths are relative to the workspace, which may have been moved.
+    """
+    examples, inputs = None, ()
+    for event, _ in journal.read(workspace.run(run_id).journal):
+        if event["event"] == "file" and event["path"].endswith("/report.json") and "/ingest/" in event["path"]:
+            examples = workspace.inside(event["path"]).parent
+        if event["event"] == "register":
+            inputs = tuple(event["signatures"].get(SIGNATURE, {}).get("inputs", ()))
+    return Origin(examples, inputs) if examples else None
+
+
+def live(workspace: Workspace, name: str) -> tuple[Champion, Origin]:
+    """The champion of a recipe and where it comes from.
+
+    Raises:
+        UsageError: Nothing is published.
+        PipelineError: The run that made it has left no trace.
+    """
+    found = champions.read(workspace, name)
+    if found is None:
+        raise UsageError(
+            f"No model {name!r} is published in {workspace}.",
+            expected="a published model",
+            received=name,
+            action=f"run: keraspipe run {name}",
+        )
+    origin = of_run(workspace, found.run_id)
+    if origin is None:
+        raise PipelineError(
+            f"It is not known what version {found.version} of {name} has learnt from.",
+            expected=f"the journal of its run {found.run_id}",
+            received="no journal, or one without data",
+            action=f"run it again: keraspipe run {name} --no-cache",
+        )
+    return found, origin
+
+
+def frame(workspace: Workspace, name: str, origin: Origin) -> Frame:
+    """The frame of a run's training data, kept in the workspace for the next time.
+
+    It is kept under the data and not under the model: several models may have learnt from the same.
+
+    Raises:
+        PipelineError: The data are gone, and no frame of them was kept.
+    """
+    path = workspace.baseline(name, origin.examples.name)
+    kept: dict[str, Any] = fileio.read_json(path, {})
+    if kept.get("format") == FORMAT:
+        return Frame.of_json(kept["frame"])
+    if not (origin.examples / "report.json").exists():
+        raise PipelineError(
+            f"The training data of {name} are gone.",
+            expected=f"the splits in {origin.examples}",
+            received="no such folder",
+            action=f"make them again: keraspipe run {name} --no-cache",
+        )
+    drawn = draw_sample(origin.examples)
+    fileio.write_json(path, {"format": FORMAT, "frame": drawn.as_json()})
+    return drawn

@@ -1,0 +1,249 @@
+"""Distances between two distributions over the same cells, as TFDV's drift and skew comparators define them.
+
+Both lie in [0, 1], are symmetric, and are 0 for equal distributions only.
+
+How far two samples of one distribution lie apart by chance alone.
+
+What is asked for is the distance that is exceeded with a small probability `alpha` although nothing has changed. The
+distribution is estimated from both samples together, as in a permutation test.
+
+Rows beside the training data: distances, what chance explains of them, and which are too large.
+
+A limit is the sum of two numbers: what chance reaches between samples of these sizes although nothing has changed, and
+what may change without harm. So few requests raise no alert by accident, and many raise none for a trifle.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.monitoring import features as kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.random import Generator
+
+    from pipeline.monitoring.features import Axis
+    from pipeline.monitoring.profile import Frame, Profile
+
+
+DRAWS = 1000
+DRIFT, MISSING, UNSEEN, RANGE = "drift", "missing", "unseen values", "out of range"
+JENSEN_SHANNON, L_INFINITY, SHARE = "Jensen-Shannon", "L-infinity", "share"
+FALSE_ALARM = 0.001  # share of the reports of undisturbed data that raise an alert, at most
+FEWEST = 30  # rows below which nothing is said
+WHOLE = ("value", "words", "format")  # axes of a value as it stands, on which skew shows
+
+
+def l_infinity(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The largest change of a cell's share (TFDV: `infinity_norm`).
+
+    Args:
+        p: Shares (…, cells).
+        q: Shares (…, cells).
+
+    Returns:
+        Distances (…).
+    """
+    return np.asarray(np.abs(p - q).max(axis=-1, initial=0.0))
+
+
+def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The Jensen-Shannon divergence in bits (TFDV: `jensen_shannon_divergence`).
+
+    J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37(1), 1991.
+
+    Args:
+        p: Shares (…, cells), which sum to 1.
+        q: Shares (…, cells), which sum to 1.
+
+    Returns:
+        Divergences (…).
+    """
+    middle = (p + q) / 2
+    return np.clip((_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2, 0.0, 1.0)
+
+
+def _relative_entropy(p: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    there = p > 0
+    ratio = np.divide(p, middle, out=np.ones_like(middle), where=there)
+    return np.asarray((p * np.log2(ratio)).sum(axis=-1))
+
+
+def l_infinity_noise(shares: np.ndarray, counts: tuple[int, int], alpha: float) -> float:
+    """A bound on the L-infinity distance by Bernstein's inequality, over all cells at once.
+
+    S. Boucheron, G. Lugosi, P. Massart, Concentration inequalities, 2013, theorem 2.10. Cells need not exclude each
+    other: the bound holds for the shares of texts that contain a word, too.
+
+    Args:
+        shares: Of both samples together (cells,).
+        counts: Sizes of the two samples.
+        alpha: Probability of more.
+    """
+    variance = (shares * (1 - shares)).max(initial=0.0) * sum(1 / count for count in counts)
+    level = math.log(2 * max(len(shares), 1) / alpha)
+    jump = level / (3 * min(counts))
+    return float(min(jump + math.sqrt(jump**2 + 2 * variance * level), 1.0))
+
+
+def jensen_shannon_noise(shares: np.ndarray, counts: tuple[int, int], alpha: float, random: Generator) -> float:
+    """A bound on the Jensen-Shannon divergence, by drawing both samples anew.
+
+    The divergence is nearly a multiple of a chi-square, whose cube root is nearly normal (E. B. Wilson, M. M. Hilferty,
+    The distribution of chi-square, PNAS 17, 1931), so that few draws tell how far its tail reaches.
+
+    Args:
+        shares: Of both samples together (cells,), with the sum 1.
+        counts: Sizes of the two samples.
+        alpha: Probability of more.
+        random: Draws the samples.
+    """
+    one, other = (random.multinomial(count, shares, DRAWS) / count for count in counts)
+    roots = np.cbrt(jensen_shannon(one, other))
+    tail = roots.mean() + NormalDist().inv_cdf(1 - alpha) * roots.std()
+    return float(min(max(tail, roots.max()) ** 3, 1.0))  # of rare values the largest one drawn may lie beyond
+
+
+# Without harm: numbers that shift by a third of a deviation, and a twentieth of the rows with another value.
+ALLOWED = {JENSEN_SHANNON: 0.02, L_INFINITY: 0.05, SHARE: 0.02}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison.
+
+    Attributes:
+        feature: The feature.
+        key: The axis.
+        check: "drift", or a kind of skew: "missing", "unseen values" or "out of range".
+        distance: "Jensen-Shannon" (bits), "L-infinity" or "share".
+        value: The distance; of a share by how much it has grown.
+        chance: What chance reaches.
+        allowed: What may change without harm.
+        rows: Rows that were compared.
+        training: Rows of the training data that they were compared with.
+        cells: Label, share in training and share in the rows of each cell.
+    """
+
+    feature: str
+    key: str
+    check: str
+    distance: str
+    value: float
+    chance: float
+    allowed: float
+    rows: int
+    training: int
+    cells: tuple[tuple[str, float, float], ...]
+
+    @property
+    def limit(self) -> float:
+        """What the distance may reach."""
+        return min(self.chance + self.allowed, 1.0)
+
+    @property
+    def alert(self) -> bool:
+        """Whether it is too large."""
+        return self.rows >= FEWEST and self.value > self.limit
+
+    @property
+    def severity(self) -> float:
+        """The distance in parts of its limit."""
+        return self.value / self.limit
+
+
+def findings(sides: Sequence[Sides], allowed: Mapping[str, float] | None = None) -> list[Finding]:
+    """All comparisons.
+
+    Args:
+        sides: What is compared (see `sides_of`).
+        allowed: What may change without harm, by feature or axis, in place of the usual.
+    """
+    checks = [(one, check, name) for one in sides for check, name in _checks(one.axis)]
+    random = np.random.default_rng(0)
+    return [_finding(*one, FALSE_ALARM / len(checks), random, allowed or {}) for one in checks]
+
+
+def _finding(
+    sides: Sides, check: str, name: str, alpha: float, random: np.random.Generator, allowed: Mapping[str, float]
+) -> Finding:
+    axis, (before, now) = sides.axis, sides.sizes
+    value, shares = _drift(sides, name) if check == DRIFT else _skew(sides, check)
+    bound = partial(jensen_shannon_noise, random=random) if name == JENSEN_SHANNON else l_infinity_noise
+    own = allowed.get(axis.key, allowed.get(axis.feature, ALLOWED[name])) if check == DRIFT else ALLOWED[name]
+    reached = bound(shares, sides.sizes, alpha)
+    return Finding(axis.feature, axis.key, check, name, value, reached, own, now, before, sides.cells)
+
+
+def _checks(axis: Axis) -> list[tuple[str, str]]:
+    """The checks of an axis, each with its distance.
+
+    Categories have both distances: among many values L-infinity does not see that all have changed a little.
+    """
+    drift = {
+        kinds.NUMBERS: [JENSEN_SHANNON],
+        kinds.CATEGORIES: [L_INFINITY, JENSEN_SHANNON],
+        kinds.WORDS: [L_INFINITY],
+    }[axis.kind]
+    skew = {kinds.NUMBERS: [MISSING, RANGE], kinds.CATEGORIES: [MISSING, UNSEEN], kinds.WORDS: []}[axis.kind]
+    shares = [(check, SHARE) for check in skew] if axis.name in WHOLE else []
+    return [*((DRIFT, name) for name in drift), *shares]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One axis on both sides: rows per cell, and rows in all."""
+
+    axis: Axis
+    before: np.ndarray
+    now: np.ndarray
+    sizes: tuple[int, int]
+
+    @property
+    def cells(self) -> tuple[tuple[str, float, float], ...]:
+        """Label and both shares of each cell."""
+        shares = (self.before / self.sizes[0], self.now / self.sizes[1])
+        return tuple(zip(self.axis.labels(), *(side.tolist() for side in shares), strict=True))
+
+
+def sides_of(frame: Frame, names: Collection[str], found: Profile) -> list[Sides]:
+    """Training data and rows on all axes on which both have rows.
+
+    Args:
+        frame: The training data.
+        names: Names of the features that are compared.
+        found: What the rows count on the axes of the frame.
+    """
+    axes = [one for one in frame.axes if one.feature in names and one.key in found.counts]
+    sides = [_sides(one, frame.training, found) for one in axes]
+    return [one for one in sides if min(one.sizes) > 0]
+
+
+def _sides(axis: Axis, training: Profile, found: Profile) -> Sides:
+    before, now = training.counts[axis.key], found.counts[axis.key]
+    if axis.kind == kinds.WORDS:  # a text has many words
+        return Sides(axis, before, now, (training.rows, found.rows))
+    return Sides(axis, before, now, (int(before.sum()), int(now.sum())))
+
+
+def _drift(sides: Sides, name: str) -> tuple[float, np.ndarray]:
+    """The distance, and the shares of both sides together."""
+    between = jensen_shannon if name == JENSEN_SHANNON else l_infinity
+    value = between(sides.before / sides.sizes[0], sides.now / sides.sizes[1])
+    return float(value), (sides.before + sides.now) / sum(sides.sizes)
+
+
+def _skew(sides: Sides, check: str) -> tuple[float, np.ndarray]:
+    """By how much a share of the rows has grown, and that share of both sides together."""
+    places = {MISSING: [0], UNSEEN: [-1], RANGE: [1, -1]}[check]
+    before, now = int(sides.before[places].sum()), int(sides.now[places].sum())
+    grown = max(now / sides.sizes[1] - before / sides.sizes[0], 0.0)
+    return grown, np.array([(before + now) / sum(sides.sizes)])

@@ -1,0 +1,244 @@
+"""A raw feature: what kind it is, what is measured of it, and the axes that this is counted on.
+
+One thing that is counted of a feature: its cells, and how values fall into them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.monitoring import measures
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+FEW = 32  # whole numbers with at most so many values are categories
+WORDY = 3.0  # words in the mean, from which on bytes that seldom repeat are a text
+DECIMALS = 6  # of a component
+SEGMENTS = 32  # numbers that a longer vector is shortened to
+HEAVY = ("image", "audio", "text")  # a row costs far more than a number
+NUMBERS, CATEGORIES, WORDS = "numbers", "categories", "words"
+BINS = 20
+VALUES = 100
+TOP_WORDS = 500
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A raw feature and how it is counted.
+
+    Attributes:
+        name: The feature.
+        role: "number", "category", "text", "image", "audio" or "vector".
+        axes: What is counted.
+        center: Mean outline in training (numbers,); empty where there are no outlines.
+        basis: Principal components of the outlines in training over their deviations, as long as `center`.
+        vocabulary: Words that are known from training.
+    """
+
+    name: str
+    role: str
+    axes: tuple[Axis, ...]
+    center: tuple[float, ...] = ()
+    basis: tuple[tuple[float, ...], ...] = ()
+    vocabulary: frozenset[str] = frozenset()
+
+    def counts(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Rows per cell of each axis, by the axis' key."""
+        found = self._completed(measured(self.role, values))
+        return {one.key: one.counts(found[one.name]) for one in self.axes}
+
+    def _completed(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Measures together with those that need what is known from training."""
+        if self.basis:
+            outlines = found["outline"]
+            if outlines.shape[1] != len(self.center):
+                outlines = np.full((len(outlines), len(self.center)), np.nan)
+            scores = components(outlines, np.asarray(self.center), np.asarray(self.basis))
+            found |= {f"component {number}": scores[:, number - 1] for number in range(1, scores.shape[1] + 1)}
+        if self.role == "text":
+            found["unknown words"] = measures.unknown(found["vocabulary"], self.vocabulary)
+        return found
+
+
+def role_of(values: Sequence[Any]) -> str:
+    """What kind of feature some of its values are; empty where all are missing."""
+    there = [value for value in values if value is not None and not (isinstance(value, bytes) and not value)]
+    if not there:
+        return ""
+    if any(isinstance(value, np.ndarray) for value in there):
+        return "vector"
+    if isinstance(there[0], bytes):
+        return _role_of_bytes(there)
+    whole = all(isinstance(value, int) for value in there)
+    return "category" if whole and len(set(there)) <= FEW else "number"
+
+
+def _role_of_bytes(values: Sequence[bytes]) -> str:
+    for role, looks_so in (("image", measures.is_image), ("audio", measures.is_recording)):
+        if sum(map(looks_so, values)) > len(values) / 2:
+            return role
+    wordy = np.mean([len(measures.words(value)) for value in values]) > WORDY
+    return "text" if wordy and len(set(values)) > len(values) / 2 else "category"
+
+
+def measured(role: str, values: Sequence[Any]) -> dict[str, Any]:
+    """Measures of a feature's values, by name: numbers (rows,), categories, sets of words, and `outline`."""
+    modules = {"image": measures, "audio": measures, "text": measures}
+    if role in modules:
+        found: dict[str, Any] = modules[role].measured(values)
+        return found
+    if role == "vector":
+        return _vector(values)
+    return {"value": _numbers(values) if role == "number" else values}
+
+
+def components(outlines: np.ndarray, center: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Outlines (rows, numbers) in the directions of a basis (rows, components), with the deviation 1 in training.
+
+    Rounded, because a product of matrices differs in its last bits with the number of rows, and what repeats in the
+    data would fall now on this side of an edge and now on that.
+    """
+    return np.asarray(np.round((outlines - center) @ basis.T, DECIMALS))
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray:
+    try:
+        return np.asarray(values, np.float64)  # None becomes NaN
+    except (TypeError, ValueError):
+        return np.array([value if isinstance(value, int | float) else np.nan for value in values], np.float64)
+
+
+def _vector(values: Sequence[Any]) -> dict[str, Any]:
+    size = max((np.size(value) for value in values if value is not None), default=1)
+    table = np.full((len(values), size), np.nan)
+    for row, value in enumerate(values):
+        if value is not None:
+            table[row, : np.size(value)] = np.ravel(value)
+    parts = np.array_split(table, min(size, SEGMENTS), axis=1)
+    outline = np.stack([part.mean(axis=1) for part in parts], axis=1)
+    there = ~np.isnan(table)
+    count = np.maximum(there.sum(axis=1), 1)
+    mean = np.where(there, table, 0).sum(axis=1) / count
+    spread = np.sqrt(np.where(there, (table - mean[:, None]) ** 2, 0).sum(axis=1) / count)
+    none = ~there.any(axis=1)
+    gaps = 1 - there.mean(axis=1)
+    return {
+        "mean": np.where(none, np.nan, mean),
+        "deviation": np.where(none, np.nan, spread),
+        "gaps": gaps,
+        "outline": outline,
+    }
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Cells that rows are counted in.
+
+    Attributes:
+        feature: The feature.
+        name: What of it is measured: "value", "brightness", …
+        kind: "numbers": missing, below the lowest edge, on it, up to each further edge, above the highest one.
+            "categories": missing, one for each value, all others.
+            "words": one for each word; a row counts in the cells of all its words.
+        points: The edges, values or words.
+    """
+
+    feature: str
+    name: str
+    kind: str
+    points: tuple[Any, ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the axis among those of all features."""
+        return self.feature if self.name == "value" else f"{self.feature}.{self.name}"
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return len(self.points) + {NUMBERS: 3, CATEGORIES: 2, WORDS: 0}[self.kind]
+
+    def counts(self, values: Any) -> np.ndarray:
+        """Rows per cell (cells,).
+
+        Args:
+            values: Numbers (rows,) with NaN where one is missing; or raw values (see `named`); or sets of words.
+        """
+        count = {NUMBERS: self._numbers, CATEGORIES: self._categories, WORDS: self._words}[self.kind]
+        return count(values)
+
+    def labels(self) -> list[str]:
+        """What each cell holds, in words."""
+        if self.kind == WORDS:
+            return [str(word) for word in self.points]
+        if self.kind == CATEGORIES:
+            return ["missing", *map(str, self.points), "any other value"]
+        edges = [f"{edge:.4g}" for edge in self.points]
+        between = [f"{low} to {high}" for low, high in pairwise(edges)]
+        return ["missing", f"below {edges[0]}", edges[0], *between, f"above {edges[-1]}"]
+
+    def _numbers(self, values: np.ndarray) -> np.ndarray:
+        edges = np.asarray(self.points)
+        cells = np.searchsorted(edges, values, side="left") + 2  # a value on an edge belongs to the cell below it
+        cells[values < edges[0]] = 1
+        cells[np.isnan(values)] = 0
+        return np.bincount(cells, minlength=self.size)
+
+    @cached_property
+    def _places(self) -> dict[Any, int]:
+        return {point: place for place, point in enumerate(self.points)}
+
+    def _categories(self, values: Iterable[Any]) -> np.ndarray:
+        counts = np.zeros(self.size, np.int64)
+        for value, count in Counter(values).items():
+            name = named(value)
+            counts[0 if name is None else self._places.get(name, self.size - 2) + 1] += count
+        return counts
+
+    def _words(self, texts: Iterable[set[str]]) -> np.ndarray:
+        counts = np.zeros(self.size, np.int64)
+        for words in texts:
+            for word in words & self._places.keys():
+                counts[self._places[word]] += 1
+        return counts
+
+
+def named(value: Any) -> str | None:
+    """A raw value as a category's name; None for a missing one."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    return None if value is None or value == "" else str(value)
+
+
+def of_numbers(feature: str, name: str, values: np.ndarray) -> Axis:
+    """An axis with as many values in each cell; single values that are frequent have cells of their own."""
+    known = values[np.isfinite(values)]
+    distinct = np.unique(known)
+    edges = distinct if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
+    return Axis(feature, name, NUMBERS, tuple(edges.tolist()) or (0.0,))
+
+
+def of_categories(feature: str, name: str, values: Sequence[Any]) -> Axis:
+    """An axis of the most frequent values."""
+    names = Counter({named(value): count for value, count in Counter(values).items()})
+    names.pop(None, None)
+    return Axis(feature, name, CATEGORIES, tuple(sorted(name for name, _ in names.most_common(VALUES) if name)))
+
+
+def of_words(feature: str, name: str, texts: Counter[str]) -> Axis:
+    """An axis of the words that most texts contain.
+
+    Args:
+        feature: The feature.
+        name: Of the axis.
+        texts: How many texts contain each word.
+    """
+    return Axis(feature, name, WORDS, tuple(word for word, _ in texts.most_common(TOP_WORDS)))

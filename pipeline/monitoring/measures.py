@@ -1,0 +1,160 @@
+"""What is measured of an encoded image.
+
+What is measured of a recording.
+
+What is measured of a text.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import wave
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+SIDE = 8
+READ = 64  # pixels of a side that brightness and contrast are taken of
+COLOURS = ("red", "green", "blue")
+AUDIO_NUMBERS = ("seconds", "loudness", "crossings", "centroid")
+HEARD = 1 << 16  # samples that the spectrum is taken of
+WIDTH = 2  # bytes per sample
+QUIET = 1e-5  # -100 dB
+# The words of `pipeline.features.text.words`, without TensorFlow.
+BREAK = re.compile(r"<br\s*/?>")
+APOSTROPHE = re.compile("['\u2019]")
+WORD = re.compile(r"[^\W_]+|[!?]")
+IMAGE_NUMBERS = ("width", "height", "brightness", "contrast", *COLOURS)
+
+
+def is_image(value: bytes) -> bool:
+    """Whether bytes begin as an image does."""
+    return value.startswith(MAGIC) and (not value.startswith(b"RIFF") or value[8:12] == b"WEBP")
+
+
+def measure_images(values: Sequence[Any]) -> dict[str, Any]:
+    """Measures of images.
+
+    Args:
+        values: Encoded images (rows,); None or empty where one is missing.
+
+    Returns:
+        Numbers (rows,) by name, `format` as categories, and `outline` (rows, 64): a grey picture of 8x8 pixels. What
+        cannot be read has NaN everywhere and the format "unreadable". Brightness and colours lie in [0, 1].
+    """
+    numbers = np.full((len(values), len(IMAGE_NUMBERS)), np.nan)
+    outlines = np.full((len(values), SIDE * SIDE), np.nan)
+    formats: list[str | None] = [None] * len(values)
+    for row, value in enumerate(values):
+        if value:
+            formats[row] = _measure_image(value, numbers[row], outlines[row])
+    columns = {name: numbers[:, place] for place, name in enumerate(IMAGE_NUMBERS)}
+    return {**columns, "format": formats, "outline": outlines}
+
+
+def _measure_image(content: bytes, numbers: np.ndarray, outline: np.ndarray) -> str:
+    """Fills in one image's numbers and outline, and returns its format."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            size, kind = image.size, f"{image.format} {image.mode}"
+            image.draft("RGB", (READ, READ))  # a large JPEG is decoded to a small one at once
+            small = _rgb(image)
+    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
+        return "unreadable"
+    pixels = np.asarray(small, np.float32).reshape(-1, 3) / 255
+    grey = pixels.mean(axis=1)
+    numbers[:] = (*size, grey.mean(), grey.std(), *pixels.mean(axis=0))
+    outline[:] = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L"), float).ravel() / 255
+    return kind
+
+
+def _rgb(image: Any) -> Any:
+    """The image in 8-bit colours, no larger than is looked at."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray((np.asarray(image, np.float32) / 256).clip(0, 255).astype(np.uint8))
+    image = image.convert("RGB")
+    return image if max(image.size) <= READ else image.resize((READ, READ), Image.Resampling.BOX)
+
+
+def is_recording(value: bytes) -> bool:
+    """Whether bytes begin as a WAV file does."""
+    return value.startswith(b"RIFF") and value[8:12] == b"WAVE"
+
+
+def measure_recordings(values: Sequence[Any]) -> dict[str, Any]:
+    """Measures of recordings.
+
+    Args:
+        values: WAV files of 16 bits (rows,); None or empty where one is missing.
+
+    Returns:
+        Numbers (rows,) by name: seconds, loudness (root mean square in dB of full scale), crossings of zero per second,
+        centroid of the spectrum (Hz); and `format` as categories. What cannot be read has NaN everywhere and the format
+        "unreadable".
+    """
+    numbers = np.full((len(values), len(AUDIO_NUMBERS)), np.nan)
+    formats: list[str | None] = [None] * len(values)
+    for row, value in enumerate(values):
+        if value:
+            formats[row] = _measure_recording(value, numbers[row])
+    return {**{name: numbers[:, place] for place, name in enumerate(AUDIO_NUMBERS)}, "format": formats}
+
+
+def _measure_recording(content: bytes, numbers: np.ndarray) -> str:
+    """Fills in one recording's numbers and returns its format."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            samples = file.readframes(file.getnframes())
+    except (wave.Error, EOFError, ValueError):
+        return "unreadable"
+    whole = len(samples) // (WIDTH * channels) * WIDTH * channels
+    if width != WIDTH or not whole:
+        return "unreadable"
+    sound = np.frombuffer(samples[:whole], "<i2").reshape(-1, channels).mean(axis=1) / 2**15
+    numbers[:] = _numbers(sound, rate)
+    return f"WAV {rate} Hz, {channels} channel{'s' * (channels > 1)}"
+
+
+def _numbers(sound: np.ndarray, rate: int) -> tuple[float, ...]:
+    seconds = len(sound) / rate
+    loudness = 20 * np.log10(max(float(np.sqrt(np.mean(sound**2))), QUIET))
+    crossings = np.count_nonzero(np.diff(np.signbit(sound))) / seconds
+    power = np.abs(np.fft.rfft(sound[:HEARD])) ** 2
+    frequencies = np.fft.rfftfreq(min(len(sound), HEARD), 1 / rate)
+    return seconds, loudness, crossings, float(power @ frequencies / max(power.sum(), QUIET**2))
+
+
+def words(value: bytes | str) -> list[str]:
+    """The words of a text, in lower case; "!" and "?" are words of their own."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return WORD.findall(APOSTROPHE.sub("", BREAK.sub(" ", text.lower())))
+
+
+def measure_texts(values: Sequence[Any]) -> dict[str, Any]:
+    """Measures of texts.
+
+    Args:
+        values: UTF-8 (rows,); None or empty where one is missing.
+
+    Returns:
+        `words`: how many (rows,), NaN where the text is missing; `vocabulary`: which ones, a set per row.
+    """
+    found = [words(value) if value else None for value in values]
+    lengths = np.array([np.nan if one is None else len(one) for one in found], float)
+    return {"words": lengths, "vocabulary": [set(one or ()) for one in found]}
+
+
+def unknown(texts: Sequence[set[str]], known: frozenset[str]) -> np.ndarray:
+    """Share of each text's different words that are not known (rows,); NaN for a text without words."""
+    return np.array([len(words - known) / len(words) if words else np.nan for words in texts])

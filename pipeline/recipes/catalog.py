@@ -1,0 +1,194 @@
+"""The recipes in `models/` and in the folders of KERASPIPE_RECIPES, found by file name.
+
+Everything but `load` works on the source text alone: importing a recipe imports Keras, which takes seconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+import types
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.recipe import Recipe
+    from pipeline.settings import Settings
+
+from pipeline.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Source:
+    """A recipe as text.
+
+    Attributes:
+        name: File name without `.py`.
+        path: The file.
+        text: Its source.
+        tree: Its syntax tree.
+        keywords: The arguments of `RECIPE = Recipe(…)`.
+    """
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+    keywords: dict[str, ast.expr]
+
+    @property
+    def docstring(self) -> str:
+        """What the file says of itself."""
+        return ast.get_docstring(self.tree) or ""
+
+    def said(self, field: str) -> str:
+        """The rest of the docstring's line that begins with `field` and a colon; empty without one."""
+        lines = [line for line in self.docstring.splitlines() if line.startswith(f"{field}: ")]
+        return lines[0].partition(": ")[2] if lines else ""
+
+    @property
+    def task(self) -> str:
+        """What kind of model it is, such as "image classification"."""
+        return self.said("Task").rstrip(".")
+
+    @property
+    def data(self) -> str:
+        """Name of its data set."""
+        return self.said("Data").partition(",")[0].rstrip(".")
+
+    @property
+    def title(self) -> str:
+        """First line of the docstring."""
+        return self.docstring.partition("\n")[0].rstrip(".")
+
+
+def paths(settings: Settings) -> dict[str, Path]:
+    """Recipe files by name; an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in settings.recipe_folders:
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_"):
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def source(name: str, settings: Settings) -> Source:
+    """Finds a recipe by name and reads its text.
+
+    Raises:
+        UsageError: There is no recipe of that name.
+        PipelineError: The file is not a recipe.
+    """
+    found = paths(settings)
+    if name not in found:
+        raise UsageError(
+            f"There is no recipe {name!r}.",
+            expected=f"one of {', '.join(found)}",
+            received=name,
+            action=did_you_mean(name, found) or "list them with: keraspipe models",
+        )
+    return read(found[name])
+
+
+def read(path: Path) -> Source:
+    """Reads a recipe file without importing it.
+
+    Raises:
+        PipelineError: Syntax error, not UTF-8, or no `RECIPE = Recipe(…)`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        tree = ast.parse(text, str(path))
+    except UnicodeDecodeError as error:
+        raise PipelineError(
+            f"The recipe {path} is not text in UTF-8.",
+            expected="a Python file in UTF-8",
+            received=str(error),
+            action=f"save {path} in UTF-8",
+        ) from error
+    except SyntaxError as error:
+        raise PipelineError(
+            f"The recipe {path} has a syntax error in line {error.lineno}: {error.msg}.",
+            expected="a Python file",
+            received=(error.text or "").strip(),
+            action=f"correct line {error.lineno} of {path}",
+        ) from error
+    return Source(path.stem, path, text, tree, _keywords(tree, path))
+
+
+def _keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "RECIPE" for target in targets):
+            value = getattr(node, "value", None)
+            return {k.arg: k.value for k in value.keywords if k.arg} if isinstance(value, ast.Call) else {}
+    raise PipelineError(
+        f"The recipe {path} declares no RECIPE.",
+        expected="RECIPE = Recipe(data=…, params=…, preprocess=…, build=…) at the top level of the file",
+        received="top-level names " + (", ".join(sorted(_names(tree))) or "none"),
+        action="add RECIPE; `keraspipe show digits` prints a complete recipe",
+    )
+
+
+def _names(tree: ast.Module) -> set[str]:
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def load(path: Path) -> Recipe:
+    """Imports a recipe file and returns its RECIPE; the one that was pinned, if one was.
+
+    Raises:
+        PipelineError: The file fails on import or does not hold a Recipe.
+    """
+    return _PINNED.get(path) or _executed(path, path.read_text(encoding="utf-8"))
+
+
+def pin(source: Source) -> Recipe:
+    """Imports a recipe from its text, and has `load` return the same from now on.
+
+    A run's steps ask for the recipe by its path; a file that is edited meanwhile must not change a run whose digest
+    was taken from the text before.
+
+    Raises:
+        PipelineError: As `load`.
+    """
+    recipe = _PINNED[source.path] = _executed(source.path, source.text)
+    return recipe
+
+
+_PINNED: dict[Path, Recipe] = {}
+
+
+def _executed(path: Path, text: str) -> Recipe:
+    """The RECIPE of a text; no bytecode is read or written, which could be of another text."""
+    from pipeline.recipe import Recipe
+
+    module = types.ModuleType(f"keraspipe_recipe_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up while the class is made
+    linecache.cache[str(path)] = (
+        len(text),
+        None,
+        text.splitlines(keepends=True),
+        str(path),
+    )  # for tracebacks, autograph
+    try:
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own file
+        recipe = module.RECIPE
+    except Exception as error:
+        raise PipelineError(
+            f"The recipe {path} fails on import.",
+            expected="a file that imports and declares RECIPE",
+            received=f"{type(error).__name__}: {error}",
+            action=f"try it alone: .venv/bin/python {path}",
+        ) from error
+    if not isinstance(recipe, Recipe):
+        raise PipelineError(
+            f"RECIPE in {path} is not a recipe.", expected="pipeline.recipe.Recipe", received=type(recipe).__name__
+        )
+    return recipe

@@ -1,0 +1,172 @@
+"""Hyperparameters: their declaration read from the recipe's text, and their values from the command line."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError, UsageError, did_you_mean
+from pipeline.recipe import Choice, Range, Widths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.recipes.catalog import Source
+
+TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+RANGES = {kind.__name__: kind for kind in (Range, Choice, Widths)}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One hyperparameter.
+
+    Attributes:
+        name: Its name.
+        type: "int", "float", "str", "bool", or "tuple[int, ...]" and the like.
+        default: Its default value.
+        range: The search range as it stands in the source; empty if none is declared.
+        comment: The words behind it in the source.
+    """
+
+    name: str
+    type: str
+    default: Any
+    range: str = ""
+    comment: str = ""
+
+
+def fields(source: Source) -> dict[str, Field]:
+    """The hyperparameters that a recipe declares, in the order of its file.
+
+    Raises:
+        PipelineError: `params=` does not name a dataclass of the file whose defaults are literals.
+    """
+    call = source.keywords.get("params")
+    # Arguments would change the defaults behind the back of the command line, which reads those of the class.
+    name = None
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args and not call.keywords:
+        name = call.func.id
+    for node in source.tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            lines = source.text.splitlines()
+            return {f.name: f for f in _fields(node, lines, source)}
+    raise PipelineError(
+        f"The hyperparameters of {source.path} cannot be read.",
+        expected="params=Params() in RECIPE, with the frozen dataclass Params in the same file",
+        received=f"params={ast.unparse(call)}" if call else "no params",
+        action="`keraspipe show digits` prints a complete recipe",
+    )
+
+
+def _fields(node: ast.ClassDef, lines: list[str], source: Source) -> Iterable[Field]:
+    for item in node.body:
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
+            try:
+                default = ast.literal_eval(item.value)
+            except ValueError:
+                raise PipelineError(
+                    f"The default of {item.target.id} in {source.path} is not a literal.",
+                    expected="a number, text, truth value or tuple of these",
+                    received=ast.unparse(item.value),
+                ) from None
+            kind, declared = _annotation(item.annotation)
+            comment = lines[(item.end_lineno or 1) - 1][item.end_col_offset or 0 :].partition("#")[2].strip()
+            yield Field(item.target.id, kind, default, declared, comment)
+
+
+def _annotation(node: ast.expr) -> tuple[str, str]:
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("Annotated"):
+        assert isinstance(node.slice, ast.Tuple)
+        kind, *rest = node.slice.elts
+        return ast.unparse(kind), ", ".join(ast.unparse(item) for item in rest)
+    return ast.unparse(node), ""
+
+
+def resolve(source: Source, assignments: Iterable[str]) -> dict[str, Any]:
+    """All hyperparameters of a recipe with the values of `KEY=VALUE` put in.
+
+    Raises:
+        UsageError: An assignment without `=`, an unknown key, or a value of the wrong type.
+    """
+    declared = fields(source)
+    values = {name: field.default for name, field in declared.items()}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or key not in declared:
+            raise UsageError(
+                f"{source.name} has no hyperparameter {key!r}." if equals else f"--set {assignment} is not KEY=VALUE.",
+                expected=f"KEY=VALUE with KEY one of {', '.join(declared)}",
+                received=assignment,
+                action=did_you_mean(key, declared) or f"see them with: keraspipe show {source.name}",
+            )
+        values[key] = parse(declared[key], text)
+    return values
+
+
+def parse(field: Field, text: str) -> Any:
+    """The value of one hyperparameter from its text.
+
+    Raises:
+        UsageError: The text is not of the declared type.
+    """
+    try:
+        return _parse(field.type, text)
+    except ValueError:
+        raise UsageError(
+            f"The value of {field.name} has the wrong type.",
+            expected=f"{field.type}, for instance {field.name}={_text(field.default)}",
+            received=f"{field.name}={text}",
+        ) from None
+
+
+def ranged(field: Field) -> Range | Choice | Widths | None:
+    """The search range of a hyperparameter; None where none is declared.
+
+    Raises:
+        PipelineError: What stands there cannot be read as text.
+    """
+    if not field.range:
+        return None
+    try:
+        call = ast.parse(field.range, mode="eval").body
+        assert isinstance(call, ast.Call)
+        kind = RANGES[ast.unparse(call.func).rpartition(".")[2]]
+        keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        found: Range | Choice | Widths = kind(*map(ast.literal_eval, call.args), **keywords)
+    except (AssertionError, KeyError, TypeError, ValueError, SyntaxError):
+        raise PipelineError(
+            f"The search range of {field.name} cannot be read.",
+            expected="Range(low, high), Range(low, high, log=True), Choice(value, …), Widths(fewest, most, low, high)",
+            received=field.range,
+            action="write one of these, with literal values, into its Annotated[…]",
+        ) from None
+    return found
+
+
+def assignment(name: str, value: Any) -> str:
+    """KEY=VALUE, as `--set` reads it back to the same value."""
+    return f"{name}={_text(value)}"
+
+
+def _parse(kind: str, text: str) -> Any:
+    if kind.startswith("tuple["):
+        item = kind.removeprefix("tuple[").removesuffix("]").partition(",")[0]
+        return tuple(_parse(item, part.strip()) for part in text.strip("()[] ").split(",") if part.strip())
+    if kind == "bool":
+        if text.lower() not in TRUE | FALSE:
+            raise ValueError(text)
+        return text.lower() in TRUE
+    if kind == "float":
+        value = float(text)
+        if value != value:  # noqa: PLR0124  (not a number is no hyperparameter)
+            raise ValueError(text)
+        return value
+    if kind == "int":
+        return int(text)
+    return text
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,157 @@
+"""What the import lines of a file lead to and bind, read by `ast`: nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pipeline.settings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+PACKAGES = ("pipeline", "serving")
+_DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
+
+
+def is_project(path: Path, root: Path = ROOT) -> bool:
+    """Whether a file is keraspipe's own, and no recipe's."""
+    return any(path.is_relative_to(root / package) for package in PACKAGES)
+
+
+def folders(path: Path, root: Path = ROOT) -> tuple[Path, ...]:
+    """Where the imports of a file are looked for."""
+    return (root,) if is_project(path, root) else (path.parent, root)
+
+
+@cache
+def locate(name: str, within: tuple[Path, ...]) -> Path | None:
+    """The file of a dotted module name; None where it is not below one of the folders."""
+    for folder in within:
+        base = folder.joinpath(*name.split("."))
+        for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+            if path.is_file():
+                return path
+    return None
+
+
+class Imports(ast.NodeVisitor):
+    """What imports lead to and bind.
+
+    Attributes:
+        files: The files.
+        on_demand: Those of a module's `__getattr__`.
+        names: What is bound beside modules: file, name in it, name here.
+        modules: Names bound to modules, dotted ones too, and the files; None where only types need them.
+    """
+
+    def __init__(self, nodes: Sequence[ast.AST], path: Path, root: Path) -> None:
+        self.root, self.folders = root, folders(path, root)
+        self.package = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+        self.files: set[Path] = set()
+        self.on_demand: set[Path] = set()
+        self.names: set[tuple[Path, str, str]] = set()
+        self.modules: dict[str, Path | None] = {}
+        self.runs = True
+        self.defers = any(isinstance(node, ast.FunctionDef) and _is_lazy(node) for node in nodes)
+
+    def visit_If(self, node: ast.If) -> None:
+        """What type checkers alone read binds names and leads nowhere."""
+        if is_type_checking(node):
+            self.runs = False
+            for child in node.body:
+                self.visit(child)
+            self.runs = True
+            for child in node.orelse:
+                self.visit(child)
+        else:
+            self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        """What a module's `__getattr__` imports is kept apart."""
+        if _is_lazy(node):
+            files, self.files = self.files, set()
+            self.generic_visit(node)
+            self.on_demand |= self.files
+            self.files = files
+        else:
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        """`import a.b` runs a and a.b."""
+        for alias in node.names:
+            file = self._follow(alias.name)
+            if file:
+                self._bind(alias.asname or alias.name, file)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """`from a import b` takes a module, or what stands in one."""
+        module = self.absolute(node)
+        file = self._follow(module)
+        for alias in node.names:
+            inner = locate(f"{module}.{alias.name}", self.folders)
+            if inner:
+                self._follow(f"{module}.{alias.name}")
+                self._bind(alias.asname or alias.name, inner)
+            elif file and self.runs:
+                self.names.add((file, alias.name, alias.asname or alias.name))
+
+    def absolute(self, node: ast.ImportFrom) -> str:
+        """The module of `from … import`, without dots in front."""
+        base = self.package[: len(self.package) - node.level + 1] if node.level else ()
+        return ".".join([*base, *([node.module] if node.module else [])])
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """A dotted name as text: of a function that TFX loads, or of a module that a process runs."""
+        module = self.named(node.value)
+        if module:
+            self._follow_text(module)
+            self._follow_text(f"{module}.__main__")  # `python -m`
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
+        """A package as the beginning of a text means any of its modules."""
+        first = node.values[0] if node.values else None
+        start = str(first.value) if isinstance(first, ast.Constant) else ""
+        package = self.named(start.rpartition(".")[0]) if len(node.values) > 1 else ""
+        if package and start == f"{package}.":
+            for path in sorted(self.root.joinpath(*package.split(".")).glob("*.py")):
+                self._follow_text(f"{package}.{path.stem}")
+        self.generic_visit(node)
+
+    def named(self, text: object) -> str:
+        """The module at the beginning of a dotted text; empty if it names none."""
+        name = text if isinstance(text, str) and _DOTTED.fullmatch(text) else ""
+        while "." in name and not locate(name, (self.root,)):
+            name = name.rpartition(".")[0]
+        return name if "." in name else ""
+
+    def _follow(self, module: str) -> Path | None:
+        """The file of a module, which counts with the packages that hold it."""
+        parts = module.split(".")
+        paths = [locate(".".join(parts[: i + 1]), self.folders) for i in range(len(parts))]
+        if self.runs:
+            self.files.update(path for path in paths if path)
+        return paths[-1]
+
+    def _follow_text(self, module: str) -> None:
+        """A table of names of modules is what a `__getattr__` chooses from."""
+        if not self.defers:
+            self._follow(module)
+        elif self.runs:
+            self.on_demand.update(filter(None, [locate(module, self.folders)]))
+
+    def _bind(self, name: str, file: Path) -> None:
+        self.modules[name] = file if self.runs else self.modules.get(name)
+
+
+def _is_lazy(node: ast.FunctionDef) -> bool:
+    """Whether this is the `__getattr__` of a module, which has no self."""
+    return node.name == "__getattr__" and not node.args.args[1:]
+
+
+def is_type_checking(node: ast.If) -> bool:
+    """Whether a block is for type checkers alone."""
+    return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"

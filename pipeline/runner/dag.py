@@ -1,0 +1,171 @@
+"""Recipe and settings become a TFX pipeline. Wiring only: it reads like the way of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tfx  # noqa: F401  (first: it stands in for modules that TFDV and TFMA miss)
+
+# isort: split
+from tensorflow_data_validation import StatsOptions
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto.trainer_pb2 import EvalArgs, TrainArgs
+from tfx.proto.transform_pb2 import SplitsConfig
+
+from pipeline.recipes import fingerprint
+from pipeline.runner import digests
+from pipeline.steps import evaluate
+from pipeline.steps.gate import Gate
+from pipeline.steps.ingest import Ingest
+from pipeline.steps.publish import Publish
+from pipeline.steps.register import Register
+from pipeline.steps.resolve import Resolve
+from pipeline.steps.schema import BoundSchema
+from pipeline.steps.score import Score
+from pipeline.store import champions
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runs.run import Request
+
+from pipeline.runner.digests import Digests, training_config
+
+# In this process: DirectRunner would look for Prism first, which it downloads, and come back to this one.
+BEAM = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+    # Nothing runs in a container; without a name for one, TFX packs its own source for remote workers, in each step.
+    "--sdk_container_image=none",
+]
+
+
+def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> Pipeline:
+    """The road of one run.
+
+    Args:
+        request: The run.
+        recipe: Its recipe.
+        found: Digests of the steps.
+        run_id: Id of the run.
+    """
+    workspace, path = request.settings.workspace, str(request.source.path)
+    live = champions.read(workspace, request.name)
+
+    ingest = Ingest(
+        recipe=path, data=str(request.settings.data), quick=int(request.quick), digest=found.ingest
+    ).with_id("ingest")
+    statistics = StatisticsGen(
+        examples=ingest.outputs["examples"],
+        # Exact counts of distinct values would sort all images by their bytes.
+        stats_options=StatsOptions(num_top_values=20, experimental_use_sketch_based_topk_uniques=True),
+    ).with_id("statistics")
+    inferred = SchemaGen(
+        statistics=statistics.outputs["statistics"], infer_feature_shape=True, exclude_splits=["eval", "test"]
+    ).with_id("infer_schema")
+    bound = BoundSchema(
+        inferred=inferred.outputs["schema"],
+        recipe=path,
+        frozen=str(workspace.schema(request.name)),
+        digest=found.schema,
+    ).with_id("schema")
+    validate = ExampleValidator(statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]).with_id(
+        "validate"
+    )
+    transform = Transform(
+        examples=ingest.outputs["examples"],
+        schema=bound.outputs["schema"],
+        preprocessing_fn="pipeline.steps.transform.preprocessing_fn",
+        splits_config=SplitsConfig(analyze=["train"]),
+        materialize=False,
+        disable_statistics=True,
+        custom_config={
+            "recipe": path,
+            "params": fingerprint.read_params(request.source, "transform", request.params),
+            "digest": found.transform,
+        },
+    ).with_id("transform")
+    transform.add_upstream_node(validate)
+    train = Trainer(
+        run_fn="pipeline.steps.train.run_fn",
+        examples=ingest.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        schema=bound.outputs["schema"],
+        train_args=TrainArgs(splits=["train"]),
+        eval_args=EvalArgs(splits=["eval"]),
+        custom_config=training_config(request, found),
+    ).with_id("train")
+    resolve = Resolve(
+        workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
+    ).with_id("resolve")
+    resolve.add_upstream_node(train)
+    evaluator = evaluate.JudgedAgainstLive(
+        examples=ingest.outputs["examples"],
+        example_splits=["test"],
+        model=train.outputs["model"],
+        baseline_model=resolve.outputs["model"],
+        eval_config=evaluate.config(recipe, quick=request.quick),
+    ).with_id("evaluate")
+    scores = Score(
+        examples=ingest.outputs["examples"],
+        model=train.outputs["model"],
+        baseline=resolve.outputs["model"],
+        model_run=train.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        recipe=path,
+        workspace=str(workspace),
+        digest=found.score,
+    ).with_id("score")
+    gate = Gate(
+        model=train.outputs["model"],
+        baseline=resolve.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        scores=scores.outputs["scores"],
+        recipe=path,
+        workspace=str(workspace),
+        name=request.name,
+        run_id=run_id,
+        quick=int(request.quick),
+        basis=digests.basis(found, recipe.gate, quick=request.quick),
+    ).with_id("gate")
+    register = Register(
+        model=train.outputs["model"],
+        blessing=gate.outputs["blessing"],
+        model_run=train.outputs["model_run"],
+        workspace=str(workspace),
+    ).with_id("register")
+    publish = Publish(
+        model=train.outputs["model"],
+        baseline=resolve.outputs["model"],
+        blessing=gate.outputs["blessing"],
+        workspace=str(workspace),
+        name=request.name,
+        run_id=run_id,
+        alias=request.alias,
+    ).with_id("publish")
+    publish.add_upstream_node(register)
+
+    return Pipeline(
+        pipeline_name=request.name,
+        pipeline_root=str(workspace.recipe_artifacts(request.name)),
+        components=[
+            ingest,
+            statistics,
+            inferred,
+            bound,
+            validate,
+            transform,
+            train,
+            resolve,
+            evaluator,
+            scores,
+            gate,
+            register,
+            publish,
+        ],
+        enable_cache=True,
+        metadata_connection_config=sqlite_metadata_connection_config(str(workspace.metadata_db)),
+        beam_pipeline_args=BEAM,
+    )

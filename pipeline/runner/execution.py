@@ -1,0 +1,187 @@
+"""A run from its request to its result: locks, journal, recorder, errors; the steps themselves are the runner's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipeline import console, subprocesses
+from pipeline.errors import PipelineError
+from pipeline.recipes import catalog
+from pipeline.runner import lifecycle, notifications
+from pipeline.runs import reproduce, run
+from pipeline.store import fileio, layout
+from pipeline.tracking import recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pipeline.console import Terminal
+    from pipeline.runner.lifecycle import RunSession
+    from pipeline.runner.state import State
+    from pipeline.runs.run import Request, Result
+    from pipeline.settings import Settings
+    from pipeline.store.layout import RunFolder
+    from pipeline.tracking.recorder import Outcome
+
+RECORDING_TIMEOUT_S = 60.0
+REPLAY_TIMEOUT_S = 0.2
+FULL_BYTES = 1 << 20
+
+
+def execute(request: Request, waiting: Callable[[], None]) -> Result:
+    """Runs a request, or takes over the result of the same request in another process.
+
+    Args:
+        request: What to run.
+        waiting: Called when another process is at it.
+    """
+    home = request.settings.workspace
+    with (
+        fileio.lock(home.runs_lock, shared=True),
+        fileio.lock(home.request_lock(request.key), waiting),
+    ):
+        result = run.remembered(request)
+        if result is not None:
+            return result
+        return _recorded(request, home.run(run.begin(request)))
+
+
+def replay(settings: Settings) -> None:
+    """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
+    if recorder.pending(settings.workspace):
+        log = settings.workspace.replay_log
+        recorder.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
+
+
+def _recorded(request: Request, folder: RunFolder) -> Result:
+    settings = request.settings
+    replay(settings)
+    try:
+        with lifecycle.run_session(
+            folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S, on_failure=lambda: run.forget(request)
+        ) as session:
+            result = _shown(request, session)
+            outcome = session.end_run(result)
+    except Exception as error:
+        shown = _readable(error, request, folder.log)
+        _notify(settings, notifications.failure(request.name, folder.run_id, shown))
+        raise shown from error
+    _complete(request, result, outcome)
+    return result
+
+
+def _shown(request: Request, session: RunSession) -> Result:
+    from pipeline.runner import progress
+
+    started, path = time.monotonic(), session.folder.journal
+    offset = path.stat().st_size if path.exists() else 0
+    names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
+    with (
+        console.output_to(session.folder.log) as terminal,
+        _leaving_on_interrupt(terminal),
+        progress.shown(path, offset, names, terminal.err),
+    ):
+        state = _road(request, session)
+    result = state.result
+    result.seconds = round(time.monotonic() - started, 1)
+    run.remember(request, result, state.files, state.judged_against, state.data)
+    _try_card(request, session)
+    return result
+
+
+def _road(request: Request, session: RunSession) -> State:
+    """Goes the road; returns what came of it."""
+    name, run_id = request.name, session.folder.run_id
+    tags = {"reproduces": request.reproduces} if request.reproduces else {}
+    tags |= {"trial": request.trial} if request.trial else {}
+    reproduce.keep(request, session.folder)
+    session.start_run(request, host=socket.gethostname(), **tags)
+    subprocesses.use_keras_3()
+    sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
+    with subprocesses.without_garbage():
+        from pipeline.runner import digests, local
+        from pipeline.runner.state import State
+
+        recipe = catalog.pin(request.source)
+    session.record_environment()
+    files = recipe.data.files(request.settings.data)
+    digest = run.data_digest(request, files)
+    session.start(name, request.source.title, {}, {"data_digest": digest})
+    state = State(request, recipe, run.Result(run_id, name), files, digest, digests.digests(request, recipe, digest))
+    local.execute(state)
+    return state
+
+
+def _try_card(request: Request, session: RunSession) -> None:
+    """Writes the card; the model is published by now, and one that cannot be described is not taken back."""
+    try:
+        session.record_card(request.source)
+    except Exception:  # noqa: BLE001  (whatever a record may lack)
+        with session.folder.log.open("a") as file:
+            traceback.print_exc(file=file)
+
+
+@contextmanager
+def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
+    """Ctrl-C ends the process where it stands, which a run survives like a kill.
+
+    A KeyboardInterrupt would be raised wherever Python is at work for TensorFlow, and abort the process from its C++.
+    """
+
+    def leave(*_: object) -> None:
+        cursor = "\x1b[?25h" if terminal.err.isatty() else ""  # the live view has hidden it
+        terminal.err.write(f"{cursor}\nInterrupted. The same command goes on from here.\n")
+        terminal.err.flush()
+        os._exit(1)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _complete(request: Request, result: Result, outcome: Outcome) -> None:
+    """Puts into the result what MLflow knows of it, and notifies."""
+    result.mlflow_run_id = outcome.mlflow_run_id or None
+    if not outcome.complete:
+        result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
+    run.amend(request, result)
+    _notify(request.settings, notifications.verdict(result))
+
+
+def _notify(settings: Settings, message: dict[str, Any]) -> None:
+    problem = notifications.send(settings.notify, message)
+    if problem:
+        print(problem, file=sys.stderr)
+
+
+def _readable(error: Exception, request: Request, log: Path) -> Exception:
+    """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
+    if isinstance(error, PipelineError) or request.settings.debug:
+        return error
+    home = request.settings.workspace
+    if shutil.disk_usage(home.root).free < FULL_BYTES:
+        return layout.unwritable(home, OSError(0, "no space left on the device"))
+    with log.open("a") as file:
+        traceback.print_exception(error, file=file)
+    if isinstance(error, OSError) and error.errno:
+        return layout.unwritable(home, error)
+    first = str(error).strip().partition("\n")[0] or "no message"
+    return PipelineError(
+        f"The run of {request.name} failed.",
+        expected="a run to the end",
+        received=f"{type(error).__name__}: {first}",
+        action=f"read {log}, or run again with KERASPIPE_DEBUG=1 for the traceback",
+    )

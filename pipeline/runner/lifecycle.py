@@ -1,0 +1,141 @@
+"""The life cycle of a run: its lock, its journal, the process that records it in MLflow, its start and its end.
+
+Runs, the tasks of a run on Kubeflow and searches for hyperparameters all go through it.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.recipes import fingerprint
+from pipeline.runs import run
+from pipeline.store import fileio, journal
+from pipeline.tracking import recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pipeline.recipes.catalog import Source
+    from pipeline.runs.run import Request, Result
+    from pipeline.store.layout import RunFolder
+    from pipeline.tracking.recorder import Outcome, Recording
+
+
+@dataclass
+class RunSession:
+    """A run that goes on in this process; made by `run_session`.
+
+    Attributes:
+        folder: The run's folder.
+        recording: The process that records it in MLflow.
+        timeout_s: For how long the end of that process is waited for.
+        has_ended: Whether the journal has the run's end.
+    """
+
+    folder: RunFolder
+    recording: Recording
+    timeout_s: float
+    has_ended: bool = False
+    _since: float = field(default_factory=time.monotonic)
+
+    def start(self, recipe: str, description: str, params: dict[str, Any], tags: dict[str, str]) -> None:
+        """Tells the journal what begins, or what has become known of it."""
+        about = {"recipe": recipe, "description": description, "params": params, "tags": tags}
+        journal.report("start", run_id=self.folder.run_id, **about)
+
+    def start_run(self, request: Request, **tags: str) -> None:
+        """Tells the journal what was asked for, and the digests of code and request."""
+        code = fingerprint.of_run(request.source, run.RUNNER)
+        params = {**request.params, "seed": request.seed, "quick": request.quick}
+        digests = {"code_digest": code, "request_digest": request.key}
+        self.start(request.name, request.source.title, params, {**digests, **tags})
+
+    def record_environment(self) -> None:
+        """Keeps what the run runs on: machine, packages, commit."""
+        from pipeline.runs import environment
+
+        fileio.write_json(self.folder.environment, environment.described())
+        journal.report("environment", path=self.folder.workspace.relative(self.folder.environment))
+
+    def record_card(self, source: Source) -> None:
+        """Writes the card of what the run has made.
+
+        Raises:
+            Exception: Whatever the record lacks.
+        """
+        from pipeline.reports import card
+
+        home, run_id = self.folder.workspace, self.folder.run_id
+        card.write(home, source, run_id)
+        markdown, html = (home.relative(path) for path in card.beside(home, run_id))
+        journal.report("card", markdown=markdown, html=html)
+
+    def end(self, status: str, message: str = "", seconds: float | None = None) -> Outcome:
+        """Tells the journal that the run is over, and waits until MLflow knows.
+
+        Args:
+            status: "finished", "not_blessed" or "failed".
+            message: Why, where it is not finished.
+            seconds: How long it took; None for the time since the session began.
+        """
+        self.report_end(status, message, seconds)
+        return self.recording.finish(self.timeout_s)
+
+    def report_end(self, status: str, message: str = "", seconds: float | None = None) -> None:
+        """Tells the journal that the run is over, and does not wait; see `end`."""
+        taken = time.monotonic() - self._since if seconds is None else seconds
+        journal.report("end", status=status, message=message, seconds=taken)
+        self.has_ended = True
+
+    def end_run(self, result: Result) -> Outcome:
+        """Ends a run with its result, as `end` does."""
+        status = "not_blessed" if result.blessed is False else "finished"
+        return self.end(status, "; ".join(result.reasons), result.seconds)
+
+    def suspend(self) -> None:
+        """Has the recorder record what there is, without an end: the run goes on in another process."""
+        self.recording.process.terminate()
+        self.recording.finish(self.timeout_s)
+
+
+@contextmanager
+def run_session(
+    folder: RunFolder,
+    uri: str,
+    *,
+    timeout_s: float,
+    on_wait: Callable[[], None] | None = None,
+    on_failure: Callable[[], None] | None = None,
+) -> Iterator[RunSession]:
+    """Holds a run's lock, writes to its journal and has it recorded in MLflow during the block.
+
+    An error within the block ends the run as failed. An interruption leaves no end, like a kill: the recorder sees the
+    process die, and the run goes on under the same id when it is asked for again.
+
+    Args:
+        folder: The run's folder.
+        uri: MLflow server or database.
+        timeout_s: For how long the recorder is waited for; after that it goes on by itself.
+        on_wait: Called when another process holds the run.
+        on_failure: Called when the run ends as failed.
+    """
+    with fileio.lock(folder.lock, on_wait):
+        session = RunSession(folder, recorder.start(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s)
+        with journal.current(folder.journal):
+            try:
+                yield session
+            except Exception as error:
+                if not session.has_ended:
+                    _fail(session, error, on_failure)
+                raise
+
+
+def _fail(session: RunSession, error: Exception, on_failure: Callable[[], None] | None) -> None:
+    with suppress(OSError):  # a full disk is the error itself, which is about to be told
+        session.report_end("failed", str(error))
+        if on_failure:
+            on_failure()
+    session.recording.finish(session.timeout_s)

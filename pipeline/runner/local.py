@@ -1,0 +1,125 @@
+"""Runs the DAG step by step: TFX's launcher does each one; here is what comes between them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipeline.runner import dag, hooks, mlmd
+from pipeline.steps.publish import ChampionChangedError
+from pipeline.store import journal
+
+# isort: split
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.runner.state import State
+
+
+NEVER_CACHED = ("gate", "register", "publish")
+JUDGING, PUBLISHING = ("evaluate", "score", "gate"), ("register", "publish")
+
+
+def execute(state: State) -> None:
+    """Runs all steps; again from the choice of the live model if another run published meanwhile."""
+    if not state.request.cache:
+        shutil.rmtree(state.checkpoints, ignore_errors=True)
+    while True:
+        try:
+            return _execute_once(state)
+        except ChampionChangedError:
+            state.result.steps.clear()
+
+
+def _execute_once(state: State) -> None:
+    pipeline = _compiled(state)
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    with mlmd.open_ledger(state.workspace) as store:
+        mlmd.close_dead(store, state.workspace, state.result.run_id)
+    for node in pipeline.nodes:
+        step = node.pipeline_node.node_info.id
+        if is_needless(state, step):
+            skip(state, step)
+        else:
+            _launch(state, step, node.pipeline_node, pipeline, deployment)
+        if step == state.request.until:
+            return
+
+
+def is_needless(state: State, step: str) -> bool:
+    """Whether nothing is left for a step to decide: the model is judged, live or not blessed already."""
+    if step in JUDGING:
+        return state.is_judged
+    return step in PUBLISHING and (state.is_live or state.result.blessed is False)
+
+
+def _compiled(state: State) -> Any:
+    request = state.request
+    pipeline = Compiler().compile(dag.pipeline(request, state.recipe, state.digests, state.result.run_id))
+    # Every attempt has an id of its own: TFX takes a second one under the same id for the first.
+    attempt = f"{state.result.run_id}@{secrets.token_hex(3)}"
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": attempt})
+    for node in pipeline.nodes:
+        fresh = node.pipeline_node.node_info.id in NEVER_CACHED or not request.cache
+        node.pipeline_node.execution_options.caching_options.enable_cache = not fresh
+    return pipeline
+
+
+def skip(state: State, step: str) -> None:
+    """Records that a step was not needed."""
+    journal.report("step", name=step, state="skipped", seconds=0.0, order=len(state.result.steps))
+    state.result.steps.append({"name": step, "seconds": 0.0, "cached": False, "skipped": True})
+
+
+def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
+    with timed(state, step) as entry, _told(state, step, pipeline), hooks.refusals(state):
+        info = launcher.Launcher(
+            pipeline_node=node,
+            mlmd_connection=mlmd.open_ledger(state.workspace),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, step),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, step),
+        ).launch()
+        with mlmd.open_ledger(state.workspace) as store:
+            state.artifacts[step] = mlmd.outputs(store, info.execution_id)
+            entry["cached"] = mlmd.was_cached(store, info.execution_id)
+        follow_up = getattr(hooks, step, None)
+        if follow_up:
+            follow_up(state, cached=entry["cached"])
+
+
+@contextmanager
+def _told(state: State, step: str, pipeline: Any) -> Iterator[None]:
+    """Tells the journal what ML Metadata knows of a step, also of one that failed."""
+    try:
+        yield
+    finally:
+        attempt = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
+        with mlmd.open_ledger(state.workspace) as store:
+            found = mlmd.told(store, attempt, f"{state.request.name}.{step}")
+        if found:
+            journal.report("execution", name=step, **found)
+
+
+@contextmanager
+def timed(state: State, step: str) -> Iterator[dict[str, Any]]:
+    """Records a step, its seconds and how it ended; `cached` of the entry is for the block to set."""
+    order, started = len(state.result.steps), time.monotonic()
+    entry: dict[str, Any] = {"name": step, "seconds": 0.0, "cached": False}
+    journal.report("step", name=step, state="started", seconds=0.0, order=order)
+    outcome = "failed"
+    try:
+        yield entry
+        outcome = "cached" if entry["cached"] else "done"
+    finally:
+        entry["seconds"] = round(time.monotonic() - started, 3)
+        journal.report("step", name=step, state=outcome, seconds=entry["seconds"], order=order)
+    state.result.steps.append(entry)

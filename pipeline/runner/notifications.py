@@ -1,0 +1,76 @@
+"""A word to whoever should know of a verdict or a failure: a webhook, or a command that gets it on stdin."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.runs.run import Result
+
+TIMEOUT_S = 10
+FAILURES = (OSError, ValueError, subprocess.SubprocessError)
+
+
+def verdict(result: Result) -> dict[str, Any]:
+    """What is told of a run that came to an end."""
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    outcome = {True: f"blessed, version {result.model_version}", False: "not blessed", None: "done"}[result.blessed]
+    reasons = "".join(f"\n- {reason}" for reason in result.reasons)
+    return {
+        "event": "verdict",
+        "text": f"{result.recipe}: {outcome}; {numbers}{reasons}",
+        **{name: value for name, value in result.as_json().items() if name != "steps"},
+    }
+
+
+def failure(recipe: str, run_id: str, error: Exception) -> dict[str, Any]:
+    """What is told of a run that failed."""
+    return {
+        "event": "failure",
+        "text": f"{recipe}: the run failed: {error}",
+        "run_id": run_id,
+        "recipe": recipe,
+        "message": str(error),
+    }
+
+
+def send(target: str, message: dict[str, Any]) -> str:
+    """Tells it; returns why that did not work, empty if it did. A run never fails because of it.
+
+    Args:
+        target: An address, to which the message is sent as JSON (`text` is what chat services show), or a command,
+            which gets it on stdin; empty for nobody.
+        message: The message.
+    """
+    if not target:
+        return ""
+    body = json.dumps(message, default=float).encode()
+    try:
+        if target.startswith(("http://", "https://")):
+            _post(target, body)
+        else:
+            subprocess.run(  # noqa: S603  (the user's own command)
+                shlex.split(target), input=body, check=True, timeout=TIMEOUT_S, stdout=sys.stderr
+            )
+    except FAILURES as error:
+        return f"{_name(target)} was not told: {error}"
+    return ""
+
+
+def _name(target: str) -> str:
+    """A target without what is secret about it: an address ends in a key, and a command may carry one."""
+    if "://" not in target:
+        return target.split(maxsplit=1)[0]
+    scheme, _, rest = target.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
+
+
+def _post(url: str, body: bytes) -> None:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  (checked above)
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+        pass

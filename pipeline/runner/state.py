@@ -1,0 +1,59 @@
+"""."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.runner import digests
+
+if TYPE_CHECKING:
+    from pipeline.recipe import Recipe
+    from pipeline.runs.run import Request, Result
+    from pipeline.store.layout import Workspace
+
+
+@dataclass
+class State:
+    """What the steps of one run have brought forth so far.
+
+    Attributes:
+        request: What was asked for.
+        recipe: The recipe.
+        result: What will be reported.
+        files: Files of the data set.
+        data: Digest of the files.
+        digests: Digests of the steps.
+        artifacts: Outputs by step and name.
+        model: Digest of the candidate's SavedModel; known when the live model is.
+        judged_against: Digest of the live model at the time of the evaluation.
+        is_live: Whether the candidate is the live model itself.
+        is_judged: Whether the candidate was judged before, by the same data, schema and gate.
+    """
+
+    request: Request
+    recipe: Recipe
+    result: Result
+    files: list[Path]
+    data: str
+    digests: digests.Digests
+    artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model: str = ""
+    judged_against: str = ""
+    is_live: bool = False
+    is_judged: bool = False
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace."""
+        return self.request.settings.workspace
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of this training."""
+        return Path(digests.training_config(self.request, self.digests)["checkpoints"])
+
+    def uri(self, step: str, output: str) -> Path:
+        """Folder of an artifact."""
+        return Path(self.artifacts[step][output].uri)

@@ -1,0 +1,264 @@
+"""Where a published version comes from: data, statistics, preprocessing, training, verdict, and where it is served.
+
+What the steps of a run took and gave, as ML Metadata tells it; read without importing TFX, which takes seconds.
+
+Source: ML Metadata's model of artifacts, executions, events and contexts, as TFX's launcher writes it: an execution
+belongs to the context of its run ("RUN_ID@ATTEMPT") and to that of its step ("RECIPE.STEP").
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.evaluation import blessing
+from pipeline.runs import record
+from pipeline.store import champions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto.metadata_store_pb2 import Artifact as Stored
+    from ml_metadata.proto.metadata_store_pb2 import Execution as StoredExecution
+
+    from pipeline.runs.versions import Version
+    from pipeline.store.layout import Workspace
+
+
+DIGEST_CHARACTERS = 12
+MOST_SENTENCES = 12
+RUN = "pipeline_run"
+
+
+def lineage(workspace: Workspace, version: Version) -> dict[str, Any]:
+    """The way of a version as JSON.
+
+    Returns:
+        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (of a
+        search that found the hyperparameters, or empty), `params`, `steps`: a list of {step, execution, state,
+        seconds, made_by, inputs, outputs}, the last two as {name: {artifact, type, path, there}}, and `verdicts`: a
+        list of {artifact, run_id, blessed, reasons, conditions, baseline_version}, one for each time that the gate has
+        looked at the model.
+    """
+    source = Provenance(workspace)
+    told = record.read(workspace, version.run_id)
+    stands = champions.standing(workspace, version.name).aliases
+    executions = source.executions(version.run_id)
+    return {
+        "version": str(version),
+        "path": str(workspace.model(version.name, version.number)),
+        "aliases": [alias for alias, number in stands.items() if number == version.number],
+        "run_id": version.run_id,
+        "mlflow_run_id": told.result.get("mlflow_run_id"),
+        "data_digest": told.tags.get("data_digest", ""),
+        "code_digest": told.tags.get("code_digest", ""),
+        "trial": told.tags.get("trial", ""),
+        "params": told.params,
+        "steps": [_step(source, execution) for execution in executions],
+        "verdicts": _verdicts(source, executions),
+    }
+
+
+def _step(source: Provenance, execution: Execution) -> dict[str, Any]:
+    return {
+        "step": execution.step,
+        "execution": execution.id,
+        "state": execution.state,
+        "seconds": execution.seconds,
+        "made_by": next((source.maker(artifact) for artifact in execution.outputs.values()), ""),
+        "inputs": {name: _described(artifact) for name, artifact in execution.inputs.items()},
+        "outputs": {name: _described(artifact) for name, artifact in execution.outputs.items()},
+    }
+
+
+def _described(artifact: Artifact) -> dict[str, Any]:
+    there = Path(artifact.uri).exists()
+    return {"artifact": artifact.id, "type": artifact.type, "path": artifact.uri, "there": there}
+
+
+def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[str, Any]]:
+    """What the gate has said of the model; nothing of runs from before it wrote that into ML Metadata."""
+    models = [one.outputs["model"] for one in executions if one.step == "train" and "model" in one.outputs]
+    return [
+        {
+            "artifact": artifact.id,
+            "run_id": source.maker(artifact),
+            "blessed": artifact.properties[blessing.BLESSED] == 1,
+            "reasons": json.loads(artifact.properties[blessing.REASONS]),
+            "conditions": json.loads(artifact.properties[blessing.CONDITIONS]),
+            "baseline_version": artifact.properties.get(blessing.BASELINE_VERSION),
+        }
+        for model in models
+        for artifact in source.blessings(model)
+    ]
+
+
+def text(found: Mapping[str, Any], workspace: Workspace) -> list[str]:
+    """What a person reads: one step after the other, each with what it took and what it gave."""
+    aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
+    lines = [f"{found['version']}{aliases}", f"  {found['path']}"]
+    lines += [f"  made by run {found['run_id'] or '(no longer recorded)'}"]
+    lines += [f"  MLflow run {found['mlflow_run_id']}"] if found["mlflow_run_id"] else []
+    lines += [
+        f"  {what} {found[f'{what}_digest'][:DIGEST_CHARACTERS]}"
+        for what in ("data", "code")
+        if found[f"{what}_digest"]
+    ]
+    lines += [f"  hyperparameters of {found['trial']}"] if found["trial"] else []
+    for verdict in found["verdicts"]:
+        lines += _verdict_lines(verdict)
+    for step in found["steps"]:
+        lines += ["", *_step_lines(step, workspace)]
+    return lines
+
+
+def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
+    live = f", compared with version {verdict['baseline_version']}" if verdict["baseline_version"] else ""
+    word = "blessed" if verdict["blessed"] else "not blessed"
+    sentences = verdict["conditions"] if verdict["blessed"] else verdict["reasons"]
+    lines = [f"  {word} by run {verdict['run_id']} (blessing {verdict['artifact']}{live})"]
+    lines += [f"    {sentence}" for sentence in sentences[:MOST_SENTENCES]]
+    more = len(sentences) - MOST_SENTENCES
+    return lines + ([f"    … and {more} more"] if more > 0 else [])
+
+
+def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
+    how = f"from the cache, made by run {step['made_by']}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
+    if step["state"] not in ("cached", "complete"):
+        how = step["state"]
+    taken = ", ".join(f"{name} {artifact['artifact']}" for name, artifact in step["inputs"].items())
+    lines = [f"{step['step']} (execution {step['execution']}, {how})"]
+    lines += [f"  from {taken}"] if taken else []
+    return lines + [_given(name, artifact, workspace) for name, artifact in step["outputs"].items()]
+
+
+def _given(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
+    path = artifact["path"].removeprefix(f"{workspace}/")
+    return f"  {name} {artifact['artifact']}: {artifact['type']} in {path}{'' if artifact['there'] else ' (removed)'}"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a step gave.
+
+    Attributes:
+        id: Its number in ML Metadata.
+        type: For instance "Examples".
+        uri: Its folder or file.
+        properties: What its step has noted on it: the custom properties.
+    """
+
+    id: int
+    type: str
+    uri: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A step of a run.
+
+    Attributes:
+        id: Its number in ML Metadata.
+        step: For instance "ingest".
+        state: "complete", "cached", "failed", "running", … .
+        seconds: How long it took.
+        inputs: Artifacts by the name of the input.
+        outputs: Artifacts by the name of the output; those of a cached step are of the run that made them.
+    """
+
+    id: int
+    step: str
+    state: str
+    seconds: float
+    inputs: Mapping[str, Artifact] = field(default_factory=dict)
+    outputs: Mapping[str, Artifact] = field(default_factory=dict)
+
+
+class Provenance:
+    """ML Metadata of a workspace, to be read.
+
+    Args:
+        workspace: The workspace.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._store = _opened(workspace)
+
+    def runs(self) -> list[str]:
+        """Ids of all runs that ML Metadata knows."""
+        return sorted({context.name.partition("@")[0] for context in self._contexts()})
+
+    def executions(self, run_id: str) -> list[Execution]:
+        """The steps of a run in their order; of a run that was killed and went on, those of its last attempt."""
+        attempts = list(self._contexts(run_id))
+        if self._store is None or not attempts:
+            return []
+        last = max(attempts, key=lambda context: context.id)
+        stored = sorted(self._store.get_executions_by_context(last.id), key=lambda execution: execution.id)
+        return [self._execution(execution) for execution in stored]
+
+    def maker(self, artifact: Artifact) -> str:
+        """Id of the run whose step made an artifact; empty if it is not known."""
+        from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+        if self._store is None:
+            return ""
+        events = self._store.get_events_by_artifact_ids([artifact.id])
+        given = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
+        contexts = self._store.get_contexts_by_execution(min(given)) if given else []
+        return next((context.name.partition("@")[0] for context in contexts if context.type == RUN), "")
+
+    def blessings(self, model: Artifact) -> list[Artifact]:
+        """All verdicts on a model, the oldest first: that of the run that made it, and those of later data or gates."""
+        stored = self._store.get_artifacts_by_type(blessing.TYPE) if self._store else []
+        found = [_artifact(one) for one in sorted(stored, key=lambda one: one.id)]
+        # TFX's Evaluator writes no reasons; in workspaces from before the gate blessed, its word was not the verdict.
+        verdicts = [one for one in found if blessing.REASONS in one.properties]
+        return [one for one in verdicts if one.properties[blessing.MODEL_ID] == model.id]
+
+    def _contexts(self, run_id: str = "") -> Iterator[Any]:
+        for context in self._store.get_contexts_by_type(RUN) if self._store else []:
+            if not run_id or context.name.partition("@")[0] == run_id:
+                yield context
+
+    def _execution(self, stored: StoredExecution) -> Execution:
+        from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+        assert self._store is not None
+        events = self._store.get_events_by_execution_ids([stored.id])
+        found = {artifact.id: artifact for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])}
+        nodes = [c.name for c in self._store.get_contexts_by_execution(stored.id) if c.type == "node"]
+        return Execution(
+            stored.id,
+            nodes[0].partition(".")[2],
+            mlmd.Execution.State.Name(stored.last_known_state).lower(),
+            (stored.last_update_time_since_epoch - stored.create_time_since_epoch) / 1000,
+            _named(events, found, (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)),
+            _named(events, found, (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)),
+        )
+
+
+def _opened(workspace: Workspace) -> MetadataStore | None:
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+    path = workspace.metadata_db
+    if not path.exists():
+        return None
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(path)
+    config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
+    return MetadataStore(config)
+
+
+def _named(events: Iterable[Any], found: Mapping[int, Stored], kinds: tuple[int, ...]) -> dict[str, Artifact]:
+    return {event.path.steps[0].key: _artifact(found[event.artifact_id]) for event in events if event.type in kinds}
+
+
+def _artifact(stored: Stored) -> Artifact:
+    values = {name: getattr(value, value.WhichOneof("value")) for name, value in stored.custom_properties.items()}
+    return Artifact(stored.id, stored.type, stored.uri, values)

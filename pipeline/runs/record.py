@@ -1,0 +1,81 @@
+"""What a run has left in the workspace, read without MLflow: what it was asked, what it learned, what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import errors
+from pipeline.errors import UsageError
+from pipeline.runs import versions
+from pipeline.store import fileio, journal
+
+if TYPE_CHECKING:
+    from pipeline.store.layout import Workspace
+
+
+@dataclass
+class Account:
+    """One run.
+
+    Attributes:
+        run_id: Its id.
+        recipe: Its recipe.
+        params: Hyperparameters and what else was asked for.
+        tags: Digests of code and data, host.
+        epochs: Metrics of each epoch, the first one first.
+        result: Its record; empty while there is none.
+        evaluation: Metrics, slices, gate; empty if the run did not come so far.
+        data: The ingestion's report: rows by split, classes, bad files.
+    """
+
+    run_id: str
+    recipe: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def read(workspace: Workspace, run_id: str) -> Account:
+    """The account of a run; what is not there stays empty."""
+    folder = workspace.run(run_id)
+    account = Account(
+        run_id,
+        result=fileio.read_json(folder.result, {}),
+        evaluation=fileio.read_json(folder.evaluation, {}),
+    )
+    epochs: dict[int, dict[str, float]] = {}  # a run that was killed tells its last epoch again
+    for event, _ in journal.read(folder.journal):
+        if event["event"] == "start":
+            account.recipe = event["recipe"]
+            account.params |= event["params"]
+            account.tags |= event["tags"]
+        elif event["event"] == "epoch":
+            epochs[event["epoch"]] = event["metrics"]
+        elif event["event"] == "file" and Path(event["path"]).name == "report.json":
+            account.data = fileio.read_json(workspace.inside(event["path"]), {})
+    account.epochs = [epochs[number] for number in sorted(epochs)]
+    return account
+
+
+def find(workspace: Workspace, text: str) -> Account:
+    """The account of a run id, of `NAME@VERSION`, or of the run whose model is live as `NAME`.
+
+    Raises:
+        UsageError: There is none, or it is no longer kept.
+    """
+    if workspace.run(text).journal.exists():
+        return read(workspace, text)
+    known = [folder.run_id for folder in workspace.run_folders()]
+    if "@" not in text and text not in {name.rsplit("-", 3)[0] for name in known}:
+        raise UsageError(
+            f"There is no run {text!r} in {workspace}.",
+            expected="a run id as `keraspipe runs` lists it, or NAME@VERSION",
+            received=text,
+            action=errors.did_you_mean(text, known) or "list them with: keraspipe runs",
+        )
+    return read(workspace, versions.find(workspace, text).made_by(workspace))

@@ -1,0 +1,211 @@
+"""One run: what was asked for, its digest, and the record of what came out."""
+
+from __future__ import annotations
+
+import ast
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.recipes import fingerprint
+from pipeline.store import champions, fileio, hashing
+from pipeline.store.fileio import is_locked
+
+if TYPE_CHECKING:
+    from pipeline.recipes.catalog import Source
+    from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
+
+STEPS = (
+    "ingest",
+    "statistics",
+    "infer_schema",
+    "schema",
+    "validate",
+    "transform",
+    "train",
+    "resolve",
+    "evaluate",
+    "score",
+    "gate",
+    "register",
+    "publish",
+)
+RUNNER = "pipeline.runner.local"  # the module that a run's result comes from
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `keraspipe run` was asked for.
+
+    Attributes:
+        source: The recipe.
+        settings: The settings.
+        params: All hyperparameters.
+        quick: Small sample, few epochs.
+        seed: Seed of everything random in the training.
+        until: Last step.
+        cache: Whether results of earlier runs may be used.
+        alias: What a blessed version becomes: "champion" or "challenger".
+        reproduces: The run that this one repeats; empty if it is no repetition.
+        trial: "SEARCH trial N", where a search has found the hyperparameters; empty where a person has.
+    """
+
+    source: Source
+    settings: Settings
+    params: dict[str, Any]
+    quick: bool = False
+    seed: int = 1
+    until: str = STEPS[-1]
+    cache: bool = True
+    alias: str = "champion"
+    reproduces: str = ""
+    trial: str = ""
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return self.source.name
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the request and of the code as they were when it was first asked for, without the data.
+
+        Taken once: a file that is edited while its run goes on must not lend its new digest to the old result.
+        """
+        settings = self.settings
+        return hashing.digest(
+            {
+                "recipe": self.name,
+                "code": fingerprint.of_run(self.source, RUNNER),
+                "params": self.params,
+                "options": [self.quick, self.seed, self.until, self.alias, self.reproduces],
+                "settings": [
+                    str(settings.data),
+                    settings.distribution,
+                    settings.mixed_precision,
+                    settings.deterministic,
+                    settings.mlflow_uri,
+                ],
+            }
+        )
+
+
+@dataclass
+class Result:
+    """What came out, as `run --json` prints it; `gate` holds every condition (`evaluation.gate.Condition`)."""
+
+    run_id: str
+    recipe: str
+    blessed: bool | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    model_version: int | None = None
+    model_path: str | None = None
+    mlflow_run_id: str | None = None
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    gate: list[dict[str, Any]] = field(default_factory=list)
+    diagnosis: str = ""
+    drift: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    not_recorded: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of `--json`."""
+        return asdict(self)
+
+
+def quick_epochs(source: Source) -> int:
+    """Epochs of a --quick run, read from the recipe's text."""
+    from pipeline.recipe import Quick
+
+    call = source.keywords.get("quick")
+    given = dict(zip(Quick.__dataclass_fields__, getattr(call, "args", []), strict=False))
+    given |= {keyword.arg: keyword.value for keyword in getattr(call, "keywords", [])}
+    return int(ast.literal_eval(given["epochs"])) if "epochs" in given else Quick.epochs
+
+
+def new_id(name: str) -> str:
+    """An id that sorts by time: RECIPE-YYYYMMDD-HHMMSS-xxxx."""
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def index_path(request: Request) -> Path:
+    """The file that leads from a request to its last run."""
+    return request.settings.workspace.request(request.key)
+
+
+def remembered(request: Request) -> Result | None:
+    """The result of the same request on the same data, if it still holds."""
+    entry = fileio.read_json(index_path(request))
+    if entry is None or not request.cache or "result" not in entry:
+        return None
+    result = Result(**entry["result"])
+    same_data = entry["data"] == data_digest(request, [Path(file) for file in entry["files"]])
+    return result if same_data and _still_holds(result, entry, request) else None
+
+
+def data_digest(request: Request, files: list[Path]) -> str:
+    """Digest of the data set's files; empty if one is gone."""
+    try:
+        return hashing.digest_files(files, request.settings.workspace.data_digest(request.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def _still_holds(result: Result, entry: dict[str, Any], request: Request) -> bool:
+    live = champions.read(request.settings.workspace, request.name)
+    if result.blessed is False:
+        return (live.digest if live else "") == entry["judged_against"]
+    return result.model_path is None or Path(result.model_path).is_dir()
+
+
+def begin(request: Request) -> str:
+    """The id of a run for this request: that of an earlier one which was killed, or a new one."""
+    entry = fileio.read_json(index_path(request), {})
+    if "unfinished" in entry and request.settings.workspace.run(entry["unfinished"]).root.is_dir():
+        return str(entry["unfinished"])
+    run_id = new_id(request.name)
+    request.settings.workspace.run(run_id).root.mkdir(parents=True)
+    fileio.write_json(index_path(request), {"unfinished": run_id})
+    return run_id
+
+
+def remember(request: Request, result: Result, files: list[Path], judged_against: str, data: str = "") -> None:
+    """Records a finished run under its request.
+
+    Args:
+        request: What was asked for.
+        result: What came out.
+        files: Files of the data set.
+        judged_against: Digest of the live model at the time of the evaluation; empty without one.
+        data: Digest of the files when the run read them; taken now where it is empty.
+    """
+    entry = {
+        "result": result.as_json(),
+        "files": [str(file) for file in files],
+        "data": data or data_digest(request, files),
+        "judged_against": judged_against,
+    }
+    fileio.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
+    fileio.write_json(index_path(request), entry)
+
+
+def amend(request: Request, result: Result) -> None:
+    """Puts what became known after the run into its record."""
+    entry = fileio.read_json(index_path(request), {})
+    fileio.write_json(index_path(request), {**entry, "result": result.as_json()})
+    fileio.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
+
+
+def forget(request: Request) -> None:
+    """Ends a failed run, so that the next one gets an id of its own."""
+    index_path(request).unlink(missing_ok=True)
+
+
+def alive(workspace: Workspace, run_id: str) -> bool:
+    """Whether a run is going on right now in some process."""
+    return is_locked(workspace.run(run_id).lock)

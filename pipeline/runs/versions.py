@@ -1,0 +1,94 @@
+"""A published version as people name it, NAME@VERSION, and the run that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline import errors
+from pipeline.errors import UsageError
+from pipeline.store import champions, fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.store.layout import Workspace
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version.
+
+    Attributes:
+        name: Its recipe.
+        number: Its serving directory's number.
+        run_id: The run that made it; empty if no record of that run is left.
+    """
+
+    name: str
+    number: int
+    run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.number}"
+
+    def made_by(self, workspace: Workspace) -> str:
+        """Id of the run that made it.
+
+        Raises:
+            UsageError: Nothing is left of that run.
+        """
+        if self.run_id and workspace.run(self.run_id).journal.exists():
+            return self.run_id
+        raise UsageError(
+            f"The run that made {self} is no longer recorded in {workspace}.",
+            expected="a version whose run is kept",
+            received=str(self),
+            action="list what is kept with: keraspipe runs",
+        )
+
+
+def find(workspace: Workspace, text: str) -> Version:
+    """The version that `NAME@VERSION` names, or the live one for `NAME` alone.
+
+    Raises:
+        UsageError: There is none; says which there are.
+    """
+    name, _, wanted = text.partition("@")
+    there = champions.versions(workspace, name)
+    live = champions.read(workspace, name)
+    if not wanted and live:
+        return Version(name, live.version, live.run_id)
+    if not wanted.isdecimal() or int(wanted) not in there:
+        raise _unknown(workspace, text, name, there)
+    return Version(name, int(wanted), maker(workspace, name, int(wanted)))
+
+
+def maker(workspace: Workspace, name: str, number: int) -> str:
+    """Id of the run that published a version; empty if no record of it is left."""
+    made = [result for result in results(workspace, name) if result.get("model_version") == number]
+    return next((str(result["run_id"]) for result in made if _published(result)), "")
+
+
+def results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
+    """The records of finished runs, the oldest first; of one recipe, or of all."""
+    for folder in workspace.run_folders(name):
+        result = fileio.read_json(folder.result)
+        if result and name in ("", result["recipe"]):
+            yield result
+
+
+def _published(result: dict[str, Any]) -> bool:
+    # A run whose model was live already names that version too, and has skipped this step.
+    return any(step["name"] == "publish" and not step.get("skipped") for step in result["steps"])
+
+
+def _unknown(workspace: Workspace, text: str, name: str, there: list[int]) -> UsageError:
+    published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
+    numbers = ", ".join(f"{name}@{number}" for number in there)
+    return UsageError(
+        f"There is no published version {text} in {workspace}.",
+        expected=numbers or "NAME@VERSION of a published model, or NAME for the live one",
+        received=text,
+        action=errors.did_you_mean(name, published) or "list them with: keraspipe runs",
+    )

@@ -1,0 +1,262 @@
+"""What a network makes of each column of a table.
+
+How large a network and how long a training suit so many rows.
+
+Metrics and gate of a recipe, from what guessing without a model reaches on the same data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+from pipeline.formats.columns import ID_NAME
+from pipeline.scaffold.render import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.formats.columns import Column
+    from pipeline.scaffold.profile import Profile
+
+
+MOSTLY_MISSING = 0.95
+REPEATED = 20  # times that a whole number appears on average to be read as a category, too
+NAMES_SHARE = 0.5  # of the rows differ
+NAMES_ROWS = 100
+SKEWED = 2.0  # times the median that the mean of an amount is
+SMALL, MEDIUM, LARGE = 1_000, 10_000, 100_000
+WAY = 0.1  # share of the way from guessing to no error that a model must go
+ERRORS = 2  # standard errors of the test split that it must be better than guessing
+MOST_WAY = 0.5
+RARE = 0.2  # a class with less than this share of what it would have among equals is rare
+OF_MEAN = 0.9  # share of the error of one constant answer that a model may have
+
+
+@dataclass(frozen=True)
+class Role:
+    """One decision.
+
+    Attributes:
+        column: The column.
+        use: "number", "amount", "count", "key", "category", "date", "text" or "vector"; empty where it is left out.
+        reason: Why.
+    """
+
+    column: Column
+    use: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """As the recipe declares it: numbers are "float", which may be missing."""
+        uses = {"number": "float", "amount": "float", "count": "float", "key": "int", "vector": self.column.kind}
+        return uses.get(self.use, "bytes")
+
+
+def assign_roles(columns: Sequence[Column], target: Column, found: Profile) -> list[Role]:
+    """The role of every column but the target."""
+    roles = []
+    first: dict[str, str] = {found.codes[target.name]: target.name} if target.name in found.codes else {}
+    for column in columns:
+        if column.name != target.name:
+            twin = (
+                first.setdefault(found.codes[column.name], column.name) if column.name in found.codes else column.name
+            )
+            roles.append(_role(column, target, "" if twin == column.name else twin, found.numbers))
+    return roles
+
+
+def _role(column: Column, target: Column, twin: str, numbers: Mapping[str, list[float]]) -> Role:
+    reason = _useless(column, target, twin)
+    if reason:
+        return Role(column, "", reason)
+    if column.date:
+        return Role(column, "date", "days, month, weekday and hour")
+    if column.kind.startswith("float["):
+        return Role(column, "vector", "numbers side by side, scaled")
+    if column.kind == "bytes":
+        return Role(column, "text", "words") if column.free_text else Role(column, "category", "embedding")
+    return _number(column, numbers.get(column.name, []))
+
+
+def _useless(column: Column, target: Column, twin: str) -> str:
+    """Why nothing can be learnt from a column; empty if something can."""
+    crowded = column.distinct > max(NAMES_SHARE * (column.rows - column.missing), NAMES_ROWS)
+    reasons = {
+        "nested values": not column.kind,
+        "the same in every row": column.constant,
+        f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
+        "figures that are not read; write 1234.5 and 2024-01-31": column.figures and (column.id_like or crowded),
+        "numbers or names the rows": column.id_like,
+        f"a copy of {plain(twin)} in other words": twin == target.name,
+        # Two numbers that go together may still say how near two places are: latitude and longitude of a stop.
+        f"says the same as {plain(twin)}": twin and column.kind == "bytes",
+        "another name in most of the rows": column.kind == "bytes"
+        and crowded
+        and not (column.date or column.free_text),
+    }
+    return next((f"left out: {reason}" for reason, holds in reasons.items() if holds), "")
+
+
+def _number(column: Column, values: list[float]) -> Role:
+    whole = all(value.is_integer() for value in values)
+    if whole and ID_NAME.search(column.name) and not column.missing:
+        return Role(column, "key", "embedding: whole numbers that name something")
+    if whole and 2 < column.distinct <= column.rows / REPEATED:  # noqa: PLR2004
+        return Role(column, "count", "scaled, and embedding of the exact value" + _logarithm(values))
+    return (
+        Role(column, "amount", "scaled" + _logarithm(values)) if is_amount(values) else Role(column, "number", "scaled")
+    )
+
+
+def is_amount(values: list[float]) -> bool:
+    """Whether most of the numbers are small and few are large, none negative."""
+    return bool(values) and min(values) >= 0 and fmean(values) > SKEWED * median(values)
+
+
+def _logarithm(values: list[float]) -> str:
+    return ", logarithm" if is_amount(values) else ""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What depends on the number of rows.
+
+    Attributes:
+        epochs: At most; early stopping ends sooner.
+        batch_size: Rows.
+        patience: Epochs without a lower loss.
+        units: Of each hidden layer.
+        dropout: Share of the units that are left out in training.
+        rare: Values of a category that are seen less often share one embedding.
+        eval: Share of the rows to stop by.
+        test: Share of the rows to judge by.
+    """
+
+    epochs: int
+    batch_size: int
+    patience: int
+    units: tuple[int, ...]
+    dropout: float
+    rare: int
+    eval: float
+    test: float
+
+    def halved(self) -> Sizes:
+        """Half as many epochs, for networks in which one is long; no less patience.
+
+        Batch normalization and augmentation make val_loss jump, and it falls most at the end of a cosine schedule: on
+        3,000 photographs of 32x32 in ten classes the accuracy was 0.45 with a patience of 5 and 0.59 with 10.
+        """
+        return replace(self, epochs=max(self.epochs // 2, 10), patience=max(self.patience, 3))
+
+
+def choose_sizes(rows: int) -> Sizes:
+    """Few rows: a small network, many epochs, much dropout, and a larger share to judge by. Many rows: the reverse."""
+    if rows < SMALL:
+        return Sizes(100, 16, 20, (64, 32), 0.3, 2, 0.15, 0.2)
+    if rows < MEDIUM:
+        return Sizes(60, 32, 10, (64, 64), 0.3, 3, 0.1, 0.15)
+    if rows < LARGE:
+        return Sizes(30, 128, 5, (128, 64), 0.2, 5, 0.1, 0.1)
+    return Sizes(12, 512, 2, (256, 128), 0.1, 10, 0.05, 0.05)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a recipe's metrics and gate say.
+
+    Attributes:
+        baseline: What guessing reaches, in words.
+        reason: Where the bound comes from, for a comment.
+        at_least: Lower bounds by metric.
+        at_most: Upper bounds by metric.
+        no_worse: By how much a metric may fall behind the live model's.
+        quick: Lower bounds of a --quick run.
+        positive: The rarer of two classes; empty for more.
+        balanced: Whether the recipe's `score` gives the mean recall of the classes.
+        class_weight: Power of the inverse frequency that weights a class.
+    """
+
+    baseline: str
+    reason: str
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    no_worse: Mapping[str, float] = field(default_factory=dict)
+    quick: Mapping[str, float] = field(default_factory=dict)
+    positive: str = ""
+    balanced: bool = False
+    class_weight: float = 0.0
+
+
+def of_classes(counts: Mapping[str, int], tested: float) -> Bounds:
+    """Accuracy where the classes are of a size; the area under the curve or the mean recall where one is rare.
+
+    Args:
+        counts: Rows by class.
+        tested: Rows of the test split, about.
+    """
+    rows, (majority, most) = sum(counts.values()), max(counts.items(), key=lambda item: item[1])
+    share, rarest = most / rows, min(counts, key=lambda name: counts[name])
+    positive = rarest if len(counts) == 2 else ""  # noqa: PLR2004
+    guess = f"Guessing {plain(majority)} is right in {share:.3f} of the rows."
+    if counts[rarest] * len(counts) < 2 * RARE * rows:
+        return _unequal(counts, tested, guess, positive)
+    bound = above(share, tested)
+    return Bounds(
+        guess,
+        f"guessing {plain(majority)} reaches {share:.3f}; more must be beyond chance on about {tested:.0f} test rows",
+        at_least={"accuracy": bound},
+        no_worse={"accuracy": tolerance(bound, tested)},
+        quick={"accuracy": round(1 / len(counts), 3)},
+        positive=positive,
+    )
+
+
+def _unequal(counts: Mapping[str, int], tested: float, guess: str, positive: str) -> Bounds:
+    rare = tested * min(counts.values()) / sum(counts.values())
+    chance, metric = (0.5, "auc") if positive else (1 / len(counts), "balanced_accuracy")
+    bound = above(chance, max(rare, 1.0) * len(counts))
+    return Bounds(
+        f"{guess} So accuracy says little here; the gate asks for "
+        + ("the area under the curve." if positive else "the mean recall of the classes."),
+        f"chance is {chance:.3g}; the rarest class has about {rare:.0f} test rows",
+        at_least={metric: bound},
+        no_worse={metric: tolerance(bound, rare * len(counts))},
+        quick={metric: round(chance, 3)},
+        positive=positive,
+        balanced=not positive,
+        class_weight=0.5,
+    )
+
+
+def above(chance: float, tested: float) -> float:
+    """A tenth of the way from chance to 1 and two standard errors above it, but not more than half of the way."""
+    error = math.sqrt(chance * (1 - chance) / max(tested, 1.0))
+    step = min(max(WAY * (1 - chance), ERRORS * error), MOST_WAY * (1 - chance))
+    return round(chance + step, 3)
+
+
+def tolerance(bound: float, tested: float) -> float:
+    """One standard error of a share, by which two equally good models differ."""
+    return round(max(math.sqrt(bound * (1 - bound) / max(tested, 1.0)), 0.002), 3)
+
+
+def of_numbers(values: Sequence[float]) -> Bounds:
+    """The mean absolute error below nine tenths of what the best constant answer has."""
+    middle = median(values)
+    error = fmean(abs(value - middle) for value in values)
+    return Bounds(
+        f"Always answering the median, {middle:.4g}, errs by {error:.4g} on average.",
+        f"always answering the median errs by {error:.4g}",
+        at_most={"mae": rounded(OF_MEAN * error)},
+        no_worse={"mae": rounded(0.05 * error)},
+    )
+
+
+def rounded(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")

@@ -1,0 +1,121 @@
+"""Files in one folder per class: which classes there are, and whether the data set has a test split of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.scaffold import choices, profile
+from pipeline.scaffold.profile import share_of_faults
+from pipeline.scaffold.render import Code, listed, plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = ("class", "train", "test")
+STRAY = 10  # times as many files has the smallest class as lie above all classes
+
+
+@dataclass
+class Folders:
+    """What was counted.
+
+    Attributes:
+        train: Usable files by class, those that no split is named for among them.
+        test: Usable files of the test split by class.
+        faults: Files that cannot be used.
+        first_fault: The first of them, in words.
+        places: The folders that the files lie in, by class.
+    """
+
+    train: Counter[str] = field(default_factory=Counter)
+    test: Counter[str] = field(default_factory=Counter)
+    faults: int = 0
+    first_fault: str = ""
+    places: dict[str, set[PurePosixPath]] = field(default_factory=dict)
+
+    def add(self, split: str, name: str, source: str, fault: str) -> None:
+        """Counts one file."""
+        self.places.setdefault(name, set()).add(PurePosixPath(source).parent)
+        if fault:
+            self.faults += 1
+            self.first_fault = self.first_fault or f"{source}: {fault}"
+        else:
+            (self.test if split == "test" else self.train)[name] += 1
+
+    @property
+    def official(self) -> bool:
+        """Whether the test split is the data set's own."""
+        return bool(self.test and self.train)
+
+    @property
+    def both(self) -> Counter[str]:
+        """Files by class, of all splits."""
+        return self.train + self.test
+
+    def pass_over(self) -> tuple[str, ...]:
+        """Forgets, and names, the folders above those of all classes: what lies there, such as a README, is of none."""
+        above = tuple(name for name in self.places if self._is_above(name))
+        for name in above:
+            del self.train[name], self.test[name]
+        return above
+
+    def _is_above(self, name: str) -> bool:
+        others = [other for other in self.places if other != name]
+        few = all(STRAY * self.both[name] <= self.both[other] for other in others)  # a class within a class stays one
+        below = {place for other in others for place in self.places[other]}
+        return bool(others) and few and all(self.places[name] & set(place.parents) for place in below)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table for a person."""
+        return [(plain(name), str(self.train[name]), str(self.test[name])) for name in profile.classes(list(self.both))]
+
+
+def facts(path: Path, found: Folders, what: str) -> dict[str, Any]:
+    """What the templates of folders want.
+
+    Raises:
+        PipelineError: There is nothing to tell apart, or too little.
+    """
+    above = found.pass_over()
+    count = found.both.total()
+    faults = share_of_faults(path, count, found.faults, found.first_fault)
+    _require_classes(path, found.both, what)
+    sized = choices.choose_sizes(found.train.total())
+    tested = found.test.total() if found.official else count * sized.test
+    limits = choices.of_classes(found.both, tested)
+    hashed = f"Hash(eval={sized.eval}, test={sized.test})"
+    return {
+        "path": str(path),
+        "file": plain(path.name),
+        "rows": f"{count:,}",
+        "count": count,
+        "classes": profile.classes(list(found.both)),
+        "sizes": sized,
+        "bounds": limits,
+        "split": Code(f"Official(eval={sized.eval})" if found.official else hashed),
+        "split_words": "with the test split of its own" if found.official else "split by hash of the content",
+        "title": f"{len(found.both)} classes of {what} in {plain(path.name)}.",
+        "words": limits.baseline,
+        "without": above,
+        "rate": 2e-3,
+        **faults,
+    }
+
+
+def notes(without: tuple[str, ...]) -> list[str]:
+    """What is said of the folders above the classes."""
+    return [f"Files beside the folders of the classes are passed over: in {listed(list(without))}."] if without else []
+
+
+def _require_classes(path: Path, counts: Counter[str], what: str) -> None:
+    if len(counts) < 2 or "" in counts:  # noqa: PLR2004
+        raise PipelineError(
+            f"There is nothing to tell apart in {path}.",
+            expected=f"a folder for each of at least two classes, with {what} in it",
+            received=", ".join(f"{plain(name) if name else 'no folder'}: {count}" for name, count in counts.items()),
+            action="sort the files into a folder per class, below train/ and test/ if there is an official test",
+        )

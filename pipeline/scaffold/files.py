@@ -1,0 +1,254 @@
+"""A recipe over images in one folder per class.
+
+A recipe over WAV files in one folder per class.
+
+A recipe over texts: a column of a table, or `.txt` files in one folder per class.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import wave
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.features import image
+from pipeline.formats.download import members
+from pipeline.formats.folders import SUFFIXES, TextFolder, WavFolder, class_files
+from pipeline.scaffold import class_folders
+from pipeline.scaffold.choices import SMALL
+from pipeline.scaffold.class_folders import Folders
+from pipeline.scaffold.render import Plan, identifiers, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.formats.base import Example
+
+
+DECODED = 1000  # so many images are decoded; the others are only counted
+SIDES = (32, 64, 96, 128)
+GREY = {"1", "L", "I;16", "I"}
+RECORDINGS_ROOT = Path("/")  # the paths are absolute here
+SHORTEST_S, LONGEST_S = 0.3, 4.0
+FRAME_S = 0.032
+ROOT = Path("/")  # the paths are absolute here
+LONGEST = 500
+KNOWN = 30_000
+
+
+@dataclass
+class Looks:
+    """How the first images look: sizes and colour modes, and whether all are as one shape wants them."""
+
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (height, width)
+    modes: Counter[str] = field(default_factory=Counter)
+    contents: list[bytes] = field(default_factory=list)
+
+    def add(self, content: bytes) -> str:
+        """Takes in an image; says why it cannot be used."""
+        from PIL import Image
+
+        fault = image.fault(content, (1, 1, 3), resize=True)
+        if not fault:
+            with Image.open(io.BytesIO(content)) as opened:
+                self.sizes[opened.height, opened.width] += 1
+                self.modes[opened.mode] += 1
+            self.contents.append(content)
+        return fault
+
+    def shape(self) -> tuple[tuple[int, int, int], bool]:
+        """Height, width and channels for a network, and whether images must be resized to it."""
+        channels = 1 if set(self.modes) <= GREY else 3
+        (height, width), _ = self.sizes.most_common(1)[0]
+        exact = (height, width, channels)
+        same = len(self.sizes) == 1 and max(height, width) <= SIDES[-1] and min(height, width) >= 8  # noqa: PLR2004
+        if same and not any(image.fault(content, exact) for content in self.contents):
+            return exact, False
+        typical = median(min(size) for size in self.sizes.elements())
+        side = min(SIDES, key=lambda one: abs(one - typical))
+        return (side, side, channels), True
+
+
+def plan_images(path: Path) -> Plan:
+    """Looks at images.
+
+    Raises:
+        PipelineError: There is nothing to tell apart, or too little.
+    """
+    found, looks = Folders(), Looks()
+    for number, file in enumerate(class_files(path, image.SUFFIXES)):
+        found.add(file.split, file.folder, file.source, looks.add(file.content) if number < DECODED else "")
+    facts = class_folders.facts(path, found, "images")
+    shape, resize = looks.shape()
+    notes = [_inspect_images(looks, shape, resize=resize), *class_folders.notes(facts["without"])]
+    return Plan("image", facts | _image_facts(shape, facts, resize=resize), class_folders.HEAD, found.rows(), notes)
+
+
+def _inspect_images(looks: Looks, shape: tuple[int, int, int], *, resize: bool) -> str:
+    sizes = [f"{width}x{height}" for (height, width), _ in looks.sizes.most_common(3)]
+    more = f" and {len(looks.sizes) - 3} more" if len(looks.sizes) > 3 else ""  # noqa: PLR2004
+    into = f"resized to {shape[1]}x{shape[0]}" if resize else "taken as they are"
+    return f"Sizes {', '.join(sizes)}{more}, {'grey' if shape[2] == 1 else 'in colour'}: {into}."
+
+
+def _image_facts(shape: tuple[int, int, int], facts: dict[str, Any], *, resize: bool) -> dict[str, Any]:
+    blocks, flip = filters(min(shape[:2]), facts["count"]), shape[2] == 3  # noqa: PLR2004
+    return {
+        "shape": shape,
+        "resize": resize,
+        "blocks": blocks,
+        "flip": flip,
+        "fill": "nearest" if flip else "constant",
+        "shift": 0.05 if min(shape[:2]) < SIDES[0] else 0.08,
+        "diagram": _diagram(shape, blocks, len(facts["classes"])),
+        "sizes": facts["sizes"].halved(),
+    }
+
+
+def filters(side: int, rows: int) -> tuple[int, ...]:
+    """Filters of each block: as many blocks as leave two pixels or more, and more filters for more images."""
+    count = min(max((side // 2).bit_length() - 1, 2), 5)
+    first = 16 if side > SIDES[1] else 32 if rows > SMALL else 24
+    return tuple(min(first * 2**block, 128) for block in range(count))
+
+
+def _diagram(shape: tuple[int, int, int], blocks: tuple[int, ...], classes: int) -> str:
+    height, width, _ = shape
+    parts = [f"    image_bytes ─ decode ─ ({', '.join(map(str, shape))})"]
+    for number, size in enumerate(blocks, 1):
+        parts.append(f" ─ block ─ ({height // 2**number}, {width // 2**number}, {size})")
+        if number == 2 and len(blocks) > 2:  # noqa: PLR2004
+            parts.append("\n       ")
+    return "".join([*parts, "\n        ─ mean ─ ", f"({blocks[-1]}) ─ dropout ─ softmax ─ ({classes})"])
+
+
+def plan_recordings(path: Path) -> Plan:
+    """Looks at recordings.
+
+    Raises:
+        PipelineError: There is nothing to tell apart, or too little.
+    """
+    lengths = Counter(_length(content) for _, content in members(path, SUFFIXES))
+    rate = _rate(path, lengths)
+    found = Folders()
+    for example in WavFolder(str(path), rate, ()).examples(RECORDINGS_ROOT):
+        _add(example, found)
+    facts = class_folders.facts(path, found, "recordings")
+    samples = _samples(lengths, rate)
+    notes = [f"{rate} samples a second; {samples / rate:.1f} seconds of each recording are heard."]
+    notes += class_folders.notes(facts["without"])
+    return Plan("audio", facts | _recording_facts(samples, rate, facts), class_folders.HEAD, found.rows(), notes)
+
+
+def _add(example: Example, found: Folders) -> None:
+    name = example.features["label"]
+    assert isinstance(name, bytes)
+    found.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+
+
+def _length(content: bytes) -> tuple[int, int]:
+    """Samples per second, and samples; zeros for what is no WAV file."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            return file.getframerate(), file.getnframes()
+    except (wave.Error, EOFError):
+        return 0, 0
+
+
+def _rate(path: Path, lengths: Counter[tuple[int, int]]) -> int:
+    rates: Counter[int] = Counter()
+    for (rate, _), count in lengths.items():
+        rates[rate] += count
+    rates.pop(0, None)
+    if not rates:
+        raise PipelineError(
+            f"No recording in {path} can be read.",
+            expected="WAV files of 16 bits (PCM)",
+            received=f"{lengths.total()} files of another format",
+            action="convert them, for instance with: ffmpeg -i IN -ar 16000 -ac 1 -c:a pcm_s16le OUT.wav",
+        )
+    return rates.most_common(1)[0][0]
+
+
+def _samples(lengths: Counter[tuple[int, int]], rate: int) -> int:
+    """So many that 19 of 20 recordings are heard to their end."""
+    ordered = sorted(frames for (found, frames), count in lengths.items() if found == rate for _ in range(count))
+    seconds = min(max(ordered[int(0.95 * (len(ordered) - 1))] / rate, SHORTEST_S), LONGEST_S)
+    return math.ceil(round(10 * seconds, 3)) * rate // 10
+
+
+def _recording_facts(samples: int, rate: int, facts: dict[str, Any]) -> dict[str, Any]:
+    frame = 2 ** round(FRAME_S * rate).bit_length()
+    frame = frame // 2 if abs(frame // 2 - FRAME_S * rate) < abs(frame - FRAME_S * rate) else frame
+    return {
+        "samples": samples,
+        "rate_hz": rate,
+        "seconds": f"{samples / rate:.1f}",
+        "frame": frame,
+        "frames": 1 + (samples - frame) // (frame // 2),
+        "blocks": (16, 32, 64),
+        "sizes": facts["sizes"].halved(),
+    }
+
+
+def plan_texts(path: Path) -> Plan:
+    """Looks at a folder or an archive of texts.
+
+    Raises:
+        PipelineError: There is nothing to tell apart, or too little.
+    """
+    found, words = Folders(), []
+    for example in TextFolder(str(path), ()).examples(ROOT):
+        name, content = example.features["label"], example.features["text"]
+        assert isinstance(name, bytes)
+        assert isinstance(content, bytes)
+        found.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+        words.append(len(content.split()))
+    facts = class_folders.facts(path, found, "texts")
+    facts |= {"format": "TextFolder", "text": "text"}
+    return Plan(
+        "text",
+        facts | _sizes(words),
+        class_folders.HEAD,
+        found.rows(),
+        [_inspect_texts(words), *class_folders.notes(facts["without"])],
+    )
+
+
+def of_column(
+    common: dict[str, Any],
+    column: str,
+    words: list[int],
+    head: tuple[str, ...],
+    rows: list[tuple[str, ...]],
+    notes: list[str],
+) -> Plan:
+    """The recipe over a table that has one column of text and a class."""
+    label = common["label"]
+    called = identifiers([column, label])
+    facts = {
+        "column": column,
+        "text": called[column],
+        "without": (),
+        "renamed": {new: old for old, new in called.items() if new != old},
+        "title": f"{plain(label)} from the texts of {common['file']}.",
+        "words": common["bounds"].baseline,
+    }
+    return Plan("text", common | facts | _sizes(words), head, rows, [*notes, _inspect_texts(words)])
+
+
+def _sizes(words: Sequence[int]) -> dict[str, Any]:
+    ordered = sorted(words)
+    most = ordered[int(0.95 * (len(ordered) - 1))]
+    return {"length": min(max(-(-most // 10) * 10, 10), LONGEST), "vocabulary": KNOWN}
+
+
+def _inspect_texts(words: Sequence[int]) -> str:
+    ordered = sorted(words)
+    return f"Texts of {ordered[len(ordered) // 2]} words in the middle, {ordered[-1]} at most."

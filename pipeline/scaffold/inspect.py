@@ -1,0 +1,92 @@
+"""What lies at a path: a table, or images, texts or recordings in folders."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.features import image
+from pipeline.formats import folders
+from pipeline.formats.download import members
+from pipeline.scaffold import files, table
+from pipeline.scaffold.profile import CLASSIFICATION
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.scaffold.render import Plan
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
+TABLES = (".csv", ".tsv", ".data", ".jsonl", ".ndjson", ".json", ".parquet")
+PLANS = {
+    **dict.fromkeys(image.SUFFIXES, files.plan_images),
+    **dict.fromkeys(folders.SUFFIXES, files.plan_recordings),
+    ".txt": files.plan_texts,
+}
+LOOKED_AT = 200
+EXPECTED = (
+    "a CSV, TSV, JSON lines or Parquet file (.gz, too, but for Parquet), or a folder or archive (.zip, .tar, .tar.gz, "
+    ".tar.xz) with one folder of images, .txt or .wav files per class"
+)
+
+
+def plan(path: Path, target: str, task: str) -> Plan:
+    """Looks at what is there, and decides.
+
+    Args:
+        path: Absolute.
+        target: Column to predict, of a table; may be empty.
+        task: "classification", "regression", "forecasting", or empty.
+
+    Raises:
+        UsageError: There is nothing, or nothing that is known.
+        PipelineError: Nothing can be learnt from it.
+    """
+    if not path.exists():
+        raise UsageError(
+            f"There is nothing at {path}.", expected=EXPECTED, received="no such path", action="correct --data"
+        )
+    if _is_table(path):
+        return table.plan(path, target, task)
+    ending = _usual(path)
+    if target or task not in ("", CLASSIFICATION):
+        raise UsageError(
+            "Files in folders are classified by the names of the folders.",
+            expected=f"neither --target nor another --task than {CLASSIFICATION}",
+            received=f"--target {target}" if target else f"--task {task}",
+            action="leave it out, or give a table with --data",
+        )
+    return PLANS[ending](path)
+
+
+def _is_table(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.rglob("*.parquet"))
+    name = path.name.lower().removesuffix(".gz")
+    return not path.name.lower().endswith(ARCHIVES) and name.endswith((*TABLES, ".txt"))
+
+
+def _usual(path: Path) -> str:
+    """The most frequent ending of the first files, of those that are known."""
+    if not path.is_dir() and not path.name.lower().endswith(ARCHIVES):
+        raise UsageError(
+            f"{path.name} is of no known format.",
+            expected=EXPECTED,
+            received=path.suffix or "a file without an ending",
+            action="rename or convert it",
+        )
+    found = (PurePosixPath(name).suffix.lower() for name, _ in members(path, tuple(PLANS)))
+    endings = Counter(itertools.islice(found, LOOKED_AT))
+    if not endings:
+        raise UsageError(
+            f"{path} holds nothing to learn from.",
+            expected=EXPECTED,
+            received="no file with one of these endings"
+            if not path.is_dir() or any(path.iterdir())
+            else "an empty folder",
+            action="correct --data; a table is named itself, not its folder",
+        )
+    return endings.most_common(1)[0][0]

@@ -1,0 +1,202 @@
+"""The text of a recipe from a plan.
+
+What was found in data and decided about a recipe.
+
+Values as Python source, laid out as `ruff format` lays it out.
+
+Words of a recipe's docstring and comments, safe whatever the data are called.
+
+Names that a served signature and a network take.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.reports import templating
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+TEMPLATES = Path(__file__).parent / "templates"
+DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}}
+WIDTH = 120
+LONGEST = 40
+LISTED = 4
+TAKEN = {"numbers", "words", "next"}  # by the templates, and by the label of a series
+
+
+def render_recipe(plan: Plan, name: str) -> str:
+    """The recipe as Python source, laid out as `ruff format` lays it out.
+
+    Args:
+        plan: What was decided.
+        name: Of the recipe.
+    """
+    facts = {
+        **DEFAULTS,
+        **plan.facts,
+        "name": name,
+        "recipe_names": imports(plan),
+        "words": wrapped(plan.facts["words"]),
+    }
+    return templating.rendered(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
+
+
+def imports(plan: Plan) -> str:
+    """What the recipe takes from `pipeline.recipe`, in ruff's order: constants, then names by letter."""
+    bounds, classes = plan.facts["bounds"], plan.facts["classes"]
+    judged = bool(bounds.positive or bounds.balanced)
+    split = "Time" if plan.template == "series" else str(plan.facts.get("split", "Hash")).partition("(")[0]
+    names = {"Choice", "Gate", "Quick", "Range", "Recipe", split}
+    names |= {"Metric"} if judged or not classes else set()
+    return ", ".join(["CLASSIFICATION"] * (judged and bool(classes)) + sorted(names))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `draft` writes a recipe from, and what a person is told.
+
+    Attributes:
+        template: Name of the template: "table", "text", "image", "audio" or "series".
+        facts: The template's values by name.
+        head: Names of the columns of `rows`.
+        rows: What was found: one row for each column of a table, or for each class.
+        notes: Decisions, each with its reason and how to change it.
+    """
+
+    template: str
+    facts: dict[str, Any]
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    notes: list[str] = field(default_factory=list)
+
+
+class Code(str):
+    """Source that is written as it is."""
+
+    __slots__ = ()
+
+
+def literal_text(value: str) -> str:
+    """A text in quotes: double ones, unless the text has more of these than of single ones."""
+    mark = "'" if value.count('"') > value.count("'") else '"'
+    return mark + "".join(_character(one, mark) for one in value) + mark
+
+
+def _character(one: str, mark: str) -> str:
+    if one in (mark, "\\"):
+        return f"\\{one}"
+    return one if one.isprintable() else one.encode("unicode_escape").decode()
+
+
+def literal(value: Any, indent: int = 0, used: int = 0) -> str:
+    """A value as source.
+
+    Args:
+        value: Text, `Code`, number, truth value, None, or a tuple or dict of these.
+        indent: Blanks before the line that the value stands on.
+        used: Characters of that line, the blanks among them, that are not the value's.
+    """
+    line = _line(value)
+    if not isinstance(value, tuple | dict) or not value or used + width(line) <= WIDTH:
+        return line
+    inner = indent + 4
+    if isinstance(value, dict):
+        keys = [f"{_line(key)}: " for key in value]
+        items = [
+            key + literal(item, inner, inner + width(key) + 1) for key, item in zip(keys, value.values(), strict=True)
+        ]
+    else:
+        items = [literal(item, inner, inner + 1) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "()"
+    return "\n".join([opening, *(f"{' ' * inner}{item}," for item in items), " " * indent + closing])
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, str):
+        return literal_text(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_line(key)}: {_line(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_line, value)) + ("," if len(value) == 1 else "") + ")"
+    return repr(value)
+
+
+def width(line: str) -> int:
+    """Columns that a line takes on a terminal: East Asian characters take two, combining ones none."""
+    return sum(
+        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "FW" else 1 for one in line
+    )
+
+
+def plain(name: str) -> str:
+    """A name that stands in a comment or a docstring: one line, no quotes of ours, no escapes, not too long."""
+    shown = "".join(one if one.isprintable() else " " for one in name).replace("\\", "/").replace('"', "'")
+    shown = " ".join(shown.split()).replace("#", "no. ") or "(no name)"
+    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+
+
+def listed(names: list[str], most: int = LISTED) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(plain(name) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def wrapped(words: str) -> str:
+    """A paragraph in lines that are not too long."""
+    return "\n".join(textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def joined(lines: list[tuple[str, str]], end: str) -> str:
+    """A diagram: rows of (what goes in, what is done to it), and what they meet in."""
+    left, right = (max(len(line[part]) for line in lines) for part in (0, 1))
+    last = len(lines) - 1
+    corners = "─" if not last else "┐" + "┤" * (last - 1) + "┴"
+    rows = [
+        f"    {name:<{left}} ─ {way} ".ljust(left + right + 8, "─") + corner
+        for (name, way), corner in zip(lines, corners, strict=True)
+    ]
+    return "\n".join([*rows[:-1], f"{rows[-1]}─ {end}" if last else f"    {lines[0][0]} ─ {lines[0][1]} ─ {end}"])
+
+
+def identifiers(names: Iterable[str]) -> dict[str, str]:
+    """A different identifier for each name, in their order; a name that is one keeps it.
+
+    TensorFlow replaces other characters in the names of a signature by underscores, and two names that become the same
+    are an error there.
+    """
+    names = list(names)
+    found: dict[str, str] = {name: name for name in names if _fits(name)}
+    used = {*found.values(), *TAKEN}
+    for name in names:
+        if name not in found:
+            found[name] = _free(_cleaned(name), used)
+            used.add(found[name])
+    return {name: found[name] for name in names}
+
+
+def _fits(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII) is not None and name not in TAKEN
+
+
+def _cleaned(name: str) -> str:
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    cleaned = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
+    return cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
+
+
+def _free(name: str, used: set[str]) -> str:
+    number = 2
+    free = name
+    while free in used:
+        free, number = f"{name}_{number}", number + 1
+    return free

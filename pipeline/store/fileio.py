@@ -1,0 +1,145 @@
+"""Files and folders that appear complete or not at all: write beside, fsync, rename.
+
+A SavedModel on disk.
+
+Locks between processes: a lock ends with the process that holds it, however it dies.
+
+The request log of `serving` locks its own data files through the descriptors that it writes with; that is the only
+other place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def file(path: Path) -> Iterator[Path]:
+    """Yields a path to write to; the content replaces `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        yield beside
+        sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Yields a folder to fill; it becomes `path`, which must not exist, when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    beside.mkdir()
+    try:
+        yield beside
+        for inside in [*beside.rglob("*"), beside]:
+            sync(inside)
+        beside.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    sync(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces a JSON file."""
+    with file(path) as beside:
+        beside.write_text(json.dumps(value, indent=1, default=float) + "\n")
+
+
+def read_json(path: Path, default: Any = None) -> Any:
+    """The content of a JSON file, or `default` where there is none."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return default
+
+
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def digest(folder: Path) -> str:
+    """Digest of all files of a SavedModel, names and contents."""
+    result = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            result.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+            result.update(path.read_bytes())
+    return result.hexdigest()
+
+
+@contextmanager
+def lock(path: Path, on_wait: Callable[[], None] | None = None, *, shared: bool = False) -> Iterator[None]:
+    """Waits for a lock and holds it during the block.
+
+    Args:
+        path: The lock file, which is made if it is not there; or a folder, which is locked itself.
+        on_wait: Called once if another process holds it.
+        shared: Whether others may hold it too, if they share it.
+    """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with _open(path) as descriptor:
+        if not _take(descriptor, kind):
+            if on_wait:
+                on_wait()
+            fcntl.flock(descriptor, kind)
+        yield
+
+
+@contextmanager
+def try_lock(path: Path) -> Iterator[bool]:
+    """Yields whether the lock was free; if so it is held during the block."""
+    with _open(path) as descriptor:
+        yield _take(descriptor, fcntl.LOCK_EX)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds a lock."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # to read: also where this user may not write
+    except FileNotFoundError:
+        return False
+    with _closing(descriptor):
+        return not _take(descriptor, fcntl.LOCK_EX)
+
+
+def _take(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _open(path: Path) -> AbstractContextManager[int]:
+    if path.is_dir():
+        return _closing(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _closing(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,56 @@
+"""Digests of values and files: equal digests, equal content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def digest(value: Any) -> str:
+    """Digest of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def digest_files(paths: list[Path], memory: Path) -> str:
+    """Digest of the content of all files below the paths; read again only when a stamp differs.
+
+    Args:
+        paths: Files and folders.
+        memory: File that remembers the digest of the last stamps.
+    """
+    key = digest(stamps(paths))
+    known = fileio.read_json(memory, {})
+    if known.get("stamps") != key:
+        known = {"stamps": key, "digest": _content(paths)}
+        fileio.write_json(memory, known)
+    return str(known["digest"])
+
+
+def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
+    """Path, size and times of every file below the paths: equal stamps, equal content."""
+    entries = []
+    for root in paths:
+        for path in [root, *sorted(root.rglob("*"))] if root.is_dir() else [root]:
+            status = path.stat()
+            size = 0 if path.is_dir() else status.st_size
+            # ctime cannot be set back, so a file replaced with its old date is noticed too.
+            entries.append((str(path), size, status.st_mtime_ns, status.st_ctime_ns))
+    return entries
+
+
+def _content(paths: list[Path]) -> str:
+    result = hashlib.sha256()
+    for root in paths:
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+            if path.is_file():
+                with path.open("rb") as file:
+                    inner = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+                result.update(f"{path.relative_to(root)}\0{inner}\n".encode())
+    return result.hexdigest()

@@ -1,0 +1,125 @@
+"""The journal of one run: an append-only file of events, from which the live view and MLflow are fed.
+
+A line is one JSON object with `time` (seconds since 1970) and `event`; docs/journal.md lists the kinds. The file is
+the outbox too: what MLflow has not seen yet is what lies behind the offset that the recorder keeps.
+
+Reading a journal that may still be written to, may be cut off, or may hold a line that nobody can read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+# TFX starts the steps itself and hashes all that it hands them, so a path that differs per run cannot travel there.
+_CURRENT: ContextVar[Callable[..., None] | None] = ContextVar("journal", default=None)
+
+
+def write(path: Path, event: str, /, **fields: Any) -> None:
+    """Appends one event to a journal, on a line of its own even behind one that a full disk cut off."""
+    line = json.dumps({"time": time.time(), "event": event, **fields}, default=float) + "\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, b"\n" * torn + line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yields the complete lines behind a byte offset, each with the offset that follows it."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            yield line, offset
+
+
+def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yields the events behind a byte offset, each with the offset that follows it; passes over torn ones."""
+    for line, end in lines(path, offset):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        yield event, end
+
+
+@contextmanager
+def current(path: Path) -> Iterator[None]:
+    """Makes a journal the one that `report` writes to."""
+    with relayed(partial(write, path)):
+        yield
+
+
+@contextmanager
+def relayed(tell: Callable[..., None]) -> Iterator[None]:
+    """Has `report` hand its events on, as `tell(event, **fields)`, to somebody who keeps a journal."""
+    token = _CURRENT.set(tell)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def report(event: str, /, **fields: Any) -> None:
+    """Appends an event to the current run's journal; does nothing outside a run."""
+    tell = _CURRENT.get()
+    if tell is not None:
+        tell(event, **fields)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a journal.
+
+    Attributes:
+        fields: What the line says; empty for a line that cannot be read.
+        end: Offset of the byte behind the line.
+        problem: Why the line cannot be read; empty for a good one.
+    """
+
+    fields: dict[str, Any]
+    end: int
+    problem: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The event's name."""
+        return str(self.fields.get("event", ""))
+
+
+def read_events(path: Path, offset: int = 0) -> Iterator[Event]:
+    """What lies behind an offset, up to the last complete line."""
+    return (_parse(line, end) for line, end in lines(path, offset))
+
+
+def more(path: Path, offset: int) -> bool:
+    """Whether a complete line lies behind an offset."""
+    return next(read_events(path, offset), None) is not None
+
+
+def _parse(line: bytes, end: int) -> Event:
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        return Event({}, end, f"unreadable line before byte {end}: {error}")
+    if not isinstance(fields, dict):
+        return Event({}, end, f"line before byte {end} is no event")
+    return Event(fields, end)

@@ -1,0 +1,257 @@
+"""Where runs are recorded: a tracking server, or the database of a workspace.
+
+What can be wrong with the place that runs are recorded in.
+
+Things to record of which one may fail without taking the others with it.
+
+Tables that the MLflow UI shows as tables.
+
+The child runs of a run in MLflow, each made once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from pipeline import subprocesses
+from pipeline.errors import PipelineError
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import ModuleType
+
+    from mlflow.tracking import MlflowClient
+
+    from pipeline.store.layout import Workspace
+    from pipeline.store.recording import State
+
+
+PROBE_S = 3.0
+METRICS_PER_CALL = 500
+# Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+TAG = "mlflow.loggedArtifacts"
+PARENT_TAG = "mlflow.parentRunId"
+DIGEST_TAG = "keraspipe.digest"
+VERSION_TAG = "serving_version"
+
+
+@cache
+def _mlflow() -> ModuleType:
+    """MLflow, imported once; only whoever gets as far as to ask it pays for that."""
+    with subprocesses.without_garbage():
+        import mlflow
+    return mlflow
+
+
+class Destination:
+    """One MLflow.
+
+    Args:
+        uri: Address of a server, or a database.
+        workspace: Holds the artifacts where there is no server to hold them; not needed to read.
+    """
+
+    def __init__(self, uri: str, workspace: Workspace | None = None) -> None:
+        self.uri = uri
+        self.workspace = workspace
+
+    @property
+    def is_server(self) -> bool:
+        """Whether a server decides where artifacts are kept."""
+        return urlsplit(self.uri).scheme in ("http", "https")
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client; makes a new database's tables, one process at a time."""
+        mlflow = _mlflow()
+        if self.workspace is None:
+            return mlflow.MlflowClient(self.uri, self.uri)
+        # The parts of MLflow that save a model take no client; left alone they make a database of their own.
+        mlflow.set_tracking_uri(self.uri)
+        with fileio.lock(self.workspace.mlflow_lock):
+            return mlflow.MlflowClient(self.uri, self.uri)
+
+    def probe(self) -> None:
+        """Asks something small.
+
+        Raises:
+            Unreachable: There is no answer, or a refusal.
+        """
+        try:
+            self.connect()
+            self.client.search_experiments(max_results=1)
+        except Exception as error:
+            raise Unreachable.because(self.uri, error) from error
+
+    def experiment(self, name: str) -> str:
+        """The id of the experiment of that name, which is made, or brought back, if need be."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return self._create(name)
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def run(self, experiment_id: str, tags: Mapping[str, str]) -> str:
+        """The id of the run that carries all these tags; empty if there is none."""
+        condition = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
+        runs = self.client.search_runs([experiment_id], condition, max_results=1)
+        return str(runs[0].info.run_id) if runs else ""
+
+    def has_run(self, run_id: str) -> bool:
+        """Whether a run exists; false too for one that somebody deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
+    def log_metrics(self, run_id: str, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
+        """Writes numbers of a run under the event's own time, by which MLflow knows a repetition.
+
+        Args:
+            run_id: MLflow's id of the run.
+            values: Numbers by name.
+            seconds: Unix time.
+            step: Step or epoch.
+        """
+        from mlflow.entities import Metric
+
+        at = int(seconds * 1000)
+        batch = [Metric(metric_name(name), float(value), at, step) for name, value in values.items()]
+        for begin in range(0, len(batch), METRICS_PER_CALL):
+            self.client.log_batch(run_id, metrics=batch[begin : begin + METRICS_PER_CALL])
+
+    def set_tags(self, run_id: str, values: Mapping[str, object]) -> None:
+        """Sets tags of a run."""
+        from mlflow.entities import RunTag
+
+        tags = [RunTag(metric_name(name), str(value)) for name, value in values.items()]
+        self.client.log_batch(run_id, tags=tags)
+
+    def _create(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.create_experiment(name, self._artifacts(name), KIND))
+        except MlflowException as error:
+            # Another recorder was quicker.
+            found: Any = self.client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+                raise
+            return str(found.experiment_id)
+
+    def _artifacts(self, name: str) -> str | None:
+        if self.is_server or self.workspace is None:
+            return None
+        return (self.workspace.mlflow_artifacts / name).absolute().as_uri()
+
+    def connect(self) -> None:
+        """Opens and closes a connection, because this fails in seconds where MLflow takes its retries."""
+        if self.is_server:
+            address = urlsplit(self.uri)
+            port = address.port or {"http": 80, "https": 443}[address.scheme]
+            socket.create_connection((address.hostname or "", port), timeout=PROBE_S).close()
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes: `label=3` becomes `label:3`, other signs an underscore."""
+    plain = re.sub(r"[^\w.\- :/]", "_", name.replace("=", ":"))
+    return re.sub(r"/{2,}", "/", plain).strip("/. ")[:250] or "_"
+
+
+class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except Unreachable`)
+    """MLflow does not answer, or refuses; nothing is lost, because the journal keeps what it has not seen.
+
+    Args:
+        uri: Where MLflow should be.
+        reason: What went wrong, in MLflow's or the system's words.
+    """
+
+    exit_code = 4
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(
+            "MLflow cannot be reached.",
+            expected=f"a tracking server or database at {uri}",
+            received=reason,
+            action="start the server or correct MLFLOW_TRACKING_URI; the next run records what is missing",
+        )
+        self.reason = reason
+
+    @classmethod
+    def because(cls, uri: str, error: Exception) -> Self:
+        """The error as MLflow or the system gave it, in one line."""
+        return cls(uri, f"{type(error).__name__}: {error}".splitlines()[0][:300])
+
+
+class Parts:
+    """Does one thing after the other and reports what failed at the end.
+
+    Args:
+        destination: Asked after each failure whether it is still there; without it nothing else can work.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.problems: list[str] = []
+
+    def do(self, name: str, action: Callable[[], object]) -> None:
+        """Does one thing; a failure is kept for the end.
+
+        Raises:
+            Unreachable: MLflow is gone.
+        """
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  (whatever a picture or a table trips over)
+            self.destination.probe()
+            self.problems.append(f"{name}: {type(error).__name__}: {error}")
+
+    def finish(self) -> None:
+        """Raises if anything failed."""
+        if self.problems:
+            raise RuntimeError("; ".join(self.problems))
+
+
+def write(
+    destination: Destination, run_id: str, path: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Replaces a table; MLflow's own `log_table` would append to it when an event is recorded again."""
+    destination.client.log_dict(run_id, {"columns": list(columns), "data": [list(row) for row in rows]}, path)
+    known = json.loads(destination.client.get_run(run_id).data.tags.get(TAG, "[]"))
+    entry = {"path": path, "type": "table"}
+    if entry not in known:
+        destination.client.set_tag(run_id, TAG, json.dumps([*known, entry]))
+
+
+def child(destination: Destination, state: State, name: str, tag: Mapping[str, str], seconds: float) -> str:
+    """The id of a child run, also of one made just before a crash; makes it where there is none.
+
+    Args:
+        destination: The MLflow to write to.
+        state: Holds the ids of the parent and of the children that are known.
+        name: Of the child, among its siblings.
+        tag: By which it is found again.
+        seconds: When it began, since 1970.
+    """
+    known = state.children.get(name)
+    if known is None:
+        tags = {PARENT_TAG: state.mlflow_run_id, **tag}
+        known = destination.run(state.experiment_id, tags)
+        if not known:
+            tags["mlflow.source.name"] = name
+            made = destination.client.create_run(state.experiment_id, int(seconds * 1000), tags, name)
+            known = made.info.run_id
+        state.children[name] = known
+    return known

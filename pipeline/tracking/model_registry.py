@@ -1,0 +1,197 @@
+"""The exact SavedModel of a run as a model version, and the alias that says which version is live.
+
+MLflow's description of what a served model takes and gives.
+
+A SavedModel as a folder that MLflow can load and ask, `mlflow.pyfunc`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.tracking.client import DIGEST_TAG, VERSION_TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import Model, ModelSignature
+    from mlflow.tracking import MlflowClient
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import DataType
+
+    from pipeline.store.recording import State
+    from pipeline.tracking.client import Destination
+
+
+RUN_TAG = "keraspipe.mlflow_run_id"
+OF_RUN = ("keraspipe.run_id", "data_digest", "code_digest")
+OF_EVENT = {"commit": "git_commit", "parent": "parent_champion"}
+ENDPOINT = "serving_default"
+CODE = Path(__file__).with_name("served_model.py")
+PACKAGES = ("mlflow", "tensorflow", "pandas")
+
+
+def register(destination: Destination, state: State, name: str, model: Path, event: Mapping[str, Any]) -> str:
+    """Makes the model a version, unless this run has done so before, and returns the version."""
+    client = destination.client
+    for known in _versions(client, name, event["digest"]):
+        if known.run_id == state.mlflow_run_id:
+            return str(known.version)
+    logged = _logged(client, state, event["digest"]) or _log(client, state, name, model, event)
+    _create_name(client, name)
+    tags = {DIGEST_TAG: event["digest"], RUN_TAG: state.mlflow_run_id, **_origin(client, state)}
+    made = client.create_model_version(
+        name, f"models:/{logged.model_id}", state.mlflow_run_id, tags, model_id=logged.model_id
+    )
+    # The page of the logged model leads to the version by this tag.
+    versions = json.dumps([{"name": name, "version": made.version}])
+    client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
+    return str(made.version)
+
+
+def publish(destination: Destination, state: State, name: str, event: Mapping[str, Any]) -> None:
+    """Notes under which number a version is served and where it comes from, and has the aliases follow the record.
+
+    The record, and not the event: one that is recorded late, after a newer one, does not take an alias back.
+    """
+    from pipeline.tracking import alias_sync
+
+    client = destination.client
+    known = _versions(client, name, event["digest"])
+    if not known:
+        raise LookupError(f"no version of {name} with digest {event['digest']} is registered")
+    own = [one for one in known if one.run_id == state.mlflow_run_id]
+    target = (own or known)[0]
+    of_event = {tag: event[key] for key, tag in OF_EVENT.items() if event.get(key)}
+    for key, value in {VERSION_TAG: event["version"], **of_event}.items():
+        client.set_model_version_tag(name, target.version, key, str(value))
+    if destination.workspace:
+        alias_sync.tell(destination, destination.workspace, name)
+
+
+def _origin(client: MlflowClient, state: State) -> dict[str, str]:
+    """Run, data and code that a version comes from."""
+    tags = client.get_run(state.mlflow_run_id).data.tags
+    return {key: tags[key] for key in OF_RUN if key in tags}
+
+
+def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
+    """The versions with a digest, newest first."""
+    found = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+    return sorted(found, key=lambda one: int(one.version), reverse=True)
+
+
+def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | None:
+    """The model as a killed recorder left it; one that is not whole is removed."""
+    condition = f"source_run_id = '{state.mlflow_run_id}' AND tags.`{DIGEST_TAG}` = '{digest}'"
+    for model in client.search_logged_models([state.experiment_id], condition):
+        if model.status == "READY":
+            return model
+        client.delete_logged_model(model.model_id)
+    return None
+
+
+def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Mapping[str, Any]) -> LoggedModel:
+    """Does what `mlflow.pyfunc.log_model` does, in an order that a crash leaves recognizable.
+
+    Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.
+    """
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    tags = {DIGEST_TAG: event["digest"]}
+    model = client.create_logged_model(state.experiment_id, name, state.mlflow_run_id, tags, model_type="served")
+    client.log_outputs(state.mlflow_run_id, [LoggedModelOutput(model.model_id, step=0)])
+    about = Model(
+        model.artifact_location, model_id=model.model_id, run_id=state.mlflow_run_id, model_uuid=model.model_id
+    )
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
+        whole = Path(beside) / "model"
+        save(whole, folder, build(event.get("signatures")), about)
+        client.log_model_artifacts(model.model_id, str(whole))
+    return client.finalize_logged_model(model.model_id, "READY")
+
+
+def _create_name(client: MlflowClient, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def build(signatures: Any) -> ModelSignature | None:
+    """The signature of the default endpoint; None where the event does not tell it.
+
+    Args:
+        signatures: {endpoint: {"inputs": {name: dtype}, "outputs": {name: dtype}}}; a dtype is a text such as
+            "float32", or {"dtype": text, "shape": [null, 3]}.
+    """
+    endpoint = signatures.get(ENDPOINT) if isinstance(signatures, dict) else None
+    if not isinstance(endpoint, dict) or not isinstance(endpoint.get("inputs"), dict):
+        return None
+    from mlflow.models import ModelSignature
+
+    return ModelSignature(_schema(endpoint["inputs"]), _schema(endpoint.get("outputs") or {}) or None)
+
+
+def _schema(tensors: Mapping[str, Any]) -> Schema | None:
+    from mlflow.types import Schema
+
+    return Schema([_column(name, tensor) for name, tensor in tensors.items()]) if tensors else None
+
+
+def _column(name: str, tensor: Any) -> ColSpec:
+    from mlflow.types import ColSpec
+    from mlflow.types.schema import Array
+
+    told = tensor if isinstance(tensor, dict) else {"dtype": str(tensor)}
+    kind: DataType | Array = _kind(name, str(told.get("dtype")))
+    for _ in (told.get("shape") or [None])[1:]:
+        kind = Array(kind)
+    return ColSpec(kind, name)
+
+
+def _kind(name: str, dtype: str) -> DataType:
+    """The widest type of its kind: MLflow refuses a column of Python's numbers where it was told float32."""
+    from mlflow.types.schema import DataType
+
+    if dtype == "string":
+        return DataType.binary if name.endswith("_bytes") else DataType.string
+    if dtype.startswith(("float", "bfloat")):
+        return DataType.double
+    return DataType.boolean if dtype == "bool" else DataType.long
+
+
+def save(path: Path, model: Path, signature: ModelSignature | None = None, about: Model | None = None) -> None:
+    """Writes the folder, with a copy of the SavedModel in it.
+
+    Args:
+        path: The folder, which does not exist.
+        model: Folder of the SavedModel.
+        signature: What it takes and gives.
+        about: Where MLflow keeps it, and the run that it comes from.
+    """
+    with warnings.catch_warnings():
+        # MLflow advises to add type hints and an input example, to learn from them what the signature says.
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc
+
+        mlflow.pyfunc.save_model(
+            path,
+            mlflow_model=about,
+            python_model=str(CODE),
+            artifacts={"saved_model": str(model)},
+            signature=signature,
+            # Named here, because MLflow would load the model in another process to find out.
+            pip_requirements=[f"{package}=={version(package)}" for package in PACKAGES],
+        )

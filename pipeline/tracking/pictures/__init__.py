@@ -1,1 +1,0 @@
-"""Pictures of a run: pure functions from data to a matplotlib Figure, one picture per file."""

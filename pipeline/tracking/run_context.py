@@ -1,0 +1,119 @@
+"""The data of a run as MLflow's dataset input: name, fingerprint, source, columns, rows per split.
+
+The environment of a run in MLflow: tags to search by, the facts as a file, and the packages as pip lists them.
+
+Processor, memory, disk, network and GPU while a run goes on, by MLflow's own monitor.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipeline.reports import data_statistics
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    from pipeline.tracking.client import Destination
+
+
+LONGEST_DIGEST = 36  # that MLflow takes; the run's tag data_digest has all of it
+CONTEXT = "mlflow.data.context"
+FOLDER = "environment"
+INTERVAL_S = 2
+
+
+def record_dataset(
+    destination: Destination, run_id: str, event: Mapping[str, Any], statistics: Path, schema: Path
+) -> None:
+    """Makes the data an input of the run; MLflow knows the same name and digest again."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    rows = data_statistics.rows(statistics)
+    dataset = Dataset(
+        name=event["name"],
+        digest=event["digest"][:LONGEST_DIGEST] or "unknown",
+        source_type="local",
+        source=json.dumps({"uri": ", ".join(event["files"])}),
+        schema=json.dumps({"mlflow_colspec": _columns(statistics, schema)}),
+        profile=json.dumps({"num_rows": sum(rows.values()), **rows}),
+    )
+    inputs = [DatasetInput(dataset, [InputTag(CONTEXT, "training, evaluation and test")])]
+    destination.client.log_inputs(run_id, inputs)
+
+
+def _columns(statistics: Path, schema: Path) -> list[dict[str, Any]]:
+    types = {"number": "double", "text": "string", "bytes": "binary"}
+    found = data_statistics.features(statistics, schema, [])
+    return [{"name": feature.name, "type": types[feature.kind], "required": True} for feature in found]
+
+
+def record_environment(destination: Destination, run_id: str, path: Path) -> None:
+    """Writes what the event `environment` points to."""
+    facts = fileio.read_json(path)
+    client = destination.client
+    destination.set_tags(run_id, tags(facts))
+    client.log_artifact(run_id, str(path), FOLDER)
+    client.log_text(run_id, requirements(facts), f"{FOLDER}/requirements.txt")
+
+
+def tags(facts: Mapping[str, Any]) -> dict[str, object]:
+    """What runs are told apart by; MLflow's page links a commit under its own name."""
+    git, gpu = facts.get("git", {}), facts.get("gpu", [])
+    found = {
+        "python": facts["python"],
+        "tensorflow": facts["tensorflow"]["version"],
+        "uv_lock": facts["lock"],
+        "cpu_cores": facts["cpu"]["cores"],
+        "gpu": ", ".join(gpu) or "none",
+    }
+    if git:
+        found |= {"mlflow.source.git.commit": git["commit"], "git_dirty": git["dirty"]}
+    return found
+
+
+def requirements(facts: Mapping[str, Any]) -> str:
+    """One package a line, pinned."""
+    return "".join(f"{name}=={version}\n" for name, version in facts["packages"].items())
+
+
+class SystemMetrics:
+    """Samples the machine for one run, from the process that records it.
+
+    Args:
+        uri: The MLflow that holds the run.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._monitor: SystemMetricsMonitor | None = None
+
+    def watch(self, run_id: str) -> None:
+        """Samples for this run from now on, unless it does so already."""
+        if run_id and not self._alive():
+            self.stop()
+            self._start(run_id)
+
+    def stop(self) -> None:
+        """Writes what is sampled and ends."""
+        if self._monitor is not None:
+            self._monitor.finish()
+            self._monitor = None
+
+    def _alive(self) -> bool:
+        # The monitor's thread gives up at the first failure to write.
+        thread = getattr(self._monitor, "_process", None)
+        return thread is not None and thread.is_alive()
+
+    def _start(self, run_id: str) -> None:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        self._monitor = SystemMetricsMonitor(
+            run_id, sampling_interval=INTERVAL_S, resume_logging=True, tracking_uri=self.uri
+        )
+        self._monitor.start()

@@ -1,0 +1,150 @@
+"""One fit with checkpoints, early stopping and reports; it goes on where it was interrupted.
+
+What the learning curves say, in words.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.store import journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import keras
+    import tensorflow as tf
+
+    from pipeline.training.callbacks import GradientNorm
+    from pipeline.training.collective import Nodes
+
+
+RISE = 0.1
+GAP = 0.5
+STILL_FALLING = 0.01
+SMALL_LOSS = 0.05
+RECENT = 3
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one fit needs.
+
+    Attributes:
+        model: The compiled network.
+        train: First epoch -> batches of (features, target), shuffled by that number.
+        evaluation: The same of the eval split.
+        folder: Where the checkpoint lies.
+        patience: Epochs without a lower `val_loss` before the training stops.
+        steps: Batches per epoch.
+        batch_size: Rows per batch.
+        strategy: Under which the network was built.
+        precision: Its dtype policy.
+        nodes: This process among those that train together; `train` gives its share.
+        class_weight: Weight of each class in the loss, by its number; None for equal ones.
+        callbacks: Further ones, called after our own.
+    """
+
+    model: keras.Model
+    train: Callable[[int], tf.data.Dataset]
+    evaluation: tf.data.Dataset
+    folder: Path
+    patience: int
+    steps: int
+    batch_size: int
+    strategy: tf.distribute.Strategy
+    precision: str
+    nodes: Nodes
+    class_weight: dict[int, float] | None = None
+    callbacks: tuple[keras.callbacks.Callback, ...] = ()
+
+    def fit(self, epochs: int, begin: int = 0) -> dict[str, list[float]]:
+        """Fits and returns the history by name; the model keeps the best weights.
+
+        Args:
+            epochs: Number of the last epoch.
+            begin: Epochs of an earlier fit, by which this one's are numbered on.
+        """
+        import keras
+
+        from pipeline.training.callbacks import Checkpoint, GradientNorm
+
+        stopping = keras.callbacks.EarlyStopping("val_loss", patience=self.patience, restore_best_weights=True)
+        checkpoint = Checkpoint(self.folder, stopping, reads_only=self.nodes.index > 0)
+        with self.strategy.scope():
+            first = checkpoint.restore(self.model) or begin
+            norm = GradientNorm(self.model.optimizer)
+        self._announce(epochs, first)
+        self.nodes.begin(self.model, first)
+        with norm.noted(), self.nodes.averaging(self.model.optimizer):
+            self.model.fit(
+                self.train(first),
+                validation_data=self.evaluation,
+                initial_epoch=epochs if checkpoint.finished else first,
+                epochs=epochs,
+                callbacks=[*self.nodes.callbacks(), stopping, checkpoint, *self._reports(norm), *self.callbacks],
+                class_weight=self.class_weight,
+                shuffle=False,  # the data set shuffles itself
+                verbose=0,
+            )
+        return checkpoint.history
+
+    def _reports(self, norm: GradientNorm) -> list[keras.callbacks.Callback]:
+        from pipeline.training.callbacks import Progress, StepCurves
+
+        return [StepCurves(self.steps, self.batch_size, norm), Progress(self.steps * self.batch_size)]
+
+    def _announce(self, epochs: int, first: int) -> None:
+        journal.report(
+            "training",
+            epochs=epochs,
+            steps_per_epoch=self.steps,
+            first_epoch=first + 1,
+            distribution=f"{self.nodes.count} nodes" if self.nodes.count > 1 else type(self.strategy).__name__,
+            precision=self.precision,
+        )
+
+
+def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
+    """Calls underfitting and overfitting by name, with the numbers that show it.
+
+    Args:
+        history: Values per epoch, `loss` and `val_loss` among them.
+        stopped_early: Whether early stopping ended the training.
+    """
+    loss, val = history.get("loss", []), history.get("val_loss", [])
+    if not loss or not val:
+        return "no finished epoch, nothing to say."
+    if not all(map(math.isfinite, [*loss, *val])):
+        return "diverged: the loss is not a number; try a smaller learning_rate."
+    best = min(range(len(val)), key=val.__getitem__)
+    words = _underfitting(val, best, stopped_early=stopped_early) or _overfitting(loss, val, best)
+    found = words or "no sign of under- or overfitting"
+    return f"best epoch {best + 1} of {len(val)}, val_loss {val[best]:.4f}; {found}."
+
+
+def _underfitting(val: list[float], best: int, *, stopped_early: bool) -> str:
+    if stopped_early or best < len(val) - 1:
+        return ""
+    if len(val) == 1:
+        return "underfitting is likely after a single epoch; more epochs may help"
+    if val[-2] < val[-1] * (1 + STILL_FALLING):
+        return ""
+    return f"underfitting: val_loss was still falling ({val[-2]:.4f} to {val[-1]:.4f}); more epochs may help"
+
+
+def _overfitting(loss: list[float], val: list[float], best: int) -> str:
+    advice = "more data, dropout, l2 or augmentation may help"
+    recent = val[best + 1 :][-RECENT:]
+    rise = sum(recent) / len(recent) - val[best] if recent else 0.0
+    if rise > max(RISE * val[best], SMALL_LOSS / 2) and loss[-1] < loss[best]:
+        return (
+            f"overfitting after epoch {best + 1}: val_loss rose to {val[best] + rise:.4f} while loss fell from "
+            f"{loss[best]:.4f} to {loss[-1]:.4f}, and the weights of epoch {best + 1} are kept; {advice}"
+        )
+    if val[best] > SMALL_LOSS and val[best] - loss[best] > GAP * val[best]:
+        return f"overfitting: val_loss {val[best]:.4f} against loss {loss[best]:.4f}; {advice}"
+    return ""

@@ -1,0 +1,165 @@
+"""Batches for `fit`: records are decoded and preprocessed once, kept in memory when they fit, augmented anew.
+
+A picture of what augmentation does to a few rows of the training split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    import tensorflow as tf
+
+
+PARSED_TOGETHER = 256
+STREAMED_SHUFFLE = 10_000
+MEMORY_SHARE = 0.25
+FILE = "augmentation.png"
+ROWS, DRAWS = 8, 7
+SIDE = 96  # pixels, at least, of one image in the grid
+GAP = 4
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Preprocessed rows of one split.
+
+    Attributes:
+        dataset: Elements (features, label), one row each.
+        count: Number of rows.
+        bytes: Size of all rows once decoded.
+        part: (index, of) -> every `of`-th row from the index-th on, reading no other.
+    """
+
+    dataset: tf.data.Dataset
+    count: int
+    bytes: int
+    part: Callable[[int, int], tf.data.Dataset] | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether the decoded rows fit a quarter of the free memory."""
+        return self.bytes < MEMORY_SHARE * psutil.virtual_memory().available
+
+    def share(self, index: int, of: int) -> Rows:
+        """Every `of`-th row from the index-th on, for one of several processes."""
+        count = len(range(index, self.count, of))
+        dataset = self.part(index, of) if self.part else self.dataset.shard(of, index)
+        return Rows(dataset, count, self.bytes * count // max(self.count, 1))
+
+
+def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
+    """Reads TFRecords of `tf.train.Example` and preprocesses them.
+
+    Args:
+        files: Paths or patterns.
+        spec: Parsing specification of the raw features.
+        transform: Batch of raw features -> batch of preprocessed features, the label among them.
+        label: Name of the label.
+    """
+    import tensorflow as tf
+
+    records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(files)))
+    count = int(records.reduce(0, lambda total, _: total + 1))
+
+    def prepare(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        features = dict(transform(tf.io.parse_example(serialized, spec)))
+        return features, features.pop(label)
+
+    def part(index: int, of: int) -> tf.data.Dataset:
+        own = records.shard(of, index).batch(PARSED_TOGETHER)
+        rows = own.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+        return rows.apply(tf.data.experimental.assert_cardinality(len(range(index, count, of))))
+
+    rows = part(0, 1)
+    return Rows(rows, count, count * _bytes(rows), part)
+
+
+def _bytes(rows: tf.data.Dataset) -> int:
+    import tensorflow as tf
+
+    specs = tf.nest.flatten(rows.element_spec)
+    return sum((spec.shape.num_elements() or 1) * spec.dtype.size for spec in specs)
+
+
+def training(
+    rows: Rows,
+    batch_size: int,
+    seed: int,
+    target: Callable[[Any, Any], Any],
+    augment: Callable[[Any, Any], Any] | None,
+) -> tf.data.Dataset:
+    """Shuffled and augmented batches; the order differs from epoch to epoch and is fixed by the seed.
+
+    The last, smaller batch is left out (another one each epoch): it would be compiled a second time.
+
+    Args:
+        rows: The training split.
+        batch_size: Rows per batch.
+        seed: Seed of the order.
+        target: (features, label) -> features and what the loss compares with.
+        augment: (features, target) -> the same, changed at random; None for nothing.
+    """
+    import tensorflow as tf
+
+    dataset = rows.dataset.cache() if rows.cached else rows.dataset
+    dataset = dataset.shuffle(rows.count if rows.cached else STREAMED_SHUFFLE, seed=seed)
+    dataset = dataset.batch(min(batch_size, rows.count), drop_remainder=True).map(target)
+    if augment is not None:
+        dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def validation(rows: Rows, batch_size: int) -> tf.data.Dataset:
+    """All rows in order, never augmented."""
+    import tensorflow as tf
+
+    dataset = rows.dataset.batch(batch_size)
+    return (dataset.cache() if rows.cached else dataset).prefetch(tf.data.AUTOTUNE)
+
+
+def write(folder: Path, rows: Rows, target: Callable[..., Any], augment: Callable[..., Any] | None, name: str) -> None:
+    """Writes the grid: one row per example, first as it is, then as it may come. Nothing where it is no image.
+
+    Args:
+        folder: Where the picture goes.
+        rows: The training split.
+        target: (features, label) -> features and what the loss compares with.
+        augment: (features, target) -> the same, changed at random; None where a recipe augments nothing.
+        name: The feature that is augmented.
+    """
+    if augment is None or not _is_image(rows.dataset.element_spec[0][name].shape):
+        return
+    batch = next(iter(rows.dataset.batch(ROWS).map(target)))
+    draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(DRAWS))]
+    with fileio.file(folder / FILE) as beside:
+        _grid(draws).save(beside, "png")
+
+
+def _is_image(shape: Sequence[int]) -> bool:
+    return len(shape) == 3 and shape[2] in {1, 3}  # noqa: PLR2004  (height, width, channels)
+
+
+def _grid(draws: list[np.ndarray]) -> Any:
+    """One image of the draws, each (rows, height, width, channels): side by side, light where values are high."""
+    import numpy as np
+    from PIL import Image
+
+    low, high = draws[0].min(), draws[0].max()
+    stack = (np.stack(draws, axis=1) - low) / max(high - low, 1e-6)  # (rows, draws, height, width, channels)
+    pixels = (np.clip(stack, 0, 1) * 255).astype(np.uint8)
+    scale = max(1, SIDE // pixels.shape[2])
+    pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
+    framed = np.pad(pixels, ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
+    rows, columns, height, width, channels = framed.shape
+    sheet = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
+    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)

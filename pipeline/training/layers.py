@@ -1,0 +1,85 @@
+"""Augmentation of texts, which Keras does not bring.
+
+Augmentation of recordings that Keras does not bring.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("keraspipe")
+class WordDropout(keras.layers.Layer):
+    """Replaces words by the unknown one at random, so that no single word decides; in training only.
+
+    Source: A. M. Dai, Q. V. Le, Semi-supervised sequence learning, arXiv:1511.01432, section 4.1 ("word dropout").
+
+    Args:
+        rate: Share of the words that is replaced, from 0 to 1.
+        unknown: Id of words outside the vocabulary.
+        padding: Id of the places after the end of a text, which stay.
+        seed: Of the random numbers.
+
+    Shapes: integer ids (batch, length), before and after.
+    """
+
+    def __init__(self, rate: float, unknown: int = 1, padding: int = 0, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"rate must be from 0 to 1. Received: rate={rate}")
+        self.rate, self.unknown, self.padding, self.seed = rate, unknown, padding, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, ids: Any, *, training: bool = False) -> Any:
+        """Draws for every word by itself."""
+        if not training:
+            return ids
+        drawn = keras.random.uniform(ops.shape(ids), seed=self.seed_generator) < self.rate
+        return ops.where(ops.logical_and(drawn, ids != self.padding), ops.cast(self.unknown, ids.dtype), ids)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        own = {"rate": self.rate, "unknown": self.unknown, "padding": self.padding, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("keraspipe")
+class TimeShift(keras.layers.Layer):
+    """Moves each recording in time by an amount of its own, filling with silence; in training only.
+
+    Args:
+        factor: Bounds of the shift as shares of the length, (earliest, latest); negative is earlier. One number shifts
+            by up to that share to either side.
+        seed: Of the random numbers.
+
+    Shapes: (batch, samples) or (batch, samples, channels), before and after.
+    """
+
+    def __init__(self, factor: float | tuple[float, float], seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = (-factor, factor) if isinstance(factor, int | float) else tuple(factor)
+        if not -1 <= self.factor[0] <= self.factor[1] <= 1:
+            raise ValueError(f"factor must be ordered and within -1 and 1. Received: factor={factor}")
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, recordings: Any, *, training: bool = False) -> Any:
+        """Shifts by whole samples."""
+        if not training:
+            return recordings
+        batch, samples = ops.shape(recordings)[:2]
+        low, high = self.factor
+        share = keras.random.uniform((batch, 1), low, high, seed=self.seed_generator)
+        shift = ops.cast(ops.round(share * ops.cast(samples, "float32")), "int32")
+        source = ops.arange(samples, dtype="int32")[None] - shift  # (batch, samples): where each sample comes from
+        inside = ops.logical_and(source >= 0, source < samples)
+        wide = [..., *[None] * (len(recordings.shape) - 2)]
+        moved = ops.take_along_axis(recordings, ops.clip(source, 0, samples - 1)[tuple(wide)], axis=1)
+        return ops.where(inside[tuple(wide)], moved, ops.zeros_like(moved))
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "factor": self.factor, "seed": self.seed}

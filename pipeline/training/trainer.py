@@ -1,0 +1,224 @@
+"""Train: what TFX's Trainer calls. Builds the recipe's network, fits it, exports it, and checks the export."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+from pipeline.recipe import Spec, restore_params
+from pipeline.recipes import catalog
+from pipeline.store import fileio
+from pipeline.training.files import HISTORY, MODEL
+from pipeline.training.fit import Training
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import keras
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+    from pipeline.recipe import Recipe
+    from pipeline.training.collective import Nodes
+    from pipeline.training.input_pipeline import Rows
+
+
+CHECKED_ROWS = 64
+VALIDATION_BATCH = 512
+MIXES = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the images
+
+
+def train(args: FnArgs, join: Callable[[], Nodes] | None = None) -> None:
+    """Trains and exports in this process; `join` makes it one of several nodes, of which the first one exports."""
+    import tensorflow_transform as tft
+
+    from pipeline.training import devices, input_pipeline
+
+    config = args.custom_config
+    devices.prepare(config)
+    nodes = join() if join else None
+    recipe = catalog.load(Path(config["recipe"]))
+    p = type(recipe.params)(**restore_params(config["params"]))
+    graph = tft.TFTransformOutput(args.transform_graph_path)
+    transform = graph.transform_features_layer()
+    spec = graph.raw_feature_spec()
+    rows, evaluation = (
+        input_pipeline.load(files, spec, transform, recipe.data.label) for files in (args.train_files, args.eval_files)
+    )
+    out = Path(args.model_run_dir)
+    model = fit(recipe, p, rows, evaluation, config, out, vocabularies(graph), nodes=nodes)
+    if nodes is None or nodes.index == 0:
+        _export(recipe, model, transform, spec, args)
+
+
+def fit(
+    recipe: Recipe,
+    p: Any,
+    train: Rows,
+    evaluation: Rows,
+    config: dict[str, Any],
+    out: Path,
+    vocabulary: Mapping[str, int],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    nodes: Nodes | None = None,
+) -> keras.Model:
+    """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own.
+
+    One of several `nodes` learns from its share of each batch, and the first one writes.
+    """
+    from pipeline.training import devices, input_pipeline
+    from pipeline.training.collective import Alone
+
+    nodes = nodes or Alone()
+    strategy = devices.strategy(config["distribution"])
+    batch_size = nodes.batch_size(min(p.batch_size, train.count))
+    share, part = nodes.share(train), batch_size // nodes.count
+    steps = train.count // nodes.count // part  # a share may have a row more than another, and a batch more
+    spec = spec_of(recipe, train, steps * p.epochs, vocabulary)
+    with strategy.scope():
+        model = build(recipe, p, spec)
+    target, augment = targets(model, len(recipe.data.classes)), augmentation(recipe, p)
+    if nodes.index == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        input_pipeline.write(out, train, target, augment, recipe.augmented)
+    training = Training(
+        model=model,
+        train=lambda epoch: input_pipeline.training(share, part, config["seed"] + epoch, target, augment).take(steps),
+        evaluation=input_pipeline.validation(evaluation, VALIDATION_BATCH).map(target),
+        folder=Path(config["checkpoints"]),
+        patience=p.patience,
+        steps=steps,
+        batch_size=batch_size,
+        strategy=strategy,
+        precision=config["mixed_precision"],
+        class_weight=class_weight(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
+        callbacks=tuple(callbacks),
+        nodes=nodes,
+    )
+    history = _fitted(recipe, p, training, spec)
+    if nodes.index == 0:
+        fileio.write_json(out / HISTORY, history)
+        if recipe.finish:
+            recipe.finish(model, input_pipeline.validation(train, VALIDATION_BATCH))
+    return model
+
+
+def _fitted(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dict[str, Any]:
+    """Fits, and once more where the recipe tunes finely; the history of both, and what the curves say."""
+    from pipeline.training.fit import diagnose
+
+    history = training.fit(p.epochs)
+    done = len(next(iter(history.values()), []))
+    words = diagnose(history, stopped_early=done < p.epochs)
+    if recipe.fine_tune:
+        with training.strategy.scope():
+            recipe.fine_tune(training.model, p, replace(spec, steps=training.steps * p.fine_tune_epochs))
+        second = replace(training, folder=training.folder / "fine-tune")
+        more = second.fit(done + p.fine_tune_epochs, begin=done)
+        history = {name: [*values, *more.get(name, [])] for name, values in history.items()}
+    return {"history": history, "diagnosis": words}
+
+
+def vocabularies(graph: Any) -> dict[str, int]:
+    """Entries of each vocabulary of a Transform graph, by the name of its file."""
+    assets = Path(graph.transform_savedmodel_dir) / "assets"
+    return {path.name: graph.vocabulary_size_by_name(path.name) for path in sorted(assets.glob("*"))}
+
+
+def class_weight(train: Rows, classes: int, power: float) -> dict[int, float] | None:
+    """Weight of each class in the loss: its inverse frequency to a power, one on the average of all rows."""
+    import numpy as np
+
+    if not power or not classes:
+        return None
+    counts = np.bincount([int(label) for _, label in train.dataset.as_numpy_iterator()], minlength=classes)
+    raw = (counts.sum() / np.maximum(counts, 1)) ** power
+    return dict(enumerate((raw * counts.sum() / (raw * counts).sum()).tolist()))
+
+
+def spec_of(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, int]) -> Spec:
+    """What `build` learns of the data."""
+    features, _ = rows.dataset.element_spec
+    shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
+    return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary)
+
+
+def build(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
+    """Builds the network and asks it once, so that a misfit is found before training.
+
+    Raises:
+        PipelineError: `build` fails, or the model does not fit the features or the classes.
+    """
+    import keras
+    import numpy as np
+
+    try:
+        model = recipe.build(p, spec)
+        batch = {name: np.zeros((2, *shape), dtype) for name, (shape, dtype) in spec.features.items()}
+        answer = model(batch, training=False)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise PipelineError(
+            "The model cannot be built on its features.",
+            expected="build(p, spec) that takes "
+            + ", ".join(f"{n} {s} {d}" for n, (s, d) in spec.features.items())
+            + (f" and gives {len(spec.classes)} probabilities" if spec.classes else ""),
+            received=f"{type(error).__name__}: {error}",
+            action="correct build() in the recipe, or a hyperparameter",
+        ) from error
+    shape = tuple(getattr(answer, "shape", ()))  # a recipe with outputs of its own may give several
+    if spec.classes and not recipe.outputs and shape[-1:] != (len(spec.classes),):
+        raise PipelineError(
+            "The model does not fit its classes.", expected=f"(batch, {len(spec.classes)})", received=shape
+        )
+    assert isinstance(model, keras.Model)
+    return model
+
+
+def targets(model: keras.Model, classes: int) -> Any:
+    """A map over (features, label) batches that gives the loss what it wants: class numbers, or one-hot vectors."""
+    import tensorflow as tf
+
+    loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", type(model.loss).__name__)
+    if not classes or "sparse" in str(loss).lower():
+        return lambda features, label: (features, label)
+    return lambda features, label: (features, tf.one_hot(label, classes))
+
+
+def augmentation(recipe: Recipe, p: Any) -> Any:
+    """A map over (features, target) batches, or None if the recipe augments nothing."""
+    layers = recipe.augment(p)
+    if not layers:
+        return None
+
+    def augment(features: dict[str, Any], target: Any) -> tuple[dict[str, Any], Any]:
+        value = features[recipe.augmented]
+        for layer in layers:
+            if type(layer).__name__ in MIXES:
+                mixed = layer({"images": value, "labels": target}, training=True)
+                value, target = mixed["images"], mixed["labels"]
+            else:
+                value = layer(value, training=True)
+        return {**features, recipe.augmented: value}, target
+
+    return augment
+
+
+def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
+    from pipeline.export import saved_model, signatures
+    from pipeline.training import devices
+    from serving.core.model import LoadedModel
+
+    examples, inputs = saved_model.raw_rows(args.eval_files, recipe, CHECKED_ROWS)
+    served = signatures.Served(recipe, model, transform, spec, inputs)
+    folder = Path(args.serving_model_dir)
+    saved_model.export(served, folder)
+    loaded = LoadedModel(folder)
+    saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.requests(loaded, inputs))
+    worst = saved_model.require_same_answers(served, loaded, examples, inputs)
+    operations = devices.counted(model, served.features({name: value[:1] for name, value in inputs.items()}))
+    described = signatures.described(loaded.signatures)
+    out = {"weights": model.count_params(), "flops": operations, "export_difference": worst, "signatures": described}
+    fileio.write_json(Path(args.model_run_dir) / MODEL, out)

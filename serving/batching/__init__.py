@@ -1,0 +1,1 @@
+"""Schedulers: when a request runs, and which others share its run."""

@@ -1,0 +1,1 @@
+"""From flags, environment and TensorFlow Serving's files to `ServeOptions` and the models to serve."""

@@ -1,0 +1,255 @@
+"""From a request to its answer, for both transports: read it, run the graph, encode the result.
+
+Small requests are read and answered on the event loop, large ones in threads, so that none keeps the others waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from serving.core.work import InferenceTask, LogMetadata, Outcome, RunArgs, Scheduler, Values
+from serving.errors import Code, ResourceExhausted, ServingError, unexpected_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+
+    from serving.core.servable import ServableHandle
+
+_SMALL_VALUES = 1 << 16  # bytes of a result that is worded on the event loop
+Answer = bytes | ServingError
+
+
+class RequestMetrics(Protocol):
+    """What is told about each request."""
+
+    def request(
+        self, entrypoint: str, api: str, model: str, version: int | None, signature: str, code: Code, seconds: float
+    ) -> None:
+        """A request was answered."""
+
+    def served(self, model: str, version: int, signatures: Iterable[str]) -> None:
+        """Names that are real."""
+
+    def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
+        """A canary had chosen who answers it."""
+
+    def begin(self) -> None:
+        """A request came in."""
+
+    def end(self) -> None:
+        """It was answered."""
+
+    def runtime(self, api: str, model: str, seconds: float) -> None:
+        """Its run of the graph."""
+
+    def examples(self, model: str, count: int) -> None:
+        """Its examples."""
+
+    def example_total(self, model: str, count: int) -> None:
+        """Its examples, for MultiInference only."""
+
+
+class RequestSampler(Protocol):
+    """Keeps a sample of the traffic."""
+
+    def wants(self, model: str) -> bool:
+        """Whether this request is to be kept."""
+
+    def rate(self, model: str) -> float:
+        """Share of the model's requests that is kept."""
+
+    def put(self, model: str, make: Callable[[], Any], size: int) -> None:
+        """Keep what `make` gives, a `PredictionLog`, some time later."""
+
+
+@dataclass(slots=True)
+class PreparedRequest:
+    """A request that was read and checked.
+
+    Attributes:
+        lease: The hold on its model.
+        signature: Key of the signature.
+        fetch: What to run.
+        word: The answer's bytes from what the graph gave.
+        examples: How many `tf.train.Example`s it carries.
+        log: The `PredictionLog` of who answered, what the graph gave, and the answer.
+    """
+
+    lease: ServableHandle
+    signature: str
+    fetch: RunArgs
+    encode: Callable[[Values], bytes]
+    examples: int = 0
+    log: Callable[[LogMetadata, Values, bytes], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """Who asks for what, how, and until when.
+
+    Attributes:
+        entrypoint: `REST` or `GRPC`.
+        api: Such as `predict` or `Predict`.
+        model: The name in the request, whether there is such a model or not.
+        done: Called with the answer, once, on the event loop.
+        large: Whether reading the request takes long.
+        deadline: When the caller stops waiting, by `time.monotonic`.
+    """
+
+    entrypoint: str
+    api: str
+    model: str
+    done: Callable[[Answer], None]
+    large: bool = False
+    deadline: float = math.inf
+
+
+class RequestHandler:
+    """Answers requests; lives on one event loop.
+
+    Args:
+        scheduler: Runs the graphs.
+        executor: Threads for what is large.
+        metrics: Told about every request.
+        samples: Keeps some of them; None for no such log.
+        concurrent: Requests at a time; None for no limit.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        executor: Executor,
+        metrics: RequestMetrics,
+        samples: RequestSampler | None = None,
+        concurrent: int | None = None,
+    ) -> None:
+        self._scheduler = scheduler
+        self._executor = executor
+        self._metrics = metrics
+        self._samples = samples
+        self._concurrent = math.inf if concurrent is None else concurrent
+        self._loop = asyncio.get_running_loop()
+        self.in_flight = 0
+
+    def answer(
+        self,
+        context: RequestContext,
+        read: Callable[[], PreparedRequest],
+        fast_path: Callable[[], PreparedRequest | None] | None = None,
+    ) -> None:
+        """Answer a request.
+
+        Args:
+            context: Who asks.
+            read: Reads and checks it; may raise `ServingError`, and must not hold the lease then.
+            fast_path: Reads a large request without a thread if that takes no time, or else gives None.
+        """
+        if self.in_flight >= self._concurrent:
+            full = ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
+            self._metrics.request(context.entrypoint, context.api, context.model, None, "", full.code, 0.0)
+            context.done(full)
+            return
+        self.in_flight += 1
+        self._metrics.begin()
+        started = time.perf_counter()
+        prepared = _attempt(fast_path) if context.large and fast_path else None
+        if prepared:
+            self._run(context, prepared, started)
+        elif context.large:
+            self._executor.submit(self._read_in_thread, context, read, started)
+        else:
+            self._run(context, _attempt(read), started)
+
+    def _read_in_thread(self, context: RequestContext, read: Callable[[], PreparedRequest], started: float) -> None:
+        prepared = _attempt(read)
+        self._loop.call_soon_threadsafe(self._run, context, prepared, started)
+
+    def _run(self, context: RequestContext, prepared: PreparedRequest | ServingError, started: float) -> None:
+        if isinstance(prepared, ServingError):
+            self._end(context, None, started, prepared)
+            return
+        self._announce_version(prepared.lease)
+
+        def finish(values: Outcome) -> None:
+            self._after_run(context, prepared, task, started, values)
+
+        task = InferenceTask(prepared.lease, prepared.fetch, finish, context.deadline)
+        self._scheduler.submit(task)
+
+    def _announce_version(self, lease: ServableHandle) -> None:
+        """Let the metrics know the names of a version at its first request; those that clients make up are none."""
+        if not lease.model.names_announced:
+            lease.model.names_announced = True
+            self._metrics.served(lease.servable.name, lease.servable.version, lease.model.signatures)
+
+    def _after_run(
+        self, context: RequestContext, prepared: PreparedRequest, task: InferenceTask, started: float, values: Outcome
+    ) -> None:
+        if isinstance(values, ServingError):
+            self._end(context, prepared, started, values)
+            return
+        model = prepared.lease.servable.name
+        self._metrics.runtime(context.api, model, task.seconds)
+        if prepared.examples:
+            self._metrics.examples(model, prepared.examples)
+            if context.api == "MultiInference":  # upstream counts no others
+                self._metrics.example_total(model, prepared.examples)
+        if sum(value.nbytes for value in values) > _SMALL_VALUES:
+            self._executor.submit(self._encode_in_thread, context, prepared, started, values)
+        else:
+            self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
+
+    def _encode_in_thread(
+        self, context: RequestContext, prepared: PreparedRequest, started: float, values: Values
+    ) -> None:
+        answer = _attempt(partial(prepared.encode, values))
+        self._loop.call_soon_threadsafe(self._after_encode, context, prepared, started, values, answer)
+
+    def _after_encode(
+        self, context: RequestContext, prepared: PreparedRequest, started: float, values: Values, answer: Answer
+    ) -> None:
+        servable = prepared.lease.servable
+        if self._samples and prepared.log and isinstance(answer, bytes) and self._samples.wants(servable.name):
+            rate, now = self._samples.rate(servable.name), int(time.time())
+            metadata = LogMetadata(servable.name, servable.version, prepared.signature, rate, now)
+            size = len(answer) + sum(array.nbytes for array in prepared.fetch.arrays)
+            self._samples.put(servable.name, partial(prepared.log, metadata, values, answer), size)
+        self._end(context, prepared, started, answer)
+
+    def _end(self, context: RequestContext, prepared: PreparedRequest | None, started: float, answer: Answer) -> None:
+        self.in_flight -= 1
+        self._metrics.end()
+        code = answer.code if isinstance(answer, ServingError) else Code.OK
+        servable = prepared.lease.servable if prepared else None
+        seconds = time.perf_counter() - started
+        self._metrics.request(
+            context.entrypoint,
+            context.api,
+            servable.name if servable else context.model,
+            servable.version if servable else None,
+            prepared.signature if prepared else "",
+            code,
+            seconds,
+        )
+        if prepared and prepared.lease.side:
+            lease = prepared.lease
+            self._metrics.chosen(lease.name, lease.side, lease.servable.version, code, seconds)
+        elif not prepared and isinstance(answer, ServingError) and answer.chosen:
+            self._metrics.chosen(*answer.chosen, code, seconds)
+        context.done(answer)
+
+
+def _attempt(do: Callable[[], Any]) -> Any:
+    """What `do` returns, or its error; a bug becomes one too, and its traceback goes to the log."""
+    try:
+        return do()
+    except ServingError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+        return unexpected_error(error, "A request")

@@ -1,0 +1,88 @@
+"""HandleReloadConfigRequest, an operator's new list of models, and gRPC's health service.
+
+The two health messages are one field each, so they are read and written here instead of through another package.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from serving.errors import InvalidArgument, NotFound, ServingError
+from serving.wire import protos
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from serving.lifecycle.manager import ServableManager
+
+
+RELOAD_PATH = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+_LOG = logging.getLogger("keraspipe.serving")
+# The full names are what clients of other servers ask for.
+_SERVICE_NAMES = frozenset(
+    prefix + name for name in (b"ModelService", b"PredictionService") for prefix in (b"", b"tensorflow.serving.")
+) | {b""}
+_SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse{status}
+
+
+def reload_method(
+    manager: ServableManager, counters: Callable[[], Mapping[str, int]] = dict
+) -> tuple[Any, Callable[[Any], Any]]:
+    """Request type and handler, as in `servicer.control_methods`.
+
+    Args:
+        manager: Whose models are replaced.
+        counters: Values of the metrics that only grow, by name.
+    """
+    kind = protos.load("apis.model_management_pb2").ReloadConfigRequest
+    return kind, lambda request: handle_reload(manager, request, counters)
+
+
+def handle_reload(manager: ServableManager, request: Any, counters: Callable[[], Mapping[str, int]] = dict) -> Any:
+    """A `ReloadConfigResponse`; an error is the call's own status, which leaves the response unsent.
+
+    Raises:
+        ServingError: Any config but a list of models, a list that cannot be, or a model that cannot be loaded.
+    """
+    before = counters() if request.metric_names else {}
+    try:
+        _apply_config(manager, request.config)
+    except ServingError as error:
+        _LOG.error("The models' list was not (fully) applied: %s", error.text)
+        raise
+    response = protos.load("apis.model_management_pb2").ReloadConfigResponse()
+    response.status.SetInParent()
+    after = counters() if request.metric_names else {}
+    for name in request.metric_names:
+        if name in after:
+            response.metric.add(name=name, int64_value_increase=after[name] - before.get(name, 0))
+    return response
+
+
+def _apply_config(manager: ServableManager, config: Any) -> None:
+    if config.WhichOneof("config") != "model_config_list":
+        raise InvalidArgument(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+            "Only ModelConfigList is currently supported"
+        )
+    manager.reload(config)
+
+
+def health_methods(draining: Callable[[], bool]) -> dict[str, Callable[[bytes], bytes]]:
+    """What answers health checks, by the method's path (grpc/health/v1/health.proto)."""
+
+    def check(request: bytes) -> bytes:
+        if _requested_service(request) not in _SERVICE_NAMES:
+            raise NotFound("unknown service")
+        return _NOT_SERVING if draining() else _SERVING
+
+    return {"/grpc.health.v1.Health/Check": check}
+
+
+def _requested_service(request: bytes) -> bytes:
+    """The one field of a `HealthCheckRequest`; nothing else is expected in it.
+
+    Its length fills one byte for every name that is known; what is longer is none of them.
+    """
+    return request[2:] if request.startswith(b"\x0a") else b""

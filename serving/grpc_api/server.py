@@ -1,0 +1,186 @@
+"""The gRPC server: port and socket, deadlines, status codes, token and memory budget around the methods."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from serving import security, sockets
+from serving.core.handler import RequestContext
+from serving.errors import PortTaken, ResourceExhausted, ServingError, unexpected_error
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+    from serving.core.handler import Answer, PreparedRequest, RequestHandler
+    from serving.core.work import MemoryBudget
+    from serving.options import ServeOptions
+
+
+_MAX_MESSAGE = 2**31 - 1
+_MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
+_MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
+_SMALL_BODY = 1 << 17  # bytes that are parsed on the event loop
+_OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class GrpcServer:
+    """Takes calls on a port and on a UNIX socket.
+
+    Args:
+        options: Limits, TLS, channel arguments.
+        handlers: Finds the handler of a path.
+        shared: Whether other processes of this server have the port too.
+    """
+
+    def __init__(self, options: ServeOptions, handlers: grpc.GenericRpcHandler, *, shared: bool) -> None:
+        self._options, self._shared = options, shared
+        arguments: dict[str, int | str] = {
+            "grpc.max_receive_message_length": options.limits.request_bytes or _MAX_MESSAGE,
+            "grpc.max_send_message_length": -1,
+            "grpc.so_reuseport": int(shared),  # without it a second server at the port is an error
+        }
+        self._server = grpc.aio.server(options=tuple((arguments | dict(options.grpc_arguments)).items()))
+        self._server.add_generic_rpc_handlers((handlers,))
+
+    async def listen(self, holder: socket.socket | None, path: Path | None) -> None:
+        """Take calls on a bound socket's port, and on a UNIX socket.
+
+        Raises:
+            PortTaken: grpc cannot have the port.
+            InvalidArgument: TLS cannot be set up.
+        """
+        if holder:
+            where = sockets.address(holder)
+            if not self._shared:
+                holder.close()  # grpc binds for itself; the port was ours until now
+            self._add(where)
+        if path:
+            self._add(f"unix:{path}")
+        await self._server.start()
+
+    def _add(self, address: str) -> None:
+        credentials = security.grpc_credentials(self._options.security)
+        try:
+            if credentials:
+                self._server.add_secure_port(address, credentials)
+            else:
+                self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise PortTaken(sockets.cannot_listen(address, "gRPC", "--grpc-port", error)) from error
+
+    async def drain(self, seconds: float) -> None:
+        """Answer what is in flight, close the port; after so many seconds end all calls."""
+        await self._server.stop(seconds)
+
+
+class RpcHandlers(grpc.GenericRpcHandler):
+    """The handler of each path; grpc answers UNIMPLEMENTED where there is none.
+
+    Args:
+        inference: Runs the models.
+        inferring: What reads a request to be run, by path.
+        telling: What answers other requests, in a thread, by path.
+        executor: Threads for the latter.
+        budget: Bytes of requests that the server holds.
+        allows: Whether an `authorization` may ask.
+    """
+
+    def __init__(
+        self,
+        handler: RequestHandler,
+        predict_methods: dict[str, Callable[[bytes], PreparedRequest]],
+        control_methods: dict[str, Callable[[bytes], bytes]],
+        executor: Executor,
+        budget: MemoryBudget,
+        allows: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._allows = allows
+        # Not unary: that would receive the whole message before it is refused.
+        self._refusal = grpc.stream_unary_rpc_method_handler(_refuse)
+        self._handlers = {
+            path: _predict_handler(path, read, handler, budget) for path, read in predict_methods.items()
+        } | {path: _control_handler(answer, executor) for path, answer in control_methods.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """The handler of a call."""
+        method = handler_call_details.method
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        if method not in _OPEN and not self._allows(str(metadata.get("authorization", ""))):
+            return self._refusal
+        return self._handlers.get(method)
+
+
+async def _refuse(bodies: Any, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001 - grpc's signature
+    text = "The request carries no valid bearer token. Send the metadata: authorization: Bearer TOKEN"
+    return await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+
+
+def _predict_handler(
+    path: str, read: Callable[[bytes], PreparedRequest], handler: RequestHandler, budget: MemoryBudget
+) -> grpc.RpcMethodHandler:
+    api = path.rpartition("/")[2]
+
+    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        if not budget.take(len(body)):
+            full = ResourceExhausted("The server holds as many bytes of requests as it may. Try again later")
+            return await _abort(context, full)
+        try:
+            answer = await _answer_request(handler, api, read, body, context.time_remaining())
+        finally:
+            budget.give(len(body))
+        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _answer_request(
+    handler: RequestHandler, api: str, read: Callable[[bytes], PreparedRequest], body: bytes, left: float | None
+) -> asyncio.Future[Answer]:
+    future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    deadline = math.inf if left is None else time.monotonic() + left
+    context_of_call = RequestContext("GRPC", api, "", partial(_settle, future), len(body) > _SMALL_BODY, deadline)
+    handler.answer(context_of_call, partial(read, body))
+    return future
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
+    if not future.done():  # a caller that hung up has cancelled it
+        future.set_result(answer)
+
+
+def _control_handler(answer_call: Callable[[bytes], bytes], executor: Executor) -> grpc.RpcMethodHandler:
+    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        answer = await asyncio.get_running_loop().run_in_executor(executor, _answer_control, answer_call, body)
+        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _answer_control(answer_call: Callable[[bytes], bytes], body: bytes) -> Answer:
+    try:
+        return answer_call(body)
+    except ServingError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+        return unexpected_error(error, "A request")
+
+
+async def _abort(context: grpc.aio.ServicerContext, error: ServingError) -> Any:
+    return await context.abort(_CODES[int(error.code)], truncate(error.message))
+
+
+def truncate(text: str) -> str:
+    """A message no longer than what TensorFlow Serving puts in a status, and what gRPC carries of it."""
+    kept = text[:_MAX_TEXT].encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
+    return kept if len(kept) == len(text) else f"{kept}...TRUNCATED"

@@ -1,0 +1,1 @@
+"""Load, warm up, replace and unload the versions of models."""

@@ -1,0 +1,1 @@
+"""The server as processes: one that serves, or several workers with a supervisor."""

@@ -1,0 +1,166 @@
+"""From one HTTP request to one HTTP answer: routes and JSON, no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from serving.core import metadata
+from serving.core.handler import RequestContext
+from serving.errors import Code, ServingError, unexpected_error
+from serving.rest import handlers
+from serving.rest.parser import Request, Response
+from serving.wire import json_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from serving.core.handler import Answer, RequestHandler
+    from serving.core.models import Models
+    from serving.rest.handlers import RequestParser
+
+_SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
+_SMALL_ROWS = 1 << 19  # bytes of nothing but numbers: those take less than a millisecond
+_HTTP_STATUS = {
+    Code.OK: 200,
+    Code.CANCELLED: 499,
+    Code.INVALID_ARGUMENT: 400,
+    Code.DEADLINE_EXCEEDED: 504,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.PERMISSION_DENIED: 403,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.FAILED_PRECONDITION: 400,
+    Code.ABORTED: 409,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.UNAUTHENTICATED: 401,
+}
+_NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+
+
+class Application:
+    """Answers requests from the models; lives on one event loop.
+
+    Args:
+        models: What is served.
+        inference: Runs them.
+        executor: Threads for descriptions of models.
+        pages: Answers what lies outside of the protocol, such as `/healthz`; None where there is no such page.
+        monitoring_path: Path of one page that may lie within; None for none.
+        questions: Reads the requests that run a model.
+        timeout_seconds: How long a request may take.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        handler: RequestHandler,
+        executor: Executor,
+        pages: Callable[[str, str], Response | None],
+        monitoring_path: str | None,
+        parser: RequestParser,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self._models = models
+        self._handler = handler
+        self._executor = executor
+        self._pages = pages
+        self._monitoring_path = monitoring_path
+        self._timeout_seconds = timeout_seconds
+        self._questions = parser
+        self._loop = asyncio.get_running_loop()
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
+        """Answer a request by calling `reply` once, now or later."""
+        if request.path == self._monitoring_path or not handlers.is_api(request.path):
+            self._executor.submit(self._show, request, reply)
+        elif request.method == "OPTIONS":
+            reply(_preflight(request))
+        else:
+            self._route(request, reply)
+
+    def _show(self, request: Request, reply: Callable[[Response], None]) -> None:
+        self._loop.call_soon_threadsafe(reply, self._page(request))
+
+    def _page(self, request: Request) -> Response:
+        try:
+            return self._pages(request.method, request.path) or Response(404, _NOT_FOUND, "text/html")
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+            return error_response(unexpected_error(error, f"{request.method} {request.path}"))
+
+    def _route(self, request: Request, reply: Callable[[Response], None]) -> None:
+        try:
+            target = handlers.find_route(request.method, request.path)
+        except ServingError as error:
+            reply(error_response(error))
+            return
+        if target.action in {"status", "metadata"}:
+            self._executor.submit(self._describe, target, reply)
+            return
+        size, packed = len(request.body), "content-encoding" in request.headers
+        fast_path = partial(self._questions.rows, target, request.body)
+        context = RequestContext(
+            "REST",
+            target.action,
+            target.spec.name,
+            lambda answer: reply(_response(answer)),
+            size > _SMALL_BODY or packed,
+            time.monotonic() + self._timeout_seconds,
+        )
+        read = partial(self._questions.read, target, request)
+        self._handler.answer(context, read, fast_path if size <= _SMALL_ROWS and not packed else None)
+
+    def _describe(self, target: handlers.Route, reply: Callable[[Response], None]) -> None:
+        self._loop.call_soon_threadsafe(reply, self._description(target))
+
+    def _description(self, target: handlers.Route) -> Response:
+        try:
+            if target.action == "status":
+                return Response(200, _to_json(metadata.status_response(self._models, target.spec)))
+            return Response(200, _metadata_json(metadata.metadata_response(self._models, target.spec)))
+        except ServingError as error:
+            return error_response(error)
+        except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
+            return error_response(unexpected_error(error, str(target)))
+
+
+def _preflight(request: Request) -> Response:
+    """A browser's question whether it may ask; any web origin may."""
+    origin = request.headers.get("origin", "")
+    known = "http://" in origin or "https://" in origin
+    return Response(200 if known else 400, b"", "")
+
+
+def _response(answer: Answer) -> Response:
+    return error_response(answer) if isinstance(answer, ServingError) else Response(200, answer)
+
+
+def error_response(error: ServingError) -> Response:
+    """The answer to a request that failed."""
+    return Response(_HTTP_STATUS.get(error.code, 500), json_writer.error_body(error.message))
+
+
+def _to_json(message: Any) -> bytes:
+    from google.protobuf import json_format
+
+    text = json_format.MessageToJson(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=1
+    )
+    return f"{text}\n".encode()
+
+
+def _metadata_json(response: Any) -> bytes:
+    """The answer as upstream puts it together: the packed message without its type URL."""
+    from serving.wire import protos
+
+    signatures = protos.load("apis.get_model_metadata_pb2").SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    return b'{\n"model_spec":%s,\n"metadata": {"signature_def": %s}\n}\n' % (
+        _to_json(response.model_spec),
+        _to_json(signatures),
+    )

@@ -1,0 +1,278 @@
+"""The REST requests that run a model: their paths, and what their bodies ask for.
+
+Paths are matched undecoded, so that `%2F` and `%3A` may stand in a model's name.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from serving.core import classify_regress, predict
+from serving.core.handler import PreparedRequest
+from serving.core.models import ModelSpec
+from serving.errors import InvalidArgument, ServingError
+from serving.request_log import records
+from serving.wire import dtypes, json_answers, json_parser, json_tensors, json_writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.core.models import Models
+    from serving.core.servable import ServableHandle
+    from serving.core.signature import Signature
+    from serving.core.work import LogMetadata, RunArgs, Values
+    from serving.rest.parser import Request
+    from serving.wire.dtypes import Dtype
+
+
+_MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
+_HALF = frozenset({"half", "bfloat16"})
+_TARGET = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_MAX_VERSION = 2**63
+_MAX_DIGITS = 1000  # longer ones only cost time
+_MAX_CACHED = 256  # characters; longer paths are not remembered
+
+
+class RequestParser:
+    """Reads the requests that run a model.
+
+    Args:
+        models: What is served.
+        request_bytes: Size of an inflated request at most; None for upstream's 100 MiB.
+        half: Whether half and bfloat16 travel as JSON numbers; tensorflow/serving refuses them.
+        check_methods: Whether classify and regress need the signature's method name to fit.
+    """
+
+    def __init__(
+        self, models: Models, request_bytes: int | None = None, *, half: bool = False, check_methods: bool = False
+    ) -> None:
+        self._models, self._half, self._check_methods = models, half, check_methods
+        self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
+
+    def read(self, route: Route, request: Request) -> PreparedRequest:
+        """What a request asks.
+
+        Raises:
+            ServingError: It cannot be read, or asks for what is not there.
+        """
+        body = _inflate(request, self._request_bytes)
+        return self.rows(route, body) or self._read_document(route, body)
+
+    def rows(self, route: Route, body: bytes) -> PreparedRequest | None:
+        """What a predict request of many numbers asks; None where it is another one, or anything is wrong with it."""
+        name = json_tensors.match_signature(body) if route.action == "predict" else None
+        if name is None:
+            return None
+        try:
+            lease = self._models.acquire(route.spec, body)
+        except ServingError:  # what is wrong with the body would come first
+            return None
+        try:
+            prepared = _prepare_rows(lease, name, body, half=self._half)
+        except BaseException as error:
+            lease.refuse(error)
+            raise
+        if prepared is None:
+            lease.release()
+        return prepared
+
+    def _read_document(self, route: Route, body: bytes) -> PreparedRequest:
+        document = _parse_document(body)
+        name = _signature_name(document)
+        if route.action == "predict":
+            return self._predict(self._models.acquire(route.spec, body), name, document)
+        given = json_answers.read_input(document)
+        method = classify_regress.CLASSIFY if route.action == "classify" else classify_regress.REGRESS
+        return self._infer(self._models.acquire(route.spec, body), method, name, given)
+
+    def _predict(self, lease: ServableHandle, name: str, document: dict[str, Any]) -> PreparedRequest:
+        try:
+            return _prepare_document(lease, name, document, half=self._half)
+        except BaseException as error:
+            lease.refuse(error)
+            raise
+
+    def _infer(self, lease: ServableHandle, method: str, name: str, given: Any) -> PreparedRequest:
+        try:
+            task = classify_regress.check(lease.model, method, name, check_method=self._check_methods)
+            examples = classify_regress.examples(given)
+            fetch = classify_regress.prepare([task], examples)
+        except BaseException as error:
+            lease.refuse(error)
+            raise
+        encode = partial(_encode_results, task, fetch, len(examples))
+        log = partial(_examples_log, task, fetch, given, len(examples))
+        return PreparedRequest(lease, task.signature, fetch, encode, len(examples), log)
+
+
+def _prepare_document(lease: ServableHandle, name: str, document: dict[str, Any], *, half: bool) -> PreparedRequest:
+    signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)
+    if signature is None:
+        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
+    if not signature.inputs:
+        raise InvalidArgument(f"Failed to get input map for signature: {name}")
+    inputs, by_row = _read_inputs(document, signature.dtypes, half=half)
+    return _prepare_predict(lease, signature, inputs, by_row=by_row, half=half)
+
+
+def _prepare_rows(lease: ServableHandle, name: str, body: bytes, *, half: bool) -> PreparedRequest | None:
+    signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)
+    if signature is None or len(signature.inputs) != 1:
+        return None
+    [(alias, dtype)] = signature.dtypes.items()
+    array = json_tensors.read_number_rows(body, dtype)
+    return None if array is None else _prepare_predict(lease, signature, {alias: array}, by_row=True, half=half)
+
+
+def _prepare_predict(
+    lease: ServableHandle, signature: Signature, inputs: dict[str, np.ndarray], *, by_row: bool, half: bool
+) -> PreparedRequest:
+    fetch, names = predict.prepare(lease.model, signature.name, inputs)
+
+    def encode(values: Values) -> bytes:
+        outputs = dict(zip(names, map(_widen, values) if half else values, strict=True))
+        return json_answers.write_rows(outputs) if by_row else json_answers.write_columns(outputs)
+
+    def log(metadata: LogMetadata, values: Values, _: bytes) -> Any:
+        return records.predict_log(metadata, inputs, dict(zip(names, values, strict=True)))
+
+    return PreparedRequest(lease, signature.name, fetch, encode, log=log)
+
+
+def _read_inputs(
+    document: dict[str, Any], wanted: Mapping[str, Dtype], *, half: bool
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Inputs by name, and whether the answer is to be in rows; narrow floats are read as float32 and rounded."""
+    narrow = [name for name, dtype in wanted.items() if dtype.name in _HALF] if half else []
+    if not narrow:
+        return json_tensors.read_inputs(document, wanted)
+    arrays, by_row = json_tensors.read_inputs(document, {**wanted, **dict.fromkeys(narrow, dtypes.FLOAT)})
+    with np.errstate(over="ignore"):
+        return {**arrays, **{name: arrays[name].astype(wanted[name].numpy) for name in narrow}}, by_row
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if dtypes.from_array(array).name in _HALF else array
+
+
+def _examples_log(
+    task: classify_regress.SignatureTask,
+    fetch: RunArgs,
+    given: Any,
+    count: int,
+    metadata: LogMetadata,
+    values: Values,
+    _: bytes,
+) -> Any:
+    [outputs] = classify_regress.outputs([task], fetch, values)
+    if task.method == classify_regress.CLASSIFY:
+        return records.classify_log(metadata, given, classify_regress.classes(outputs, count))
+    return records.regress_log(metadata, given, classify_regress.values(outputs, count))
+
+
+def _encode_results(task: classify_regress.SignatureTask, fetch: RunArgs, count: int, values: Values) -> bytes:
+    [outputs] = classify_regress.outputs([task], fetch, values)
+    if task.method == classify_regress.CLASSIFY:
+        return json_answers.write_classes(classify_regress.classes(outputs, count))
+    return json_answers.write_values(classify_regress.values(outputs, count))
+
+
+def _parse_document(body: bytes) -> dict[str, Any]:
+    document = json_parser.loads(body)
+    if not isinstance(document, dict):
+        raise InvalidArgument(f"JSON Value: {json_writer.debug_text(document)} Is not object")
+    return document
+
+
+def _inflate(request: Request, limit: int) -> bytes:
+    """The body without its compression; empty where that fails or grows beyond the limit, as upstream."""
+    if request.headers.get("content-encoding", "").lower() != "gzip":
+        return request.body
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        body = inflate.decompress(request.body, limit)
+    except zlib.error:
+        return b""
+    return body if inflate.eof else b""
+
+
+def _signature_name(document: dict[str, Any]) -> str:
+    name = document.get("signature_name", predict.DEFAULT_SIGNATURE)
+    if not isinstance(name, str):
+        raise InvalidArgument(
+            f"JSON Value: {json_writer.debug_text(document)} not formatted correctly. "
+            "'signature_name' key must be a string value."
+        )
+    return name
+
+
+_POST = re.compile(rf"/v1/models/([^/:]+){_TARGET}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
+_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Route:
+    """What a request asks of whom.
+
+    Attributes:
+        action: `predict`, `classify`, `regress`, `metadata` or `status`.
+        spec: The model, with version or label.
+    """
+
+    action: str
+    spec: ModelSpec
+
+
+def is_api(path: str) -> bool:
+    """Whether a path belongs to the REST API at all."""
+    return bool(_API.fullmatch(path))
+
+
+def find_route(method: str, path: str) -> Route:
+    """The route of a request line.
+
+    Args:
+        method: HTTP method.
+        path: Raw path with its query string, which is never taken off.
+
+    Raises:
+        InvalidArgument: `Malformed request: METHOD PATH`, or a version beyond int64.
+    """
+    return _cached_route(method, path) if len(path) < _MAX_CACHED else _match_route(method, path)
+
+
+def _match_route(method: str, path: str) -> Route:
+    pattern = {"POST": _POST, "GET": _GET}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if not match:
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    name, version, label, word = match.groups()
+    action = word if method == "POST" else ("metadata" if word == "metadata" else "status")
+    if action != action.lower():  # the pattern ignores case, the verb does not
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    if not name:
+        raise InvalidArgument("Missing model name in request.")
+    return Route(action, ModelSpec(_decode(name), _parse_version(version), _decode(label) if label else None))
+
+
+_cached_route = lru_cache(maxsize=256)(_match_route)  # clients ask the same few paths again and again
+
+
+def _decode(part: str) -> str:
+    return unquote(part, errors="surrogateescape")
+
+
+def _parse_version(digits: str | None) -> int | None:
+    if digits is None:
+        return None
+    if len(digits) > _MAX_DIGITS or int(digits) >= _MAX_VERSION:
+        raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
+    return int(digits)

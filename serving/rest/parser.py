@@ -1,0 +1,222 @@
+"""Parses a client's bytes to HTTP requests, within limits, budget and token; knows no sockets."""
+
+# ruff: noqa: D102 - httptools names the callbacks
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+import httptools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
+_MAX_HEAD = 1 << 16  # bytes of request line and headers
+_HEADER_COST = 32  # bytes that a header takes beside its text
+_REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
+
+
+@dataclass(slots=True)
+class ReceivedRequest:
+    """A request that was read.
+
+    Attributes:
+        request: What it asks.
+        keep_alive: Whether the client goes on with its connection.
+        version: Of HTTP, such as `1.1`.
+        held: Bytes that are held of the server's budget until it is answered.
+    """
+
+    request: Request
+    keep_alive: bool
+    version: str
+    held: int
+
+
+class Limits(Protocol):
+    """What a server takes of its clients (`serving.rest.server`)."""
+
+    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
+        """Why a request is turned away before its body is read; None where it is not."""
+
+    def take(self, size: int, total: int) -> Response | None:
+        """Hold bytes of a request; an answer where they are too many."""
+
+    def give(self, size: int) -> None:
+        """Hold bytes no longer."""
+
+
+class RequestReader:
+    """Reads the requests of one connection.
+
+    Args:
+        limits: Say who may ask, and what may be held.
+        received: Takes each request that is complete.
+
+    Attributes:
+        upgraded: Whether the client speaks another protocol from now on.
+        began: When the request that is being read began; infinite between requests.
+        size: Bytes of its body so far.
+        owes_continue: Whether the client waits for a `100 Continue` before it sends the body.
+    """
+
+    def __init__(self, limits: Limits, received: Callable[[ReceivedRequest], None]) -> None:
+        self._limits = limits
+        self._received = received
+        self._parser = httptools.HttpRequestParser(self)
+        self._refusal: Response | None = None
+        self._held = 0
+        self.upgraded = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the request that is being read."""
+        self._limits.give(self._held)
+        self._held = self._head_size = self._silent = 0
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._in_body = False
+        self._body: bytes | bytearray = b""
+        self.owes_continue = False
+        self.size = 0
+        self.began = math.inf
+
+    def feed(self, piece: bytes | memoryview) -> Response | None:
+        """Read on; an answer where nothing further can be read."""
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self.upgraded = True
+        except httptools.HttpParserError as error:
+            return self._refusal or Response(400, str(error).encode(), "text/plain")
+        self._silent += len(piece)
+        # A header, trailer or chunk extension without an end is kept by the parser, which tells nobody.
+        return Response(431, b"", "") if self._silent > _MAX_HEAD + PIECE else None
+
+    # httptools calls these.
+
+    def on_message_begin(self) -> None:
+        self.began = time.monotonic()
+        self._silent = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + _HEADER_COST)
+        if not self._in_body:  # a trailer may not change how the request is read
+            self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._in_body, self._silent = True, 0
+        method = self._parser.get_method().decode("ascii")
+        self._check(self._limits.refusal(method, self._url, self._headers))
+        length = self._headers.get("content-length", "")
+        self._take(int(length) if length.isdigit() else 0)
+        expects = self._headers.get("expect", "").lower() == "100-continue"
+        self.owes_continue = expects and self._parser.get_http_version() == "1.1"
+
+    def on_body(self, body: bytes) -> None:
+        self._silent = 0
+        self.owes_continue = False
+        if not self._body:
+            self._body = body
+        else:  # one buffer: a list of small pieces would take many times their size
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            self._body += body
+        self.size += len(body)
+        if "content-length" not in self._headers:
+            self._take(len(body))
+
+    def on_message_complete(self) -> None:
+        method = self._parser.get_method().decode("ascii")
+        path = self._url.decode("utf-8", "surrogateescape")
+        request = Request(method, path, self._headers, bytes(self._body))
+        keep_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        received = ReceivedRequest(request, keep_alive, self._parser.get_http_version(), self._held)
+        self._held = 0
+        self.reset()
+        self._received(received)
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        self._check(Response(431, b"", "") if self._head_size > _MAX_HEAD else None)
+
+    def _take(self, size: int) -> None:
+        """Hold so many bytes more of the server's memory."""
+        self._check(self._limits.take(size, self.size))
+        self._held += size
+
+    def _check(self, refusal: Response | None) -> None:
+        """End the parser's turn with a refusal, if there is one."""
+        if refusal:
+            self._refusal = refusal
+            raise _RefusedError
+
+
+class _RefusedError(Exception):
+    """Ends the parser's turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request.
+
+    Attributes:
+        method: Such as `POST`.
+        path: As sent, undecoded, with its query string.
+        headers: By lower-case name.
+        body: As sent.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer.
+
+    Attributes:
+        status: Such as 200.
+        body: As it is sent.
+        content_type: Empty where there is no body.
+        headers: Further lines, each ending in a line break.
+    """
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+    headers: str = ""
+
+
+def response_head(response: Response, second: int, *, keep_alive: bool) -> bytes:
+    """Status line and headers of an answer.
+
+    Args:
+        response: The answer.
+        second: The time, in seconds since 1970.
+        keep_alive: Whether the connection stays open.
+    """
+    kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
+    close = "" if keep_alive else "Connection: close\r\n"
+    return (
+        f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n{kind}Date: {_http_date(second)}\r\n"
+        f"Content-Length: {len(response.body)}\r\n{response.headers}{close}\r\n"
+    ).encode("latin-1")
+
+
+@lru_cache(maxsize=2)
+def _http_date(second: int) -> str:
+    return formatdate(second, usegmt=True)

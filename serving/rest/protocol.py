@@ -1,0 +1,245 @@
+"""One client's connection: read its requests, have them answered, write the answers in order.
+
+A connection keeps the requests that a client sends ahead (pipelining) in a queue, and stops reading when that is long,
+so a fast sender costs no memory. A client that hangs up costs the one answer that is being computed; one that is slow
+to send or to read loses its connection, but never somebody else's.
+"""
+
+# ruff: noqa: D102 - asyncio names the callbacks
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, cast
+
+from serving.rest.parser import PIECE, Limits, ReceivedRequest, RequestReader, Response, response_head
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.rest.parser import Request
+
+_QUEUE = 16  # requests read ahead
+_STEPS_PER_TURN = 256  # requests and pieces after which other connections have their turn
+_LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
+
+
+class Connections(Limits, Protocol):
+    """All connections of a server (`serving.rest.server`)."""
+
+    draining: bool
+
+    def add(self, connection: Connection) -> None:
+        """A client came."""
+
+    def remove(self, connection: Connection) -> None:
+        """A client left."""
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
+        """Answer a request."""
+
+    def with_headers(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._all = connections
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._ahead = memoryview(b"")  # arrived, not read yet
+        self._waiting: deque[ReceivedRequest] = deque()
+        self._reader = RequestReader(connections, self._waiting.append)
+        self._current: ReceivedRequest | None = None  # is being answered
+        self._refusal: Response | None = None  # comes after the answers that are due
+        self._pumping = self._paused = self._closed = False
+        self._writable = True
+        self._last = False  # nothing further is read
+        self._unsent, self._unsent_since = 0, math.inf
+
+    # asyncio calls these.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._all.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._closed = True
+        self._read_no_more()
+        self._drop_waiting()
+        self._all.remove(self)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._last:
+            self._ahead = memoryview(bytes(self._ahead) + data if self._ahead else data)
+            self._pump()
+
+    def eof_received(self) -> bool:
+        """A client may close its side and still read: keep ours open while an answer is due."""
+        self._read_no_more()
+        return self._is_due and self._transport.get_extra_info("ssl_object") is None  # TLS ends both ways at once
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._pump()
+
+    # Reading and answering in turn.
+
+    def _pump(self) -> None:
+        """Read and answer as far as both go now."""
+        if self._pumping or self._closed:
+            return
+        self._pumping = True
+        for _ in range(_STEPS_PER_TURN):
+            if not self._step():
+                break
+        else:
+            self._loop.call_soon(self._pump)
+        self._pumping = False
+        self._pause_or_resume()
+
+    def _step(self) -> bool:
+        if self._waiting and not self._current and self._writable:
+            self._current = self._waiting.popleft()
+            self._all.handle(self._current.request, self._finish_request)
+        elif self._ahead and len(self._waiting) < _QUEUE:
+            self._read()
+        else:
+            return False
+        return True
+
+    def _read(self) -> None:
+        piece, self._ahead = self._ahead[:PIECE], self._ahead[PIECE:]
+        refusal = self._reader.feed(piece)
+        if refusal and not self._last:
+            self.refuse(refusal)
+        elif self._reader.upgraded:  # no other protocol is spoken: the request is answered, the connection closed
+            self._read_no_more()
+        else:
+            self._continue()
+
+    def _read_no_more(self) -> None:
+        self._last = True
+        self._ahead = memoryview(b"")
+        self._reader.reset()
+
+    def _pause_or_resume(self) -> None:
+        if self._paused == bool(self._ahead) or self._closed or self._transport.is_closing():
+            return
+        self._paused = bool(self._ahead)
+        if self._paused:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    # Answers, one after the other.
+
+    def _finish_request(self, response: Response) -> None:
+        current, self._current = self._current, None
+        if current is None:  # an error after the answer
+            return
+        self._all.give(current.held)
+        if self._closed or self._transport.is_closing():
+            return
+        keep = current.keep_alive and (self._refusal is not None or not self._is_ending)
+        self._write(response, current, keep_alive=keep)
+        if not keep:
+            self._finish()
+        elif self._refusal and not self._waiting:
+            self.refuse(self._refusal)
+        else:
+            self._continue()
+            self._pump()
+
+    def _write(self, response: Response, current: ReceivedRequest | None, *, keep_alive: bool) -> None:
+        if keep_alive and current and current.version == "1.0":  # such a client expects to be told
+            response = replace(response, headers=f"{response.headers}Connection: keep-alive\r\n")
+        body = b"" if current and current.request.method == "HEAD" else response.body
+        self._transport.write(response_head(response, int(time.time()), keep_alive=keep_alive) + body)
+
+    def _continue(self) -> None:
+        """Ask for a body, if the client waits for that and no other answer comes first."""
+        if self._reader.owes_continue and not self._is_due:
+            self._reader.owes_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def refuse(self, response: Response) -> None:
+        """Say why no further request is taken, after the answers that are due, and close."""
+        self._read_no_more()
+        if self._is_due:
+            self._refusal = response
+        elif not (self._closed or self._transport.is_closing()):
+            self._write(self._all.with_headers(response), None, keep_alive=False)
+            self._finish(linger=True)
+
+    def _finish(self, *, linger: bool = False) -> None:
+        """Close, but let a client that is still sending read its answer first: a reset would take it away."""
+        linger = linger or bool(self._ahead) or self._is_reading
+        self._read_no_more()
+        self._drop_waiting()
+        if linger and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._loop.call_later(_LINGER_S, self._transport.close)
+        else:
+            self._transport.close()
+
+    def _drop_waiting(self) -> None:
+        self._all.give(sum(received.held for received in self._waiting))
+        self._waiting.clear()
+
+    # How it stands; the server's keeper of connections asks too.
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether an answer is due."""
+        return self._current is not None or bool(self._waiting)
+
+    @property
+    def _is_reading(self) -> bool:
+        """Whether a request is half read."""
+        return self._reader.began < math.inf
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether no further request will be answered."""
+        going_away = self._last or (self._all.draining and not self._is_reading)
+        return going_away and not self._waiting and not self._ahead
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer is due and no request is half read."""
+        return not self._is_due and not self._ahead and not self._is_reading
+
+    def is_too_slow(self, now: float, patience_s: float, slowest: float) -> bool:
+        """Whether the client takes longer to send a request than anyone needs who means to.
+
+        Args:
+            now: The time, by `time.monotonic`.
+            patience_s: Seconds that a request may take in any case.
+            slowest: Bytes of its body per second.
+        """
+        return now - self._reader.began > patience_s + self._reader.size / slowest
+
+    def is_stuck(self, now: float, patience_s: float) -> bool:
+        """Whether the client has read nothing of its answers for so many seconds."""
+        unsent = 0 if self._closed else self._transport.get_write_buffer_size()
+        if not unsent or unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        return now - self._unsent_since > patience_s and unsent > 0
+
+    def close(self) -> None:
+        """Close when what was written is sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self._transport.abort()

@@ -1,0 +1,309 @@
+"""The core of one server process: models, schedulers, transports and metrics, put together.
+
+The way of a request, and of its answer back:
+
+    transport       rest/protocol, rest/parser     | grpc_api/server: bytes, token, limits, memory budget
+    RequestContext  rest/app                       | grpc_api/server: who asks for what, and until when
+    handler         core/handler: small requests on the event loop, large ones in threads; counts, request log
+    request         rest/handlers.RequestParser    | grpc_api/servicer.predict_methods: body to arrays (wire), checked
+                    against the signature (core/predict, core/classify_regress)
+    models          core/models: the version for a name, a number, a label, or a canary
+    servable        core/servable.ServableHandle: keeps the version loaded until the request is done
+    batching        batching/adaptive, queue or per_model: a core/work.InferenceTask alone, or joined with others
+    session         core/model, core/session: TensorFlow runs the graph
+    wire            wire/json_answers              | wire/tensor_proto: arrays to the answer's bytes
+
+`lifecycle` loads and unloads versions meanwhile, so that `core/models` has what is to be served. Status, metadata and
+reloads need no scheduler: `core/metadata`, `grpc_api/control`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from serving.batching import per_model
+from serving.batching.adaptive import AdaptiveScheduler
+from serving.batching.per_model import PerModelScheduler
+from serving.batching.queue import BatchScheduler
+from serving.core.handler import RequestHandler
+from serving.core.model import LoadedModel
+from serving.core.models import Canary, Models
+from serving.core.session import import_tensorflow
+from serving.core.work import MemoryBudget
+from serving.errors import Code, ServingError
+from serving.grpc_api import control, servicer
+from serving.grpc_api.server import GrpcServer, RpcHandlers
+from serving.lifecycle.manager import ServableManager
+from serving.metrics import canary
+from serving.metrics.exposition import merge_snapshots, render_page
+from serving.metrics.model_states import record_states
+from serving.metrics.registry import Metrics
+from serving.options import Batching
+from serving.options import RequestLog as RequestLogOptions
+from serving.request_log.log import RequestLog, from_config
+from serving.rest import pages
+from serving.rest.app import Application
+from serving.rest.handlers import RequestParser
+from serving.rest.server import RestServer
+from serving.security import token_check
+from serving.sockets import address
+from serving.wire import protos
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
+
+    from serving.core.work import Scheduler
+    from serving.metrics.exposition import Snapshot
+    from serving.options import ServeOptions
+
+_LOG = logging.getLogger("keraspipe.serving")
+_UNCHANGED = frozenset({Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.ABORTED})  # a list that was refused
+_SWITCH_S = 0.0005  # how long the event loop waits for a thread that loads a model, at most
+_NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
+
+
+class Peers(Protocol):
+    """The other processes of a server (`serving.process.worker`)."""
+
+    def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Answer from now on what others ask, by kind of question."""
+
+    def ask(self, kind: str, content: Any) -> list[Any]:
+        """What the others answer."""
+
+
+class ServerCore:
+    """What one server process is made of; lives on one event loop.
+
+    Args:
+        options: How to serve.
+        executor: Threads for what is large.
+        peers: The server's other processes; None where it is the only one.
+        config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
+
+    Attributes:
+        models: What is served.
+        draining: Whether the server is going away.
+        monitoring_path: Path of the Prometheus page; None for none.
+        url: Address of the REST API; empty when it is off.
+    """
+
+    def __init__(
+        self, options: ServeOptions, executor: Executor, peers: Peers | None = None, config: bytes | None = None
+    ) -> None:
+        self._options, self._executor, self._peers, self._config = options, executor, peers, config
+        self.models = Models(Canary(options.canary) if options.canary else None)
+        self.draining, self.url = False, ""
+        self.monitoring_path = options.monitoring_path
+        self._metrics = Metrics()
+        self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
+        self._manager = ServableManager(
+            self.models, options, self._load_model, self._metrics.warmup, self._configure_log
+        )
+        self._budget = MemoryBudget(options.limits.memory_bytes)
+        self._scheduler = self._make_scheduler()
+        self._handler = RequestHandler(self._scheduler, executor, self._metrics, self._log, options.limits.concurrent)
+        self._rest: RestServer | None = None
+        self._grpc: GrpcServer | None = None
+
+    def _make_scheduler(self) -> Scheduler:
+        batching = self._options.batching
+        if self._options.per_model_batching:
+            threads = batching.threads if isinstance(batching, Batching) else 0
+            return PerModelScheduler(
+                AdaptiveScheduler(self._executor, merging=False), self._make_batch_scheduler, threads
+            )
+        if isinstance(batching, Batching):
+            return self._make_batch_scheduler(batching)
+        return AdaptiveScheduler(self._executor, merging=batching is not False)
+
+    def _make_batch_scheduler(self, batching: Batching) -> BatchScheduler:
+        return BatchScheduler(batching, self._metrics.batch)
+
+    # Models.
+
+    async def load(self, stop: asyncio.Event) -> None:
+        """Load the models as they lie on disk now; ends early, without them, once `stop` is set.
+
+        Raises:
+            ServingError: A model that must start does not.
+        """
+        halting = asyncio.get_running_loop().create_task(self._halt(stop))
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._start_up)
+        finally:
+            halting.cancel()
+
+    async def _halt(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._manager.halt()
+
+    def _start_up(self) -> None:
+        import_tensorflow()
+        gc.freeze()  # a search for garbage would stop all requests while it looks through TensorFlow's modules
+        sys.setswitchinterval(_SWITCH_S)
+        self._manager.start_up()
+        if self._config and (error := self._reload_here(self._config)):
+            _LOG.error("The list of models that came since the start was not applied: %s", error.text)
+        self._configure_log()
+        record_states(self._metrics, self.models)
+
+    def _load_model(self, path: Path) -> LoadedModel:
+        if self._options.per_model_batching:
+            per_model.read_parameters(path)  # a version whose parameters are wrong is not served
+        started, code = time.monotonic(), Code.OK
+        try:
+            return LoadedModel(path, self._options.session, self._options.loading.tags)
+        except ServingError as error:
+            code = error.code
+            raise
+        finally:
+            self._metrics.load(str(path), code, time.monotonic() - started)
+
+    def _configure_log(self) -> None:
+        """Let each model's own `logging_config` decide about its requests."""
+        base = self._options.request_log or _NO_LOG
+        log_settings = {
+            config.name: from_config(config.logging, base)
+            for config in self._manager.configs
+            if config.logging is not None
+        }
+        self._log.configure({name: settings for name, settings in log_settings.items() if settings})
+
+    def watch(self) -> None:
+        """Follow what changes on disk, and answer what the other processes ask."""
+        self._manager.start()
+        if self._peers:
+            self._peers.listen({"metrics": lambda _: self._snapshot(), "reload": self._reload_here})
+
+    def _reload(self, request: Any) -> Any:
+        """Set the models, here and in the other processes."""
+        try:
+            response = control.handle_reload(self._manager, request, self._metrics.counters)
+        except ServingError as error:
+            if error.code not in _UNCHANGED:  # a model of the list cannot be loaded: the list holds all the same
+                self._tell_peers(request)
+            raise
+        for refusal in self._tell_peers(request):
+            raise refusal
+        return response
+
+    def _tell_peers(self, request: Any) -> list[ServingError]:
+        answers = self._peers.ask("reload", request.SerializeToString()) if self._peers else []
+        return [error for error in answers if error]
+
+    def _reload_here(self, serialized: bytes) -> ServingError | None:
+        """Set the models in this process; returns why that cannot be."""
+        request = protos.load("apis.model_management_pb2").ReloadConfigRequest.FromString(serialized)
+        try:
+            control.handle_reload(self._manager, request)
+        except ServingError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - the one who asked must not take it for a success
+            _LOG.exception("The list of models was not applied")
+            return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
+        return None
+
+    # Transports.
+
+    async def listen_grpc(self, holder: socket.socket | None, *, shared: bool = False) -> str:
+        """Open the gRPC port and socket; returns the port's address, empty without a port."""
+        options = self._options
+        if holder is None and options.grpc_socket is None:
+            return ""
+        where = address(holder) if holder else ""
+        self._grpc = GrpcServer(options, self._handlers(), shared=shared)
+        await self._grpc.listen(holder, options.grpc_socket)
+        return where
+
+    def _handlers(self) -> RpcHandlers:
+        options = self._options
+        check = options.loading.check_methods
+        predict_methods = servicer.predict_methods(
+            self.models, tensor_content=options.tensor_content, check_methods=check
+        )
+        control_methods = servicer.control_methods(self.models, self._reload)
+        if options.health_service:
+            control_methods |= control.health_methods(lambda: self.draining)
+        return RpcHandlers(
+            self._handler,
+            predict_methods,
+            control_methods,
+            self._executor,
+            self._budget,
+            token_check(options.security.token),
+        )
+
+    async def listen_rest(self, holder: socket.socket | None) -> str:
+        """Open the REST port; returns its address, empty without a port."""
+        if holder is None:
+            return ""
+        options = self._options
+        parser = RequestParser(
+            self.models,
+            options.limits.request_bytes,
+            half=options.half_in_json,
+            check_methods=options.loading.check_methods,
+        )
+        application = Application(
+            self.models,
+            self._handler,
+            self._executor,
+            lambda method, path: pages.answer_page(method, path, self),
+            self.monitoring_path,
+            parser,
+            options.rest_timeout_seconds,
+        )
+        self._rest = RestServer(self._options, self._budget, application.handle)
+        self.url = self._rest.url(holder)
+        await self._rest.listen(holder)
+        return self.url
+
+    # Pages.
+
+    def wanted(self) -> list[str]:
+        """Names of the models that are to be served."""
+        return [config.name for config in self._manager.configs]
+
+    def metrics(self) -> bytes:
+        """The Prometheus page of all processes of the server."""
+        return render_page(self._snapshots())
+
+    def canary(self) -> dict[str, Any]:
+        """What both sides of each canary have answered, in all processes of the server."""
+        return canary.summarize_sides(self._snapshots(), self._options.canary) if self._options.canary else {}
+
+    def _snapshots(self) -> Snapshot:
+        return merge_snapshots([self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])])
+
+    def _snapshot(self) -> Snapshot:
+        record_states(self._metrics, self.models)
+        return self._metrics.snapshot()
+
+    # The end.
+
+    async def drain(self) -> None:
+        """Answer what is in flight, and close the ports."""
+        self.draining = True
+        _LOG.info("Draining: requests in flight are answered")
+        self._scheduler.drain()
+        transports = [transport for transport in (self._rest, self._grpc) if transport]
+        await asyncio.gather(*(transport.drain(self._options.drain_seconds) for transport in transports))
+
+    async def close(self) -> None:
+        """Let everything go."""
+        await asyncio.get_running_loop().run_in_executor(None, self._close)
+
+    def _close(self) -> None:
+        if self._options.canary_report:
+            canary.write_report(self._snapshot(), self._options.canary_report)
+        self._manager.stop()
+        self._log.close(self._options.drain_seconds)

@@ -1,0 +1,99 @@
+"""JSON lines: an object a line, faulty lines as faults."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.formats import jsonl
+from pipeline.formats.jsonl import JsonLines
+
+DATA = JsonLines("rows.jsonl", {"text": "bytes", "size": "float", "wave": "float[2]"}, "kind", ("a", "b"))
+
+
+@pytest.fixture
+def rows(tmp_path):
+    def read(*lines, data=DATA):
+        (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        return list(data.examples(tmp_path))
+
+    return read
+
+
+def test_members_in_their_kinds(rows):
+    (one,) = rows('{"kind": "a", "text": "grün", "size": 2, "wave": [1, null], "more": {}}')
+    assert "" == one.fault
+    assert "grün".encode() == one.features["text"]
+    assert 2.0 == one.features["size"]
+    assert 1.0 == one.features["wave"][0]
+    assert 4 == len(one.features)
+
+
+def test_absent_and_null_are_missing(rows):
+    (one,) = rows('{"kind": "b", "text": null, "wave": [1, 2]}')
+    assert {"kind", "wave"} == one.features.keys()
+
+
+def test_class_that_is_a_number_or_a_truth_value(rows):
+    data = JsonLines("rows.jsonl", {}, "kind", ("1", "true"))
+    assert [b"1", b"true"] == [one.features["kind"] for one in rows('{"kind": 1}', '{"kind": true}', data=data)]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"kind": "a"', "not JSON: "),
+        ("[1]", "not an object: '[1]'"),
+        ("[" * 100_000, "not JSON: "),
+        ('{"kind": "a", "size": "big", "wave": [1, 2]}', "column size is not of kind float: 'big'"),
+        ('{"kind": "a", "size": 1' + "0" * 5000 + "}", "not JSON: "),
+        ('{"kind": "a", "size": 1' + "0" * 400 + "}", "column size is not of kind float"),
+        ('{"kind": "a", "text": "\\ud800"}', "column text is not of kind bytes"),
+        ('{"kind": "a", "wave": [1]}', "column wave is not of kind float[2]"),
+        ('{"wave": [1, 2]}', "the label kind is empty"),
+    ],
+)
+def test_faulty_line(rows, line, words):
+    first, second = rows(line, '{"kind": "a", "wave": [1, 2]}')
+    assert words in first.fault
+    assert first.source.endswith("rows.jsonl line 1")
+    assert "" == second.fault
+
+
+def test_blank_lines_are_no_rows(rows):
+    found = rows("", '{"kind": "a", "wave": [1, 2]}', "  ", '{"kind": "a", "wave": [1, 2]}', "")
+    assert ["2", "4"] == [one.source.rpartition(" ")[2] for one in found]
+
+
+def test_gzip_and_official_test_file(tmp_path):
+    data = JsonLines("train.jsonl.gz", {}, "kind", ("a", "b"), test="test.jsonl")
+    (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress(b'{"kind": "a"}\n'))
+    (tmp_path / "test.jsonl").write_text('{"kind": "b"}')
+    found = [(one.split, one.features["kind"]) for one in data.examples(tmp_path)]
+    assert [("train", b"a"), ("test", b"b")] == found
+
+
+def test_damaged_gzip(tmp_path):
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(b'{"kind": "a"}\n' * 1000)[:-9])
+    with pytest.raises(PipelineError, match="Next: replace"):
+        list(JsonLines("rows.jsonl.gz", {}, "kind", ("a",)).examples(tmp_path))
+
+
+@given(st.binary(max_size=100))
+def test_no_line_ends_in_another_error(tmp_path_factory, content):
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "rows.jsonl").write_bytes(content)
+    for one in DATA.examples(folder):
+        assert one.fault or one.features["kind"]
+
+
+@given(st.lists(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))))
+def test_what_is_written_is_read(tmp_path_factory, table):
+    path = tmp_path_factory.getbasetemp() / "written.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in table))
+    assert table == [row for _, row, fault in jsonl.rows(path) if not fault]

@@ -1,0 +1,74 @@
+"""Parquet: streamed by row groups, types from the file's schema."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pipeline.errors import PipelineError
+from pipeline.formats.parquet import Parquet
+
+DATA = Parquet("t.parquet", {"size": "float", "colour": "bytes", "wave": "float[2]"}, "kind", ("0", "1"), time="day")
+TABLE = pa.table(
+    {
+        "size": pa.array([1.5, None, float("nan")]),
+        "colour": pa.array(["red", None, "grün"]).dictionary_encode(),
+        "wave": pa.array([[1, 2], [3, None], None], pa.list_(pa.int64())),
+        "kind": [0, 1, 1],
+        "day": [dt.datetime(2024, 1, 31, 12, 30, tzinfo=dt.UTC)] * 3,
+        "more": [{"deep": 1}] * 3,
+    }
+)
+
+
+def test_rows_in_their_kinds(tmp_path):
+    parquet.write_table(TABLE, tmp_path / "t.parquet", row_group_size=1)
+    one, two, three = DATA.examples(tmp_path)
+    assert {"size", "colour", "wave", "kind"} == one.features.keys()
+    assert (1.5, b"red", b"0") == (one.features["size"], one.features["colour"], one.features["kind"])
+    assert [1.0, 2.0] == list(one.features["wave"])
+    assert ("2024-01-31T12:30:00", "2024-01-31T12:30:00") == (one.begins, one.ends)
+    assert {"wave", "kind"} == two.features.keys()
+    assert "column wave is not of kind float[2]: None" == three.fault
+    assert three.source.endswith("t.parquet row 3")
+
+
+def test_folder_of_files_and_official_test(tmp_path):
+    data = Parquet("train", {"x": "int"}, "y", test="test.parquet")
+    (tmp_path / "train").mkdir()
+    for name, x in (("train/b", 2), ("train/a", 1), ("test", 3)):
+        parquet.write_table(pa.table({"x": [x], "y": [0.5]}), tmp_path / f"{name}.parquet")
+    found = [(one.split, one.features) for one in data.examples(tmp_path)]
+    assert [("train", {"x": 1, "y": 0.5}), ("train", {"x": 2, "y": 0.5}), ("test", {"x": 3, "y": 0.5})] == found
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"size": "float[3]"}, "Received: float"),
+        ({"wave": "float"}, r"Received: float\[\]"),
+        ({"more": "bytes"}, "Received: nested values"),
+        ({"absent": "float"}, "lacks the column absent"),
+    ],
+)
+def test_column_of_another_type(tmp_path, columns, words):
+    parquet.write_table(TABLE, tmp_path / "t.parquet")
+    with pytest.raises(PipelineError, match=words):
+        list(Parquet("t.parquet", columns, "kind", ("0", "1")).examples(tmp_path))
+
+
+def test_damaged_files(tmp_path):
+    parquet.write_table(TABLE, tmp_path / "t.parquet")
+    content = (tmp_path / "t.parquet").read_bytes()
+    for damaged in (content[:-1], content[:4] + b"\xff" * 200 + content[204:], b""):
+        (tmp_path / "t.parquet").write_bytes(damaged)
+        with pytest.raises(PipelineError, match="cannot be read to its end"):
+            list(DATA.examples(tmp_path))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(PipelineError, match="a Parquet file, or a folder"):
+        DATA.files(tmp_path)

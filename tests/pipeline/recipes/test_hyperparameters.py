@@ -1,0 +1,114 @@
+"""Hyperparameters: declared in the text, set on the command line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.recipes import hyperparameters
+from pipeline.recipes.hyperparameters import Field
+
+FINITE = st.floats(allow_nan=False)
+WORDS = st.text(st.characters(exclude_characters=",()[]", exclude_categories=["Z", "C"]), min_size=1)
+
+
+@given(st.integers())
+def test_integer_round_trip(value):
+    assert value == hyperparameters.parse(Field("n", "int", 0), str(value))
+
+
+@given(FINITE)
+def test_float_round_trip(value):
+    assert value == hyperparameters.parse(Field("x", "float", 0.0), repr(value))
+
+
+@given(st.text())
+def test_any_text_is_taken_as_it_is(value):
+    assert value == hyperparameters.parse(Field("s", "str", ""), value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False), ("Yes", True), ("OFF", False)])
+def test_truth_values_in_words(text, value):
+    assert value is hyperparameters.parse(Field("b", "bool", default=True), text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"), [("int", st.integers()), ("float", FINITE), ("bool", st.booleans()), ("str", WORDS)]
+)
+def test_tuple_round_trip(kind, values):
+    @given(st.lists(values))
+    def check(items):
+        field = Field("t", f"tuple[{kind}, ...]", ())
+        assert tuple(items) == hyperparameters.parse(field, ",".join(map(str, items)))
+        assert tuple(items) == hyperparameters.parse(field, f"({', '.join(map(str, items))})")
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("int", "1.5"),
+        ("int", ""),
+        ("int", "many"),
+        ("float", "nan"),
+        ("float", "-NaN"),
+        ("float", "1,5"),
+        ("bool", "2"),
+        ("bool", ""),
+        ("tuple[int, ...]", "1,x"),
+        ("tuple[float, ...]", "0.1,nan"),
+    ],
+)
+def test_wrong_type_is_a_usage_error(kind, text):
+    with pytest.raises(UsageError) as caught:
+        hyperparameters.parse(Field("units", kind, 4), text)
+    assert f"Received: units={text}" in str(caught.value)
+    assert f"Expected: {kind}, for instance units=4" in str(caught.value)
+    assert 2 == caught.value.exit_code
+
+
+def test_declared_fields_in_the_order_of_the_file(recipe):
+    found = hyperparameters.fields(recipe())
+    assert ["epochs", "rate", "size", "units", "name", "wide", "filters"] == list(found)
+    assert Field("epochs", "int", 5, "Range(1, 9)", "at most") == found["epochs"]
+    assert Field("filters", "tuple[int, ...]", (8, 16)) == found["filters"]
+
+
+def test_assignments_replace_defaults_and_the_last_one_wins(recipe):
+    values = hyperparameters.resolve(recipe(), ["units=7", "filters=1,2,3", "units=9", "wide=no", "name=a=b"])
+    expected = {"epochs": 5, "rate": 0.1, "size": 8, "units": 9, "name": "a=b", "wide": False, "filters": (1, 2, 3)}
+    assert expected == values
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("unit=3", "did you mean units?"),
+        ("zzz=3", "see them with: keraspipe show plain"),
+        ("units", "--set units is not KEY=VALUE"),
+        ("=3", "has no hyperparameter ''"),
+    ],
+)
+def test_unknown_key_is_a_usage_error_with_close_names(recipe, assignment, words):
+    with pytest.raises(UsageError, match="KEY=VALUE") as caught:
+        hyperparameters.resolve(recipe(), [assignment])
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("edit", "received"),
+    [
+        (("params=Params()", "params=Params(units=9)"), "params=Params(units=9)"),
+        (("params=Params()", "params=make()"), "params=make()"),
+        (("    params=Params(),\n", ""), "no params"),
+        (("units: int = 4", "units: int = 2 * SCALE"), "2 * SCALE"),
+    ],
+    ids=["arguments", "function", "absent", "computed"],
+)
+def test_declarations_that_the_text_does_not_tell_are_errors(recipe, edit, received):
+    with pytest.raises(PipelineError) as caught:
+        hyperparameters.fields(recipe(edit))
+    assert f"Received: {received}" in str(caught.value)

@@ -1,0 +1,49 @@
+"""What libraries print goes to the log, and the terminal stays the user's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline import console
+
+CODE = """
+import os, pathlib, sys
+from pipeline import console
+try:
+    with console.output_to(pathlib.Path(sys.argv[1])) as terminal:
+        os.write(1, b"from C out\\n"); os.write(2, b"from C err\\n")
+        print("from python"); print("words", file=terminal.out); print("view", file=terminal.err)
+        if len(sys.argv) > 2: raise KeyError("broken")
+except KeyError: print("caught")
+print("after"); print("after err", file=sys.stderr)
+"""
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=True)
+
+
+def test_descriptors_go_to_the_log_and_come_back(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("before\n")
+    done = run(log)
+    assert "words\nafter\n" == done.stdout
+    assert "view\nafter err\n" == done.stderr
+    assert ["before", "from C err", "from C out", "from python"] == sorted(log.read_text().splitlines())
+
+
+def test_descriptors_come_back_after_an_error(tmp_path):
+    assert "words\ncaught\nafter\n" == run(tmp_path / "log.txt", "fail").stdout
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_descriptor_is_left_open(tmp_path):
+    before = descriptors()
+    with console.output_to(tmp_path / "log.txt"):
+        assert before < descriptors()
+    assert before == descriptors()

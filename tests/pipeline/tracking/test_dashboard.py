@@ -1,0 +1,75 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from pipeline import subprocesses
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+from pipeline.store.layout import Workspace
+from pipeline.tracking.dashboard import dashboard
+
+
+def test_nothing_to_show_yet(tmp_path):
+    with pytest.raises(PipelineError, match="run a pipeline first"):
+        dashboard(Settings(workspace=Workspace(tmp_path)))
+
+
+def test_a_port_that_is_taken(workspace):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PipelineError, match=f"--port {port + 1}"):
+            dashboard(Settings(workspace=Workspace(workspace)), port)
+
+
+def test_a_server_has_its_own_pages(tmp_path, capsys):
+    assert dashboard(Settings(workspace=Workspace(tmp_path), tracking_uri="https://mlflow.example")) == 0
+    assert capsys.readouterr().out == "https://mlflow.example\n"
+
+
+def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
+    code = "import sys; sys.exit('the database is of a newer version')"
+    monkeypatch.setattr("pipeline.subprocesses._command", lambda *_: [sys.executable, "-c", code])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(PipelineError, match=r"did not start(.|\n)*of a newer version"):
+        dashboard(Settings(workspace=Workspace(workspace)), port)
+
+
+SHOW = """
+import sys
+from pathlib import Path
+from pipeline.settings import Settings
+from pipeline.tracking.dashboard import dashboard
+from pipeline.store.layout import Workspace
+sys.exit(dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), int(sys.argv[2])))
+"""
+
+
+def test_shows_the_runs_until_it_is_stopped(workspace, wait):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    shown = subprocess.Popen(
+        [sys.executable, "-c", SHOW, str(workspace), str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=subprocesses.mlflow_environment(),
+    )
+    with shown:
+        assert shown.stdout.readline().startswith(f"http://127.0.0.1:{port}/#/experiments")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+            assert b"MLflow" in page.read()
+        os.kill(shown.pid, signal.SIGTERM)
+        assert shown.wait(15) == 0
+        assert shown.stderr.read() == ""
+    wait(lambda: not listening(port))
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0

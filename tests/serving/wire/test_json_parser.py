@@ -1,0 +1,106 @@
+"""The tolerant JSON parser against the standard one, and its own rules."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.errors import InvalidArgument
+from serving.wire import json_parser
+
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+)
+_DOCUMENTS = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+)
+
+
+@given(_DOCUMENTS, st.booleans(), st.sampled_from([None, 2]))
+def test_reads_what_the_standard_parser_reads(document, ascii_only, indent):
+    text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
+    assert document == json_parser.parse(text.encode())
+    assert document == json_parser.loads(text.encode())
+
+
+@given(st.text(alphabet='{}[]",:\\ 0123456789.eE+-truefalsnulNIy\x00é', max_size=40))
+def test_fast_and_own_parser_agree(text):
+    def outcome(parse):
+        try:
+            return repr(parse(text.encode()))
+        except InvalidArgument as error:
+            return str(error)
+
+    assert outcome(json_parser.parse) == outcome(json_parser.loads)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_value_or_an_error(body):
+    outcome = "JSON Parse error: "
+    try:
+        json_parser.loads(body)
+    except InvalidArgument as error:
+        outcome = error.message
+    assert outcome.startswith("JSON Parse error: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"a": 1, "a": 2}', {"a": 1}),
+        (b'{"o": {"a": 1, "b": ":", "a": 2}}', {"o": {"a": 1, "b": ":"}}),
+        (b'[1] and more {"', [1]),
+        (b"[Infinity, -Infinity, Inf, -Inf]", [math.inf, -math.inf, math.inf, -math.inf]),
+        (b"\xef\xbb\xbf[true]", [True]),
+        (b'["\xff\\ud83d\\ude00"]', ["\udcff\U0001f600"]),
+        (b"[18446744073709551615, 18446744073709551616]", [2**64 - 1, 2.0**64]),
+    ],
+)
+def test_wider_grammar(body, expected):
+    assert expected == json_parser.loads(body)
+
+
+def test_nan():
+    assert math.isnan(json_parser.loads(b"[NaN]")[0])
+
+
+def test_depth_has_no_limit():
+    depth = 200_000
+    value = json_parser.loads(b'{"a": 1, "nested": ' + b"[" * depth + b"]" * depth + b"}")
+    assert 1 == value["a"]
+    while value["nested"]:  # taken apart level by level, as freeing it is recursive in older Pythons
+        value["nested"] = value["nested"][0]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "JSON Parse error: The document is empty"),
+        (b"  ", "JSON Parse error: The document is empty. at offset: 2"),
+        (b"[1, 2", "JSON Parse error: Missing a comma or ] after an array element. at offset: 5"),
+        (b'{"a": 1', "JSON Parse error: Missing a comma or } after an object member. at offset: 7"),
+        (b"{a", "JSON Parse error: Missing a name for object member. at offset: 1"),
+        (b'{"a" 1}', "JSON Parse error: Missing a colon after a name of object member. at offset: 5"),
+        (b"[nul]", "JSON Parse error: Invalid value. at offset: 4"),
+        (b"[1.]", "JSON Parse error: Miss fraction part in number. at offset: 3"),
+        (b"[1e]", "JSON Parse error: Miss exponent in number. at offset: 3"),
+        (b"[1e999]", "JSON Parse error: Number too big to be stored in double. at offset: 1"),
+        (b'["a', "JSON Parse error: Missing a closing quotation mark in string. at offset: 1"),
+        (b'["\\x"]', "JSON Parse error: Invalid escape character in string. at offset: 2"),
+        (b'["\\u12"]', "JSON Parse error: Incorrect hex digit after \\u escape in string. at offset: 2"),
+        (b'["\\ud800"]', "JSON Parse error: The surrogate pair in string is invalid. at offset: 2"),
+    ],
+)
+def test_errors(body, expected):
+    with pytest.raises(InvalidArgument) as caught:
+        json_parser.loads(body)
+    assert expected == str(caught.value)
