@@ -1,7 +1,7 @@
 # One command per chore, the same here and in CI. Each sets up what it needs; bin/setup answers in a few
 # milliseconds when nothing changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test engine check bench clean
+.PHONY: help setup run test engine check map bench clean
 
 WORKERS ?= 2      # processes of the tests; each holds a TensorFlow of about 2 GB
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
@@ -22,10 +22,15 @@ test: setup  ## the whole test suite; PYTEST_ARGS="-k gate" narrows it
 engine: setup  ## the stack of docker-compose.yml on a Docker engine: the one that runs, or as root on Debian 12 one of its own
 	@tests/engine/engine.sh .venv/bin/python -m pytest -m engine $(or $(PYTEST_ARGS),tests/engine) || [ $$? = 77 ]
 
-check: setup  ## lint, format and types
+check: setup  ## lint, format, types, layers, and whether the map is that of the code
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@.venv/bin/python bin/map.py --check
+
+map: setup  ## draw docs/map.svg: folders in their layers, and who imports whom
+	@.venv/bin/python bin/map.py
 
 bench: setup  ## the measured speeds beside the ones to reach
 	@.venv/bin/python -m benchmarks
