@@ -25,7 +25,7 @@ COLUMNS = ("name", "ours", "theirs", "ratio", "asked", "reached")
 
 def facts() -> dict[str, Any]:
     """What the speeds depend on besides the code."""
-    installed = host.installed()
+    installed = host.installed_packages()
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -38,7 +38,7 @@ def _without_ids(*_: object) -> None:
     """Called once TFX is imported, which takes its time on both sides alike."""
     from pipeline.runner import local
 
-    mock.patch.object(local, "_told", return_value=nullcontext()).start()
+    mock.patch.object(local, "_report_execution", return_value=nullcontext()).start()
 
 
 if __name__ == "__main__":

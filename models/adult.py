@@ -112,10 +112,10 @@ def score(served, examples, others):
     from sklearn.metrics import roc_auc_score
 
     truth = examples.test["income"] == RICH.encode()
-    asked = {name: examples.test[name] for name in ADULT.inputs}
-    found = served.predict("serving_default", asked)["probabilities"][:, 1]
+    inputs = {name: examples.test[name] for name in ADULT.inputs}
+    probabilities = served.predict("serving_default", inputs)["probabilities"][:, 1]
     linear = baseline(examples.train).predict_proba(table(examples.test))[:, 1]
-    return {"auc_gain": roc_auc_score(truth, found) - roc_auc_score(truth, linear)}
+    return {"auc_gain": roc_auc_score(truth, probabilities) - roc_auc_score(truth, linear)}
 
 
 def table(columns):

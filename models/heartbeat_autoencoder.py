@@ -102,8 +102,8 @@ def scores(beat, reconstruction):
 def finish(model, rows):
     """The threshold: above the scores of most training beats."""
     layer = model.get_layer("reconstruction")
-    found = [scores(features["beat"], model(features, training=False)) for features, _ in rows]
-    layer.threshold.assign(np.quantile(np.concatenate(found), layer.quantile))
+    errors = [scores(features["beat"], model(features, training=False)) for features, _ in rows]
+    layer.threshold.assign(np.quantile(np.concatenate(errors), layer.quantile))
 
 
 def outputs(model, features):

@@ -193,10 +193,10 @@ def png(draw, rows):
     Rows go through the network one by one: its last digits depend on the size of the batch, and pixels round by them.
     """
 
-    def one(row):
+    def draw_row(row):
         return tf.io.encode_png(tf.saturate_cast(tf.round(255 * draw(row[None])[0]), tf.uint8))
 
-    return tf.map_fn(one, rows, fn_output_signature=tf.string)
+    return tf.map_fn(draw_row, rows, fn_output_signature=tf.string)
 
 
 def signatures(served):

@@ -115,11 +115,11 @@ def gated(x, dilation, p):
 def convolutions(x, p):
     """Blocks of growing reach; the answer is the sum of what each says about the last hour, (batch, width)."""
     x = layers.Dense(p.width)(x)
-    said = []
+    outputs = []
     for dilation in p.dilations:
         x, y = gated(x, dilation, p)
-        said.append(y[:, -1])
-    return layers.Activation("relu")(layers.Add()(said))
+        outputs.append(y[:, -1])
+    return layers.Activation("relu")(layers.Add()(outputs))
 
 
 def build(p, spec):

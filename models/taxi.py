@@ -129,13 +129,13 @@ def score(served, examples, others):
     from sklearn.metrics import mean_absolute_error, r2_score
 
     truth = examples.test["fare"]
-    asked = {name: examples.test[name] for name in TAXI.inputs}
-    found = np.ravel(served.predict("serving_default", asked)["value"])
+    inputs = {name: examples.test[name] for name in TAXI.inputs}
+    fares = np.ravel(served.predict("serving_default", inputs)["value"])
     linear = baseline(examples.train).predict(table(examples.test))
     return {
-        "r2": r2_score(truth, found),
-        "r2_gain": r2_score(truth, found) - r2_score(truth, linear),
-        "mae_gain": 1 - mean_absolute_error(truth, found) / mean_absolute_error(truth, linear),
+        "r2": r2_score(truth, fares),
+        "r2_gain": r2_score(truth, fares) - r2_score(truth, linear),
+        "mae_gain": 1 - mean_absolute_error(truth, fares) / mean_absolute_error(truth, linear),
     }
 
 

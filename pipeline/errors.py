@@ -32,7 +32,7 @@ class PipelineError(Exception):
         super().__init__("\n".join(lines))
 
 
-def unreadable(path: Path, expected: str, error: Exception) -> PipelineError:
+def unreadable_file(path: Path, expected: str, error: Exception) -> PipelineError:
     """The error about a file that cannot be read to its end."""
     return PipelineError(
         f"{path} cannot be read to its end.",

@@ -171,7 +171,7 @@ def _written(job: Job, parts: Parts, given: Columns, resumed: int) -> Outcome:
     aside = job.out.with_name(f"{job.out.name}.bad.jsonl")
     lines = list(parts.bad())
     if lines:
-        with fileio.file(aside) as beside:
+        with fileio.replace_file(aside) as beside:
             beside.write_text("".join(lines))
     else:
         aside.unlink(missing_ok=True)
@@ -226,9 +226,9 @@ class Parts:
         from pyarrow.parquet import write_table
 
         part = Part(first, last, self.folder)
-        with fileio.file(part.bad) as beside:
+        with fileio.replace_file(part.bad) as beside:
             beside.write_text("".join(json.dumps(one) + "\n" for one in bad))
-        with fileio.file(part.table) as beside:
+        with fileio.replace_file(part.table) as beside:
             write_table(pa.Table.from_pylist(rows, schema), beside)
         return part
 

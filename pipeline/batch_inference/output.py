@@ -41,7 +41,7 @@ def check(out: Path) -> None:
 
 def write(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
     """Writes all parts as one file, which appears whole."""
-    with fileio.file(out) as beside:
+    with fileio.replace_file(out) as beside:
         _writer(out.suffix.lower())(beside, tables, schema)
 
 
@@ -126,7 +126,7 @@ def of(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) 
     """The columns for a file whose first row has these cells."""
     import pyarrow as pa
 
-    typed = parquet.schema(parquet.parts(path)[0]) if _is_parquet(path) else None
+    typed = parquet.read_schema(parquet.part_files(path)[0]) if _is_parquet(path) else None
     given = {name: typed.field(name).type if typed else pa.string() for name in first}
     names = {name: TAKEN.format(name) if name in given else name for name in outputs}
     return Columns(given, {name: _type(name, info) for name, info in outputs.items()}, names)

@@ -86,21 +86,21 @@ def _reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str
 
 
 def _csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    lines = csv.rows(path)
+    lines = csv.read_rows(path)
     header = next(lines)[1]
     for line, cells, fault in lines:
         yield f"line {line}", dict(zip(header, cells, strict=False)), fault
 
 
 def _jsonl(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for line, cells, fault in jsonl.rows(path):
+    for line, cells, fault in jsonl.read_rows(path):
         yield f"line {line}", cells, fault
 
 
 def _parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     number = 0
-    for part in parquet.parts(path):
-        for block in parquet.blocks(part):
+    for part in parquet.part_files(path):
+        for block in parquet.read_blocks(part):
             for cells in zip(*block.values(), strict=True):
                 yield f"row {number}", dict(zip(block, cells, strict=True)), ""
                 number += 1
@@ -160,10 +160,10 @@ def question(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[st
 
 
 def _value(cell: Any, declared: str) -> Any:
-    if declared in types.MISSING and table.is_missing(cell):
-        return types.MISSING[declared]
-    size = types.split(declared)[1]
-    return table.vector(cell, size).reshape(size) if size else table.value(cell, declared)
+    if declared in types.MISSING_VALUES and table.is_missing(cell):
+        return types.MISSING_VALUES[declared]
+    size = types.parse_kind(declared)[1]
+    return table.to_vector(cell, size).reshape(size) if size else table.to_value(cell, declared)
 
 
 def _content(cell: Any, folder: Path) -> bytes:

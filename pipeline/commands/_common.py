@@ -14,7 +14,7 @@ from pipeline.tracking import alias_sync
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pipeline.registry.promotion import Change
+    from pipeline.registry.promotion import AliasChange
     from pipeline.settings import Settings
 
 
@@ -25,19 +25,19 @@ def add_json(parser: ArgumentParser) -> None:
 
 def repaired(settings: Settings) -> None:
     """Finishes what a killed command has left: what servers read, and what MLflow is to be told; waits for neither."""
-    serving_config.write(settings.workspace)
+    serving_config.write_config(settings.workspace)
     if alias_sync.behind(settings.workspace, settings.mlflow_uri):
         alias_sync.send(settings.workspace, settings.mlflow_uri)
 
 
-def changed(change: Change, settings: Settings, *, as_json: bool) -> int:
+def changed(change: AliasChange, settings: Settings, *, as_json: bool) -> int:
     """Has servers and MLflow follow, and prints what has changed."""
     repaired(settings)
     print(json.dumps(change.as_json()) if as_json else text(change))
     return 0
 
 
-def text(change: Change) -> str:
+def text(change: AliasChange) -> str:
     """One line for a person."""
     found = change.as_json()
     parts = [

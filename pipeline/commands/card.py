@@ -25,12 +25,16 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints the card as Markdown, the path of its page, or what it says as JSON."""
-    found = versions.find(settings.workspace, options.version)
+    found = versions.find_version(settings.workspace, options.version)
     if options.json:
-        from pipeline.reports.card_content import content
+        from pipeline.reports.card_content import collect_content
 
-        source = catalog.source(found.name, settings)
-        print(json.dumps(content(settings.workspace, source, found.made_by(settings.workspace)), default=float))
+        source = catalog.find_recipe(found.name, settings)
+        print(
+            json.dumps(
+                collect_content(settings.workspace, source, found.require_run_id(settings.workspace)), default=float
+            )
+        )
         return 0
     markdown = _written(found, settings)
     print(markdown.with_suffix(".html") if options.html else markdown.read_text(), end="\n" if options.html else "")
@@ -43,5 +47,7 @@ def _written(found: versions.Version, settings: Settings) -> Path:
 
     path = settings.workspace.card(found.name, found.number)
     if not path.exists():
-        card.write(settings.workspace, catalog.source(found.name, settings), found.made_by(settings.workspace))
+        card.write_card(
+            settings.workspace, catalog.find_recipe(found.name, settings), found.require_run_id(settings.workspace)
+        )
     return path

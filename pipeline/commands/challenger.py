@@ -12,7 +12,7 @@ from pipeline.registry import promotion
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.registry.promotion import Change
+    from pipeline.registry.promotion import AliasChange
     from pipeline.settings import Settings
 
 
@@ -28,7 +28,7 @@ def command(options: Namespace, settings: Settings) -> int:
     return _common.changed(_change(options, settings), settings, as_json=options.json)
 
 
-def _change(options: Namespace, settings: Settings) -> Change:
+def _change(options: Namespace, settings: Settings) -> AliasChange:
     name, _, number = options.version.partition("@")
     if options.none:
         return promotion.withdraw(settings.workspace, name)

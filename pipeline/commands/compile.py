@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.kubeflow.compiler import Cluster
-    from pipeline.recipes.catalog import Source
-    from pipeline.runs.run import Request
+    from pipeline.recipes.catalog import RecipeSource
+    from pipeline.runs.run import RunRequest
     from pipeline.settings import Settings
 
 IMAGE, TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:local"
@@ -76,19 +76,19 @@ def _require_count(gpus: int) -> None:
         raise UsageError("A training has no negative number of GPUs.", expected="--gpus 0 or more", received=gpus)
 
 
-def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
+def _compiled(source: RecipeSource, inside: RunRequest, where: Cluster) -> list[dict[str, Any]]:
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):
+    with console.redirect_output(Path(os.devnull)):
         from pipeline.kubeflow import compiler
 
-        return compiler.compiled(inside, catalog.pin(source), where)
+        return compiler.compiled(inside, catalog.pin_recipe(source), where)
 
 
 def _write(out: Path, documents: list[dict[str, Any]]) -> None:
     import yaml
 
     try:
-        with fileio.file(out) as beside:
+        with fileio.replace_file(out) as beside:
             beside.write_text(yaml.safe_dump_all(documents))
     except OSError as error:
         raise PipelineError(

@@ -13,7 +13,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.reports.explanation import Explained
+    from pipeline.reports.explanation import ExplainedRow
     from pipeline.settings import Settings
 
 SIGNATURES = ("explain", "transform_features")  # the second: what the network saw, which is drawn
@@ -42,24 +42,24 @@ def command(options: Namespace, settings: Settings) -> int:
 
     from pipeline.reports import explanation
 
-    console, found = Console(highlight=False), explanation.rows(answer, features)
+    console, found = Console(highlight=False), explanation.read_rows(answer, features)
     labels = predict.labels(options.inputs, len(found))
     for place, (label, row) in enumerate(zip(labels, found, strict=True)):
-        explanation.show(console, label, row)
+        explanation.print_row(console, label, row)
         if _is_drawn(row):
             console.print(f"Drawn: {_draw(options, label, row, place)}", soft_wrap=True, markup=False)
     return 0
 
 
-def _is_drawn(row: Explained) -> bool:
+def _is_drawn(row: ExplainedRow) -> bool:
     return not row.names and any(found.ndim for found in row.parts.values())
 
 
-def _draw(options: Namespace, label: str, row: Explained, place: int) -> Path:
+def _draw(options: Namespace, label: str, row: ExplainedRow, place: int) -> Path:
     from pipeline.reports import explanation
 
     path = _path(options, label, place)
-    explanation.write(row, path)
+    explanation.write_picture(row, path)
     return path
 
 

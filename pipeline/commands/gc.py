@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands._common import add_json
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.runs import retention
 
@@ -32,7 +32,9 @@ def command(options: Namespace, settings: Settings) -> int:
     if not options.days >= 0:
         raise UsageError("The age is no number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace
-    found = retention.remove(home, options.days) if options.delete else retention.find(home, options.days)
+    found = (
+        retention.remove_garbage(home, options.days) if options.delete else retention.find_garbage(home, options.days)
+    )
     print(json.dumps(described(found, home, deleted=options.delete)) if options.json else text(found, home, options))
     return 0
 
@@ -51,7 +53,7 @@ def text(found: list[Garbage], workspace: Workspace, options: Namespace) -> str:
     if options.delete:
         return f"Freed {total}: {len(found)} folders."
     rows = [(f"{one.size / MIB:.1f} MiB", one.what, _inside(one, workspace), f"{one.days:.0f} days") for one in found]
-    return "\n".join([*aligned(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
+    return "\n".join([*align_columns(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
 
 
 def _inside(one: Garbage, workspace: Workspace) -> str:

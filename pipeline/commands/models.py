@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands._common import add_json
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog, recorded_result
 from pipeline.store import champions
@@ -30,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Lists the recipes; one that cannot be read is named on stderr and the others are listed."""
     rows = []
-    for name, path in catalog.paths(settings).items():
+    for name, path in catalog.recipe_paths(settings).items():
         try:
             rows.append(row(name, path, settings))
         except PipelineError as error:
@@ -44,8 +44,8 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """What the catalogue says of a recipe, and which version of it is live."""
-    aliases, source = champions.standing(settings.workspace, name).aliases, catalog.read(path)
-    found = recorded_result.read(source)
+    aliases, source = champions.current_entry(settings.workspace, name).aliases, catalog.read_recipe(path)
+    found = recorded_result.read_result(source)
     return {
         "name": name,
         "title": source.title,
@@ -60,7 +60,7 @@ def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
 
 def lines(rows: list[dict[str, Any]]) -> list[str]:
     """An aligned table."""
-    return aligned([HEAD, *map(_cells, rows)])
+    return align_columns([HEAD, *map(_cells, rows)])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

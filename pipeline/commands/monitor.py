@@ -87,8 +87,8 @@ def _check_name(options: Namespace, settings: Settings) -> None:
     if options.all and (options.html or options.retrain):
         received = "--html" if options.html else "--retrain"
         raise UsageError("That is for one recipe.", expected=f"NAME beside {received}", received=f"--all {received}")
-    if options.name and champions.read(settings.workspace, options.name) is None:
-        catalog.source(options.name, settings)  # an unknown name is told with the ones that come close
+    if options.name and champions.read_champion(settings.workspace, options.name) is None:
+        catalog.find_recipe(options.name, settings)  # an unknown name is told with the ones that come close
 
 
 def _address(options: Namespace) -> tuple[str, int] | None:
@@ -215,4 +215,6 @@ def _retrained(options: Namespace, settings: Settings) -> int:
     """Runs the recipe in a process of its own and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
     arguments = ["run", options.name, "--workspace", str(settings.workspace)]
-    return subprocesses.run("pipeline.cli", arguments, sys.stderr if options.json else None)  # stdout is for one object
+    return subprocesses.run_module(
+        "pipeline.cli", arguments, sys.stderr if options.json else None
+    )  # stdout is for one object

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.recipes import catalog
 from pipeline.scaffold.profile import TASKS
@@ -42,7 +42,7 @@ def command(options: Namespace, settings: Settings) -> int:
     path = destination(options, settings)
     plan = inspect.plan(Path(options.data).expanduser().absolute(), options.target, options.task)
     text = render.render_recipe(plan, options.name)
-    with fileio.file(path) as beside:
+    with fileio.replace_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
     print("\n".join(lines(plan, path, settings)))
     return 0
@@ -64,7 +64,7 @@ def destination(options: Namespace, settings: Settings) -> Path:
             received=options.name,
             action="choose another name",
         )
-    other = catalog.paths(settings).get(options.name, path)
+    other = catalog.recipe_paths(settings).get(options.name, path)
     if other != path:
         raise UsageError(
             f"There is a recipe {options.name} already.",
@@ -87,7 +87,7 @@ def lines(plan: Plan, path: Path, settings: Settings) -> list[str]:
     known = path.parent in settings.recipe_folders
     run = f"keraspipe run {path.stem}" if known else f"KERASPIPE_RECIPES={path.parent} keraspipe run {path.stem}"
     return [
-        *aligned([plan.head, *plan.rows]),
+        *align_columns([plan.head, *plan.rows]),
         "",
         *plan.notes,
         *judged(plan),

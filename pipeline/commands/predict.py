@@ -72,7 +72,7 @@ def asked(options: Namespace, settings: Settings, signatures: Sequence[str]) -> 
 def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
     """The model; what it says against a question is an error for a person."""
     try:
-        with console.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
+        with console.redirect_output(Path(os.devnull)) as terminal, _source(options, settings) as source:
             yield source, terminal
     except ServingError as error:
         raise PipelineError(
@@ -105,16 +105,16 @@ def _asked_version(text: str) -> tuple[str, int | None]:
 
 def _in_process(options: Namespace, settings: Settings) -> Source:
     if _asked_version(options.name)[1]:
-        found = versions.find(settings.workspace, options.name)
+        found = versions.find_version(settings.workspace, options.name)
         folder = settings.workspace.model(found.name, found.number)
-        return _loaded(folder, fileio.digest(folder))
-    live = champions.read(settings.workspace, options.name)
+        return _loaded(folder, fileio.digest_folder(folder))
+    live = champions.read_champion(settings.workspace, options.name)
     if live is None:
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
             received=options.name,
-            action=f"run: keraspipe run {catalog.source(options.name, settings).name}",
+            action=f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
         )
     return _loaded(settings.workspace.model(options.name, live.version), live.digest)
 

@@ -28,13 +28,15 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Runs it again up to the verdict, and prints both runs side by side."""
-    told = record.find(settings.workspace, options.run)
-    wanted = reproduce.request(told, settings)
+    told = record.find_record(settings.workspace, options.run)
+    wanted = reproduce.repeat_request(told, settings)
     layout.prepare(settings.workspace)
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
+    with console.redirect_output(Path(os.devnull)):  # the recipe imports TensorFlow
         reproduce.require_same_data(told, wanted)
-    result = execution.execute(wanted, lambda: print("The same is going on in another process.", file=sys.stderr))
-    found = reproduce.difference(told, result, settings.workspace)
-    print(json.dumps(found) if options.json else "\n".join(reproduce.text(found)))
+    result = execution.execute_request(
+        wanted, lambda: print("The same is going on in another process.", file=sys.stderr)
+    )
+    found = reproduce.compare_repetition(told, result, settings.workspace)
+    print(json.dumps(found) if options.json else "\n".join(reproduce.describe(found)))
     return 0

@@ -16,7 +16,7 @@ from pipeline.store import layout
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.runs.run import Request, Result
+    from pipeline.runs.run import RunRequest, RunResult
     from pipeline.settings import Settings
 
 NOT_BLESSED = 3
@@ -52,30 +52,30 @@ def command(options: Namespace, settings: Settings) -> int:
     request = requested(options, settings)
     layout.prepare(settings.workspace)
     _common.repaired(settings)
-    result = run.remembered(request)
+    result = run.find_result(request)
     if result is None:
-        result = execution.execute(request, lambda: _say(WAITING))
+        result = execution.execute_request(request, lambda: _say(WAITING))
     else:
         _say(f"Nothing changed since run {result.run_id}; this is its result.")
-        execution.replay(settings)
+        execution.replay_journals(settings)
     print(json.dumps(result.as_json()) if options.json else "\n".join(summary(result, request)))
     return NOT_BLESSED if result.blessed is False else 0
 
 
-def requested(options: Namespace, settings: Settings) -> Request:
+def requested(options: Namespace, settings: Settings) -> RunRequest:
     """The request that the command line makes."""
     from pipeline.distributed import cluster
     from pipeline.training import devices
 
-    devices.check(settings.distribution, settings.mixed_precision)
+    devices.check_names(settings.distribution, settings.mixed_precision)
     cluster.check(settings)
-    source = catalog.source(options.name, settings)
+    source = catalog.find_recipe(options.name, settings)
     values = hyperparameters.resolve(source, options.set)
     if options.quick:
         chosen = {text.partition("=")[0] for text in options.set}
         for name in {"epochs", "fine_tune_epochs"} & values.keys() - chosen:
             values[name] = min(values[name], run.quick_epochs(source))
-    return run.Request(
+    return run.RunRequest(
         source=source,
         settings=settings,
         params=values,
@@ -87,7 +87,7 @@ def requested(options: Namespace, settings: Settings) -> Request:
     )
 
 
-def _refused(result: Result) -> str:
+def _refused(result: RunResult) -> str:
     if result.model_version:  # the live model itself, on data or by a gate that changed
         return f"The live model, version {result.model_version}, does not pass any more; it stays where it is:"
     return "Not blessed, nothing was published:"
@@ -97,7 +97,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def summary(result: Result, request: Request) -> list[str]:
+def summary(result: RunResult, request: RunRequest) -> list[str]:
     """What a person reads at the end of a run."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     lines = [f"{request.name}: {numbers or f'done up to {request.until}'}"]

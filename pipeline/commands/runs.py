@@ -51,23 +51,25 @@ def shown(row: dict[str, Any], folder: RunFolder) -> str:
 
 
 def _began(folder: RunFolder) -> float:
-    first = next(journal.read(folder.journal), None)
+    first = next(journal.iter_events(folder.journal), None)
     return float(first[0]["time"]) if first else 0.0
 
 
 def described(folder: RunFolder) -> dict[str, Any]:
     """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
     result = fileio.read_json(folder.result, {"run_id": folder.run_id, "metrics": {}})
-    ends = [event for event, _ in journal.read(folder.journal) if event["event"] == "end"]
+    ends = [event for event, _ in journal.iter_events(folder.journal) if event["event"] == "end"]
     over = ends[-1]["status"] if ends else "interrupted"
-    state = "running" if run.alive(folder.workspace, folder.run_id) else over
+    state = "running" if run.is_running(folder.workspace, folder.run_id) else over
     said = {"state": state, "message": ends[-1]["message"] if ends else "", **result}
     return {**said, "alias": alias(folder.workspace, result)}
 
 
 def alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
     """What the version of a run stands as: "champion", "challenger", or nothing."""
-    stands = champions.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    stands = (
+        champions.current_entry(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    )
     return next((name for name, version in stands.items() if version == result["model_version"]), None)
 
 

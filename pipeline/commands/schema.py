@@ -25,17 +25,17 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
-    source = catalog.source(options.name, settings)
+    source = catalog.find_recipe(options.name, settings)
     inferred = newest(settings.workspace, source.name)
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):
+    with console.redirect_output(Path(os.devnull)):
         from pipeline.steps import schema
 
-        bound = schema.bind(schema.read(inferred), catalog.load(source.path).data)
+        bound = schema.bind_schema(schema.read_schema(inferred), catalog.load_recipe(source.path).data)
         frozen = settings.workspace.schema(source.name)
-        lines = schema.difference(frozen, bound)
+        lines = schema.diff_schemas(frozen, bound)
         if options.action == "accept":
-            schema.write(bound, frozen)
+            schema.write_schema(bound, frozen)
     print("\n".join(lines) or f"The data of {source.name} have the frozen schema.")
     if options.action == "accept":
         print(f"Accepted: {frozen}")

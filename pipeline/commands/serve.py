@@ -18,7 +18,7 @@ from pipeline import console, errors, subprocesses
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
 from pipeline.registry import serving_config
-from pipeline.registry.serving_config import Served
+from pipeline.registry.serving_config import WorkspaceModels
 from pipeline.store import champions
 from serving.config import command_line as flag_line
 from serving.config import security_flags
@@ -69,7 +69,9 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def _served(line: flag_line.CommandLine, settings: Settings) -> int:
     try:
-        plan = from_workspace_flags(line, security_flags.read_environment(), Served(settings.workspace, line.names))
+        plan = from_workspace_flags(
+            line, security_flags.read_environment(), WorkspaceModels(settings.workspace, line.names)
+        )
         shares = read_shares(line.get("canary", ""))
         for name in {*line.names, *shares}:
             _require_known(name, settings)
@@ -77,7 +79,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
         for warning in (*plan.warnings, *_without_challenger(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
-            serving_config.write(settings.workspace)
+            serving_config.write_config(settings.workspace)
         return _serve(plan, shares, line.get("sync", 0.0), settings)
     except FlagError as error:
         print(_in_words(error), file=sys.stderr)
@@ -88,7 +90,7 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        console.output_to(settings.workspace.serve_log) as terminal,
+        console.redirect_output(settings.workspace.serve_log) as terminal,
         syncing(settings, every),
         _reported(plan, shares, terminal) as options,
     ):
@@ -134,7 +136,7 @@ def _share(text: str) -> tuple[str, float]:
 
 def _without_challenger(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
     for name in shares:
-        if champions.standing(settings.workspace, name).challenger is None:
+        if champions.current_entry(settings.workspace, name).challenger is None:
             yield f"{name} has no challenger; until it has, all requests go to the champion"
 
 
@@ -144,8 +146,8 @@ def _in_words(error: FlagError) -> str:
 
 
 def _require_known(name: str, settings: Settings) -> None:
-    known, home = catalog.paths(settings), settings.workspace
-    published = [one for one in champions.names(home) if champions.standing(home, one).aliases]
+    known, home = catalog.recipe_paths(settings), settings.workspace
+    published = [one for one in champions.recipe_names(home) if champions.current_entry(home, one).aliases]
     if name in published:
         return
     raise UsageError(
@@ -180,7 +182,7 @@ def syncing(settings: Settings, every: float) -> Iterator[None]:
         return
     home = settings.workspace
     arguments = ["sync", "--every", f"{every:g}", "--parent", str(os.getpid()), "--workspace", str(home)]
-    process = subprocesses.start("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
+    process = subprocesses.start_module("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from pipeline.recipes import catalog, hyperparameters
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.settings import Settings
 
 
@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows one recipe."""
-    source = catalog.source(options.name, settings)
+    source = catalog.find_recipe(options.name, settings)
     if options.json:
         print(json.dumps(described(source), indent=1))
     else:
@@ -33,7 +33,7 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def described(source: Source) -> dict[str, Any]:
+def described(source: RecipeSource) -> dict[str, Any]:
     """The recipe as JSON."""
     return {
         "name": source.name,
@@ -44,7 +44,7 @@ def described(source: Source) -> dict[str, Any]:
     }
 
 
-def gate(source: Source) -> dict[str, Any]:
+def gate(source: RecipeSource) -> dict[str, Any]:
     """The gate's literal arguments; an argument that is computed is given as its source."""
     found = {}
     for keyword in getattr(source.keywords.get("gate"), "keywords", []):
@@ -55,7 +55,7 @@ def gate(source: Source) -> dict[str, Any]:
     return found
 
 
-def lines(source: Source) -> list[str]:
+def lines(source: RecipeSource) -> list[str]:
     """The recipe for a person."""
     declared = hyperparameters.fields(source).values()
     width = max((len(field.name) for field in declared), default=0)

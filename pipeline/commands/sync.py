@@ -35,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Does it once, or again and again; 1 if anything is left undone."""
     names = _names(options.name, settings)
-    serving_config.write(settings.workspace)
+    serving_config.write_config(settings.workspace)
     subprocesses.use_quiet_mlflow()
     if not options.every > 0:
         return _once(names, settings, as_json=options.json)
@@ -44,7 +44,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def _names(name: str | None, settings: Settings) -> list[str]:
-    known = champions.names(settings.workspace)
+    known = champions.recipe_names(settings.workspace)
     if name is None or name in known:
         return [name] if name else known
     raise UsageError(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from pipeline.runs.run import Result
+    from pipeline.runs.run import RunResult
     from pipeline.settings import Settings
     from pipeline.tuning.search import Found, Search
     from pipeline.tuning.study import Trial
@@ -102,16 +102,16 @@ def _asked(options: Namespace, settings: Settings) -> Search:
     return Search(request, space.space(request.source, request.params, only, fixed), options.objective, options.trials)
 
 
-def _run(asked: Search, found: Found) -> Result:
+def _run(asked: Search, found: Found) -> RunResult:
     from pipeline.runner import execution
     from pipeline.tuning import search
 
-    return execution.execute(
+    return execution.execute_request(
         search.final(asked, found), lambda: print(command_run.WAITING, file=sys.stderr, flush=True)
     )
 
 
-def _described(asked: Search, found: Found, result: Result | None) -> dict[str, Any]:
+def _described(asked: Search, found: Found, result: RunResult | None) -> dict[str, Any]:
 
     return {
         "run_id": found.run_id,
@@ -141,7 +141,7 @@ def changes(trial: Trial, asked: Search) -> str:
 
 
 def _assignments(values: Mapping[str, Any]) -> str:
-    return " ".join(shlex.quote(hyperparameters.assignment(name, value)) for name, value in values.items())
+    return " ".join(shlex.quote(hyperparameters.format_assignment(name, value)) for name, value in values.items())
 
 
 def summary(found: Found, asked: Search) -> list[str]:
@@ -170,6 +170,6 @@ def run_command(best: Trial, asked: Search) -> str:
     if request.quick:
         usual |= {name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED & usual.keys()}
     differing = {name: value for name, value in best.params.items() if value != usual[name]}
-    sets = [f"--set {shlex.quote(hyperparameters.assignment(name, value))}" for name, value in differing.items()]
+    sets = [f"--set {shlex.quote(hyperparameters.format_assignment(name, value))}" for name, value in differing.items()]
     seed = [f"--seed {request.seed}"] if request.seed != 1 else []
     return " ".join(["keraspipe run", request.name, *["--quick"] * request.quick, *seed, *sets])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-PARTS = {"train": "train", "t10k": "test"}
+SPLIT_BY_PREFIX = {"train": "train", "t10k": "test"}
 UINT8 = 0x08
 
 
@@ -71,9 +71,9 @@ class IdxImages:
     def examples(self, data: Path) -> Iterator[Example]:
         """Train, then the official test set, in the order of the files."""
         by_name = {path.name: path for path in self.files(data)}
-        for part, split in PARTS.items():
-            pixels = read(by_name[f"{part}-images-idx3-ubyte.gz"])
-            labels = read(by_name[f"{part}-labels-idx1-ubyte.gz"])
+        for part, split in SPLIT_BY_PREFIX.items():
+            pixels = read_idx(by_name[f"{part}-images-idx3-ubyte.gz"])
+            labels = read_idx(by_name[f"{part}-labels-idx1-ubyte.gz"])
             yield from self._examples(pixels, labels, split)
 
     def _examples(self, pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Example]:
@@ -87,7 +87,7 @@ class IdxImages:
         for row, (image_pixels, number) in enumerate(zip(pixels, labels, strict=True)):
             # A number without a name stays a number: ingest refuses it as a label outside the declared classes.
             name = self.classes[number] if number < len(self.classes) else str(number)
-            features = {"image_bytes": image.encode(image_pixels), "label": name.encode()}
+            features = {"image_bytes": image.encode_png(image_pixels), "label": name.encode()}
             yield Example(f"{self.folder} {split} row {row}", features, split)
 
 
@@ -129,7 +129,7 @@ FASHION_MNIST = IdxImages(
 )
 
 
-def read(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """Reads one IDX file of unsigned bytes into an array of the shape in its header.
 
     Raises:

@@ -159,10 +159,10 @@ class Cards:
 
 def cards(info: Mapping[str, Any]) -> Cards:
     """Asks driver and engine; `info` is what `docker info` says."""
-    shown = host.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    shown = host.command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
     # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up besides.
     runtime = "nvidia" in (info.get("Runtimes") or {}) or bool(shutil.which("nvidia-container-runtime-hook"))
-    return Cards(host.driver(), capabilities(shown), runtime)
+    return Cards(host.nvidia_driver(), capabilities(shown), runtime)
 
 
 def capabilities(text: str) -> tuple[float, ...]:

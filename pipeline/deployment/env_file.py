@@ -81,7 +81,7 @@ def read(path: Path) -> str:
 def write(path: Path, text: str) -> None:
     """Replaces the file; its permissions stay, and a link stays a link."""
     target = path.resolve()
-    with fileio.file(target) as beside:
+    with fileio.replace_file(target) as beside:
         beside.write_bytes(text.encode("utf-8", "surrogateescape"))
         if target.exists():
             beside.chmod(target.stat().st_mode & 0o777)

@@ -133,7 +133,7 @@ def _certificate(folder: Path, pair: Callable[[], tuple[str, str]], *, rotate: b
 
 
 def _write(path: Path, text: str) -> None:
-    with fileio.file(path) as beside:
+    with fileio.replace_file(path) as beside:
         beside.write_text(text)
         beside.chmod(FILE_MODE)
 

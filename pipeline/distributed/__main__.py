@@ -64,7 +64,7 @@ def reason_against(path: Path, recipe: Path, code: str) -> str:
         return f"{path} does not exist here: the node must share the pipeline's workspace, under the same path"
     if not recipe.is_file():
         return f"the recipe {recipe} does not exist here"
-    if fingerprint.of_code(catalog.read(recipe), "train") != code:
+    if fingerprint.code_digest(catalog.read_recipe(recipe), "train") != code:
         return "its code, its dependencies or its recipe are of another version"
     return ""
 
@@ -88,7 +88,7 @@ def trained(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[s
         say(channel, event=event, **fields)
 
     try:
-        with journal.relayed(tell) if index == 0 else nullcontext():
+        with journal.relay_events(tell) if index == 0 else nullcontext():
             _train(path, index)
     except PipelineError as error:
         return {"wrong": str(error)}
@@ -113,11 +113,11 @@ def _train(path: Path, index: int) -> None:
     import tfx  # noqa: F401  (before TFT, which misses modules without it)
 
     from pipeline.training import trainer
-    from pipeline.training.collective import Collective
+    from pipeline.training.collective import MultiWorker
 
     args = task.read(path)
     args.custom_config["seed"] += index  # other random numbers on each node; the weights to begin with are node 0's
-    trainer.train(args, Collective)
+    trainer.run_training(args, MultiWorker)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.recipes import catalog
-from pipeline.recipes.catalog import Source
+from pipeline.recipes.catalog import RecipeSource
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read(path: Path) -> Any:
     """The Trainer's arguments; the recipe is pinned."""
     kept = fileio.read_json(path)
     recipe, text = Path(kept["custom_config"]["recipe"]), kept.pop("text")
-    catalog.pin(Source(recipe.stem, recipe, text, ast.parse(text), {}))
+    catalog.pin_recipe(RecipeSource(recipe.stem, recipe, text, ast.parse(text), {}))
     return SimpleNamespace(**kept)
 
 

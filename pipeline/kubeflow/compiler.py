@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
 
     from pipeline.recipe import Recipe
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
 
 
 # Kubeflow puts the id of its run in place of it, if a parameter is nothing else.
@@ -32,7 +32,7 @@ CLAIMS = {"/workspace": "workspace", "/workspace/serving": "models", "/data": "d
 LABELS = {"app.kubernetes.io/name": "pipeline", "app.kubernetes.io/part-of": "keraspipe"}
 
 
-def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[str, Any]]:
+def compiled(request: RunRequest, recipe: Recipe, cluster: Cluster) -> list[dict[str, Any]]:
     """PipelineSpec and PlatformSpec, the two documents of the file that is uploaded.
 
     Args:
@@ -58,16 +58,16 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     return [spec, _platform(spec)]
 
 
-def _moved(request: Request, workspace: Workspace) -> Request:
+def _moved(request: RunRequest, workspace: Workspace) -> RunRequest:
     return replace(request, settings=replace(request.settings, workspace=workspace))
 
 
-def _pipeline(request: Request, recipe: Recipe) -> Pipeline:
+def _pipeline(request: RunRequest, recipe: Recipe) -> Pipeline:
     from pipeline.runner import dag, digests
 
     # Of no consequence: the digests are for TFX's cache, and what the training gets of them is made in its container.
-    found = digests.Digests(ingest="", schema="", transform="", train="", score="")
-    pipeline = dag.pipeline(request, recipe, found, run_id="")
+    found = digests.StepDigests(ingest="", schema="", transform="", train="", score="")
+    pipeline = dag.build_pipeline(request, recipe, found, run_id="")
     pipeline.pipeline_info.pipeline_name = request.name.replace("_", "-")
     pipeline.enable_cache = False  # Kubeflow cannot see whether the files on the data's volume have changed
     for node in pipeline.components:
@@ -81,7 +81,7 @@ def _name_run(task: dict[str, Any], component: dict[str, Any]) -> None:
     definitions.setdefault("parameters", {})[RUN] = {"parameterType": "STRING"}
 
 
-def _dress(container: dict[str, Any], step: str, request: Request, cluster: Cluster) -> None:
+def _dress(container: dict[str, Any], step: str, request: RunRequest, cluster: Cluster) -> None:
     """Gives a container its command, image, variables and resources; TFX's arguments stay as they are."""
     container["image"] = cluster.image_of(step)
     container["command"] = [*ENTRY, f"--step={step}", f"--request={told(request)}"]
@@ -89,7 +89,7 @@ def _dress(container: dict[str, Any], step: str, request: Request, cluster: Clus
     container["resources"] = cluster.resources(step)
 
 
-def told(request: Request) -> str:
+def told(request: RunRequest) -> str:
     """The request as JSON, for `pipeline.kubeflow.task.request` in the container."""
     found = {name: getattr(request, name) for name in ("name", "params", "quick", "seed", "alias")}
     return json.dumps(found)
@@ -129,7 +129,7 @@ class Cluster:
         """The image of a step."""
         return self.trainer if self._on_gpu(step) else self.image
 
-    def environment(self, request: Request) -> dict[str, str]:
+    def environment(self, request: RunRequest) -> dict[str, str]:
         """The variables of the containers; the same for all, since every step's digests are of all settings."""
         settings = request.settings
         found = {
@@ -171,7 +171,7 @@ def require_root(root: str) -> None:
         )
 
 
-def inside(request: Request) -> Request:
+def inside(request: RunRequest) -> RunRequest:
     """The request as it is in the image, where the project is /app.
 
     Raises:

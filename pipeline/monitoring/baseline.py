@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.monitoring.features import Feature
-    from pipeline.store.champions import Champion
+    from pipeline.store.champions import ModelVersion
     from pipeline.store.layout import Workspace
 
 
@@ -140,7 +140,7 @@ def of_run(workspace: Workspace, run_id: str) -> Origin | None:
     The journal is asked and not ML Metadata: its paths are relative to the workspace, which may have been moved.
     """
     examples, inputs = None, ()
-    for event, _ in journal.read(workspace.run(run_id).journal):
+    for event, _ in journal.iter_events(workspace.run(run_id).journal):
         if event["event"] == "file" and event["path"].endswith("/report.json") and "/ingest/" in event["path"]:
             examples = workspace.inside(event["path"]).parent
         if event["event"] == "register":
@@ -148,14 +148,14 @@ def of_run(workspace: Workspace, run_id: str) -> Origin | None:
     return Origin(examples, inputs) if examples else None
 
 
-def live(workspace: Workspace, name: str) -> tuple[Champion, Origin]:
+def live(workspace: Workspace, name: str) -> tuple[ModelVersion, Origin]:
     """The champion of a recipe and where it comes from.
 
     Raises:
         UsageError: Nothing is published.
         PipelineError: The run that made it has left no trace.
     """
-    found = champions.read(workspace, name)
+    found = champions.read_champion(workspace, name)
     if found is None:
         raise UsageError(
             f"No model {name!r} is published in {workspace}.",

@@ -164,7 +164,7 @@ def recipes(workspace: Workspace) -> list[str]:
     published = {
         folder.name for folder in workspace.models.glob("*") if store_champions.versions(workspace, folder.name)
     }
-    return sorted(published.union(store_champions.names(workspace)))
+    return sorted(published.union(store_champions.recipe_names(workspace)))
 
 
 def champions(workspace: Workspace) -> list[Look]:
@@ -193,7 +193,7 @@ def look(
 
 def _look(workspace: Workspace, name: str) -> Look:
     try:
-        live = store_champions.read(workspace, name)
+        live = store_champions.read_champion(workspace, name)
     except (PipelineError, OSError) as error:
         return Look(name, error=_reason(error))
     return Look(name, live.version if live else 0)
@@ -219,7 +219,7 @@ def compared(workspace: Workspace, name: str, examples: Path) -> Report | None:
         name: The recipe.
         examples: The ingest's artifact of this run.
     """
-    live = store_champions.read(workspace, name)
+    live = store_champions.read_champion(workspace, name)
     source = baseline.of_run(workspace, live.run_id) if live else None
     if live is None or source is None or source.examples == examples:
         return None

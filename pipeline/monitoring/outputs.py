@@ -21,7 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.monitoring import prometheus
 from pipeline.monitoring import report as monitoring_report
 from pipeline.store import fileio
-from pipeline.store.layout import unwritable
+from pipeline.store.layout import unwritable_error
 from pipeline.tracking import process
 from pipeline.tracking.client import METRICS_PER_CALL, metric_name
 
@@ -117,7 +117,7 @@ class Outlet:
         try:
             folder = keep(self.workspace, report)
         except OSError as error:
-            raise unwritable(self.workspace, error) from error
+            raise unwritable_error(self.workspace, error) from error
         if self.recorder is None or self.recorder.poll() is not None:
             self.recorder = start(self.workspace, self.uri)
         return folder / HTML
@@ -137,7 +137,7 @@ class Outlet:
 
 def _replace(path: Path, text: str) -> None:
     try:
-        with fileio.file(path.absolute()) as beside:
+        with fileio.replace_file(path.absolute()) as beside:
             beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PipelineError(
@@ -155,7 +155,7 @@ def keep(workspace: Workspace, report: Report) -> Path:
     """Writes a report as JSON and HTML into a new folder, which is returned; the oldest recorded ones go."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
     place = workspace.monitoring / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
-    with fileio.folder(place) as beside:
+    with fileio.create_folder(place) as beside:
         archive_report(beside, STEM, report)
     _trim(place.parent)
     return place
@@ -165,7 +165,7 @@ def archive_report(folder: Path, stem: str, report: Report) -> list[Path]:
     """Writes a report as STEM.json and STEM.html into a folder; returns both paths."""
     paths = [folder / f"{stem}.json", folder / f"{stem}.html"]
     fileio.write_json(paths[0], report.as_json())
-    with fileio.file(paths[1]) as beside:
+    with fileio.replace_file(paths[1]) as beside:
         beside.write_text(monitoring_report.html(report), encoding="utf-8")
     return paths
 

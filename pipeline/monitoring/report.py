@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.monitoring import drift
 from pipeline.reports import templating
 
@@ -104,7 +104,7 @@ def table(report: Report) -> list[str]:
     lines = [headline(report)]
     if report.worst:
         rows = [["feature", "check", "distance", "value", "limit", ""], *map(_row, report.worst)]
-        lines += aligned(rows)
+        lines += align_columns(rows)
     if report.status == ALERT:
         lines += ["", *(f"- {line}" for line in report.lines), *legend(report.raised)]
     return [*lines, *(f"Note: {note}" for note in report.notes)]
@@ -188,7 +188,7 @@ def html(report: Report) -> str:
         "headline": headline,
         "legend": legend,
     }
-    return templating.rendered(TEMPLATE, facts)
+    return templating.render_template(TEMPLATE, facts)
 
 
 def picture(finding: Finding) -> dict[str, object]:

@@ -112,12 +112,12 @@ def calibration(found: Mapping[str, Any]) -> Figure:
     Args:
         found: {"error", "bins": [{"confidence", "accuracy", "rows"}]}.
     """
-    from pipeline.evaluation.statistics import share
+    from pipeline.evaluation.statistics import share_interval
 
     bins = found["bins"]
     confidence = [one["confidence"] for one in bins]
     accuracy = [one["accuracy"] for one in bins]
-    ends = [share(one["accuracy"] * one["rows"], one["rows"]) for one in bins]
+    ends = [share_interval(one["accuracy"] * one["rows"], one["rows"]) for one in bins]
     below = [max(0.0, value - low) for value, (low, _) in zip(accuracy, ends, strict=True)]
     above = [max(0.0, high - value) for value, (_, high) in zip(accuracy, ends, strict=True)]
     figure = Figure(figsize=(6.2, 6.2))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from serving.options import ModelConfig
 
 
-ENTRY = """\
+CONFIG_ENTRY = """\
   config {{
     name: "{name}"
     base_path: "{base_path}/{name}"
@@ -44,12 +44,12 @@ ENTRY = """\
 """
 
 
-def served_name(name: str, alias: str) -> str:
+def serving_name(name: str, alias: str) -> str:
     """The name under which servers know an alias of a recipe."""
     return name if alias == "champion" else f"{name}-{alias}"
 
 
-def text(aliases: dict[str, dict[str, int]], base: str) -> str:
+def render_config(aliases: dict[str, dict[str, int]], base: str) -> str:
     """The configuration of recipes.
 
     Args:
@@ -60,30 +60,30 @@ def text(aliases: dict[str, dict[str, int]], base: str) -> str:
     """
     escaped = base.replace("\\", "\\\\").replace('"', '\\"')
     entries = "".join(
-        ENTRY.format(name=served_name(name, alias), base_path=escaped, label=alias, version=version)
+        CONFIG_ENTRY.format(name=serving_name(name, alias), base_path=escaped, label=alias, version=version)
         for name, versions in aliases.items()
         for alias, version in versions.items()
     )
     return f"model_config_list {{\n{entries}}}\n"
 
 
-def write(workspace: Workspace) -> None:
+def write_config(workspace: Workspace) -> None:
     """Makes links and WORKSPACE/serving/models.config say what the records say; repairs what a kill has left.
 
     The workspace has the same path where the server runs.
     """
     with lock(workspace.models_config_lock):  # the records are read within: the last to write knows all
-        aliases = {name: champions.standing(workspace, name).aliases for name in champions.names(workspace)}
+        aliases = {name: champions.current_entry(workspace, name).aliases for name in champions.recipe_names(workspace)}
         if not aliases and not workspace.models.exists():
             return  # nothing was ever published
         for name, versions in aliases.items():
             for alias in ("champion", "challenger"):
                 _link(workspace, name, alias, versions.get(alias))
-        _replace(workspace.models_config, text(aliases, str(workspace.live_links)))
+        _replace_text(workspace.models_config, render_config(aliases, str(workspace.live_links)))
 
 
 def _link(workspace: Workspace, name: str, alias: str, version: int | None) -> None:
-    folder = workspace.live_links / served_name(name, alias)
+    folder = workspace.live_links / serving_name(name, alias)
     if version is not None:
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / str(version)
@@ -97,14 +97,14 @@ def _unlink(links: Iterable[Path]) -> None:
         link.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: str) -> None:
+def _replace_text(path: Path, content: str) -> None:
     if not path.exists() or path.read_text() != content:
-        with fileio.file(path) as beside:
-            beside.write_text(content)
+        with fileio.replace_file(path) as temporary:
+            temporary.write_text(content)
 
 
 @dataclass(frozen=True)
-class Served:
+class WorkspaceModels:
     """Lists the models to serve, each with one version and its alias as label, as `models.config` does.
 
     The records themselves are read, so that a change holds from its one rename on, whatever became of the rest.
@@ -124,7 +124,9 @@ class Served:
             OSError: A record cannot be read; whoever polls then leaves everything as it is.
         """
         try:
-            return [one for name in self.names or champions.names(self.workspace) for one in self._models(name)]
+            return [
+                model for name in self.names or champions.recipe_names(self.workspace) for model in self._models(name)
+            ]
         except PipelineError as error:
             raise OSError(str(error)) from error
 
@@ -133,6 +135,6 @@ class Served:
 
         folder = self.workspace.model_versions(name)
         return [
-            ModelConfig(served_name(name, alias), folder, specific=(version,), labels={alias: version}, optional=True)
-            for alias, version in champions.standing(self.workspace, name).aliases.items()
+            ModelConfig(serving_name(name, alias), folder, specific=(version,), labels={alias: version}, optional=True)
+            for alias, version in champions.current_entry(self.workspace, name).aliases.items()
         ]

@@ -70,7 +70,7 @@ def html(name: str, digest: str, sources: Sources) -> str:
         "left_out": max(len(features) - MOST_FEATURES, 0),
         "colours": COLOURS,
     }
-    return templating.rendered(TEMPLATE, facts)
+    return templating.render_template(TEMPLATE, facts)
 
 
 def _shown(feature: data_statistics.Feature) -> Mapping[str, Any]:

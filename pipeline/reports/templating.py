@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def rendered(path: Path, facts: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+def render_template(
+    path: Path, facts: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
+) -> str:
     """The template's text with the facts in it.
 
     Args:

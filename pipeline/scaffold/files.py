@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.features import image
-from pipeline.formats.download import members
-from pipeline.formats.folders import SUFFIXES, TextFolder, WavFolder, class_files
+from pipeline.formats.download import read_members
+from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, read_class_files
 from pipeline.scaffold import class_folders
 from pipeline.scaffold.choices import SMALL
 from pipeline.scaffold.class_folders import Folders
@@ -82,7 +82,7 @@ def plan_images(path: Path) -> Plan:
         PipelineError: There is nothing to tell apart, or too little.
     """
     found, looks = Folders(), Looks()
-    for number, file in enumerate(class_files(path, image.SUFFIXES)):
+    for number, file in enumerate(read_class_files(path, image.SUFFIXES)):
         found.add(file.split, file.folder, file.source, looks.add(file.content) if number < DECODED else "")
     facts = class_folders.facts(path, found, "images")
     shape, resize = looks.shape()
@@ -134,7 +134,7 @@ def plan_recordings(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    lengths = Counter(_length(content) for _, content in members(path, SUFFIXES))
+    lengths = Counter(_length(content) for _, content in read_members(path, WAV_SUFFIXES))
     rate = _rate(path, lengths)
     found = Folders()
     for example in WavFolder(str(path), rate, ()).examples(RECORDINGS_ROOT):

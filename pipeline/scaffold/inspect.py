@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.features import image
 from pipeline.formats import folders
-from pipeline.formats.download import members
+from pipeline.formats.download import read_members
 from pipeline.scaffold import files, table
 from pipeline.scaffold.profile import CLASSIFICATION
 
@@ -23,7 +23,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 TABLES = (".csv", ".tsv", ".data", ".jsonl", ".ndjson", ".json", ".parquet")
 PLANS = {
     **dict.fromkeys(image.SUFFIXES, files.plan_images),
-    **dict.fromkeys(folders.SUFFIXES, files.plan_recordings),
+    **dict.fromkeys(folders.WAV_SUFFIXES, files.plan_recordings),
     ".txt": files.plan_texts,
 }
 LOOKED_AT = 200
@@ -78,7 +78,7 @@ def _usual(path: Path) -> str:
             received=path.suffix or "a file without an ending",
             action="rename or convert it",
         )
-    found = (PurePosixPath(name).suffix.lower() for name, _ in members(path, tuple(PLANS)))
+    found = (PurePosixPath(name).suffix.lower() for name, _ in read_members(path, tuple(PLANS)))
     endings = Counter(itertools.islice(found, LOOKED_AT))
     if not endings:
         raise UsageError(

@@ -46,7 +46,7 @@ def render_recipe(plan: Plan, name: str) -> str:
         "recipe_names": imports(plan),
         "words": wrapped(plan.facts["words"]),
     }
-    return templating.rendered(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
+    return templating.render_template(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
 
 
 def imports(plan: Plan) -> str:

@@ -14,8 +14,8 @@ from dateutil.relativedelta import relativedelta
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
-from pipeline.formats.read_table import records
-from pipeline.formats.time_series import moment, months, months_between
+from pipeline.formats.read_table import read_rows
+from pipeline.formats.time_series import month_count, months_between, parse_time
 from pipeline.scaffold import choices
 from pipeline.scaffold.choices import Bounds, rounded
 from pipeline.scaffold.profile import FEW, FORECASTING, REGRESSION, USUAL_FAULTS, other
@@ -84,7 +84,7 @@ def _unfit(dated: list[Column], goal: Column) -> str:
 def _times(path: Path, name: str) -> Times | str:
     moments: list[datetime] = []
     faults = 0
-    for _, row, fault in records(path, [name]):
+    for _, row, fault in read_rows(path, [name]):
         found = None if fault else _moment(row.get(name))
         if found and (not moments or found > moments[-1]):
             moments.append(found)
@@ -97,7 +97,7 @@ def _times(path: Path, name: str) -> Times | str:
 
 def _moment(raw: object) -> datetime | None:
     try:
-        return moment(raw)
+        return parse_time(raw)
     except (ValueError, TypeError):
         return None
 
@@ -136,7 +136,7 @@ def window(step: timedelta | relativedelta, rows: int) -> Window:
 
 def _wanted(step: timedelta | relativedelta) -> Window:
     if isinstance(step, relativedelta):
-        season = max(months(YEAR) // months(step), 1)
+        season = max(month_count(YEAR) // month_count(step), 1)
         return Window(max(2 * season, 8), max(season // 2, 1), season)
     if step < HOUR:
         season = max(min(DAY // step, 96), 12)
@@ -150,7 +150,7 @@ def _wanted(step: timedelta | relativedelta) -> Window:
 def words(step: timedelta | relativedelta) -> str:
     """A step in words: "an hour", "15 minutes"."""
     if isinstance(step, relativedelta):
-        return "a month" if months(step) == 1 else f"{months(step)} months"
+        return "a month" if month_count(step) == 1 else f"{month_count(step)} months"
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             count = step // one
@@ -161,7 +161,7 @@ def words(step: timedelta | relativedelta) -> str:
 def source(step: timedelta | relativedelta) -> Code:
     """A step as Python source."""
     if isinstance(step, relativedelta):
-        return Code(f"relativedelta(months={months(step)})")
+        return Code(f"relativedelta(months={month_count(step)})")
     for unit, one in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % one == timedelta(0):
             return Code(f"timedelta({unit}={step // one})")
@@ -261,11 +261,11 @@ def _diagram(times: Times, goal: Column, others: list[Column], shape: Window) ->
 
 def _known(path: Path, name: str) -> Iterator[float]:
     """The numbers of a column."""
-    for _, row, fault in records(path, [name]):
+    for _, row, fault in read_rows(path, [name]):
         raw = row.get(name)
         if not fault and not table.is_missing(raw):
             with suppress(*table.FAILURES):
-                number = table.value(raw, "float")
+                number = table.to_value(raw, "float")
                 assert isinstance(number, float)
                 yield number
 

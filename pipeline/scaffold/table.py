@@ -39,7 +39,7 @@ def plan(path: Path, name: str, task: str) -> Plan:
     Raises:
         PipelineError: Nothing can be learnt from it, or it is not clear what.
     """
-    found = table_columns.look(path)
+    found = table_columns.inspect_table(path)
     _require_columns(path, found)
     goal = profile.find(found, name)
     times = series.find(path, found, goal, task)

@@ -16,7 +16,7 @@ from pipeline.training.files import MODEL
 
 def register(model: Path, workspace: Workspace, signatures: dict[str, Any]) -> str:
     """Asks the recorder to register a SavedModel; returns its digest."""
-    digest = fileio.digest(model)
+    digest = fileio.digest_folder(model)
     journal.report("register", model=workspace.relative(model), digest=digest, signatures=signatures)
     return digest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.training.trainer import train
+from pipeline.training.trainer import run_training
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -17,4 +17,4 @@ def run_fn(args: FnArgs) -> None:
 
         cluster.train(args)
     else:
-        train(args)
+        run_training(args)

@@ -14,7 +14,7 @@ LONGEST_ERROR = 2000
 
 
 @dataclass
-class State:
+class RecordingState:
     """What the recorder must know to go on where it stopped.
 
     Attributes:
@@ -44,7 +44,7 @@ class State:
         """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
         try:
             kept = fileio.read_json(folder.recorded, {})
-            return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
+            return cls(**{item.name: kept[item.name] for item in fields(cls) if item.name in kept})
         except (ValueError, TypeError, AttributeError):
             return cls()
 

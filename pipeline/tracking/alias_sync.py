@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Sequence
 
-    from pipeline.store.champions import Champion
+    from pipeline.store.champions import ModelVersion
 
 
 ALIASES = ("champion", "challenger")
@@ -61,7 +61,7 @@ def asking(destination: Destination) -> Iterator[None]:
         Unreachable: It does not, or refuses.
     """
     try:
-        with subprocesses.variables(**subprocesses.QUIET_MLFLOW, **IMPATIENT):
+        with subprocesses.set_variables(**subprocesses.QUIET_MLFLOW, **IMPATIENT):
             destination.connect()
             yield
     except Exception as error:
@@ -76,7 +76,7 @@ def tell(destination: Destination, workspace: Workspace, name: str) -> list[str]
     """
     problems = []
     with fileio.lock(workspace.aliases_lock(name)):
-        now, theirs = champions.recorded(workspace, name), _aliases(destination, name)
+        now, theirs = champions.read_entry(workspace, name), _aliases(destination, name)
         known = read_synced(workspace, name, destination.uri) or {}
         for alias, one in (("champion", now.champion), ("challenger", now.challenger)):
             version = _registered(destination, name, one) if one else ""
@@ -96,7 +96,7 @@ def _set(destination: Destination, name: str, alias: str, before: str, after: st
         destination.client.delete_registered_model_alias(name, alias)
 
 
-def _registered(destination: Destination, name: str, one: Champion) -> str:
+def _registered(destination: Destination, name: str, one: ModelVersion) -> str:
     """MLflow's number of a published version; empty if it has none."""
     condition = f"name = '{name}' and tags.`{VERSION_TAG}` = '{one.version}' and tags.`{DIGEST_TAG}` = '{one.digest}'"
     found = destination.client.search_model_versions(condition)
@@ -166,7 +166,7 @@ def reconcile(destination: Destination, workspace: Workspace, name: str) -> Reco
     theirs, known = read_aliases(destination, name), read_synced(workspace, name, destination.uri)
     applied, problems = [], []
     for alias in ALIASES:
-        now = champions.recorded(workspace, name).aliases
+        now = champions.read_entry(workspace, name).aliases
         if not _by_hand(alias, theirs, now, known):
             continue
         try:
@@ -175,7 +175,7 @@ def reconcile(destination: Destination, workspace: Workspace, name: str) -> Reco
             applied.append(f"{alias} {_said(now, alias)} -> {_said(theirs, alias)}, as set in MLflow")
         except PipelineError as error:
             problems.append(str(error))
-    now = champions.recorded(workspace, name).aliases
+    now = champions.read_entry(workspace, name).aliases
     missed = [] if problems else [f"{alias} {_said(now, alias)}" for alias in _differing(now, theirs)]
     with asking(destination):
         problems += [] if problems else tell(destination, workspace, name)
@@ -230,8 +230,10 @@ def write(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
 
 def behind(workspace: Workspace, uri: str) -> list[str]:
     """The recipes whose versions stand elsewhere than MLflow was told."""
-    names = champions.names(workspace)
-    return [name for name in names if champions.recorded(workspace, name).aliases != read_synced(workspace, name, uri)]
+    names = champions.recipe_names(workspace)
+    return [
+        name for name in names if champions.read_entry(workspace, name).aliases != read_synced(workspace, name, uri)
+    ]
 
 
 def send(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:

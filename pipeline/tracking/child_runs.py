@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.store.layout import RunFolder, Workspace
-    from pipeline.store.recording import State
+    from pipeline.store.recording import RecordingState
     from pipeline.tracking.client import Destination
 
 
@@ -37,7 +37,7 @@ class Steps:
         state: Holds the ids of the run and of its children.
     """
 
-    def __init__(self, destination: Destination, folder: RunFolder, state: State) -> None:
+    def __init__(self, destination: Destination, folder: RunFolder, state: RecordingState) -> None:
         self.destination = destination
         self.folder = folder
         self.state = state
@@ -142,7 +142,7 @@ class Trials:
         state: Holds the ids of the search's run and of its children.
     """
 
-    def __init__(self, destination: Destination, state: State) -> None:
+    def __init__(self, destination: Destination, state: RecordingState) -> None:
         self.destination = destination
         self.state = state
 

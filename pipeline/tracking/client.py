@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
     from pipeline.store.layout import Workspace
-    from pipeline.store.recording import State
+    from pipeline.store.recording import RecordingState
 
 
 PROBE_S = 3.0
@@ -45,7 +45,7 @@ VERSION_TAG = "serving_version"
 @cache
 def _mlflow() -> ModuleType:
     """MLflow, imported once; only whoever gets as far as to ask it pays for that."""
-    with subprocesses.without_garbage():
+    with subprocesses.pause_gc():
         import mlflow
     return mlflow
 
@@ -235,7 +235,7 @@ def write(
         destination.client.set_tag(run_id, TAG, json.dumps([*known, entry]))
 
 
-def child(destination: Destination, state: State, name: str, tag: Mapping[str, str], seconds: float) -> str:
+def child(destination: Destination, state: RecordingState, name: str, tag: Mapping[str, str], seconds: float) -> str:
     """The id of a child run, also of one made just before a crash; makes it where there is none.
 
     Args:

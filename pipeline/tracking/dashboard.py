@@ -75,7 +75,9 @@ def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Pop
         # Its job runner serves features that need a language model, and costs processes.
         environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         arguments = _arguments(settings, port, host)
-        process = subprocesses.start("mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log)
+        process = subprocesses.start_module(
+            "mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log
+        )
     try:
         yield process
     finally:

@@ -77,7 +77,7 @@ def _gate(destination: Destination, run_id: str, result: Mapping[str, Any]) -> N
                 "gate.reasons": "; ".join(gate["reasons"]),
             },
         )
-        destination.client.log_text(run_id, gate_report.markdown(result), GATE_PAGE)
+        destination.client.log_text(run_id, gate_report.render_markdown(result), GATE_PAGE)
 
 
 def _slices(destination: Destination, run_id: str, result: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import subprocesses
 from pipeline.store import journal
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking.client import Unreachable
 from pipeline.tracking.run_context import SystemMetrics
 from pipeline.tracking.writer import Scribe
@@ -122,7 +122,7 @@ class Drain:
     def __init__(self, destination: Destination, folder: RunFolder) -> None:
         self.destination = destination
         self.folder = folder
-        self.state = State.load(folder)
+        self.state = RecordingState.load(folder)
         self._scribe: Scribe | None = None
 
     def all(self) -> None:
@@ -153,7 +153,7 @@ class Drain:
         """Starts from the beginning where what was recorded is not in this MLflow."""
         self.destination.probe()
         if not self._known():
-            self.state = State(uri=self.destination.uri)
+            self.state = RecordingState(uri=self.destination.uri)
         self._scribe = Scribe(self.destination, self.folder, self.state)
         return self._scribe
 
@@ -197,7 +197,7 @@ def rehearsed() -> Iterator[None]:
     """Does one part with each step, so that a run which ends meanwhile does not wait for the others."""
     for part in (_importing, _drawing, _saving):
         # What fails here fails again when it counts, and is told then.
-        with suppress(Exception), subprocesses.without_garbage():
+        with suppress(Exception), subprocesses.pause_gc():
             part()
         yield
 

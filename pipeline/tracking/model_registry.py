@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import DataType
 
-    from pipeline.store.recording import State
+    from pipeline.store.recording import RecordingState
     from pipeline.tracking.client import Destination
 
 
@@ -38,7 +38,7 @@ CODE = Path(__file__).with_name("served_model.py")
 PACKAGES = ("mlflow", "tensorflow", "pandas")
 
 
-def register(destination: Destination, state: State, name: str, model: Path, event: Mapping[str, Any]) -> str:
+def register(destination: Destination, state: RecordingState, name: str, model: Path, event: Mapping[str, Any]) -> str:
     """Makes the model a version, unless this run has done so before, and returns the version."""
     client = destination.client
     for known in _versions(client, name, event["digest"]):
@@ -56,7 +56,7 @@ def register(destination: Destination, state: State, name: str, model: Path, eve
     return str(made.version)
 
 
-def publish(destination: Destination, state: State, name: str, event: Mapping[str, Any]) -> None:
+def publish(destination: Destination, state: RecordingState, name: str, event: Mapping[str, Any]) -> None:
     """Notes under which number a version is served and where it comes from, and has the aliases follow the record.
 
     The record, and not the event: one that is recorded late, after a newer one, does not take an alias back.
@@ -76,7 +76,7 @@ def publish(destination: Destination, state: State, name: str, event: Mapping[st
         alias_sync.tell(destination, destination.workspace, name)
 
 
-def _origin(client: MlflowClient, state: State) -> dict[str, str]:
+def _origin(client: MlflowClient, state: RecordingState) -> dict[str, str]:
     """Run, data and code that a version comes from."""
     tags = client.get_run(state.mlflow_run_id).data.tags
     return {key: tags[key] for key in OF_RUN if key in tags}
@@ -88,7 +88,7 @@ def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion
     return sorted(found, key=lambda one: int(one.version), reverse=True)
 
 
-def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | None:
+def _logged(client: MlflowClient, state: RecordingState, digest: str) -> LoggedModel | None:
     """The model as a killed recorder left it; one that is not whole is removed."""
     condition = f"source_run_id = '{state.mlflow_run_id}' AND tags.`{DIGEST_TAG}` = '{digest}'"
     for model in client.search_logged_models([state.experiment_id], condition):
@@ -98,7 +98,7 @@ def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | No
     return None
 
 
-def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Mapping[str, Any]) -> LoggedModel:
+def _log(client: MlflowClient, state: RecordingState, name: str, folder: Path, event: Mapping[str, Any]) -> LoggedModel:
     """Does what `mlflow.pyfunc.log_model` does, in an order that a crash leaves recognizable.
 
     Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.

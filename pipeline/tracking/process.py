@@ -32,7 +32,7 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     command, environment = [str(workspace.absolute()), *arguments, "--uri", uri], subprocesses.mlflow_environment()
     with log.open("ab") as output:
-        return subprocesses.start(module, command, cwd=workspace.root, env=environment, output=output)
+        return subprocesses.start_module(module, command, cwd=workspace.root, env=environment, output=output)
 
 
 def code(uri: str, work: Callable[[], None]) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.store import journal
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import process
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def start(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
 
 def outcome(folder: RunFolder, problem: str = "") -> Outcome:
     """What has been recorded of a run by now."""
-    state = State.load(folder)
-    complete = state.complete and not journal.more(folder.journal, state.offset)
+    state = RecordingState.load(folder)
+    complete = state.complete and not journal.has_events(folder.journal, state.offset)
     errors = filter(None, (problem, state.unreachable, state.error))
     return Outcome(state.mlflow_run_id, state.model_version, complete, "\n".join(errors))
 
@@ -78,7 +78,9 @@ def outcome(folder: RunFolder, problem: str = "") -> Outcome:
 def pending(workspace: Workspace) -> list[str]:
     """The runs with events that MLflow has not seen, oldest first; one that goes on now may be among them."""
     folders = sorted(workspace.run_folders(), key=_began)
-    return [folder.run_id for folder in folders if journal.more(folder.journal, State.load(folder).offset)]
+    return [
+        folder.run_id for folder in folders if journal.has_events(folder.journal, RecordingState.load(folder).offset)
+    ]
 
 
 def replay(workspace: Workspace, uri: str, log: Path, timeout_s: float | None = None) -> dict[str, Outcome]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.store.layout import RunFolder
-    from pipeline.store.recording import State
+    from pipeline.store.recording import RecordingState
     from pipeline.tracking.client import Destination
 
 RUN_TAG = "keraspipe.run_id"
@@ -32,7 +32,7 @@ class Scribe:
         state: What is recorded so far; the ids in it are filled in here.
     """
 
-    def __init__(self, destination: Destination, folder: RunFolder, state: State) -> None:
+    def __init__(self, destination: Destination, folder: RunFolder, state: RecordingState) -> None:
         self.destination = destination
         self.folder = folder
         self.state = state
@@ -102,18 +102,18 @@ class Scribe:
         from pipeline.plots.curves import curves
 
         self.destination.set_tags(self.state.mlflow_run_id, {"diagnosis": event.get("diagnosis", "")})
-        kept = fileio.read_json(self.folder.workspace.existing(event["path"]))
+        kept = fileio.read_json(self.folder.workspace.require_path(event["path"]))
         figure = curves(kept["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
 
     def _environment(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         run_context.record_environment(self.destination, self.state.mlflow_run_id, path)
 
     def _data(self, event: Mapping[str, Any]) -> None:
         places = {
-            name: self.folder.workspace.existing(event[name])
+            name: self.folder.workspace.require_path(event[name])
             for name in ("statistics", "schema", "anomalies", "report")
         }
         client, run = self.destination.client, self.state.mlflow_run_id
@@ -126,7 +126,7 @@ class Scribe:
         parts.finish()
 
     def _card(self, event: Mapping[str, Any]) -> None:
-        markdown, html = (self.folder.workspace.existing(event[form]) for form in ("markdown", "html"))
+        markdown, html = (self.folder.workspace.require_path(event[form]) for form in ("markdown", "html"))
         for path in (markdown, html):
             self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), "card")
         if self.state.model_version:
@@ -134,15 +134,15 @@ class Scribe:
             self.destination.client.update_model_version(self._name(), self.state.model_version, words)
 
     def _file(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), event.get("folder") or None)
 
     def _evaluation(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         evaluation.record(self.destination, self.state.mlflow_run_id, path, event["time"])
 
     def _register(self, event: Mapping[str, Any]) -> None:
-        model = self.folder.workspace.existing(event["model"])
+        model = self.folder.workspace.require_path(event["model"])
         self.state.model_version = model_registry.register(self.destination, self.state, self._name(), model, event)
 
     def _publish(self, event: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ import keras
 
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog
-from pipeline.recipes.catalog import Source
+from pipeline.recipes.catalog import RecipeSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,21 +76,21 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     from pipeline.recipe import restore_params
     from pipeline.training import devices, input_pipeline, trainer
 
-    devices.prepare(task["config"])
-    recipe = catalog.pin(_source(Path(task["recipe"]), task["text"]))
+    devices.configure(task["config"])
+    recipe = catalog.pin_recipe(_source(Path(task["recipe"]), task["text"]))
     p = type(recipe.params)(**restore_params(task["params"]))
     graph = tft.TFTransformOutput(task["graph"])
     transform = graph.transform_features_layer()
     rows, evaluation = (
-        input_pipeline.load([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
+        input_pipeline.load_rows([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
         for split in ("train", "eval")
     )
-    words = trainer.vocabularies(graph)
-    trainer.fit(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
+    words = trainer.vocabulary_sizes(graph)
+    trainer.fit_recipe(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
 
 
-def _source(path: Path, text: str) -> Source:
-    return Source(path.stem, path, text, ast.parse(text), {})
+def _source(path: Path, text: str) -> RecipeSource:
+    return RecipeSource(path.stem, path, text, ast.parse(text), {})
 
 
 class PrunedError(Exception):

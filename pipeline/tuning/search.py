@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.runner.lifecycle import RunSession
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
     from pipeline.store.layout import RunFolder
     from pipeline.tuning.space import Space
     from pipeline.tuning.study import Running
@@ -43,7 +43,7 @@ class Search:
         trials: How many there shall be, with those of earlier calls.
     """
 
-    request: Request
+    request: RunRequest
     space: Space
     objective: str
     trials: int
@@ -58,7 +58,7 @@ class Search:
         request, settings = self.request, self.request.settings
         question = {
             "recipe": request.name,
-            "code": [fingerprint.of_code(request.source, step) for step in (*worker.STEPS, "train")],
+            "code": [fingerprint.code_digest(request.source, step) for step in (*worker.STEPS, "train")],
             "data": data_digest,
             "base": self.space.base,
             "searched": {name: str(one) for name, one in self.space.dimensions.items()},
@@ -234,7 +234,7 @@ def _all_failed(trials: list[Trial], folder: RunFolder) -> PipelineError:
     )
 
 
-def final(asked: Search, found: Found) -> Request:
+def final(asked: Search, found: Found) -> RunRequest:
     """The ordinary run of the best trial, which the gate judges like any other."""
     best, trial = found.best, f"{found.run_id} trial {found.best.number}"
     return replace(asked.request, params=best.params, until=run.STEPS[-1], trial=trial)

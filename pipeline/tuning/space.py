@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from optuna import Trial
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.recipes.hyperparameters import Field
 
 
@@ -59,7 +59,7 @@ class Space:
         return {name: one.field.range or one.words for name, one in self.dimensions.items()}
 
 
-def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:
+def space(source: RecipeSource, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:
     """The space of a recipe.
 
     Args:
@@ -90,7 +90,7 @@ def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Co
     return Space(base, searched)
 
 
-def _unknown(source: Source, name: str, declared: Collection[str], fixed: Collection[str]) -> UsageError:
+def _unknown(source: RecipeSource, name: str, declared: Collection[str], fixed: Collection[str]) -> UsageError:
     set_too = name in fixed
     return UsageError(
         f"{name} is both set and searched." if set_too else f"{source.name} has no hyperparameter {name!r}.",
@@ -146,15 +146,17 @@ class Name:
 
     def suggest(self, trial: Trial) -> Any:
         """One of them."""
-        return hyperparameters.parse(self.field, trial.suggest_categorical(self.field.name, self.texts))
+        return hyperparameters.parse_value(self.field, trial.suggest_categorical(self.field.name, self.texts))
 
     def contains(self, value: Any) -> bool:
         """Whether it is one of them."""
-        return value in [hyperparameters.parse(self.field, text) for text in self.texts]
+        return value in [hyperparameters.parse_value(self.field, text) for text in self.texts]
 
     def pinned(self, value: Any) -> dict[str, Any]:
         """Its text."""
-        return {self.field.name: next(text for text in self.texts if hyperparameters.parse(self.field, text) == value)}
+        return {
+            self.field.name: next(text for text in self.texts if hyperparameters.parse_value(self.field, text) == value)
+        }
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def of(field: Field) -> Dimension | None:
     Raises:
         PipelineError: The declared range does not fit the type, or is empty.
     """
-    declared = hyperparameters.ranged(field)
+    declared = hyperparameters.search_range(field)
     if isinstance(declared, Choice):
         return _choice(field, declared)
     if isinstance(declared, Widths):
@@ -225,10 +227,10 @@ def _number(field: Field, declared: Range) -> Number:
 
 
 def _choice(field: Field, declared: Choice) -> Name:
-    texts = tuple(hyperparameters.assignment("", value)[1:] for value in declared.values)
+    texts = tuple(hyperparameters.format_assignment("", value)[1:] for value in declared.values)
     _require(bool(texts), field, "at least one value")
     for text in texts:
-        hyperparameters.parse(field, text)
+        hyperparameters.parse_value(field, text)
     return Name(field, texts)
 
 

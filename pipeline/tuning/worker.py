@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
 
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
 
 
 TRIALS_PER_PROCESS = 10  # TensorFlow does not give back all that a trained network took
@@ -114,7 +114,7 @@ class Preparation:
     graph: Path
 
 
-def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], None]) -> Preparation:
+def prepare(request: RunRequest, values: Mapping[str, Any], waiting: Callable[[], None]) -> Preparation:
     """Runs the steps up to transform, or finds that they were run.
 
     Args:
@@ -124,19 +124,19 @@ def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], N
         waiting: Called when another process is at the same steps.
     """
     shared = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
-    read = {name for step in STEPS for name in fingerprint.read_params(request.source, step, shared)}
+    read = {name for step in STEPS for name in fingerprint.step_params(request.source, step, shared)}
     wanted = replace(request, params={**shared, **{name: values[name] for name in read}}, seed=1, until=LAST)
-    found = _prepared(request, execution.execute(wanted, waiting).run_id)
+    found = _prepared(request, execution.execute_request(wanted, waiting).run_id)
     if not all(path.is_dir() for path in (found.train, found.eval, found.graph)):
-        run.forget(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go
-        found = _prepared(request, execution.execute(wanted, waiting).run_id)
+        run.forget_request(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go
+        found = _prepared(request, execution.execute_request(wanted, waiting).run_id)
     return found
 
 
-def _prepared(request: Request, run_id: str) -> Preparation:
+def _prepared(request: RunRequest, run_id: str) -> Preparation:
     outputs: dict[str, Any] = {}
     digest = ""
-    for event, _ in journal.read(request.settings.workspace.run(run_id).journal):
+    for event, _ in journal.iter_events(request.settings.workspace.run(run_id).journal):
         if event["event"] == "execution":
             outputs[event["name"]] = event["outputs"]
         digest = event.get("tags", {}).get("data_digest", digest)

@@ -75,7 +75,7 @@ def published(tmp_path_factory) -> Path:
     module = tf.Module()
     module.halve = tf.function(lambda x: {"y": x / 2}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     tf.saved_model.save(module, str(Workspace(workspace).model("half", 1)), {"serving_default": module.halve})
-    champions.write(Workspace(workspace), "half", champions.Champion(1, "digest", "run"))
+    champions.set_champion(Workspace(workspace), "half", champions.ModelVersion(1, "digest", "run"))
     return workspace
 
 

@@ -19,7 +19,7 @@ def test_precision_distribution_loss_and_optimizer_are_settings(keraspipe):
     assert 0 == answer.code, answer.err
     assert answer.json["metrics"]["accuracy"] > 0.6
     (path,) = (keraspipe.workspace / "runs").glob("*/journal.jsonl")
-    (training,) = (event for event, _ in journal.read(path) if event["event"] == "training")
+    (training,) = (event for event, _ in journal.iter_events(path) if event["event"] == "training")
     assert ("MirroredStrategy", "mixed_bfloat16") == (training["distribution"], training["precision"])
 
 

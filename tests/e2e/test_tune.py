@@ -155,7 +155,7 @@ def test_bad_trials_are_told_and_the_best_one_is_run_and_judged(squares):
     assert all("no_such_thing" in trial["reason"] for trial in found["trials"] if trial["state"] == "failed")
     assert "relu" == found["best"]["params"]["activation"]
     assert found["run"]["blessed"] is (answer.code == 0)
-    made = record.read(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
+    made = record.read_record(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
     assert f"{found['run_id']} trial {found['best']['number']}" == made.tags["trial"]
     repeated = squares(*found["command"].split()[1:], "--json")
     assert found["run"]["run_id"] == repeated.json["run_id"], "the command line that it names is the run it made"

@@ -79,13 +79,13 @@ def recipe_text() -> str:
 def recipe(tmp_path):
     """Writes a recipe, with pieces of its text replaced, and reads it."""
 
-    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalog.Source:
+    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalog.RecipeSource:
         for old, new in edits:
             assert old in text, old
             text = text.replace(old, new)
         path = tmp_path / f"{name}.py"
         path.write_text(text, encoding="utf-8")
-        return catalog.read(path)
+        return catalog.read_recipe(path)
 
     return make
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline import cli
 from pipeline.commands import run, tune
 from pipeline.recipes import catalog, hyperparameters
-from pipeline.runs.run import Request
+from pipeline.runs.run import RunRequest
 from pipeline.settings import Settings
 from pipeline.tuning.search import Found, Search
 from pipeline.tuning.space import space
@@ -19,9 +19,9 @@ CHANGED = {"learning_rate": 0.00123, "filters": (16, 96), "batch_norm": True, "a
 
 
 def asked(**options):
-    source = catalog.source("mnist", Settings())
+    source = catalog.find_recipe("mnist", Settings())
     base = hyperparameters.resolve(source, [])
-    return Search(Request(source, Settings(), base, **options), space(source, base, [], []), "val_loss", 3)
+    return Search(RunRequest(source, Settings(), base, **options), space(source, base, [], []), "val_loss", 3)
 
 
 def trial(search, number=1, state="complete", value=0.0123456, **fields):

@@ -95,9 +95,9 @@ def test_nodes_are_told_what_to_train_and_who_they_are(train, tmp_path):
 
 def test_what_node_0_tells_goes_into_the_journal(train, tmp_path):
     event = {"event": "epoch", "epoch": 1, "metrics": {"loss": 0.5}}
-    with node([READY, event, {"done": True}]) as (address, _), journal.current(tmp_path / "journal.jsonl"):
+    with node([READY, event, {"done": True}]) as (address, _), journal.use_journal(tmp_path / "journal.jsonl"):
         train(address)
-    ((told, _),) = journal.read(tmp_path / "journal.jsonl")
+    ((told, _),) = journal.iter_events(tmp_path / "journal.jsonl")
     assert event == {name: told[name] for name in event}
 
 

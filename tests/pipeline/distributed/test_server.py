@@ -37,7 +37,7 @@ def order(keraspipe, tmp_path):
         order = {
             "task": "checkpoints/abc/task.json",
             "recipe": str(recipe),
-            "code": fingerprint.of_code(catalog.read(recipe), "train"),
+            "code": fingerprint.code_digest(catalog.read_recipe(recipe), "train"),
         }
         return {**order, **changed}
 

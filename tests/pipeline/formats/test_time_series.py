@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.formats.time_series import SHOWN, TimeSeries
+from pipeline.formats.time_series import MAX_SHOWN, TimeSeries
 from pipeline.store import journal
 
 HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ DATA = TimeSeries(
 def found(tmp_path):
     def read(text, data=DATA):
         (tmp_path / "series.csv").write_text(text, newline="")
-        with journal.current(tmp_path / "journal.jsonl"):
+        with journal.use_journal(tmp_path / "journal.jsonl"):
             return list(data.examples(tmp_path))
 
     return read
@@ -42,7 +42,7 @@ def found(tmp_path):
 @pytest.fixture
 def told(tmp_path):
     def last():
-        events = [event for event, _ in journal.read(tmp_path / "journal.jsonl") if event["event"] == "windows"]
+        events = [event for event, _ in journal.iter_events(tmp_path / "journal.jsonl") if event["event"] == "windows"]
         return {name: value for name, value in events[-1].items() if name not in ("time", "event")}
 
     return last
@@ -91,7 +91,7 @@ def test_no_window_reaches_over_a_gap(found, told):
 def test_only_the_first_gaps_are_told_in_words(found, told):
     found(text([(hour, f"{hour},0,NW") for hour in (*range(0, 40, 2), *range(39, 44))]))
     assert 19 == told()["gaps"]
-    assert SHOWN == len(told()["first_gaps"])
+    assert MAX_SHOWN == len(told()["first_gaps"])
 
 
 def test_time_out_of_several_columns(found):

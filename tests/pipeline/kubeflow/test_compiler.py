@@ -77,10 +77,10 @@ class Kubeflow:
 
 def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     """The pipeline with folders of this machine, so that its commands can be run here."""
-    source = catalog.source(name, Settings())
+    source = catalog.find_recipe(name, Settings())
     settings = Settings(workspace=Workspace(home / "workspace"), data=home / "data")
-    request = run.Request(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
-    return compiler.compiled(request, catalog.pin(source), compiler.Cluster(tracking_uri=""))[0]
+    request = run.RunRequest(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
+    return compiler.compiled(request, catalog.pin_recipe(source), compiler.Cluster(tracking_uri=""))[0]
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +189,10 @@ def test_names_are_such_as_kubernetes_takes(tmp_path):
 
 
 def test_equal_requests_give_equal_files(documents):
-    source = catalog.source("digits", Settings())
-    request = compiler.inside(run.Request(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
+    source = catalog.find_recipe("digits", Settings())
+    request = compiler.inside(run.RunRequest(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
     where = compiler.Cluster("registry.example.com/pipeline:7", root="gs://bucket/runs", gpus=2)
-    assert documents == compiler.compiled(request, catalog.pin(source), where)
+    assert documents == compiler.compiled(request, catalog.pin_recipe(source), where)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeyp
     monkeypatch.setattr(compile, "ROOT", tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / "models/mine.py").write_text(
-        catalog.source("digits", Settings()).text + "\nraise ValueError('broken')\n"
+        catalog.find_recipe("digits", Settings()).text + "\nraise ValueError('broken')\n"
     )
     monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path / "models"))
     out = tmp_path / "mine.yaml"
@@ -230,7 +230,7 @@ def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeyp
 
 
 def test_a_recipe_that_is_not_in_the_image_is_refused(tmp_path, capsys, monkeypatch):
-    (tmp_path / "mine.py").write_text(catalog.source("digits", Settings()).text)
+    (tmp_path / "mine.py").write_text(catalog.find_recipe("digits", Settings()).text)
     monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path))
     assert 2 == cli.main(["compile", "mine", "--to", "kubeflow", "--out", str(tmp_path / "out.yaml")])
     assert "build the image again" in capsys.readouterr().err
@@ -238,8 +238,10 @@ def test_a_recipe_that_is_not_in_the_image_is_refused(tmp_path, capsys, monkeypa
 
 def test_a_request_comes_back_from_its_container():
     settings = Settings()
-    source = catalog.source("digits", settings)
-    request = run.Request(source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger")
+    source = catalog.find_recipe("digits", settings)
+    request = run.RunRequest(
+        source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger"
+    )
     found = kubeflow_task.request(compiler.told(request), settings)
     assert request == replace(found, source=source)
     assert source.path == found.source.path

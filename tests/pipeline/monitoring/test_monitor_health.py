@@ -43,7 +43,7 @@ def test_without_any_recipe_prometheus_sees_that_there_is_no_champion(tmp_path):
 
 def publish(workspace, name, version):
     Workspace(workspace).model(name, version).mkdir(parents=True)
-    champions.write(Workspace(workspace), name, champions.Champion(version, "digest", "run"))
+    champions.set_champion(Workspace(workspace), name, champions.ModelVersion(version, "digest", "run"))
 
 
 def test_a_recipe_that_is_published_later_appears(model):

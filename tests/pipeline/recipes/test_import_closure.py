@@ -15,7 +15,9 @@ from pipeline.recipes import catalog, fingerprint, import_closure, imports
 from pipeline.settings import ROOT
 
 STEPS = ("ingest", "schema", "transform", "train", "score")
-SOURCES = {path.stem: catalog.read(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"}
+SOURCES = {
+    path.stem: catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem[0] != "_"
+}
 
 
 def entry(step, root=ROOT):
@@ -34,7 +36,7 @@ def package(tmp_path):
         start = tmp_path / f"{next(iter(texts)).replace('.', '/')}.py"
         import_closure._read_once.cache_clear()
         imports.locate.cache_clear()
-        return import_closure.closure([start], tmp_path), tmp_path
+        return import_closure.import_closure([start], tmp_path), tmp_path
 
     return make
 
@@ -81,7 +83,7 @@ def test_imports_are_followed_as_they_run(package, text, names):
 
 def digest(package, **texts):
     closure, root = package(**texts)
-    result = import_closure.digest(closure, root)
+    result = import_closure.digest_code(closure, root)
     for path in closure:
         path.unlink()
     return result
@@ -139,7 +141,7 @@ def copy(tmp_path):
 
 def digests(source, root):
     import_closure._read_once.cache_clear()
-    return {step: fingerprint.of_code(source, step, root) for step in STEPS}
+    return {step: fingerprint.code_digest(source, step, root) for step in STEPS}
 
 
 def changed(before, after):
@@ -150,8 +152,10 @@ def holders(source, root):
     """The steps that run each file, as the closures themselves say."""
     steps = {}
     for step in STEPS:
-        code = import_closure.analyze(fingerprint._needed(source, step, root), source.path, root)
-        for path in import_closure.closure([entry(step, root), *import_closure.reach(code, root)], root):
+        code = import_closure.analyze(fingerprint._step_nodes(source, step, root), source.path, root)
+        for path in import_closure.import_closure(
+            [entry(step, root), *import_closure.reachable_files(code, root)], root
+        ):
             steps.setdefault(path, set()).add(step)
     return steps
 
@@ -206,7 +210,7 @@ def test_the_lock_file_concerns_all_steps(copy):
     source = SOURCES["digits"]
     before = digests(source, copy)
     (copy / "uv.lock").write_text("other")
-    fingerprint._locked.cache_clear()
+    fingerprint._lock_digest.cache_clear()
     assert set(STEPS) == changed(before, digests(source, copy))
 
 
@@ -234,7 +238,7 @@ def test_a_move_in_the_project_changes_no_digest(copy):
 @pytest.mark.parametrize("step", STEPS)
 def test_what_only_shows_tracks_or_serves_is_part_of_no_step(step):
     foreign = re.compile(r"pipeline/(tracking|monitoring|card|commands|scaffold|tuning)/|serving/(clients|rest|rpc)/")
-    closure = import_closure.closure([entry(step)])
+    closure = import_closure.import_closure([entry(step)])
     assert [] == sorted(path for path in closure if foreign.match(str(path.relative_to(ROOT))))
 
 
@@ -266,11 +270,12 @@ print(json.dumps(files))
 
 
 def test_what_steps_and_recipes_import_is_in_their_closures():
-    recipes = {str(source.path): fingerprint._whole(source, ROOT) for source in SOURCES.values()}
+    recipes = {str(source.path): fingerprint._analyze_recipe(source, ROOT) for source in SOURCES.values()}
     starts = {step: [entry(step)] for step in STEPS}
     # A recipe is never alone: every step that asks for it comes by the catalogue.
     starts |= {
-        path: [*import_closure.reach(code), ROOT / "pipeline/recipes/catalog.py"] for path, code in recipes.items()
+        path: [*import_closure.reachable_files(code), ROOT / "pipeline/recipes/catalog.py"]
+        for path, code in recipes.items()
     }
     for name, files in imported([*starts]).items():
-        assert (name, set()) == (name, set(files) - set(map(str, import_closure.closure(starts[name]))))
+        assert (name, set()) == (name, set(files) - set(map(str, import_closure.import_closure(starts[name]))))

@@ -26,7 +26,7 @@ class Drafted:
 
     plan: object
     text: str
-    source: catalog.Source
+    source: catalog.RecipeSource
 
     @property
     def uses(self) -> dict[str, str]:
@@ -44,7 +44,7 @@ def drafted(tmp_path):
         file = tmp_path / "recipes" / "mine.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        return Drafted(plan, text, catalog.read(file))
+        return Drafted(plan, text, catalog.read_recipe(file))
 
     return make
 

@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_back_costs_a_few_rows(drafted, write_csv):
     hours = [datetime(2024, 1, 1) + timedelta(hours=number - (number > 1000)) for number in range(2000)]  # noqa: DTZ001
     found = drafted(write_csv({"at": hours, "load": [number % 24 / 8 for number in range(2000)]}), "load")
     assert "forecasting, for at rises by an hour" in found.plan.notes[0]
-    faults = [row.fault for row in catalog.load(found.source.path).data.examples(Path("/")) if row.fault]
+    faults = [row.fault for row in catalog.load_recipe(found.source.path).data.examples(Path("/")) if row.fault]
     assert ["2024-02-11T16:00:00 is not later than the row before"] == faults
 
 
@@ -102,7 +102,7 @@ def test_a_series_in_every_format_of_a_table(drafted, series, tmp_path, ending):
         path.write_text("\n".join("\t".join(map(str, cells)) for cells in [series, *(row.values() for row in rows)]))
     found = drafted(path, "sold")
     assert "sold is the target: forecasting, for day rises by a day" in found.plan.notes[0]
-    windows = list(catalog.load(found.source.path).data.examples(Path("/")))
+    windows = list(catalog.load_recipe(found.source.path).data.examples(Path("/")))
     assert 730 - 34 == len(windows)
     assert series["day"][:28] == [day[:10].decode() for day in windows[0].features["day"].split(b",")]
 

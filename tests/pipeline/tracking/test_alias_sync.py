@@ -90,11 +90,11 @@ def test_a_change_by_hand_is_applied(registered, reconcile, client):
     found = reconcile()
     expected = ("champion 2 -> 1, as set in MLflow", "challenger none -> 2, as set in MLflow")
     assert (expected, ()) == (found.applied, found.problems)
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert ((), ()) == (reconcile().applied, reconcile().told)
     client.delete_registered_model_alias(NAME, "challenger")
     assert ("challenger 2 -> none, as set in MLflow",) == reconcile().applied
-    assert {"champion": 1} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1} == champions.current_entry(Workspace(registered), NAME).aliases
 
 
 def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, reconcile, client):
@@ -103,7 +103,7 @@ def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, rec
     assert ("champion 1", "challenger 2") == reconcile().told
     call_it(client, "champion", 2)
     assert ("champion 1 -> 2, as set in MLflow",) == reconcile().applied
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases == named(client)
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases == named(client)
 
 
 def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
@@ -120,7 +120,7 @@ def test_a_change_by_hand_that_cannot_be_applied_changes_nothing(registered, rec
     call_it(client, "champion", 1)
     found = reconcile()
     assert "There is no published version digits@1" in found.problems[0]
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert {"champion": 1} == named(client)
 
 
@@ -133,7 +133,7 @@ def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, c
     found = reconcile()
     assert "The challenger of digits was changed here and in MLflow." in found.problems[0]
     assert "Received: 2 here, 1 in MLflow" in found.problems[0]
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     home = Workspace(registered)
     assert [] == alias_sync.tell(Destination(uri, home), home, NAME)  # as promote and the like do
     assert ((), ()) == (reconcile().problems, reconcile().told)
@@ -160,7 +160,7 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     assert "MLflow cannot be reached." in capsys.readouterr().err
     assert (
         {"champion": 2}
-        == champions.standing(Workspace(registered), NAME).aliases
+        == champions.current_entry(Workspace(registered), NAME).aliases
         == alias_sync.read_synced(Workspace(registered), NAME, uri)
     )
 
@@ -169,4 +169,4 @@ def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     with serve.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):
         call_it(client, "champion", 1)
-        wait(lambda: champions.standing(Workspace(registered), NAME).aliases == {"champion": 1}, 240)
+        wait(lambda: champions.current_entry(Workspace(registered), NAME).aliases == {"champion": 1}, 240)

@@ -5,7 +5,7 @@ from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from mlflow.tracking import MlflowClient
 
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
 
@@ -90,7 +90,7 @@ def test_recording_again_makes_no_second_child(run, store, record, client):
     found = children(client, recorder.outcome(run.folder).mlflow_run_id)
     assert list(found) == ["train"]
     assert found["train"].data.tags["keraspipe.state"] == "cached"
-    assert State.load(run.folder).children == {"train": found["train"].info.run_id}
+    assert RecordingState.load(run.folder).children == {"train": found["train"].info.run_id}
 
 
 def test_a_step_that_was_killed_is_not_left_running(run, record, client):
@@ -110,4 +110,4 @@ def test_an_execution_that_ml_metadata_no_longer_has_is_told_and_leaves_the_rest
     run.epochs(1, 1)
     assert record() == 0
     assert "has no execution 99" in recorder.outcome(run.folder).error
-    assert State.load(run.folder).offset == run.folder.journal.stat().st_size
+    assert RecordingState.load(run.folder).offset == run.folder.journal.stat().st_size

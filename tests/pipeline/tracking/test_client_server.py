@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import alias_sync, recorder
 from pipeline.tracking.client import Destination, Unreachable
 
@@ -68,12 +68,12 @@ def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
     recording = recorder.start(offline.folder.workspace, "offline", server.uri, log)
     offline.start("outage")
     offline.epochs(1, 2)
-    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: RecordingState.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     server.down()
     offline.epochs(3, 4)
-    wait(lambda: State.load(offline.folder).unreachable)
+    wait(lambda: RecordingState.load(offline.folder).unreachable)
     server.up()
-    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: RecordingState.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     offline.write("end", status="finished", message="", seconds=2.0)
     outcome = recording.finish(30)
     assert (outcome.complete, outcome.error) == (True, "")

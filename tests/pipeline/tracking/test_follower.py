@@ -7,7 +7,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking.client import Destination, Unreachable
 from pipeline.tracking.follower import Drain, Ending, follow
 
@@ -74,6 +74,6 @@ def test_a_server_that_is_away_at_the_end_is_told(run, ending, tmp_path):
     destination = Destination("http://127.0.0.1:9", Workspace(tmp_path))
     with pytest.raises(Unreachable):
         follow(Drain(destination, run.folder), ending())
-    state = State.load(run.folder)
+    state = RecordingState.load(run.folder)
     assert state.offset == 0
     assert "refused" in state.unreachable

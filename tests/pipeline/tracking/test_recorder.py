@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline import subprocesses
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import process, recorder
 
 NO_TABLES = "sqlite:///{}/fresh.db"
@@ -55,7 +55,7 @@ def test_killed_half_way_and_replayed(run, model, uri, log, wait):
     run.register(model)
     run.write("publish", version=4, digest="d1", alias="champion")
     run.write("end", status="finished", message="", seconds=2.0)
-    wait(lambda: State.load(run.folder).offset > 1000)
+    wait(lambda: RecordingState.load(run.folder).offset > 1000)
     recording.process.kill()
     outcome = recording.finish(10)
     assert not outcome.complete

@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
 from pipeline.tracking.client import metric_name
@@ -266,7 +266,7 @@ def test_pending_names_what_is_behind_oldest_first(workspace, record, another):
     assert recorder.pending(Workspace(workspace)) == ["b", "a", "c"]
     record("a")
     assert recorder.pending(Workspace(workspace)) == ["b", "c"]
-    assert State.load(runs[1].folder).offset == runs[1].folder.journal.stat().st_size
+    assert RecordingState.load(runs[1].folder).offset == runs[1].folder.journal.stat().st_size
 
 
 @pytest.mark.parametrize(

@@ -68,14 +68,14 @@ def test_several_replicas():
 
 def test_points_are_told_with_the_step_of_the_whole_training(tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(callbacks, "SHARE", 0.0)
+    monkeypatch.setattr(callbacks, "CURVE_TIME_SHARE", 0.0)
     model = line(metrics=["mae"])
     norm = GradientNorm(model.optimizer)
     path = tmp_path / "journal.jsonl"
-    with journal.current(path), norm.noted():
+    with journal.use_journal(path), norm.noted():
         curves = StepCurves(steps=2, batch_size=1, gradient_norm=norm)
         model.fit(X, Y, batch_size=1, epochs=3, initial_epoch=1, shuffle=False, callbacks=[curves], verbose=0)
-    points = [event for event, _ in journal.read(path)]
+    points = [event for event, _ in journal.iter_events(path)]
     assert [(2, 3), (2, 4), (3, 5), (3, 6)] == [(point["epoch"], point["step"]) for point in points]
     assert [4.0, 36.0] == [pytest.approx(point["metrics"]["gradient_norm"]) for point in points[:2]]
     told = {"loss", "mae", "learning_rate", "gradient_norm"}
@@ -87,6 +87,6 @@ def test_a_step_that_is_not_due_tells_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 1e9)
     model = line()
     norm = GradientNorm(model.optimizer)
-    with journal.current(tmp_path / "journal.jsonl"), norm.noted():
+    with journal.use_journal(tmp_path / "journal.jsonl"), norm.noted():
         model.fit(X, Y, callbacks=[StepCurves(1, 2, norm)], verbose=0)
-    assert [] == list(journal.read(tmp_path / "journal.jsonl"))
+    assert [] == list(journal.iter_events(tmp_path / "journal.jsonl"))

@@ -30,8 +30,8 @@ def sampled(found, seed):
 
 
 def require_round_trip(found, value):
-    key, _, text = hyperparameters.assignment(found.field.name, value).partition("=")
-    assert (found.field.name, value) == (key, hyperparameters.parse(found.field, text))
+    key, _, text = hyperparameters.format_assignment(found.field.name, value).partition("=")
+    assert (found.field.name, value) == (key, hyperparameters.parse_value(found.field, text))
 
 
 @settings(deadline=None, max_examples=40)
@@ -132,9 +132,11 @@ def test_a_range_that_does_not_fit_is_an_error_in_words(kind, declared):
 
 
 def test_the_text_of_a_range_is_read_as_the_range():
-    assert Range(1e-4, 0.1, log=True) == hyperparameters.ranged(field("float", 0.1, "Range(0.0001, 0.1, log=True)"))
-    assert Choice("a", "b") == hyperparameters.ranged(field("str", "a", "recipe.Choice('a', 'b')"))
-    assert Widths(1, 4, 8, 128) == hyperparameters.ranged(field("tuple[int, ...]", (8,), "Widths(1, 4, 8, 128)"))
+    assert Range(1e-4, 0.1, log=True) == hyperparameters.search_range(
+        field("float", 0.1, "Range(0.0001, 0.1, log=True)")
+    )
+    assert Choice("a", "b") == hyperparameters.search_range(field("str", "a", "recipe.Choice('a', 'b')"))
+    assert Widths(1, 4, 8, 128) == hyperparameters.search_range(field("tuple[int, ...]", (8,), "Widths(1, 4, 8, 128)"))
 
 
 def test_a_ladder_holds_its_bounds_and_powers_of_two_with_what_lies_between():
@@ -142,9 +144,9 @@ def test_a_ladder_holds_its_bounds_and_powers_of_two_with_what_lies_between():
     assert (7,) == space.ladder(7, 7)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in catalog.paths(Settings()).values()])
+@pytest.mark.parametrize("name", [path.stem for path in catalog.recipe_paths(Settings()).values()])
 def test_every_recipe_can_be_searched_from_its_own_values(name):
-    source = catalog.source(name, Settings())
+    source = catalog.find_recipe(name, Settings())
     found = space.space(source, hyperparameters.resolve(source, []), [], [])
     study = optuna.create_study()
     study.enqueue_trial(found.pinned())
@@ -153,7 +155,7 @@ def test_every_recipe_can_be_searched_from_its_own_values(name):
 
 
 def test_a_search_says_what_it_searches():
-    source = catalog.source("mnist", Settings())
+    source = catalog.find_recipe("mnist", Settings())
     said = space.space(
         source, hyperparameters.resolve(source, []), ["filters", "batch_norm", "dropout"], []
     ).described()
@@ -163,7 +165,7 @@ def test_a_search_says_what_it_searches():
 
 
 def test_only_and_set_narrow_the_search():
-    source = catalog.source("mnist", Settings())
+    source = catalog.find_recipe("mnist", Settings())
     base = hyperparameters.resolve(source, ["dropout=0.1"])
     assert "dropout" not in space.space(source, base, [], ["dropout"]).dimensions
     assert ["filters", "epochs"] == sorted(
@@ -180,6 +182,6 @@ def test_only_and_set_narrow_the_search():
     ],
 )
 def test_what_cannot_be_searched_is_an_error_in_words(only, fixed, said):
-    source = catalog.source("mnist", Settings())
+    source = catalog.find_recipe("mnist", Settings())
     with pytest.raises(UsageError, match=said):
         space.space(source, hyperparameters.resolve(source, []), only, fixed)
