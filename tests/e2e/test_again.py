@@ -14,11 +14,14 @@ def test_changed_code_and_data_repeat_what_depends_on_them(prepared_unrecorded):
     assert 1 == first["model_version"]
 
     prepared_unrecorded.edit("def build(p, spec):", "# a comment changes nothing\ndef build(p, spec):")
-    commented = prepared_unrecorded.run()
-    assert [] == repeated(commented)
-    assert first["run_id"] != commented["run_id"]
-    assert 1 == commented["model_version"]  # the model is the live one: it is neither judged nor published again
-    assert first["metrics"] == commented["metrics"]
+    assert first["run_id"] == prepared_unrecorded.run()["run_id"]
+
+    prepared_unrecorded.edit("def build(p, spec):", "def unused():\n    return 1\n\n\ndef build(p, spec):")
+    unused = prepared_unrecorded.run()
+    assert [] == repeated(unused)
+    assert first["run_id"] != unused["run_id"]
+    assert 1 == unused["model_version"]  # the model is the live one: it is neither judged nor published again
+    assert first["metrics"] == unused["metrics"]
 
     prepared_unrecorded.edit('activation="relu"', 'activation="tanh"')
     assert repeated(prepared_unrecorded.run()) == TRAINING_ON
