@@ -50,7 +50,7 @@ def main() -> None:
         StepCurves(options.steps, recipe.params.batch_size, norm),
         Progress(options.steps * recipe.params.batch_size),
     ]
-    with tempfile.TemporaryDirectory() as folder, journal.use_journal(Path(folder) / "journal.jsonl"), norm.noted():
+    with tempfile.TemporaryDirectory() as folder, journal.use_journal(Path(folder) / "journal.jsonl"), norm.attach():
         found: dict[str, list[float]] = {"ours": [], "theirs": []}
         for turn in range(options.segments + 1):
             sides = [("ours", ours, watching), ("theirs", theirs, [])]
