@@ -1,4 +1,7 @@
-"""The command line: commands, no logic. Nothing heavy is imported before a command needs it."""
+"""The command line: finds the command, parses its arguments, runs it and prints its errors.
+
+Each command is a file of `pipeline.commands`, imported only when it is called: nothing heavy is loaded before.
+"""
 
 from __future__ import annotations
 

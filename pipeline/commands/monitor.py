@@ -143,7 +143,7 @@ def _check_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     from pipeline.monitoring.monitor import ModelHealth
 
     report = _compare(options, settings)
-    look = ModelHealth.of(report)
+    look = ModelHealth.from_report(report)
     sinks.show(report)
     sinks.write(report)
     sinks.measure([look])

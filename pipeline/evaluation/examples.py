@@ -1,9 +1,4 @@
-"""The rows that the model gets most wrong, with their inputs.
-
-Test examples beside what the model makes of them, for models that draw their input again.
-
-What a model says about test images, or which images it draws, for the picture of samples.
-"""
+"""Examples that an evaluation shows: the worst answers, reconstructions, samples with predictions or drawn images."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
+"""The conditions of the gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
 
-Every condition is here, so that one place decides. What cannot be computed is not met.
+The gate decides whether a model may go live; a model that meets all conditions is blessed. Every condition is checked
+here, in one place. A number that cannot be computed does not meet its condition.
 """
 
 from __future__ import annotations

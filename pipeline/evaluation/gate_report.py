@@ -1,4 +1,4 @@
-"""The gate's page: why a model is blessed or not, in words and numbers. Markdown, made from an evaluation."""
+"""The report of the gate as Markdown: why a model is blessed or not, in words and numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the candidate and the live model answered to every row of the test split."""
+"""The predictions of the candidate and of the live model for every row of the test split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TFMA's results read back: metrics, slices, confusions, and the thresholds that it finds missed."""
+"""Reads TFMA's results: metrics, slices, confusion matrix, and the thresholds that were missed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures of an exported model: what they are asked with, and their description as JSON."""
+"""Signatures of the exported model: preprocessing and network as functions, example requests, and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of separated values, plain or compressed by gzip, with a header."""
+"""CSV and TSV files with a header, plain or compressed by gzip."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Csv:
         Raises:
             PipelineError: A declared column is missing, or the file is damaged.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
             lines = read_rows(path, self.delimiter)
             header = next(lines)[1]

@@ -63,7 +63,7 @@ class Generator:
         Raises:
             PipelineError: The function fails.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         for number, row in enumerate(self._rows(data), 1):
             source = f"{self.function.__name__}() row {number}"
             if isinstance(row, Mapping):

@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, plain or compressed by gzip."""
+"""JSON lines: one object per line, plain or compressed by gzip."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class JsonLines:
         Raises:
             PipelineError: The file is damaged.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
             for line, row, fault in read_rows(path):
                 source = f"{path} line {line}"

@@ -63,7 +63,7 @@ class Parquet:
         Raises:
             PipelineError: A declared column is missing or holds another type, or a file is damaged.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
             for file in part_files(path):
                 _check_columns(file, layout)

@@ -1,7 +1,7 @@
 """Rows of a table: texts or values under the names of columns become an `Example`, or the reason why they cannot.
 
-What CSV, JSON lines, Parquet, TFRecords and generators share. A missing value is absent from the example: the graph
-sees NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
+Used by CSV, JSON lines, Parquet, TFRecord and generators. A missing value is absent from the example: the graph sees
+NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
 absent; null and NaN inside it are missing, and one that is null as a whole is a fault of its row.
 """
 
@@ -67,7 +67,7 @@ class Layout:
     time: str = ""
 
     @classmethod
-    def of(cls, data: TableDeclaration) -> Layout:
+    def from_table(cls, data: TableDeclaration) -> Layout:
         """The layout that a table declares: inputs, further columns, and the label as text or as a number."""
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")

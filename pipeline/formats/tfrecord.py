@@ -59,7 +59,7 @@ class TfRecord:
         Raises:
             PipelineError: A file is damaged.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         patterns = ((self.path, "train"), (self.test, "test")) if self.test else ((self.path, ""),)
         for pattern, split in patterns:
             for path in match_files(data, pattern):

@@ -123,7 +123,7 @@ class ModelHealth:
     made: float = field(default_factory=time.time)
 
     @classmethod
-    def of(cls, report: Report) -> Self:
+    def from_report(cls, report: Report) -> Self:
         """The look that gave a report."""
         return cls(report.name, report.version, logged=True, report=report, made=report.made)
 
@@ -184,7 +184,7 @@ def check_health(
         report = compare_requests(workspace, name, log, since, allowed) if logged else None
     except Exception as error:  # noqa: BLE001  (see above)
         return ModelHealth(name, health.version, logged=logged, error=_error_line(error))
-    return ModelHealth.of(report) if report else health
+    return ModelHealth.from_report(report) if report else health
 
 
 def _champion_health(workspace: Workspace, name: str) -> ModelHealth:

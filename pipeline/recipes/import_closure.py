@@ -1,12 +1,12 @@
-"""Which files a piece of code reaches through its imports, and a digest of each that a move does not change.
+"""The files that a piece of code reaches through its imports, and a digest of each that a move does not change.
 
 Read by `ast`, nothing is imported. Imports inside functions count, for they run; those under `if TYPE_CHECKING:` do
-not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as an
-import of it.
+not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as
+an import of it.
 
 A digest leaves out comments, docstrings, formatting, the import lines of the project's own modules and the names that
-these bind to modules: `atomic.write` and `fileio.write` are the same after a pure move. In their place stands the
-content of the module that is meant.
+these bind to modules: moving a module changes no digest. In their place stands the content of the module that is
+meant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Promote, roll back, challenge: the acts that change which version of a recipe stands where.
+"""Promote, roll back, challenge: changes which version of a recipe is its champion (live) or its challenger.
 
-Each is one rename of the recipe's record, under the lock that publishing takes too; what servers read is made from it
-at once, and by whoever comes next where a kill came between. MLflow is told by a process of its own.
+Each change is one rename of the recipe's record, under the lock that publishing takes, too. What model servers read
+is written right after it; if the process is killed in between, the next change or server repairs it. MLflow is
+updated by a separate process.
 """
 
 from __future__ import annotations

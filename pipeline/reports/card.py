@@ -1,6 +1,6 @@
-"""The card as files: beside the run, and for a published version under `WORKSPACE/cards/NAME/VERSION`.
+"""Writes the card of a version as Markdown and HTML: with the run, and under `WORKSPACE/cards/NAME/VERSION`.
 
-Learning curves as SVG within the card.
+A card says what a model is for, how well it does, where it fails, where it comes from and how to send it a request.
 """
 
 from __future__ import annotations

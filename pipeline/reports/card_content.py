@@ -1,8 +1,6 @@
-"""What a card says, as plain values, taken from the run's record alone.
+"""The content of a card as plain values, from the run's record alone: facts, limits of use, an example request.
 
-Where a model must not be trusted, as its run's record shows it.
-
-A request that the version answers: the first row of its own warm-up requests, and the `curl` that sends it.
+The request is the first row of the version's own warm-up requests, with the `curl` command that sends it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,7 @@
-"""Explanations as pictures: a heat map over an image, a coloured curve of a recording or a series.
+"""Shows explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
 
-Explanations in a terminal: coloured words of a text, bars of columns; lines with numbers where nobody looks.
-
-The two colours of an explanation, which people who cannot tell red from green tell apart.
-
-Source: M. Okabe, K. Ito, Color universal design, 2008: blue and vermilion.
-
-One explained row, as the signature `explain` answers it.
+The two colours can be told apart by people who cannot tell red from green. Source: M. Okabe, K. Ito, Color universal
+design, 2008: blue and vermilion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Verdicts on record: a model is not judged twice by the same data, schema and gate, and never trusted beyond them."""
+"""Digests that decide what is computed again: one for each step, and one for the basis of a verdict.
+
+TFX's cache sees these digests instead of the code. A verdict of the gate holds as long as model, data, schema,
+metrics and gate are the same; then the model is not evaluated a second time.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A run from its request to its result: locks, journal, recorder, errors; the steps themselves are the runner's."""
+"""Carries out a run, from its request to its result: locks, output, live view, errors, notifications.
+
+The steps themselves are run by `pipeline.runner.local`.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the runner does after a step: read its outputs, tell the journal, and decide whether to go on.
+"""What the runner does after a step: reads its outputs, writes events to the journal, decides whether to go on.
 
-Each function has the name of its step; `refusals` stands around all.
+A hook has the name of its step. `keep_rows_report` is a context around all of them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The life cycle of a run: its lock, its journal, the process that records it in MLflow, its start and its end.
 
-Runs, the tasks of a run on Kubeflow and searches for hyperparameters all go through it.
+Runs, the tasks of a run on Kubeflow and searches for hyperparameters all use it.
 """
 
 from __future__ import annotations

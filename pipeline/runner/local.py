@@ -1,4 +1,4 @@
-"""Runs the DAG step by step: TFX's launcher does each one; here is what comes between them."""
+"""Runs the steps of a pipeline one by one in this process; TFX's launcher carries out each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A word to whoever should know of a verdict or a failure: a webhook, or a command that gets it on stdin."""
+"""Notifies somebody of a verdict or a failure: by a webhook, or by a command that reads it from stdin."""
 
 from __future__ import annotations
 

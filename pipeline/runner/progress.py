@@ -1,4 +1,4 @@
-"""The live view of a run: its steps with seconds, and the training's progress, told by the journal."""
+"""The live view of a run: its steps with seconds, and the progress of the training, read from the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps of a run have produced so far."""
+"""The state of a run between its steps: its request, and what the steps have made so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run ran on: interpreter, packages, TensorFlow's build, machine and commit; enough to set it up once more."""
+"""The environment of a run: interpreter, packages, TensorFlow's build, machine and commit, to set it up again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has left in the workspace, read without MLflow: what it was asked, what it learned, what came out."""
+"""The record of a run in the workspace, read without MLflow: parameters, epochs, data, evaluation, result."""
 
 from __future__ import annotations
 

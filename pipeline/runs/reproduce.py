@@ -1,4 +1,4 @@
-"""A run once more: from the recipe, the hyperparameters and the seed that were kept, on data that must be the same."""
+"""Repeats a run with its own recipe, hyperparameters and seed, on the same data, and compares both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: what was asked for, its digest, and the record of what came out."""
+"""A run: its request, the digest of that request, and the record of its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A published version as people name it, NAME@VERSION, and the run that made it."""
+"""A published version, written NAME@VERSION, and the run that made it."""
 
 from __future__ import annotations
 

@@ -198,9 +198,8 @@ def choose_task(column: Column, wanted: str) -> tuple[str, str]:
 def _number_task(column: Column) -> tuple[str, str]:
     whole = bool(column.values) and all(float(value).is_integer() for value in column.values)
     if whole and column.distinct <= MAX_INTEGER_CLASSES:
-        return CLASSIFICATION, f"{column.distinct} different whole numbers" + other_task_hint(REGRESSION) * (
-            column.distinct > 2
-        )
+        hint = other_task_hint(REGRESSION) if column.distinct > 2 else ""  # noqa: PLR2004  (two numbers are two classes)
+        return CLASSIFICATION, f"{column.distinct} different whole numbers" + hint
     if whole:
         return REGRESSION, f"{column.distinct} different whole numbers" + other_task_hint(CLASSIFICATION)
     return REGRESSION, "numbers"

@@ -186,8 +186,8 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     shape = choose_window(times.step, len(times.moments))
     rows = [_column_row(column, goal, times, others) for column in columns]
     notes = [
-        f"{safe_name(goal.name)} is the target: a forecast, for {safe_name(times.column)} rises by {step_words(times.step)}"
-        + other_task_hint(REGRESSION),
+        f"{safe_name(goal.name)} is the target: forecasting, "
+        f"for {safe_name(times.column)} rises by {step_words(times.step)}" + other_task_hint(REGRESSION),
         f"{shape.length} steps of the past are seen, {shape.horizon} are forecast: change LENGTH and HORIZON at will.",
     ]
     return Plan("series", _series_facts(path, times, goal, others, called, shape), COLUMN_HEAD, rows, notes)

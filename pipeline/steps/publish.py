@@ -1,7 +1,7 @@
-"""Publish: the blessed SavedModel appears as a new version, whole, and becomes the champion or the challenger.
+"""Publish: copies a blessed SavedModel, one that passed the gate, to a new version and gives it an alias.
 
-TFX's Pusher copies straight to the destination, where a server would find a half-written version, and names it after
-the second, so that two pushes within one become one.
+The alias is champion (live) or challenger. TFX's Pusher copies straight to the destination, where a server would find
+a half-written version, and names it after the second, so that two pushes within one become one.
 """
 
 import shutil

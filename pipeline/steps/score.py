@@ -1,10 +1,8 @@
-"""How long the served signature takes for one row, in this process and on this machine.
+"""Score: numbers of the candidate and of the live model that TFMA lacks, and the predictions of both, row by row.
 
-Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
-
-TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
-samples of a generative model, or compare two models on the same rows. What it has measured is taken over here, so that
-the gate finds all numbers in one file.
+TFMA goes row by row over labelled predictions and does not keep them; it cannot compare forecasts with a naive one,
+look at samples of a generative model, compare two models on the same rows, or measure latency. Its own results are
+copied here, so that the gate finds all numbers in one file.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""The workspace: where everything lies that runs leave behind, and whether it can be used.
+"""The layout of a workspace: the path of everything that runs leave there, and whether the folder can be used.
 
-No other module joins these names to a path; what lies inside of an artifact is named by the step that writes it.
+No other module joins these names to a path; the files inside an artifact are named by the step that writes them.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class RunEnd:
         """Takes SIGTERM as a wish to stop once the journal is recorded."""
         signal.signal(signal.SIGTERM, self._request_stop)
 
-    def reached(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether nothing more will come."""
         for event in journal.read_events(self.journal, self._offset):
             self._offset, self._last = event.end, event.kind
@@ -82,7 +82,7 @@ def follow(replayer: JournalReplayer, run_end: RunEnd) -> None:
     try:
         while True:
             # Asked first, so that what was written before the answer is still read.
-            last = run_end.reached()
+            last = run_end.has_ended()
             try:
                 replayer.all()
                 pause = POLL_S
@@ -104,7 +104,7 @@ def _sleep(seconds: float, run_end: RunEnd) -> None:
     """Sleeps, but not past the end of the run."""
     until = time.monotonic() + seconds
     time.sleep(POLL_S)
-    while time.monotonic() < until and not run_end.reached():
+    while time.monotonic() < until and not run_end.has_ended():
         time.sleep(POLL_S)
 
 

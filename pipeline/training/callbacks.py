@@ -1,13 +1,9 @@
-"""A checkpoint after every epoch, as one file that appears whole, and the way back from it.
+"""Keras callbacks of a training: checkpoints, progress, curves within an epoch, and the norm of the gradient.
 
 Keras' BackupAndRestore keeps neither the history nor the state of EarlyStopping with its best weights; a training
-that goes on from it can stop at another epoch and keep worse weights.
-
-Reports the training to the run's journal: within an epoch for the live view, after it for MLflow.
-
-Points of the curves within an epoch: loss, metrics, learning rate, gradient norm and speed, about once a second.
-
-The length of the gradient, taken by the optimizer in passing at the steps that somebody asks for.
+that goes on from it can stop at another epoch and keep worse weights. So a checkpoint here is one file that holds all
+of it, and appears whole after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
+reading the numbers waits for the device, so both report only now and then.
 """
 
 from __future__ import annotations

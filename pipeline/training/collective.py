@@ -1,7 +1,7 @@
-"""The nodes that train one network together: each takes its share of every batch, and all take the same steps.
+"""Several workers train one network together: each takes its share of every batch, and all take the same steps.
 
 Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` hands a whole batch to
-`Strategy.reduce`, which takes one tensor). So every node runs the ordinary `fit`, and the strategy only carries
+`Strategy.reduce`, which takes one tensor). So every worker runs the ordinary `fit`, and the strategy only carries
 numbers: gradients at each step, weights and metrics at the end of each epoch.
 """
 

@@ -1,7 +1,4 @@
-"""Where training computes: devices, numeric precision, determinism.
-
-What one answer of a network costs in floating-point operations.
-"""
+"""Where training computes, and what the network costs: devices, precision, determinism, operations per row."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One fit with checkpoints, early stopping and reports; it goes on where it was interrupted.
+"""One fit with checkpoints, early stopping and reports, and a diagnosis of its learning curves in words.
 
-What the learning curves say, in words.
+A fit that was interrupted goes on from its checkpoint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train: what TFX's Trainer calls. Builds the recipe's network, fits it, exports it, and checks the export."""
+"""Trains a recipe: builds its network, fits it, exports it, and checks that the export answers as the network does."""
 
 from __future__ import annotations
 

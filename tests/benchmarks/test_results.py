@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import results  # noqa: E402
-from benchmarks.measure import Row, in_turns  # noqa: E402
+from benchmarks.measure import (
+    Row,
+    in_turns,
+)
 
 
 def test_ratio_is_taken_of_medians() -> None:

@@ -99,5 +99,5 @@ def monitor_page() -> str:
     """The monitor's page where there is one feature."""
     finding = Finding("x", "x", "drift", "L-infinity", 0.5, 0.01, 0.05, 100, 100, ())
     return prometheus.render_text(
-        [ModelHealth.of(Report("half", "training rows", "requests", 100, (finding,), version=1))]
+        [ModelHealth.from_report(Report("half", "training rows", "requests", 100, (finding,), version=1))]
     )

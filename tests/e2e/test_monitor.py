@@ -26,7 +26,7 @@ def logged(digits, tmp_path):
     def ask(images: list[bytes]) -> Path:
         log = tmp_path / "log"
         options = ("--rest-port", "0", "--grpc-port", "0", "--request-log", log, "--request-log-rate", "1")
-        process = digits.keraspipe.start("serve", "digits", *options)
+        process = digits.keraspipe.fork("serve", "digits", *options)
         lines = [process.stdout.readline() for _ in range(3)]
         addresses = [lines[1].split()[1].partition("/v1")[0], lines[2].split()[1]]
         for turn, address in enumerate(addresses):

@@ -61,7 +61,7 @@ def test_the_page_needs_nothing_else_and_takes_names_as_text(drifted):
 
 
 def test_prometheus_reads_the_metrics(drifted):
-    text = prometheus.render_text([ModelHealth.of(drifted)])
+    text = prometheus.render_text([ModelHealth.from_report(drifted)])
     families = {family.name: family.samples for family in text_string_to_metric_families(text)}
     (alert,) = families["keraspipe_drift_alert"]
     assert (1, {"model": "model", "version": "1"}) == (alert.value, alert.labels)
@@ -74,10 +74,10 @@ def test_prometheus_reads_the_metrics(drifted):
 def test_prometheus_scrapes_the_newest_report(drifted):
     shown = prometheus.MetricsPage(0)
     try:
-        shown.show([ModelHealth.of(drifted)])
+        shown.show([ModelHealth.from_report(drifted)])
         with urllib.request.urlopen(shown.url, timeout=10) as answer:
             assert answer.headers["Content-Type"].startswith("text/plain")
-            assert prometheus.render_text([ModelHealth.of(drifted)]) == answer.read().decode()
+            assert prometheus.render_text([ModelHealth.from_report(drifted)]) == answer.read().decode()
     finally:
         shown.close()
 

@@ -19,22 +19,22 @@ def ending(run):
 
 def test_over_when_the_journal_says_so(run, ending):
     over = ending()
-    assert not over.reached()
+    assert not over.has_ended()
     run.start()
-    assert not over.reached()
+    assert not over.has_ended()
     run.write("end", status="finished", message="", seconds=1.0)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_an_older_end_does_not_end_a_run_that_goes_on(run, ending):
     run.start()
     run.write("end", status="failed", message="", seconds=1.0)
     over = ending(since=run.folder.journal.stat().st_size)
-    assert not over.reached()
+    assert not over.has_ended()
     run.start()
-    assert not over.reached()
+    assert not over.has_ended()
     run.write("end", status="finished", message="", seconds=1.0)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_over_when_the_parent_is_gone(ending):
@@ -50,7 +50,7 @@ def test_over_when_asked_to_stop(ending):
         signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending):
