@@ -49,7 +49,9 @@ def registered(original, workspace, uri):
     """A copy of it, and of its MLflow, which has another address."""
     home, was = original
     shutil.copytree(home, workspace, dirs_exist_ok=True)
-    alias_sync.write(Workspace(workspace), NAME, uri, alias_sync.read_synced(Workspace(home), NAME, was))
+    alias_sync.write_last_synced(
+        Workspace(workspace), NAME, uri, alias_sync.read_last_synced(Workspace(home), NAME, was)
+    )
     return workspace
 
 
