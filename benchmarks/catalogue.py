@@ -31,13 +31,13 @@ def main() -> int:
     due = [] if options.table else [source for source in chosen if options.force or not _holds(source)]
     code = max([_refreshed(source, options) for source in due], default=0)
     readme = ROOT / "README.md"
-    with fileio.file(readme) as temporary:
+    with fileio.replace_file(readme) as temporary:
         temporary.write_text(with_table(readme.read_text()))
     return code
 
 
-def _sources() -> list[catalog.Source]:
-    return [catalog.read(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem != "__init__"]
+def _sources() -> list[catalog.RecipeSource]:
+    return [catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem != "__init__"]
 
 
 def _options() -> argparse.Namespace:
@@ -55,36 +55,36 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _holds(source: catalog.Source) -> bool:
-    found = recorded_result.read(source)
-    return found is not None and found.digest == recorded_result.digest(source)
+def _holds(source: catalog.RecipeSource) -> bool:
+    found = recorded_result.read_result(source)
+    return found is not None and found.digest == recorded_result.recorded_digest(source)
 
 
-def _refreshed(source: catalog.Source, options: argparse.Namespace) -> int:
+def _refreshed(source: catalog.RecipeSource, options: argparse.Namespace) -> int:
     say(source.name)
-    digest = recorded_result.digest(source)
+    digest = recorded_result.recorded_digest(source)
     _, out = keraspipe(options.workspace, "run", source.name, "--json", "--no-cache", codes=(0, NOT_BLESSED))
     result = json.loads(out)
     say(f"{source.name}: {result['metrics']} {'; '.join(result['reasons'])}")
     if not result["blessed"]:
         return 1
-    found = recorded_result.Reached(
+    found = recorded_result.RecordedResult(
         *_first(source, result), f"{os.cpu_count()} cores", _weights(source, options), digest
     )
     # The file may have been edited during the run: the record goes into the new text, with the digest of the old.
-    with fileio.file(source.path) as temporary:
-        temporary.write_text(recorded_result.recorded(catalog.read(source.path), found))
+    with fileio.replace_file(source.path) as temporary:
+        temporary.write_text(recorded_result.replace_result(catalog.read_recipe(source.path), found))
     return 0
 
 
-def _first(source: catalog.Source, result: dict[str, Any]) -> tuple[str, float, float]:
+def _first(source: catalog.RecipeSource, result: dict[str, Any]) -> tuple[str, float, float]:
     """Returns name and value of the first metric in the gate, and the minutes of the run."""
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     name = next(iter({**gate.get("at_least", {}), **gate.get("at_most", {})}))
     return name, result["metrics"][name], result["seconds"] / 60
 
 
-def _weights(source: catalog.Source, options: argparse.Namespace) -> int:
+def _weights(source: catalog.RecipeSource, options: argparse.Namespace) -> int:
     folders = options.workspace / "artifacts" / source.name / "train" / "model_run"
     newest = max(folders.iterdir(), key=lambda folder: int(folder.name))
     return int(json.loads((newest / "model.json").read_text())["weights"])
@@ -96,14 +96,14 @@ def with_table(readme: str) -> str:
     return f"{before}{BEGIN}{table(_sources())}\n{END}{rest.partition(END)[2]}"
 
 
-def table(sources: list[catalog.Source]) -> str:
+def table(sources: list[catalog.RecipeSource]) -> str:
     """Returns the catalogue as a Markdown table."""
     head = "| recipe | task | data | result on the test split | minutes on 2 cores |"
     return "\n".join([head, "|---|---|---|---|---|", *map(_line, sources)])
 
 
-def _line(source: catalog.Source) -> str:
-    found = recorded_result.read(source)
+def _line(source: catalog.RecipeSource) -> str:
+    found = recorded_result.read_result(source)
     result = (f"{found.metric} {found.value:.4g}", f"{found.minutes:.1f}") if found else ("-", "-")
     return f"| {' | '.join((f'[{source.name}](models/{source.name}.py)', source.task, source.data, *result))} |"
 

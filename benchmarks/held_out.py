@@ -86,7 +86,7 @@ def rows(recipe: Recipe, examples: list[Example], p: Any) -> Rows:
     """Returns preprocessed rows. The recipe's `preprocess` must not call analyzers, such as `tft.mean`."""
     kinds = recipe.data.inputs
     cells = {name: [example.features[name] for example in examples] for name in [*kinds, recipe.data.label]}
-    raw = {name: tf.constant(cells[name], types.dtype(declared)) for name, declared in kinds.items()}
+    raw = {name: tf.constant(cells[name], types.tf_dtype(declared)) for name, declared in kinds.items()}
     label = encode_label(tf.constant(cells[recipe.data.label]), recipe.data)
     prepared = tf.data.Dataset.from_tensor_slices(raw).batch(TOGETHER).map(lambda x: recipe.preprocess(x, p))
     parts = defaultdict(list)
@@ -106,10 +106,12 @@ def fitted(recipe: Recipe, p: Any, examples: list[Example], seed: int) -> keras.
         for held in (False, True)
     )
     config = {**CONFIG, "seed": seed}
-    devices.prepare(config)
+    devices.configure(config)
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = str(Path(folder) / "checkpoints")
-        return trainer.fit(recipe, p, learnt, stopped_by, {**config, "checkpoints": checkpoints}, Path(folder), {})
+        return trainer.fit_recipe(
+            recipe, p, learnt, stopped_by, {**config, "checkpoints": checkpoints}, Path(folder), {}
+        )
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -126,7 +128,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="most epochs of a training (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    recipe = catalog.load(settings.ROOT / "models" / f"{options.recipe}.py")
+    recipe = catalog.load_recipe(settings.ROOT / "models" / f"{options.recipe}.py")
     p = dataclasses.replace(recipe.params, epochs=options.epochs or recipe.params.epochs)
     rounds, question = QUESTIONS[options.recipe]
     found = []

@@ -2,7 +2,7 @@
 
     python -m benchmarks.loops RECIPE WORKSPACE --epochs N --repeat N
 
-Ours is `pipeline.training.trainer.fit`: tf.data with shuffling and augmentation, validation, early stopping, a
+Ours is `pipeline.training.trainer.fit_recipe`: tf.data with shuffling and augmentation, validation, early stopping, a
 checkpoint and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model
 starts with the augmentation layers, as in Keras' guides; its only callback is the clock. Network, optimizer,
 batch size and validation data are the same. Time runs from the end of the first epoch to the end of the last,
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--repeat", type=int, required=True)
     options = parser.parse_args()
-    recipe = catalog.load(settings.ROOT / "models" / f"{options.recipe}.py")
+    recipe = catalog.load_recipe(settings.ROOT / "models" / f"{options.recipe}.py")
     p = dataclasses.replace(recipe.params, epochs=options.epochs, patience=options.epochs)
     training, validation = rows(recipe, options.workspace / "artifacts" / options.recipe)
     arrays = (*decoded(training), decoded(validation))
@@ -82,7 +82,7 @@ def rows(recipe: Recipe, artifacts: Path) -> list[Rows]:
     graph = tft.TFTransformOutput(str(transformed))
     layer, spec = graph.transform_features_layer(), graph.raw_feature_spec()
     return [
-        input_pipeline.load([str(examples / f"Split-{split}" / "*")], spec, layer, recipe.data.label)
+        input_pipeline.load_rows([str(examples / f"Split-{split}" / "*")], spec, layer, recipe.data.label)
         for split in ("train", "eval")
     ]
 
@@ -95,20 +95,22 @@ def decoded(split: Rows) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 def pipeline_loop(recipe: Recipe, p: Any, training: Rows, validation: Rows) -> float:
     """Returns the samples per second of the pipeline's loop, from the epochs in its journal."""
-    devices.prepare(CONFIG)
+    devices.configure(CONFIG)
     with tempfile.TemporaryDirectory() as folder:
         out, path = Path(folder), Path(folder) / "journal.jsonl"
-        with journal.current(path):
-            trainer.fit(recipe, p, training, validation, {**CONFIG, "checkpoints": str(out / "checkpoints")}, out, {})
-        ends = [event["time"] for event, _ in journal.read(path) if event["event"] == "epoch"]
+        with journal.use_journal(path):
+            trainer.fit_recipe(
+                recipe, p, training, validation, {**CONFIG, "checkpoints": str(out / "checkpoints")}, out, {}
+            )
+        ends = [event["time"] for event, _ in journal.iter_events(path) if event["event"] == "epoch"]
     batch_size = min(p.batch_size, training.count)
     return speed(ends, training.count // batch_size * batch_size)  # the last, smaller batch is left out there
 
 
 def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validation: Any) -> float:
     """Returns the samples per second of `fit` on arrays."""
-    devices.prepare(CONFIG)
-    model = with_augmentation(recipe, p, trainer.spec_of(recipe, training, len(y) // p.batch_size * p.epochs, {}))
+    devices.configure(CONFIG)
+    model = with_augmentation(recipe, p, trainer.make_spec(recipe, training, len(y) // p.batch_size * p.epochs, {}))
     clock = Clock()
     model.fit(
         x,

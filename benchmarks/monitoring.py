@@ -91,14 +91,14 @@ def publish(workspace: Path) -> None:
                 (kind.bytes_list if isinstance(value, bytes) else kind.float_list).value.append(value)
             file.write(tfrecord.frame(example.SerializeToString()))
     Workspace(workspace).model(NAME, 1).mkdir(parents=True)
-    champions.write(Workspace(workspace), NAME, champions.Champion(1, "digest", "run"))
+    champions.set_champion(Workspace(workspace), NAME, champions.ModelVersion(1, "digest", "run"))
     answered = np.tile(np.array(ANSWER, np.float32), (TRAINING, 1))
-    predictions.keep(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
+    predictions.save(Workspace(workspace).answers(NAME, "digest"), answered, "probabilities", ("no", "yes"))
     path = Workspace(workspace).run("run").journal
     path.parent.mkdir(parents=True)
-    journal.write(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
+    journal.append_event(path, "file", path=str((examples / "report.json").relative_to(workspace)), folder="data")
     signatures = {"serving_default": {"inputs": {name: {} for name in (*NUMBERS, *CATEGORIES)}}}
-    journal.write(path, "register", signatures=signatures)
+    journal.append_event(path, "register", signatures=signatures)
 
 
 def log(folder: Path, count: int) -> None:
@@ -132,7 +132,7 @@ def main() -> None:
     started = time.monotonic()
     from pipeline.monitoring import monitor, traffic
 
-    report = monitor.monitored(Workspace(options.workspace), NAME, options.log)
+    report = monitor.compare_requests(Workspace(options.workspace), NAME, options.log)
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

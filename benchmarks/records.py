@@ -36,7 +36,7 @@ def write_one(recipe: recipe.Recipe, data: Path, path: Path) -> None:
 
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in recipe.data.examples(data):
-            writer.write(ingest.encode(example.features))
+            writer.write(ingest.encode_example(example.features))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ COLUMNS = ("name", "ours", "theirs", "ratio", "target", "met")
 
 def facts() -> dict[str, Any]:
     """Returns the facts of the machine and the versions that the speeds depend on."""
-    installed = host.installed()
+    installed = host.installed_packages()
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--segments", type=int, required=True)
     options = parser.parse_args()
-    recipe = catalog.load(settings.ROOT / "models" / "mnist.py")
+    recipe = catalog.load_recipe(settings.ROOT / "models" / "mnist.py")
     rows = batches(recipe.params.batch_size, options.steps)
     ours, theirs = network(recipe), network(recipe)
     norm = GradientNorm(ours.optimizer)
@@ -50,7 +50,7 @@ def main() -> None:
         StepCurves(options.steps, recipe.params.batch_size, norm),
         Progress(options.steps * recipe.params.batch_size),
     ]
-    with tempfile.TemporaryDirectory() as folder, journal.current(Path(folder) / "journal.jsonl"), norm.noted():
+    with tempfile.TemporaryDirectory() as folder, journal.use_journal(Path(folder) / "journal.jsonl"), norm.attach():
         found: dict[str, list[float]] = {"ours": [], "theirs": []}
         for turn in range(options.segments + 1):
             sides = [("ours", ours, watching), ("theirs", theirs, [])]

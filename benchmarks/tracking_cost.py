@@ -75,10 +75,10 @@ def _workspace(tables: Path) -> Iterator[Path]:
 
 def _tables(folder: Path) -> Path:
     """Creates a database with MLflow's tables."""
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
     path = folder / "mlflow.db"
-    Destination(f"sqlite:///{path}", Workspace(folder)).probe()
+    TrackingStore(f"sqlite:///{path}", Workspace(folder)).probe()
     return path
 
 

@@ -27,7 +27,7 @@ class Nobody:
 def main() -> int:
     """Runs one command."""
     with (
-        mock.patch.object(recorder, "start", return_value=Nobody()),
+        mock.patch.object(recorder, "start_recording", return_value=Nobody()),
         mock.patch.object(RunSession, "record_card"),
         mock.patch.object(RunSession, "record_environment", side_effect=_without_ids),
     ):
@@ -38,7 +38,7 @@ def _without_ids(*_: object) -> None:
     """Called after the import of TFX, which takes the same time on both sides."""
     from pipeline.runner import local
 
-    mock.patch.object(local, "_told", return_value=nullcontext()).start()
+    mock.patch.object(local, "_report_execution", return_value=nullcontext()).start()
 
 
 if __name__ == "__main__":

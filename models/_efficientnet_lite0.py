@@ -1,12 +1,12 @@
 """EfficientNet-Lite0: a network for photographs, small enough for two cores, with weights learned on ImageNet.
 
-The network of M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, table 1, as its "Lite" form: no squeeze-and-excitation,
-ReLU6, a stem and a head of fixed size (R. Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020).
+The network of M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, table 1, as its "Lite" form: no
+squeeze-and-excitation, ReLU6, a stem and a head of fixed size (R. Liu, Higher accuracy on vision models with
+EfficientNet-Lite, 2020).
 
-Weights from a file of `torch.save` before PyTorch 1.6, without PyTorch and without running what the file says.
-
-Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each storage: its
-length as int64 and its numbers, all little-endian. Source: torch/serialization.py, `_legacy_save`.
+The weights come from a file of `torch.save` before PyTorch 1.6, read without PyTorch and without running what the
+file says. Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each
+storage: its length as int64 and its numbers, all little-endian. Source: torch/serialization.py, `_legacy_save`.
 """
 
 from __future__ import annotations
@@ -62,37 +62,39 @@ def backbone(shape: tuple[int, int, int]) -> keras.Model:
     """
     image = keras.Input(shape, name="pixels")
     x = layers.Rescaling(1 / 128, offset=-127 / 128, name="scale")(image)
-    x = _normalized(_convolution(x, STEM, 3, 2, "_conv_stem"), "_bn0")
+    x = _batch_norm(_convolution(x, STEM, 3, 2, "_conv_stem"), "_bn0")
     number = 0
     for expansion, filters, blocks, stride, kernel in STAGES:
         for block in range(blocks):
-            x = _block(x, expansion, filters, 1 if block else stride, kernel, f"_blocks.{number}.")
+            x = _inverted_residual(x, expansion, filters, 1 if block else stride, kernel, f"_blocks.{number}.")
             number += 1
-    x = _normalized(_convolution(x, HEAD, 1, 1, "_conv_head"), "_bn1")
+    x = _batch_norm(_convolution(x, HEAD, 1, 1, "_conv_head"), "_bn1")
     return keras.Model(image, x, name="efficientnet_lite0")
 
 
-def _block(x: Any, expansion: int, filters: int, stride: int, kernel: int, name: str) -> Any:
+def _inverted_residual(x: Any, expansion: int, filters: int, stride: int, kernel: int, name: str) -> Any:
     """Expand, filter each channel for itself, project; added to the input where the shapes allow it."""
     entry, channels = x, x.shape[-1]
     if expansion > 1:
-        x = _normalized(_convolution(x, expansion * channels, 1, 1, name + "_expand_conv"), name + "_bn0")
-    depthwise = layers.DepthwiseConv2D(kernel, stride, "same", use_bias=False, name=_keras(name + "_depthwise_conv"))
-    x = _normalized(depthwise(x), name + "_bn1")
-    x = _normalized(_convolution(x, filters, 1, 1, name + "_project_conv"), name + "_bn2", activation=False)
+        x = _batch_norm(_convolution(x, expansion * channels, 1, 1, name + "_expand_conv"), name + "_bn0")
+    depthwise = layers.DepthwiseConv2D(
+        kernel, stride, "same", use_bias=False, name=_layer_name(name + "_depthwise_conv")
+    )
+    x = _batch_norm(depthwise(x), name + "_bn1")
+    x = _batch_norm(_convolution(x, filters, 1, 1, name + "_project_conv"), name + "_bn2", activation=False)
     return layers.Add()([x, entry]) if stride == 1 and filters == channels else x
 
 
 def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
-    return layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=_keras(name))(x)
+    return layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=_layer_name(name))(x)
 
 
-def _normalized(x: Any, name: str, *, activation: bool = True) -> Any:
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=_keras(name))(x)
+def _batch_norm(x: Any, name: str, *, activation: bool = True) -> Any:
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-3, name=_layer_name(name))(x)
     return layers.ReLU(6.0)(x) if activation else x
 
 
-def _keras(name: str) -> str:
+def _layer_name(name: str) -> str:
     return name.strip("_").replace(".", "_")
 
 
@@ -102,11 +104,11 @@ def load_imagenet(model: keras.Model) -> None:
     Raises:
         PipelineError: The package is not installed, or its file is damaged.
     """
-    tensors = read(weights_file())
-    named = {_keras(name.rpartition(".")[0]): name.rpartition(".")[0] for name in tensors}
+    tensors = read_torch_file(weights_file())
+    names = {_layer_name(name.rpartition(".")[0]): name.rpartition(".")[0] for name in tensors}
     for layer in model.layers:
         if layer.weights:
-            layer.set_weights(_arrays(layer, named[layer.name], tensors))
+            layer.set_weights(_arrays(layer, names[layer.name], tensors))
 
 
 def _arrays(layer: Any, name: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -129,7 +131,7 @@ def weights_file() -> Path:
     return Path(spec.origin).parent / WEIGHTS
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     """Reads a state dict: float32 and int64 arrays by name.
 
     Raises:
@@ -137,7 +139,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as file:
-            return _read(file)
+            return _read_state_dict(file)
     except FAILURES as error:
         raise PipelineError(
             f"{path} is not a readable file of PyTorch weights.",
@@ -147,21 +149,23 @@ def read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _read(file: IO[bytes]) -> dict[str, np.ndarray]:
-    magic, _, _, state, keys = (_Reader(file).load() for _ in range(5))
+def _read_state_dict(file: IO[bytes]) -> dict[str, np.ndarray]:
+    magic, _, _, state, keys = (_TensorUnpickler(file).load() for _ in range(5))
     if magic != MAGIC:
         raise ValueError(f"magic number {magic!r}")
     kinds = {storage[2]: storage[1] for storage, *_ in state.values()}
-    storages = {key: _storage(file, np.dtype(DTYPES[kinds[key]])) for key in keys}
-    return {name: _tensor(storages[storage[2]], *place) for name, (storage, *place) in state.items()}
+    storages = {key: _read_storage(file, np.dtype(DTYPES[kinds[key]])) for key in keys}
+    return {name: _make_tensor(storages[storage[2]], *place) for name, (storage, *place) in state.items()}
 
 
-def _storage(file: IO[bytes], dtype: np.dtype) -> np.ndarray:
+def _read_storage(file: IO[bytes], dtype: np.dtype) -> np.ndarray:
     (length,) = struct.unpack("<q", file.read(8))
     return np.frombuffer(file.read(length * dtype.itemsize), dtype, length)
 
 
-def _tensor(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> np.ndarray:
+def _make_tensor(
+    storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> np.ndarray:
     last = offset + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))
     if min(offset, *shape, *strides, 0) < 0 or last >= storage.size:
         raise ValueError(f"a tensor {shape} from {offset} to {last} in a storage of {storage.size} numbers")
@@ -169,7 +173,7 @@ def _tensor(storage: np.ndarray, offset: int, shape: tuple[int, ...], strides: t
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
 
 
-class _Reader(pickle.Unpickler):
+class _TensorUnpickler(pickle.Unpickler):
     """Gives tensors as the arguments that they would be made from; any other name is refused."""
 
     def find_class(self, module: str, name: str) -> Any:

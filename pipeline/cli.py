@@ -1,4 +1,7 @@
-"""The command line: commands, no logic. Nothing heavy is imported before a command needs it."""
+"""The command line: finds the command, parses its arguments, runs it and prints its errors.
+
+Each command is a file of `pipeline.commands`, imported only when it is called: nothing heavy is loaded before.
+"""
 
 from __future__ import annotations
 
@@ -70,18 +73,18 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns 0 done, 1 failed, 2 usage, 3 not blessed, 4 drift."""
     options = parse(list(sys.argv[1:] if argv is None else argv))
-    return _guarded(options) if options.command else 0
+    return _report_errors(options) if options.command else 0
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """What the arguments say; ends the program with exit code 2 where they are wrong."""
     name = arguments[0] if arguments else ""
     if name == "serve":  # its many flags have a parser of their own
-        return argparse.Namespace(**vars(_module(name).parse(arguments[1:])))
+        return argparse.Namespace(**vars(_import_command(name).parse(arguments[1:])))
     if name in COMMANDS:
         options = parser(name).parse_intermixed_args(arguments[1:])  # predict NAME --json INPUT
         return argparse.Namespace(command=name, **vars(options))
-    overview = _overview()
+    overview = _overview_parser()
     if name and not name.startswith("-"):
         hint = errors.did_you_mean(name, COMMANDS)
         overview.error(f"there is no command {name!r}" + (f"; {hint}" if hint else ""))
@@ -99,12 +102,12 @@ def script() -> None:
     os._exit(code)
 
 
-def _guarded(options: argparse.Namespace) -> int:
-    found = settings.from_environment(options.workspace)
+def _report_errors(options: argparse.Namespace) -> int:
+    config = settings.from_environment(options.workspace)
     try:
-        return _call(options, found)
+        return _run_command(options, config)
     except PipelineError as error:
-        if found.debug:
+        if config.debug:
             raise
         print(f"keraspipe: {error}", file=sys.stderr)
         return error.exit_code
@@ -117,32 +120,32 @@ def _guarded(options: argparse.Namespace) -> int:
         return 0
 
 
-def _call(options: argparse.Namespace, found: settings.Settings) -> int:
-    return int(_module(options.command).command(options, found))
+def _run_command(options: argparse.Namespace, config: settings.Settings) -> int:
+    return int(_import_command(options.command).command(options, config))
 
 
-def _module(command: str) -> Any:
+def _import_command(command: str) -> Any:
     return import_module(f"pipeline.commands.{command}")
 
 
 def parser(name: str) -> Parser:
     """The parser of one command."""
     words, example = COMMANDS[name]
-    found = Parser(prog=f"keraspipe {name}", description=words, epilog=f"example: {example}")
-    found.add_argument("--workspace", metavar="DIR", help="default: ./workspace, or KERASPIPE_WORKSPACE")
-    _module(name).arguments(found)
-    return found
+    command_parser = Parser(prog=f"keraspipe {name}", description=words, epilog=f"example: {example}")
+    command_parser.add_argument("--workspace", metavar="DIR", help="default: ./workspace, or KERASPIPE_WORKSPACE")
+    _import_command(name).arguments(command_parser)
+    return command_parser
 
 
-def _overview() -> Parser:
+def _overview_parser() -> Parser:
     overview = Parser(
         prog="keraspipe",
         description="From raw data to a served deep-learning model.",
         epilog="example: keraspipe run digits",
     )
-    added = overview.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    subparsers = overview.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     for name, (words, _) in COMMANDS.items():
-        added.add_parser(name, help=words, add_help=False)
+        subparsers.add_parser(name, help=words, add_help=False)
     return overview
 
 

@@ -1,8 +1,6 @@
-"""Keeps the terminal for the user: everything that libraries print goes to the run's log file.
+"""Output to the terminal: what libraries print goes to a log file, and tables have aligned columns.
 
-Rows of text under each other, in columns as wide as their widest cell.
-
-rich.table does this too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
+rich.table aligns, too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
 that it may take. Its padding and wrapping would also have to be undone for pipes.
 """
 
@@ -28,16 +26,16 @@ class Terminal:
 
 
 @contextmanager
-def output_to(log: Path) -> Iterator[Terminal]:
+def redirect_output(log: Path) -> Iterator[Terminal]:
     """Sends file descriptors 1 and 2 to a log file and yields the real ones.
 
     TensorFlow's C++ code writes to the descriptors, so replacing sys.stderr would not do.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = [os.dup(1), os.dup(2)]
+    originals = [os.dup(1), os.dup(2)]
     target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    out, err = (os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace") for number in kept)
+    out, err = (os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace") for number in originals)
     try:
         os.dup2(target, 1)
         os.dup2(target, 2)
@@ -45,7 +43,7 @@ def output_to(log: Path) -> Iterator[Terminal]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        for number, descriptor in enumerate(kept, start=1):
+        for number, descriptor in enumerate(originals, start=1):
             os.dup2(descriptor, number)
             os.close(descriptor)
         os.close(target)
@@ -53,7 +51,7 @@ def output_to(log: Path) -> Iterator[Terminal]:
         err.close()
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+def align_columns(table: Sequence[Sequence[str]]) -> list[str]:
     """One line for each row; all rows have as many cells as the first."""
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

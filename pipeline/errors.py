@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read."""
+"""The errors that a user reads: what happened, what was expected, what was received, what to do next."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PipelineError(Exception):
         super().__init__("\n".join(lines))
 
 
-def unreadable(path: Path, expected: str, error: Exception) -> PipelineError:
+def unreadable_file(path: Path, expected: str, error: Exception) -> PipelineError:
     """The error about a file that cannot be read to its end."""
     return PipelineError(
         f"{path} cannot be read to its end.",

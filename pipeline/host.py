@@ -1,4 +1,4 @@
-"""Facts of the machine and the environment, read quickly and without anything heavy."""
+"""Facts of this machine: packages, memory, GPU driver, ports. Read quickly, without importing anything heavy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-PATIENCE_S = 3.0
+COMMAND_TIMEOUT_S = 3.0
 
 
 def glibc_version() -> str:
@@ -26,19 +26,19 @@ def glibc_version() -> str:
     return ""
 
 
-def _normal(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def installed() -> dict[str, str]:
+def installed_packages() -> dict[str, str]:
     """Packages of this environment and their versions."""
     # Names of folders, not importlib.metadata: 3 ms instead of half a second for 250 packages.
     folders = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
     parts = (folder.name.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
-    return {_normal(name): version for name, version in parts}
+    return {_normalize(name): version for name, version in parts}
 
 
-def locked(lock: Path) -> dict[str, set[str]]:
+def locked_versions(lock: Path) -> dict[str, set[str]]:
     """Versions that a uv.lock allows, by package."""
     # By pattern: tomllib takes a quarter of a second for a file of this size.
     text = lock.read_text() if lock.is_file() else ""
@@ -48,23 +48,23 @@ def locked(lock: Path) -> dict[str, set[str]]:
     return versions
 
 
-def needed(project: Path) -> list[str]:
+def required_packages(project: Path) -> list[str]:
     """Packages that a pyproject.toml names itself."""
     if not project.is_file():
         return []
     stated = tomllib.loads(project.read_text())["project"]["dependencies"]
     names = (re.match(r"[\w.-]+", line) for line in stated if "platform != 'win32'" in line or ";" not in line)
-    return [_normal(match.group()) for match in names if match]
+    return [_normalize(match.group()) for match in names if match]
 
 
-def nearest(folder: Path) -> Path:
+def nearest_folder(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def unwritable(folder: Path) -> str:
+def write_problem(folder: Path) -> str:
     """Why nothing can be written into the folder, made or not yet made; empty if it can."""
-    place = nearest(folder)
+    place = nearest_folder(folder)
     if not place.is_dir():
         return f"{place} is a file"
     try:
@@ -84,13 +84,13 @@ def memory_bytes() -> int:
     return total
 
 
-def driver() -> str | None:
+def nvidia_driver() -> str | None:
     """Version of the NVIDIA driver; None without one, empty if it does not answer."""
     with suppress(OSError):
         return driver_version(Path("/proc/driver/nvidia/version").read_text())
     if shutil.which("nvidia-smi") is None:
         return None
-    return driver_version(output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"))
+    return driver_version(command_output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"))
 
 
 def driver_version(text: str) -> str:
@@ -99,10 +99,10 @@ def driver_version(text: str) -> str:
     return match.group() if match else ""
 
 
-def output(*command: str) -> str:
+def command_output(*command: str) -> str:
     """What a command prints; empty if it is missing, fails or hangs."""
     with suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, text=True, check=True)  # noqa: S603
+        answer = subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT_S, text=True, check=True)  # noqa: S603
         return answer.stdout.strip()
     return ""
 
@@ -117,11 +117,11 @@ def listeners(ports: Iterable[int]) -> dict[int, str]:
     with suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port in ports:
-                holders[connection.laddr.port] = _process(connection.pid)
+                holders[connection.laddr.port] = _describe_process(connection.pid)
     return holders
 
 
-def _process(pid: int | None) -> str:
+def _describe_process(pid: int | None) -> str:
     import psutil
 
     if pid is None:  # of another user

@@ -1,4 +1,4 @@
-"""What a run needs to know of its surroundings; the only reader of environment variables."""
+"""The settings of a run: where workspace, data, recipes and MLflow are. The only reader of environment variables."""
 
 from __future__ import annotations
 

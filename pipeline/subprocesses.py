@@ -1,6 +1,4 @@
-"""Imports of large packages, in less time.
-
-Child processes of keraspipe, and the environment variables that TensorFlow and MLflow are to find.
+"""Child processes of keraspipe, their environment variables, and faster imports of large packages.
 
 Other programs (docker, nvidia-smi, the user's own) are run where they are needed.
 """
@@ -30,11 +28,11 @@ MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 # The address comes from the settings alone, and an active run or experiment of the caller is not ours.
-MLFLOW_FORGOTTEN = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
+MLFLOW_REMOVED = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
 
 @contextmanager
-def without_garbage() -> Iterator[None]:
+def pause_gc() -> Iterator[None]:
     """Imports make millions of objects and no garbage: looking for it takes a quarter of their time.
 
     What is there by the end of the block is never looked through again either.
@@ -66,7 +64,7 @@ def environment() -> dict[str, str]:
 
 def mlflow_environment() -> dict[str, str]:
     """The environment for a child process in which MLflow runs."""
-    inherited = {name: value for name, value in environment().items() if name not in MLFLOW_FORGOTTEN}
+    inherited = {name: value for name, value in environment().items() if name not in MLFLOW_REMOVED}
     return {**MLFLOW_DEFAULTS, **inherited, **QUIET_MLFLOW}
 
 
@@ -83,7 +81,7 @@ def use_quiet_mlflow() -> None:
 
 
 @contextmanager
-def variables(**values: str) -> Iterator[None]:
+def set_variables(**values: str) -> Iterator[None]:
     """Sets environment variables within the block; what the user has set himself stays as it is."""
     ours = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(ours)
@@ -94,7 +92,7 @@ def variables(**values: str) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def start(
+def start_module(
     module: str,
     arguments: Sequence[str],
     *,
@@ -141,7 +139,7 @@ def start_worker(module: str, *, cwd: Path, log: IO[bytes]) -> subprocess.Popen[
     )
 
 
-def run(module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:
+def run_module(module: str, arguments: Sequence[str], stdout: IO[str] | None = None) -> int:
     """Runs `python -m MODULE ARGUMENTS` and returns its exit code; stdout is ours unless it is given."""
     command = _command(module, arguments)
     return subprocess.run(command, check=False, stdout=stdout, env=environment()).returncode  # noqa: S603  (our own program)

@@ -7,17 +7,21 @@ import functools
 import json
 import multiprocessing
 import multiprocessing.forkserver
+import multiprocessing.popen_forkserver
 import os
+import platform
 import runpy
 import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.store.fileio import lock
 
@@ -26,32 +30,64 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 FORKED = ROOT / "tests" / "forked.py"
+SERVE_FORKED = ROOT / "tests" / "serve_forked.py"
+SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
+# A busy machine is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 
 
-_SERVE = """
-import dataclasses, json, sys
-from pathlib import Path
-from serving import options
-from serving.options import ServeOptions
-from serving.process.server import serve
-arguments = json.loads(sys.argv[1])
-for name in ("base_path", "model_config_file"):
-    if arguments.get(name):
-        arguments[name] = Path(arguments[name])
-for name in ("loading", "batching", "limits", "security"):
-    if isinstance(arguments.get(name), dict):
-        arguments[name] = getattr(options, name.capitalize())(**arguments[name])
-show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
-sys.exit(serve(ServeOptions(**arguments), ready=show))
-"""
+class ServerFork(multiprocessing.popen_forkserver.Popen):
+    """A fork of a process that has imported TensorFlow, which takes three seconds of a core, and not TFX as well."""
+
+    def _launch(self, process_obj: multiprocessing.process.BaseProcess) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            connect = _server_forks().connect_to_new_process
+            patch.setattr(multiprocessing.forkserver, "connect_to_new_process", connect)
+            super()._launch(process_obj)
+
+
+@functools.cache
+def _server_forks() -> multiprocessing.forkserver.ForkServer:
+    forks = multiprocessing.forkserver.ForkServer()
+    forks.set_forkserver_preload(["tensorflow", "serving.grpc_api.server", "serving.process.server"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"))  # as a server does
+        forks.ensure_running()
+    return forks
+
+
+class ServerProcess(multiprocessing.context.ForkServerProcess):
+    """A server's process; asked as a `subprocess.Popen` is."""
+
+    @staticmethod
+    def _Popen(process_obj: multiprocessing.process.BaseProcess) -> ServerFork:  # noqa: N802 - multiprocessing's name
+        return ServerFork(process_obj)
+
+    def poll(self) -> int | None:
+        return self.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It goes on.
+        """
+        self.join(timeout)
+        if self.exitcode is None:
+            raise subprocess.TimeoutExpired(self.name, timeout)
+        return self.exitcode
 
 
 @dataclass
 class Server:
     """A server process."""
 
-    process: subprocess.Popen
+    process: ServerProcess
     endpoints: dict
     base: Path
 
@@ -69,6 +105,31 @@ class Server:
 
 
 @contextlib.contextmanager
+def _serving(*flags: str, errors: Path | None = None):
+    """Process and output of `python -m serving` with these flags; its errors lie in a file or among the output."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    call = flags, dict(os.environ), writer, errors and str(errors)
+    process = ServerProcess(target=runpy.run_path, args=(str(SERVING_FORKED), {"CALL": call}))
+    process.start()
+    writer.close()
+    with os.fdopen(os.dup(reader.fileno())) as output:
+        reader.close()
+        try:
+            yield process, output
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def _endpoints(reader: multiprocessing.connection.Connection, log: IO[str]) -> dict:
+    try:
+        return reader.recv()
+    except EOFError:
+        pytest.fail(f"The server did not start:\n{log.read()[-3000:]}")
+
+
+@contextlib.contextmanager
 def _running(base: Path, **options):
     arguments = {
         "base_path": str(base),
@@ -77,41 +138,100 @@ def _running(base: Path, **options):
         "loading": {"poll_seconds": 0.2, "retry_seconds": 0.1, "max_retries": 1},
         **options,
     }
-    log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed below; not a pipe: nobody would empty it, and a full one blocks the server
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, json.dumps(arguments)],
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-    )
-    try:
-        line = process.stdout.readline()
-        if not line:
-            log.seek(0)
-            pytest.fail(f"The server did not start:\n{log.read()[-3000:]}")
-        yield Server(process, json.loads(line), base)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
-        log.close()
+    with tempfile.NamedTemporaryFile("r", errors="replace") as log:
+        reader, writer = multiprocessing.Pipe(duplex=False)
+        call = arguments, log.name, writer
+        process = ServerProcess(target=runpy.run_path, args=(str(SERVE_FORKED), {"CALL": call}))
+        process.start()
+        writer.close()  # the end that is left is the server's: if it dies there is an end to what can be read
+        try:
+            yield Server(process, _endpoints(reader, log), base)
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            reader.close()
+
+
+# Fixtures that start processes; a test that starts one itself is marked `process` where it stands.
+STARTERS = {"run_server", "run_serving", "keraspipe", "keraspipe_in", "digits"}
+LONG = {"e2e", "models", "readme"}  # folders of tests that run whole pipelines
+STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "tests.start"}
+
+
+class Starts:
+    """The processes that a test starts: `make test-fast` leaves out those who do, by their mark."""
+
+    def __init__(self) -> None:
+        self.since_setup: list[str] = []
+        platform.processor()  # kept from here on; a library that asks for it first would start `uname -p`
+        sys.addaudithook(self._hear)
+        start = multiprocessing.process.BaseProcess.start
+
+        def audited(process: multiprocessing.process.BaseProcess) -> None:
+            sys.audit("tests.start", process.name)  # to a fork server it is a message only, and no event
+            start(process)
+
+        multiprocessing.process.BaseProcess.start = audited
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in STARTED:
+            self.since_setup.append(f"{event} {arguments[:2]}"[:300])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self.since_setup.clear()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Any:
+        result = yield
+        if self.since_setup and not item.get_closest_marker("process"):
+            pytest.fail(
+                "The test starts a process and is not marked so.\nExpected: pytest.mark.process\n"
+                f"Received: {self.since_setup}\nNext: mark it, or do without the process",
+                pytrace=False,
+            )
+        return result
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Starts())
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what a fixture makes once for their file run in one process, or each process would make it."""
     for item in items:
+        if STARTERS & set(item.fixturenames):
+            item.add_marker("process")
+        if LONG & set(item.path.relative_to(ROOT / "tests").parts[:-1]):
+            item.add_marker("heavy")
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         shares = any(fixture.scope == "module" for found in fixtures for fixture in found)
         if shares and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, bool, bool]:
+    """What takes long comes first, or one process would end minutes after the others; the longest group is `digits`.
+
+    In that group the README comes last: its commands publish another version.
+    """
+    group, folder = item.get_closest_marker("xdist_group"), item.path.relative_to(ROOT / "tests").parts[0]
+    return not (group and group.args == ("digits",)), folder not in LONG, folder == "readme"
 
 
 @pytest.fixture(scope="session")
 def run_server():
     """A context manager that runs a server over a folder."""
     return _running
+
+
+@pytest.fixture(scope="session")
+def run_serving():
+    """A context manager that runs `python -m serving` with flags."""
+    return _serving
 
 
 @dataclass(frozen=True)
@@ -144,9 +264,43 @@ def _forking() -> multiprocessing.context.ForkServerContext:
     return context
 
 
+class Forked:
+    """A command in a process forked from one that has imported TFX; it has what tests use of `subprocess.Popen`."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        (out, told_out), (err, told_err) = _forking().Pipe(duplex=False), _forking().Pipe(duplex=False)
+        call = arguments, environment, folder, told_out, told_err
+        self._process = _forking().Process(target=runpy.run_path, args=(str(FORKED), {"CALL": call}))
+        self._process.start()
+        self.stdout, self.stderr = (open(os.dup(pipe.fileno()), encoding="utf-8") for pipe in (out, err))  # noqa: PTH123, SIM115
+        for pipe in (out, err, told_out, told_err):
+            pipe.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Waits for the end; what it printed and has not been read yet."""
+        with self.stdout, self.stderr, ThreadPoolExecutor(2) as readers:
+            printed = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            self._process.join(timeout)
+            if self.returncode is None:
+                self._process.kill()
+                pytest.fail(f"It goes on after {timeout} s:\n{printed[1].result()}")
+            return printed[0].result(), printed[1].result()
+
+
 @dataclass(frozen=True)
 class Keraspipe:
-    """The command line in an environment of its own; `start` gives a process all of its own."""
+    """The command line in an environment of its own; `start` gives a process all of its own, `fork` a ready one."""
 
     workspace: Path
     environment: dict[str, str]
@@ -165,8 +319,12 @@ class Keraspipe:
             preexec_fn=hear_interrupts,  # noqa: PLW1509  (one system call)
         )
 
+    def fork(self, *arguments: str | Path, **environment: str) -> Forked:
+        """Starts a command in a process that need not import TFX, which takes nine seconds of a core."""
+        return Forked([*map(str, arguments)], {**self.environment, **environment}, self.workspace.parent)
+
     def __call__(self, *arguments: str | Path, **environment: str) -> Answer:
-        """Runs a command to its end, in a process that need not import TFX, which takes nine seconds of a core."""
+        """Runs a command to its end, in a process like that of `fork`."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
             call = [*map(str, arguments)], {**self.environment, **environment}, self.workspace.parent, out, err
@@ -200,14 +358,11 @@ def keraspipe_in() -> Callable[..., Keraspipe]:
 
 @dataclass(frozen=True)
 class Trained:
-    """A workspace in which `keraspipe run digits --json` was run once."""
+    """A workspace in which `keraspipe run digits` was run once: what that printed, and what `--json` says of it."""
 
     keraspipe: Keraspipe
     answer: Answer
-
-    @property
-    def result(self) -> Any:
-        return self.answer.json
+    result: Any
 
     @property
     def workspace(self) -> Path:
@@ -225,10 +380,13 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with lock(folder / "lock"):
         record = folder / "answer.json"
         if not record.exists():
-            process = command.start("run", "digits", "--json")
+            process = command.start("run", "digits")
             out, err = process.communicate(timeout=600)
-            record.write_text(json.dumps([process.returncode, out, err]))
-    return Trained(command, Answer(*json.loads(record.read_text())))
+            assert 0 == process.returncode, err
+            repeated = command("run", "digits", "--json")
+            record.write_text(json.dumps([[process.returncode, out, err], repeated.json]))
+    answer, result = json.loads(record.read_text())
+    return Trained(command, Answer(*answer), result)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,22 @@
-"""One command in a process forked from one that has imported TFX: `CALL` says which, where, and where it prints to."""
+"""One command in a process forked from one that has imported TFX: `CALL` says which, where, and where it prints to.
+
+That is two files, which are made, or the ends of two pipes.
+"""
 
 import os
+import signal
 import sys
 
 from pipeline import cli
 
 (arguments, environment, folder, *printed) = globals()["CALL"]
-for path, descriptor in zip(printed, (1, 2), strict=True):
-    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+for target, descriptor in zip(printed, (1, 2), strict=True):
+    if isinstance(target, os.PathLike):
+        os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    else:
+        os.dup2(target.fileno(), descriptor)
+        target.close()
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)

@@ -1,1 +1,1 @@
-"""A model asked about a whole file or folder: streaming, resumable, bad rows aside."""
+"""Predictions for all rows of a file or folder: streaming, resumable, with bad rows written aside."""

@@ -1,6 +1,7 @@
-"""A model asked about all rows of a file: streaming, resumable, with bad rows aside.
+"""A batch job: all rows of a file through a model, in parts that appear whole.
 
-What is done of a file, in parts that appear whole: a job that was killed goes on behind the last of them.
+A job that was killed goes on behind the last part. Rows that cannot be read or predicted are written aside, each with
+its reason.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.batch_inference import output
 from pipeline.batch_inference import rows as batch_inference_rows
-from pipeline.batch_inference.rows import answers, kinds, question
+from pipeline.batch_inference.rows import input_kinds, make_inputs, predict_rows
 from pipeline.errors import PipelineError
 from pipeline.store import fileio
 from pipeline.store.fileio import lock
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 128
 PART_ROWS = 4096
-PLAN = "plan.json"
+PLAN_FILE = "plan.json"
 
 
 @dataclass(frozen=True)
@@ -80,39 +81,39 @@ class Outcome:
     reasons: str | None = None
 
 
-def run(job: Job, told: Callable[[int], None]) -> Outcome:
+def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
     """Asks about all rows and writes the answers.
 
     Args:
         job: What is asked.
-        told: Called with the number of rows that are done, after each part.
+        on_progress: Called with the number of rows that are done, after each part.
 
     Raises:
         PipelineError: There are no rows, the file is damaged, or another process is at it.
         ServingError: The model cannot be asked.
     """
-    output.check(job.out)
-    mine = job.out.with_name(f".{job.out.name}.lock")
-    with lock(mine, on_wait=lambda: _refuse(job.out)):
+    output.check_format(job.out)
+    lock_file = job.out.with_name(f".{job.out.name}.lock")
+    with lock(lock_file, on_wait=lambda: _raise_busy(job.out)):
         try:
-            return _done(job, told)
+            return _run_parts(job, on_progress)
         finally:
-            mine.unlink()
+            lock_file.unlink()
 
 
-def _done(job: Job, told: Callable[[int], None]) -> Outcome:
-    parts = Parts(job.out.with_name(f".{job.out.name}.parts"))
-    given = _columns(job)
+def _run_parts(job: Job, on_progress: Callable[[int], None]) -> Outcome:
+    parts = PartStore(job.out.with_name(f".{job.out.name}.parts"))
+    given = _make_columns(job)
     resumed = parts.begin(job.plan)
-    told(resumed)
-    for first, rows in _chunks(job, resumed):
-        good, bad = _asked(job, given, rows)
+    on_progress(resumed)
+    for first, rows in _read_chunks(job, resumed):
+        good, bad = _predict_chunk(job, given, rows)
         parts.add(first, first + len(rows) - 1, good, bad, given.schema)
-        told(first + len(rows))
-    return _written(job, parts, given, resumed)
+        on_progress(first + len(rows))
+    return _write_results(job, parts, given, resumed)
 
 
-def _refuse(out: Path) -> None:
+def _raise_busy(out: Path) -> None:
     raise PipelineError(
         f"{out} is being written by another process.",
         expected="one process for each file",
@@ -121,12 +122,12 @@ def _refuse(out: Path) -> None:
     )
 
 
-def _only(job: Job) -> str:
+def _only_input(job: Job) -> str:
     return next(iter(job.signature.inputs)) if len(job.signature.inputs) == 1 else ""
 
 
-def _columns(job: Job) -> Columns:
-    first = next(batch_inference_rows.rows(job.path, _only(job)), None)
+def _make_columns(job: Job) -> Columns:
+    first = next(batch_inference_rows.read_rows(job.path, _only_input(job)), None)
     if first is None:
         raise PipelineError(
             f"There are no rows in {job.path}.",
@@ -134,44 +135,44 @@ def _columns(job: Job) -> Columns:
             received="none",
             action="name another file with --file",
         )
-    return output.of(job.path, first.cells, job.signature.outputs)
+    return output.infer_columns(job.path, first.cells, job.signature.outputs)
 
 
-def _chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:
-    rows = itertools.islice(batch_inference_rows.rows(job.path, _only(job)), done, None)
+def _read_chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:
+    rows = itertools.islice(batch_inference_rows.read_rows(job.path, _only_input(job)), done, None)
     while chunk := list(itertools.islice(rows, PART_ROWS)):
         yield chunk[0].number, chunk
 
 
-def _asked(job: Job, given: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _predict_chunk(job: Job, given: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Lines with answers, and what is to be said about rows without one."""
-    wanted = kinds(job.signature.inputs)
+    wanted_kinds = input_kinds(job.signature.inputs)
     folder = job.path if job.path.is_dir() else job.path.parent
     good, bad = [], []
     for start in range(0, len(rows), BATCH_ROWS):
-        batch = [(row, *question(row, wanted, folder)) for row in rows[start : start + BATCH_ROWS]]
+        batch = [(row, *make_inputs(row, wanted_kinds, folder)) for row in rows[start : start + BATCH_ROWS]]
         sound = [values for _, values, fault in batch if not fault]
-        found = iter(answers(sound, job.ask) if sound else ())
+        predictions = iter(predict_rows(sound, job.ask) if sound else ())
         for row, _, fault in batch:
-            answer = fault or next(found)
+            answer = fault or next(predictions)
             if isinstance(answer, str):
-                bad.append({"row": row.number, "place": row.place, "reason": answer, "cells": _shown(row)})
+                bad.append({"row": row.number, "place": row.place, "reason": answer, "cells": _cell_texts(row)})
             else:
                 good.append(given.row(row, answer))
     return good, bad
 
 
-def _shown(row: Row) -> dict[str, str]:
+def _cell_texts(row: Row) -> dict[str, str]:
     return {name: value if isinstance(value, str) else repr(value)[:200] for name, value in row.cells.items()}
 
 
-def _written(job: Job, parts: Parts, given: Columns, resumed: int) -> Outcome:
+def _write_results(job: Job, parts: PartStore, given: Columns, resumed: int) -> Outcome:
     done = parts.done()
-    output.write(job.out, [part.table for part in done], given.schema)
+    output.write_output(job.out, [part.table for part in done], given.schema)
     aside = job.out.with_name(f"{job.out.name}.bad.jsonl")
     lines = list(parts.bad())
     if lines:
-        with fileio.file(aside) as beside:
+        with fileio.replace_file(aside) as beside:
             beside.write_text("".join(lines))
     else:
         aside.unlink(missing_ok=True)
@@ -199,7 +200,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Parts:
+class PartStore:
     """The parts of one job.
 
     Attributes:
@@ -210,9 +211,9 @@ class Parts:
 
     def begin(self, plan: Mapping[str, Any]) -> int:
         """Number of the first row that is still to be done; 0 and no parts where what is asked has changed."""
-        if fileio.read_json(self.folder / PLAN) != plan:
+        if fileio.read_json(self.folder / PLAN_FILE) != plan:
             shutil.rmtree(self.folder, ignore_errors=True)
-            fileio.write_json(self.folder / PLAN, plan)
+            fileio.write_json(self.folder / PLAN_FILE, plan)
         return max((part.last + 1 for part in self.done()), default=0)
 
     def done(self) -> list[Part]:
@@ -226,9 +227,9 @@ class Parts:
         from pyarrow.parquet import write_table
 
         part = Part(first, last, self.folder)
-        with fileio.file(part.bad) as beside:
-            beside.write_text("".join(json.dumps(one) + "\n" for one in bad))
-        with fileio.file(part.table) as beside:
+        with fileio.replace_file(part.bad) as beside:
+            beside.write_text("".join(json.dumps(entry) + "\n" for entry in bad))
+        with fileio.replace_file(part.table) as beside:
             write_table(pa.Table.from_pylist(rows, schema), beside)
         return part
 

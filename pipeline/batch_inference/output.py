@@ -1,6 +1,6 @@
-"""The parts of a job become one file: Parquet, CSV, TSV or JSON lines, as its name says.
+"""What a batch job writes: the columns of the rows as they stood, then those of the predictions, as one file.
 
-The columns of what is written: those of the rows as they stood, then those of the answers.
+Its name says the format: Parquet, CSV, TSV or JSON lines.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-LINES = (".jsonl", ".ndjson")
-TAKEN = "predicted_{}"
-ENDINGS = (*DELIMITERS, *LINES, ".parquet")
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+RENAMED_OUTPUT = "predicted_{}"
+OUTPUT_SUFFIXES = (*DELIMITERS, *JSON_SUFFIXES, ".parquet")
 
 
-def check(out: Path) -> None:
+def check_format(out: Path) -> None:
     """Raises a UsageError when the format cannot be told by the name."""
-    if out.suffix.lower() not in ENDINGS:
+    if out.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(
-            f"The format of {out} is not known by its ending.", expected=", ".join(ENDINGS), received=out.name
+            f"The format of {out} is not known by its ending.", expected=", ".join(OUTPUT_SUFFIXES), received=out.name
         )
 
 
-def write(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
+def write_output(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
     """Writes all parts as one file, which appears whole."""
-    with fileio.file(out) as beside:
-        _writer(out.suffix.lower())(beside, tables, schema)
+    with fileio.replace_file(out) as beside:
+        _choose_writer(out.suffix.lower())(beside, tables, schema)
 
 
-def _writer(ending: str) -> Callable[[Path, Iterable[Path], pa.Schema], None]:
+def _choose_writer(ending: str) -> Callable[[Path, Iterable[Path], pa.Schema], None]:
     if ending in DELIMITERS:
-        return lambda path, tables, schema: _csv(path, tables, schema, DELIMITERS[ending])
-    return _jsonl if ending in LINES else _parquet
+        return lambda path, tables, schema: _write_csv(path, tables, schema, DELIMITERS[ending])
+    return _write_jsonl if ending in JSON_SUFFIXES else _write_parquet
 
 
-def _parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
+def _write_parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
     from pyarrow.parquet import ParquetWriter, read_table
 
     with ParquetWriter(path, schema) as writer:
@@ -59,21 +59,21 @@ def _parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
             writer.write_table(read_table(table, schema=schema))
 
 
-def _csv(path: Path, tables: Iterable[Path], schema: pa.Schema, delimiter: str) -> None:
+def _write_csv(path: Path, tables: Iterable[Path], schema: pa.Schema, delimiter: str) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(schema.names)
-        for row in _rows(tables):
-            writer.writerow([_cell(value) for value in row.values()])
+        for row in _iterate_rows(tables):
+            writer.writerow([_csv_cell(value) for value in row.values()])
 
 
-def _jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (each writer takes it)
+def _write_jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (each writer takes it)
     with path.open("w", encoding="utf-8") as file:
-        for row in _rows(tables):
-            file.write(json.dumps({name: _json(value) for name, value in row.items()}, default=str) + "\n")
+        for row in _iterate_rows(tables):
+            file.write(json.dumps({name: _json_cell(value) for name, value in row.items()}, default=str) + "\n")
 
 
-def _rows(tables: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+def _iterate_rows(tables: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
     from pyarrow.parquet import ParquetFile
 
     for table in tables:
@@ -81,12 +81,12 @@ def _rows(tables: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
             yield from batch.to_pylist()
 
 
-def _cell(value: Any) -> Any:
-    found = _json(value)
-    return json.dumps(found) if isinstance(found, (list, dict)) else found
+def _csv_cell(value: Any) -> Any:
+    cell = _json_cell(value)
+    return json.dumps(cell) if isinstance(cell, (list, dict)) else cell
 
 
-def _json(value: Any) -> Any:
+def _json_cell(value: Any) -> Any:
     """Bytes as REST has them."""
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
@@ -117,26 +117,26 @@ class Columns:
         import pyarrow as pa
 
         texts = {name for name, kind in self.given.items() if kind == pa.string()}
-        cells = {name: _text(value) if name in texts else value for name, value in row.cells.items()}
-        found = {self.names[name]: _plain(answer[name], kind) for name, kind in self.answered.items()}
-        return {name: cells.get(name) for name in self.given} | found
+        cells = {name: _to_text(value) if name in texts else value for name, value in row.cells.items()}
+        outputs = {self.names[name]: _to_plain(answer[name], kind) for name, kind in self.answered.items()}
+        return {name: cells.get(name) for name in self.given} | outputs
 
 
-def of(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) -> Columns:
+def infer_columns(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) -> Columns:
     """The columns for a file whose first row has these cells."""
     import pyarrow as pa
 
-    typed = parquet.schema(parquet.parts(path)[0]) if _is_parquet(path) else None
+    typed = parquet.read_schema(parquet.part_files(path)[0]) if _is_parquet(path) else None
     given = {name: typed.field(name).type if typed else pa.string() for name in first}
-    names = {name: TAKEN.format(name) if name in given else name for name in outputs}
-    return Columns(given, {name: _type(name, info) for name, info in outputs.items()}, names)
+    names = {name: RENAMED_OUTPUT.format(name) if name in given else name for name in outputs}
+    return Columns(given, {name: _arrow_type(name, info) for name, info in outputs.items()}, names)
 
 
 def _is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
 
 
-def _type(name: str, info: TensorInfo) -> pa.DataType:
+def _arrow_type(name: str, info: TensorInfo) -> pa.DataType:
     import pyarrow as pa
 
     kind = pa.binary() if name.endswith("_bytes") else pa.string()
@@ -147,18 +147,18 @@ def _type(name: str, info: TensorInfo) -> pa.DataType:
     return kind
 
 
-def _text(cell: Any) -> str | None:
+def _to_text(cell: Any) -> str | None:
     return cell if cell is None or isinstance(cell, str) else json.dumps(cell)
 
 
-def _plain(value: Any, kind: pa.DataType) -> Any:
+def _to_plain(value: Any, kind: pa.DataType) -> Any:
     import pyarrow as pa
 
-    found = value.tolist() if hasattr(value, "tolist") else value
-    return _decoded(found) if pa.types.is_string(_innermost(kind)) else found
+    items = value.tolist() if hasattr(value, "tolist") else value
+    return _decode(items) if pa.types.is_string(_innermost_type(kind)) else items
 
 
-def _innermost(kind: pa.DataType) -> pa.DataType:
+def _innermost_type(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
     while pa.types.is_list(kind):
@@ -166,7 +166,7 @@ def _innermost(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _decoded(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if isinstance(value, list):
-        return [_decoded(item) for item in value]
+        return [_decode(item) for item in value]
     return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,8 +1,7 @@
-"""Rows of a file or folder as they stand, each with its number, so that an answer can be led back to it.
+"""Rows of a file or folder as the inputs of a signature, and their predictions.
 
-The cells of a row as the inputs of a signature.
-
-Answers row by row from a model that is asked in batches.
+Each row keeps its number and place, so that a prediction can be led back to it. A batch that fails because of its
+rows is halved until the ones that are at fault stand alone.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
     from serving.core.signature import TensorInfo
 
 
-TEXTS = (".csv", ".tsv", ".txt", ".data")
-LINES = (".jsonl", ".ndjson", ".json")
-FILE = "file"
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+FILE_COLUMN = "file"
 # What the readers of a cell raise about a value of another kind.
-FAILURES = (ValueError, TypeError, OverflowError, OSError)
-SHOWN_CHARACTERS = 60
+CELL_FAILURES = (ValueError, TypeError, OverflowError, OSError)
+MAX_CELL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Row:
     fault: str = ""
 
 
-def rows(path: Path, only: str = "") -> Iterator[Row]:
+def read_rows(path: Path, only: str = "") -> Iterator[Row]:
     """The rows in their order.
 
     Args:
@@ -62,51 +61,51 @@ def rows(path: Path, only: str = "") -> Iterator[Row]:
         UsageError: There is no such file, or its format is not known.
         PipelineError: The file is damaged.
     """
-    for number, (place, cells, fault) in enumerate(_reader(path)(path, only)):
+    for number, (place, cells, fault) in enumerate(_choose_reader(path)(path, only)):
         yield Row(number, place, cells, fault)
 
 
-def suffix(path: Path) -> str:
+def format_suffix(path: Path) -> str:
     """The ending that tells the format, without `.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
-def _reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
+def _choose_reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
     if path.is_dir():
-        return _parquet if any(path.glob("*.parquet")) else _files
-    ending = suffix(path)
-    if path.is_file() and (ending in (*TEXTS, *LINES, ".parquet")):
-        return _csv if ending in TEXTS else _jsonl if ending in LINES else _parquet
+        return _read_parquet if any(path.glob("*.parquet")) else _list_files
+    ending = format_suffix(path)
+    if path.is_file() and (ending in (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet")):
+        return _read_csv if ending in TEXT_SUFFIXES else _read_jsonl if ending in JSON_SUFFIXES else _read_parquet
     raise UsageError(
         f"{path} cannot be read row by row.",
-        expected=f"a folder, or a file that ends in {', '.join((*TEXTS, *LINES))} (also with .gz) or .parquet",
+        expected=f"a folder, or a file ending in {', '.join((*TEXT_SUFFIXES, *JSON_SUFFIXES))} (also .gz) or .parquet",
         received=path.name if path.exists() else "nothing at that path",
         action="name an existing file with --file",
     )
 
 
-def _csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    lines = csv.rows(path)
+def _read_csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    lines = csv.read_rows(path)
     header = next(lines)[1]
     for line, cells, fault in lines:
         yield f"line {line}", dict(zip(header, cells, strict=False)), fault
 
 
-def _jsonl(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for line, cells, fault in jsonl.rows(path):
+def _read_jsonl(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for line, cells, fault in jsonl.read_rows(path):
         yield f"line {line}", cells, fault
 
 
-def _parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _read_parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     number = 0
-    for part in parquet.parts(path):
-        for block in parquet.blocks(part):
+    for part in parquet.part_files(path):
+        for block in parquet.read_blocks(part):
             for cells in zip(*block.values(), strict=True):
                 yield f"row {number}", dict(zip(block, cells, strict=True)), ""
                 number += 1
 
 
-def _files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _list_files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     if not only:
         raise UsageError(
             f"The files in {path} cannot be led to the model's inputs.",
@@ -116,26 +115,26 @@ def _files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]
         )
     for file in sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")):
         name = str(file.relative_to(path))
-        yield name, {FILE: name}, ""
+        yield name, {FILE_COLUMN: name}, ""
 
 
-def missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether a cell is empty, as in training data."""
     return table.is_missing(value)
 
 
-def kinds(inputs: Mapping[str, TensorInfo]) -> dict[str, str]:
+def input_kinds(inputs: Mapping[str, TensorInfo]) -> dict[str, str]:
     """The kind of each input, as a recipe would declare it."""
-    return {name: _kind(info) for name, info in inputs.items()}
+    return {name: _input_kind(info) for name, info in inputs.items()}
 
 
-def _kind(info: TensorInfo) -> str:
+def _input_kind(info: TensorInfo) -> str:
     name = "bytes" if info.dtype.name == "string" else "int" if "int" in info.dtype.name else "float"
     sizes = (info.shape or ())[1:]
     return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
 
 
-def question(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], str]:
+def make_inputs(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], str]:
     """Values by input, or the reason why the row has none.
 
     Args:
@@ -145,28 +144,30 @@ def question(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[st
     """
     if row.fault:
         return {}, row.fault
-    found = {}
+    values = {}
     for name, declared in wanted.items():
-        column = FILE if FILE in row.cells and name not in row.cells and len(wanted) == 1 else name
+        column = FILE_COLUMN if FILE_COLUMN in row.cells and name not in row.cells and len(wanted) == 1 else name
         if column not in row.cells:
             return {}, f"there is no column {name}"
         try:
-            is_content = column == FILE or name.endswith("_bytes")
-            found[name] = _content(row.cells[column], folder) if is_content else _value(row.cells[column], declared)
-        except FAILURES as error:
-            shown = repr(row.cells[column])[:SHOWN_CHARACTERS]
-            return {}, f"column {column} is no {declared}: {shown} ({_reason(error)})"
-    return found, ""
+            is_content = column == FILE_COLUMN or name.endswith("_bytes")
+            values[name] = (
+                _read_content(row.cells[column], folder) if is_content else _parse_cell(row.cells[column], declared)
+            )
+        except CELL_FAILURES as error:
+            shown = repr(row.cells[column])[:MAX_CELL_CHARACTERS]
+            return {}, f"column {column} is no {declared}: {shown} ({_fault_reason(error)})"
+    return values, ""
 
 
-def _value(cell: Any, declared: str) -> Any:
-    if declared in types.MISSING and table.is_missing(cell):
-        return types.MISSING[declared]
-    size = types.split(declared)[1]
-    return table.vector(cell, size).reshape(size) if size else table.value(cell, declared)
+def _parse_cell(cell: Any, declared: str) -> Any:
+    if declared in types.MISSING_VALUES and table.is_missing(cell):
+        return types.MISSING_VALUES[declared]
+    size = types.parse_kind(declared)[1]
+    return table.to_vector(cell, size).reshape(size) if size else table.to_value(cell, declared)
 
 
-def _content(cell: Any, folder: Path) -> bytes:
+def _read_content(cell: Any, folder: Path) -> bytes:
     """Bytes as they are, {"b64": text} as in REST, or the content of the file that a text names."""
     if isinstance(cell, bytes):
         return cell
@@ -175,35 +176,35 @@ def _content(cell: Any, folder: Path) -> bytes:
     return (folder / cell).read_bytes()
 
 
-def _reason(error: Exception) -> str:
+def _fault_reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or "cannot be read"
     return "no base64" if isinstance(error, binascii.Error) else "another kind of value"
 
 
-def answers(
-    questions: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+def predict_rows(
+    inputs: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 ) -> Iterator[Mapping[str, Any] | str]:
     """One answer, or the reason why there is none, for each question.
 
     A batch that fails because of what it was asked is halved until the rows that are at fault stand alone.
 
     Args:
-        questions: Values by input, at least one.
+        inputs: Values by input, at least one.
         ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
 
     Raises:
         ServingError: The model cannot be asked at all.
     """
     try:
-        found = ask({name: [question[name] for question in questions] for name in questions[0]})
+        outputs = ask({name: [row[name] for row in inputs] for name in inputs[0]})
     except InvalidArgument as error:
-        if len(questions) == 1:
+        if len(inputs) == 1:
             yield error.short_message
             return
-        half = len(questions) // 2
-        yield from answers(questions[:half], ask)
-        yield from answers(questions[half:], ask)
+        half = len(inputs) // 2
+        yield from predict_rows(inputs[:half], ask)
+        yield from predict_rows(inputs[half:], ask)
     else:
-        for place in range(len(questions)):
-            yield {name: values[place] for name, values in found.items()}
+        for place in range(len(inputs)):
+            yield {name: values[place] for name, values in outputs.items()}

@@ -1,6 +1,7 @@
-"""Options that several commands have.
+"""What several commands share: the option `--json`, and printing which versions are champion and challenger now.
 
-Where a recipe's versions stand now: what `promote`, `rollback` and `challenger` print, and every run repairs.
+The champion is the version that servers answer with, the challenger one that is served beside it. `repair` brings up to
+date what servers read and what MLflow shows, also after a command that was killed.
 """
 
 from __future__ import annotations
@@ -8,13 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.registry import serving_config
-from pipeline.tracking import alias_sync
-
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from pipeline.registry.promotion import Change
+    from pipeline.registry.promotion import AliasChange
     from pipeline.settings import Settings
 
 
@@ -23,32 +21,35 @@ def add_json(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def repaired(settings: Settings) -> None:
+def repair(settings: Settings) -> None:
     """Finishes what a killed command has left: what servers read, and what MLflow is to be told; waits for neither."""
-    serving_config.write(settings.workspace)
-    if alias_sync.behind(settings.workspace, settings.mlflow_uri):
-        alias_sync.send(settings.workspace, settings.mlflow_uri)
+    from pipeline.registry import serving_config
+    from pipeline.tracking import alias_sync
+
+    serving_config.write_config(settings.workspace)
+    if alias_sync.out_of_sync(settings.workspace, settings.mlflow_uri):
+        alias_sync.spawn_alias_sync(settings.workspace, settings.mlflow_uri)
 
 
-def changed(change: Change, settings: Settings, *, as_json: bool) -> int:
+def report_change(change: AliasChange, settings: Settings, *, as_json: bool) -> int:
     """Has servers and MLflow follow, and prints what has changed."""
-    repaired(settings)
-    print(json.dumps(change.as_json()) if as_json else text(change))
+    repair(settings)
+    print(json.dumps(change.as_json()) if as_json else format_change(change))
     return 0
 
 
-def text(change: Change) -> str:
+def format_change(change: AliasChange) -> str:
     """One line for a person."""
-    found = change.as_json()
+    fields = change.as_json()
     parts = [
-        f"champion {_version(found['champion'], change.before.aliases.get('champion'))}",
-        f"challenger {_version(found['challenger'], change.before.aliases.get('challenger'))}",
+        f"champion {_format_version(fields['champion'], change.before.aliases.get('champion'))}",
+        f"challenger {_format_version(fields['challenger'], change.before.aliases.get('challenger'))}",
     ]
-    if found["before"]:
-        parts.append(f"a rollback leads to version {found['before'][-1]}")
+    if fields["before"]:
+        parts.append(f"a rollback leads to version {fields['before'][-1]}")
     return f"{change.name}: " + ", ".join(parts)
 
 
-def _version(now: int | None, before: int | None) -> str:
+def _format_version(now: int | None, before: int | None) -> str:
     shown = f"version {now}" if now else "none"
     return shown if now == before else f"{shown} (was {before or 'none'})"

@@ -1,4 +1,4 @@
-"""`keraspipe predict NAME --file IN --out OUT`: a model asked about a whole file or folder."""
+"""`keraspipe predict NAME --file IN --out OUT`: predictions for a whole file or folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.console import Terminal
 
 
-SAID_EVERY_S = 5.0
+REPORT_INTERVAL_S = 5.0
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -39,15 +39,15 @@ def require_both(options: Namespace) -> None:
         )
 
 
-def ask(options: Namespace, source: Source, terminal: Terminal) -> int:
+def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
     """Asks about all rows, and says what came of it."""
     from pipeline.batch_inference import job
 
     began = time.monotonic()
-    outcome = job.run(_job(options, source), Progress(terminal.err))
+    outcome = job.run(_make_job(options, source), Progress(terminal.err))
     seconds = time.monotonic() - began
-    found = json.dumps({**asdict(outcome), "seconds": seconds}) if options.json else text(outcome, seconds)
-    print(found, file=terminal.out, flush=True)
+    summary = json.dumps({**asdict(outcome), "seconds": seconds}) if options.json else format_outcome(outcome, seconds)
+    print(summary, file=terminal.out, flush=True)
     if outcome.bad == outcome.rows:
         raise PipelineError(
             "No row has a prediction.",
@@ -57,7 +57,7 @@ def ask(options: Namespace, source: Source, terminal: Terminal) -> int:
     return 0
 
 
-def _job(options: Namespace, source: Source) -> Job:
+def _make_job(options: Namespace, source: Source) -> Job:
     from pipeline.batch_inference.job import Job
 
     if options.signature not in source.signatures:
@@ -84,19 +84,19 @@ class Progress:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._said = time.monotonic()
+        self._last_report = time.monotonic()
 
     def __call__(self, rows: int) -> None:
         """Takes the number of rows that are done."""
-        if time.monotonic() - self._said >= SAID_EVERY_S:
-            self._said = time.monotonic()
+        if time.monotonic() - self._last_report >= REPORT_INTERVAL_S:
+            self._last_report = time.monotonic()
             print(f"{rows:,} rows", file=self._stream, flush=True)
 
 
-def text(outcome: Outcome, seconds: float) -> str:
+def format_outcome(outcome: Outcome, seconds: float) -> str:
     """What a person reads."""
-    asked = outcome.rows - outcome.resumed
-    lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({asked / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
+    new_rows = outcome.rows - outcome.resumed
+    lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({new_rows / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
     if outcome.resumed:
         lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
     if outcome.reasons:

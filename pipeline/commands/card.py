@@ -1,4 +1,4 @@
-"""`keraspipe card`: what a published version is for, how well it does, where it fails, and how to ask it."""
+"""`keraspipe card`: what a published version is for, how well it does, where it fails, and how to call it."""
 
 from __future__ import annotations
 
@@ -29,23 +29,29 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints the card as Markdown, the path of its page, or what it says as JSON."""
-    found = versions.find(settings.workspace, options.version)
+    version = versions.find_version(settings.workspace, options.version)
     if options.json:
-        from pipeline.reports.card_content import content
+        from pipeline.reports.card_content import collect_content
 
-        source = catalog.source(found.name, settings)
-        print(json.dumps(content(settings.workspace, source, found.made_by(settings.workspace)), default=float))
+        source = catalog.find_recipe(version.name, settings)
+        print(
+            json.dumps(
+                collect_content(settings.workspace, source, version.require_run_id(settings.workspace)), default=float
+            )
+        )
         return 0
-    markdown = _written(found, settings)
+    markdown = _ensure_card(version, settings)
     print(markdown.with_suffix(".html") if options.html else markdown.read_text(), end="\n" if options.html else "")
     return 0
 
 
-def _written(found: versions.Version, settings: Settings) -> Path:
+def _ensure_card(version: versions.Version, settings: Settings) -> Path:
     """The card's Markdown; written now where the version is older than cards are."""
     from pipeline.reports import card
 
-    path = settings.workspace.card(found.name, found.number)
+    path = settings.workspace.card(version.name, version.number)
     if not path.exists():
-        card.write(settings.workspace, catalog.source(found.name, settings), found.made_by(settings.workspace))
+        card.write_card(
+            settings.workspace, catalog.find_recipe(version.name, settings), version.require_run_id(settings.workspace)
+        )
     return path

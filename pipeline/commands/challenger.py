@@ -1,4 +1,4 @@
-"""`keraspipe challenger`: serves a version beside the champion, as `NAME-challenger`."""
+"""`keraspipe challenger`: serves a version beside the live one (the champion), as `NAME-challenger`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.registry import promotion
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.registry.promotion import Change
+    from pipeline.registry.promotion import AliasChange
     from pipeline.settings import Settings
 
 
@@ -25,10 +25,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Names another challenger, or none."""
-    return _common.changed(_change(options, settings), settings, as_json=options.json)
+    return _common.report_change(_change(options, settings), settings, as_json=options.json)
 
 
-def _change(options: Namespace, settings: Settings) -> Change:
+def _change(options: Namespace, settings: Settings) -> AliasChange:
     name, _, number = options.version.partition("@")
     if options.none:
         return promotion.withdraw(settings.workspace, name)

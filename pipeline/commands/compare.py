@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Prints what two runs have in common and what differs."""
-    both = [record.find(settings.workspace, text) for text in (options.first, options.second)]
-    found = compare.compare(*both)
-    print(json.dumps(found) if options.json else "\n".join(compare.text(found)))
+    both = [record.find_record(settings.workspace, text) for text in (options.first, options.second)]
+    differences = compare.compare_runs(*both)
+    print(json.dumps(differences) if options.json else "\n".join(compare.describe(differences)))
     return 0

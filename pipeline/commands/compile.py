@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console, subprocesses
-from pipeline.commands.run import requested
+from pipeline.commands.run import make_request
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
 from pipeline.runs import run
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.kubeflow.compiler import Cluster
-    from pipeline.recipes.catalog import Source
-    from pipeline.runs.run import Request
+    from pipeline.recipes.catalog import RecipeSource
+    from pipeline.runs.run import RunRequest
     from pipeline.settings import Settings
 
-IMAGE, TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:local"
+DEFAULT_IMAGE, DEFAULT_TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:local"
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -29,13 +29,16 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--to", choices=["kubeflow"], required=True, help="the system that will run the pipeline")
     parser.add_argument("--out", metavar="FILE", help="default: NAME.yaml")
-    parser.add_argument("--image", default=IMAGE, help=f"image of the steps (default: {IMAGE})")
+    parser.add_argument("--image", default=DEFAULT_IMAGE, help=f"image of the steps (default: {DEFAULT_IMAGE})")
     parser.add_argument(
         "--root", default="", help="gs://, s3:// or minio:// folder for Kubeflow's artifacts (default: Kubeflow's own)"
     )
     parser.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of the training (default: 0)")
     parser.add_argument(
-        "--trainer-image", default=TRAINER, metavar="IMAGE", help=f"image of a training with GPUs (default: {TRAINER})"
+        "--trainer-image",
+        default=DEFAULT_TRAINER,
+        metavar="IMAGE",
+        help=f"image of a training with GPUs (default: {DEFAULT_TRAINER})",
     )
     parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
@@ -55,8 +58,8 @@ def command(options: Namespace, settings: Settings) -> int:
 
     _require_count(options.gpus)
     compiler.require_root(options.root)
-    request = requested(options, settings)
-    inside = compiler.inside(request)
+    request = make_request(options, settings)
+    inside = compiler.image_request(request)
     where = compiler.Cluster(
         image=options.image,
         trainer=options.trainer_image,
@@ -65,7 +68,7 @@ def command(options: Namespace, settings: Settings) -> int:
         tracking_uri=settings.tracking_uri or compiler.Cluster.tracking_uri,
     )
     out = Path(options.out or f"{request.name}.yaml")
-    _write(out, _compiled(request.source, inside, where))
+    _write_documents(out, _compile_pipeline(request.source, inside, where))
     print(f"Compiled: {out}")
     print(
         "Next: upload it on Kubeflow's page Pipelines, in a namespace that has the volume claims of deploy/kubernetes"
@@ -78,19 +81,19 @@ def _require_count(gpus: int) -> None:
         raise UsageError("The number of GPUs is negative.", expected="--gpus 0 or more", received=gpus)
 
 
-def _compiled(source: Source, inside: Request, where: Cluster) -> list[dict[str, Any]]:
+def _compile_pipeline(source: RecipeSource, inside: RunRequest, where: Cluster) -> list[dict[str, Any]]:
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):
+    with console.redirect_output(Path(os.devnull)):
         from pipeline.kubeflow import compiler
 
-        return compiler.compiled(inside, catalog.pin(source), where)
+        return compiler.compile_pipeline(inside, catalog.pin_recipe(source), where)
 
 
-def _write(out: Path, documents: list[dict[str, Any]]) -> None:
+def _write_documents(out: Path, documents: list[dict[str, Any]]) -> None:
     import yaml
 
     try:
-        with fileio.file(out) as beside:
+        with fileio.replace_file(out) as beside:
             beside.write_text(yaml.safe_dump_all(documents))
     except OSError as error:
         raise PipelineError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.tracking.dashboard import dashboard
+from pipeline.tracking.dashboard import serve_dashboard
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -19,4 +19,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Opens MLflow on the workspace until it is interrupted."""
-    return dashboard(settings, options.port)
+    return serve_dashboard(settings, options.port)

@@ -13,7 +13,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.reports.explanation import Explained
+    from pipeline.reports.explanation import ExplainedRow
     from pipeline.settings import Settings
 
 SIGNATURES = ("explain", "transform_features")  # the second: what the network saw, which is drawn
@@ -21,7 +21,7 @@ SIGNATURES = ("explain", "transform_features")  # the second: what the network s
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    predict.add_question(parser)
+    predict.add_inputs(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the picture (default: NAME.explained.png in the folder of the input)"
     )
@@ -34,32 +34,32 @@ def command(options: Namespace, settings: Settings) -> int:
         raise UsageError(
             "The picture cannot be written.", expected="--out in a folder that exists", received=str(options.out)
         )
-    answer, features = predict.asked(options, settings, SIGNATURES)
+    answer, features = predict.ask_model(options, settings, SIGNATURES)
     if options.json:
-        print(json.dumps({"explanations": predict.rows(answer)}))
+        print(json.dumps({"explanations": predict.to_rows(answer)}))
         return 0
     from rich.console import Console
 
     from pipeline.reports import explanation
 
-    console, found = Console(highlight=False), explanation.rows(answer, features)
-    labels = predict.labels(options.inputs, len(found))
-    for place, (label, row) in enumerate(zip(labels, found, strict=True)):
-        explanation.show(console, label, row)
-        if _is_drawn(row):
+    console, explanations = Console(highlight=False), explanation.read_rows(answer, features)
+    labels = predict.row_labels(options.inputs, len(explanations))
+    for place, (label, row) in enumerate(zip(labels, explanations, strict=True)):
+        explanation.print_row(console, label, row)
+        if _has_picture(row):
             console.print(f"Drawn: {_draw(options, label, row, place)}", soft_wrap=True, markup=False)
     return 0
 
 
-def _is_drawn(row: Explained) -> bool:
-    return not row.names and any(found.ndim for found in row.parts.values())
+def _has_picture(row: ExplainedRow) -> bool:
+    return not row.names and any(part.ndim for part in row.parts.values())
 
 
-def _draw(options: Namespace, label: str, row: Explained, place: int) -> Path:
+def _draw(options: Namespace, label: str, row: ExplainedRow, place: int) -> Path:
     from pipeline.reports import explanation
 
     path = _path(options, label, place)
-    explanation.write(row, path)
+    explanation.write_picture(row, path)
     return path
 
 

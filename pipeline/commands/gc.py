@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands._common import add_json
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.runs import retention
 
@@ -34,27 +34,39 @@ def command(options: Namespace, settings: Settings) -> int:
     if not options.days >= 0:
         raise UsageError("--days is not a number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace
-    found = retention.remove(home, options.days) if options.delete else retention.find(home, options.days)
-    print(json.dumps(described(found, home, deleted=options.delete)) if options.json else text(found, home, options))
+    garbage = (
+        retention.remove_garbage(home, options.days) if options.delete else retention.find_garbage(home, options.days)
+    )
+    print(
+        json.dumps(to_dict(garbage, home, deleted=options.delete))
+        if options.json
+        else format_text(garbage, home, options)
+    )
     return 0
 
 
-def described(found: list[Garbage], workspace: Workspace, *, deleted: bool) -> dict[str, Any]:
+def to_dict(garbage: list[Garbage], workspace: Workspace, *, deleted: bool) -> dict[str, Any]:
     """The object of `--json`: {deleted, bytes, garbage: [{path, what, bytes, days}]}."""
-    rows = [{"path": _inside(one, workspace), "what": one.what, "bytes": one.size, "days": one.days} for one in found]
-    return {"deleted": deleted, "bytes": sum(one.size for one in found), "garbage": rows}
+    rows = [
+        {"path": _relative_path(entry, workspace), "what": entry.what, "bytes": entry.size, "days": entry.days}
+        for entry in garbage
+    ]
+    return {"deleted": deleted, "bytes": sum(entry.size for entry in garbage), "garbage": rows}
 
 
-def text(found: list[Garbage], workspace: Workspace, options: Namespace) -> str:
+def format_text(garbage: list[Garbage], workspace: Workspace, options: Namespace) -> str:
     """What a person reads."""
-    total = f"{sum(one.size for one in found) / MIB:.1f} MiB"
-    if not found:
+    total = f"{sum(entry.size for entry in garbage) / MIB:.1f} MiB"
+    if not garbage:
         return f"Nothing to free: all is live, has an alias, or is newer than {options.days:g} days."
     if options.delete:
-        return f"Freed {total}: {len(found)} folders."
-    rows = [(f"{one.size / MIB:.1f} MiB", one.what, _inside(one, workspace), f"{one.days:.0f} days") for one in found]
-    return "\n".join([*aligned(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
+        return f"Freed {total}: {len(garbage)} folders."
+    rows = [
+        (f"{entry.size / MIB:.1f} MiB", entry.what, _relative_path(entry, workspace), f"{entry.days:.0f} days")
+        for entry in garbage
+    ]
+    return "\n".join([*align_columns(rows), f"{total} in all. Next: keraspipe gc --days {options.days:g} --delete"])
 
 
-def _inside(one: Garbage, workspace: Workspace) -> str:
-    return workspace.relative(one.path)
+def _relative_path(entry: Garbage, workspace: Workspace) -> str:
+    return workspace.relative(entry.path)

@@ -1,4 +1,4 @@
-"""`keraspipe loadtest`: puts load on a model server and tells how long its answers take."""
+"""`keraspipe loadtest`: puts load on a model server and measures how long its answers take."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a server is asked, not the workspace
     """Prints the result; 1 if a request failed."""
-    load = _load(options)
-    target = _target(options)
+    load = _make_load(options)
+    target = _make_target(options)
     try:
-        result = _measured(target, load)
+        result = _run_load(target, load)
     except ServingError as error:
         raise PipelineError(str(error)) from error
     if options.json:
@@ -83,7 +83,7 @@ def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a 
     return int(result.failed > 0)
 
 
-def _load(options: Namespace) -> Load:
+def _make_load(options: Namespace) -> Load:
     from serving.loadtest.target import Load
 
     if options.rows < 1 or not options.timeout > 0:
@@ -105,10 +105,10 @@ def _load(options: Namespace) -> Load:
         raise UsageError(str(error)) from error
 
 
-def _target(options: Namespace) -> Target:
+def _make_target(options: Namespace) -> Target:
     from serving.loadtest.request import target_for_model
 
-    token = _token(options.token_file)
+    token = _read_token(options.token_file)
     try:
         return target_for_model(
             options.name,
@@ -127,7 +127,7 @@ def _target(options: Namespace) -> Target:
         raise PipelineError(str(error)) from error
 
 
-def _token(path: str | None) -> str:
+def _read_token(path: str | None) -> str:
     if not path:
         return ""
     try:
@@ -136,7 +136,7 @@ def _token(path: str | None) -> str:
         raise UsageError("The token cannot be read.", expected="a file with a token", received=error) from error
 
 
-def _measured(target: Target, load: Load) -> Result:
+def _run_load(target: Target, load: Load) -> Result:
     from serving.loadtest import generator
 
     generator.check_target(target)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands._common import add_json
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog, recorded_result
 from pipeline.store import champions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-HEAD = ("recipe", "live", "task", "data", "result", "minutes")
+TABLE_HEAD = ("recipe", "live", "task", "data", "result", "minutes")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -30,42 +30,42 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Lists the recipes; one that cannot be read is named on stderr and the others are listed."""
     rows = []
-    for name, path in catalog.paths(settings).items():
+    for name, path in catalog.recipe_paths(settings).items():
         try:
-            rows.append(row(name, path, settings))
+            rows.append(describe_recipe(name, path, settings))
         except PipelineError as error:
             print(f"keraspipe: {error}", file=sys.stderr)
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
-        print("\n".join(lines(rows)))
+        print("\n".join(format_table(rows)))
     return 0
 
 
-def row(name: str, path: Path, settings: Settings) -> dict[str, Any]:
+def describe_recipe(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """What the catalogue says of a recipe, and which version of it is live."""
-    aliases, source = champions.standing(settings.workspace, name).aliases, catalog.read(path)
-    found = recorded_result.read(source)
+    aliases, source = champions.current_entry(settings.workspace, name).aliases, catalog.read_recipe(path)
+    result = recorded_result.read_result(source)
     return {
         "name": name,
         "title": source.title,
         "task": source.task,
         "data": source.data,
-        "reached": asdict(found) if found else None,
+        "reached": asdict(result) if result else None,
         "path": str(path),
         "live_version": aliases.get("champion"),
         "challenger_version": aliases.get("challenger"),
     }
 
 
-def lines(rows: list[dict[str, Any]]) -> list[str]:
+def format_table(rows: list[dict[str, Any]]) -> list[str]:
     """An aligned table."""
-    return aligned([HEAD, *map(_cells, rows)])
+    return align_columns([TABLE_HEAD, *map(_cells, rows)])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    found, challenger = row["reached"], row["challenger_version"]
-    result = (f"{found['metric']} {found['value']:.4g}", f"{found['minutes']:.1f}") if found else ("-", "-")
+    record, challenger = row["reached"], row["challenger_version"]
+    result = (f"{record['metric']} {record['value']:.4g}", f"{record['minutes']:.1f}") if record else ("-", "-")
     live = f"v{row['live_version']}" if row["live_version"] else "-"
     live += f" / v{challenger}" if challenger else ""
     return row["name"], live, row["task"], row["data"], *result

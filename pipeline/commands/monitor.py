@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
 
-    from pipeline.monitoring.monitor import Look
-    from pipeline.monitoring.outputs import Outlet
+    from pipeline.monitoring.monitor import ModelHealth
+    from pipeline.monitoring.outputs import Sinks
     from pipeline.monitoring.report import Report
     from pipeline.settings import Settings
 
-DRIFT = 4
-STOPPED_BY = (signal.SIGINT, signal.SIGTERM)
+DRIFT_EXIT_CODE = 4
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -54,28 +54,28 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Compares and reports; returns 4 on drift."""
     _check(options, settings)
-    outlet = _outlet(options, settings)
+    sinks = _make_sinks(options, settings)
     try:
         if options.watch:
-            return _watched(options, settings, outlet)
-        return _once_all(options, settings, outlet) if options.all else _once(options, settings, outlet)
+            return _watch(options, settings, sinks)
+        return _check_all_once(options, settings, sinks) if options.all else _check_once(options, settings, sinks)
     finally:
-        outlet.close()
+        sinks.close()
 
 
 def _check(options: Namespace, settings: Settings) -> None:
     _check_name(options, settings)
     if options.watch is not None and not options.watch > 0:
         raise UsageError("--watch needs a pause.", expected="seconds above 0", received=options.watch)
-    if not options.watch and _address(options):
+    if not options.watch and _prometheus_address(options):
         raise UsageError(
             "A port for Prometheus needs --watch, which keeps the command running.",
             expected="--watch SECONDS with --prometheus PORT, or a file",
             received=f"--prometheus {options.prometheus}",
             action=f"keraspipe monitor {options.name or '--all'} --watch 60 --prometheus {options.prometheus}",
         )
-    _allowed(options)
-    _since(options)
+    _parse_tolerances(options)
+    _start_time(options)
 
 
 def _check_name(options: Namespace, settings: Settings) -> None:
@@ -87,136 +87,144 @@ def _check_name(options: Namespace, settings: Settings) -> None:
         raise UsageError(
             f"{received} works for one recipe only.", expected=f"NAME {received}", received=f"--all {received}"
         )
-    if options.name and champions.read(settings.workspace, options.name) is None:
-        catalog.source(options.name, settings)  # an unknown name is told with the ones that come close
+    if options.name and champions.read_champion(settings.workspace, options.name) is None:
+        catalog.find_recipe(options.name, settings)  # an unknown name is told with the ones that come close
 
 
-def _address(options: Namespace) -> tuple[str, int] | None:
+def _prometheus_address(options: Namespace) -> tuple[str, int] | None:
     from pipeline.monitoring import prometheus
 
-    return prometheus.address(options.prometheus) if options.prometheus else None
+    return prometheus.parse_address(options.prometheus) if options.prometheus else None
 
 
-def _outlet(options: Namespace, settings: Settings) -> Outlet:
-    from pipeline.monitoring.outputs import Outlet
-    from pipeline.monitoring.prometheus import Page
+def _make_sinks(options: Namespace, settings: Settings) -> Sinks:
+    from pipeline.monitoring.outputs import Sinks
+    from pipeline.monitoring.prometheus import MetricsPage
 
-    address = _address(options)
-    scraped = Page(address[1], address[0]) if address else None
-    if scraped:
-        print(f"Metrics: {scraped.url}", file=sys.stderr, flush=True)
+    address = _prometheus_address(options)
+    page = MetricsPage(address[1], address[0]) if address else None
+    if page:
+        print(f"Metrics: {page.url}", file=sys.stderr, flush=True)
     metrics = Path(options.prometheus) if options.prometheus and not address else None
-    return Outlet(settings.workspace, settings.mlflow_uri, options.json, options.html, metrics, scraped)
+    return Sinks(settings.workspace, settings.mlflow_uri, options.json, options.html, metrics, page)
 
 
-def _since(options: Namespace) -> float:
+def _start_time(options: Namespace) -> float:
     from pipeline.monitoring import monitor
 
-    return monitor.seconds(options.since) if options.since else 0.0
+    return monitor.parse_since(options.since) if options.since else 0.0
 
 
-def _allowed(options: Namespace) -> dict[str, float]:
-    found = {}
+def _parse_tolerances(options: Namespace) -> dict[str, float]:
+    tolerances = {}
     for text in options.allow:
         name, _, number = text.rpartition("=")
         try:
-            found[name] = float(number)
+            tolerances[name] = float(number)
         except ValueError:
-            found[name] = -1.0
-        if not name or not 0 <= found[name] <= 1:
+            tolerances[name] = -1.0
+        if not name or not 0 <= tolerances[name] <= 1:
             raise UsageError(
                 "--allow needs a feature and a distance.",
                 expected="FEATURE=DISTANCE with a distance from 0 to 1, such as age=0.1",
                 received=text,
             )
-    return found
+    return tolerances
 
 
-def _report(options: Namespace, settings: Settings) -> Report:
-    from pipeline.monitoring.monitor import monitored
+def _compare(options: Namespace, settings: Settings) -> Report:
+    from pipeline.monitoring.monitor import compare_requests
 
-    return monitored(settings.workspace, options.name, *_period(options, settings))
+    return compare_requests(settings.workspace, options.name, *_period(options, settings))
 
 
 def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
     """The request log, since when, and what is allowed."""
-    return options.log or settings.workspace.request_log, _since(options), _allowed(options)
+    return options.log or settings.workspace.request_log, _start_time(options), _parse_tolerances(options)
 
 
-def _once(options: Namespace, settings: Settings, outlet: Outlet) -> int:
-    from pipeline.monitoring.monitor import Look
+def _check_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
+    from pipeline.monitoring.monitor import ModelHealth
 
-    report = _report(options, settings)
-    look = Look.of(report)
-    outlet.show(report)
-    outlet.write(report)
-    outlet.measure([look])
-    print(f"Report: {outlet.keep(report)}", file=sys.stderr, flush=True)
-    if not look.drifts:
+    report = _compare(options, settings)
+    look = ModelHealth.from_report(report)
+    sinks.show(report)
+    sinks.write(report)
+    sinks.measure([look])
+    print(f"Report: {sinks.keep(report)}", file=sys.stderr, flush=True)
+    if not look.has_drift:
         return 0
-    return _retrained(options, settings) if options.retrain else DRIFT
+    return _retrain(options, settings) if options.retrain else DRIFT_EXIT_CODE
 
 
-def _once_all(options: Namespace, settings: Settings, outlet: Outlet) -> int:
-    looks = _looks(options, settings)
-    _told(looks, {}, options, outlet)
-    return DRIFT if any(one.drifts for one in looks) else int(any(one.error for one in looks))
+def _check_all_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
+    statuses = _check_health(options, settings)
+    _publish(statuses, {}, options, sinks)
+    return (
+        DRIFT_EXIT_CODE
+        if any(status.has_drift for status in statuses)
+        else int(any(status.error for status in statuses))
+    )
 
 
-def _watched(options: Namespace, settings: Settings, outlet: Outlet) -> int:
+def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     """Looks again and again; what is told in full, kept and recorded is what differs from the time before."""
     from pipeline.monitoring import monitor
 
     if options.all:
-        outlet.measure(monitor.champions(settings.workspace))  # comparing may take a while
+        sinks.measure(monitor.list_champions(settings.workspace))  # comparing may take a while
     before: dict[str, object] = {}
     code = 0
     for _ in _ticks(options.watch):
-        looks = _looks(options, settings)
-        changed = _told(looks, before, options, outlet)
-        if options.retrain and any(one.drifts for one in changed):
-            _retrained(options, settings)
-        code = DRIFT if any(one.drifts for one in looks) else 0
-        before = {one.name: one.outcome for one in looks}
+        statuses = _check_health(options, settings)
+        changed = _publish(statuses, before, options, sinks)
+        if options.retrain and any(status.has_drift for status in changed):
+            _retrain(options, settings)
+        code = DRIFT_EXIT_CODE if any(status.has_drift for status in statuses) else 0
+        before = {status.name: status.outcome for status in statuses}
     return code
 
 
-def _looks(options: Namespace, settings: Settings) -> list[Look]:
+def _check_health(options: Namespace, settings: Settings) -> list[ModelHealth]:
     """One for each recipe; those of `--all` are found anew each time."""
     from pipeline.monitoring import monitor
 
-    names = monitor.recipes(settings.workspace) if options.all else [options.name]
-    return [monitor.look(settings.workspace, name, *_period(options, settings)) for name in names]
+    names = monitor.list_recipes(settings.workspace) if options.all else [options.name]
+    return [monitor.check_health(settings.workspace, name, *_period(options, settings)) for name in names]
 
 
-def _told(looks: list[Look], before: dict[str, object], options: Namespace, outlet: Outlet) -> list[Look]:
+def _publish(
+    statuses: list[ModelHealth], before: dict[str, object], options: Namespace, sinks: Sinks
+) -> list[ModelHealth]:
     """Tells looks everywhere; returns those that differ from the time before."""
-    outlet.measure(looks)
-    outlet.tell(looks, before, together=options.all)
-    changed = [one for one in looks if one.outcome != before.get(one.name)]
-    for one in looks:
-        if one.report:
-            outlet.write(one.report)
-        if one.report and one in changed:
-            outlet.keep(one.report)
+    sinks.measure(statuses)
+    sinks.tell(statuses, before, together=options.all)
+    changed = [status for status in statuses if status.outcome != before.get(status.name)]
+    for status in statuses:
+        if status.report:
+            sinks.write(status.report)
+        if status.report and status in changed:
+            sinks.keep(status.report)
     return changed
 
 
 def _ticks(seconds: float) -> Iterator[None]:
     """One at once, then one after each pause, until Ctrl-C or SIGTERM; both are the usual way to leave."""
     over = threading.Event()
-    before = [signal.signal(number, lambda *_: over.set()) for number in STOPPED_BY]
+    before = [signal.signal(number, lambda *_: over.set()) for number in STOP_SIGNALS]
     try:
         yield
         while not over.wait(seconds):
             yield
     finally:
-        for number, handler in zip(STOPPED_BY, before, strict=True):
+        for number, handler in zip(STOP_SIGNALS, before, strict=True):
             signal.signal(number, handler)
 
 
-def _retrained(options: Namespace, settings: Settings) -> int:
+def _retrain(options: Namespace, settings: Settings) -> int:
     """Runs the recipe in a process of its own and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
     arguments = ["run", options.name, "--workspace", str(settings.workspace)]
-    return subprocesses.run("pipeline.cli", arguments, sys.stderr if options.json else None)  # stdout is for one object
+    return subprocesses.run_module(
+        "pipeline.cli", arguments, sys.stderr if options.json else None
+    )  # stdout is for one object

@@ -1,4 +1,4 @@
-"""`keraspipe new`: a recipe for data of one's own, as a person would have written it."""
+"""`keraspipe new`: a recipe for data of your own, as a person would have written it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.console import aligned
+from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.recipes import catalog
 from pipeline.scaffold.profile import TASKS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.scaffold.render import Plan
     from pipeline.settings import Settings
 
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+RECIPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -41,16 +41,16 @@ def command(options: Namespace, settings: Settings) -> int:
     """Looks at the data, writes the recipe, and says what was found."""
     from pipeline.scaffold import inspect, render
 
-    path = destination(options, settings)
-    plan = inspect.plan(Path(options.data).expanduser().absolute(), options.target, options.task)
+    path = recipe_path(options, settings)
+    plan = inspect.make_plan(Path(options.data).expanduser().absolute(), options.target, options.task)
     text = render.render_recipe(plan, options.name)
-    with fileio.file(path) as beside:
+    with fileio.replace_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
-    print("\n".join(lines(plan, path, settings)))
+    print("\n".join(format_plan(plan, path, settings)))
     return 0
 
 
-def destination(options: Namespace, settings: Settings) -> Path:
+def recipe_path(options: Namespace, settings: Settings) -> Path:
     """The file to write: in --out, else the first folder of KERASPIPE_RECIPES, else the catalogue.
 
     Raises:
@@ -59,14 +59,14 @@ def destination(options: Namespace, settings: Settings) -> Path:
     own = settings.recipe_folders[1:] or settings.recipe_folders
     folder = Path(options.out).expanduser().absolute() if options.out else own[0]
     path = folder / f"{options.name}.py"
-    if not NAME.fullmatch(options.name):
+    if not RECIPE_NAME.fullmatch(options.name):
         raise UsageError(
             "This cannot be the name of a recipe.",
             expected="letters, digits and underscores, a letter first",
             received=options.name,
             action="choose another name",
         )
-    other = catalog.paths(settings).get(options.name, path)
+    other = catalog.recipe_paths(settings).get(options.name, path)
     if other != path:
         raise UsageError(
             f"A recipe {options.name} exists already.",
@@ -84,26 +84,26 @@ def destination(options: Namespace, settings: Settings) -> Path:
     return path
 
 
-def lines(plan: Plan, path: Path, settings: Settings) -> list[str]:
+def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
     """What a person reads: what was found, what was decided, and what to do next."""
     known = path.parent in settings.recipe_folders
     run = f"keraspipe run {path.stem}" if known else f"KERASPIPE_RECIPES={path.parent} keraspipe run {path.stem}"
     return [
-        *aligned([plan.head, *plan.rows]),
+        *align_columns([plan.head, *plan.rows]),
         "",
         *plan.notes,
-        *judged(plan),
+        *describe_gate(plan),
         "",
         f"Written: {path}",
         f"Next: {run} --quick, then without --quick",
     ]
 
 
-def judged(plan: Plan) -> list[str]:
+def describe_gate(plan: Plan) -> list[str]:
     """The gate in words."""
     bounds = plan.facts["bounds"]
-    asked = [f"{name} at least {value:g}" for name, value in bounds.at_least.items()]
-    asked += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]
+    limits = [f"{name} at least {value:g}" for name, value in bounds.at_least.items()]
+    limits += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]
     faults = plan.facts.get("faults", 0)
     unusable = [f"{faults} rows cannot be used; a run lists them."] if faults else []
-    return [*unusable, f"{bounds.baseline} The gate requires {', '.join(asked)}.".strip()]
+    return [*unusable, f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]

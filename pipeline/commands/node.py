@@ -26,9 +26,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Waits for trainings, and takes part in one after the other."""
-    server.serve(settings.workspace.root, options.host, options.port, lambda address: _say(address, settings))
+    server.serve(settings.workspace.root, options.host, options.port, lambda address: _announce(address, settings))
     return 0
 
 
-def _say(address: str, settings: Settings) -> None:
+def _announce(address: str, settings: Settings) -> None:
     print(f"Waiting for trainings on {address}, workspace {settings.workspace}", file=sys.stderr, flush=True)

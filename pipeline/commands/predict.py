@@ -1,4 +1,4 @@
-"""`keraspipe predict`: asks a published model in this process, over REST or over gRPC, with the same numbers."""
+"""`keraspipe predict`: predictions of a published model, in this process, over REST or over gRPC."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from pipeline.commands._predict_file import Source
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    add_question(parser)
+    add_inputs(parser)
     _predict_file.arguments(parser)
     parser.add_argument("--signature", default="serving_default")
     add_json(parser)
 
 
-def add_question(parser: ArgumentParser) -> None:
+def add_inputs(parser: ArgumentParser) -> None:
     """Adds who is asked what, and where."""
     parser.add_argument(
         "name", metavar="NAME[@VERSION]", help="a published model; NAME alone is the champion, the version that is live"
@@ -54,29 +54,29 @@ def command(options: Namespace, settings: Settings) -> int:
     """Asks and prints one line per input, or one JSON object; or asks about a whole file."""
     if options.file or options.out:
         _predict_file.require_both(options)
-        with _answering(options, settings) as (source, terminal):
-            return _predict_file.ask(options, source, terminal)
-    (answer,) = asked(options, settings, [options.signature])
-    found = rows(answer)
+        with _open_model(options, settings) as (source, terminal):
+            return _predict_file.predict_file(options, source, terminal)
+    (answer,) = ask_model(options, settings, [options.signature])
+    predictions = to_rows(answer)
     if options.json:
-        print(json.dumps({"predictions": found}))
+        print(json.dumps({"predictions": predictions}))
     else:
-        for label, row in zip(labels(options.inputs, len(found)), found, strict=True):
-            print(f"{label}  {'  '.join(f'{name} {shown(value)}' for name, value in row.items())}")
+        for label, row in zip(row_labels(options.inputs, len(predictions)), predictions, strict=True):
+            print(f"{label}  {'  '.join(f'{name} {format_value(value)}' for name, value in row.items())}")
     return 0
 
 
-def asked(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
+def ask_model(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
     """The model's answers to each signature on the same inputs: arrays by output name."""
-    with _answering(options, settings) as (source, _):
-        return [source.ask(one, _inputs(options, one, source.signatures)) for one in signatures]
+    with _open_model(options, settings) as (source, _):
+        return [source.ask(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures]
 
 
 @contextmanager
-def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
+def _open_model(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
     """The model; what it says against a question is an error for a person."""
     try:
-        with console.output_to(Path(os.devnull)) as terminal, _source(options, settings) as source:
+        with console.redirect_output(Path(os.devnull)) as terminal, _connect(options, settings) as source:
             yield source, terminal
     except ServingError as error:
         raise PipelineError(
@@ -85,52 +85,52 @@ def _answering(options: Namespace, settings: Settings) -> Iterator[tuple[Source,
 
 
 @contextmanager
-def _source(options: Namespace, settings: Settings) -> Iterator[Source]:
+def _connect(options: Namespace, settings: Settings) -> Iterator[Source]:
     if options.url or options.grpc:
         from serving.client.client import Client
 
         with Client(options.url or options.grpc) as client:
-            name, number = _asked_version(options.name)
+            name, number = _split_version(options.name)
             known = client.metadata(name, version=number)
-            versions = [one.version for one in client.status(name, version=number)]
+            versions = [item.version for item in client.status(name, version=number)]
             identity = f"{options.url or options.grpc} {name}@{versions}"
             yield Source(
-                known, lambda one, inputs: client.predict(name, inputs, signature=one, version=number), identity
+                known, lambda item, inputs: client.predict(name, inputs, signature=item, version=number), identity
             )
     else:
-        yield _in_process(options, settings)
+        yield _load_published(options, settings)
 
 
-def _asked_version(text: str) -> tuple[str, int | None]:
+def _split_version(text: str) -> tuple[str, int | None]:
     """The name and the version of `NAME@VERSION`; no version where there is none."""
     name, _, number = text.rpartition("@")
     return (name, int(number)) if name and number.isdecimal() else (text, None)
 
 
-def _in_process(options: Namespace, settings: Settings) -> Source:
-    if _asked_version(options.name)[1]:
-        found = versions.find(settings.workspace, options.name)
-        folder = settings.workspace.model(found.name, found.number)
-        return _loaded(folder, fileio.digest(folder))
-    live = champions.read(settings.workspace, options.name)
+def _load_published(options: Namespace, settings: Settings) -> Source:
+    if _split_version(options.name)[1]:
+        version = versions.find_version(settings.workspace, options.name)
+        folder = settings.workspace.model(version.name, version.number)
+        return _load_model(folder, fileio.digest_folder(folder))
+    live = champions.read_champion(settings.workspace, options.name)
     if live is None:
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
             received=options.name,
-            action=f"run: keraspipe run {catalog.source(options.name, settings).name}",
+            action=f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
         )
-    return _loaded(settings.workspace.model(options.name, live.version), live.digest)
+    return _load_model(settings.workspace.model(options.name, live.version), live.digest)
 
 
-def _loaded(folder: Path, digest: str) -> Source:
+def _load_model(folder: Path, digest: str) -> Source:
     from serving.core.model import LoadedModel
 
     model = LoadedModel(folder)
     return Source(model.signatures, model.predict, digest)
 
 
-def _inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
     if signature not in signatures:
         raise UsageError(
             f"{options.name} has no signature {signature!r}.",
@@ -142,7 +142,7 @@ def _inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -
     if not options.inputs:
         raise UsageError(f"{options.name} got no input.", expected=f"INPUT for {', '.join(names)}", received="nothing")
     if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
-        return {names[0]: [_value(text, names[0], declared) for text in options.inputs]}
+        return {names[0]: [_parse_value(text, names[0], declared) for text in options.inputs]}
     pairs = [text.partition("=") for text in options.inputs]
     unknown = [key for key, _, _ in pairs if key not in names] or [
         name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)
@@ -153,14 +153,14 @@ def _inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
         )
-    return {key: [_value(text, key, declared)] for key, _, text in pairs}
+    return {key: [_parse_value(text, key, declared)] for key, _, text in pairs}
 
 
 def _is_assignment(text: str, names: list[str]) -> bool:
     return text.partition("=")[0] in names and "=" in text
 
 
-def _value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
+def _parse_value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
     """A file's content for an input of bytes, text for one of text, else numbers: as they stand, or in a JSON file."""
     if name.endswith("_bytes"):
         path = Path(text)
@@ -170,16 +170,16 @@ def _value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
     if declared[name].dtype.name == "string":
         return text
     shape = declared[name].shape  # None where the signature takes any
-    return _numbers(text, name, None if shape is None else tuple(shape)[1:])
+    return _parse_numbers(text, name, None if shape is None else tuple(shape)[1:])
 
 
-def _numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
+def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
     import numpy as np
 
     wanted = f"[NUMBER,…] of shape {' x '.join(map(str, shape))}, or a .json file with it" if shape else "NUMBER"
     try:
         value = json.loads(Path(text).read_text(encoding="utf-8") if text.endswith(".json") else text)
-        fits = shape is None or all(size in {-1, found} for size, found in zip(shape, np.shape(value), strict=True))
+        fits = shape is None or all(size in {-1, actual} for size, actual in zip(shape, np.shape(value), strict=True))
     except (OSError, ValueError):
         fits = False
     if not fits:
@@ -189,27 +189,27 @@ def _numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
     return value
 
 
-def rows(answer: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+def to_rows(answer: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """An answer row by row, as JSON knows it."""
     count = min((len(values) for values in answer.values()), default=0)
-    return [{name: plain(values[i]) for name, values in answer.items()} for i in range(count)]
+    return [{name: to_json_value(values[i]) for name, values in answer.items()} for i in range(count)]
 
 
-def labels(inputs: list[str], count: int) -> list[str]:
+def row_labels(inputs: list[str], count: int) -> list[str]:
     """What each row of an answer is called: its input, where each has one."""
     return inputs if len(inputs) == count else [f"row {i}" for i in range(count)]
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """A value of an answer as JSON knows it."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     value = value.tolist() if hasattr(value, "tolist") else value
-    return [plain(item) for item in value] if isinstance(value, list) else value
+    return [to_json_value(item) for item in value] if isinstance(value, list) else value
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for a person."""
     if isinstance(value, list):
-        return "[" + " ".join(shown(item) for item in value) + "]"
+        return "[" + " ".join(format_value(item) for item in value) + "]"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""`keraspipe promote`: makes a version the champion, which is what servers answer with."""
+"""`keraspipe promote`: makes a version the champion, the live one that servers answer with."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Changes the record, what servers read, and, in a process of its own, MLflow's alias."""
-    return _common.changed(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)
+    return _common.report_change(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)

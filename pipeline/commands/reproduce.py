@@ -30,16 +30,16 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Runs it again up to the verdict, and prints both runs side by side."""
-    told = record.find(settings.workspace, options.run)
-    wanted = reproduce.request(told, settings)
+    run_record = record.find_record(settings.workspace, options.run)
+    wanted = reproduce.repeat_request(run_record, settings)
     layout.prepare(settings.workspace)
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):  # the recipe imports TensorFlow
-        reproduce.require_same_data(told, wanted)
-    result = execution.execute(
+    with console.redirect_output(Path(os.devnull)):  # the recipe imports TensorFlow
+        reproduce.require_same_data(run_record, wanted)
+    result = execution.execute_request(
         wanted,
         lambda: print("The same run is in progress in another process; waiting for its result.", file=sys.stderr),
     )
-    found = reproduce.difference(told, result, settings.workspace)
-    print(json.dumps(found) if options.json else "\n".join(reproduce.text(found)))
+    difference = reproduce.compare_repetition(run_record, result, settings.workspace)
+    print(json.dumps(difference) if options.json else "\n".join(reproduce.describe(difference)))
     return 0

@@ -1,4 +1,4 @@
-"""`keraspipe rollback`: makes the version that was champion before the champion again."""
+"""`keraspipe rollback`: makes the version that was live before the champion again."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Goes one champion back; a second time, one further."""
-    return _common.changed(promotion.rollback(settings.workspace, options.name), settings, as_json=options.json)
+    return _common.report_change(promotion.rollback(settings.workspace, options.name), settings, as_json=options.json)

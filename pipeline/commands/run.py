@@ -1,4 +1,4 @@
-"""`keraspipe run`: the whole road, or the record of it when nothing changed."""
+"""`keraspipe run`: the whole pipeline from data to a published model, or its recorded result when nothing changed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pipeline.store import layout
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.runs.run import Request, Result
+    from pipeline.runs.run import RunRequest, RunResult
     from pipeline.settings import Settings
 
 NOT_BLESSED = 3
-WAITING = "The same run is in progress in another process; waiting for its result."
+WAITING_MESSAGE = "The same run is in progress in another process; waiting for its result."
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -49,33 +49,33 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Runs a recipe and prints the result."""
-    request = requested(options, settings)
+    request = make_request(options, settings)
     layout.prepare(settings.workspace)
-    _common.repaired(settings)
-    result = run.remembered(request)
+    _common.repair(settings)
+    result = run.find_result(request)
     if result is None:
-        result = execution.execute(request, lambda: _say(WAITING))
+        result = execution.execute_request(request, lambda: _print_status(WAITING_MESSAGE))
     else:
-        _say(f"Nothing changed since run {result.run_id}; this is its result.")
-        execution.replay(settings)
-    print(json.dumps(result.as_json()) if options.json else "\n".join(summary(result, request)))
+        _print_status(f"Nothing changed since run {result.run_id}; this is its result.")
+        execution.replay_journals(settings)
+    print(json.dumps(result.as_json()) if options.json else "\n".join(format_summary(result, request)))
     return NOT_BLESSED if result.blessed is False else 0
 
 
-def requested(options: Namespace, settings: Settings) -> Request:
+def make_request(options: Namespace, settings: Settings) -> RunRequest:
     """The request that the command line makes."""
     from pipeline.distributed import cluster
     from pipeline.training import devices
 
-    devices.check(settings.distribution, settings.mixed_precision)
+    devices.check_names(settings.distribution, settings.mixed_precision)
     cluster.check(settings)
-    source = catalog.source(options.name, settings)
+    source = catalog.find_recipe(options.name, settings)
     values = hyperparameters.resolve(source, options.set)
     if options.quick:
         chosen = {text.partition("=")[0] for text in options.set}
         for name in {"epochs", "fine_tune_epochs"} & values.keys() - chosen:
             values[name] = min(values[name], run.quick_epochs(source))
-    return run.Request(
+    return run.RunRequest(
         source=source,
         settings=settings,
         params=values,
@@ -87,17 +87,17 @@ def requested(options: Namespace, settings: Settings) -> Request:
     )
 
 
-def _refused(result: Result) -> str:
+def _refusal_title(result: RunResult) -> str:
     if result.model_version:  # the live model itself, on data or by a gate that changed
         return f"The champion, version {result.model_version}, does not pass the gate any more; it stays live:"
     return "Not blessed, nothing was published:"
 
 
-def _say(text: str) -> None:
+def _print_status(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def summary(result: Result, request: Request) -> list[str]:
+def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     """What a person reads at the end of a run."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     lines = [f"{request.name}: {numbers or f'done up to {request.until}'}"]
@@ -106,7 +106,7 @@ def summary(result: Result, request: Request) -> list[str]:
     if result.drift:
         lines += ["Warning: the data have drifted from the champion's:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:
-        lines += [_refused(result), *(f"  - {reason}" for reason in result.reasons)]
+        lines += [_refusal_title(result), *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
         role = " as challenger" if request.alias == "challenger" else ""
         lines.append(f"Published: version {result.model_version}{role} in {result.model_path}")

@@ -26,52 +26,54 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Lists runs, newest first, or shows one."""
-    folders = sorted(settings.workspace.run_folders(), key=_began, reverse=True)
-    found = {folder.run_id: folder for folder in folders}
+    folders = sorted(settings.workspace.run_folders(), key=_start_time, reverse=True)
+    by_id = {folder.run_id: folder for folder in folders}
     if options.run is None:
-        rows = [described(folder) for folder in folders]
-        print(json.dumps(rows) if options.json else "\n".join(map(line, rows)) or "No runs yet.")
+        rows = [describe_run(folder) for folder in folders]
+        print(json.dumps(rows) if options.json else "\n".join(map(format_line, rows)) or "No runs yet.")
         return 0
-    if options.run not in found:
+    if options.run not in by_id:
         raise UsageError(
             f"There is no run {options.run!r} in {settings.workspace}.",
             expected="a run id from `keraspipe runs`",
             received=options.run,
-            action=errors.did_you_mean(options.run, found) or "list them with: keraspipe runs",
+            action=errors.did_you_mean(options.run, by_id) or "list them with: keraspipe runs",
         )
-    one = described(found[options.run])
-    print(json.dumps(one) if options.json else shown(one, found[options.run]))
+    row = describe_run(by_id[options.run])
+    print(json.dumps(row) if options.json else format_run(row, by_id[options.run]))
     return 0
 
 
-def shown(row: dict[str, Any], folder: RunFolder) -> str:
+def format_run(row: dict[str, Any], folder: RunFolder) -> str:
     """One run for a person: its line and the gate's page, or all that is known where it was not judged."""
     page = folder.gate_page
-    return f"{line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
+    return f"{format_line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
 
 
-def _began(folder: RunFolder) -> float:
-    first = next(journal.read(folder.journal), None)
+def _start_time(folder: RunFolder) -> float:
+    first = next(journal.iter_events(folder.journal), None)
     return float(first[0]["time"]) if first else 0.0
 
 
-def described(folder: RunFolder) -> dict[str, Any]:
+def describe_run(folder: RunFolder) -> dict[str, Any]:
     """A run's result with its state: running, interrupted, failed, not_blessed or finished."""
     result = fileio.read_json(folder.result, {"run_id": folder.run_id, "metrics": {}})
-    ends = [event for event, _ in journal.read(folder.journal) if event["event"] == "end"]
+    ends = [event for event, _ in journal.iter_events(folder.journal) if event["event"] == "end"]
     over = ends[-1]["status"] if ends else "interrupted"
-    state = "running" if run.alive(folder.workspace, folder.run_id) else over
-    said = {"state": state, "message": ends[-1]["message"] if ends else "", **result}
-    return {**said, "alias": alias(folder.workspace, result)}
+    state = "running" if run.is_running(folder.workspace, folder.run_id) else over
+    fields = {"state": state, "message": ends[-1]["message"] if ends else "", **result}
+    return {**fields, "alias": find_alias(folder.workspace, result)}
 
 
-def alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
+def find_alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
     """What the version of a run stands as: "champion", "challenger", or nothing."""
-    stands = champions.standing(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    stands = (
+        champions.current_entry(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
+    )
     return next((name for name, version in stands.items() if version == result["model_version"]), None)
 
 
-def line(row: dict[str, Any]) -> str:
+def format_line(row: dict[str, Any]) -> str:
     """One run in one line."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
     version = f"v{row['model_version']}" if row.get("model_version") else ""

@@ -27,36 +27,36 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
-    source = catalog.source(options.name, settings)
-    inferred = newest(settings.workspace, source.name)
+    source = catalog.find_recipe(options.name, settings)
+    inferred = newest_schema(settings.workspace, source.name)
     subprocesses.use_keras_3()
-    with console.output_to(Path(os.devnull)):
+    with console.redirect_output(Path(os.devnull)):
         from pipeline.steps import schema
 
-        bound = schema.bind(schema.read(inferred), catalog.load(source.path).data)
+        bound = schema.bind_schema(schema.read_schema(inferred), catalog.load_recipe(source.path).data)
         frozen = settings.workspace.schema(source.name)
-        lines = schema.difference(frozen, bound)
+        lines = schema.diff_schemas(frozen, bound)
         if options.action == "accept":
-            schema.write(bound, frozen)
+            schema.write_schema(bound, frozen)
     print("\n".join(lines) or f"The data of {source.name} have the accepted schema.")
     if options.action == "accept":
         print(f"Accepted: {frozen}")
     return 0
 
 
-def newest(workspace: Workspace, name: str) -> Path:
+def newest_schema(workspace: Workspace, name: str) -> Path:
     """The schema inferred last from a recipe's data.
 
     Raises:
         PipelineError: No run came that far.
     """
     folder = workspace.recipe_artifacts(name) / "infer_schema" / "schema"
-    found = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
-    if not found:
+    paths = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
+    if not paths:
         raise PipelineError(
             f"The workspace has no schema of {name}.",
             expected="an earlier run that finished the step infer_schema",
             received=f"no schema in {folder}",
             action=f"run: keraspipe run {name} --until schema",
         )
-    return found[-1]
+    return paths[-1]

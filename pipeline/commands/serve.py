@@ -1,6 +1,6 @@
 """`keraspipe serve`: the embedded server on the workspace's live versions.
 
-`keraspipe sync --every` beside a server, in a process of its own, so that MLflow slows no request.
+With `--sync` it starts `keraspipe sync --every` in a process of its own, so that MLflow slows no request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline import console, errors, subprocesses
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
 from pipeline.registry import serving_config
-from pipeline.registry.serving_config import Served
+from pipeline.registry.serving_config import WorkspaceModels
 from pipeline.store import champions
 from serving.config import command_line as flag_line
 from serving.config import security_flags
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _USAGE = "keraspipe serve [NAME]... [--FLAG=VALUE]..."
 _DESCRIPTION = "Serve live models (champions) over REST and gRPC, challengers as NAME-challenger. NAME: a recipe."
 _EXAMPLE = "keraspipe serve digits --rest-port 8501"
-_OURS = (
+_OWN_FLAGS = (
     Flag("workspace", "", "folder of the models", "./workspace, or KERASPIPE_WORKSPACE", takes="DIR"),
     Flag(
         "canary",
@@ -58,9 +58,9 @@ _OURS = (
 def parse(arguments: Sequence[str]) -> Namespace:
     """The command's options; ends the program with exit code 2 where a flag is wrong."""
     try:
-        line = flag_line.parse(arguments, _OURS)
+        line = flag_line.parse(arguments, _OWN_FLAGS)
     except FlagError as error:
-        print(_in_words(error), file=sys.stderr)
+        print(_format_error(error), file=sys.stderr)
         raise SystemExit(UsageError.exit_code) from None
     return Namespace(command="serve", workspace=line.get("workspace", "") or None, line=line)
 
@@ -68,28 +68,30 @@ def parse(arguments: Sequence[str]) -> Namespace:
 def command(options: Namespace, settings: Settings) -> int:
     """Serves until it is stopped, or prints what `--help` or `--version` asks for."""
     if options.line["help"]:
-        print(flag_line.help_text(_USAGE, _DESCRIPTION, _EXAMPLE, _OURS), end="", flush=True)
+        print(flag_line.help_text(_USAGE, _DESCRIPTION, _EXAMPLE, _OWN_FLAGS), end="", flush=True)
         return 0
     if options.line["version"]:
         print(flag_line.version(), flush=True)
         return 0
-    return _served(options.line, settings)
+    return _plan_and_serve(options.line, settings)
 
 
-def _served(line: flag_line.CommandLine, settings: Settings) -> int:
+def _plan_and_serve(line: flag_line.CommandLine, settings: Settings) -> int:
     try:
-        plan = from_workspace_flags(line, security_flags.read_environment(), Served(settings.workspace, line.names))
-        shares = read_shares(line.get("canary", ""))
+        plan = from_workspace_flags(
+            line, security_flags.read_environment(), WorkspaceModels(settings.workspace, line.names)
+        )
+        shares = parse_shares(line.get("canary", ""))
         for name in {*line.names, *shares}:
-            _require_known(name, settings)
+            _require_published(name, settings)
         settings.workspace.root.mkdir(parents=True, exist_ok=True)
-        for warning in (*plan.warnings, *_without_challenger(shares, settings)):
+        for warning in (*plan.warnings, *_challenger_warnings(shares, settings)):
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
-            serving_config.write(settings.workspace)
+            serving_config.write_config(settings.workspace)
         return _serve(plan, shares, line.get("sync", 0.0), settings)
     except FlagError as error:
-        print(_in_words(error), file=sys.stderr)
+        print(_format_error(error), file=sys.stderr)
         return UsageError.exit_code
     except ServingError as error:
         raise PipelineError(str(error)) from error
@@ -97,16 +99,16 @@ def _served(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        console.output_to(settings.workspace.serve_log) as terminal,
-        syncing(settings, every),
-        _reported(plan, shares, terminal) as options,
+        console.redirect_output(settings.workspace.serve_log) as terminal,
+        sync_in_background(settings, every),
+        _report_canaries(plan, shares, terminal) as options,
     ):
         log_to_stderr()
         return start_server(options, lambda endpoints: _announce(endpoints, plan, terminal))
 
 
 @contextlib.contextmanager
-def _reported(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> Iterator[Any]:
+def _report_canaries(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> Iterator[Any]:
     """The server's options with the canaries, of whose sides a summary is printed at the end."""
     if not shares:
         yield plan.options
@@ -119,16 +121,16 @@ def _reported(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> It
             print(text, file=terminal.err, flush=True)
 
 
-def read_shares(text: str) -> dict[str, float]:
+def parse_shares(text: str) -> dict[str, float]:
     """Shares by name out of `NAME=10%,NAME=0.1`.
 
     Raises:
         FlagError: It cannot be read.
     """
-    return dict(_share(part) for part in text.split(",") if part)
+    return dict(_parse_share(part) for part in text.split(",") if part)
 
 
-def _share(text: str) -> tuple[str, float]:
+def _parse_share(text: str) -> tuple[str, float]:
     name, equals, written = text.partition("=")
     try:
         share = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
@@ -141,20 +143,20 @@ def _share(text: str) -> tuple[str, float]:
     return name, share
 
 
-def _without_challenger(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
+def _challenger_warnings(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
     for name in shares:
-        if champions.standing(settings.workspace, name).challenger is None:
+        if champions.current_entry(settings.workspace, name).challenger is None:
             yield f"{name} has no challenger; until then the champion answers all requests"
 
 
-def _in_words(error: FlagError) -> str:
+def _format_error(error: FlagError) -> str:
     text = f"keraspipe serve: {error}"
     return text if "\nNext: " in text else f"{text}\nNext: keraspipe serve --help"
 
 
-def _require_known(name: str, settings: Settings) -> None:
-    known, home = catalog.paths(settings), settings.workspace
-    published = [one for one in champions.names(home) if champions.standing(home, one).aliases]
+def _require_published(name: str, settings: Settings) -> None:
+    known, home = catalog.recipe_paths(settings), settings.workspace
+    published = [model for model in champions.recipe_names(home) if champions.current_entry(home, model).aliases]
     if name in published:
         return
     raise UsageError(
@@ -185,14 +187,14 @@ def _announce(endpoints: Endpoints, plan: Plan, terminal: Terminal) -> None:
 
 
 @contextlib.contextmanager
-def syncing(settings: Settings, every: float) -> Iterator[None]:
+def sync_in_background(settings: Settings, every: float) -> Iterator[None]:
     """Syncs so often within the block, and ends with it or with this process; never for 0 seconds."""
     if not every > 0:
         yield
         return
     home = settings.workspace
     arguments = ["sync", "--every", f"{every:g}", "--parent", str(os.getpid()), "--workspace", str(home)]
-    process = subprocesses.start("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
+    process = subprocesses.start_module("pipeline.cli", arguments, cwd=home.root, env=subprocesses.environment())
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from pipeline.recipes import catalog, hyperparameters
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.settings import Settings
 
 
@@ -25,37 +25,37 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Shows one recipe."""
-    source = catalog.source(options.name, settings)
+    source = catalog.find_recipe(options.name, settings)
     if options.json:
-        print(json.dumps(described(source), indent=1))
+        print(json.dumps(to_dict(source), indent=1))
     else:
-        print("\n".join(lines(source)))
+        print("\n".join(format_lines(source)))
     return 0
 
 
-def described(source: Source) -> dict[str, Any]:
+def to_dict(source: RecipeSource) -> dict[str, Any]:
     """The recipe as JSON."""
     return {
         "name": source.name,
         "path": str(source.path),
         "docstring": source.docstring,
         "params": [asdict(field) for field in hyperparameters.fields(source).values()],
-        "gate": gate(source),
+        "gate": read_gate(source),
     }
 
 
-def gate(source: Source) -> dict[str, Any]:
+def read_gate(source: RecipeSource) -> dict[str, Any]:
     """The gate's literal arguments; an argument that is computed is given as its source."""
-    found = {}
+    values = {}
     for keyword in getattr(source.keywords.get("gate"), "keywords", []):
         try:
-            found[keyword.arg] = ast.literal_eval(keyword.value)
+            values[keyword.arg] = ast.literal_eval(keyword.value)
         except ValueError:
-            found[keyword.arg] = ast.unparse(keyword.value)
-    return found
+            values[keyword.arg] = ast.unparse(keyword.value)
+    return values
 
 
-def lines(source: Source) -> list[str]:
+def format_lines(source: RecipeSource) -> list[str]:
     """The recipe for a person."""
     declared = hyperparameters.fields(source).values()
     width = max((len(field.name) for field in declared), default=0)
@@ -63,7 +63,7 @@ def lines(source: Source) -> list[str]:
         f"  {field.name:<{width}}  {field.default!s:<32}  {field.type:<15}  {field.range or field.comment}".rstrip()
         for field in declared
     ]
-    bounds = [f"  {name}: {value}" for name, value in gate(source).items()]
+    bounds = [f"  {name}: {value}" for name, value in read_gate(source).items()]
     return [
         source.docstring,
         "",

@@ -1,4 +1,4 @@
-"""`keraspipe sync`: applies aliases that were changed in MLflow by hand, and tells MLflow what it has missed."""
+"""`keraspipe sync`: applies aliases that were changed in MLflow by hand, and gives MLflow what it has missed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from pipeline.settings import Settings
-    from pipeline.tracking.alias_sync import Reconciled
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.alias_sync import Reconciliation
+    from pipeline.tracking.client import TrackingStore
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -36,8 +36,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Does it once, or again and again; 1 if anything is left undone."""
-    names = _names(options.name, settings)
-    serving_config.write(settings.workspace)
+    names = _recipe_names(options.name, settings)
+    serving_config.write_config(settings.workspace)
     subprocesses.use_quiet_mlflow()
     if not options.every > 0:
         return _once(names, settings, as_json=options.json)
@@ -45,8 +45,8 @@ def command(options: Namespace, settings: Settings) -> int:
     return 0
 
 
-def _names(name: str | None, settings: Settings) -> list[str]:
-    known = champions.names(settings.workspace)
+def _recipe_names(name: str | None, settings: Settings) -> list[str]:
+    known = champions.recipe_names(settings.workspace)
     if name is None or name in known:
         return [name] if name else known
     raise UsageError(
@@ -60,35 +60,35 @@ def _names(name: str | None, settings: Settings) -> list[str]:
 def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
     from pipeline.tracking import recorder
 
-    if recorder.pending(settings.workspace):  # versions that MLflow has not seen can have no alias there
-        recorder.replay(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
-    found = _reconciled(names, settings)
+    if recorder.pending_runs(settings.workspace):  # versions that MLflow has not seen can have no alias there
+        recorder.replay_pending(settings.workspace, settings.mlflow_uri, settings.workspace.replay_log)
+    results = _reconcile_all(names, settings)
     if as_json:
-        print(json.dumps([asdict(one) for one in found]))
+        print(json.dumps([asdict(result) for result in results]))
     else:
-        print("\n".join(line for one in found for line in lines(one)) or "No model is published yet.")
-    return int(any(one.problems for one in found))
+        print("\n".join(line for result in results for line in format_lines(result)) or "No model is published yet.")
+    return int(any(result.problems for result in results))
 
 
-def _reconciled(names: list[str], settings: Settings) -> list[Reconciled]:
+def _reconcile_all(names: list[str], settings: Settings) -> list[Reconciliation]:
     from pipeline.tracking.alias_sync import reconcile
 
-    destination = _destination(settings)
+    destination = _tracking_store(settings)
     return [reconcile(destination, settings.workspace, name) for name in names]
 
 
-def _destination(settings: Settings) -> Destination:
-    from pipeline.tracking.client import Destination
+def _tracking_store(settings: Settings) -> TrackingStore:
+    from pipeline.tracking.client import TrackingStore
 
-    return Destination(settings.mlflow_uri, settings.workspace)
+    return TrackingStore(settings.mlflow_uri, settings.workspace)
 
 
-def lines(one: Reconciled) -> list[str]:
+def format_lines(result: Reconciliation) -> list[str]:
     """What became of a recipe, for a person."""
-    told = [f"sent to MLflow: {text}" for text in one.told]
-    both = ", ".join(f"{alias} {version}" for alias, version in one.aliases.items())
-    found = [*one.applied, *told, *one.problems] or [f"{both or 'no version is live'}; MLflow agrees"]
-    return [f"{one.name}: {text}" for text in found]
+    updates = [f"sent to MLflow: {text}" for text in result.told]
+    both = ", ".join(f"{alias} {version}" for alias, version in result.aliases.items())
+    messages = [*result.applied, *updates, *result.problems] or [f"{both or 'no version is live'}; MLflow agrees"]
+    return [f"{result.name}: {text}" for text in messages]
 
 
 def _watch(options: Namespace, settings: Settings) -> None:
@@ -96,8 +96,13 @@ def _watch(options: Namespace, settings: Settings) -> None:
     last = ""
     while not options.parent or os.getppid() == options.parent:
         try:
-            found = _reconciled(_names(options.name, settings), settings)
-            text = "\n".join(line for one in found if one.applied or one.told or one.problems for line in lines(one))
+            results = _reconcile_all(_recipe_names(options.name, settings), settings)
+            text = "\n".join(
+                line
+                for result in results
+                if result.applied or result.told or result.problems
+                for line in format_lines(result)
+            )
         except PipelineError as error:
             text = str(error)
         if text and text != last:

@@ -1,7 +1,4 @@
-"""`keraspipe tune`: searches a recipe's hyperparameters and architecture, and runs the best.
-
-The search as it is read on a terminal: a line per trial, and what it has found.
-"""
+"""`keraspipe tune`: searches a recipe's hyperparameters and architecture, shows each trial, and runs the best."""
 
 from __future__ import annotations
 
@@ -22,17 +19,17 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Mapping
 
-    from pipeline.runs.run import Result
+    from pipeline.runs.run import RunResult
     from pipeline.settings import Settings
-    from pipeline.tuning.search import Found, Search
+    from pipeline.tuning.search import Search, SearchResult
     from pipeline.tuning.study import Trial
 
 
-WAITING = "The same search is in progress in another process; waiting for it."
-TRIALS = 20
-SHOWN = 5
-LONGEST_REASON = 160
-SHORTENED = {"epochs", "fine_tune_epochs"}  # by --quick
+WAITING_MESSAGE = "The same search is in progress in another process; waiting for it."
+DEFAULT_TRIALS = 20
+MAX_SHOWN = 5
+MAX_REASON_LENGTH = 160
+SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # by --quick
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -41,9 +38,9 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trials",
         type=int,
-        default=TRIALS,
+        default=DEFAULT_TRIALS,
         metavar="N",
-        help=f"total number, including earlier trials of the same search (default: {TRIALS})",
+        help=f"total number, including earlier trials of the same search (default: {DEFAULT_TRIALS})",
     )
     parser.add_argument(
         "--only", default="", metavar="KEY,KEY", help="hyperparameters to search (default: all that have a range)"
@@ -66,27 +63,27 @@ def arguments(parser: ArgumentParser) -> None:
 
 def command(options: Namespace, settings: Settings) -> int:
     """Searches, shows what was found, and has it trained and judged by an ordinary run."""
-    asked = _asked(options, settings)
+    plan = _make_search(options, settings)
     layout.prepare(settings.workspace)
-    _common.repaired(settings)
+    _common.repair(settings)
     from pipeline.tuning import search
 
-    found = search.search(
-        asked,
-        lambda trial, best: print(line(trial, best, asked), file=sys.stderr, flush=True),
-        lambda: print(WAITING, file=sys.stderr, flush=True),
+    outcome = search.search(
+        plan,
+        lambda trial, best: print(format_trial(trial, best, plan), file=sys.stderr, flush=True),
+        lambda: print(WAITING_MESSAGE, file=sys.stderr, flush=True),
     )
     if not options.json:
-        print("\n".join(summary(found, asked)), flush=True)
-    result = _run(asked, found) if options.run else None
+        print("\n".join(format_summary(outcome, plan)), flush=True)
+    result = _run_best(plan, outcome) if options.run else None
     if options.json:
-        print(json.dumps(_described(asked, found, result)))
+        print(json.dumps(_to_dict(plan, outcome, result)))
     elif result:
-        print("\n".join(command_run.summary(result, asked.request)))
+        print("\n".join(command_run.format_summary(result, plan.request)))
     return command_run.NOT_BLESSED if result and result.blessed is False else 0
 
 
-def _asked(options: Namespace, settings: Settings) -> Search:
+def _make_search(options: Namespace, settings: Settings) -> Search:
     from pipeline.tuning import space
     from pipeline.tuning.search import Search
 
@@ -98,80 +95,84 @@ def _asked(options: Namespace, settings: Settings) -> Search:
             expected="a name that begins with val_, such as val_loss",
             received=options.objective,
         )
-    request = command_run.requested(options, settings)
+    request = command_run.make_request(options, settings)
     only = [name.strip() for name in options.only.split(",") if name.strip()]
     fixed = {assignment.partition("=")[0] for assignment in options.set}
-    return Search(request, space.space(request.source, request.params, only, fixed), options.objective, options.trials)
-
-
-def _run(asked: Search, found: Found) -> Result:
-    from pipeline.runner import execution
-    from pipeline.tuning import search
-
-    return execution.execute(
-        search.final(asked, found), lambda: print(command_run.WAITING, file=sys.stderr, flush=True)
+    return Search(
+        request, space.build_space(request.source, request.params, only, fixed), options.objective, options.trials
     )
 
 
-def _described(asked: Search, found: Found, result: Result | None) -> dict[str, Any]:
+def _run_best(plan: Search, outcome: SearchResult) -> RunResult:
+    from pipeline.runner import execution
+    from pipeline.tuning import search
+
+    return execution.execute_request(
+        search.final_request(plan, outcome), lambda: print(command_run.WAITING_MESSAGE, file=sys.stderr, flush=True)
+    )
+
+
+def _to_dict(plan: Search, outcome: SearchResult, result: RunResult | None) -> dict[str, Any]:
 
     return {
-        "run_id": found.run_id,
-        "recipe": asked.request.name,
-        "objective": asked.objective,
-        "space": asked.space.described(),
-        "trials": [trial.as_json() for trial in found.trials],
-        "best": found.best.as_json(),
-        "importances": found.importances,
-        "command": run_command(found.best, asked),
+        "run_id": outcome.run_id,
+        "recipe": plan.request.name,
+        "objective": plan.objective,
+        "space": plan.space.describe(),
+        "trials": [trial.as_json() for trial in outcome.trials],
+        "best": outcome.best.as_json(),
+        "importances": outcome.importances,
+        "command": equivalent_command(outcome.best, plan),
         "run": result.as_json() if result else None,
     }
 
 
-def line(trial: Trial, best: Trial | None, asked: Search) -> str:
+def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
     """One trial: number, state, objective, the best so far, time, and what differs from the recipe."""
     value = "-" if trial.value is None else f"{trial.value:.4g}"
     so_far = f"best {best.value:.4g} (trial {best.number})" if best else "no best yet"
-    numbers = f"{asked.objective} {value:<9}  {so_far:<25}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
-    words = " ".join(trial.reason.split())[:LONGEST_REASON] or changes(trial, asked)
+    numbers = f"{plan.objective} {value:<9}  {so_far:<25}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
+    words = " ".join(trial.reason.split())[:MAX_REASON_LENGTH] or format_changes(trial, plan)
     return f"trial {trial.number:<3} {trial.state:<8}  {numbers}  {words}".rstrip()
 
 
-def changes(trial: Trial, asked: Search) -> str:
+def format_changes(trial: Trial, plan: Search) -> str:
     """What a trial has otherwise than the recipe."""
-    return _assignments(asked.space.changed(trial.params)) or "the recipe's defaults"
+    return _format_assignments(plan.space.changed(trial.params)) or "the recipe's defaults"
 
 
-def _assignments(values: Mapping[str, Any]) -> str:
-    return " ".join(shlex.quote(hyperparameters.assignment(name, value)) for name, value in values.items())
+def _format_assignments(values: Mapping[str, Any]) -> str:
+    return " ".join(shlex.quote(hyperparameters.format_assignment(name, value)) for name, value in values.items())
 
 
-def summary(found: Found, asked: Search) -> list[str]:
+def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
     """The best trials, what matters, and the command that repeats the best one."""
-    states = [trial.state for trial in found.trials]
+    states = [trial.state for trial in outcome.trials]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     rows = [
-        f"  {trial.number:>5}  {trial.value:<10.4g}  {trial.epochs:>6}  {changes(trial, asked)}"
-        for trial in found.ranking[:SHOWN]
+        f"  {trial.number:>5}  {trial.value:<10.4g}  {trial.epochs:>6}  {format_changes(trial, plan)}"
+        for trial in outcome.ranking[:MAX_SHOWN]
     ]
     lines = [
-        f"{asked.request.name}: {len(found.trials)} trials, {counts} ({found.run_id})",
-        f"  trial  {asked.objective:<10}  epochs  changed",
+        f"{plan.request.name}: {len(outcome.trials)} trials, {counts} ({outcome.run_id})",
+        f"  trial  {plan.objective:<10}  epochs  changed",
         *rows,
     ]
-    if found.importances:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(found.importances.items())[:SHOWN])
+    if outcome.importances:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in list(outcome.importances.items())[:MAX_SHOWN])
         lines.append(f"Most important: {shares}")
-    return [*lines, f"Best: {run_command(found.best, asked)}"]
+    return [*lines, f"Best: {equivalent_command(outcome.best, plan)}"]
 
 
-def run_command(best: Trial, asked: Search) -> str:
+def equivalent_command(best: Trial, plan: Search) -> str:
     """The `keraspipe run` of a trial."""
-    request = asked.request
+    request = plan.request
     usual = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
     if request.quick:
-        usual |= {name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED & usual.keys()}
+        usual |= {
+            name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED_BY_QUICK & usual.keys()
+        }
     differing = {name: value for name, value in best.params.items() if value != usual[name]}
-    sets = [f"--set {shlex.quote(hyperparameters.assignment(name, value))}" for name, value in differing.items()]
+    sets = [f"--set {shlex.quote(hyperparameters.format_assignment(name, value))}" for name, value in differing.items()]
     seed = [f"--seed {request.seed}"] if request.seed != 1 else []
     return " ".join(["keraspipe run", request.name, *["--quick"] * request.quick, *seed, *sets])

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.features import image
 from pipeline.formats.base import Example
-from pipeline.formats.download import fetch, file_digest, members
-from pipeline.formats.folders import class_files
+from pipeline.formats.download import fetch, file_digest, read_members
+from pipeline.formats.folders import read_class_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,15 +82,17 @@ class Cifar10:
                 yield Example(source, features, split, image.fault(content, self.shape))
 
     def _jpeg(self, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-        for file in class_files(path, (".jpg",)):
+        for file in read_class_files(path, (".jpg",)):
             yield file.source, file.split, file.folder, file.content
 
     def _binary(self, path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-        for name, content in members(path, ("_batch.bin", *(f"data_batch_{number}.bin" for number in range(1, 6)))):
+        for name, content in read_members(
+            path, ("_batch.bin", *(f"data_batch_{number}.bin" for number in range(1, 6)))
+        ):
             split = "test" if name.endswith("test_batch.bin") else "train"
             for row, record in enumerate(self._records(path, name, content)):
                 pixels = record[1:].reshape(3, 32, 32).transpose(1, 2, 0)
-                yield f"{path}/{name} row {row}", split, self.classes[record[0]], image.encode(pixels)
+                yield f"{path}/{name} row {row}", split, self.classes[record[0]], image.encode_png(pixels)
 
     def _records(self, path: Path, name: str, content: bytes) -> np.ndarray:
         import numpy as np

@@ -43,7 +43,7 @@ class Digits:
     def examples(self, data: Path) -> Iterator[Example]:
         """The scans in the order of the file."""
         for row, (pixels, label) in enumerate(zip(*self._scans(data), strict=True)):
-            features = {"image_bytes": image.encode(pixels), "label": str(label).encode()}
+            features = {"image_bytes": image.encode_png(pixels), "label": str(label).encode()}
             yield Example(f"scan {row}", features)
 
     def _scans(self, data: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.features import audio
 from pipeline.formats.base import Example
-from pipeline.formats.download import members
+from pipeline.formats.download import read_members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,20 +49,20 @@ class SpokenDigits:
             PipelineError: There is neither.
         """
         archive = data / self.path
-        found = next((path for path in (archive, archive.parent / "recordings") if path.exists()), None)
-        if found is None:
+        location = next((path for path in (archive, archive.parent / "recordings") if path.exists()), None)
+        if location is None:
             raise PipelineError(
                 "The spoken digits are not there.",
                 expected=f"the archive {archive}, or the folder {archive.parent / 'recordings'}",
                 received="neither",
                 action=f"git clone {SOURCE} {archive.parent}, or set KERASPIPE_DATA to the folder above it",
             )
-        return [found]
+        return [location]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The recordings in the order of the archive; the official test is recordings 0 to 4 of digit and speaker."""
         (path,) = self.files(data)
-        for name, content in members(path, (".wav",)):
+        for name, content in read_members(path, (".wav",)):
             yield self._example(f"{path}: {name}", name.rpartition("/")[2], content)
 
     def _example(self, source: str, name: str, content: bytes) -> Example:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.formats.download import fetch, file_digest
-from pipeline.formats.folders import texts
+from pipeline.formats.folders import read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Imdb:
     def examples(self, data: Path) -> Iterator[Example]:
         """The reviews in the order of the archive, without those that nobody labelled."""
         (path,) = self.files(data)
-        return texts(path, UNLABELLED)
+        return read_texts(path, UNLABELLED)
 
 
 IMDB = Imdb()

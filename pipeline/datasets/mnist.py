@@ -1,16 +1,10 @@
-"""MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
+"""MNIST and Fashion-MNIST: 60,000 and 10,000 grey images of 28x28 pixels each, in IDX files.
 
-Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition,
-Proceedings of the IEEE 86(11), 1998, section III.A. Licence: CC BY-SA 3.0.
-
-Fashion-MNIST: 60,000 and 10,000 articles of clothing of 28x28 pixels, ten balanced classes.
-
-Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning
-algorithms, arXiv:1708.07747, section 2. Licence: MIT.
-
-IDX files: the format of MNIST and of the data sets made in its image.
-
-Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, section "File formats".
+Sources: MNIST, handwritten digits: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to
+document recognition, Proceedings of the IEEE 86(11), 1998, section III.A; licence CC BY-SA 3.0. Fashion-MNIST,
+articles of clothing in ten balanced classes: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for
+benchmarking machine learning algorithms, arXiv:1708.07747, section 2; licence MIT. IDX: Y. LeCun, C. Cortes, C.
+Burges, The MNIST database of handwritten digits, section "File formats".
 """
 
 from __future__ import annotations
@@ -33,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-PARTS = {"train": "train", "t10k": "test"}
+SPLIT_BY_PREFIX = {"train": "train", "t10k": "test"}
 UINT8 = 0x08
 
 
@@ -71,9 +65,9 @@ class IdxImages:
     def examples(self, data: Path) -> Iterator[Example]:
         """Train, then the official test set, in the order of the files."""
         by_name = {path.name: path for path in self.files(data)}
-        for part, split in PARTS.items():
-            pixels = read(by_name[f"{part}-images-idx3-ubyte.gz"])
-            labels = read(by_name[f"{part}-labels-idx1-ubyte.gz"])
+        for part, split in SPLIT_BY_PREFIX.items():
+            pixels = read_idx(by_name[f"{part}-images-idx3-ubyte.gz"])
+            labels = read_idx(by_name[f"{part}-labels-idx1-ubyte.gz"])
             yield from self._examples(pixels, labels, split)
 
     def _examples(self, pixels: np.ndarray, labels: np.ndarray, split: str) -> Iterator[Example]:
@@ -87,7 +81,7 @@ class IdxImages:
         for row, (image_pixels, number) in enumerate(zip(pixels, labels, strict=True)):
             # A number without a name stays a number: ingest refuses it as a label outside the declared classes.
             name = self.classes[number] if number < len(self.classes) else str(number)
-            features = {"image_bytes": image.encode(image_pixels), "label": name.encode()}
+            features = {"image_bytes": image.encode_png(image_pixels), "label": name.encode()}
             yield Example(f"{self.folder} {split} row {row}", features, split)
 
 
@@ -129,7 +123,7 @@ FASHION_MNIST = IdxImages(
 )
 
 
-def read(path: Path) -> np.ndarray:
+def read_idx(path: Path) -> np.ndarray:
     """Reads one IDX file of unsigned bytes into an array of the shape in its header.
 
     Raises:

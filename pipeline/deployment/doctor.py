@@ -1,4 +1,4 @@
-"""What is wrong with this machine, and what to type against it: `keraspipe doctor`, in well under a second.
+"""Checks this machine and says what to type where something is wrong: `keraspipe doctor`, in well under a second.
 
 Each check is a pure function from plain values to a `Finding`; `examine` reads the values off the machine.
 Nothing heavy is imported, so that it also answers where TensorFlow does not.
@@ -123,8 +123,8 @@ def gpu(driver: str | None, cuda_packages: bool) -> Finding:
     return Finding("GPU", ok=True, found=f"driver {driver}", essential=False)
 
 
-def _gpu(found: str, fix: str) -> Finding:
-    return Finding("GPU", ok=False, found=found, fix=fix, essential=False)
+def _gpu(state: str, fix: str) -> Finding:
+    return Finding("GPU", ok=False, found=state, fix=fix, essential=False)
 
 
 def port(number: int, holder: str | None) -> Finding:
@@ -137,9 +137,9 @@ def port(number: int, holder: str | None) -> Finding:
 
 def data(folder: Path, exists: bool, problem: str) -> Finding:
     """Where data sets are looked up; `digits` needs none, the others are fetched into it."""
-    found = problem or (str(folder) if exists else f"{folder}, made when a data set is fetched")
+    state = problem or (str(folder) if exists else f"{folder}, made when a data set is fetched")
     fix = "export KERASPIPE_DATA=FOLDER" if problem else ""
-    return Finding("data", not problem, found, fix, essential=False)
+    return Finding("data", not problem, state, fix, essential=False)
 
 
 def compose(version: str) -> Finding:
@@ -150,28 +150,28 @@ def compose(version: str) -> Finding:
 
 def recipes(missing: list[Path]) -> Finding:
     """The folders of KERASPIPE_RECIPES."""
-    found = f"no such folder: {', '.join(map(str, missing))}" if missing else "all folders are there"
-    return Finding("recipes", not missing, found, "correct or unset KERASPIPE_RECIPES" if missing else "")
+    state = f"no such folder: {', '.join(map(str, missing))}" if missing else "all folders are there"
+    return Finding("recipes", not missing, state, "correct or unset KERASPIPE_RECIPES" if missing else "")
 
 
 def examine(settings: Settings) -> list[Finding]:
     """All checks on this machine."""
-    installed = host.installed()
+    installed = host.installed_packages()
     folder = settings.workspace.root
     taken = host.listeners(PORTS)
     return [
         architecture(platform.system(), platform.machine()),
         glibc(host.glibc_version()),
         python(sys.version_info[:2]),
-        packages(host.locked(ROOT / "uv.lock"), installed, host.needed(ROOT / "pyproject.toml")),
-        workspace(folder, host.unwritable(folder)),
-        disk(shutil.disk_usage(host.nearest(folder)).free, folder),
+        packages(host.locked_versions(ROOT / "uv.lock"), installed, host.required_packages(ROOT / "pyproject.toml")),
+        workspace(folder, host.write_problem(folder)),
+        disk(shutil.disk_usage(host.nearest_folder(folder)).free, folder),
         memory(host.memory_bytes()),
-        gpu(host.driver(), any(name.startswith("nvidia-cudnn") for name in installed)),
+        gpu(host.nvidia_driver(), any(name.startswith("nvidia-cudnn") for name in installed)),
         recipes([place for place in settings.recipe_folders if not place.is_dir()]),
-        data(settings.data, settings.data.is_dir(), host.unwritable(settings.data)),
+        data(settings.data, settings.data.is_dir(), host.write_problem(settings.data)),
         *(port(number, taken.get(number)) for number in PORTS),
-        compose(host.output("docker", "compose", "version", "--short")),
+        compose(host.command_output("docker", "compose", "version", "--short")),
     ]
 
 

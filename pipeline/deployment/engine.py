@@ -1,7 +1,4 @@
-"""The container engine: what it says of itself, and what is wrong with that.
-
-GPUs for the profile `gpu`: cards, driver, and the engine's way to them.
-"""
+"""The container engine and its GPUs: what docker reports, and the findings of it."""
 
 from __future__ import annotations
 
@@ -21,19 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-PATIENCE_S = 20.0  # an engine that has just been started answers late
-MISSING = 127  # as a shell says it
+COMMAND_TIMEOUT_S = 20.0  # an engine that has just been started answers late
+NOT_INSTALLED = 127  # as a shell says it
 OLDEST_ENGINE = "23.0"  # the first that builds with BuildKit by itself, which `RUN --mount` in docker/Dockerfile needs
 OLDEST_COMPOSE = "2.24"  # of January 2024; older ones have not been tried
 BUILD_GIB = 12  # bases, images and the cache of their builds
 BUILT_GIB = 2  # artifacts, models and logs, once the images are there
-INSTALL = "https://docs.docker.com/engine/install"
-AMPERE = 8.0  # compute capability of the first cards that calculate in bfloat16
-TOOLKIT = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
+INSTALL_URL = "https://docs.docker.com/engine/install"
+BFLOAT16_CAPABILITY = 8.0  # compute capability of the first cards that calculate in bfloat16
+TOOLKIT_URL = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html"
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandResult:
     """What a command said and how it ended; MISSING where there is no such command."""
 
     code: int
@@ -47,60 +44,66 @@ class Answer:
         return lines[-1].strip() if lines else ""
 
 
-def ask(*command: str, folder: Path | None = None) -> Answer:
+def run_command(*command: str, folder: Path | None = None) -> CommandResult:
     """Runs a command to its end."""
     if not shutil.which(command[0]):
-        return Answer(MISSING)
+        return CommandResult(NOT_INSTALLED)
     try:
         done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False, cwd=folder
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            cwd=folder,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        return Answer(1, err=str(error))
-    return Answer(done.returncode, done.stdout, done.stderr)
+        return CommandResult(1, err=str(error))
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
-def information() -> tuple[Answer, dict[str, Any]]:
+def docker_info() -> tuple[CommandResult, dict[str, Any]]:
     """The answer of `docker info`, and what it says of client and engine; the latter is empty while none answers."""
-    answer = ask("docker", "info", "--format", "{{json .}}")
+    answer = run_command("docker", "info", "--format", "{{json .}}")
     with suppress(ValueError):
         said = json.loads(answer.out)
         return answer, said if isinstance(said, dict) else {}
     return answer, {}
 
 
-def findings(answer: Answer, info: Mapping[str, Any]) -> list[Finding]:
+def engine_findings(answer: CommandResult, info: Mapping[str, Any]) -> list[Finding]:
     """Client, engine and the client's plugins."""
-    if answer.code == MISSING:
-        return [Finding("docker", ok=False, found="not installed", fix=f"install Docker Engine: {INSTALL}")]
-    return [daemon(answer, info), compose(info), buildx(info)]
+    if answer.code == NOT_INSTALLED:
+        return [Finding("docker", ok=False, found="not installed", fix=f"install Docker Engine: {INSTALL_URL}")]
+    return [daemon_finding(answer, info), compose_finding(info), buildx_finding(info)]
 
 
-def daemon(answer: Answer, info: Mapping[str, Any]) -> Finding:
+def daemon_finding(answer: CommandResult, info: Mapping[str, Any]) -> Finding:
     """Whether the engine answers, and is new enough."""
     version = str(info.get("ServerVersion") or "")
     if not version:
-        return _silent(answer.error)
+        return _silent_daemon(answer.error)
     if version_tuple(version) < version_tuple(OLDEST_ENGINE):
-        return _engine(f"{version}, older than {OLDEST_ENGINE}", f"install a newer one: {INSTALL}")
+        return _engine_failure(f"{version}, older than {OLDEST_ENGINE}", f"install a newer one: {INSTALL_URL}")
     return Finding("engine", ok=True, found=version)
 
 
-def _silent(error: str) -> Finding:
+def _silent_daemon(error: str) -> Finding:
     if "permission denied" in error.lower():
         fix = 'sudo usermod -aG docker "$USER", then log in again   (its members can become root)'
-        return _engine("this user may not use it", fix)
+        return _engine_failure("this user may not use it", fix)
     if "Is the docker daemon running" in error:
-        found = error.removesuffix("Is the docker daemon running?").strip()
-        return _engine(found, "sudo systemctl start docker   (docker context ls says which one is asked)")
-    return _engine(error or "docker info does not say its version", "docker info   (says more)")
+        message = error.removesuffix("Is the docker daemon running?").strip()
+        return _engine_failure(message, "sudo systemctl start docker   (docker context ls says which one is asked)")
+    return _engine_failure(error or "docker info does not say its version", "docker info   (says more)")
 
 
-def _engine(found: str, fix: str) -> Finding:
-    return Finding("engine", ok=False, found=found, fix=fix)
+def _engine_failure(message: str, fix: str) -> Finding:
+    return Finding("engine", ok=False, found=message, fix=fix)
 
 
-def platform(info: Mapping[str, Any]) -> Finding:
+def platform_finding(info: Mapping[str, Any]) -> Finding:
     """Linux on x86-64 runs the images by itself; TFX has wheels for no other."""
     system, processor = str(info.get("OSType") or ""), str(info.get("Architecture") or "")
     if system == "windows":
@@ -111,10 +114,10 @@ def platform(info: Mapping[str, Any]) -> Finding:
     return Finding("platform", ok=True, found=f"{system} {processor}", essential=False)
 
 
-def compose(info: Mapping[str, Any]) -> Finding:
+def compose_finding(info: Mapping[str, Any]) -> Finding:
     """The plugin that reads docker-compose.yml."""
     fix = "https://docs.docker.com/compose/install/linux   (the old docker-compose in Python does not do)"
-    version = _plugin(info, "compose")
+    version = _plugin_version(info, "compose")
     if not version:
         return Finding("docker compose", ok=False, found="not installed", fix=fix)
     if version_tuple(version.removeprefix("v")) < version_tuple(OLDEST_COMPOSE):
@@ -122,19 +125,19 @@ def compose(info: Mapping[str, Any]) -> Finding:
     return Finding("docker compose", ok=True, found=version)
 
 
-def buildx(info: Mapping[str, Any]) -> Finding:
+def buildx_finding(info: Mapping[str, Any]) -> Finding:
     """The plugin that builds the images."""
-    version = _plugin(info, "buildx")
+    version = _plugin_version(info, "buildx")
     fix = "" if version else "https://docs.docker.com/build/install-buildx   (package docker-buildx-plugin)"
     return Finding("docker buildx", bool(version), version or "not installed", fix)
 
 
-def _plugin(info: Mapping[str, Any], name: str) -> str:
+def _plugin_version(info: Mapping[str, Any], name: str) -> str:
     plugins = (info.get("ClientInfo") or {}).get("Plugins") or []
     return next((str(plugin.get("Version") or "") for plugin in plugins if plugin.get("Name") == name), "")
 
 
-def disk(free_bytes: int, root: str, built: bool) -> Finding:
+def disk_finding(free_bytes: int, root: str, built: bool) -> Finding:
     """Room where the engine keeps images and volumes; less is needed once the images are built."""
     needed = BUILT_GIB if built else BUILD_GIB
     ok = free_bytes >= needed * GIB
@@ -157,31 +160,31 @@ class Cards:
     runtime: bool
 
 
-def cards(info: Mapping[str, Any]) -> Cards:
+def read_cards(info: Mapping[str, Any]) -> Cards:
     """Asks driver and engine; `info` is what `docker info` says."""
-    shown = host.output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    shown = host.command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
     # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up besides.
     runtime = "nvidia" in (info.get("Runtimes") or {}) or bool(shutil.which("nvidia-container-runtime-hook"))
-    return Cards(host.driver(), capabilities(shown), runtime)
+    return Cards(host.nvidia_driver(), parse_capabilities(shown), runtime)
 
 
-def capabilities(text: str) -> tuple[float, ...]:
+def parse_capabilities(text: str) -> tuple[float, ...]:
     """What nvidia-smi prints of them, one card a line."""
     with suppress(ValueError):
         return tuple(float(line) for line in text.split())
     return ()
 
 
-def gpu_findings(found: Cards, values: Mapping[str, str]) -> list[Finding]:
+def gpu_findings(cards: Cards, values: Mapping[str, str]) -> list[Finding]:
     """Cards and runtime against GPU_COUNT and GPU_MIXED_PRECISION of `.env`."""
-    first = [driver(found.driver), runtime(found.runtime)]
-    if not found.driver:
+    first = [driver_finding(cards.driver), runtime_finding(cards.runtime)]
+    if not cards.driver:
         return first
     wanted, policy = values.get("GPU_COUNT", ""), values.get("GPU_MIXED_PRECISION", "")
-    return [*first, count(len(found.capabilities), wanted), precision(found.capabilities, policy)]
+    return [*first, count_finding(len(cards.capabilities), wanted), precision_finding(cards.capabilities, policy)]
 
 
-def driver(version: str | None) -> Finding:
+def driver_finding(version: str | None) -> Finding:
     """The driver of this machine; CUDA itself is in the image."""
     if version is None:
         fix = "train without: docker compose run --rm pipeline run digits"
@@ -189,23 +192,23 @@ def driver(version: str | None) -> Finding:
     return replace(doctor.gpu(version, cuda_packages=True), name="GPU driver", essential=True)
 
 
-def runtime(there: bool) -> Finding:
+def runtime_finding(there: bool) -> Finding:
     """What hands the cards to containers."""
-    fix = f"sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker   (from {TOOLKIT})"
-    found = "nvidia" if there else "the engine knows no runtime nvidia"
-    return Finding("GPU runtime", there, found, "" if there else fix)
+    fix = f"sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker   (from {TOOLKIT_URL})"
+    state = "nvidia" if there else "the engine knows no runtime nvidia"
+    return Finding("GPU runtime", there, state, "" if there else fix)
 
 
-def count(there: int, wanted: str) -> Finding:
+def count_finding(there: int, wanted: str) -> Finding:
     """As many cards as are asked for."""
     ok = not wanted.isdigit() or int(wanted) <= there
     fix = f"set GPU_COUNT in .env to {there or 'a number that there is'}, or to all"
     return Finding("GPU count", ok, f"{there} here, {wanted or 'all'} wanted", "" if ok else fix)
 
 
-def precision(found: tuple[float, ...], policy: str) -> Finding:
+def precision_finding(capabilities: tuple[float, ...], policy: str) -> Finding:
     """Cards before Ampere calculate in bfloat16 only slowly."""
-    ok = policy != "mixed_bfloat16" or min(found, default=AMPERE) >= AMPERE
+    ok = policy != "mixed_bfloat16" or min(capabilities, default=BFLOAT16_CAPABILITY) >= BFLOAT16_CAPABILITY
     fix = "set GPU_MIXED_PRECISION=mixed_float16 in .env"
     shown = policy or "float32"
     return Finding(

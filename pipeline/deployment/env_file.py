@@ -1,12 +1,8 @@
-"""The file `.env`, from which docker compose takes its variables: values by line, all else as it stands.
+"""The file `.env`, from which docker compose takes its variables: reading and writing it, and what is wrong in it.
 
 python-dotenv would read it, but `keraspipe secrets` and `deploy check` run in a checkout without any package, before
 `make setup`. Its `set_key` would write it as UTF-8 with other ends of lines and doubled backslashes, too, which docker
-compose reads as they stand.
-
-The values in `.env`: which are unknown, and which cannot be meant.
-
-The ports that the stack publishes, and who else listens there.
+compose reads as they stand. Ports are checked here as well: each is a variable of `.env`.
 """
 
 from __future__ import annotations
@@ -31,14 +27,14 @@ if TYPE_CHECKING:
 
 ASSIGNMENT = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*([^\r\n]*)", re.MULTILINE)
 QUOTED = re.compile(r"""'(?P<plain>[^']*)'|"(?P<escaped>(?:\\.|[^"\\])*)\"""")
-PLAIN = re.compile(r"[\w./:@%+,=-]+", re.ASCII)
-USED = re.compile(r"(?<!\$)\$\{(\w+)")
-OF_DOCKER = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_")  # read by docker compose itself
-USER = 10001  # of our images
-WHOLE = "[1-9][0-9]*"
-POLICIES = "mixed_bfloat16|mixed_float16|float32"
+UNQUOTED = re.compile(r"[\w./:@%+,=-]+", re.ASCII)
+VARIABLE_USE = re.compile(r"(?<!\$)\$\{(\w+)")
+DOCKER_PREFIXES = ("COMPOSE_", "DOCKER_", "BUILDKIT_", "BUILDX_")  # read by docker compose itself
+IMAGE_USER = 10001  # of our images
+WHOLE_NUMBER = "[1-9][0-9]*"
+PRECISION_POLICIES = "mixed_bfloat16|mixed_float16|float32"
 # Variables of `.env`, and the profile that publishes the port; empty: always.
-PROFILES = {
+PORT_PROFILES = {
     "MLFLOW_PORT": "",
     "REST_PORT": "",
     "GRPC_PORT": "",
@@ -46,22 +42,22 @@ PROFILES = {
     "GRAFANA_PORT": "monitoring",
     "PUBLIC_PORT": "public",
 }
-HIGHEST = 65535
-PATIENCE_S = 0.5
+MAX_PORT = 65535
+CONNECT_TIMEOUT_S = 0.5
 
 
-def parse(text: str) -> dict[str, str]:
+def parse_env(text: str) -> dict[str, str]:
     """Variables and their values; of two lines with the same name the later one counts, as in docker compose."""
-    return {name: _value(written) for name, written in ASSIGNMENT.findall(text)}
+    return {name: _parse_value(written) for name, written in ASSIGNMENT.findall(text)}
 
 
-def assign(text: str, name: str, value: str) -> str:
+def set_variable(text: str, name: str, value: str) -> str:
     """The text with `name` set to `value`: in its own lines, or in a new one at the end.
 
     Raises:
         UsageError: No line can hold the value.
     """
-    line = f"{name}={_written(value)}"
+    line = f"{name}={_quote(value)}"
     pattern = rf"^[ \t]*(?:export[ \t]+)?{name}[ \t]*=[^\r\n]*"
     changed, count = re.subn(pattern, lambda _: line, text, flags=re.MULTILINE)
     if count:
@@ -69,7 +65,7 @@ def assign(text: str, name: str, value: str) -> str:
     return text + ("\n" if text and not text.endswith("\n") else "") + line + "\n"
 
 
-def read(path: Path) -> str:
+def read_env(path: Path) -> str:
     """The text, byte for byte: what is not UTF-8 comes out of `write` as it went in.
 
     Raises:
@@ -78,16 +74,16 @@ def read(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "surrogateescape")
 
 
-def write(path: Path, text: str) -> None:
+def write_env(path: Path, text: str) -> None:
     """Replaces the file; its permissions stay, and a link stays a link."""
     target = path.resolve()
-    with fileio.file(target) as beside:
+    with fileio.replace_file(target) as beside:
         beside.write_bytes(text.encode("utf-8", "surrogateescape"))
         if target.exists():
             beside.chmod(target.stat().st_mode & 0o777)
 
 
-def _value(written: str) -> str:
+def _parse_value(written: str) -> str:
     quoted = QUOTED.match(written)
     if not quoted:
         return re.split(r"(?:^|\s)#", written, maxsplit=1)[0].strip()  # a comment begins after a blank
@@ -96,8 +92,8 @@ def _value(written: str) -> str:
     return re.sub(r'\\(["\\$])', r"\1", quoted["escaped"])
 
 
-def _written(value: str) -> str:
-    if PLAIN.fullmatch(value):
+def _quote(value: str) -> str:
+    if UNQUOTED.fullmatch(value):
         return value
     if re.search(r"['\\\r\n]", value):
         raise UsageError(
@@ -109,32 +105,36 @@ def _written(value: str) -> str:
     return f"'{value}'"  # docker compose replaces no $ between single quotes; a backslash would hide the last one
 
 
-def used(compose: str) -> set[str]:
+def find_used(compose: str) -> set[str]:
     """The variables that a docker-compose.yml takes from `.env`."""
-    return set(USED.findall(compose))
+    return set(VARIABLE_USE.findall(compose))
 
 
 def variable_findings(path: Path, values: Mapping[str, str], known: AbstractSet[str]) -> list[Finding]:
     """One for each value that is wrong, or one for all."""
-    unknown = [_unknown(name, known) for name in values if name not in known and not name.startswith(OF_DOCKER)]
-    wrong = [found for name, value in values.items() if name in known and (found := judged(name, value, path))]
+    unknown = [
+        _unknown_finding(name, known) for name in values if name not in known and not name.startswith(DOCKER_PREFIXES)
+    ]
+    wrong = [
+        finding for name, value in values.items() if name in known and (finding := value_finding(name, value, path))
+    ]
     return [*unknown, *wrong] or [Finding(".env", ok=True, found=str(path))]
 
 
-def missing(path: Path) -> Finding:
+def missing_finding(path: Path) -> Finding:
     """There is no `.env`."""
     return Finding(
         ".env", ok=False, found=f"there is no {path}", fix="keraspipe secrets   (makes it from .env.example)"
     )
 
 
-def _unknown(name: str, known: AbstractSet[str]) -> Finding:
+def _unknown_finding(name: str, known: AbstractSet[str]) -> Finding:
     close = difflib.get_close_matches(name, sorted(known), n=1)
     fix = f"did you mean {close[0]}?" if close else "docker-compose.yml uses no such variable: remove the line"
     return Finding(name, ok=False, found="unknown in .env", fix=fix, essential=False)
 
 
-def judged(name: str, value: str, path: Path) -> Finding | None:
+def value_finding(name: str, value: str, path: Path) -> Finding | None:
     """What is wrong with a value; None for a good one.
 
     Empty ones have defaults, and what docker compose replaces ("${HOME}/data") is left to it.
@@ -147,7 +147,7 @@ def judged(name: str, value: str, path: Path) -> Finding | None:
     return None
 
 
-def folder(name: str, value: str, owner: tuple[int, int] | None) -> Finding | None:
+def folder_finding(name: str, value: str, owner: tuple[int, int] | None) -> Finding | None:
     """A folder of this machine in the place of a volume.
 
     Args:
@@ -158,63 +158,73 @@ def folder(name: str, value: str, owner: tuple[int, int] | None) -> Finding | No
     if not value.startswith(("/", "./", "../", "~")):
         return None  # a volume, which docker makes
     user, mode = owner or (0, 0)
-    bits = mode if user != USER else 0o777
+    bits = mode if user != IMAGE_USER else 0o777
     ok = bool(owner) and bits & 0o005 == 0o005 and bool(name != "BACKUPS" or bits & 0o002)  # noqa: PLR2004
-    found = (
-        value if ok else f"{value} cannot be found" if owner is None else f"user {USER} of the images may not use it"
+    state = (
+        value
+        if ok
+        else f"{value} cannot be found"
+        if owner is None
+        else f"user {IMAGE_USER} of the images may not use it"
     )
-    return Finding(name, ok, found, "" if ok else f"sudo install -d -o {USER} {value}")
+    return Finding(name, ok, state, "" if ok else f"sudo install -d -o {IMAGE_USER} {value}")
 
 
-def tagged(image: str) -> bool:
+def has_tag(image: str) -> bool:
     """Whether an image's name says which one it is: a tag other than latest, or a digest."""
     name, _, digest = image.partition("@")
     _, _, tag = name.rpartition("/")[2].partition(":")
     return bool(digest) or tag not in {"", "latest"}
 
 
-def _address(text: str) -> bool:
+def _is_address(text: str) -> bool:
     try:
         return bool(ipaddress.ip_address(text.strip("[]")))
     except ValueError:
         return False
 
 
-def _like(pattern: str) -> Callable[[str], bool]:
+def _matches(pattern: str) -> Callable[[str], bool]:
     return lambda text: bool(re.fullmatch(pattern, text, re.ASCII))
 
 
-def _port(text: str) -> bool:
-    return number(text) is not None
+def _is_port(text: str) -> bool:
+    return parse_port(text) is not None
 
 
 # Names, what holds for their values, and that in words.
 RULES: tuple[tuple[str, Callable[[str], bool], str], ...] = (
-    (r"\w+_PORT", _port, "a port, 1 to 65535"),
-    (r"\w+_IMAGE", tagged, "an image with a tag such as :1.2.3 (not latest)"),
-    (r"TAG", _like(r"\w[\w.-]{0,127}"), "a tag of an image"),
-    (r"NODES", _like(WHOLE), "a number of trainers, 1 or more"),
-    (r"GPU_COUNT", _like(f"all|{WHOLE}"), '"all" or a number of GPUs'),
-    (r"GPU_MIXED_PRECISION", _like(POLICIES), f"a policy of Keras: {POLICIES.replace('|', ', ')}"),
-    (r"REQUEST_LOG_RATE", _like(r"0?\.[0-9]+|[01](\.0*)?"), "a share, 0 to 1"),
-    (r"PROMETHEUS_RETENTION", _like(r"([0-9]+(ms|[smhdwy]))+"), "a duration such as 30d"),
-    (r"PUBLIC_ADDRESS", _address, "an IP address of this machine, or 0.0.0.0"),
+    (r"\w+_PORT", _is_port, "a port, 1 to 65535"),
+    (r"\w+_IMAGE", has_tag, "an image with a tag such as :1.2.3 (not latest)"),
+    (r"TAG", _matches(r"\w[\w.-]{0,127}"), "a tag of an image"),
+    (r"NODES", _matches(WHOLE_NUMBER), "a number of trainers, 1 or more"),
+    (r"GPU_COUNT", _matches(f"all|{WHOLE_NUMBER}"), '"all" or a number of GPUs'),
+    (
+        r"GPU_MIXED_PRECISION",
+        _matches(PRECISION_POLICIES),
+        f"a policy of Keras: {PRECISION_POLICIES.replace('|', ', ')}",
+    ),
+    (r"REQUEST_LOG_RATE", _matches(r"0?\.[0-9]+|[01](\.0*)?"), "a share, 0 to 1"),
+    (r"PROMETHEUS_RETENTION", _matches(r"([0-9]+(ms|[smhdwy]))+"), "a duration such as 30d"),
+    (r"PUBLIC_ADDRESS", _is_address, "an IP address of this machine, or 0.0.0.0"),
     (r"PUBLIC_HOST", tls.is_host, "a host's name or address"),
 )
 
 
-def number(text: str) -> int | None:
+def parse_port(text: str) -> int | None:
     """The port that a value names; None if it names none."""
-    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) and 1 <= int(text) <= HIGHEST else None
+    return int(text) if re.fullmatch(r"[0-9]{1,5}", text) and 1 <= int(text) <= MAX_PORT else None
 
 
-def wanted(values: Mapping[str, str], profiles: AbstractSet[str]) -> dict[str, int]:
+def choose_ports(values: Mapping[str, str], profiles: AbstractSet[str]) -> dict[str, int]:
     """Ports by variable; a value that is no port is left to the findings about `.env`."""
-    found = {name: number(values.get(name, "")) for name, profile in PROFILES.items() if profile in {"", *profiles}}
-    return {name: port for name, port in found.items() if port is not None}
+    ports = {
+        name: parse_port(values.get(name, "")) for name, profile in PORT_PROFILES.items() if profile in {"", *profiles}
+    }
+    return {name: port for name, port in ports.items() if port is not None}
 
 
-def published(listing: str) -> set[int]:
+def parse_published_ports(listing: str) -> set[int]:
     """The ports in what `docker ps` prints of them: "127.0.0.1:8500-8501->8500-8501/tcp"."""
     pairs = re.findall(r":(\d+)(?:-(\d+))?->", listing)
     return {port for first, last in pairs for port in range(int(first), int(last or first) + 1)}
@@ -222,15 +232,15 @@ def published(listing: str) -> set[int]:
 
 def port_findings(ports: Mapping[str, int], holders: Mapping[int, str], own: AbstractSet[int]) -> list[Finding]:
     """Each port with who holds it; `own` are those that this very stack publishes."""
-    found, first = [], dict[int, str]()
+    findings, first = [], dict[int, str]()
     for name, port in ports.items():
         twin = first.setdefault(port, name)  # two variables with one number
         holder = twin if twin != name else "" if port in own else holders.get(port, "")
-        found.append(finding(name, port, holder, port in own))
-    return found
+        findings.append(port_finding(name, port, holder, port in own))
+    return findings
 
 
-def finding(variable: str, port: int, holder: str, own: bool) -> Finding:
+def port_finding(variable: str, port: int, holder: str, own: bool) -> Finding:
     """One port; `holder` is empty if nobody else listens there."""
     name = f"port {port}"
     if holder:
@@ -239,15 +249,15 @@ def finding(variable: str, port: int, holder: str, own: bool) -> Finding:
     return Finding(name, ok=True, found=f"{variable}: {'this stack' if own else 'free'}")
 
 
-def holders(ports: Iterable[int]) -> dict[int, str]:
+def find_holders(ports: Iterable[int]) -> dict[int, str]:
     """Who listens on those that are taken, in words."""
-    asked = set(ports)
-    unnamed = {port: "a process that this user may not see" for port in asked if _answers(port)}
-    return unnamed | host.listeners(asked)
+    numbers = set(ports)
+    unnamed = {port: "a process that this user may not see" for port in numbers if _is_listening(port)}
+    return unnamed | host.listeners(numbers)
 
 
-def _answers(port: int) -> bool:
+def _is_listening(port: int) -> bool:
     """Also without psutil, and where the engine forwards without a process of its own."""
     with socket.socket() as client:
-        client.settimeout(PATIENCE_S)
+        client.settimeout(CONNECT_TIMEOUT_S)
         return client.connect_ex(("127.0.0.1", port)) == 0

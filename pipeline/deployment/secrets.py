@@ -1,7 +1,4 @@
-"""The secrets of the stack: one file each, in a folder that only its owner may enter.
-
-What is wrong with the secrets: missing, empty, too short, or open to others.
-"""
+"""The secrets of the stack: one file each, in a folder that only its owner may enter; and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -28,21 +25,21 @@ FOLDER_MODE = 0o700
 # keeps this machine's other users out; containers do not pass through it, the engine mounts the files themselves.
 FILE_MODE = 0o444
 RANDOM_BYTES = 32
-USER = "keraspipe"  # who logs in at the gateway with the password
-AUTHORIZATION = "authorization"  # values of the HTTP header that the gateway lets through, one a line
-GATEWAY = {
-    "gateway_password": lambda word: "Basic " + base64.b64encode(f"{USER}:{word}".encode()).decode(),
+GATEWAY_USER = "keraspipe"  # who logs in at the gateway with the password
+AUTHORIZATION_FILE = "authorization"  # values of the HTTP header that the gateway lets through, one a line
+GATEWAY_SECRETS = {
+    "gateway_password": lambda word: "Basic " + base64.b64encode(f"{GATEWAY_USER}:{word}".encode()).decode(),
     "gateway_token": lambda word: f"Bearer {word}",
 }
-CERTIFICATE = "tls.pem"  # certificate and key in one file, as HAProxy reads them
-TRUSTED = "tls.crt"  # the certificate alone, for clients: curl --cacert
-SHORTEST = 16  # characters; those of `keraspipe secrets` have 64
-MAKE = "keraspipe secrets"
-RANDOM = ("postgres_password", "grafana_password", *GATEWAY)
-NAMES = (*RANDOM, AUTHORIZATION, CERTIFICATE, TRUSTED)
+CERTIFICATE_FILE = "tls.pem"  # certificate and key in one file, as HAProxy reads them
+TRUSTED_FILE = "tls.crt"  # the certificate alone, for clients: curl --cacert
+MIN_SECRET_LENGTH = 16  # characters; those of `keraspipe secrets` have 64
+MAKE_COMMAND = "keraspipe secrets"
+RANDOM_SECRETS = ("postgres_password", "grafana_password", *GATEWAY_SECRETS)
+SECRET_FILES = (*RANDOM_SECRETS, AUTHORIZATION_FILE, CERTIFICATE_FILE, TRUSTED_FILE)
 
 
-def make(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate: str = "") -> dict[str, str]:
+def make_secrets(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate: str = "") -> dict[str, str]:
     """Makes the secrets that are missing, and the one to rotate anew.
 
     Args:
@@ -57,28 +54,30 @@ def make(folder: Path, pair: Callable[[], tuple[str, str]] | None = None, rotate
         UsageError: The folder holds other things.
         OSError: It cannot be written.
     """
-    _enter(folder)
+    _prepare_folder(folder)
     with fileio.lock(folder):  # two commands at once would each keep half of what the other made
         # Who has written `authorization` by hand gets no password beside it that opens nothing.
-        own = (folder / AUTHORIZATION).exists()
+        own = (folder / AUTHORIZATION_FILE).exists()
         names = [
-            name for name in RANDOM if name not in GATEWAY or not own or (folder / name).exists() or name == rotate
+            name
+            for name in RANDOM_SECRETS
+            if name not in GATEWAY_SECRETS or not own or (folder / name).exists() or name == rotate
         ]
-        done = {name: _random(folder, name, rotate=name == rotate) for name in names}
-        done[AUTHORIZATION] = _authorization(folder, rotated=own and rotate in GATEWAY)
+        done = {name: _make_random(folder, name, rotate=name == rotate) for name in names}
+        done[AUTHORIZATION_FILE] = _make_authorization(folder, rotated=own and rotate in GATEWAY_SECRETS)
         if pair:
-            done |= _certificate(folder, pair, rotate=rotate == CERTIFICATE)
+            done |= _make_certificate(folder, pair, rotate=rotate == CERTIFICATE_FILE)
     return done
 
 
-def authorization(words: dict[str, str]) -> str:
+def authorization_lines(words: dict[str, str]) -> str:
     """The header's values for the words of GATEWAY, one a line."""
-    return "".join(f"{value(words[name])}\n" for name, value in GATEWAY.items())
+    return "".join(f"{value(words[name])}\n" for name, value in GATEWAY_SECRETS.items())
 
 
-def _enter(folder: Path) -> None:
+def _prepare_folder(folder: Path) -> None:
     folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    strange = sorted(path.name for path in folder.iterdir() if not _ours(path.name))
+    strange = sorted(path.name for path in folder.iterdir() if not _is_secret_file(path.name))
     if strange:  # somebody's home, or the checkout: closing it to all others would break things
         raise UsageError(
             f"{folder} holds other things than secrets.",
@@ -89,61 +88,69 @@ def _enter(folder: Path) -> None:
     folder.chmod(FOLDER_MODE)
 
 
-def _ours(name: str) -> bool:
+def _is_secret_file(name: str) -> bool:
     rest = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}", name)  # of a command that was killed while it wrote
-    return name in NAMES or bool(rest and rest[1] in NAMES)
+    return name in SECRET_FILES or bool(rest and rest[1] in SECRET_FILES)
 
 
-def _random(folder: Path, name: str, *, rotate: bool) -> str:
+def _make_random(folder: Path, name: str, *, rotate: bool) -> str:
     path = folder / name
     there = path.exists()
     if there and not rotate:
         return "kept"
     new = secrets.token_hex(RANDOM_BYTES)
-    if name in GATEWAY:
+    if name in GATEWAY_SECRETS:
         # Before the file: killed in between, the gateway knows a word that nobody has, and the next rotation mends it.
-        _exchange(folder / AUTHORIZATION, GATEWAY[name](path.read_text().strip() if there else ""), GATEWAY[name](new))
-    _write(path, new)
+        _replace_line(
+            folder / AUTHORIZATION_FILE,
+            GATEWAY_SECRETS[name](path.read_text().strip() if there else ""),
+            GATEWAY_SECRETS[name](new),
+        )
+    _write_secret(path, new)
     return "rotated" if there else "made"
 
 
-def _exchange(path: Path, old: str, new: str) -> None:
+def _replace_line(path: Path, old: str, new: str) -> None:
     """Replaces one line; those that somebody has added stay."""
     if path.exists():
         lines = [line for line in path.read_text().splitlines() if line != old]
-        _write(path, "\n".join([*lines, new]) + "\n")
+        _write_secret(path, "\n".join([*lines, new]) + "\n")
 
 
-def _authorization(folder: Path, *, rotated: bool) -> str:
-    path = folder / AUTHORIZATION
+def _make_authorization(folder: Path, *, rotated: bool) -> str:
+    path = folder / AUTHORIZATION_FILE
     if path.exists():
         return "rotated" if rotated else "kept"
-    _write(path, authorization({name: (folder / name).read_text().strip() for name in GATEWAY}))
+    _write_secret(path, authorization_lines({name: (folder / name).read_text().strip() for name in GATEWAY_SECRETS}))
     return "made"
 
 
-def _certificate(folder: Path, pair: Callable[[], tuple[str, str]], *, rotate: bool) -> dict[str, str]:
-    there = (folder / CERTIFICATE).exists()
+def _make_certificate(folder: Path, pair: Callable[[], tuple[str, str]], *, rotate: bool) -> dict[str, str]:
+    there = (folder / CERTIFICATE_FILE).exists()
     if there and not rotate:
-        return {CERTIFICATE: "kept"}
+        return {CERTIFICATE_FILE: "kept"}
     certificate, key = pair()
-    _write(folder / TRUSTED, certificate)
-    _write(folder / CERTIFICATE, certificate + key)
-    return dict.fromkeys((CERTIFICATE, TRUSTED), "rotated" if there else "made")
+    _write_secret(folder / TRUSTED_FILE, certificate)
+    _write_secret(folder / CERTIFICATE_FILE, certificate + key)
+    return dict.fromkeys((CERTIFICATE_FILE, TRUSTED_FILE), "rotated" if there else "made")
 
 
-def _write(path: Path, text: str) -> None:
-    with fileio.file(path) as beside:
+def _write_secret(path: Path, text: str) -> None:
+    with fileio.replace_file(path) as beside:
         beside.write_text(text)
         beside.chmod(FILE_MODE)
 
 
 # By profile; empty: always.
-NEEDED = {"": ("postgres_password",), "monitoring": ("grafana_password",), "public": (AUTHORIZATION, CERTIFICATE)}
+NEEDED_SECRETS = {
+    "": ("postgres_password",),
+    "monitoring": ("grafana_password",),
+    "public": (AUTHORIZATION_FILE, CERTIFICATE_FILE),
+}
 
 
 @dataclass(frozen=True)
-class Held:
+class SecretsFolder:
     """The folder as it lies on the disk.
 
     Attributes:
@@ -159,81 +166,87 @@ class Held:
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
 
-def held(path: Path) -> Held:
+def read_folder(path: Path) -> SecretsFolder:
     """Reads the folder."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         files = {
-            file.name: (stat.S_IMODE(file.stat().st_mode), _text(file)) for file in path.iterdir() if file.is_file()
+            file.name: (stat.S_IMODE(file.stat().st_mode), _read_text(file))
+            for file in path.iterdir()
+            if file.is_file()
         }
     except FileNotFoundError:
-        return Held(path)
+        return SecretsFolder(path)
     except OSError as error:
-        return Held(path, 0, error.strerror or str(error))
-    return Held(path, mode, "", files)
+        return SecretsFolder(path, 0, error.strerror or str(error))
+    return SecretsFolder(path, mode, "", files)
 
 
-def _text(file: Path) -> str:
+def _read_text(file: Path) -> str:
     return file.read_bytes().decode("utf-8", "replace")
 
 
-def findings(folder: Held | None, profiles: AbstractSet[str]) -> list[Finding]:
+def secret_findings(folder: SecretsFolder | None, profiles: AbstractSet[str]) -> list[Finding]:
     """One for each thing that is wrong, or one for all; None: `.env` names no folder."""
     if folder is None:
-        return [_wrong("secrets", "SECRETS is not set in .env", MAKE)]
+        return [_failure("secrets", "SECRETS is not set in .env", MAKE_COMMAND)]
     if folder.mode is None:
-        return [_wrong("secrets", f"there is no folder {folder.path}", MAKE)]
+        return [_failure("secrets", f"there is no folder {folder.path}", MAKE_COMMAND)]
     if folder.problem:
         return [
-            _wrong("secrets", f"{folder.path}: {folder.problem}", f"{MAKE} --dir FOLDER, or be the user who made them")
+            _failure(
+                "secrets",
+                f"{folder.path}: {folder.problem}",
+                f"{MAKE_COMMAND} --dir FOLDER, or be the user who made them",
+            )
         ]
-    names = [name for profile, names in NEEDED.items() if profile in {"", *profiles} for name in names]
-    wrong = [found for name in names if (found := judged(folder, name))]
+    names = [name for profile, names in NEEDED_SECRETS.items() if profile in {"", *profiles} for name in names]
+    wrong = [finding for name in names if (finding := secret_finding(folder, name))]
     if folder.mode & 0o077:
         open_to = f"others may look into {folder.path} (mode {folder.mode:04o})"
-        wrong.insert(0, _wrong("secrets", open_to, f"chmod 700 {folder.path}"))
+        wrong.insert(0, _failure("secrets", open_to, f"chmod 700 {folder.path}"))
     return wrong or [Finding("secrets", ok=True, found=str(folder.path))]
 
 
-def unknown(named: str) -> Finding:
+def unknown_folder_finding(named: str) -> Finding:
     """Only docker compose knows the folder, because its name holds a variable."""
     fix = "write the folder into .env as it is called: keraspipe secrets --dir FOLDER"
     return Finding("secrets", ok=False, found=f"not looked at: SECRETS={named}", fix=fix, essential=False)
 
 
-def judged(folder: Held, name: str) -> Finding | None:
+def secret_finding(folder: SecretsFolder, name: str) -> Finding | None:
     """What is wrong with one of them; None if nothing is."""
     if name not in folder.files:
-        return _wrong(name, "missing", f"{MAKE} --self-signed" if name == CERTIFICATE else MAKE)
+        return _failure(name, "missing", f"{MAKE_COMMAND} --self-signed" if name == CERTIFICATE_FILE else MAKE_COMMAND)
     mode, text = folder.files[name]
     if not mode & stat.S_IROTH:
-        found = f"mode {mode:04o}: the container's user cannot read it (the folder keeps others out)"
-        return _wrong(name, found, f"chmod 444 {folder.path / name}")
-    if name == CERTIFICATE:
+        state = f"mode {mode:04o}: the container's user cannot read it (the folder keeps others out)"
+        return _failure(name, state, f"chmod 444 {folder.path / name}")
+    if name == CERTIFICATE_FILE:
         return None  # has findings of its own
-    if name == AUTHORIZATION:
-        return _authorization_findings(folder.path / name, text)
-    return _password(name, text.strip())
+    if name == AUTHORIZATION_FILE:
+        return _authorization_finding(folder.path / name, text)
+    return _password_finding(name, text.strip())
 
 
-def _password(name: str, text: str) -> Finding | None:
-    if len(text) >= SHORTEST:
+def _password_finding(name: str, text: str) -> Finding | None:
+    if len(text) >= MIN_SECRET_LENGTH:
         return None
-    found = f"{len(text)} characters, fewer than {SHORTEST}" if text else "empty"
-    return _wrong(name, found, f"{MAKE} --rotate {name}")
+    state = f"{len(text)} characters, fewer than {MIN_SECRET_LENGTH}" if text else "empty"
+    return _failure(name, state, f"{MAKE_COMMAND} --rotate {name}")
 
 
-def _authorization_findings(path: Path, text: str) -> Finding | None:
+def _authorization_finding(path: Path, text: str) -> Finding | None:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    fix = f"rm -f {path} && {MAKE}"
+    fix = f"rm -f {path} && {MAKE_COMMAND}"
     if not lines:
-        return _wrong(AUTHORIZATION, "empty: nobody gets in", fix)
-    weak = sum(len(word(line)) < SHORTEST for line in lines)
-    found = f"{weak} of {len(lines)} lines are neither Basic nor Bearer with at least {SHORTEST} characters"
-    return _wrong(AUTHORIZATION, found, fix) if weak else None
+        return _failure(AUTHORIZATION_FILE, "empty: nobody gets in", fix)
+    weak = sum(len(parse_credential(line)) < MIN_SECRET_LENGTH for line in lines)
+    state = f"{weak} of {len(lines)} lines are neither Basic nor Bearer with at least {MIN_SECRET_LENGTH} characters"
+    return _failure(AUTHORIZATION_FILE, state, fix) if weak else None
 
 
-def word(line: str) -> str:
+def parse_credential(line: str) -> str:
     """The password or token in a value of the header Authorization; empty if it holds none."""
     scheme, _, rest = line.partition(" ")
     if scheme == "Bearer":
@@ -245,5 +258,5 @@ def word(line: str) -> str:
     return pair.decode("utf-8", "replace").partition(":")[2]
 
 
-def _wrong(name: str, found: str, fix: str) -> Finding:
-    return Finding(name, ok=False, found=found, fix=fix)
+def _failure(name: str, state: str, fix: str) -> Finding:
+    return Finding(name, ok=False, found=state, fix=fix)

@@ -1,7 +1,4 @@
-"""Certificates of the gateway: one that signs itself, and what one says.
-
-The gateway's `tls.pem`: what it says, and what is wrong with it.
-"""
+"""The gateway's certificate `tls.pem`: making one that signs itself, and what is wrong with one."""
 
 from __future__ import annotations
 
@@ -18,34 +15,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-HERE = ("localhost", "127.0.0.1")
-DAYS = 397  # browsers refuse certificates that are valid for longer
-LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
-SOON = timedelta(days=14)
-NAME = "tls.pem"
-RENEW = "keraspipe secrets --self-signed --rotate tls.pem, or put certificate and key of your own into it"
-HOST = re.compile(rf"(?:\*\.)?{LABEL}(?:\.{LABEL})*")
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
+VALID_DAYS = 397  # browsers refuse certificates that are valid for longer
+HOST_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+EXPIRY_WARNING = timedelta(days=14)
+TLS_FILE = "tls.pem"
+RENEW_HINT = "keraspipe secrets --self-signed --rotate tls.pem, or put certificate and key of your own into it"
+HOST_PATTERN = re.compile(rf"(?:\*\.)?{HOST_LABEL}(?:\.{HOST_LABEL})*")
 
 
-def self_signed(hosts: Iterable[str]) -> tuple[str, str]:
+def make_self_signed(hosts: Iterable[str]) -> tuple[str, str]:
     """A new certificate and its key, both PEM, for these names or addresses and for this machine.
 
     Raises:
         UsageError: A host is neither a name nor an address.
         PipelineError: The package `cryptography` is missing.
     """
-    names = list(dict.fromkeys([*map(checked, hosts), *HERE]))
-    _cryptography()
+    names = list(dict.fromkeys([*map(check_host, hosts), *LOCAL_HOSTS]))
+    _require_cryptography()
     from cryptography.hazmat.primitives import serialization as form
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _signed(key, names).public_bytes(form.Encoding.PEM)
+    certificate = _sign(key, names).public_bytes(form.Encoding.PEM)
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
     return certificate.decode(), secret.decode()
 
 
-def checked(host: str) -> str:
+def check_host(host: str) -> str:
     """The host, if it is a name or an address.
 
     Raises:
@@ -63,10 +60,10 @@ def checked(host: str) -> str:
 
 def is_host(text: str) -> bool:
     """Whether this is a host's name or address, without scheme and port."""
-    return bool(_address(text) or HOST.fullmatch(text))
+    return bool(_parse_address(text) or HOST_PATTERN.fullmatch(text))
 
 
-def _signed(key: Any, names: list[str]) -> Any:
+def _sign(key: Any, names: list[str]) -> Any:
     """Its own authority, so that clients can trust this one file."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
@@ -81,8 +78,8 @@ def _signed(key: Any, names: list[str]) -> Any:
         x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(minutes=5))  # clocks differ
-        .not_valid_after(now + timedelta(days=DAYS))
-        .add_extension(x509.SubjectAlternativeName([_general(host) for host in names]), critical=False)
+        .not_valid_after(now + timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -96,21 +93,21 @@ def _signed(key: Any, names: list[str]) -> Any:
     return builder.sign(key, hashes.SHA256())
 
 
-def _general(host: str) -> Any:
+def _general_name(host: str) -> Any:
     from cryptography import x509
 
-    address = _address(host)
+    address = _parse_address(host)
     return x509.IPAddress(address) if address else x509.DNSName(host)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
 
 
-def _cryptography() -> None:
+def _require_cryptography() -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError as error:
@@ -123,7 +120,7 @@ def _cryptography() -> None:
 
 
 @dataclass(frozen=True)
-class Said:
+class Certificate:
     """A certificate.
 
     Attributes:
@@ -139,7 +136,7 @@ class Said:
     fits: bool
 
 
-def read(text: str) -> Said:
+def read_certificate(text: str) -> Certificate:
     """What a PEM file with certificate and key says.
 
     Raises:
@@ -163,34 +160,44 @@ def read(text: str) -> Said:
         if isinstance(extension.value, x509.SubjectAlternativeName):
             names = tuple(str(name.value) for name in extension.value)
     since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return Said(names, since, until, key.public_key() == certificate.public_key())
+    return Certificate(names, since, until, key.public_key() == certificate.public_key())
 
 
-def findings(text: str, host: str) -> list[Finding]:
+def tls_findings(text: str, host: str) -> list[Finding]:
     """What the file says against the host's name and the time."""
     try:
-        said = read(text)
+        certificate = read_certificate(text)
     except ImportError:
         fix = "make setup && .venv/bin/keraspipe deploy check"
-        return [Finding(NAME, ok=False, found="not looked at: cryptography 42 is missing", fix=fix, essential=False)]
+        return [
+            Finding(TLS_FILE, ok=False, found="not looked at: cryptography 42 is missing", fix=fix, essential=False)
+        ]
     except ValueError:  # its words are OpenSSL's or Rust's, and long
-        return [Finding(NAME, ok=False, found="not a certificate and its key, both PEM", fix=RENEW)]
-    return [judged(said, host, datetime.now(UTC))]
+        return [Finding(TLS_FILE, ok=False, found="not a certificate and its key, both PEM", fix=RENEW_HINT)]
+    return [certificate_finding(certificate, host, datetime.now(UTC))]
 
 
-def judged(said: Said, host: str, now: datetime) -> Finding:
+def certificate_finding(certificate: Certificate, host: str, now: datetime) -> Finding:
     """The worst thing about a certificate, or that it is good."""
-    if not said.fits:
-        return Finding(NAME, ok=False, found="the key is not the certificate's", fix=RENEW)
-    if not said.since <= now <= said.until:
-        word = f"expired on {said.until:%Y-%m-%d}" if now > said.until else f"not valid before {said.since:%Y-%m-%d}"
-        return Finding(NAME, ok=False, found=word, fix=RENEW)
-    if not covers(said.hosts, host):
+    if not certificate.fits:
+        return Finding(TLS_FILE, ok=False, found="the key is not the certificate's", fix=RENEW_HINT)
+    if not certificate.since <= now <= certificate.until:
+        word = (
+            f"expired on {certificate.until:%Y-%m-%d}"
+            if now > certificate.until
+            else f"not valid before {certificate.since:%Y-%m-%d}"
+        )
+        return Finding(TLS_FILE, ok=False, found=word, fix=RENEW_HINT)
+    if not covers(certificate.hosts, host):
         fix = f"keraspipe secrets --self-signed --host {host} --rotate tls.pem, or correct PUBLIC_HOST in .env"
-        return Finding(NAME, ok=False, found=f"for {', '.join(said.hosts) or 'nobody'}, not for {host}", fix=fix)
-    if said.until - now < SOON:
-        return Finding(NAME, ok=False, found=f"expires on {said.until:%Y-%m-%d}", fix=RENEW, essential=False)
-    return Finding(NAME, ok=True, found=f"for {host} until {said.until:%Y-%m-%d}")
+        return Finding(
+            TLS_FILE, ok=False, found=f"for {', '.join(certificate.hosts) or 'nobody'}, not for {host}", fix=fix
+        )
+    if certificate.until - now < EXPIRY_WARNING:
+        return Finding(
+            TLS_FILE, ok=False, found=f"expires on {certificate.until:%Y-%m-%d}", fix=RENEW_HINT, essential=False
+        )
+    return Finding(TLS_FILE, ok=True, found=f"for {host} until {certificate.until:%Y-%m-%d}")
 
 
 def covers(hosts: tuple[str, ...], host: str) -> bool:

@@ -1,6 +1,6 @@
 """Training on several machines: `keraspipe node` waits on each, and the pipeline has them train together.
 
-    pipeline (`team`) ──── one TCP connection per node ──── `keraspipe node` (`service`)
+    pipeline (`cluster`) ── one TCP connection per node ── `keraspipe node` (`server`)
         journal, MLflow                                         └─ one process per training (`__main__`)
                                                                     └─ gradients ── TensorFlow's collectives ── others
 

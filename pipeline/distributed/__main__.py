@@ -37,9 +37,9 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(0))
     os.dup2(2, 1)
     channel = connection.makefile("rw")
-    asked = json.loads(channel.readline())
-    path = Path(sys.argv[1]) / asked["task"]
-    refused = reason_against(path, Path(asked["recipe"]), asked["code"])
+    order = json.loads(channel.readline())
+    path = Path(sys.argv[1]) / order["task"]
+    refused = find_obstacle(path, Path(order["recipe"]), order["code"])
     if refused:
         say(channel, refused=refused)
         return
@@ -47,9 +47,9 @@ def main() -> None:
     team = json.loads(channel.readline() or "null")
     if team is None:
         return
-    watch = threading.Thread(target=_leave_at_the_end, args=[channel])
+    watch = threading.Thread(target=_exit_with_connection, args=[channel])
     watch.start()
-    say(channel, **trained(channel, path, team["nodes"], team["index"]))
+    say(channel, **train_as_node(channel, path, team["nodes"], team["index"]))
     watch.join()  # TensorFlow goes on to answer the others, until all are done
 
 
@@ -58,13 +58,13 @@ def say(channel: TextIO, **message: Any) -> None:
     print(json.dumps(message, default=float), file=channel, flush=True)
 
 
-def reason_against(path: Path, recipe: Path, code: str) -> str:
+def find_obstacle(path: Path, recipe: Path, code: str) -> str:
     """Why this node cannot train what it is asked for; empty if it can."""
     if not path.is_file():
         return f"{path} does not exist here: the node must share the pipeline's workspace, under the same path"
     if not recipe.is_file():
         return f"the recipe {recipe} does not exist here"
-    if fingerprint.of_code(catalog.read(recipe), "train") != code:
+    if fingerprint.code_digest(catalog.read_recipe(recipe), "train") != code:
         return "its code, its dependencies or its recipe are of another version"
     return ""
 
@@ -74,12 +74,12 @@ def _free_port(host: str) -> int:
         return int(taken.getsockname()[1])
 
 
-def _leave_at_the_end(channel: TextIO) -> None:
+def _exit_with_connection(channel: TextIO) -> None:
     channel.read()
     os._exit(1)  # nobody waits for the training any more
 
 
-def trained(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[str, Any]:
+def train_as_node(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[str, Any]:
     """Trains as one of the nodes, and says how it ended."""
     os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": nodes}, "task": {"type": "worker", "index": index}})
     from tensorflow.errors import OpError
@@ -88,7 +88,7 @@ def trained(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[s
         say(channel, event=event, **fields)
 
     try:
-        with journal.relayed(tell) if index == 0 else nullcontext():
+        with journal.relay_events(tell) if index == 0 else nullcontext():
             _train(path, index)
     except PipelineError as error:
         return {"wrong": str(error)}
@@ -113,11 +113,11 @@ def _train(path: Path, index: int) -> None:
     import tfx  # noqa: F401  (before TFT, which misses modules without it)
 
     from pipeline.training import trainer
-    from pipeline.training.collective import Collective
+    from pipeline.training.collective import MultiWorker
 
-    args = task.read(path)
+    args = task.read_task(path)
     args.custom_config["seed"] += index  # other random numbers on each node; the weights to begin with are node 0's
-    trainer.train(args, Collective)
+    trainer.run_training(args, MultiWorker)
 
 
 if __name__ == "__main__":

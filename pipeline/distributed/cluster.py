@@ -1,4 +1,4 @@
-"""The pipeline's side of a training on several nodes: finds them, tells them what to train, and hears how it goes.
+"""The pipeline's side of a training on several nodes: finds them, gives them the task, and passes on what they report.
 
 Every wait ends: for nodes that are missing after WAIT_S, for one that is lost when its connection ends, which a machine
 that vanishes does within half a minute (`pipeline.distributed.task`). Closing the connections ends the training on all.
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 WAIT_S = 120.0  # until all nodes are there
 CAUSE_S = 60.0  # until a node tells why the others have lost it
-AGAIN_S = 0.5
+RETRY_S = 0.5
 ENDS = ("done", "wrong", "failed", "severed")
-GO_ON = "the same command goes on from the last checkpoint"
+RESUME_HINT = "the same command goes on from the last checkpoint"
 
 
 @dataclass(frozen=True)
-class Member:
+class WorkerConnection:
     """A node that has agreed to train.
 
     Attributes:
@@ -54,19 +54,19 @@ class Member:
         """Passes events on to the journal, and returns how the node ended: one of ENDS or "lost", and why."""
         with suppress(OSError, ValueError):  # a line that is cut off
             while line := await self.reader.readline():
-                told = json.loads(line)
-                if "event" in told:
-                    journal.report(told.pop("event"), **told)
+                message = json.loads(line)
+                if "event" in message:
+                    journal.report(message.pop("event"), **message)
                 else:
-                    return next((kind, str(told[kind])) for kind in ENDS if kind in told)
+                    return next((kind, str(message[kind])) for kind in ENDS if kind in message)
         return "lost", "its connection ended"
 
 
 def check(settings: Settings) -> None:
     """Raises a UsageError where the settings do not say which nodes train."""
     if settings.distribution == "nodes":
-        _places(settings.nodes)
-        _number(settings.node_count)
+        _parse_places(settings.nodes)
+        _parse_count(settings.node_count)
 
 
 def train(args: FnArgs) -> None:
@@ -76,34 +76,34 @@ def train(args: FnArgs) -> None:
         PipelineError: A node is missing, refuses, fails or is lost; or the training itself says what is wrong.
     """
     config = args.custom_config
-    path = task.write(args)
+    path = task.write_task(args)
     order = {
         "task": str(path.relative_to(path.parents[2])),  # WORKSPACE/checkpoints/DIGEST/task.json
         "recipe": config["recipe"],
         "code": config["code"],
     }
-    asyncio.run(_train(config["nodes"], _number(config["node_count"]), order))
+    asyncio.run(_train(config["nodes"], _parse_count(config["node_count"]), order))
 
 
-def _places(text: str) -> list[tuple[str, int]]:
+def _parse_places(text: str) -> list[tuple[str, int]]:
     """(host, port) of each entry of "HOST:PORT,HOST:PORT"."""
-    found = []
+    places = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
         host, _, port = entry.partition(":")
         if not host or not (port or str(PORT)).isdecimal():
             raise UsageError("KERASPIPE_NODES is malformed.", expected="HOST:PORT, several with commas", received=text)
-        found.append((host, int(port or PORT)))
-    if not found:
+        places.append((host, int(port or PORT)))
+    if not places:
         raise UsageError(
             "KERASPIPE_DISTRIBUTION=nodes needs to know where the nodes are.",
             expected="KERASPIPE_NODES=HOST:PORT, or several with commas; a name may have many addresses",
             received=repr(text),
             action="start `keraspipe node` on each machine and set KERASPIPE_NODES",
         )
-    return found
+    return places
 
 
-def _number(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not text:
         return 0
     if not text.isdecimal() or not int(text):
@@ -112,20 +112,20 @@ def _number(text: str) -> int:
 
 
 async def _train(places: str, count: int, order: dict[str, str]) -> None:
-    roll = Roll(_places(places), count, {}, [])
+    rendezvous = Rendezvous(_parse_places(places), count, {}, [])
     try:
-        members = await _assembled(roll, order)
+        members = await _assemble(rendezvous, order)
         nodes = [member.ready for member in members]
         for index, member in enumerate(members):
             member.say(nodes=nodes, index=index)
-        await _followed(members)
+        await _follow(members)
     finally:
-        for writer in roll.opened:
+        for writer in rendezvous.opened:
             writer.close()
 
 
 @dataclass(frozen=True)
-class Roll:
+class Rendezvous:
     """The call of the nodes.
 
     Attributes:
@@ -141,65 +141,66 @@ class Roll:
     opened: list[asyncio.StreamWriter]
 
 
-async def _assembled(roll: Roll, order: dict[str, str]) -> list[Member]:
+async def _assemble(rendezvous: Rendezvous, order: dict[str, str]) -> list[WorkerConnection]:
     """All nodes, in the order of their addresses."""
     try:
         async with asyncio.timeout(WAIT_S):
-            addresses = await _resolved(roll)
-            return await asyncio.gather(*(_joined(*address, order, roll) for address in addresses))
+            addresses = await _resolve_addresses(rendezvous)
+            return await asyncio.gather(*(_join(*address, order, rendezvous) for address in addresses))
     except TimeoutError:
-        known = ", ".join(f"{address} {state}" for address, state in sorted(roll.said.items()))
+        known = ", ".join(f"{address} {state}" for address, state in sorted(rendezvous.said.items()))
         raise PipelineError(
             f"Not all nodes were there within {WAIT_S:g} s.",
-            expected=f"{roll.count or 'all'} nodes at {', '.join(f'{host}:{port}' for host, port in roll.places)}",
+            expected=f"{rendezvous.count or 'all'} nodes at "
+            + ", ".join(f"{host}:{port}" for host, port in rendezvous.places),
             received=known or "no address",
-            action=f"start `keraspipe node` on each machine, or correct KERASPIPE_NODE_COUNT; then {GO_ON}",
+            action=f"start `keraspipe node` on each machine, or correct KERASPIPE_NODE_COUNT; then {RESUME_HINT}",
         ) from None
 
 
-async def _resolved(roll: Roll) -> list[tuple[str, int]]:
+async def _resolve_addresses(rendezvous: Rendezvous) -> list[tuple[str, int]]:
     """Addresses of the names: as many as are wanted, else all that there are."""
     loop = asyncio.get_running_loop()
     while True:
-        found: set[tuple[str, int]] = set()
-        for host, port in roll.places:
+        addresses: set[tuple[str, int]] = set()
+        for host, port in rendezvous.places:
             with suppress(OSError):
                 entries = await loop.getaddrinfo(host, port, family=socket.AF_INET, type=socket.SOCK_STREAM)
-                found |= {(str(entry[4][0]), port) for entry in entries}
-        roll.said.update({f"{host}:{port}": "found" for host, port in found})
-        if len(found) >= (roll.count or len(roll.places)):
-            return sorted(found)[: roll.count or None]
-        await asyncio.sleep(AGAIN_S)
+                addresses |= {(str(entry[4][0]), port) for entry in entries}
+        rendezvous.said.update({f"{host}:{port}": "found" for host, port in addresses})
+        if len(addresses) >= (rendezvous.count or len(rendezvous.places)):
+            return sorted(addresses)[: rendezvous.count or None]
+        await asyncio.sleep(RETRY_S)
 
 
-async def _joined(host: str, port: int, order: dict[str, str], roll: Roll) -> Member:
+async def _join(host: str, port: int, order: dict[str, str], rendezvous: Rendezvous) -> WorkerConnection:
     """Asks a node until it is there and free."""
     address = f"{host}:{port}"
     while True:
         try:
             reader, writer = await asyncio.open_connection(host, port)
-            roll.opened.append(writer)
+            rendezvous.opened.append(writer)
             keep_alive(writer.get_extra_info("socket"))
             writer.write(json.dumps(order).encode() + b"\n")
-            told = json.loads(await reader.readline() or "{}")
-            if "ready" in told:
-                roll.said[address] = "ready"
-                return Member(address, told["ready"], reader, writer)
+            message = json.loads(await reader.readline() or "{}")
+            if "ready" in message:
+                rendezvous.said[address] = "ready"
+                return WorkerConnection(address, message["ready"], reader, writer)
             writer.close()
         except OSError as error:
-            told = {"busy": error.strerror or str(error)}
-        if "refused" in told:
+            message = {"busy": error.strerror or str(error)}
+        if "refused" in message:
             raise PipelineError(
                 f"The node {address} refuses to train.",
                 expected="the same code, recipe and workspace as the pipeline's",
-                received=told["refused"],
-                action=f"correct it there and restart its `keraspipe node`; then {GO_ON}",
+                received=message["refused"],
+                action=f"correct it there and restart its `keraspipe node`; then {RESUME_HINT}",
             )
-        roll.said[address] = told.get("busy", "does not answer")
-        await asyncio.sleep(AGAIN_S)
+        rendezvous.said[address] = message.get("busy", "does not answer")
+        await asyncio.sleep(RETRY_S)
 
 
-async def _followed(members: list[Member]) -> None:
+async def _follow(members: list[WorkerConnection]) -> None:
     """Until node 0 is done.
 
     Raises:
@@ -211,9 +212,9 @@ async def _followed(members: list[Member]) -> None:
         ended, _ = await asyncio.wait(pending, timeout=CAUSE_S if severed else None, return_when="FIRST_COMPLETED")
         if not ended:
             break
-        for one in sorted(ended, key=lambda task: task.get_name()):
-            member = pending.pop(one)
-            kind, why = one.result()
+        for node_task in sorted(ended, key=lambda task: task.get_name()):
+            member = pending.pop(node_task)
+            kind, why = node_task.result()
             if kind == "done" and member is members[0]:
                 return
             if kind == "severed":
@@ -223,7 +224,7 @@ async def _followed(members: list[Member]) -> None:
     raise severed or PipelineError("The nodes ended without a result.")
 
 
-def _error(kind: str, why: str, member: Member, count: int) -> PipelineError:
+def _error(kind: str, why: str, member: WorkerConnection, count: int) -> PipelineError:
     if kind == "wrong":
         return PipelineError(why)
     what = {
@@ -235,5 +236,5 @@ def _error(kind: str, why: str, member: Member, count: int) -> PipelineError:
         what,
         expected=f"{count} nodes until the training ends",
         received=why,
-        action=f"look at the log of its `keraspipe node` and start it again; then {GO_ON}",
+        action=f"look at the log of its `keraspipe node` and start it again; then {RESUME_HINT}",
     )

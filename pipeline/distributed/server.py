@@ -34,16 +34,16 @@ def serve(workspace: Path, host: str, port: int, ready: Callable[[str], None]) -
     Raises:
         PipelineError: The port is taken.
     """
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     training: subprocess.Popen[bytes] | None = None
-    with _listening(host, port) as server:
+    with _listen(host, port) as server:
         ready("{}:{}".format(*server.getsockname()[:2]))
         try:
             while True:
                 connection, _ = server.accept()
                 with connection:
                     if training is None or training.poll() is not None:
-                        training = _started(workspace, connection)
+                        training = _start_training(workspace, connection)
                     else:
                         connection.sendall(json.dumps({"busy": "another training goes on"}).encode() + b"\n")
         finally:
@@ -52,11 +52,11 @@ def serve(workspace: Path, host: str, port: int, ready: Callable[[str], None]) -
                 training.wait()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _exit(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     raise SystemExit(0)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port))
     except (OSError, OverflowError) as error:  # a port beyond 65535
@@ -68,7 +68,7 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _started(workspace: Path, connection: socket.socket) -> subprocess.Popen[bytes] | None:
+def _start_training(workspace: Path, connection: socket.socket) -> subprocess.Popen[bytes] | None:
     """Hands the connection to a process of its own: TensorFlow joins other machines once in a process' life."""
     connection.settimeout(QUESTION_TIMEOUT_S)
     try:

@@ -1,7 +1,4 @@
-"""What a training needs, as JSON in the workspace that all nodes share.
-
-The connection of the pipeline with a node: lines of JSON, and a loss that shows.
-"""
+"""What a training needs, as JSON in the shared workspace, and the connection to a node."""
 
 from __future__ import annotations
 
@@ -13,34 +10,34 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.recipes import catalog
-from pipeline.recipes.catalog import Source
+from pipeline.recipes.catalog import RecipeSource
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
 
-FILE = "task.json"
+TASK_FILE = "task.json"
 ARGUMENTS = ("transform_graph_path", "train_files", "eval_files", "model_run_dir", "serving_model_dir", "custom_config")
 PORT = 2222
 # A machine that vanishes closes nothing: after these seconds of silence it is asked, and so often in vain at most.
 IDLE_S, INTERVAL_S, PROBES = 10, 5, 4
 
 
-def write(args: FnArgs) -> Path:
+def write_task(args: FnArgs) -> Path:
     """Writes what the Trainer was called with, and the recipe as this run has read it, beside the checkpoint."""
     config = args.custom_config
-    path = Path(config["checkpoints"]) / FILE
+    path = Path(config["checkpoints"]) / TASK_FILE
     text = "".join(linecache.getlines(config["recipe"]))  # as it was pinned; the file may be edited meanwhile
     fileio.write_json(path, {"text": text, **{name: getattr(args, name) for name in ARGUMENTS}})
     return path
 
 
-def read(path: Path) -> Any:
+def read_task(path: Path) -> Any:
     """The Trainer's arguments; the recipe is pinned."""
     kept = fileio.read_json(path)
     recipe, text = Path(kept["custom_config"]["recipe"]), kept.pop("text")
-    catalog.pin(Source(recipe.stem, recipe, text, ast.parse(text), {}))
+    catalog.pin_recipe(RecipeSource(recipe.stem, recipe, text, ast.parse(text), {}))
     return SimpleNamespace(**kept)
 
 

@@ -1,7 +1,8 @@
-"""The verdict on a model as a ModelBlessing, the artifact by which TFX's Evaluator tells Pusher what may be published.
+"""The verdict of the gate as a ModelBlessing, the artifact that says in ML Metadata what may be published.
 
-Source: `tfx.components.evaluator.constants` and `.executor` for the file and the custom properties; ours come
-after them. Nothing of TFX is imported here, which takes seconds: `keraspipe lineage` reads the same properties.
+A model is blessed when it passed the gate. Source: `tfx.components.evaluator.constants` and `.executor` for the file
+and the custom properties; ours come after them. Nothing of TFX is imported here, which takes seconds: `keraspipe
+lineage` reads the same properties.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TYPE = "ModelBlessing"
-FILES = {True: "BLESSED", False: "NOT_BLESSED"}
+BLESSING_TYPE = "ModelBlessing"
+BLESSING_FILES = {True: "BLESSED", False: "NOT_BLESSED"}
 BLESSED = "blessed"
 MODEL, MODEL_ID = "current_model", "current_model_id"
 BASELINE, BASELINE_ID = "baseline_model", "baseline_model_id"
@@ -37,10 +38,12 @@ def bless(blessing: Any, gate: Mapping[str, Any], model: Any, baseline: Any) -> 
     """
     folder = Path(blessing.uri)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILES[gate["blessed"]]).write_text("")
+    (folder / BLESSING_FILES[gate["blessed"]]).write_text("")
     blessing.set_int_custom_property(BLESSED, int(gate["blessed"]))
     blessing.set_string_custom_property(REASONS, json.dumps(gate["reasons"]))
-    blessing.set_string_custom_property(CONDITIONS, json.dumps([one["words"] for one in gate["conditions"]]))
+    blessing.set_string_custom_property(
+        CONDITIONS, json.dumps([condition["words"] for condition in gate["conditions"]])
+    )
     blessing.set_string_custom_property(MODEL, model.uri)
     blessing.set_int_custom_property(MODEL_ID, model.id)
     if digest := baseline.get_string_custom_property(CHAMPION_DIGEST):
@@ -56,7 +59,7 @@ def require_blessing(blessing: Any) -> None:
         reasons = json.loads(blessing.get_string_custom_property(REASONS) or "[]")
         raise PipelineError(
             "The model is not blessed, so it is neither registered nor published.",
-            expected=f"a {TYPE} with {BLESSED} = 1, from the step gate",
+            expected=f"a {BLESSING_TYPE} with {BLESSED} = 1, from the step gate",
             received="; ".join(reasons) or "no verdict",
             action="read why with: keraspipe runs RUN; then change the recipe or its gate",
         )

@@ -1,4 +1,4 @@
-"""The metrics of a recipe with their intervals, overall and in slices, and against the live model."""
+"""Metrics of a candidate with confidence intervals, overall and by slice, and paired tests against the live model."""
 
 from __future__ import annotations
 
@@ -18,98 +18,109 @@ if TYPE_CHECKING:
     from pipeline.recipe import Metric, Recipe
 
 # TFMA adds up an area from thresholds, here it is exact.
-NEAR = 0.01
+AREA_TOLERANCE = 0.01
 
 
-def comparisons(
-    recipe: Recipe, found: Predictions, metrics: Mapping[str, float], baseline: Mapping[str, float] | None
+def compare_models(
+    recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], baseline: Mapping[str, float] | None
 ) -> dict[str, Comparison]:
     """The paired test of each metric that has values by row; none without a live model.
 
     Args:
         recipe: Declares the metrics.
-        found: The answers of both models.
+        predictions: The answers of both models.
         metrics: The candidate's numbers, as they were measured.
         baseline: The live model's.
     """
-    if found.live is None or baseline is None:
+    if predictions.live is None or baseline is None:
         return {}
-    told = {metric.name: _compared(metric, recipe, found, metrics, baseline) for metric in recipe.metrics}
-    return {name: comparison for name, comparison in told.items() if comparison}
+    by_metric = {
+        metric.name: _compare_metric(metric, recipe, predictions, metrics, baseline) for metric in recipe.metrics
+    }
+    return {name: comparison for name, comparison in by_metric.items() if comparison}
 
 
-def _compared(
-    metric: Metric, recipe: Recipe, found: Predictions, metrics: Mapping[str, float], baseline: Mapping[str, float]
+def _compare_metric(
+    metric: Metric,
+    recipe: Recipe,
+    predictions: Predictions,
+    metrics: Mapping[str, float],
+    baseline: Mapping[str, float],
 ) -> Comparison | None:
-    assert found.live is not None
-    sides = [(found.candidate, metrics.get(metric.name, math.nan)), (found.live, baseline.get(metric.name, math.nan))]
-    candidate, live = (row_metrics.of(metric, found.kind, found.truth, *side) for side in sides)
+    assert predictions.live is not None
+    sides = [
+        (predictions.candidate, metrics.get(metric.name, math.nan)),
+        (predictions.live, baseline.get(metric.name, math.nan)),
+    ]
+    candidate, live = (row_metrics.row_values(metric, predictions.kind, predictions.truth, *side) for side in sides)
     if candidate is not None and live is not None:
         in_order = isinstance(recipe.split, Time)
-        return statistics.of_means(candidate, live, higher=metric.higher_is_better, in_order=in_order)
-    first, second = (_area(metric, found, *side, recipe.data.classes) for side in sides)
-    return statistics.of_areas(first[0], first[1], second[1]) if first and second else None
+        return statistics.compare_means(candidate, live, higher=metric.higher_is_better, in_order=in_order)
+    first, second = (_area_inputs(metric, predictions, *side, recipe.data.classes) for side in sides)
+    return statistics.compare_areas(first[0], first[1], second[1]) if first and second else None
 
 
-def _area(
-    metric: Metric, found: Predictions, answers: np.ndarray, value: float, classes: tuple[str, ...]
+def _area_inputs(
+    metric: Metric, predictions: Predictions, answers: np.ndarray, value: float, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """What a metric that is an area is of; None if it is another, or of something else under the same name."""
-    told = row_metrics.scores(metric, found.kind, found.truth, answers, classes)
-    if told is None:
+    inputs = row_metrics.binary_scores(metric, predictions.kind, predictions.truth, answers, classes)
+    if inputs is None:
         return None
-    (exact,), _ = row_metrics.areas(told[0], told[1][None])
-    return told if abs(exact - value) <= NEAR else None
+    (exact,), _ = row_metrics.roc_areas(inputs[0], inputs[1][None])
+    return inputs if abs(exact - value) <= AREA_TOLERANCE else None
 
 
-def overall(recipe: Recipe, found: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
+def overall_intervals(recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
     """The 95 % interval of each metric that has values by row: {metric: [low, high]}."""
-    everywhere = np.ones(len(found.truth), bool)
-    told = {name: _interval(name, recipe, found, metrics, everywhere) for name in metrics}
-    return {name: list(interval) for name, interval in told.items() if interval}
+    everywhere = np.ones(len(predictions.truth), bool)
+    intervals = {name: _metric_interval(name, recipe, predictions, metrics, everywhere) for name in metrics}
+    return {name: list(interval) for name, interval in intervals.items() if interval}
 
 
-def sliced(recipe: Recipe, found: Predictions, metrics: Mapping[str, float], slices: list[dict[str, Any]]) -> Any:
+def add_slice_intervals(
+    recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], slices: list[dict[str, Any]]
+) -> Any:
     """The slices, each with `intervals`: {metric: [low, high]}.
 
     Args:
         recipe: Declares the metrics.
-        found: The answers.
+        predictions: The answers.
         metrics: The candidate's numbers over the whole test split, by which values by row are known to be the metric's.
         slices: As in `Measured`.
     """
-    return [{**part, "intervals": _of_slice(recipe, found, metrics, part)} for part in slices]
+    return [{**part, "intervals": _slice_intervals(recipe, predictions, metrics, part)} for part in slices]
 
 
-def _of_slice(
-    recipe: Recipe, found: Predictions, metrics: Mapping[str, float], part: Mapping[str, Any]
+def _slice_intervals(
+    recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], part: Mapping[str, Any]
 ) -> dict[str, list[float]]:
     feature, _, value = part["slice"].partition("=")
-    if feature not in found.slices or not found.kind:
+    if feature not in predictions.slices or not predictions.kind:
         return {}
-    rows = found.slices[feature] == value
+    rows = predictions.slices[feature] == value
     if rows.sum() != part["examples"]:  # another way to write the value
         return {}
-    told = {name: _interval(name, recipe, found, metrics, rows) for name in part["metrics"]}
-    return {name: list(interval) for name, interval in told.items() if interval}
+    intervals = {name: _metric_interval(name, recipe, predictions, metrics, rows) for name in part["metrics"]}
+    return {name: list(interval) for name, interval in intervals.items() if interval}
 
 
-def _interval(
-    name: str, recipe: Recipe, found: Predictions, metrics: Mapping[str, float], rows: np.ndarray
+def _metric_interval(
+    name: str, recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], rows: np.ndarray
 ) -> Interval | None:
     metric = next((metric for metric in recipe.metrics if metric.name == name), None)
-    if metric is None or not found.kind:
+    if metric is None or not predictions.kind:
         return None
-    values = row_metrics.of(metric, found.kind, found.truth, found.candidate, metrics[name])
+    values = row_metrics.row_values(metric, predictions.kind, predictions.truth, predictions.candidate, metrics[name])
     if values is not None:
-        units = statistics.stretches(values[rows]) if isinstance(recipe.split, Time) else values[rows]
-        return _finite(statistics.mean(units))
-    told = _area(metric, found, found.candidate, metrics[name], recipe.data.classes)
-    if told is None:
+        units = statistics.block_means(values[rows]) if isinstance(recipe.split, Time) else values[rows]
+        return _if_finite(statistics.mean_interval(units))
+    inputs = _area_inputs(metric, predictions, predictions.candidate, metrics[name], recipe.data.classes)
+    if inputs is None:
         return None
-    (value,), variance = row_metrics.areas(told[0][rows], told[1][None, rows])
-    return _finite(statistics.area(float(value), float(variance[0, 0])))
+    (value,), variance = row_metrics.roc_areas(inputs[0][rows], inputs[1][None, rows])
+    return _if_finite(statistics.area_interval(float(value), float(variance[0, 0])))
 
 
-def _finite(interval: Interval) -> Interval | None:
+def _if_finite(interval: Interval) -> Interval | None:
     return interval if all(map(math.isfinite, interval)) else None

@@ -1,15 +1,8 @@
-"""What the pictures of an evaluation are drawn from, small enough for a JSON file.
+"""The data of an evaluation's figures, small enough for a JSON file: curves, residuals, forecasts, calibration.
 
-ROC and precision-recall curves, thinned to what a picture needs.
-
-Forecasts of several steps: the error by steps ahead, and windows from good to bad.
-
-How far predicted numbers are from the true ones.
-
-Whether probabilities mean what they say: of the answers given with 80 % four in five should be right.
-
-C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many
-rows, which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
+Calibration says whether probabilities can be believed: of the answers given with 80 % four in five should be right.
+C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many rows,
+which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
 scikit-learn's `calibration_curve` does not say how many rows a bin holds, which the error needs, and its quantiles of
 the confidence put all rows of which a network is quite sure into one bin.
 """
@@ -31,67 +24,69 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 
-PAST = 3  # times as much past as future is shown before a forecast
+PAST_RATIO = 3  # times as much past as future is shown before a forecast
 CURVE_POINTS = 100
-MOST_CURVES = 5
-PLACES = (0.1, 0.5, 0.9, 1.0)  # windows are shown that have this quantile of the error
+MAX_CURVES = 5
+WINDOW_QUANTILES = (0.1, 0.5, 0.9, 1.0)  # windows are shown that have this quantile of the error
 SCATTER_POINTS = 200
 HISTOGRAM_BINS = 40
-NARROWEST = 1e-6
-WITHIN = (0.005, 0.995)  # quantiles between which the histogram looks: one outlier would flatten it
+MIN_BIN_WIDTH = 1e-6
+HISTOGRAM_QUANTILES = (0.005, 0.995)  # quantiles between which the histogram looks: one outlier would flatten it
 CALIBRATION_BINS = 15
 
 
-def diagnose(recipe: Recipe, found: Predictions, folder: Path) -> dict[str, Any]:
+def diagnose(recipe: Recipe, predictions: Predictions, folder: Path) -> dict[str, Any]:
     """What the kind of the answers allows to draw; answers or truths that are no numbers leave the mistakes only.
 
     Args:
         recipe: The recipe.
-        found: The answers.
+        predictions: The answers.
         folder: TFRecords of the test split.
 
     Returns:
         Some of {"calibration", "curves", "residuals", "forecast", "mistakes"}.
     """
-    told: dict[str, Any] = {"mistakes": examples.describe_worst(found, recipe, folder)}
-    if not (np.isfinite(found.candidate).all() and np.isfinite(found.truth).all()):
-        return told
-    if found.kind == "classes":
-        told["calibration"] = describe_calibration(found.candidate, found.truth)
-    if found.kind in ("classes", "score"):
-        told["curves"] = _curves(recipe, found)
-    if found.kind == "numbers" and found.truth.ndim == 1:
-        told["residuals"] = describe_residuals(found.truth, found.candidate)
-    if found.kind == "numbers" and found.truth.ndim > 1:
-        told["forecast"] = _with_past(describe_forecast(found.truth, found.candidate, found.live), recipe, folder)
-    return {name: value for name, value in told.items() if value}
+    result: dict[str, Any] = {"mistakes": examples.worst_examples(predictions, recipe, folder)}
+    if not (np.isfinite(predictions.candidate).all() and np.isfinite(predictions.truth).all()):
+        return result
+    if predictions.kind == "classes":
+        result["calibration"] = describe_calibration(predictions.candidate, predictions.truth)
+    if predictions.kind in ("classes", "score"):
+        result["curves"] = _class_curves(recipe, predictions)
+    if predictions.kind == "numbers" and predictions.truth.ndim == 1:
+        result["residuals"] = describe_residuals(predictions.truth, predictions.candidate)
+    if predictions.kind == "numbers" and predictions.truth.ndim > 1:
+        result["forecast"] = _add_past(
+            describe_forecast(predictions.truth, predictions.candidate, predictions.live), recipe, folder
+        )
+    return {name: value for name, value in result.items() if value}
 
 
-def _curves(recipe: Recipe, found: Predictions) -> list[dict[str, Any]]:
-    if found.kind == "score":
-        return describe_curves({recipe.data.label: found.truth > 0}, {recipe.data.label: found.candidate})
+def _class_curves(recipe: Recipe, predictions: Predictions) -> list[dict[str, Any]]:
+    if predictions.kind == "score":
+        return describe_curves({recipe.data.label: predictions.truth > 0}, {recipe.data.label: predictions.candidate})
     classes = list(recipe.data.classes)
-    named = [metric.positive for metric in recipe.metrics if metric.positive]
-    shown = dict.fromkeys(named or (classes[1:] if len(classes) == 2 else classes))  # noqa: PLR2004  (two are one)
+    positives = [metric.positive for metric in recipe.metrics if metric.positive]
+    shown = dict.fromkeys(positives or (classes[1:] if len(classes) == 2 else classes))  # noqa: PLR2004  (two are one)
     places = {name: classes.index(name) for name in shown}
     return describe_curves(
-        {name: found.truth == place for name, place in places.items()},
-        {name: found.candidate[:, place] for name, place in places.items()},
+        {name: predictions.truth == place for name, place in places.items()},
+        {name: predictions.candidate[:, place] for name, place in places.items()},
     )
 
 
-def _with_past(told: dict[str, Any], recipe: Recipe, folder: Path) -> dict[str, Any]:
+def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Adds to each window what was known before it, where an input is the past of the label's own column."""
     data = recipe.data
     columns = getattr(data, "numbers", {})
     past = next((name for name, column in columns.items() if column == getattr(data, "target", "")), None)
     if past is None:
-        return told
-    rows = examples.read(folder, [window["row"] for window in told["windows"]], [past])
-    for window in told["windows"]:
+        return forecast
+    rows = examples.read_features(folder, [window["row"] for window in forecast["windows"]], [past])
+    for window in forecast["windows"]:
         numbers = np.ravel(np.array(rows[window["row"]][past], float))
-        window["past"] = [None if np.isnan(n) else n for n in numbers[-PAST * len(window["truth"]) :].tolist()]
-    return told
+        window["past"] = [None if np.isnan(n) else n for n in numbers[-PAST_RATIO * len(window["truth"]) :].tolist()]
+    return forecast
 
 
 def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -105,11 +100,13 @@ def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np
         {"name", "area", "roc": [x, y], "average_precision", "precision_recall": [x, y], "share"}; at most 5 curves of
         at most 100 points.
     """
-    found = [_curve(name, positive, scores[name]) for name, positive in positives.items() if 0 < positive.mean() < 1]
-    return sorted(found, key=lambda curve: curve["area"])[:MOST_CURVES]
+    curves = [
+        _binary_curve(name, positive, scores[name]) for name, positive in positives.items() if 0 < positive.mean() < 1
+    ]
+    return sorted(curves, key=lambda curve: curve["area"])[:MAX_CURVES]
 
 
-def _curve(name: str, positive: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+def _binary_curve(name: str, positive: np.ndarray, score: np.ndarray) -> dict[str, Any]:
     from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
     false, true, _ = roc_curve(positive, score)
@@ -117,14 +114,14 @@ def _curve(name: str, positive: np.ndarray, score: np.ndarray) -> dict[str, Any]
     return {
         "name": name,
         "area": float(roc_auc_score(positive, score)),
-        "roc": thinned(false, true),
+        "roc": thin_curve(false, true),
         "average_precision": float(average_precision_score(positive, score)),
-        "precision_recall": thinned(recall[::-1], precision[::-1]),
+        "precision_recall": thin_curve(recall[::-1], precision[::-1]),
         "share": float(positive.mean()),
     }
 
 
-def thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> list[list[float]]:
+def thin_curve(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> list[list[float]]:
     """Points of a curve at even distances along it, both ends among them: [x, y]."""
     way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
     places = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points)).clip(0, len(x) - 1))
@@ -147,7 +144,7 @@ def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray |
     distance = np.abs(answers - truth)
     by_row = distance.mean(axis=1)
     order = np.argsort(by_row, kind="stable")
-    rows = [int(order[min(len(order) - 1, int(place * len(order)))]) for place in PLACES]
+    rows = [int(order[min(len(order) - 1, int(place * len(order)))]) for place in WINDOW_QUANTILES]
     windows = [
         {
             "row": row,
@@ -156,7 +153,7 @@ def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray |
             "truth": truth[row].round(4).tolist(),
             "predicted": answers[row].round(4).tolist(),
         }
-        for place, row in zip(PLACES, rows, strict=True)
+        for place, row in zip(WINDOW_QUANTILES, rows, strict=True)
     ]
     return {
         "error": distance.mean(axis=0).round(6).tolist(),
@@ -177,9 +174,9 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
     """
     truth, answers = truth.astype(np.float64), answers.astype(np.float64)
     residuals = answers - truth
-    low, high = np.quantile(residuals, WITHIN)
+    low, high = np.quantile(residuals, HISTOGRAM_QUANTILES)
     # Where all residuals are alike, bins have a width nevertheless.
-    half = max((high - low) / 2, NARROWEST * max(1.0, abs(low), abs(high)))
+    half = max((high - low) / 2, MIN_BIN_WIDTH * max(1.0, abs(low), abs(high)))
     ends = ((low + high) / 2 - half, (low + high) / 2 + half)
     counts, edges = np.histogram(residuals.clip(*ends), bins=HISTOGRAM_BINS, range=ends)
     rows = np.random.default_rng(1).permutation(len(truth))[:SCATTER_POINTS]
@@ -194,7 +191,7 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Bin:
+class ReliabilityBin:
     """Rows of a like confidence.
 
     Attributes:
@@ -208,7 +205,9 @@ class Bin:
     rows: int
 
 
-def reliability(probabilities: np.ndarray, truth: np.ndarray, count: int = CALIBRATION_BINS) -> list[Bin]:
+def reliability_curve(
+    probabilities: np.ndarray, truth: np.ndarray, count: int = CALIBRATION_BINS
+) -> list[ReliabilityBin]:
     """The reliability curve: bins of equally many rows, by rising confidence.
 
     Args:
@@ -220,17 +219,17 @@ def reliability(probabilities: np.ndarray, truth: np.ndarray, count: int = CALIB
     right = probabilities.argmax(axis=1) == truth
     order = np.argsort(confidence, kind="stable")
     parts = [part for part in np.array_split(order, min(count, max(1, len(order)))) if len(part)]
-    return [Bin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
+    return [ReliabilityBin(float(confidence[part].mean()), float(right[part].mean()), len(part)) for part in parts]
 
 
-def error(bins: list[Bin]) -> float:
+def calibration_error(bins: list[ReliabilityBin]) -> float:
     """The expected calibration error: the mean distance of confidence and accuracy; NaN without rows."""
-    rows = sum(found.rows for found in bins)
-    distance = sum(abs(found.confidence - found.accuracy) * found.rows for found in bins)
+    rows = sum(group.rows for group in bins)
+    distance = sum(abs(group.confidence - group.accuracy) * group.rows for group in bins)
     return distance / rows if rows else float("nan")
 
 
 def describe_calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     """Both as JSON: {"error", "bins": [{"confidence", "accuracy", "rows"}]}."""
-    bins = reliability(probabilities, truth)
-    return {"error": error(bins), "bins": [asdict(found) for found in bins]}
+    bins = reliability_curve(probabilities, truth)
+    return {"error": calibration_error(bins), "bins": [asdict(group) for group in bins]}

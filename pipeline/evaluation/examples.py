@@ -1,9 +1,4 @@
-"""The rows that the model gets most wrong, with their inputs.
-
-Test examples beside what the model makes of them, for models that draw their input again.
-
-What a model says about test images, or which images it draws, for the picture of samples.
-"""
+"""Examples that an evaluation shows: the worst answers, reconstructions, samples with predictions or drawn images."""
 
 from __future__ import annotations
 
@@ -25,85 +20,92 @@ if TYPE_CHECKING:
 
 
 WORST_COUNT = 16
-LONGEST = 400  # characters of a text
-POINTS = 100  # of a vector
-SIDE = 160  # pixels of the longer side of a picture that is kept
+MAX_CHARACTERS = 400  # characters of a text
+MAX_POINTS = 100  # of a vector
+THUMBNAIL_SIDE = 160  # pixels of the longer side of a picture that is kept
 RECONSTRUCTION_COUNT = 8
 IMAGE, VECTOR = "image_bytes", "reconstruction"
 SAMPLE_COUNT = 40
 
 
-def worst(found: Predictions, count: int = WORST_COUNT) -> tuple[np.ndarray, np.ndarray]:
+def worst_rows(predictions: Predictions, count: int = WORST_COUNT) -> tuple[np.ndarray, np.ndarray]:
     """The rows that are most wrong, the worst first, and how wrong they are; classes that are right are no mistakes.
 
     How wrong: for classes one minus the probability of the true one, for numbers the absolute error, for a score the
     share of rows on its wrong side, and for a level its own value, the lowest first.
     """
-    wrong = _wrong(found)
+    wrong = _wrongness(predictions)
     rows = np.argsort(-wrong, kind="stable")
     rows = rows[np.isfinite(wrong[rows])]
-    if found.truth.ndim > 1:
-        rows = _apart(rows, found.truth.shape[1], count)
+    if predictions.truth.ndim > 1:
+        rows = _without_overlap(rows, predictions.truth.shape[1], count)
     return rows[:count], wrong[rows[:count]]
 
 
-def _apart(rows: np.ndarray, steps: int, count: int) -> np.ndarray:
+def _without_overlap(rows: np.ndarray, steps: int, count: int) -> np.ndarray:
     """The first of some windows that do not overlap, so that one bad day is not shown sixteen times."""
-    kept: list[int] = []
+    chosen: list[int] = []
     for row in rows:
-        if len(kept) < count and all(abs(row - other) >= steps for other in kept):
-            kept.append(int(row))
-    return np.array(kept, int)
+        if len(chosen) < count and all(abs(row - other) >= steps for other in chosen):
+            chosen.append(int(row))
+    return np.array(chosen, int)
 
 
-def _wrong(found: Predictions) -> np.ndarray:
-    answers, truth = found.candidate.astype(np.float64), found.truth
-    if found.kind == "classes":
+def _wrongness(predictions: Predictions) -> np.ndarray:
+    answers, truth = predictions.candidate.astype(np.float64), predictions.truth
+    if predictions.kind == "classes":
         own = np.take_along_axis(answers, truth[:, None], axis=1)[:, 0]
         return np.where(answers.argmax(axis=1) == truth, -np.inf, 1 - own)
-    if found.kind == "numbers":
+    if predictions.kind == "numbers":
         return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
-    if found.kind == "score":
+    if predictions.kind == "score":
         # By ranks: scores have no scale of their own.
         ranks = np.argsort(np.argsort(answers)) / max(1, len(answers) - 1)
         return np.where(truth > 0, 1 - ranks, ranks)
     return -answers
 
 
-def describe_worst(found: Predictions, recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+def worst_examples(predictions: Predictions, recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     """The worst mistakes, the worst first.
 
     Args:
-        found: The answers.
+        predictions: The answers.
         recipe: Its data set names classes and inputs.
         folder: TFRecords of the test split, in the order of the answers.
 
     Returns:
         {"truth", "predicted", "probability" or "error", "inputs": {name: {"image"|"text"|"numbers": …}}}.
     """
-    if not found.kind:
+    if not predictions.kind:
         return []
-    rows, wrong = worst(found)
-    inputs = read(folder, rows.tolist(), list(recipe.data.inputs))
-    told = [_told(found, int(row), float(how), recipe.data.classes) for row, how in zip(rows, wrong, strict=True)]
-    return [{**one, "inputs": readable(inputs[int(row)])} for one, row in zip(told, rows, strict=True)]
+    rows, wrong = worst_rows(predictions)
+    inputs = read_features(folder, rows.tolist(), list(recipe.data.inputs))
+    answers = [
+        _answer_to_dict(predictions, int(row), float(how), recipe.data.classes)
+        for row, how in zip(rows, wrong, strict=True)
+    ]
+    return [{**answer, "inputs": display_inputs(inputs[int(row)])} for answer, row in zip(answers, rows, strict=True)]
 
 
-def _told(found: Predictions, row: int, wrong: float, classes: Sequence[str]) -> dict[str, Any]:
-    answer = found.candidate[row]
-    if found.kind == "classes":
+def _answer_to_dict(predictions: Predictions, row: int, wrong: float, classes: Sequence[str]) -> dict[str, Any]:
+    answer = predictions.candidate[row]
+    if predictions.kind == "classes":
         place = int(answer.argmax())
-        return {"truth": classes[found.truth[row]], "predicted": classes[place], "probability": float(answer[place])}
-    if found.kind == "level":
+        return {
+            "truth": classes[predictions.truth[row]],
+            "predicted": classes[place],
+            "probability": float(answer[place]),
+        }
+    if predictions.kind == "level":
         return {"predicted": float(answer)}
-    return {"truth": _rounded(found.truth[row]), "predicted": _rounded(answer), "error": wrong}
+    return {"truth": _round(predictions.truth[row]), "predicted": _round(answer), "error": wrong}
 
 
-def _rounded(value: np.ndarray) -> Any:
+def _round(value: np.ndarray) -> Any:
     return np.round(np.asarray(value, np.float64), 4).tolist()
 
 
-def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
+def read_features(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
     """Raw features of some rows, by the row's number.
 
     Args:
@@ -111,42 +113,42 @@ def read(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, d
         rows: Their numbers, from 0, in the order of the files.
         names: The features to read; one that is missing in a row is None.
     """
-    from pipeline.evaluation.predictions import batches
+    from pipeline.evaluation.predictions import read_batches
     from pipeline.formats import tf_example
 
-    wanted, first, found = sorted(rows), 0, {}
-    for part in batches(folder):
+    wanted, first, features = sorted(rows), 0, {}
+    for part in read_batches(folder):
         for row in [row for row in wanted if first <= row < first + len(part)]:
-            values = tf_example.features(part[row - first], names)
-            found[row] = {name: values.get(name) for name in names}
+            values = tf_example.parse_features(part[row - first], names)
+            features[row] = {name: values.get(name) for name in names}
         first += len(part)
         if not wanted or wanted[-1] < first:
             break
-    return found
+    return features
 
 
-def readable(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def display_inputs(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Inputs, fit to be shown; of several vectors only the first as numbers, which is what a picture has room for."""
     vectors = [name for name, value in inputs.items() if isinstance(value, list)]
     few = {name: f"{len(inputs[name])} numbers" for name in vectors[1:]}
-    return {name: {"text": few[name]} if name in few else shown(name, value) for name, value in inputs.items()}
+    return {name: {"text": few[name]} if name in few else display_value(name, value) for name, value in inputs.items()}
 
 
-def shown(name: str, value: Any) -> dict[str, Any]:
+def display_value(name: str, value: Any) -> dict[str, Any]:
     """An input as {"image": base64 PNG}, {"text": words} or {"numbers": [...]}."""
     if isinstance(value, bytes):
         if name.endswith("image_bytes") and (small := _thumbnail(value)):
             return {"image": small}
-        return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _short(value)}
+        return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _shorten(value)}
     if isinstance(value, list):
-        step = -(-len(value) // POINTS)
+        step = -(-len(value) // MAX_POINTS)
         return {"numbers": [round(float(number), 4) if math.isfinite(number) else None for number in value[::step]]}
     return {"text": "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)}
 
 
-def _short(value: bytes) -> str:
+def _shorten(value: bytes) -> str:
     text = value.decode(errors="replace")
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
 
 
 def _thumbnail(content: bytes) -> str:
@@ -154,11 +156,11 @@ def _thumbnail(content: bytes) -> str:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        found = Image.open(io.BytesIO(content))
-        image = found.copy() if found.mode in ("L", "RGB") else found.convert("RGB")
+        original = Image.open(io.BytesIO(content))
+        image = original.copy() if original.mode in ("L", "RGB") else original.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError):
         return ""
-    image.thumbnail((SIDE, SIDE))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode()
@@ -174,47 +176,49 @@ def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, A
         model: The loaded SavedModel.
         folder: TFRecords of the test split.
     """
-    from pipeline.evaluation.predictions import batches
+    from pipeline.evaluation.predictions import read_batches
 
     draws = model.signatures.get("reconstruct")
     if draws and IMAGE in draws.inputs and IMAGE in draws.outputs:
-        return _images(model, next(batches(folder, RECONSTRUCTION_COUNT)))
+        return _reconstruct_images(model, next(read_batches(folder, RECONSTRUCTION_COUNT)))
     if VECTOR in model.signatures["serving_examples"].outputs:
-        return _vectors(model, next(batches(folder, RECONSTRUCTION_COUNT)))
+        return _reconstruct_vectors(model, next(read_batches(folder, RECONSTRUCTION_COUNT)))
     return []
 
 
-def _images(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
+def _reconstruct_images(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
     from pipeline.formats import tf_example
 
-    images = [tf_example.features(record, [IMAGE])[IMAGE] for record in records]
+    images = [tf_example.parse_features(record, [IMAGE])[IMAGE] for record in records]
     drawn = model.predict("reconstruct", {IMAGE: images})[IMAGE]
-    return [{"image": _text(image), "drawn": _text(again)} for image, again in zip(images, drawn, strict=True)]
+    return [
+        {"image": _to_base64(image), "drawn": _to_base64(again)} for image, again in zip(images, drawn, strict=True)
+    ]
 
 
-def _text(content: bytes) -> str:
+def _to_base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def _vectors(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
+def _reconstruct_vectors(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
     from pipeline.formats import tf_example
 
     inputs = model.signatures["transform_features"].inputs
-    rows = [tf_example.features(record, list(inputs)) for record in records]
+    rows = [tf_example.parse_features(record, list(inputs)) for record in records]
     if any(row.get(name) is None for row in rows for name in inputs):
         return []
     features = model.predict("transform_features", {name: [row[name] for row in rows] for name in inputs})
     drawn = model.predict("serving_examples", {"examples": records})[VECTOR]
-    shown = _alike(features, drawn)
-    if shown is None:
+    originals = _matching_feature(features, drawn)
+    if originals is None:
         return []
     return [
-        {"numbers": one.round(4).tolist(), "drawn": again.round(4).tolist()}
-        for one, again in zip(shown.astype(float), drawn.astype(float), strict=True)
+        {"numbers": vector.round(4).tolist(), "drawn": again.round(4).tolist()}
+        for vector, again in zip(originals.astype(float), drawn.astype(float), strict=True)
     ]
 
 
-def _alike(features: Mapping[str, np.ndarray], drawn: np.ndarray) -> np.ndarray | None:
+def _matching_feature(features: Mapping[str, np.ndarray], drawn: np.ndarray) -> np.ndarray | None:
     """The feature that was drawn again: the first of its shape, which must be rows of numbers."""
     if drawn.ndim != 2:  # noqa: PLR2004  (rows and numbers)
         return None
@@ -231,12 +235,12 @@ def sample_examples(model: LoadedModel, test: Path, data: Dataset) -> list[dict[
         test: Folder of the test split's TFRecords.
         data: The data set's declaration.
     """
-    if seed := _seed(model):
-        return _drawn(model, seed)
-    return _classified(model, test, data) if data.classes and "image_bytes" in data.inputs else []
+    if seed := _seed_input(model):
+        return _draw_images(model, seed)
+    return _classify_images(model, test, data) if data.classes and "image_bytes" in data.inputs else []
 
 
-def _seed(model: LoadedModel) -> str:
+def _seed_input(model: LoadedModel) -> str:
     """The input of a `serving_default` that makes one image of one integer; empty if it is another."""
     declared = model.signatures["serving_default"]
     name, info = next(iter(declared.inputs.items()))
@@ -244,12 +248,12 @@ def _seed(model: LoadedModel) -> str:
     return name if draws and info.dtype.name in {"int32", "int64"} and info.shape == (-1,) else ""
 
 
-def _drawn(model: LoadedModel, seed: str) -> list[dict[str, Any]]:
+def _draw_images(model: LoadedModel, seed: str) -> list[dict[str, Any]]:
     answer = model.predict("serving_default", {seed: range(SAMPLE_COUNT)})
     return [{"image_bytes": base64.b64encode(image).decode()} for image in answer["image_bytes"]]
 
 
-def _classified(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
+def _classify_images(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
     import numpy as np
     import tensorflow as tf
 

@@ -1,6 +1,7 @@
-"""The gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
+"""The conditions of the gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
 
-Every condition is here, so that one place decides. What cannot be computed is not met.
+The gate decides whether a model may go live; a model that meets all conditions is blessed. Every condition is checked
+here, in one place. A number that cannot be computed does not meet its condition.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.evaluation.measured import NOWHERE, Measured
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,82 +48,82 @@ class Condition:
 
     def as_json(self) -> dict[str, Any]:
         """As JSON; what is no number is null."""
-        return {name: None if _is_none(value) else value for name, value in asdict(self).items()}
+        return {name: None if _is_not_finite(value) else value for name, value in asdict(self).items()}
 
 
-def conditions(recipe: Recipe, found: Measured, *, quick: bool) -> list[Condition]:
+def check_conditions(recipe: Recipe, measured: Measurements, *, quick: bool) -> list[Condition]:
     """All conditions of a recipe's gate over what was measured.
 
     Args:
         recipe: Has the gate.
-        found: What was measured.
+        measured: What was measured.
         quick: Whether the bounds of a --quick run count: then metrics alone and costs are judged.
     """
-    told = [
-        *_bounds(recipe, found, quick=quick),
-        *([] if quick else _slices(recipe, found)),
-        *_no_worse(recipe, found),
-        *_calibration(recipe, found, quick=quick),
-        *_costs(recipe, found),
+    own_conditions = [
+        *_check_bounds(recipe, measured, quick=quick),
+        *([] if quick else _check_slices(recipe, measured)),
+        *_check_no_worse(recipe, measured),
+        *_check_calibration(recipe, measured, quick=quick),
+        *_check_costs(recipe, measured),
     ]
-    return [*told, *_tfma(recipe, found, told)]
+    return [*own_conditions, *_check_tfma(recipe, measured, own_conditions)]
 
 
-def reasons(found: list[Condition]) -> list[str]:
+def failed_reasons(checked: list[Condition]) -> list[str]:
     """Why a candidate is not blessed; empty if it is."""
-    return list(dict.fromkeys(condition.words for condition in found if not condition.passed))
+    return list(dict.fromkeys(condition.words for condition in checked if not condition.passed))
 
 
-def spot(where: str) -> str:
+def describe_place(where: str) -> str:
     """Where a metric was measured, in words."""
     return f" on slice {where}" if where else " on the test split"
 
 
-def _bounds(recipe: Recipe, found: Measured, *, quick: bool) -> Iterator[Condition]:
+def _check_bounds(recipe: Recipe, measured: Measurements, *, quick: bool) -> Iterator[Condition]:
     """Bounds over the whole test split, and that every declared metric is a number at all."""
     gate = recipe.gate
     low, high = (gate.quick, {}) if quick else (gate.at_least, gate.at_most)
     for name, bound in low.items():
-        yield _at_least("at_least", name, "", _value(found.metrics, name), bound)
+        yield _at_least("at_least", name, "", _metric_value(measured.metrics, name), bound)
     for name, bound in high.items():
-        yield _at_most("at_most", f"{name} on the test split", name, _value(found.metrics, name), bound)
+        yield _at_most("at_most", f"{name} on the test split", name, _metric_value(measured.metrics, name), bound)
     for name in dict.fromkeys(metric.name for metric in recipe.metrics):
         if name not in low and name not in high:
-            value = _value(found.metrics, name)
-            words = f"{name} on the test split {_is(value)}, a number is required"
-            yield Condition("measured", name, "", "a number", value, NOWHERE, math.isfinite(value), words)
+            value = _metric_value(measured.metrics, name)
+            words = f"{name} on the test split {_describe_value(value)}, a number is required"
+            yield Condition("measured", name, "", "a number", value, NOT_AVAILABLE, math.isfinite(value), words)
 
 
-def _slices(recipe: Recipe, found: Measured) -> Iterator[Condition]:
+def _check_slices(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
     """Bounds in every slice that is large enough; each feature must have one, and each declared class examples."""
     gate = recipe.gate
     for feature, bounds in gate.slices.items():
-        parts = {part["slice"]: part for part in found.slices if part["slice"].startswith(f"{feature}=")}
+        parts = {part["slice"]: part for part in measured.slices if part["slice"].startswith(f"{feature}=")}
         expected = [f"{feature}={name}" for name in recipe.data.classes] if feature == recipe.data.label else []
-        yield from (_empty(where, "no example") for where in expected if where not in parts)
-        judged = [part for part in parts.values() if part["examples"] >= gate.min_slice_examples]
-        if not judged:
+        yield from (_empty_slice(where, "no example") for where in expected if where not in parts)
+        large_parts = [part for part in parts.values() if part["examples"] >= gate.min_slice_examples]
+        if not large_parts:
             least = max((part["examples"] for part in parts.values()), default=0)
-            yield _empty(feature, f"no value with {gate.min_slice_examples} examples, the most has {least}")
-        for part in judged:
+            yield _empty_slice(feature, f"no value with {gate.min_slice_examples} examples, the most has {least}")
+        for part in large_parts:
             for name, bound in bounds.items():
-                yield _at_least("slice", name, part["slice"], _value(part["metrics"], name), bound)
+                yield _at_least("slice", name, part["slice"], _metric_value(part["metrics"], name), bound)
 
 
-def _no_worse(recipe: Recipe, found: Measured) -> Iterator[Condition]:
+def _check_no_worse(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
     """Where a model is live: what may not fall behind it."""
-    if found.baseline is None:
+    if measured.baseline is None:
         return
     for name, allowed in recipe.gate.no_worse.items():
-        value, live = _value(found.metrics, name), _value(found.baseline, name)
+        value, live = _metric_value(measured.metrics, name), _metric_value(measured.baseline, name)
         higher = next((metric.higher_is_better for metric in recipe.metrics if metric.name == name), True)
         worse = live - value if higher else value - live
-        test = found.comparisons.get(name)
+        test = measured.comparisons.get(name)
         # The tolerance itself still passes, whatever its last binary digit.
         beyond = not worse <= allowed + 1e-9
         passed = not beyond or (test is not None and math.isfinite(worse) and test.p > recipe.gate.significance)
         known = "the live model's could not be computed" if math.isnan(live) else f"the live model has {live:.4f}"
-        words = f"{name} on the test split {_is(value)}, {known}; at most {allowed:g} worse is allowed"
+        words = f"{name} on the test split {_describe_value(value)}, {known}; at most {allowed:g} worse is allowed"
         yield Condition(
             "no_worse",
             name,
@@ -131,79 +132,81 @@ def _no_worse(recipe: Recipe, found: Measured) -> Iterator[Condition]:
             value,
             allowed - worse,
             passed,
-            words + (_chance(test, recipe.gate.significance, beyond=beyond) if math.isfinite(worse) else ""),
+            words + (_describe_test(test, recipe.gate.significance, beyond=beyond) if math.isfinite(worse) else ""),
         )
 
 
-def _chance(test: Comparison | None, significance: float, *, beyond: bool) -> str:
+def _describe_test(test: Comparison | None, significance: float, *, beyond: bool) -> str:
     """What the paired test says, in words."""
     if test is None:
         return "; it has no values by row, so the difference alone decides"
     sign = 1 if test.worse > 0 else -1
     low, high = sorted((sign * test.low, sign * test.high))
-    told = (
+    text = (
         f"; {'worse' if sign > 0 else 'better'} by {abs(test.worse):.4f} (95 %: {low:.4f} to {high:.4f}), "
         f"p = {test.p:.2g} on {test.rows:,} examples, {test.test}"
     )
     chance = f": it may be chance, p is above {significance:g}" if test.p > significance else ": hardly chance"
-    return told + chance if beyond else told
+    return text + chance if beyond else text
 
 
-def _calibration(recipe: Recipe, found: Measured, *, quick: bool) -> Iterator[Condition]:
+def _check_calibration(recipe: Recipe, measured: Measurements, *, quick: bool) -> Iterator[Condition]:
     bound = recipe.gate.calibration
     if bound is not None and not quick:
-        yield _at_most("calibration", "the calibration error", "calibration", found.calibration, bound)
+        yield _at_most("calibration", "the calibration error", "calibration", measured.calibration, bound)
 
 
-def _costs(recipe: Recipe, found: Measured) -> Iterator[Condition]:
+def _check_costs(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
     """Latency and size where they have a budget; that the export answers as the network does, in any case."""
     gate = recipe.gate
     if gate.latency_ms is not None:
         yield _at_most(
-            "latency_ms", "the median latency of one row in ms", "latency_ms", found.latency_ms, gate.latency_ms
+            "latency_ms", "the median latency of one row in ms", "latency_ms", measured.latency_ms, gate.latency_ms
         )
     if gate.size_mb is not None:
-        yield _at_most("size_mb", "the size of the SavedModel in MB", "size_mb", found.size_mb, gate.size_mb)
+        yield _at_most("size_mb", "the size of the SavedModel in MB", "size_mb", measured.size_mb, gate.size_mb)
     what = "the difference between served and in-memory answers"
-    yield _at_most("same_answers", what, "same answers", found.difference, SAME_ANSWERS, digits="g")
+    yield _at_most("same_answers", what, "same answers", measured.difference, SAME_ANSWERS, digits="g")
 
 
-def _tfma(recipe: Recipe, found: Measured, told: list[Condition]) -> Iterator[Condition]:
+def _check_tfma(recipe: Recipe, measured: Measurements, own_conditions: list[Condition]) -> Iterator[Condition]:
     """What TFMA's own validation refuses and no condition explains: never silently overruled."""
-    sizes = {part["slice"]: part["examples"] for part in found.slices}
-    known = {(condition.name, condition.where) for condition in told if not condition.passed}
-    for name, where in dict.fromkeys(found.refused):
+    sizes = {part["slice"]: part["examples"] for part in measured.slices}
+    known = {(condition.name, condition.where) for condition in own_conditions if not condition.passed}
+    for name, where in dict.fromkeys(measured.refused):
         # TFMA judges every slice; a bound on a handful of examples would judge chance.
         small = where and sizes.get(where, 0) < recipe.gate.min_slice_examples
         if (name, where) not in known and not small:
-            value = _value(found.metrics, name) if not where else NOWHERE
-            words = f"{name}{spot(where)} does not pass its threshold in TFMA's validation"
-            yield Condition("tfma", name, where, "TFMA's threshold", value, NOWHERE, passed=False, words=words)
+            value = _metric_value(measured.metrics, name) if not where else NOT_AVAILABLE
+            words = f"{name}{describe_place(where)} does not pass its threshold in TFMA's validation"
+            yield Condition("tfma", name, where, "TFMA's threshold", value, NOT_AVAILABLE, passed=False, words=words)
 
 
 def _at_least(kind: str, name: str, where: str, value: float, bound: float) -> Condition:
-    words = f"{name}{spot(where)} {_is(value)}, at least {bound:g} is required"
+    words = f"{name}{describe_place(where)} {_describe_value(value)}, at least {bound:g} is required"
     return Condition(kind, name, where, f"at least {bound:g}", value, value - bound, value >= bound, words)
 
 
 def _at_most(kind: str, what: str, name: str, value: float, bound: float, digits: str = ".4f") -> Condition:
-    words = f"{what} {_is(value, digits)}, at most {bound:g} is required"
+    words = f"{what} {_describe_value(value, digits)}, at most {bound:g} is required"
     return Condition(kind, name, "", f"at most {bound:g}", value, bound - value, value <= bound, words)
 
 
-def _empty(where: str, received: str) -> Condition:
+def _empty_slice(where: str, received: str) -> Condition:
     words = f"slice {where} cannot be judged: {received}"
-    return Condition("slice", "examples", where, "examples to judge by", NOWHERE, NOWHERE, passed=False, words=words)
+    return Condition(
+        "slice", "examples", where, "examples to judge by", NOT_AVAILABLE, NOT_AVAILABLE, passed=False, words=words
+    )
 
 
-def _value(values: Mapping[str, float], name: str) -> float:
-    return float(values.get(name, NOWHERE))
+def _metric_value(values: Mapping[str, float], name: str) -> float:
+    return float(values.get(name, NOT_AVAILABLE))
 
 
-def _is(value: float, digits: str = ".4f") -> str:
+def _describe_value(value: float, digits: str = ".4f") -> str:
     """A number in words, and that there is none."""
     return "could not be computed" if math.isnan(value) else f"is {value:{digits}}"
 
 
-def _is_none(value: object) -> bool:
+def _is_not_finite(value: object) -> bool:
     return isinstance(value, float) and not math.isfinite(value)

@@ -1,4 +1,4 @@
-"""The gate's page: why a model is blessed or not, in words and numbers. Markdown, made from an evaluation."""
+"""The report of the gate as Markdown: why a model is blessed or not, in words and numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-MOST_SLICES = 20
+MAX_SLICES = 20
 METHODS = """\
 Intervals hold the true value in 95 of 100 cases: Wilson's of a share, Student's t of another mean, DeLong's of an area
 under a ROC curve. A metric that falls behind the live model's by more than its tolerance is refused if a one-sided
@@ -15,10 +15,10 @@ paired test over the same examples calls that no chance. Rows in the order of ti
 them are taken as one. The calibration error is the mean distance of confidence and accuracy in 15 bins of equally many
 examples; on few examples chance alone gives some. Latency is that of one row through `serving_default` in the process
 that judged, on its machine."""
-SMALL = 1e-3  # below, four decimals would hide the number
+SMALL_NUMBER = 1e-3  # below, four decimals would hide the number
 
 
-def markdown(evaluation: Mapping[str, Any]) -> str:
+def render_markdown(evaluation: Mapping[str, Any]) -> str:
     """The page of an evaluation as docs/journal.md describes it; parts that it lacks are left out."""
     return "\n".join([*_verdict(evaluation), *_conditions(evaluation), *_numbers(evaluation)]) + "\n"
 
@@ -34,21 +34,21 @@ def _verdict(evaluation: Mapping[str, Any]) -> Iterator[str]:
 
 def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
     """Missed ones first."""
-    found = sorted(evaluation["gate"].get("conditions", []), key=lambda condition: condition["passed"])
-    if not found:
+    entries = sorted(evaluation["gate"].get("conditions", []), key=lambda condition: condition["passed"])
+    if not entries:
         return
     rows = [
         [
-            "met" if one["passed"] else "**missed**",
-            " ".join(filter(None, (one["name"], f"on {one['where']}" if one["where"] else ""))),
-            one["asked"],
-            _number(one["reached"]),
-            _number(one["margin"], "+.4g"),
+            "met" if entry["passed"] else "**missed**",
+            " ".join(filter(None, (entry["name"], f"on {entry['where']}" if entry["where"] else ""))),
+            entry["asked"],
+            _format_number(entry["reached"]),
+            _format_number(entry["margin"], "+.4g"),
         ]
-        for one in found
+        for entry in entries
     ]
     yield from _section("Conditions", ("", "what", "asked", "reached", "margin"), rows)
-    tested = [one["words"] for one in found if one["kind"] == "no_worse"]
+    tested = [entry["words"] for entry in entries if entry["kind"] == "no_worse"]
     yield from ["", *(f"- {words}" for words in tested)] if tested else []
 
 
@@ -64,7 +64,13 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[str]:
     baseline, intervals = evaluation.get("baseline") or {}, evaluation.get("intervals") or {}
     comparisons = evaluation.get("comparisons") or {}
     rows = [
-        [name, _number(value), _range(intervals.get(name)), _number(baseline.get(name)), *_test(comparisons.get(name))]
+        [
+            name,
+            _format_number(value),
+            _format_interval(intervals.get(name)),
+            _format_number(baseline.get(name)),
+            *_test_cells(comparisons.get(name)),
+        ]
         for name, value in evaluation["metrics"].items()
     ]
     columns = ("metric", "candidate", "95 %", "live model", "worse by", "95 %", "p")
@@ -72,11 +78,11 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("On the test split", columns[:width], [row[:width] for row in rows])
 
 
-def _test(comparison: Mapping[str, Any] | None) -> list[str]:
+def _test_cells(comparison: Mapping[str, Any] | None) -> list[str]:
     if comparison is None:
         return ["-", "-", "-"]
     ends = [comparison["low"], comparison["high"]]
-    return [_number(comparison["worse"], "+.4g"), _range(ends), _number(comparison["p"], ".2g")]
+    return [_format_number(comparison["worse"], "+.4g"), _format_interval(ends), _format_number(comparison["p"], ".2g")]
 
 
 def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -87,33 +93,35 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
         return
     sign = -1 if names[0] in evaluation.get("lower_is_better", []) else 1
     worst = sorted(slices, key=lambda part: sign * part["metrics"].get(names[0], float("inf")))
-    rows = [[part["slice"], f"{part.get('examples', '-')}", *_with_ranges(part, names)] for part in worst[:MOST_SLICES]]
+    rows = [[part["slice"], f"{part.get('examples', '-')}", *_slice_cells(part, names)] for part in worst[:MAX_SLICES]]
     yield from _section("Slices, the worst first", ("slice", "examples", *names), rows)
-    if len(worst) > MOST_SLICES:
-        yield from ["", f"… and {len(worst) - MOST_SLICES} more."]
+    if len(worst) > MAX_SLICES:
+        yield from ["", f"… and {len(worst) - MAX_SLICES} more."]
     least = evaluation["gate"].get("min_slice_examples", 0)
     if any(part.get("examples", least) < least for part in slices):
         yield from ["", f"Slices with fewer than {least} examples are not judged."]
 
 
-def _with_ranges(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+def _slice_cells(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     intervals = part.get("intervals") or {}
     cells = [(part["metrics"].get(name), intervals.get(name)) for name in names]
-    return [_number(value) + (f" ({_range(interval)})" if interval else "") for value, interval in cells]
+    return [
+        _format_number(value) + (f" ({_format_interval(interval)})" if interval else "") for value, interval in cells
+    ]
 
 
 def _cost(cost: Mapping[str, Any], calibration: Mapping[str, Any]) -> Iterator[str]:
     latency = cost.get("latency_ms") or {}
-    told = [
-        ("calibration error", _number(calibration.get("error")) if calibration else None),
+    facts = [
+        ("calibration error", _format_number(calibration.get("error")) if calibration else None),
         ("weights", f"{cost['weights']:,}" if cost.get("weights") else None),
         ("operations for one row", f"{cost['flops']:,}" if cost.get("flops") else None),
         ("SavedModel", f"{cost['size_mb']:.2f} MB" if cost.get("size_mb") is not None else None),
         ("latency of one row, median", f"{latency['p50']:.2f} ms" if latency else None),
         ("latency of one row, 95 of 100 within", f"{latency['p95']:.2f} ms" if latency else None),
-        ("served and in-memory answers differ by", _number(cost.get("difference"), ".2g") if cost else None),
+        ("served and in-memory answers differ by", _format_number(cost.get("difference"), ".2g") if cost else None),
     ]
-    rows = [[name, value] for name, value in told if value is not None]
+    rows = [[name, value] for name, value in facts if value is not None]
     if rows:
         yield from _section("Calibration and cost", ("what", "value"), rows)
 
@@ -125,11 +133,11 @@ def _section(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     yield from (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
 
 
-def _number(value: float | None, digits: str = ".4f") -> str:
+def _format_number(value: float | None, digits: str = ".4f") -> str:
     if value is None:
         return "-"
-    return f"{value:{digits}}" if abs(value) >= SMALL or not value else f"{value:.2g}"
+    return f"{value:{digits}}" if abs(value) >= SMALL_NUMBER or not value else f"{value:.2g}"
 
 
-def _range(interval: Sequence[float] | None) -> str:
+def _format_interval(interval: Sequence[float] | None) -> str:
     return f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "-"

@@ -1,4 +1,4 @@
-"""What the candidate and the live model answered to every row of the test split."""
+"""The predictions of the candidate and of the live model for every row of the test split."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
 
-FILE = "predictions.npz"
-BATCH = 256  # rows that are asked about at once
-FLOATS = ("float", "double", "half")  # as TensorFlow names them
-SLICE = "slice "
+PREDICTIONS_FILE = "predictions.npz"
+BATCH_ROWS = 256  # rows that are asked about at once
+FLOAT_TYPES = ("float", "double", "half")  # as TensorFlow names them
+SLICE_PREFIX = "slice "
 
 
 @dataclass(frozen=True)
@@ -44,46 +44,48 @@ class Predictions:
 
     def save(self, path: Path) -> None:
         """Writes an npz without pickle."""
-        named = {"kind": np.array(self.kind), "truth": self.truth, "candidate": self.candidate}
-        named |= {} if self.live is None else {"live": self.live}
-        named |= {SLICE + name: values for name, values in self.slices.items()}
-        with fileio.file(path) as beside, beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **named)  # type: ignore[arg-type]  # NumPy's stub takes every name for an option
+        arrays = {"kind": np.array(self.kind), "truth": self.truth, "candidate": self.candidate}
+        arrays |= {} if self.live is None else {"live": self.live}
+        arrays |= {SLICE_PREFIX + name: values for name, values in self.slices.items()}
+        with fileio.replace_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]  # NumPy's stub takes every name for an option
 
 
-def load(path: Path) -> Predictions:
+def load_predictions(path: Path) -> Predictions:
     """Reads what `save` wrote."""
-    with np.load(path, allow_pickle=False) as found:
-        slices = {name.removeprefix(SLICE): found[name] for name in found.files if name.startswith(SLICE)}
-        live = found["live"] if "live" in found.files else None
-        return Predictions(str(found["kind"]), found["truth"], found["candidate"], live, slices)
+    with np.load(path, allow_pickle=False) as arrays:
+        slices = {
+            name.removeprefix(SLICE_PREFIX): arrays[name] for name in arrays.files if name.startswith(SLICE_PREFIX)
+        }
+        live = arrays["live"] if "live" in arrays.files else None
+        return Predictions(str(arrays["kind"]), arrays["truth"], arrays["candidate"], live, slices)
 
 
-def collected(recipe: Recipe, folder: Path, candidate: LoadedModel, live: LoadedModel | None) -> Predictions:
+def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, live: LoadedModel | None) -> Predictions:
     """Asks both models about the rows of a folder of TFRecords, a batch at a time; only the answers stay in memory."""
-    output = asked_output(recipe, candidate)
+    output = find_output(recipe, candidate)
     classes = list(recipe.data.classes)
     features = list(dict.fromkeys([*recipe.gate.slices, *([recipe.data.label] if classes else [])]))
     if not output:
         return Predictions("", np.zeros(0), np.zeros(0))
     known = live is not None and output in live.signatures["serving_examples"].outputs
     parts: list[tuple[Any, ...]] = []
-    for records in batches(folder):
-        values = _values(records, [recipe.data.label, *features])
-        answers = [_answer(model, records, output) for model in (candidate, live if known else None)]
+    for records in read_batches(folder):
+        values = _read_values(records, [recipe.data.label, *features])
+        answers = [_predict_batch(model, records, output) for model in (candidate, live if known else None)]
         parts.append((values, *answers))
-    return _joined(recipe, parts, features)
+    return _join_parts(recipe, parts, features)
 
 
-def asked_output(recipe: Recipe, model: LoadedModel) -> str:
+def find_output(recipe: Recipe, model: LoadedModel) -> str:
     """The output that a recipe is judged by: `predicted`, or its only number; empty if there is none."""
     outputs = model.signatures["serving_examples"].outputs
     name = recipe.predicted or ("probabilities" if recipe.data.classes else "value")
-    numbers = [key for key, info in outputs.items() if info.dtype.name in FLOATS]
+    numbers = [key for key, info in outputs.items() if info.dtype.name in FLOAT_TYPES]
     return name if name in numbers else numbers[0] if len(numbers) == 1 and not recipe.data.classes else ""
 
 
-def batches(folder: Path, rows: int = BATCH) -> Iterator[np.ndarray]:
+def read_batches(folder: Path, rows: int = BATCH_ROWS) -> Iterator[np.ndarray]:
     """Serialized examples of all TFRecords of a folder, in their order, (at most `rows`,) of bytes."""
     import tensorflow as tf
 
@@ -91,31 +93,31 @@ def batches(folder: Path, rows: int = BATCH) -> Iterator[np.ndarray]:
     yield from tf.data.TFRecordDataset(files).batch(rows).as_numpy_iterator()
 
 
-def _answer(model: LoadedModel | None, records: np.ndarray, output: str) -> np.ndarray | None:
+def _predict_batch(model: LoadedModel | None, records: np.ndarray, output: str) -> np.ndarray | None:
     return None if model is None else model.predict("serving_examples", {"examples": records})[output]
 
 
-def _values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
+def _read_values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
     """Raw values of some features, one list per row."""
     from pipeline.formats import tf_example
 
-    found = [tf_example.features(record, names) for record in records]
-    return [[row.get(name) for name in names] for row in found]
+    rows = [tf_example.parse_features(record, names) for record in records]
+    return [[row.get(name) for name in names] for row in rows]
 
 
-def _joined(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str]) -> Predictions:
+def _join_parts(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str]) -> Predictions:
     values, candidate, live = zip(*parts, strict=True)
     rows = [row for part in values for row in part]
     classes = [name.encode() for name in recipe.data.classes]
     labels = [row[0] for row in rows]
     numbers = [np.nan if label is None else label for label in labels]
     truth = np.array([classes.index(label) for label in labels] if classes else numbers)
-    slices = {name: np.array([text(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
+    slices = {name: np.array([slice_value(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
     answers = np.concatenate(candidate)
     known = None if live[0] is None else np.concatenate(live)
     comparable = known is not None and known.shape == answers.shape
     return Predictions(
-        kind_of(truth, answers, len(classes), named=bool(recipe.predicted)),
+        answer_kind(truth, answers, len(classes), named=bool(recipe.predicted)),
         truth,
         answers,
         known if comparable else None,
@@ -123,12 +125,12 @@ def _joined(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str]) -
     )
 
 
-def text(value: Any) -> str:
+def slice_value(value: Any) -> str:
     """A feature's value as TFMA names it in a slice."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def kind_of(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: bool) -> str:
+def answer_kind(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: bool) -> str:
     """The kind of the answers, see `Predictions`.
 
     Args:

@@ -1,10 +1,8 @@
-"""What each row contributes to a metric: values (rows,) whose mean is the metric.
+"""Metrics row by row: values (rows,) whose mean is the metric, and areas under the ROC curve with their variance.
 
-With them two models can be compared row by row, and a metric has an interval.
+With them two models can be compared on the same rows, and a metric has a confidence interval.
 
-The area under the ROC curve with its variance, and two of them on the same rows.
-
-E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
+Areas: E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
 characteristic curves, Biometrics 44(3), 1988; computed by ranks as in X. Sun, W. Xu, Fast implementation of DeLong's
 algorithm, IEEE Signal Processing Letters 21(11), 2014.
 """
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SMALLEST = 1e-7  # Keras keeps probabilities this far from 0 and 1
-NAMES = {  # of a recipe's own metrics, where they are the same as one of TFMA
+TFMA_NAMES = {  # of a recipe's own metrics, where they are the same as one of TFMA
     "accuracy": "SparseCategoricalAccuracy",
     "loss": "SparseCategoricalCrossentropy",
     "balanced_accuracy": "BalancedAccuracy",
@@ -34,7 +32,7 @@ NAMES = {  # of a recipe's own metrics, where they are the same as one of TFMA
 }
 
 
-def of(metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, value: float) -> np.ndarray | None:
+def row_values(metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, value: float) -> np.ndarray | None:
     """Values (rows,) whose mean is the metric; None where the metric is no mean over rows that is known here.
 
     Args:
@@ -45,20 +43,20 @@ def of(metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, value:
         value: The metric as it was measured. A name may mean something else in a recipe: what does not have this mean
             is not taken.
     """
-    known = BY_KIND.get(kind, {}).get(metric.tfma or NAMES.get(metric.name, metric.name))
+    compute = METRICS_BY_KIND.get(kind, {}).get(metric.tfma or TFMA_NAMES.get(metric.name, metric.name))
     if metric.positive or kind == "level":
-        known = None if metric.tfma or metric.positive else _itself
-    if known is None or not len(truth):
+        compute = None if metric.tfma or metric.positive else _identity
+    if compute is None or not len(truth):
         return None
-    found = known(truth, answers.astype(np.float64), metric)
-    return found if abs(found.mean() - value) <= 1e-3 * max(1.0, abs(value)) else None
+    values = compute(truth, answers.astype(np.float64), metric)
+    return values if abs(values.mean() - value) <= 1e-3 * max(1.0, abs(value)) else None
 
 
 def _accuracy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
     return (answers.argmax(axis=1) == truth).astype(np.float64)
 
 
-def _top(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+def _top_k(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
     own = np.take_along_axis(answers, truth[:, None], axis=1)
     return ((answers > own).sum(axis=1) < metric.config.get("k", 5)).astype(np.float64)
 
@@ -68,41 +66,41 @@ def _crossentropy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.
     return -np.log(np.clip(own, SMALLEST, 1 - SMALLEST))
 
 
-def _balanced(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+def _balanced_accuracy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
     """Each class weighs the same: a row of a class of n among k classes counts rows / (k n)."""
     counts = np.bincount(truth)
     return _accuracy(truth, answers, metric) * len(truth) / (np.count_nonzero(counts) * counts[truth])
 
 
-def _absolute(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+def _absolute_error(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
     return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
 
 
-def _squared(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+def _squared_error(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
     return np.square(answers - truth).reshape(len(truth), -1).mean(axis=1)
 
 
-def _explained(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
+def _explained_variance(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
     """The share of variance explained is one minus the mean square error in units of the truth's variance."""
-    return 1 - _squared(truth, answers, metric) / max(float(truth.var()), SMALLEST)
+    return 1 - _squared_error(truth, answers, metric) / max(float(truth.var()), SMALLEST)
 
 
-def _itself(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
+def _identity(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:  # noqa: ARG001
     return answers
 
 
-BY_KIND: dict[str, dict[str, Contribution]] = {
+METRICS_BY_KIND: dict[str, dict[str, Contribution]] = {
     "classes": {
         "SparseCategoricalAccuracy": _accuracy,
         "SparseCategoricalCrossentropy": _crossentropy,
-        "SparseTopKCategoricalAccuracy": _top,
-        "BalancedAccuracy": _balanced,
+        "SparseTopKCategoricalAccuracy": _top_k,
+        "BalancedAccuracy": _balanced_accuracy,
     },
-    "numbers": {"MeanAbsoluteError": _absolute, "MeanSquaredError": _squared, "R2": _explained},
+    "numbers": {"MeanAbsoluteError": _absolute_error, "MeanSquaredError": _squared_error, "R2": _explained_variance},
 }
 
 
-def scores(
+def binary_scores(
     metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """What an area is of: whether each row is positive, and its score, both (rows,); None if the metric is no area.
@@ -126,19 +124,19 @@ def scores(
     return truth == place, answers[:, place]
 
 
-def areas(positive: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def roc_areas(positive: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Areas (models,) and their covariance (models, models).
 
     Args:
         positive: Whether each row is positive, (rows,); at least one is and one is not, else the area is NaN.
-        found: Scores, (models, rows).
+        answers: Scores, (models, rows).
     """
     from scipy.stats import rankdata
 
     count, rest = int(positive.sum()), int((~positive).sum())
     if not count or not rest:
-        return np.full(len(found), np.nan), np.full((len(found), len(found)), np.nan)
-    above, below = found[:, positive], found[:, ~positive]
+        return np.full(len(answers), np.nan), np.full((len(answers), len(answers)), np.nan)
+    above, below = answers[:, positive], answers[:, ~positive]
     ranks = rankdata(np.concatenate([above, below], axis=1), axis=1)
     # Of each positive the share of negatives below it, of each negative the share of positives above it.
     first = (ranks[:, :count] - rankdata(above, axis=1)) / rest

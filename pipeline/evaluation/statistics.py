@@ -1,14 +1,11 @@
-"""Confidence intervals, in closed form: the same numbers each time, at no cost.
+"""Confidence intervals of a metric, and paired tests whether a candidate is worse than the live model.
 
-Wilson's is written out, for `scipy.stats.binomtest` has to be imported: that takes the recorder, which has no
-TensorFlow that brings it, half a second and more at the end of a run, for the picture of the calibration.
+Intervals are in closed form: the same numbers each time, at no cost. Shares: E. Wilson, Probable inference, Journal
+of the American Statistical Association 22, 1927, which also holds near 0 and 1. Other means: Student's t. Areas under
+a curve: DeLong's variance, see `row_metrics`. Wilson's is written out, for `scipy.stats.binomtest` has to be
+imported: that takes the recorder, which has no TensorFlow that brings it, half a second and more at the end of a run.
 
-Shares: E. Wilson, Probable inference, Journal of the American Statistical Association 22, 1927, which also holds near
-0 and 1. Other means: Student's t. Areas under a curve: DeLong's variance, see `area`.
-
-Whether the candidate is worse than the live model on the same rows, or only unlucky.
-
-The test is one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
+Tests are one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
 nothing about that, so equal models always have p = 1.
 """
 
@@ -25,14 +22,14 @@ from pipeline.evaluation import row_metrics
 LEVEL = 0.95
 NORMAL = NormalDist()
 Interval = tuple[float, float]
-MOST_ROWS = 10_000  # beyond it Student's t gives the same, in no time
-FLIPS = 1999  # beside the signs as they were found: p is at least 1 / 2000
-AT_ONCE = 100  # of the flips, which bounds the memory
-FEWEST_BLOCKS, MOST_BLOCKS = 2, 40
+MAX_ROWS = 10_000  # beyond it Student's t gives the same, in no time
+PERMUTATIONS = 1999  # beside the signs as they were found: p is at least 1 / 2000
+PERMUTATIONS_AT_ONCE = 100  # of the flips, which bounds the memory
+MIN_BLOCKS, MAX_BLOCKS = 2, 40
 SEED = 1
 
 
-def share(hits: float, rows: int, level: float = LEVEL) -> Interval:
+def share_interval(hits: float, rows: int, level: float = LEVEL) -> Interval:
     """Wilson's interval of a share.
 
     Args:
@@ -48,7 +45,7 @@ def share(hits: float, rows: int, level: float = LEVEL) -> Interval:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
+def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
     """The interval of a mean: Wilson's where all values are 0 or 1, else Student's t; NaN for less than two values.
 
     What is never negative has no negative mean either.
@@ -56,7 +53,7 @@ def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
     from scipy.special import stdtrit
 
     if np.isin(values, (0, 1)).all():
-        return share(float(values.sum()), len(values), level)
+        return share_interval(float(values.sum()), len(values), level)
     if len(values) < 2:  # noqa: PLR2004  (one value has no spread)
         return math.nan, math.nan
     half = float(stdtrit(len(values) - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -64,7 +61,7 @@ def mean(values: np.ndarray, level: float = LEVEL) -> Interval:
     return max(0.0, low) if values.min() >= 0 else low, float(values.mean()) + half
 
 
-def area(value: float, variance: float, level: float = LEVEL) -> Interval:
+def area_interval(value: float, variance: float, level: float = LEVEL) -> Interval:
     """The interval of an area under a ROC curve, kept within 0 and 1; NaN for an area that is none."""
     if math.isnan(value):
         return math.nan, math.nan
@@ -93,7 +90,7 @@ class Comparison:
     test: str
 
 
-def of_means(candidate: np.ndarray, live: np.ndarray, *, higher: bool, in_order: bool = False) -> Comparison:
+def compare_means(candidate: np.ndarray, live: np.ndarray, *, higher: bool, in_order: bool = False) -> Comparison:
     """Compares two means over the same rows.
 
     Args:
@@ -105,14 +102,14 @@ def of_means(candidate: np.ndarray, live: np.ndarray, *, higher: bool, in_order:
     """
     differences = live - candidate if higher else candidate - live
     rows = len(differences)
-    units = stretches(differences) if in_order else differences
+    units = block_means(differences) if in_order else differences
     p, test = p_value(units)
-    low, high = _interval(units)
+    low, high = _t_interval(units)
     where = f" over {len(units)} stretches of time" if in_order else ""
     return Comparison(float(differences.mean()), low, high, p, rows, test + where)
 
 
-def of_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray) -> Comparison:
+def compare_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray) -> Comparison:
     """Compares two areas under the ROC curve on the same rows, by DeLong's test.
 
     Args:
@@ -122,17 +119,17 @@ def of_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray) -> C
     """
     from scipy.stats import norm
 
-    found, covariance = row_metrics.areas(positive, np.stack([candidate, live]))
-    worse = float(found[1] - found[0])
+    values, covariance = row_metrics.roc_areas(positive, np.stack([candidate, live]))
+    worse = float(values[1] - values[0])
     deviation = math.sqrt(max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])))
     p = float(norm.sf(worse / deviation)) if deviation else float(worse <= 0)
     half = float(norm.ppf(0.975)) * deviation
     return Comparison(worse, worse - half, worse + half, p, len(positive), "DeLong's test")
 
 
-def stretches(values: np.ndarray) -> np.ndarray:
+def block_means(values: np.ndarray) -> np.ndarray:
     """Means of at most 40 stretches of neighbours, (stretches,)."""
-    count = max(FEWEST_BLOCKS, min(MOST_BLOCKS, math.isqrt(len(values))))
+    count = max(MIN_BLOCKS, min(MAX_BLOCKS, math.isqrt(len(values))))
     return np.array([part.mean() for part in np.array_split(values, count) if len(part)])
 
 
@@ -144,29 +141,29 @@ def p_value(differences: np.ndarray) -> tuple[float, str]:
     """
     from scipy.stats import binomtest, ttest_1samp
 
-    told = differences[differences != 0]
-    if not len(told):
+    nonzero = differences[differences != 0]
+    if not len(nonzero):
         return 1.0, "no row is answered differently"
-    if np.ptp(np.abs(told)) <= 1e-9 * np.abs(told).max():
-        exact = binomtest(int((told > 0).sum()), len(told), alternative="greater")
+    if np.ptp(np.abs(nonzero)) <= 1e-9 * np.abs(nonzero).max():
+        exact = binomtest(int((nonzero > 0).sum()), len(nonzero), alternative="greater")
         return float(exact.pvalue), "exact McNemar test"
-    if len(told) > MOST_ROWS:
+    if len(nonzero) > MAX_ROWS:
         return float(ttest_1samp(differences, 0.0, alternative="greater").pvalue), "paired t test"
-    return _flipped(told), "paired permutation test"
+    return _permutation_p(nonzero), "paired permutation test"
 
 
-def _flipped(differences: np.ndarray) -> float:
+def _permutation_p(differences: np.ndarray) -> float:
     """The share of random signs, those that were found among them, with a sum at least as large."""
     random = np.random.default_rng(SEED)
-    found, above = differences.sum(), 1
-    for done in range(0, FLIPS, AT_ONCE):
-        signs = random.integers(0, 2, (min(AT_ONCE, FLIPS - done), len(differences)), dtype=np.int8)
-        sums = 2 * (signs @ differences) - found
-        above += int((sums >= found - 1e-12 * np.abs(differences).sum()).sum())
-    return above / (FLIPS + 1)
+    observed, above = differences.sum(), 1
+    for done in range(0, PERMUTATIONS, PERMUTATIONS_AT_ONCE):
+        signs = random.integers(0, 2, (min(PERMUTATIONS_AT_ONCE, PERMUTATIONS - done), len(differences)), dtype=np.int8)
+        sums = 2 * (signs @ differences) - observed
+        above += int((sums >= observed - 1e-12 * np.abs(differences).sum()).sum())
+    return above / (PERMUTATIONS + 1)
 
 
-def _interval(differences: np.ndarray) -> tuple[float, float]:
+def _t_interval(differences: np.ndarray) -> tuple[float, float]:
     """Student's t."""
     from scipy.stats import t
 

@@ -1,4 +1,4 @@
-"""TFMA's results read back: metrics, slices, confusions, and the thresholds that it finds missed."""
+"""Reads TFMA's results: metrics, slices, confusion matrix, and the thresholds that were missed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow_model_analysis as tfma
 
-from pipeline.evaluation.measured import Measured
+from pipeline.evaluation.measurements import Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,50 +16,50 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 
-def read(folder: Path, recipe: Recipe) -> Measured:
+def read_results(folder: Path, recipe: Recipe) -> Measurements:
     """Reads TFMA's output folder; it is empty where the recipe has no metrics of TFMA."""
     names = [metric.name for metric in recipe.metrics if metric.tfma]
     if not names:
-        return Measured({})
-    compared = _compared(folder)
+        return Measurements({})
+    has_baseline = _has_baseline(folder)
     # TFMA drops the name of a model that stands alone.
-    candidate = tfma.load_eval_result(str(folder), model_name="candidate" if compared else "")
-    slices = [_slice(key, values, names, recipe) for key, values in candidate.slicing_metrics]
+    candidate = tfma.load_eval_result(str(folder), model_name="candidate" if has_baseline else "")
+    slices = [_slice_to_dict(key, values, names, recipe) for key, values in candidate.slicing_metrics]
     overall: dict[str, float] = next((entry["metrics"] for entry in slices if not entry["slice"]), {})
-    return Measured(
+    return Measurements(
         metrics=overall,
-        baseline=_baseline(folder, names, recipe) if compared else None,
+        baseline=_read_baseline(folder, names, recipe) if has_baseline else None,
         slices=sorted((e for e in slices if e["slice"] and e["metrics"]), key=lambda entry: entry["slice"]),
-        confusion=_confusion(candidate, len(recipe.data.classes)),
+        confusion=_read_confusion(candidate, len(recipe.data.classes)),
     )
 
 
-def _slice(key: tuple[Any, ...], values: Any, names: list[str], recipe: Recipe) -> dict[str, Any]:
-    found = {name: value for part in values.get("", {}).values() for name, value in part.items()}  # by class
-    metrics = {name: float(found[name]["doubleValue"]) for name in names if name in found}
-    count = found.get("example_count", {}).get("doubleValue", 0)
-    return {"slice": _name(key, recipe), "examples": int(count), "metrics": metrics}
+def _slice_to_dict(key: tuple[Any, ...], values: Any, names: list[str], recipe: Recipe) -> dict[str, Any]:
+    by_metric = {name: value for part in values.get("", {}).values() for name, value in part.items()}  # by class
+    metrics = {name: float(by_metric[name]["doubleValue"]) for name in names if name in by_metric}
+    count = by_metric.get("example_count", {}).get("doubleValue", 0)
+    return {"slice": _slice_name(key, recipe), "examples": int(count), "metrics": metrics}
 
 
-def _name(key: Iterable[tuple[str, Any]], recipe: Recipe) -> str:
+def _slice_name(key: Iterable[tuple[str, Any]], recipe: Recipe) -> str:
     """A slice in words: TFMA slices by the transformed label, people know its class."""
     classes = recipe.data.classes
-    named = ((k, classes[v] if k == recipe.data.label and classes and isinstance(v, int) else v) for k, v in key)
-    return ", ".join(f"{k}={v}" for k, v in named)
+    pairs = ((k, classes[v] if k == recipe.data.label and classes and isinstance(v, int) else v) for k, v in key)
+    return ", ".join(f"{k}={v}" for k, v in pairs)
 
 
-def _compared(folder: Path) -> bool:
+def _has_baseline(folder: Path) -> bool:
     config = json.loads((folder / "eval_config.json").read_text())["evalConfig"]
     return len(config["modelSpecs"]) > 1
 
 
-def _baseline(folder: Path, names: list[str], recipe: Recipe) -> dict[str, float]:
+def _read_baseline(folder: Path, names: list[str], recipe: Recipe) -> dict[str, float]:
     result = tfma.load_eval_result(str(folder), model_name="baseline")
     overall = next(values for key, values in result.slicing_metrics if not key)
-    return dict(_slice((), overall, names, recipe)["metrics"])
+    return dict(_slice_to_dict((), overall, names, recipe)["metrics"])
 
 
-def _confusion(result: Any, classes: int) -> list[list[int]]:
+def _read_confusion(result: Any, classes: int) -> list[list[int]]:
     counts = [[0] * classes for _ in range(classes)]
     for key, plots in result.plots:
         if key or not classes:  # numbers have no plots at all
@@ -78,12 +78,15 @@ def read_refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
         return []
     result = tfma.load_validation_result(str(folder))
     return [
-        (failure.metric_key.name, _name([(k.column, _value(k)) for k in part.slice_key.single_slice_keys], recipe))
+        (
+            failure.metric_key.name,
+            _slice_name([(k.column, _key_value(k)) for k in part.slice_key.single_slice_keys], recipe),
+        )
         for part in result.metric_validations_per_slice
         for failure in part.failures
     ]
 
 
-def _value(key: Any) -> Any:
+def _key_value(key: Any) -> Any:
     value = getattr(key, key.WhichOneof("kind"))
     return value.decode() if isinstance(value, bytes) else value

@@ -1,7 +1,8 @@
-"""What the numbers of an explanation belong to: the columns of a table, the words of a text.
+"""Which raw column or word each number of an explanation belongs to.
 
-A recipe's preprocessing may put columns side by side, fold two into one or cut a text as it likes, and says so nowhere.
-So it is asked: on some rows of the data, what changes where, and which words always get the same number.
+A recipe's preprocessing may put columns next to each other, combine two into one or split a text as it likes, and
+declares none of it. So it is tried out on some rows of the data: which column changes which number, and which way of
+splitting a text gives the same word the same number every time.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from pipeline.features.text import words
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline.export.signatures import Served
+    from pipeline.export.signatures import ServingModel
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnOwners:
     """The columns that a row's numbers come from.
 
     Attributes:
@@ -33,14 +34,14 @@ class Columns:
     names: tuple[str, ...]
     owner: dict[str, np.ndarray]
 
-    def summed(self, found: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def sum_columns(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Attributions of one row by feature, {name: (…)}, to those of its columns, (len(names),)."""
-        flat = tf.concat([tf.reshape(found[feature], [-1]) for feature in self.owner], axis=0)
+        flat = tf.concat([tf.reshape(attributions[feature], [-1]) for feature in self.owner], axis=0)
         owner = np.concatenate(list(self.owner.values()))
         return tf.math.unsorted_segment_sum(flat, owner, len(self.names))
 
 
-def columns(served: Served, features: list[str]) -> Columns:
+def find_columns(served: ServingModel, features: list[str]) -> ColumnOwners:
     """Finds out which raw columns each number of the features depends on, by giving rows another's value.
 
     A number that no column moves, for its column is the same in all rows of the sample, is named after its feature.
@@ -50,21 +51,22 @@ def columns(served: Served, features: list[str]) -> Columns:
     depends = {feature: np.zeros((*before[feature].shape[1:], len(raw)), bool) for feature in features}
     for place, name in enumerate(raw):
         after = served.features({**raw, name: tf.roll(raw[name], 1, axis=0)})
-        for feature, found in depends.items():
-            found[..., place] = (before[feature] != after[feature].numpy()).any(axis=0)
-    named = {feature: _named(feature, found, list(raw)) for feature, found in depends.items()}
-    names = tuple(dict.fromkeys(name for found in named.values() for name in found))
-    return Columns(
-        names, {feature: np.array([names.index(name) for name in found]) for feature, found in named.items()}
+        for feature, entries in depends.items():
+            entries[..., place] = (before[feature] != after[feature].numpy()).any(axis=0)
+    names_by_feature = {feature: _column_names(feature, entries, list(raw)) for feature, entries in depends.items()}
+    names = tuple(dict.fromkeys(name for entries in names_by_feature.values() for name in entries))
+    return ColumnOwners(
+        names,
+        {feature: np.array([names.index(name) for name in entries]) for feature, entries in names_by_feature.items()},
     )
 
 
-def _named(feature: str, depends: np.ndarray, raw: list[str]) -> list[str]:
+def _column_names(feature: str, depends: np.ndarray, raw: list[str]) -> list[str]:
     rows = depends.reshape(-1, len(raw))
     return [", ".join(name for name, moved in zip(raw, row, strict=True) if moved) or feature for row in rows]
 
 
-def tokens(served: Served, feature: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
+def find_tokenizer(served: ServingModel, feature: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """How a text (batch,) is cut into the words that the feature numbers, (batch, length); None where that is unknown.
 
     A way to cut fits if in all texts of the sample the same word always gets the same number, and places without a word
@@ -73,24 +75,24 @@ def tokens(served: Served, feature: str) -> Callable[[tf.Tensor], tf.Tensor] | N
     (texts,) = (tf.constant(value) for value in served.sample.values())
     (name,) = served.sample
     ids = served.features({name: texts})[feature].numpy()
-    for cut in (_words, _words_and_pairs):
-        if _fits(cut(texts, ids.shape[1]).numpy(), ids):
+    for cut in (_split_words, _split_words_and_pairs):
+        if _fits_ids(cut(texts, ids.shape[1]).numpy(), ids):
             return partial(cut, length=ids.shape[1])
     return None
 
 
-def _words(text: tf.Tensor, length: int) -> tf.Tensor:
+def _split_words(text: tf.Tensor, length: int) -> tf.Tensor:
     return words(text)[:, :length].to_tensor("", shape=[None, length])
 
 
-def _words_and_pairs(text: tf.Tensor, length: int) -> tf.Tensor:
+def _split_words_and_pairs(text: tf.Tensor, length: int) -> tf.Tensor:
     first = words(text)[:, : length // 2]
     return tf.concat([first, tf.strings.ngrams(first, 2)], axis=1).to_tensor("", shape=[None, length])
 
 
-def _fits(cut: np.ndarray, ids: np.ndarray) -> bool:
+def _fits_ids(cut: np.ndarray, ids: np.ndarray) -> bool:
     numbers: dict[bytes, set[int]] = {}
     for word, number in zip(cut.reshape(-1), ids.reshape(-1), strict=True):
         numbers.setdefault(word, set()).add(int(number))
     padding = numbers.pop(b"", set())
-    return all(len(found) == 1 for found in numbers.values()) and padding.isdisjoint(set().union(*numbers.values()))
+    return all(len(group) == 1 for group in numbers.values()) and padding.isdisjoint(set().union(*numbers.values()))

@@ -1,4 +1,4 @@
-"""Export: preprocessing and network become one SavedModel that takes what a client naturally has."""
+"""Exports preprocessing and network as one SavedModel, which takes raw inputs, and compares it with the network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.export import explain
 from pipeline.features import types
 
 if TYPE_CHECKING:
-    from pipeline.export.signatures import Served
+    from pipeline.export.signatures import ServingModel
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
 
@@ -23,11 +23,11 @@ TOLERANCE = 1e-5
 WARM_UP_ROWS = (1, 8)
 
 
-def endpoints(served: Served) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+def make_endpoints(served: ServingModel) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
     """The signatures that every model has, each with its input specification."""
     names = list(served.recipe.data.inputs)
     raw = [
-        tf.TensorSpec([None, *types.split(kinds)[1]], types.dtype(kinds), name)
+        tf.TensorSpec([None, *types.parse_kind(kinds)[1]], types.tf_dtype(kinds), name)
         for name, kinds in served.recipe.data.inputs.items()
     ]
     examples = [tf.TensorSpec([None], tf.string, "examples")]
@@ -40,27 +40,27 @@ def endpoints(served: Served) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
         return served.features(dict(zip(names, tensors, strict=True)))
 
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return served.outputs(served.parsed(examples, label=False))
+        return served.outputs(served.parse_examples(examples, label=False))
 
     def transform_labels(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {label: served.parsed(examples, label=True)[label]}
+        return {label: served.parse_examples(examples, label=True)[label]}
 
     return {
         "serving_default": (default, raw),
         "serving_examples": (serving_examples, examples),
         "transform_features": (transform_features, raw),
         "transform_labels": (transform_labels, examples),
-        **explain.endpoint(served, raw),
+        **explain.explain_endpoint(served, raw),
         **served.recipe.signatures(served),
     }
 
 
-def export(served: Served, folder: Path) -> None:
+def export_model(served: ServingModel, folder: Path) -> None:
     """Writes the SavedModel."""
     archive = keras.export.ExportArchive()
     archive.track(served.model)
     archive.track(served.transform)
-    for name, (function, signature) in endpoints(served).items():
+    for name, (function, signature) in make_endpoints(served).items():
         archive.add_endpoint(name, function, input_signature=signature)
     archive.write_out(str(folder), verbose=False)
 
@@ -82,17 +82,17 @@ def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> Non
             writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
 
 
-def raw_rows(pattern: list[str], recipe: Recipe, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
+def read_raw_rows(pattern: list[str], recipe: Recipe, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
     """The first serialized examples of a split, and their raw inputs as a client would send them."""
     records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(count)
     examples = [record.numpy() for record in records]
-    spec = {name: types.parsing(kinds) for name, kinds in recipe.data.inputs.items()}
+    spec = {name: types.parsing_spec(kinds) for name, kinds in recipe.data.inputs.items()}
     parsed = tf.io.parse_example(examples, spec)
     return examples, {name: parsed[name].numpy() for name in spec}
 
 
 def require_same_answers(
-    served: Served, loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray]
+    served: ServingModel, loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray]
 ) -> float:
     """Compares the export, loaded back, with the network in memory; returns the largest difference.
 
@@ -101,14 +101,14 @@ def require_same_answers(
     """
     raw = {name: tf.constant(value) for name, value in inputs.items()}
     expected = {name: value.numpy() for name, value in served.outputs(served.features(raw)).items()}
-    asked = {"serving_examples": {"examples": np.array(examples, object)}, "serving_default": inputs}
+    requests = {"serving_examples": {"examples": np.array(examples, object)}, "serving_default": inputs}
     if loaded.signatures["serving_default"].inputs.keys() != inputs.keys():
-        del asked["serving_default"]  # the recipe's own, which answers another question
+        del requests["serving_default"]  # the recipe's own, which answers another question
     worst = 0.0
-    for signature, request in asked.items():
+    for signature, request in requests.items():
         answer = loaded.predict(signature, request)
         for name, values in expected.items():
-            worst = max(worst, _difference(values, answer[name]))
+            worst = max(worst, _answer_difference(values, answer[name]))
     if worst > TOLERANCE:
         raise PipelineError(
             "The exported model answers differently from the trained one.",
@@ -119,7 +119,7 @@ def require_same_answers(
     return worst
 
 
-def _difference(expected: np.ndarray, received: np.ndarray) -> float:
+def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:
     if expected.dtype.kind in "fiu":
         # Relative where numbers are large: a fare of 100 has no more digits than a probability.
         scale = np.maximum(np.abs(expected.astype(np.float64)), 1.0)

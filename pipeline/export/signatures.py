@@ -1,4 +1,4 @@
-"""Signatures of an exported model: what they are asked with, and their description as JSON."""
+"""Signatures of the exported model: preprocessing and network as functions, example requests, and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from serving.core.model import LoadedModel
 
 
-def requests(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What `serving_default` is asked with: raw inputs; zeros where the recipe has one of its own that takes others."""
     declared = loaded.signatures["serving_default"].inputs
     if declared.keys() == inputs.keys():
@@ -24,7 +24,7 @@ def requests(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np
     return {name: np.zeros(sizes[name], tf.as_dtype(info.dtype.name).as_numpy_dtype) for name, info in declared.items()}
 
 
-def described(signatures: dict[str, Any]) -> dict[str, Any]:
+def signatures_to_dict(signatures: dict[str, Any]) -> dict[str, Any]:
     """Signatures of a loaded SavedModel as JSON: {name: {"inputs"|"outputs": {name: {"dtype", "shape"}}}}."""
 
     def tensors(infos: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def described(signatures: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServingModel:
     """What the endpoints are made of; handed to a recipe's `signatures`.
 
     Attributes:
@@ -56,7 +56,7 @@ class Served:
 
     def features(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
         """Preprocesses raw inputs, tensors or arrays, each (batch,) or, of a vector, (batch, …), by name."""
-        return self._transformed({name: tf.convert_to_tensor(value) for name, value in raw.items()})
+        return self._transform_raw({name: tf.convert_to_tensor(value) for name, value in raw.items()})
 
     def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The network's answer under the names that clients see."""
@@ -69,29 +69,29 @@ class Served:
         label = tf.gather(tf.constant(classes), tf.argmax(answer, axis=-1))
         return {"label": label, "probabilities": tf.cast(answer, tf.float32)}
 
-    def parsed(self, examples: tf.Tensor, *, label: bool) -> dict[str, tf.Tensor]:
+    def parse_examples(self, examples: tf.Tensor, *, label: bool) -> dict[str, tf.Tensor]:
         """Preprocesses serialized `tf.train.Example`s (batch,)."""
         name = self.recipe.data.label
         spec = {key: value for key, value in self.spec.items() if label or key != name}
-        return self._transformed(tf.io.parse_example(examples, spec))
+        return self._transform_raw(tf.io.parse_example(examples, spec))
 
-    def _transformed(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
-        ready = {name: _as_specified(value, self.spec[name]) for name, value in raw.items()}
+    def _transform_raw(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        ready = {name: _to_spec(value, self.spec[name]) for name, value in raw.items()}
         return dict(self.transform(ready))
 
 
-def _as_specified(value: Any, spec: Any) -> Any:
+def _to_spec(value: Any, spec: Any) -> Any:
     """What Transform's graph takes: sparse where values may be missing, else of the shape in the schema."""
     if isinstance(value, tf.SparseTensor):
         return value
     if isinstance(spec, tf.io.VarLenFeature):
-        there = tf.where(~_missing(value))
+        there = tf.where(~_is_missing(value))
         rows = tf.concat([there, tf.zeros_like(there)], axis=1)
         return tf.SparseTensor(rows, tf.gather_nd(value, there), [tf.shape(value, tf.int64)[0], 1])
     return tf.reshape(value, [-1, *spec.shape])
 
 
-def _missing(value: tf.Tensor) -> tf.Tensor:
+def _is_missing(value: tf.Tensor) -> tf.Tensor:
     if value.dtype == tf.string:
         return tf.equal(value, "")
     return tf.math.is_nan(value) if value.dtype.is_floating else tf.zeros_like(value, tf.bool)

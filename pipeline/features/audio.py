@@ -1,4 +1,4 @@
-"""Recordings travel as WAV files: the check of a file, and decoding and spectrograms in the graph.
+"""WAV files: the check of a file, and decoding and mel spectrograms in the TensorFlow graph.
 
 One kind is read, that of `tf.audio.decode_wav`: PCM of 16 bits, any number of channels. Source of the format: IBM and
 Microsoft, Multimedia programming interface and data specifications 1.0, 1991, chapter "Waveform audio file format".
@@ -17,7 +17,7 @@ BITS = 16
 FORMAT_SIZES = (16, 18)
 CHUNK_LIMIT = 2**31 - 1
 # What TensorFlow skips before the format.
-SKIPPED = (b"JUNK", b"bext", b"iXML", b"qlty", b"mext", b"levl", b"link", b"axml")
+SKIPPED_CHUNKS = (b"JUNK", b"bext", b"iXML", b"qlty", b"mext", b"levl", b"link", b"axml")
 
 
 def fault(content: bytes, rate: int) -> str:
@@ -28,7 +28,7 @@ def fault(content: bytes, rate: int) -> str:
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return "not a WAV file"
     chunks = list(_chunks(content))
-    while chunks and chunks[0][0] in SKIPPED:
+    while chunks and chunks[0][0] in SKIPPED_CHUNKS:
         chunks.pop(0)
     if not chunks or chunks[0][0] != b"fmt ":
         return "not a readable WAV file: its format does not come first"
@@ -49,14 +49,14 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _format_fault(content: bytes, start: int, size: int, rate: int) -> str:
     if len(content) < start + max(size, FORMAT_SIZES[0]):
         return "not a readable WAV file: it ends within its header"
-    code, channels, found, bytes_per_second, frame, bits = struct.unpack_from("<HHIIHH", content, start)
+    code, channels, file_rate, bytes_per_second, frame, bits = struct.unpack_from("<HHIIHH", content, start)
     if code != PCM or size not in FORMAT_SIZES:
         return f"WAV of format {code} in a header of {size} bytes, expected 1 (PCM) in 16 or 18"
     if bits != BITS:
         return f"{bits} bits per sample, expected {BITS}"
-    if found != rate:
-        return f"sample rate {found} Hz, expected {rate} Hz"
-    if not channels or frame != 2 * channels or bytes_per_second != (frame * found) % 2**32:
+    if file_rate != rate:
+        return f"sample rate {file_rate} Hz, expected {rate} Hz"
+    if not channels or frame != 2 * channels or bytes_per_second != (frame * file_rate) % 2**32:
         return f"not a readable WAV file: {channels} channels, but {frame} bytes a frame, {bytes_per_second} a second"
     return ""
 
@@ -87,14 +87,14 @@ def decode(audio_bytes: Any, samples: int, rate: int) -> Any:
     """
     import tensorflow as tf
 
-    def one(content: Any) -> Any:
-        audio, found = tf.audio.decode_wav(content)
-        right = tf.debugging.Assert(found == rate, ["Sample rate in Hz:", found, "expected:", rate])
+    def decode_file(content: Any) -> Any:
+        audio, file_rate = tf.audio.decode_wav(content)
+        right = tf.debugging.Assert(file_rate == rate, ["Sample rate in Hz:", file_rate, "expected:", rate])
         with tf.control_dependencies([right]):
             mono = tf.reduce_mean(audio, axis=1)[:samples]
         return tf.ensure_shape(tf.pad(mono, [[0, samples - tf.shape(mono)[0]]]), [samples])
 
-    return tf.map_fn(one, audio_bytes, fn_output_signature=tf.TensorSpec([samples], tf.float32))
+    return tf.map_fn(decode_file, audio_bytes, fn_output_signature=tf.TensorSpec([samples], tf.float32))
 
 
 def log_mel(audio: Any, rate: int, frame: int, hop: int, bands: int, floor: float, low: float = 60.0) -> Any:

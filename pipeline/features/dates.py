@@ -32,11 +32,11 @@ def iso(text: str) -> str | None:
     """
     text = re.sub(rf"^{MONTH}$", r"\1-\2-01", text, flags=re.ASCII)
     first = re.fullmatch(YEAR_FIRST, text, re.ASCII) if re.fullmatch(SEPARATORS, text, re.DOTALL) else None
-    found = first or re.fullmatch(DAY_FIRST, text, re.ASCII)
-    if not found:
+    match = first or re.fullmatch(DAY_FIRST, text, re.ASCII)
+    if not match:
         return None
-    one, month, three, hour, minute, second = (int(part or 0) for part in found.groups())
-    year, day = (one, three) if first else (three, one)
+    left, month, right, hour, minute, second = (int(part or 0) for part in match.groups())
+    year, day = (left, right) if first else (right, left)
     try:
         return datetime(year, month, day, hour, minute, second).isoformat()  # noqa: DTZ001  (every date is in the same zone)
     except ValueError:
@@ -65,11 +65,11 @@ def parts(text: Any, name: str) -> dict[str, Any]:
         "weekday": tf.cast((days + EPOCH_WEEKDAY) % 7, tf.float64) / 7,
         "hour": fraction,
     }
-    found = {"days": tf.cast(days, tf.float64) + fraction}
+    values = {"days": tf.cast(days, tf.float64) + fraction}
     for part, turn in turns.items():
-        found |= {f"{part}_sin": tf.sin(2 * math.pi * turn), f"{part}_cos": tf.cos(2 * math.pi * turn)}
+        values |= {f"{part}_sin": tf.sin(2 * math.pi * turn), f"{part}_cos": tf.cos(2 * math.pi * turn)}
     return {
-        **{f"{name}_{key}": tf.where(known, tf.cast(x, tf.float32), float("nan")) for key, x in found.items()},
+        **{f"{name}_{key}": tf.where(known, tf.cast(x, tf.float32), float("nan")) for key, x in values.items()},
         f"{name}_known": tf.cast(known, tf.float32),
     }
 

@@ -1,4 +1,4 @@
-"""Images travel encoded: the encoding of pixels, the check of a file, and the decoding in the graph."""
+"""Encoded images: encoding of pixels, the check of a file, and decoding in the TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4
 LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 65536ths, as Pillow rounds it: a grey keeps its value
 
 
-def encode(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray) -> bytes:
     """Encodes uint8 pixels (height, width) or (height, width, 3) as PNG."""
     from PIL import Image
 
@@ -51,36 +51,36 @@ def fault(content: bytes, shape: tuple[int, int, int], *, resize: bool = False) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _fault(content, shape, resize=resize)
+            return _decode_fault(content, shape, resize=resize)
     except UnidentifiedImageError:  # its own words name an address in memory
         return f"not a readable image: neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}, or damaged at its beginning"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return f"not a readable image: {error or 'damaged'}"
 
 
-def _fault(content: bytes, shape: tuple[int, int, int], *, resize: bool) -> str:
+def _decode_fault(content: bytes, shape: tuple[int, int, int], *, resize: bool) -> str:
     from PIL import Image
 
     if content.startswith(b"\x89PNG"):
         Image.open(io.BytesIO(content), formats=FORMATS).verify()  # the checksums, which load() passes over
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         image.load()
-        return _incomplete(content, image) or ("" if resize else _misfit(image, shape))
+        return _truncation_fault(content, image) or ("" if resize else _shape_fault(image, shape))
 
 
-def _misfit(image: Any, shape: tuple[int, int, int]) -> str:
+def _shape_fault(image: Any, shape: tuple[int, int, int]) -> str:
     height, width, channels = shape
     if image.size != (width, height):
         return f"size {image.size[0]}x{image.size[1]}, expected {width}x{height} pixels"
     transparent = "transparency" in image.info or "A" in image.mode
     if transparent or image.mode not in MODES.get((image.format, channels), ()):
-        found = "an alpha channel" if transparent else f"{image.format} in colour mode {image.mode}"
-        return f"{found}, expected {'grey' if channels == 1 else 'RGB'} without alpha"
-    turned = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
-    return "" if turned == 1 else f"EXIF orientation {turned}, expected upright pixels"
+        actual = "an alpha channel" if transparent else f"{image.format} in colour mode {image.mode}"
+        return f"{actual}, expected {'grey' if channels == 1 else 'RGB'} without alpha"
+    orientation = image.getexif().get(ORIENTATION, 1) if "exif" in image.info else 1
+    return "" if orientation == 1 else f"EXIF orientation {orientation}, expected upright pixels"
 
 
-def _incomplete(content: bytes, image: Any) -> str:
+def _truncation_fault(content: bytes, image: Any) -> str:
     kind, (width, height) = image.format, image.size
     ended = {
         "PNG": PNG_END in content,
@@ -116,57 +116,61 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
     """
     import tensorflow as tf
 
-    def exact(content: Any) -> Any:
+    def decode_exact(content: Any) -> Any:
         image = tf.io.decode_image(content, channels=shape[2], expand_animations=False)
         # Its message names both shapes. An assertion would be lost: Transform prunes what no output depends on.
         return tf.ensure_shape(image, shape)
 
-    def resized(content: Any) -> Any:
-        pixels = _upright(_rgb(content), _orientation(content))
-        pixels = tf.image.resize(pixels if shape[2] == 3 else _grey(pixels), shape[:2], antialias=True)  # noqa: PLR2004
+    def decode_resized(content: Any) -> Any:
+        pixels = _turn_upright(_rgb(content), _read_orientation(content))
+        pixels = tf.image.resize(pixels if shape[2] == 3 else _to_grey(pixels), shape[:2], antialias=True)  # noqa: PLR2004
         return tf.ensure_shape(tf.saturate_cast(tf.round(pixels), tf.uint8), shape)
 
-    one = resized if resize else exact
-    return tf.map_fn(one, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+    decode_single = decode_resized if resize else decode_exact
+    return tf.map_fn(decode_single, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 
 def _rgb(content: Any) -> Any:
     """Pixels (height, width, 3) of one image of any colours."""
     import tensorflow as tf
 
-    refused = _has_palette(content) | _is_animated(content)
-    image = tf.io.decode_image(tf.where(refused, b"no image", content), expand_animations=False)
+    is_unsafe = _has_palette(content) | _is_animated(content)
+    image = tf.io.decode_image(tf.where(is_unsafe, b"no image", content), expand_animations=False)
     colours = tf.cast(tf.shape(image)[-1] > 2, tf.int32)  # noqa: PLR2004  (of one and two channels the first is grey)
     return tf.gather(image, tf.range(3) * colours, axis=-1)
 
 
 def _has_palette(content: Any) -> Any:
     """Whether a file is a BMP with a palette, whose numbers TensorFlow takes for greys."""
-    return (_bytes(content, 0, 2) == b"BM") & (_bytes(content, 28, 1) != b"\x18") & (_bytes(content, 28, 1) != b"\x20")
+    return (
+        (_byte_range(content, 0, 2) == b"BM")
+        & (_byte_range(content, 28, 1) != b"\x18")
+        & (_byte_range(content, 28, 1) != b"\x20")
+    )
 
 
 def _is_animated(content: Any) -> Any:
     """Whether a file is a WebP of several frames: TensorFlow 2.21 writes these beyond its buffer, and aborts."""
     import tensorflow as tf
 
-    flags = tf.io.decode_raw(_bytes(content, 20, 1), tf.uint8)[0]
-    return (_bytes(content, 8, 8) == b"WEBPVP8X") & (tf.bitwise.bitwise_and(flags, WEBP_ANIMATED) > 0)
+    flags = tf.io.decode_raw(_byte_range(content, 20, 1), tf.uint8)[0]
+    return (_byte_range(content, 8, 8) == b"WEBPVP8X") & (tf.bitwise.bitwise_and(flags, WEBP_ANIMATED) > 0)
 
 
-def _bytes(content: Any, start: int, count: int) -> Any:
+def _byte_range(content: Any, start: int, count: int) -> Any:
     import tensorflow as tf
 
     head = tf.strings.join([tf.strings.substr(content, 0, start + count), bytes(start + count)])
     return tf.strings.substr(head, start, count)
 
 
-def _grey(pixels: Any) -> Any:
+def _to_grey(pixels: Any) -> Any:
     import tensorflow as tf
 
     return (tf.reduce_sum(tf.cast(pixels, tf.int32) * LUMA, axis=-1, keepdims=True) + 2**15) // 2**16
 
 
-def _upright(pixels: Any, orientation: Any) -> Any:
+def _turn_upright(pixels: Any, orientation: Any) -> Any:
     """Turns pixels as the orientation says: above 4 along the diagonal, then in steps of four left-right, up-down."""
     import tensorflow as tf
 
@@ -175,7 +179,7 @@ def _upright(pixels: Any, orientation: Any) -> Any:
     return tf.reverse(pixels, tf.boolean_mask((0, 1), flips))
 
 
-def _orientation(content: Any) -> Any:
+def _read_orientation(content: Any) -> Any:
     """The EXIF orientation of one image, 1 to 8; 1 where it says nothing of the kind."""
     import tensorflow as tf
 
@@ -187,14 +191,12 @@ def _orientation(content: Any) -> Any:
 
     def read() -> Any:
         padded = tf.strings.join([parts[1], bytes(16)])
-        return _orientation_of_tiff(
-            tf.cast(tf.io.decode_raw(tf.strings.substr(padded, start, 2**16), tf.uint8), tf.int32)
-        )
+        return _tiff_orientation(tf.cast(tf.io.decode_raw(tf.strings.substr(padded, start, 2**16), tf.uint8), tf.int32))
 
     return tf.cond(tf.shape(parts)[0] > 1, read, lambda: tf.constant(1))
 
 
-def _orientation_of_tiff(tiff: Any) -> Any:
+def _tiff_orientation(tiff: Any) -> Any:
     """The orientation in the first directory of a TIFF file (bytes,): TIFF 6.0, section 2."""
     import tensorflow as tf
 
@@ -203,6 +205,6 @@ def _orientation_of_tiff(tiff: Any) -> Any:
     first = tf.minimum(tf.where(little, pairs[4], pairs[6]), tf.size(pairs) - 1)
     count = tf.clip_by_value(pairs[first], 0, tf.maximum(tf.size(pairs) - first - 10, 0) // 12)
     entries = first + 2 + 12 * tf.range(count)
-    found = tf.boolean_mask(tf.gather(pairs, entries + 8), tf.gather(pairs, entries) == ORIENTATION)
-    value = tf.concat([found, [1]], 0)[0]
+    values = tf.boolean_mask(tf.gather(pairs, entries + 8), tf.gather(pairs, entries) == ORIENTATION)
+    value = tf.concat([values, [1]], 0)[0]
     return tf.where((value >= 1) & (value <= 8), value, 1)  # noqa: PLR2004

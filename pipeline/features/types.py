@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 _KIND = re.compile(r"(bytes|int|float)(?:\[(\d+(?:,\d+)*)\])?")
-MISSING = {"bytes": b"", "int": 0, "float": float("nan")}  # what stands in `preprocess` for an absent value
+MISSING_VALUES = {"bytes": b"", "int": 0, "float": float("nan")}  # what stands in `preprocess` for an absent value
 
 
-def split(kind: str) -> tuple[str, tuple[int, ...]]:
+def parse_kind(kind: str) -> tuple[str, tuple[int, ...]]:
     """The name and the shape of a kind; the shape of a single value is ().
 
     Raises:
@@ -22,17 +22,17 @@ def split(kind: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(map(int, sizes.split(","))) if sizes else ()
 
 
-def parsing(kind: str) -> Any:
+def parsing_spec(kind: str) -> Any:
     """How `tf.io.parse_example` reads a feature of this kind."""
     import tensorflow as tf
 
-    name, shape = split(kind)
+    name, shape = parse_kind(kind)
     # A vector is never absent as a whole.
-    return tf.io.FixedLenFeature(shape, dtype(kind), None if shape else MISSING[name])
+    return tf.io.FixedLenFeature(shape, tf_dtype(kind), None if shape else MISSING_VALUES[name])
 
 
-def dtype(kind: str) -> Any:
+def tf_dtype(kind: str) -> Any:
     """The `tf.DType` of a kind."""
     import tensorflow as tf
 
-    return {"bytes": tf.string, "int": tf.int64, "float": tf.float32}[split(kind)[0]]
+    return {"bytes": tf.string, "int": tf.int64, "float": tf.float32}[parse_kind(kind)[0]]

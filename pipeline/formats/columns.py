@@ -1,6 +1,6 @@
-"""What the columns of a table hold, found by looking at it: what a recipe over the table would declare.
+"""Inspects the columns of a table: kinds, missing values, distinct values; what a recipe over it would declare.
 
-How many different values there are, in bounded memory.
+Memory stays bounded: distinct values are counted exactly while they are few, and estimated from hashes beyond that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 SAMPLED_ROWS = 200_000
-SHOWN_VALUES = 100  # so many different values are kept
+MAX_VALUES = 100  # so many different values are kept
 FREE_SHARE = 0.5  # of the values differ
 ID_SHARE = 0.95  # of the values differ
 ID_ROWS = 20  # with fewer, all values may differ by chance
@@ -29,7 +29,7 @@ ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|nr|no)$|[a-z]I[dD]$", re
 # Digits with signs around and between them, which no kind reads: "12,5", "$3", "40 %", "3/4/2024".
 FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
-SKETCH = 1024  # hashes that are kept: an error of about 3 %
+SKETCH_SIZE = 1024  # hashes that are kept: an error of about 3 %
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Column:
     id_like: bool = False
 
 
-def look(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
+def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
     """Looks at a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
 
     Memory stays flat: the first rows are the sample that kinds and values are found in; of the others only the missing
@@ -81,28 +81,28 @@ def look(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -
     Raises:
         PipelineError: There is no such table, or its format is not known.
     """
-    tallies: dict[str, Tally] = {}
+    tallies: dict[str, ColumnTally] = {}
     rows = 0
-    for block in _blocks(path, delimiter):
+    for block in _read_blocks(path, delimiter):
         size = len(next(iter(block.values()), []))
         for name in block:
-            tallies.setdefault(name, Tally(missing=rows))  # in JSON lines a member may appear late
+            tallies.setdefault(name, ColumnTally(missing=rows))  # in JSON lines a member may appear late
         for name, tally in tallies.items():
             tally.add(block.get(name, [None] * size), sampled=rows < sampled_rows)
         rows += size
-    types = _types(path)
-    return [_column(name, tally, rows, types.get(name)) for name, tally in tallies.items()]
+    types = _parquet_kinds(path)
+    return [_make_column(name, tally, rows, types.get(name)) for name, tally in tallies.items()]
 
 
-def _blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
-    (path,) = table.files(path.parent, [path.name], "a table: CSV, TSV, JSON lines or Parquet", folders=True)
+def _read_blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
+    (path,) = table.find_files(path.parent, [path.name], "a table: CSV, TSV, JSON lines or Parquet", folders=True)
     suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     if path.is_dir() or suffix.lower() == ".parquet":
-        return (block for part in parquet.parts(path) for block in parquet.blocks(part))
+        return (block for part in parquet.part_files(path) for block in parquet.read_blocks(part))
     if suffix.lower() in (".csv", ".tsv", ".txt", ".data"):
-        return csv.blocks(path, delimiter)
+        return csv.read_blocks(path, delimiter)
     if suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return jsonl.blocks(path)
+        return jsonl.read_blocks(path)
     raise PipelineError(
         f"The format of {path} is not known by its ending.",
         expected=".csv, .tsv, .txt, .data, .jsonl, .ndjson or .json, each also with .gz, or .parquet",
@@ -111,13 +111,13 @@ def _blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
     )
 
 
-def _types(path: Path) -> dict[str, str]:
+def _parquet_kinds(path: Path) -> dict[str, str]:
     if not (path.is_dir() or path.suffix.lower() == ".parquet"):
         return {}
-    return {name: kind for part in parquet.parts(path)[:1] for name, kind in parquet.kinds(part).items()}
+    return {name: kind for part in parquet.part_files(path)[:1] for name, kind in parquet.column_kinds(part).items()}
 
 
-class Sketch:
+class DistinctSketch:
     """Number of different values in bounded memory: the smallest hashes are as dense as all are.
 
     Source: Z. Bar-Yossef et al., Counting distinct elements in a data stream, RANDOM 2002, algorithm 1.
@@ -131,21 +131,21 @@ class Sketch:
         """Takes in a value; one that was there before changes nothing."""
         content = text.encode(errors="surrogatepass")
         hashed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
-        if hashed in self.kept or (len(self.heap) == SKETCH and hashed > -self.heap[0]):
+        if hashed in self.kept or (len(self.heap) == SKETCH_SIZE and hashed > -self.heap[0]):
             return
         self.kept.add(hashed)
         heapq.heappush(self.heap, -hashed)
-        if len(self.heap) > SKETCH:
+        if len(self.heap) > SKETCH_SIZE:
             self.kept.remove(-heapq.heappop(self.heap))
 
     @property
     def count(self) -> int:
         """Exact while fewer values than hashes were seen."""
-        return len(self.heap) if len(self.heap) < SKETCH else round((SKETCH - 1) * 2**64 / -self.heap[0])
+        return len(self.heap) if len(self.heap) < SKETCH_SIZE else round((SKETCH_SIZE - 1) * 2**64 / -self.heap[0])
 
 
 @dataclass
-class Tally:
+class ColumnTally:
     """What was seen of one column; values as text."""
 
     missing: int = 0
@@ -160,39 +160,39 @@ class Tally:
     last: float = float("-inf")
     lengths: set[int] = field(default_factory=set)  # of lists of numbers
     values: dict[str, None] = field(default_factory=dict)
-    sketch: Sketch = field(default_factory=Sketch)
+    sketch: DistinctSketch = field(default_factory=DistinctSketch)
 
     def add(self, block: list[Any], *, sampled: bool) -> None:
         """Takes in the next rows of the column."""
-        found = [raw for raw in block if not table.is_missing(raw)]
-        self.missing += len(block) - len(found)
+        cells = [raw for raw in block if not table.is_missing(raw)]
+        self.missing += len(block) - len(cells)
         if sampled:
-            self.present += len(found)
-            texts = list(self._texts(found))
+            self.present += len(cells)
+            texts = list(self._texts(cells))
             self.words += sum(len(text.split()) for text in texts)
             for text in dict.fromkeys(texts):
-                self._new(text)
-            self._order(texts)
+                self._add_value(text)
+            self._check_order(texts)
 
-    def _texts(self, found: list[Any]) -> Iterator[str]:
-        for raw in found:
+    def _texts(self, cells: list[Any]) -> Iterator[str]:
+        for raw in cells:
             if isinstance(raw, list | dict):
                 self.nested = True
                 numbers = isinstance(raw, list) and all(isinstance(x, int | float | None) for x in raw)
                 self.lengths.add(len(raw) if numbers else -1)
             else:
-                yield table.text(raw).decode(errors="replace") if not isinstance(raw, str) else raw
+                yield table.to_text(raw).decode(errors="replace") if not isinstance(raw, str) else raw
 
-    def _new(self, text: str) -> None:
+    def _add_value(self, text: str) -> None:
         self.sketch.add(text)
-        if len(self.values) <= SHOWN_VALUES:
+        if len(self.values) <= MAX_VALUES:
             self.values[text] = None
         self.integer = self.integer and _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
         self.number = self.number and _fits(text, "float") and not _is_code(text)
         self.date = self.date and dates.iso(text) is not None
         self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
 
-    def _order(self, texts: list[str]) -> None:
+    def _check_order(self, texts: list[str]) -> None:
         for cell in texts if self.integer and self.rising else ():
             self.rising = self.rising and int(cell) > self.last
             self.last = int(cell)
@@ -200,7 +200,7 @@ class Tally:
 
 def _fits(text: str, kind: str) -> bool:
     try:
-        table.value(text, kind)
+        table.to_value(text, kind)
     except table.FAILURES:
         return False
     return True
@@ -210,15 +210,15 @@ def _is_code(text: str) -> bool:
     return bool(re.match(r"\s*-?0\d", text, re.ASCII))
 
 
-def _column(name: str, tally: Tally, rows: int, type_: str | None) -> Column:
+def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) -> Column:
     # A list's type need not say how long it is: "float[]" is one whose values do.
-    kind = _kind(tally) if type_ in (None, "float[]") else type_
+    kind = _choose_kind(tally) if type_ in (None, "float[]") else type_
     if kind == "int" and tally.missing:
         kind = "float"
     distinct = min(tally.sketch.count, tally.present)
-    values = tuple(tally.values) if len(tally.values) <= SHOWN_VALUES else ()
+    values = tuple(tally.values) if len(tally.values) <= MAX_VALUES else ()
     date = kind == "bytes" and tally.date and tally.present > 0
-    free = kind == "bytes" and not date and _is_free(tally, distinct)
+    free = kind == "bytes" and not date and _is_free_text(tally, distinct)
     return Column(
         name,
         kind,
@@ -234,7 +234,7 @@ def _column(name: str, tally: Tally, rows: int, type_: str | None) -> Column:
     )
 
 
-def _kind(tally: Tally) -> str:
+def _choose_kind(tally: ColumnTally) -> str:
     if tally.nested:
         (length,) = tally.lengths if len(tally.lengths) == 1 and not tally.values else (-1,)
         return f"float[{length}]" if length > 0 else ""
@@ -243,11 +243,11 @@ def _kind(tally: Tally) -> str:
     return "int" if tally.integer else "float"
 
 
-def _is_free(tally: Tally, distinct: int) -> bool:
+def _is_free_text(tally: ColumnTally, distinct: int) -> bool:
     return tally.words >= text.FREE_WORDS * tally.present and distinct > FREE_SHARE * tally.present and distinct > 1
 
 
-def _is_id(name: str, kind: str, tally: Tally, distinct: int) -> bool:
+def _is_id(name: str, kind: str, tally: ColumnTally, distinct: int) -> bool:
     """Names that all differ, or whole numbers that rise from row to row or are called an id."""
     if tally.present < ID_ROWS or distinct < ID_SHARE * tally.present:
         return False

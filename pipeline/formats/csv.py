@@ -1,4 +1,4 @@
-"""Tables of separated values, plain or compressed by gzip, with a header."""
+"""CSV and TSV files with a header, plain or compressed by gzip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from pipeline.errors import PipelineError, unreadable
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Csv:
     delimiter: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING
+    missing: tuple[str, ...] = table.MISSING_TEXTS
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Csv:
         Raises:
             PipelineError: There is no such file.
         """
-        return table.files(data, (self.path, self.test), EXPECTED)
+        return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The rows in the order of the file; a row with more cells than the header cannot be used.
@@ -69,19 +69,19 @@ class Csv:
         Raises:
             PipelineError: A declared column is missing, or the file is damaged.
         """
-        layout = table.Layout.of(self)
-        for path, split in table.splits(self.files(data), self.test):
-            lines = rows(path, self.delimiter)
+        layout = table.Layout.from_table(self)
+        for path, split in table.assign_splits(self.files(data), self.test):
+            lines = read_rows(path, self.delimiter)
             header = next(lines)[1]
             layout.check(path, header)
-            _refuse_twins(path, [name for name in header if name in layout.names])
+            _require_unique(path, [name for name in header if name in layout.names])
             for line, cells, fault in lines:
                 source = f"{path} line {line}"
                 row = dict(zip(header, cells, strict=False))
-                yield layout.example(source, row, split) if not fault else table.faulty(source, split, fault)
+                yield layout.example(source, row, split) if not fault else table.faulty_example(source, split, fault)
 
 
-def _refuse_twins(path: Path, names: list[str]) -> None:
+def _require_unique(path: Path, names: list[str]) -> None:
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise PipelineError(
@@ -92,7 +92,7 @@ def _refuse_twins(path: Path, names: list[str]) -> None:
         )
 
 
-def rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]]:
+def read_rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]]:
     """Line number, stripped cells and fault of each row, the header first (empty for an empty file).
 
     Bytes that are no UTF-8 are kept as surrogates, which no feature takes, so that they are faults of their row.
@@ -101,21 +101,21 @@ def rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]
         PipelineError: The file is damaged.
     """
     try:
-        with opened(path) as file:
+        with open_text(path) as file:
             first = file.readline()
-            reader = csv.reader(itertools.chain([first], file), delimiter=delimiter or found_delimiter(first))
+            reader = csv.reader(itertools.chain([first], file), delimiter=delimiter or detect_delimiter(first))
             header = [cell.strip() for cell in next(reader, [])]
             yield reader.line_num, header, ""
-            for cells, fault in _read(reader):
+            for cells, fault in _read_lines(reader):
                 if not fault and len(cells) > len(header):
                     fault = f"{len(cells)} cells, expected {len(header)}"  # noqa: PLW2901
                 if cells or fault:  # an empty line is no row
                     yield reader.line_num, [cell.strip() for cell in cells], fault
     except FAILURES as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _read(reader: Any) -> Iterator[tuple[list[str], str]]:
+def _read_lines(reader: Any) -> Iterator[tuple[list[str], str]]:
     """Cells or fault of each row: the reader goes on after a row that it cannot read."""
     while True:
         try:
@@ -126,7 +126,7 @@ def _read(reader: Any) -> Iterator[tuple[list[str], str]]:
             return
 
 
-def opened(path: Path) -> IO[str]:
+def open_text(path: Path) -> IO[str]:
     """A text file, decompressed if it ends in .gz."""
     options = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
     if path.suffix.lower() == ".gz":
@@ -134,14 +134,14 @@ def opened(path: Path) -> IO[str]:
     return path.open(**options)  # type: ignore[call-overload,no-any-return]
 
 
-def found_delimiter(header: str) -> str:
+def detect_delimiter(header: str) -> str:
     """The delimiter that divides the header into most cells."""
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
 
 
-def blocks(path: Path, delimiter: str = "") -> Iterator[dict[str, list[Any]]]:
+def read_blocks(path: Path, delimiter: str = "") -> Iterator[dict[str, list[Any]]]:
     """The sound rows as columns of texts, some thousand rows at a time; cells that a short row lacks are None."""
-    lines = rows(path, delimiter)
+    lines = read_rows(path, delimiter)
     header = next(lines)[1]
     sound = (cells for _, cells, fault in lines if not fault)
     while block := list(itertools.islice(sound, BLOCK_ROWS)):

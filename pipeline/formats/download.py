@@ -1,8 +1,7 @@
-"""Files of public data sets: looked up in the data folder, fetched with a sha256 check when absent.
+"""Files of public data sets: downloaded with a sha256 check when absent, and read from folders and archives.
 
-The digest is that of the uncompressed content: mirrors compress the same file differently.
-
-Files of a folder or of an archive, one after the other, without unpacking anything.
+The digest is that of the uncompressed content where mirrors compress the same file differently. Archives are read one
+member after the other, without unpacking anything to the disk.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PipelineError, unreadable
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30
 # No address, no answer, an answer cut short, other bytes.
-FAILURES = (OSError, http.client.HTTPException, EOFError, zlib.error, ValueError)
+DOWNLOAD_FAILURES = (OSError, http.client.HTTPException, EOFError, zlib.error, ValueError)
 # Damaged, cut short, or encrypted (RuntimeError).
 UNPACK_FAILURES = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError)
 
@@ -63,7 +62,7 @@ def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path
     for url in urls:
         try:
             return _download(path, url, sha256, digest)
-        except FAILURES as error:
+        except DOWNLOAD_FAILURES as error:
             failures.append(f"{url}: {error}")
     raise PipelineError(
         f"The data file {path.name} is not there and could not be fetched.",
@@ -75,19 +74,19 @@ def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path
 
 def _download(path: Path, url: str, sha256: str, digest: Callable[[Path], str]) -> Path:
     # A file with the wrong bytes must never appear under its name: the check is inside the block.
-    with fileio.file(path) as beside:
+    with fileio.replace_file(path) as temporary:
         with (
-            beside.open("wb") as out,
+            temporary.open("wb") as out,
             urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310  (addresses are ours)
         ):
             shutil.copyfileobj(response, out)
-        found = digest(beside)
-        if found != sha256:
-            raise ValueError(f"sha256 is {found}, expected {sha256}")
+        received = digest(temporary)
+        if received != sha256:
+            raise ValueError(f"sha256 is {received}, expected {sha256}")
     return path
 
 
-def members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]]:
+def read_members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]]:
     """Path inside and content of every file with one of the endings.
 
     Args:
@@ -97,21 +96,21 @@ def members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]
     Raises:
         PipelineError: The archive is damaged, or none.
     """
-    read = _folder if path.is_dir() else _zip if zipfile.is_zipfile(path) else _tar
+    read = _folder_members if path.is_dir() else _zip_members if zipfile.is_zipfile(path) else _tar_members
     wanted = tuple(suffixes)
     try:
         yield from read(path, wanted)
     except UNPACK_FAILURES as error:
-        raise unreadable(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
+        raise unreadable_file(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
 
 
-def _folder(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _folder_members(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     for file in sorted(path.rglob("*")):
         if file.name.lower().endswith(suffixes) and file.is_file():
             yield file.relative_to(path).as_posix(), file.read_bytes()
 
 
-def _tar(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _tar_members(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(path, "r|*") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.name.lower().endswith(suffixes) else None
@@ -119,7 +118,7 @@ def _tar(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read()
 
 
-def _zip(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
+def _zip_members(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.lower().endswith(suffixes):

@@ -1,10 +1,6 @@
-"""One folder of files per class, with or without a level such as `train` and `test` above: as folders or an archive.
+"""Folders and archives with one folder of files per class: images, texts, recordings.
 
-A folder or archive with one folder of images per class, with or without a level of splits above the classes.
-
-A folder or archive with one folder of `.txt` files per class, with or without a level of splits above them.
-
-A folder or archive with one folder of WAV files per class, with or without `train` and `test` above the classes.
+A level such as `train` and `test` may lie above the classes; it gives the official split.
 """
 
 from __future__ import annotations
@@ -16,15 +12,15 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.features import audio, image, text
 from pipeline.formats.base import Example
-from pipeline.formats.download import members
+from pipeline.formats.download import read_members
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 
 # Validation files are learnt from, too: eval is split off train by hash of the content.
-SPLITS = {"train": "train", "val": "train", "valid": "train", "validation": "train", "test": "test"}
-SUFFIXES = (".wav", ".wave")
+SPLIT_FOLDERS = {"train": "train", "val": "train", "valid": "train", "validation": "train", "test": "test"}
+WAV_SUFFIXES = (".wav", ".wave")
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class ClassFile:
         return self.folder.encode(errors="surrogateescape")
 
 
-def located(data: Path, path: str, each: str) -> Path:
+def locate(data: Path, path: str, each: str) -> Path:
     """The folder or archive at a path, absolute or under the data folder.
 
     Args:
@@ -60,18 +56,18 @@ def located(data: Path, path: str, each: str) -> Path:
     Raises:
         PipelineError: There is nothing.
     """
-    found = data / Path(path).expanduser()
-    if not found.exists():
+    location = data / Path(path).expanduser()
+    if not location.exists():
         raise PipelineError(
-            f"There is no folder or archive {found}.",
+            f"There is no folder or archive {location}.",
             expected=f"a folder, .tar, .tar.gz, .tar.xz or .zip file with one folder of {each} per class",
             received="nothing at that path",
             action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
-    return found
+    return location
 
 
-def class_files(path: Path, suffixes: Collection[str], without: Collection[str] = ()) -> Iterator[ClassFile]:
+def read_class_files(path: Path, suffixes: Collection[str], without: Collection[str] = ()) -> Iterator[ClassFile]:
     """The files with one of the endings, ordered by path, or as they lie in the archive.
 
     Hidden files, which file managers leave, are passed over.
@@ -84,10 +80,10 @@ def class_files(path: Path, suffixes: Collection[str], without: Collection[str] 
     Raises:
         PipelineError: The archive is damaged.
     """
-    for name, content in members(path, suffixes):
+    for name, content in read_members(path, suffixes):
         *above, folder, file = ("", *PurePosixPath(name).parts)
         if not file.startswith(".") and folder not in without:
-            split = next((SPLITS[part] for part in above if part in SPLITS), "")
+            split = next((SPLIT_FOLDERS[part] for part in above if part in SPLIT_FOLDERS), "")
             source = str(path / name).encode(errors="backslashreplace").decode()  # surrogates cannot be printed
             yield ClassFile(source, content, folder, split)
 
@@ -123,12 +119,12 @@ class ImageFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [located(data, self.path, "images")]
+        return [locate(data, self.path, "images")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The images, ordered by path, or as they lie in the archive; files with other endings are passed over."""
         (path,) = self.files(data)
-        for file in class_files(path, image.SUFFIXES, self.without):
+        for file in read_class_files(path, image.SUFFIXES, self.without):
             features = {"image_bytes": file.content, "label": file.label}
             fault = image.fault(file.content, self.shape, resize=self.resize)
             yield Example(file.source, features, file.split, fault)
@@ -160,15 +156,15 @@ class TextFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [located(data, self.path, ".txt files")]
+        return [locate(data, self.path, ".txt files")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The texts, ordered by path, or as they lie in the archive."""
         (path,) = self.files(data)
-        return texts(path, self.without)
+        return read_texts(path, self.without)
 
 
-def texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
+def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
     """One example for every `.txt` file in a class's folder; a file beside such folders, a README, is none.
 
     Args:
@@ -178,7 +174,7 @@ def texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
     Raises:
         PipelineError: The archive is damaged.
     """
-    for file in class_files(path, (".txt",), {"", *SPLITS, *without}):
+    for file in read_class_files(path, (".txt",), {"", *SPLIT_FOLDERS, *without}):
         yield Example(file.source, {"text": file.content, "label": file.label}, file.split, text.fault(file.content))
 
 
@@ -210,11 +206,11 @@ class WavFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [located(data, self.path, "WAV files")]
+        return [locate(data, self.path, "WAV files")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The recordings in the order of the paths or of the archive; files with other endings are passed over."""
         (path,) = self.files(data)
-        for file in class_files(path, SUFFIXES, self.without):
+        for file in read_class_files(path, WAV_SUFFIXES, self.without):
             features = {"audio_bytes": file.content, "label": file.label}
             yield Example(file.source, features, file.split, audio.fault(file.content, self.rate))

@@ -53,7 +53,9 @@ class Generator:
         Raises:
             PipelineError: Something of it is not there.
         """
-        return table.files(data, self.reads, f"a file or folder that {self.function.__name__}() reads", folders=True)
+        return table.find_files(
+            data, self.reads, f"a file or folder that {self.function.__name__}() reads", folders=True
+        )
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The rows of the function.
@@ -61,7 +63,7 @@ class Generator:
         Raises:
             PipelineError: The function fails.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         for number, row in enumerate(self._rows(data), 1):
             source = f"{self.function.__name__}() row {number}"
             if isinstance(row, Mapping):
@@ -69,7 +71,7 @@ class Generator:
             elif isinstance(row, Example):
                 yield row
             else:
-                yield table.faulty(source, "", f"not an Example nor a mapping: {type(row).__name__}")
+                yield table.faulty_example(source, "", f"not an Example nor a mapping: {type(row).__name__}")
 
     def _rows(self, data: Path) -> Iterator[Any]:
         number = 0

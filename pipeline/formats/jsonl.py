@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, plain or compressed by gzip."""
+"""JSON lines: one object per line, plain or compressed by gzip."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import unreadable
+from pipeline.errors import unreadable_file
 from pipeline.formats import table
-from pipeline.formats.csv import FAILURES, opened
+from pipeline.formats.csv import FAILURES, open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ class JsonLines:
     test: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING
+    missing: tuple[str, ...] = table.MISSING_TEXTS
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class JsonLines:
         Raises:
             PipelineError: There is no such file.
         """
-        return table.files(data, (self.path, self.test), EXPECTED)
+        return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The objects in the order of the file; a line that is none carries its fault.
@@ -65,41 +65,41 @@ class JsonLines:
         Raises:
             PipelineError: The file is damaged.
         """
-        layout = table.Layout.of(self)
-        for path, split in table.splits(self.files(data), self.test):
-            for line, row, fault in rows(path):
+        layout = table.Layout.from_table(self)
+        for path, split in table.assign_splits(self.files(data), self.test):
+            for line, row, fault in read_rows(path):
                 source = f"{path} line {line}"
-                yield layout.example(source, row, split) if not fault else table.faulty(source, split, fault)
+                yield layout.example(source, row, split) if not fault else table.faulty_example(source, split, fault)
 
 
-def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
     """Line number, object and fault of each line that is not blank.
 
     Raises:
         PipelineError: The file is damaged.
     """
     try:
-        with opened(path) as file:
+        with open_text(path) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield number, *_parsed(line)
+                    yield number, *_parse_line(line)
     except FAILURES as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _parsed(line: str) -> tuple[dict[str, Any], str]:
+def _parse_line(line: str) -> tuple[dict[str, Any], str]:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError) as error:
         return {}, f"not JSON: {error}: {line.strip()[:SHOWN_CHARACTERS]!r}"
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         return {}, f"not an object: {line.strip()[:SHOWN_CHARACTERS]!r}"
-    return found, ""
+    return value, ""
 
 
-def blocks(path: Path) -> Iterator[dict[str, list[Any]]]:
+def read_blocks(path: Path) -> Iterator[dict[str, list[Any]]]:
     """The sound objects as columns, some thousand at a time; what an object lacks is None."""
-    sound = (row for _, row, fault in rows(path) if not fault)
+    sound = (row for _, row, fault in read_rows(path) if not fault)
     while block := list(itertools.islice(sound, BLOCK_ROWS)):
         names = dict.fromkeys(name for row in block for name in row)
         yield {name: [row.get(name) for row in block] for name in names}

@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError, unreadable
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.features import image
 from pipeline.formats import table
 from pipeline.formats.base import Example
@@ -64,7 +64,7 @@ class Npz:
         Raises:
             PipelineError: There is no such file.
         """
-        return table.files(data, (self.path, self.test), EXPECTED)
+        return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The rows in the order of the arrays; memory holds one row at a time.
@@ -72,14 +72,14 @@ class Npz:
         Raises:
             PipelineError: An array is missing, has another shape, needs pickle, or the file is damaged.
         """
-        for path, split in table.splits(self.files(data), self.test):
+        for path, split in table.assign_splits(self.files(data), self.test):
             self._check(path)
-            pairs = zip(rows(path, self.x), rows(path, self.y), strict=True)
+            pairs = zip(read_rows(path, self.x), read_rows(path, self.y), strict=True)
             for number, (inputs, label) in enumerate(pairs):
                 yield self._example(f"{path} row {number}", inputs, label, split)
 
     def _check(self, path: Path) -> None:
-        (x_shape, kind), (y_shape, _) = header(path, self.x), header(path, self.y)
+        (x_shape, kind), (y_shape, _) = read_header(path, self.x), read_header(path, self.y)
         expected = f"{self.x} (rows, {', '.join(map(str, self.shape))}) and {self.y} (rows)"
         sound = x_shape[1:] == self.shape and math.prod(y_shape) == x_shape[0] and len(y_shape) in (1, 2)
         if not sound or (self.images and kind != "uint8"):
@@ -94,19 +94,19 @@ class Npz:
         try:
             ((name, kind),) = self.inputs.items()
             features: dict[str, Value] = {
-                name: image.encode(inputs) if self.images else table.value(inputs, kind),
+                name: image.encode_png(inputs) if self.images else table.to_value(inputs, kind),
                 self.label: self._label(label),
             }
         except table.FAILURES as error:
-            return table.faulty(source, split, f"not usable: {error}")
+            return table.faulty_example(source, split, f"not usable: {error}")
         return Example(source, features, split)
 
     def _label(self, label: np.ndarray) -> Value:
         value: Any = label.item()
-        return table.class_name(value, self.classes) if self.classes else table.value(value, "float")
+        return table.encode_class(value, self.classes) if self.classes else table.to_value(value, "float")
 
 
-def header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
+def read_header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
     """Shape and dtype of an array.
 
     Raises:
@@ -114,13 +114,13 @@ def header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            shape, _, dtype = _header(file)
+            shape, _, dtype = _parse_header(file)
             return shape, dtype.name
     except FAILURES as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def rows(path: Path, name: str) -> Iterator[np.ndarray]:
+def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
     """The rows of an array one by one, as they are decompressed.
 
     Raises:
@@ -130,18 +130,18 @@ def rows(path: Path, name: str) -> Iterator[np.ndarray]:
 
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
-            shape, by_columns, dtype = _header(file)
+            shape, by_columns, dtype = _parse_header(file)
             if by_columns and len(shape) > 1:  # a row lies scattered over the whole file
                 yield from np.load(path, allow_pickle=False)[name]
                 return
             size = math.prod(shape[1:]) * dtype.itemsize
             for _ in range(shape[0]):
-                yield np.frombuffer(_exactly(file, size), dtype).reshape(shape[1:])
+                yield np.frombuffer(_read_exactly(file, size), dtype).reshape(shape[1:])
     except FAILURES as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     from numpy.lib import format as npy
 
     version = npy.read_magic(file)
@@ -152,7 +152,7 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     return shape, by_columns, dtype
 
 
-def _exactly(file: IO[bytes], size: int) -> bytes:
+def _read_exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) < size:
         raise EOFError("the array ends too early")

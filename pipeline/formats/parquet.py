@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError, unreadable
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Parquet:
     test: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING
+    missing: tuple[str, ...] = table.MISSING_TEXTS
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Parquet:
         Raises:
             PipelineError: There is no such file.
         """
-        return table.files(data, (self.path, self.test), EXPECTED, folders=True)
+        return table.find_files(data, (self.path, self.test), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The rows in the order of the files, the files of a folder by name.
@@ -63,21 +63,21 @@ class Parquet:
         Raises:
             PipelineError: A declared column is missing or holds another type, or a file is damaged.
         """
-        layout = table.Layout.of(self)
-        for path, split in table.splits(self.files(data), self.test):
-            for file in parts(path):
-                _check(file, layout)
-                for number, row in enumerate(rows(file, layout.names), 1):
+        layout = table.Layout.from_table(self)
+        for path, split in table.assign_splits(self.files(data), self.test):
+            for file in part_files(path):
+                _check_columns(file, layout)
+                for number, row in enumerate(read_rows(file, layout.names), 1):
                     yield layout.example(f"{file} row {number}", row, split)
 
 
-def parts(path: Path) -> list[Path]:
+def part_files(path: Path) -> list[Path]:
     """The file, or the `.parquet` files below a folder by name."""
     return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
-def _check(path: Path, layout: table.Layout) -> None:
-    types = kinds(path)
+def _check_columns(path: Path, layout: table.Layout) -> None:
+    types = column_kinds(path)
     layout.check(path, types)
     for name, kind in layout.kinds.items():
         # Text may hold numbers, and whole numbers are numbers; a list is never one value.
@@ -90,43 +90,43 @@ def _check(path: Path, layout: table.Layout) -> None:
             )
 
 
-def rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     """The rows of a file as they come, with the values of some columns."""
-    for block in blocks(path, names):
+    for block in read_blocks(path, names):
         for cells in zip(*block.values(), strict=True):
             yield dict(zip(block, cells, strict=True))
 
 
-def kinds(path: Path) -> dict[str, str]:
+def column_kinds(path: Path) -> dict[str, str]:
     """The kind of each column by the file's schema; empty where a value is nested and no feature holds it."""
-    return {field.name: _kind(field.type) for field in schema(path)}
+    return {field.name: _to_kind(field.type) for field in read_schema(path)}
 
 
-def schema(path: Path) -> pa.Schema:
+def read_schema(path: Path) -> pa.Schema:
     """Names and types of a file's columns.
 
     Raises:
         PipelineError: The file is damaged.
     """
-    return _opened(path).schema_arrow
+    return _open_file(path).schema_arrow
 
 
-def _kind(type_: pa.DataType) -> str:
+def _to_kind(type_: pa.DataType) -> str:
     from pyarrow import types
 
     if types.is_dictionary(type_):
-        return _kind(type_.value_type)
+        return _to_kind(type_.value_type)
     if types.is_integer(type_):
         return "int"
     if types.is_floating(type_) or types.is_decimal(type_):
         return "float"
     if types.is_fixed_size_list(type_) or types.is_list(type_) or types.is_large_list(type_):
         size = type_.list_size if types.is_fixed_size_list(type_) else ""
-        return f"float[{size}]" if _kind(type_.value_type) in ("int", "float") else ""
+        return f"float[{size}]" if _to_kind(type_.value_type) in ("int", "float") else ""
     return "" if types.is_nested(type_) else "bytes"
 
 
-def blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[Any]]]:
+def read_blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[Any]]]:
     """The rows as columns, some thousand at a time.
 
     Args:
@@ -138,19 +138,19 @@ def blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[A
     """
     import pyarrow as pa
 
-    file = _opened(path)
+    file = _open_file(path)
     try:
         for batch in file.iter_batches(BATCH_ROWS, columns=list(names) or None):
             yield {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
     except (pa.ArrowException, OSError) as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _opened(path: Path) -> Any:
+def _open_file(path: Path) -> Any:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     try:
         return ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error

@@ -1,4 +1,4 @@
-"""The rows of a table one after the other, whatever its format, each with its place in the file."""
+"""Reads the rows of a table, whatever its format, each with its place in the file for messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
-def records(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def read_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """Place ("line 7"), cells by column, and fault of each row; a short row lacks its last cells.
 
     Args:
@@ -25,25 +25,25 @@ def records(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, An
     """
     ending = (path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix).lower()
     if path.is_dir() or ending == ".parquet":
-        return _of_parquet(path, names)
-    return _of_json_lines(path) if ending in JSON_LINES else _of_csv(path, names)
+        return _parquet_rows(path, names)
+    return _json_rows(path) if ending in JSON_LINES else _csv_rows(path, names)
 
 
-def _of_parquet(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for part in parquet.parts(path):
-        table.require_columns(part, names, parquet.kinds(part))
+def _parquet_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for part in parquet.part_files(path):
+        table.require_columns(part, names, parquet.column_kinds(part))
         inside = f"{part.name} " if path.is_dir() else ""
-        for number, row in enumerate(parquet.rows(part, names), 1):
+        for number, row in enumerate(parquet.read_rows(part, names), 1):
             yield f"{inside}row {number}", row, ""
 
 
-def _of_json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for number, row, fault in jsonl.rows(path):  # any object may lack any member
+def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    for number, row, fault in jsonl.read_rows(path):  # any object may lack any member
         yield f"line {number}", row, fault
 
 
-def _of_csv(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    lines = csv.rows(path)
+def _csv_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    lines = csv.read_rows(path)
     header = next(lines)[1]
     table.require_columns(path, names, header)
     for number, cells, fault in lines:

@@ -1,7 +1,7 @@
 """Rows of a table: texts or values under the names of columns become an `Example`, or the reason why they cannot.
 
-What CSV, JSON lines, Parquet, TFRecords and generators share. A missing value is absent from the example: the graph
-sees NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
+Used by CSV, JSON lines, Parquet, TFRecord and generators. A missing value is absent from the example: the graph sees
+NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
 absent; null and NaN inside it are missing, and one that is null as a whole is a fault of its row.
 """
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Value
 
-MISSING = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
+MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 INT64 = 2**63
 FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
-SHOWN_CHARACTERS = 40
+MAX_SHOWN = 40
 # What the constructors below raise about a value of another kind. UnicodeEncodeError is a ValueError.
 FAILURES = (ValueError, TypeError, OverflowError)
 
 
-class Declared(Protocol):
+class TableDeclaration(Protocol):
     """What a table declares: see `pipeline.formats.csv.Csv`."""
 
     @property
@@ -67,7 +67,7 @@ class Layout:
     time: str = ""
 
     @classmethod
-    def of(cls, data: Declared) -> Layout:
+    def from_table(cls, data: TableDeclaration) -> Layout:
         """The layout that a table declares: inputs, further columns, and the label as text or as a number."""
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
@@ -79,9 +79,9 @@ class Layout:
         """The columns that a table must have."""
         return list(dict.fromkeys([*self.kinds, *([self.time] if self.time else [])]))
 
-    def check(self, path: Path, found: Collection[str]) -> None:
+    def check(self, path: Path, columns: Collection[str]) -> None:
         """Raises a PipelineError when a declared column is not in the table."""
-        require_columns(path, self.names, found)
+        require_columns(path, self.names, columns)
 
     def example(self, source: str, row: Mapping[str, Any], split: str = "") -> Example:
         """One row; its fault names the first column that does not fit."""
@@ -90,16 +90,16 @@ class Layout:
             raw = row.get(name)
             if declared not in CONSTRUCTORS or not is_missing(raw, self.missing):
                 try:
-                    features[name] = value(raw, declared)
+                    features[name] = to_value(raw, declared)
                 except FAILURES:
-                    shown = repr(raw)[:SHOWN_CHARACTERS]
-                    return faulty(source, split, f"column {name} is not of kind {declared}: {shown}")
+                    shown = repr(raw)[:MAX_SHOWN]
+                    return faulty_example(source, split, f"column {name} is not of kind {declared}: {shown}")
         if self.label not in features:
-            return faulty(source, split, f"the label {self.label} is empty")
+            return faulty_example(source, split, f"the label {self.label} is empty")
         moment = self._moment(row)
         if moment is None:
-            shown = repr(row.get(self.time))[:SHOWN_CHARACTERS]
-            return faulty(source, split, f"column {self.time} is not a date: {shown}")
+            shown = repr(row.get(self.time))[:MAX_SHOWN]
+            return faulty_example(source, split, f"column {self.time} is not a date: {shown}")
         return Example(source, features, split, begins=moment, ends=moment)
 
     def _moment(self, row: Mapping[str, Any]) -> str | None:
@@ -110,14 +110,14 @@ class Layout:
         return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
 
 
-def require_columns(path: Path, wanted: list[str], found: Collection[str]) -> None:
+def require_columns(path: Path, wanted: list[str], columns: Collection[str]) -> None:
     """Raises a PipelineError when a column is not in a table."""
-    missing = [name for name in wanted if name not in found]
+    missing = [name for name in wanted if name not in columns]
     if missing:
         raise PipelineError(
             f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
             expected=f"the columns {', '.join(wanted)}",
-            received=", ".join(found) or "an empty file",
+            received=", ".join(columns) or "an empty file",
             action="add the column to the file, or take it out of the recipe",
         )
 
@@ -133,19 +133,19 @@ def _require_kinds(kinds: Mapping[str, str]) -> None:
             )
 
 
-def faulty(source: str, split: str, fault: str) -> Example:
+def faulty_example(source: str, split: str, fault: str) -> Example:
     """A row that cannot be used."""
     return Example(source, {}, split, fault)
 
 
-def is_missing(raw: Any, missing: Collection[str] = MISSING) -> bool:
+def is_missing(raw: Any, missing: Collection[str] = MISSING_TEXTS) -> bool:
     """Whether a value stands for none: null, NaN, or one of the texts."""
     if isinstance(raw, str):
         return raw in missing
     return raw is None or (isinstance(raw, Real) and not isinstance(raw, int) and math.isnan(raw))
 
 
-def value(raw: Any, declared: str) -> Value:
+def to_value(raw: Any, declared: str) -> Value:
     """A value as a feature of a kind.
 
     Args:
@@ -155,10 +155,10 @@ def value(raw: Any, declared: str) -> Value:
     Raises:
         ValueError: It is none, or one that no feature holds; likewise TypeError and OverflowError.
     """
-    return CONSTRUCTORS[declared](raw) if declared in CONSTRUCTORS else vector(raw, types.split(declared)[1])
+    return CONSTRUCTORS[declared](raw) if declared in CONSTRUCTORS else to_vector(raw, types.parse_kind(declared)[1])
 
 
-def text(raw: Any) -> bytes:
+def to_text(raw: Any) -> bytes:
     """A single value as UTF-8 text; a date in ISO format, a truth value as JSON writes it."""
     if isinstance(raw, bytes):
         return raw
@@ -169,32 +169,32 @@ def text(raw: Any) -> bytes:
     return (raw.isoformat() if isinstance(raw, date) else str(raw)).encode()
 
 
-def _int(raw: Any) -> int:
+def _to_int(raw: Any) -> int:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)
-    number = int(_digits(raw)) if isinstance(raw, str) else operator.index(raw)
+    number = int(_plain_digits(raw)) if isinstance(raw, str) else operator.index(raw)
     if not -INT64 <= number < INT64:
         raise OverflowError(raw)
     return number
 
 
-def _float(raw: Any) -> float:
-    number = float(_digits(raw) if isinstance(raw, str) else raw)
+def _to_float(raw: Any) -> float:
+    number = float(_plain_digits(raw) if isinstance(raw, str) else raw)
     if not abs(number) <= FLOAT32:
         raise ValueError(raw)
     return number
 
 
-def _digits(raw: str) -> str:
+def _plain_digits(raw: str) -> str:
     if "_" in raw:  # Python reads 1_000, nobody else does
         raise ValueError(raw)
     return raw
 
 
-CONSTRUCTORS: dict[str, Callable[[Any], Value]] = {"bytes": text, "int": _int, "float": _float}
+CONSTRUCTORS: dict[str, Callable[[Any], Value]] = {"bytes": to_text, "int": _to_int, "float": _to_float}
 
 
-def vector(raw: Any, size: tuple[int, ...]) -> Any:
+def to_vector(raw: Any, size: tuple[int, ...]) -> Any:
     """Numbers as a flat float32 array; null and NaN inside are missing.
 
     Raises:
@@ -209,14 +209,14 @@ def vector(raw: Any, size: tuple[int, ...]) -> Any:
     return array.reshape(-1)
 
 
-def files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = False) -> list[Path]:
+def find_files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = False) -> list[Path]:
     """The paths that are not empty, under the data folder.
 
     Raises:
         PipelineError: One is not there, or is a folder where a file is expected.
     """
-    found = [data / Path(path).expanduser() for path in paths if path]
-    for path in found:
+    locations = [data / Path(path).expanduser() for path in paths if path]
+    for path in locations:
         if not (path.is_file() or (folders and path.is_dir())):
             raise PipelineError(
                 f"There is no file {path}.",
@@ -224,16 +224,16 @@ def files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = Fa
                 received="a folder" if path.exists() else "nothing at that path",
                 action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
             )
-    return found
+    return locations
 
 
-def splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
+def assign_splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
     """Each file with its split: train and test where there is an official test file, undecided where there is none."""
     return list(zip(paths, ("train", "test") if test else ("",), strict=True))
 
 
-def class_name(label: Any, classes: tuple[str, ...]) -> bytes:
+def encode_class(label: Any, classes: tuple[str, ...]) -> bytes:
     """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
     if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
         return classes[int(label)].encode()
-    return text(label)
+    return to_text(label)

@@ -1,10 +1,10 @@
-"""Records of TFRecord files, and the values of a serialized `tf.train.Example`."""
+"""Reads TFRecord files, and the values of a serialized `tf.train.Example`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import unreadable
+from pipeline.errors import unreadable_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
 GZIP = b"\x1f\x8b"
 
 
-def records(path: Path) -> Iterator[bytes]:
+def read_records(path: Path) -> Iterator[bytes]:
     """The records of a file.
 
     Raises:
@@ -28,10 +28,10 @@ def records(path: Path) -> Iterator[bytes]:
         for record in tf.data.TFRecordDataset(str(path), compression):
             yield record.numpy()
     except tf.errors.OpError as error:
-        raise unreadable(path, EXPECTED, error) from error
+        raise unreadable_file(path, EXPECTED, error) from error
 
 
-def features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
+def parse_features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
     """Values by name: None for an empty list, the value of a list of one, else the list.
 
     Args:
@@ -43,12 +43,12 @@ def features(content: bytes, names: Sequence[str] | None = None) -> dict[str, An
     """
     from tensorflow.train import Example as Record
 
-    found = Record.FromString(content).features.feature
-    wanted = found if names is None else [name for name in names if name in found]
-    return {name: _value(found[name]) for name in wanted}
+    feature_map = Record.FromString(content).features.feature
+    wanted = feature_map if names is None else [name for name in names if name in feature_map]
+    return {name: _feature_value(feature_map[name]) for name in wanted}
 
 
-def _value(feature: Any) -> Any:
+def _feature_value(feature: Any) -> Any:
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
     return values if len(values) > 1 else values[0] if values else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.formats import table
-from pipeline.formats.tf_example import EXPECTED, features, records
+from pipeline.formats.tf_example import EXPECTED, parse_features, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ class TfRecord:
         Raises:
             PipelineError: There are none.
         """
-        return [file for pattern in (self.path, self.test) if pattern for file in matching(data, pattern)]
+        return [file for pattern in (self.path, self.test) if pattern for file in match_files(data, pattern)]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The records in the order of the files.
@@ -59,41 +59,43 @@ class TfRecord:
         Raises:
             PipelineError: A file is damaged.
         """
-        layout = table.Layout.of(self)
+        layout = table.Layout.from_table(self)
         patterns = ((self.path, "train"), (self.test, "test")) if self.test else ((self.path, ""),)
         for pattern, split in patterns:
-            for path in matching(data, pattern):
+            for path in match_files(data, pattern):
                 for number, (row, fault) in enumerate(self._rows(path), 1):
                     source = f"{path} record {number}"
-                    yield layout.example(source, row, split) if not fault else table.faulty(source, split, fault)
+                    yield (
+                        layout.example(source, row, split) if not fault else table.faulty_example(source, split, fault)
+                    )
 
     def _rows(self, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         from google.protobuf.message import DecodeError
 
-        for content in records(path):
+        for content in read_records(path):
             try:
-                row = features(content)
+                row = parse_features(content)
             except DecodeError as error:
                 yield {}, f"not a tf.train.Example: {error}"
                 continue
             if self.classes and row.get(self.label) is not None:
-                row[self.label] = table.class_name(row[self.label], self.classes)
+                row[self.label] = table.encode_class(row[self.label], self.classes)
             yield row, ""
 
 
-def matching(data: Path, pattern: str) -> list[Path]:
+def match_files(data: Path, pattern: str) -> list[Path]:
     """The files of a pattern, by name.
 
     Raises:
         PipelineError: There are none.
     """
     whole = data / Path(pattern).expanduser()
-    found = sorted(path for path in whole.parent.glob(whole.name) if path.is_file())
-    if not found:
+    matches = sorted(path for path in whole.parent.glob(whole.name) if path.is_file())
+    if not matches:
         raise PipelineError(
             f"There is no file {whole}.",
             expected=EXPECTED,
             received="nothing that matches",
             action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
-    return found
+    return matches

@@ -1,4 +1,4 @@
-"""A time series in a table, cut into windows: the past as inputs, what follows as the label."""
+"""A time series in a table, cut into windows: the past as inputs, the following values as the label."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import dates
 from pipeline.formats import table
 from pipeline.formats.base import Example, Value
-from pipeline.formats.read_table import records
+from pipeline.formats.read_table import read_rows
 from pipeline.store import journal
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEPARATOR = ","
-SHOWN = 5
+MAX_SHOWN = 5
 EXPECTED = "a table: CSV, TSV, JSON lines or Parquet"
 
 
@@ -38,7 +38,7 @@ class Step:
 
 
 @dataclass
-class Found:
+class WindowCounts:
     """What was found on the way through a file; the journal gets it as the event `windows`.
 
     Attributes:
@@ -96,11 +96,11 @@ class TimeSeries:
     horizon: int = 1
     stride: int = 1
     label: str = "next"
-    missing: tuple[str, ...] = table.MISSING
+    missing: tuple[str, ...] = table.MISSING_TEXTS
 
     def __post_init__(self) -> None:
         if not isinstance(self.step, timedelta):
-            months(self.step)
+            month_count(self.step)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -118,7 +118,7 @@ class TimeSeries:
         Raises:
             PipelineError: There is no such file.
         """
-        return table.files(data, (self.path,), EXPECTED, folders=True)
+        return table.find_files(data, (self.path,), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
         """The windows in the order of time, and rows that cannot be used in between.
@@ -127,17 +127,17 @@ class TimeSeries:
             PipelineError: A column is missing, or there is no window at all.
         """
         (path,) = self.files(data)
-        found = Found()
-        yield from self._windows(path, self._rows(path), found)
-        journal.report("windows", **vars(found))
-        if found.steps and not found.windows:
-            raise self._no_window(path, found)
+        counts = WindowCounts()
+        yield from self._windows(path, self._rows(path), counts)
+        journal.report("windows", **vars(counts))
+        if counts.steps and not counts.windows:
+            raise self._no_window(path, counts)
 
     def _rows(self, path: Path) -> Iterator[Step | Example]:
         """Each row as a step, or as an example with a fault."""
         before: datetime | None = None
         names = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
-        for place, row, unread in records(path, names):
+        for place, row, unread in read_rows(path, names):
             try:
                 if unread:
                     raise ValueError(unread)  # noqa: TRY301
@@ -161,7 +161,7 @@ class TimeSeries:
 
     def _time(self, cells: list[Any]) -> datetime:
         try:
-            return moment(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
+            return parse_time(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
         except (ValueError, TypeError, OverflowError):
             shown = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
             raise ValueError(f"column {', '.join(self.time)} is no time: {shown!r}") from None
@@ -169,23 +169,23 @@ class TimeSeries:
     def _number(self, name: str, row: Mapping[str, Any]) -> float:
         raw = row.get(name)
         try:
-            found = math.nan if table.is_missing(raw, self.missing) else table.value(raw, "float")
+            value = math.nan if table.is_missing(raw, self.missing) else table.to_value(raw, "float")
         except table.FAILURES:
             raise ValueError(f"column {name} is not of kind float: {str(raw)[:40]!r}") from None
-        assert isinstance(found, float)
-        return found
+        assert isinstance(value, float)
+        return value
 
     def _text(self, name: str, row: Mapping[str, Any]) -> str:
         raw = row.get(name)
         try:
-            text = "" if table.is_missing(raw, self.missing) else table.text(raw).decode()
+            text = "" if table.is_missing(raw, self.missing) else table.to_text(raw).decode()
         except table.FAILURES:
             raise ValueError(f"column {name} is not of kind bytes: {str(raw)[:40]!r}") from None
         if SEPARATOR in text:
             raise ValueError(f"column {name} holds a comma, which separates the steps of a window: {text[:40]!r}")
         return text
 
-    def _windows(self, path: Path, rows: Iterator[Step | Example], found: Found) -> Iterator[Example]:
+    def _windows(self, path: Path, rows: Iterator[Step | Example], counts: WindowCounts) -> Iterator[Example]:
         ring: deque[Step] = deque(maxlen=self.length + self.horizon)
         since = 0  # steps without a gap
         for row in rows:
@@ -193,27 +193,27 @@ class TimeSeries:
                 yield row
                 continue
             if ring and not follows(ring[-1].time, row.time, self.step):
-                self._gap(ring[-1], row, found)
+                self._gap(ring[-1], row, counts)
                 ring.clear()
                 since = 0
             ring.append(row)
             since += 1
-            found.steps += 1
+            counts.steps += 1
             if len(ring) == ring.maxlen and (since - len(ring)) % self.stride == 0:
-                yield from self._window(path, list(ring), found)
+                yield from self._window(path, list(ring), counts)
 
-    def _gap(self, last: Step, first: Step, found: Found) -> None:
-        found.gaps += 1
-        if len(found.first_gaps) < SHOWN:
-            found.first_gaps.append(f"{first.place}: from {last.time.isoformat()} to {first.time.isoformat()}")
+    def _gap(self, last: Step, first: Step, counts: WindowCounts) -> None:
+        counts.gaps += 1
+        if len(counts.first_gaps) < MAX_SHOWN:
+            counts.first_gaps.append(f"{first.place}: from {last.time.isoformat()} to {first.time.isoformat()}")
 
-    def _window(self, path: Path, steps: list[Step], found: Found) -> Iterator[Example]:
+    def _window(self, path: Path, steps: list[Step], counts: WindowCounts) -> Iterator[Example]:
         past, future = steps[: self.length], steps[self.length :]
         label = tuple(step.target for step in future)
         if any(map(math.isnan, label)):
-            found.passed_over += 1
+            counts.passed_over += 1
             return
-        found.windows += 1
+        counts.windows += 1
         numbers = zip(*(step.numbers for step in past), strict=True)  # rows of columns to columns of rows
         texts = (SEPARATOR.join(cells).encode() for cells in zip(*(step.texts for step in past), strict=True))
         features: dict[str, Value] = dict(zip(self.numbers, numbers, strict=True))
@@ -222,17 +222,17 @@ class TimeSeries:
         times = {"begins": steps[0].time.isoformat(), "ends": steps[-1].time.isoformat()}
         yield Example(source, {**features, self.label: label}, **times)
 
-    def _no_window(self, path: Path, found: Found) -> PipelineError:
+    def _no_window(self, path: Path, counts: WindowCounts) -> PipelineError:
         return PipelineError(
             f"{path} holds no window of {self.length} and {self.horizon} steps.",
-            expected=f"{self.length + self.horizon} rows, each {_words(self.step)} after the one before, with a target",
-            received=f"{found.steps} rows; {found.gaps} gaps, {found.passed_over} windows with a hole in their horizon",
+            expected=f"{self.length + self.horizon} rows, targets included, one every {_describe_step(self.step)}",
+            received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} with a gap in the horizon",
             action="correct step, length, horizon or time in the recipe's data"
-            + "".join(f"\n  {gap}" for gap in found.first_gaps),
+            + "".join(f"\n  {gap}" for gap in counts.first_gaps),
         )
 
 
-def months(step: relativedelta) -> int:
+def month_count(step: relativedelta) -> int:
     """A step of calendar months as their number.
 
     Raises:
@@ -252,16 +252,16 @@ def follows(earlier: datetime, later: datetime, step: timedelta | relativedelta)
     """Whether one time is a step after the other."""
     if isinstance(step, timedelta):
         return later - earlier == step
-    return months_between(earlier, later) == months(step)
+    return months_between(earlier, later) == month_count(step)
 
 
-def _words(step: timedelta | relativedelta) -> str:
+def _describe_step(step: timedelta | relativedelta) -> str:
     if isinstance(step, timedelta):
         return str(step)
-    return "1 month" if months(step) == 1 else f"{months(step)} months"
+    return "1 month" if month_count(step) == 1 else f"{month_count(step)} months"
 
 
-def moment(raw: Any) -> datetime:
+def parse_time(raw: Any) -> datetime:
     """A time without a zone, in UTC if it names one.
 
     Args:
@@ -270,12 +270,12 @@ def moment(raw: Any) -> datetime:
     Raises:
         ValueError: It is none; likewise TypeError.
     """
-    found = _read(raw) if isinstance(raw, str) else raw
-    found = found if isinstance(found, datetime) else datetime.combine(found, time())
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    value = _parse_text(raw) if isinstance(raw, str) else raw
+    value = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
-def _read(text: str) -> datetime:
+def _parse_text(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:

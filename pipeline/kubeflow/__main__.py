@@ -12,7 +12,7 @@ from argparse import ArgumentParser, Namespace
 
 from pipeline import subprocesses
 from pipeline.errors import PipelineError
-from pipeline.kubeflow.compiler import RUN
+from pipeline.kubeflow.compiler import RUN_PARAMETER
 from pipeline.kubeflow.invocation import Invocation
 from pipeline.settings import from_environment
 from pipeline.store import fileio, layout
@@ -24,24 +24,24 @@ def main(arguments: list[str] | None = None) -> int:
     subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     try:
-        return _done(options, beam)
+        return _run_step(options, beam)
     except PipelineError as error:
         print(error, file=sys.stderr)
         return error.exit_code
 
 
-def _done(options: Namespace, beam: list[str]) -> int:
+def _run_step(options: Namespace, beam: list[str]) -> int:
     from pipeline.kubeflow import task
 
-    wanted = task.request(options.request, from_environment())
+    wanted = task.parse_request(options.request, from_environment())
     home = wanted.settings.workspace
     layout.prepare(home)
     call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
-    run_id = f"{wanted.name}-{call.parameters.pop(RUN)}"
+    run_id = f"{wanted.name}-{call.parameters.pop(RUN_PARAMETER)}"
     # Two runs at a time would share checkpoints.
     with fileio.lock(home.request_lock(wanted.key)):
-        return task.done(options.step, wanted, run_id, call, executor)
+        return task.run_step(options.step, wanted, run_id, call, executor)
 
 
 def _parser() -> ArgumentParser:

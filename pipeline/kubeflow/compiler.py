@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
 
     from pipeline.recipe import Recipe
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
 
 
 # Kubeflow puts the id of its run in place of it, if a parameter is nothing else.
-RUN, RUN_ID = "kubeflow_run", "{{$.pipeline_job_uuid}}"
-ENTRY = ("python", "-m", "pipeline.kubeflow")
+RUN_PARAMETER, RUN_ID_PLACEHOLDER = "kubeflow_run", "{{$.pipeline_job_uuid}}"
+ENTRY_POINT = ("python", "-m", "pipeline.kubeflow")
 APP = Path("/app")
-SCHEMES = ("gs", "s3", "minio")
+ROOT_SCHEMES = ("gs", "s3", "minio")
 # Persistent volume claims by where they are mounted; the steps share what `keraspipe run` has in its workspace.
 CLAIMS = {"/workspace": "workspace", "/workspace/serving": "models", "/data": "data"}
 LABELS = {"app.kubernetes.io/name": "pipeline", "app.kubernetes.io/part-of": "keraspipe"}
 
 
-def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[str, Any]]:
+def compile_pipeline(request: RunRequest, recipe: Recipe, cluster: Cluster) -> list[dict[str, Any]]:
     """PipelineSpec and PlatformSpec, the two documents of the file that is uploaded.
 
     Args:
@@ -45,29 +45,29 @@ def compiled(request: Request, recipe: Recipe, cluster: Cluster) -> list[dict[st
     runner = KubeflowV2DagRunner(KubeflowV2DagRunnerConfig(default_image=cluster.image, use_pipeline_spec_2_1=True))
     # TFX makes the folder of its database at once, and a model that is live on this machine is none of the cluster's.
     with TemporaryDirectory() as scratch:
-        job = runner.run(_pipeline(_moved(request, Workspace(Path(scratch))), recipe), write_out=False)
+        job = runner.run(_tfx_pipeline(_with_workspace(request, Workspace(Path(scratch))), recipe), write_out=False)
     text = json.dumps(job["pipelineSpec"]).replace(scratch, str(request.settings.workspace))
     spec: dict[str, Any] = json.loads(text)
     if cluster.root:
         spec["defaultPipelineRoot"] = cluster.root
     for task in spec["root"]["dag"]["tasks"].values():
         component = spec["components"][task["componentRef"]["name"]]
-        _name_run(task, component)
+        _add_run_parameter(task, component)
         container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        _dress(container, task["taskInfo"]["name"].replace("-", "_"), request, cluster)
-    return [spec, _platform(spec)]
+        _configure_container(container, task["taskInfo"]["name"].replace("-", "_"), request, cluster)
+    return [spec, _platform_spec(spec)]
 
 
-def _moved(request: Request, workspace: Workspace) -> Request:
+def _with_workspace(request: RunRequest, workspace: Workspace) -> RunRequest:
     return replace(request, settings=replace(request.settings, workspace=workspace))
 
 
-def _pipeline(request: Request, recipe: Recipe) -> Pipeline:
+def _tfx_pipeline(request: RunRequest, recipe: Recipe) -> Pipeline:
     from pipeline.runner import dag, digests
 
     # Of no consequence: the digests are for TFX's cache, and what the training gets of them is made in its container.
-    found = digests.Digests(ingest="", schema="", transform="", train="", score="")
-    pipeline = dag.pipeline(request, recipe, found, run_id="")
+    step_digests = digests.StepDigests(ingest="", schema="", transform="", train="", score="")
+    pipeline = dag.build_pipeline(request, recipe, step_digests, run_id="")
     pipeline.pipeline_info.pipeline_name = request.name.replace("_", "-")
     pipeline.enable_cache = False  # Kubeflow cannot see whether the files on the data's volume have changed
     for node in pipeline.components:
@@ -75,27 +75,27 @@ def _pipeline(request: Request, recipe: Recipe) -> Pipeline:
     return pipeline
 
 
-def _name_run(task: dict[str, Any], component: dict[str, Any]) -> None:
+def _add_run_parameter(task: dict[str, Any], component: dict[str, Any]) -> None:
     inputs, definitions = task.setdefault("inputs", {}), component.setdefault("inputDefinitions", {})
-    inputs.setdefault("parameters", {})[RUN] = {"runtimeValue": {"constant": RUN_ID}}
-    definitions.setdefault("parameters", {})[RUN] = {"parameterType": "STRING"}
+    inputs.setdefault("parameters", {})[RUN_PARAMETER] = {"runtimeValue": {"constant": RUN_ID_PLACEHOLDER}}
+    definitions.setdefault("parameters", {})[RUN_PARAMETER] = {"parameterType": "STRING"}
 
 
-def _dress(container: dict[str, Any], step: str, request: Request, cluster: Cluster) -> None:
+def _configure_container(container: dict[str, Any], step: str, request: RunRequest, cluster: Cluster) -> None:
     """Gives a container its command, image, variables and resources; TFX's arguments stay as they are."""
     container["image"] = cluster.image_of(step)
-    container["command"] = [*ENTRY, f"--step={step}", f"--request={told(request)}"]
+    container["command"] = [*ENTRY_POINT, f"--step={step}", f"--request={request_json(request)}"]
     container["env"] = [{"name": k, "value": v} for k, v in cluster.environment(request).items()]
     container["resources"] = cluster.resources(step)
 
 
-def told(request: Request) -> str:
-    """The request as JSON, for `pipeline.kubeflow.task.request` in the container."""
-    found = {name: getattr(request, name) for name in ("name", "params", "quick", "seed", "alias")}
-    return json.dumps(found)
+def request_json(request: RunRequest) -> str:
+    """The request as JSON, for `pipeline.kubeflow.task.parse_request` in the container."""
+    fields = {name: getattr(request, name) for name in ("name", "params", "quick", "seed", "alias")}
+    return json.dumps(fields)
 
 
-def _platform(spec: dict[str, Any]) -> dict[str, Any]:
+def _platform_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """What the pods have of Kubernetes: volumes, and the name by which `deploy/kubernetes` lets them reach MLflow."""
     executors = {
         label: {
@@ -129,10 +129,10 @@ class Cluster:
         """The image of a step."""
         return self.trainer if self._on_gpu(step) else self.image
 
-    def environment(self, request: Request) -> dict[str, str]:
+    def environment(self, request: RunRequest) -> dict[str, str]:
         """The variables of the containers; the same for all, since every step's digests are of all settings."""
         settings = request.settings
-        found = {
+        variables = {
             "KERASPIPE_WORKSPACE": str(settings.workspace),
             "KERASPIPE_DATA": str(settings.data),
             "KERASPIPE_DETERMINISTIC": str(int(settings.deterministic)),
@@ -141,8 +141,8 @@ class Cluster:
             "MLFLOW_TRACKING_URI": self.tracking_uri,
         }
         if self.gpus and settings.mixed_precision == "float32":
-            found["KERASPIPE_MIXED_PRECISION"] = "mixed_bfloat16"
-        return {**found, "TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self.gpus else found
+            variables["KERASPIPE_MIXED_PRECISION"] = "mixed_bfloat16"
+        return {**variables, "TF_FORCE_GPU_ALLOW_GROWTH": "true"} if self.gpus else variables
 
     def resources(self, step: str) -> dict[str, Any]:
         """What a step asks for: processors, memory in GB, GPUs."""
@@ -162,16 +162,17 @@ class Cluster:
 def require_root(root: str) -> None:
     """Raises a UsageError where Kubeflow's launcher would refuse the pipeline root."""
     scheme, sign, rest = root.partition("://")
-    if root and not (sign and rest and scheme in SCHEMES):
+    if root and not (sign and rest and scheme in ROOT_SCHEMES):
         raise UsageError(
             f"Kubeflow takes no pipeline root like {root}.",
-            expected=" or ".join(f"{one}://BUCKET/FOLDER" for one in SCHEMES) + "; nothing for the cluster's default",
+            expected=" or ".join(f"{name}://BUCKET/FOLDER" for name in ROOT_SCHEMES)
+            + "; nothing for the cluster's default",
             received=root,
             action="name a bucket; the files themselves lie on the claim of /workspace, whatever the root is",
         )
 
 
-def inside(request: Request) -> Request:
+def image_request(request: RunRequest) -> RunRequest:
     """The request as it is in the image, where the project is /app.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VALUE = "tfx.String"  # a file; all other artifacts are folders
+VALUE_TYPE = "tfx.String"  # a file; all other artifacts are folders
 
 
 class Invocation:
@@ -34,8 +34,8 @@ class Invocation:
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters by name; to be changed before `local`."""
-        found: dict[str, Any] = self.given["inputs"]["parameterValues"]
-        return found
+        values: dict[str, Any] = self.given["inputs"]["parameterValues"]
+        return values
 
     @property
     def output_file(self) -> Path:
@@ -48,31 +48,31 @@ class Invocation:
 
     def outputs(self) -> dict[str, str]:
         """Paths of the outputs by name."""
-        return {name: self.path(one["uri"]) for name, one in _artifacts(self.given["outputs"])}
+        return {name: self.path(artifact["uri"]) for name, artifact in _artifacts(self.given["outputs"])}
 
     def local(self) -> str:
         """The same as JSON with paths for URIs."""
-        found = copy.deepcopy(self.given)
-        for _, one in [*_artifacts(found["inputs"]), *_artifacts(found["outputs"])]:
-            one["uri"] = self.path(one["uri"])
-        return json.dumps(found)
+        document = copy.deepcopy(self.given)
+        for _, artifact in [*_artifacts(document["inputs"]), *_artifacts(document["outputs"])]:
+            artifact["uri"] = self.path(artifact["uri"])
+        return json.dumps(document)
 
     def prepare(self) -> None:
         """Makes empty places for the outputs, also where a task that was killed has left something."""
-        for _, one in _artifacts(self.given["outputs"]):
-            path = Path(self.path(one["uri"]))
+        for _, artifact in _artifacts(self.given["outputs"]):
+            path = Path(self.path(artifact["uri"]))
             shutil.rmtree(path, ignore_errors=True)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if VALUE not in str(one.get("type")):
+            if VALUE_TYPE not in str(artifact.get("type")):
                 path.mkdir()
 
     def finish(self) -> None:
         """Gives Kubeflow its URIs back in what the executor has written."""
-        found = json.loads(self.output_file.read_text())
-        uris = {name: one["uri"] for name, one in _artifacts(self.given["outputs"])}
-        for name, one in _artifacts(found):
-            one["uri"] = uris[name]
-        self.output_file.write_text(json.dumps(found))
+        document = json.loads(self.output_file.read_text())
+        uris = {name: artifact["uri"] for name, artifact in _artifacts(self.given["outputs"])}
+        for name, artifact in _artifacts(document):
+            artifact["uri"] = uris[name]
+        self.output_file.write_text(json.dumps(document))
 
     def skip(self) -> None:
         """Tells Kubeflow of a step that was not needed: its outputs stay empty."""
@@ -82,6 +82,6 @@ class Invocation:
 
 
 def _artifacts(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, found in part.get("artifacts", {}).items():
-        for one in found.get("artifacts", []):
-            yield name, one
+    for name, entry in part.get("artifacts", {}).items():
+        for artifact in entry.get("artifacts", []):
+            yield name, artifact

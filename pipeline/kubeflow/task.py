@@ -1,6 +1,6 @@
 """One step of a run on Kubeflow, from the state that the step before it has left.
 
-What the tasks of one run know of each other: the runner's state, kept beside the run's journal.
+The state of the run lies beside its journal, because each task is a process of its own, on any machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.recipes import catalog
 from pipeline.runner import digests as runner_digests
 from pipeline.runner import hooks, local
 from pipeline.runner.lifecycle import run_session
-from pipeline.runner.state import State
+from pipeline.runner.state import RunState
 from pipeline.runs import reproduce, run
 from pipeline.steps.publish import ChampionChangedError
 from pipeline.store import fileio
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
     from pipeline.kubeflow.invocation import Invocation
     from pipeline.runner.lifecycle import RunSession
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
     from pipeline.settings import Settings
 
 
 RECORDING_TIMEOUT_S = 600.0
 NOT_BLESSED = 3
-CARRIED = ("data", "judged_against", "model", "is_live", "is_judged")
+CARRIED_FIELDS = ("data", "judged_against", "model", "is_live", "is_judged")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Executor:
         call.finish()
 
 
-def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Executor) -> int:
+def run_step(step: str, wanted: RunRequest, run_id: str, call: Invocation, executor: Executor) -> int:
     """Does a step and records it; returns 0, or 3 where the model is not blessed.
 
     Raises:
@@ -76,40 +76,40 @@ def done(step: str, wanted: Request, run_id: str, call: Invocation, executor: Ex
     folder = settings.workspace.run(run_id)
     with run_session(folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S) as session:
         state = load_state(wanted, run_id)
-        _begin(session, state, step)
-        _step(state, step, call, executor)
-        keep(state)
+        _start_step(session, state, step)
+        _execute(state, step, call, executor)
+        save_state(state)
         if state.result.blessed is False or step == run.STEPS[-1]:
-            return _ended(session, state)
+            return _end_run(session, state)
         session.suspend()
     return 0
 
 
-def _begin(session: RunSession, state: State, step: str) -> None:
+def _start_step(session: RunSession, state: RunState, step: str) -> None:
     """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
     session.start_run(state.request, data_digest=state.data, runner="kubeflow")
     if step == run.STEPS[0]:
-        reproduce.keep(state.request, session.folder)
+        reproduce.save_request(state.request, session.folder)
     if step == "train":  # other steps may be on a machine of another kind
         session.record_environment()
 
 
-def _step(state: State, step: str, call: Invocation, executor: Executor) -> None:
-    if local.is_needless(state, step):
+def _execute(state: RunState, step: str, call: Invocation, executor: Executor) -> None:
+    if local.is_unneeded(state, step):
         call.skip()
-        local.skip(state, step)
+        local.skip_step(state, step)
         return
-    _complete(call, state)
-    with local.timed(state, step), hooks.refusals(state), _published_alone(state):
+    _fill_parameters(call, state)
+    with local.time_step(state, step), hooks.keep_rows_report(state), _explain_champion_change(state):
         executor(call)
-        remember(state, step, call.outputs())
+        note_outputs(state, step, call.outputs())
         follow_up = getattr(hooks, step, None)
         if follow_up:
             follow_up(state, cached=False)
 
 
 @contextmanager
-def _published_alone(state: State) -> Iterator[None]:
+def _explain_champion_change(state: RunState) -> Iterator[None]:
     try:
         yield
     except ChampionChangedError as error:
@@ -121,21 +121,23 @@ def _published_alone(state: State) -> Iterator[None]:
         ) from error
 
 
-def _complete(call: Invocation, state: State) -> None:
+def _fill_parameters(call: Invocation, state: RunState) -> None:
     """Puts in what was not known when the pipeline was compiled: the run, and the digests of data and code."""
     if "run_id" in call.parameters:
         call.parameters["run_id"] = state.result.run_id
     if "basis" in call.parameters:
-        call.parameters["basis"] = runner_digests.basis(state.digests, state.recipe.gate, quick=state.request.quick)
+        call.parameters["basis"] = runner_digests.verdict_basis(
+            state.digests, state.recipe.gate, quick=state.request.quick
+        )
     if "run_fn" in call.parameters:
         call.parameters["custom_config"] = json.dumps(runner_digests.training_config(state.request, state.digests))
 
 
-def _ended(session: RunSession, state: State) -> int:
+def _end_run(session: RunSession, state: RunState) -> int:
     result = state.result
     result.seconds = round(sum(entry["seconds"] for entry in result.steps), 1)
-    result.mlflow_run_id = recorder.outcome(session.folder).mlflow_run_id or None
-    keep(state)
+    result.mlflow_run_id = recorder.read_outcome(session.folder).mlflow_run_id or None
+    save_state(state)
     if result.blessed:
         session.record_card(state.request.source)
     session.end_run(result)
@@ -145,40 +147,50 @@ def _ended(session: RunSession, state: State) -> int:
     return 0
 
 
-def request(text: str, settings: Settings) -> Request:
+def parse_request(text: str, settings: Settings) -> RunRequest:
     """The request that `keraspipe compile` has written into the task."""
-    found = json.loads(text)
-    params = {name: tuple(value) if isinstance(value, list) else value for name, value in found["params"].items()}
-    source = catalog.source(found["name"], settings)
-    return run.Request(source, settings, params, quick=found["quick"], seed=found["seed"], alias=found["alias"])
+    fields = json.loads(text)
+    params = {name: tuple(value) if isinstance(value, list) else value for name, value in fields["params"].items()}
+    source = catalog.find_recipe(fields["name"], settings)
+    return run.RunRequest(source, settings, params, quick=fields["quick"], seed=fields["seed"], alias=fields["alias"])
 
 
-def load_state(wanted: Request, run_id: str) -> State:
+def load_state(wanted: RunRequest, run_id: str) -> RunState:
     """The state as the last task has left it; a new one for the first."""
-    recipe, kept = catalog.pin(wanted.source), fileio.read_json(wanted.settings.workspace.run(run_id).kubeflow_state)
+    recipe, content = (
+        catalog.pin_recipe(wanted.source),
+        fileio.read_json(wanted.settings.workspace.run(run_id).kubeflow_state),
+    )
     files = recipe.data.files(wanted.settings.data)
-    if kept is None:
+    if content is None:
         data = run.data_digest(wanted, files)
-        return State(
-            wanted, recipe, run.Result(run_id, wanted.name), files, data, runner_digests.digests(wanted, recipe, data)
+        return RunState(
+            wanted,
+            recipe,
+            run.RunResult(run_id, wanted.name),
+            files,
+            data,
+            runner_digests.compute_digests(wanted, recipe, data),
         )
-    digests, result = runner_digests.Digests(**kept["digests"]), run.Result(**kept["result"])
-    found = State(wanted, recipe, result, files, digests=digests, **{name: kept[name] for name in CARRIED})
-    for step, outputs in kept["artifacts"].items():
-        remember(found, step, outputs)
-    return found
+    digests, result = runner_digests.StepDigests(**content["digests"]), run.RunResult(**content["result"])
+    state = RunState(wanted, recipe, result, files, digests=digests, **{name: content[name] for name in CARRIED_FIELDS})
+    for step, outputs in content["artifacts"].items():
+        note_outputs(state, step, outputs)
+    return state
 
 
-def remember(found: State, step: str, outputs: dict[str, str]) -> None:
+def note_outputs(state: RunState, step: str, outputs: dict[str, str]) -> None:
     """Notes where a step's outputs lie."""
-    found.artifacts[step] = {name: SimpleNamespace(uri=path) for name, path in outputs.items()}
+    state.artifacts[step] = {name: SimpleNamespace(uri=path) for name, path in outputs.items()}
 
 
-def keep(found: State) -> None:
+def save_state(state: RunState) -> None:
     """Leaves the state to the next task, and the result to `keraspipe runs`."""
-    artifacts = {step: {name: one.uri for name, one in outputs.items()} for step, outputs in found.artifacts.items()}
-    kept: dict[str, Any] = {name: getattr(found, name) for name in CARRIED}
-    kept |= {"digests": asdict(found.digests), "result": found.result.as_json(), "artifacts": artifacts}
-    folder = found.request.settings.workspace.run(found.result.run_id)
-    fileio.write_json(folder.kubeflow_state, kept)
-    fileio.write_json(folder.result, kept["result"])
+    artifacts = {
+        step: {name: artifact.uri for name, artifact in outputs.items()} for step, outputs in state.artifacts.items()
+    }
+    content: dict[str, Any] = {name: getattr(state, name) for name in CARRIED_FIELDS}
+    content |= {"digests": asdict(state.digests), "result": state.result.as_json(), "artifacts": artifacts}
+    folder = state.request.settings.workspace.run(state.result.run_id)
+    fileio.write_json(folder.kubeflow_state, content)
+    fileio.write_json(folder.result, content["result"])

@@ -13,7 +13,7 @@ from pipeline.monitoring import outputs
 from pipeline.store import fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import process
-from pipeline.tracking.client import Destination, Unreachable
+from pipeline.tracking.client import TrackingStore, Unreachable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,19 +22,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True, help="MLflow server or database")
     options = parser.parse_args(arguments)
-    return process.code(options.uri, partial(_record, Workspace(options.workspace).absolute(), options.uri))
+    return process.run_to_exit_code(options.uri, partial(_record, Workspace(options.workspace).absolute(), options.uri))
 
 
 def _record(workspace: Workspace, uri: str) -> None:
-    destination = Destination(uri, workspace)
+    destination = TrackingStore(uri, workspace)
     with fileio.lock(workspace.monitoring_lock):
         try:
             destination.probe()
-            for folder in outputs.pending(workspace):
+            for folder in outputs.pending_reports(workspace):
                 outputs.record_report(destination, folder)
         except Exception as error:  # the reports stay, and the next process tries again
-            raise Unreachable.because(uri, error) from error
+            raise Unreachable.from_error(uri, error) from error
 
 
 if __name__ == "__main__":
-    process.end(main())
+    process.exit_now(main())

@@ -1,9 +1,7 @@
-"""The training split of a run: where it lies, a sample of it, and the frame that is drawn from that.
+"""The baseline of a model: where its training data lie, a sample of them, and how they are counted.
 
 One half of the sample draws the cells, the other half is counted in them. What is merely new to the cells, such as a
-rare word, so counts alike in the training data and in requests.
-
-Where a run's training data lie, and what its model is asked with: from the run's journal.
+rare word, so counts alike in the training data and in requests. A baseline is kept in the workspace for the next time.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import features
-from pipeline.monitoring.profile import Fitting, Frame, Profile, Rows, counted, example_type
+from pipeline.monitoring.profile import Baseline, FeatureBuilder, Profile, Rows, count_rows, example_type
 from pipeline.store import champions, fileio, journal
 from serving.request_log import tfrecord
 
@@ -24,17 +22,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.monitoring.features import Feature
-    from pipeline.store.champions import Champion
+    from pipeline.store.champions import ModelVersion
     from pipeline.store.layout import Workspace
 
 
 LIGHT_ROWS = 50_000  # of numbers and categories that are looked at, at most
 HEAVY_ROWS = 10_000  # of images, recordings and texts
-PEEK = 500  # rows that say what kind a feature is
-BATCH = 1000
+PEEK_ROWS = 500  # rows that say what kind a feature is
+BATCH_ROWS = 1000
 BATCH_BYTES = 16 << 20
-FORMAT = 1  # of the frames that are kept
-SIGNATURE = "serving_default"
+BASELINE_FORMAT = 1  # of the frames that are kept
+DEFAULT_SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True)
@@ -52,24 +50,24 @@ class Sample:
     def batches(self, *halves: int) -> Iterator[Rows]:
         """The rows of the given halves, in parts."""
         parse, rows, size = example_type().FromString, Rows(), 0
-        for half, record in zip(self.chosen, _records(self.folder), strict=False):
+        for half, record in zip(self.chosen, _read_records(self.folder), strict=False):
             if half in halves:
                 rows.add_example(parse(record))
                 size += len(record)
-            if size > BATCH_BYTES or rows.count == BATCH:
+            if size > BATCH_BYTES or rows.count == BATCH_ROWS:
                 yield rows
                 rows, size = Rows(), 0
         if rows.count:
             yield rows
 
 
-def _records(folder: Path) -> Iterator[bytes]:
+def _read_records(folder: Path) -> Iterator[bytes]:
     for path in sorted(folder.glob("*.tfrecord*")):
         with path.open("rb") as file:
             yield from tfrecord.read_records(file)
 
 
-def chosen(rows: int, limit: int) -> np.ndarray:
+def draw_halves(rows: int, limit: int) -> np.ndarray:
     """A sample of at most `limit` rows, in two halves of chance: 0, 1 or 2 for each row; the same each time."""
     order = np.random.default_rng(0).permutation(rows)
     kept = min(limit, rows)
@@ -78,47 +76,49 @@ def chosen(rows: int, limit: int) -> np.ndarray:
     return halves
 
 
-def draw_sample(examples: Path) -> Frame:
+def draw_sample(examples: Path) -> Baseline:
     """The frame of an ingest's training split.
 
     Args:
         examples: The artifact's folder, with `Split-train` and `report.json`.
     """
-    total = rows_of(examples)
+    total = count_training_rows(examples)
     split = examples / "Split-train"
-    roles = _roles(Sample(split, chosen(total, PEEK)))
-    sample = Sample(split, chosen(total, limit(roles.values())))
-    fittings = [Fitting(name, role) for name, role in roles.items()]
+    roles = _detect_roles(Sample(split, draw_halves(total, PEEK_ROWS)))
+    sample = Sample(split, draw_halves(total, max_rows(roles.values())))
+    fittings = [FeatureBuilder(name, role) for name, role in roles.items()]
     for rows in sample.batches(1):
         for fitting in fittings:
             fitting.add(rows.columns.get(fitting.name, [None] * rows.count))
     features = tuple(fitting.feature() for fitting in fittings)
-    return Frame(features, profile(examples, features), total)
+    return Baseline(features, profile_sample(examples, features), total)
 
 
-def rows_of(examples: Path) -> int:
+def count_training_rows(examples: Path) -> int:
     """How many rows the training split has."""
     return int(fileio.read_json(examples / "report.json")["rows"]["train"])
 
 
-def limit(roles: Iterable[str]) -> int:
+def max_rows(roles: Iterable[str]) -> int:
     """How many rows are looked at, for features of these kinds."""
-    return HEAVY_ROWS if set(roles) & set(features.HEAVY) else LIGHT_ROWS
+    return HEAVY_ROWS if set(roles) & set(features.HEAVY_ROLES) else LIGHT_ROWS
 
 
-def profile(examples: Path, features: tuple[Feature, ...]) -> Profile:
+def profile_sample(examples: Path, features: tuple[Feature, ...]) -> Profile:
     """What the second half of a sample of a training split counts."""
-    sample = Sample(examples / "Split-train", chosen(rows_of(examples), limit(one.role for one in features)))
-    return sum((counted(features, rows) for rows in sample.batches(2)), Profile())
+    sample = Sample(
+        examples / "Split-train", draw_halves(count_training_rows(examples), max_rows(entry.role for entry in features))
+    )
+    return sum((count_rows(features, rows) for rows in sample.batches(2)), Profile())
 
 
-def _roles(peek: Sample) -> dict[str, str]:
+def _detect_roles(peek: Sample) -> dict[str, str]:
     columns: dict[str, list[object]] = {}
     for rows in peek.batches(1, 2):
         for name, values in rows.columns.items():
             columns.setdefault(name, []).extend(values)
-    found = {name: features.role_of(values) for name, values in sorted(columns.items())}
-    return {name: role for name, role in found.items() if role}
+    roles = {name: features.detect_role(values) for name, values in sorted(columns.items())}
+    return {name: role for name, role in roles.items() if role}
 
 
 @dataclass(frozen=True)
@@ -134,47 +134,47 @@ class Origin:
     inputs: tuple[str, ...]
 
 
-def of_run(workspace: Workspace, run_id: str) -> Origin | None:
+def read_origin(workspace: Workspace, run_id: str) -> Origin | None:
     """The origin of a run's model; None where its journal does not tell.
 
     The journal is asked and not ML Metadata: its paths are relative to the workspace, which may have been moved.
     """
     examples, inputs = None, ()
-    for event, _ in journal.read(workspace.run(run_id).journal):
+    for event, _ in journal.iter_events(workspace.run(run_id).journal):
         if event["event"] == "file" and event["path"].endswith("/report.json") and "/ingest/" in event["path"]:
             examples = workspace.inside(event["path"]).parent
         if event["event"] == "register":
-            inputs = tuple(event["signatures"].get(SIGNATURE, {}).get("inputs", ()))
+            inputs = tuple(event["signatures"].get(DEFAULT_SIGNATURE, {}).get("inputs", ()))
     return Origin(examples, inputs) if examples else None
 
 
-def live(workspace: Workspace, name: str) -> tuple[Champion, Origin]:
+def find_champion(workspace: Workspace, name: str) -> tuple[ModelVersion, Origin]:
     """The champion of a recipe and where it comes from.
 
     Raises:
         UsageError: Nothing is published.
         PipelineError: The run that made it has left no trace.
     """
-    found = champions.read(workspace, name)
-    if found is None:
+    entry = champions.read_champion(workspace, name)
+    if entry is None:
         raise UsageError(
             f"No model {name!r} is published in {workspace}.",
             expected="a published model",
             received=name,
             action=f"run: keraspipe run {name}",
         )
-    origin = of_run(workspace, found.run_id)
+    origin = read_origin(workspace, entry.run_id)
     if origin is None:
         raise PipelineError(
-            f"It is not known what version {found.version} of {name} has learnt from.",
-            expected=f"the journal of its run {found.run_id}",
+            f"It is not known what version {entry.version} of {name} has learnt from.",
+            expected=f"the journal of its run {entry.run_id}",
             received="no journal, or one without data",
             action=f"run it again: keraspipe run {name} --no-cache",
         )
-    return found, origin
+    return entry, origin
 
 
-def frame(workspace: Workspace, name: str, origin: Origin) -> Frame:
+def load_baseline(workspace: Workspace, name: str, origin: Origin) -> Baseline:
     """The frame of a run's training data, kept in the workspace for the next time.
 
     It is kept under the data and not under the model: several models may have learnt from the same.
@@ -183,9 +183,9 @@ def frame(workspace: Workspace, name: str, origin: Origin) -> Frame:
         PipelineError: The data are gone, and no frame of them was kept.
     """
     path = workspace.baseline(name, origin.examples.name)
-    kept: dict[str, Any] = fileio.read_json(path, {})
-    if kept.get("format") == FORMAT:
-        return Frame.of_json(kept["frame"])
+    content: dict[str, Any] = fileio.read_json(path, {})
+    if content.get("format") == BASELINE_FORMAT:
+        return Baseline.from_json(content["frame"])
     if not (origin.examples / "report.json").exists():
         raise PipelineError(
             f"The training data of {name} are gone.",
@@ -193,6 +193,6 @@ def frame(workspace: Workspace, name: str, origin: Origin) -> Frame:
             received="no such folder",
             action=f"make them again: keraspipe run {name} --no-cache",
         )
-    drawn = draw_sample(origin.examples)
-    fileio.write_json(path, {"format": FORMAT, "frame": drawn.as_json()})
-    return drawn
+    baseline = draw_sample(origin.examples)
+    fileio.write_json(path, {"format": BASELINE_FORMAT, "frame": baseline.as_json()})
+    return baseline

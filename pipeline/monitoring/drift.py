@@ -1,16 +1,9 @@
-"""Distances between two distributions over the same cells, as TFDV's drift and skew comparators define them.
+"""Drift and skew: distances between rows and the training data, and which of them are too large.
 
-Both lie in [0, 1], are symmetric, and are 0 for equal distributions only.
-
-How far two samples of one distribution lie apart by chance alone.
-
-What is asked for is the distance that is exceeded with a small probability `alpha` although nothing has changed. The
-distribution is estimated from both samples together, as in a permutation test.
-
-Rows beside the training data: distances, what chance explains of them, and which are too large.
-
-A limit is the sum of two numbers: what chance reaches between samples of these sizes although nothing has changed, and
-what may change without harm. So few requests raise no alert by accident, and many raise none for a trifle.
+A limit is the sum of two numbers: the sampling noise, that is what chance reaches between samples of these sizes
+although nothing has changed, and a tolerance, which may change without harm. So few requests raise no alert by
+accident, and many raise none for a trifle. The distances are those of TFDV's comparators; both lie in [0, 1], are
+symmetric, and are 0 for equal distributions only.
 """
 
 from __future__ import annotations
@@ -30,16 +23,16 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from pipeline.monitoring.features import Axis
-    from pipeline.monitoring.profile import Frame, Profile
+    from pipeline.monitoring.features import Histogram
+    from pipeline.monitoring.profile import Baseline, Profile
 
 
-DRAWS = 1000
+NOISE_DRAWS = 1000
 DRIFT, MISSING, UNSEEN, RANGE = "drift", "missing", "unseen values", "out of range"
 JENSEN_SHANNON, L_INFINITY, SHARE = "Jensen-Shannon", "L-infinity", "share"
-FALSE_ALARM = 0.001  # share of the reports of undisturbed data that raise an alert, at most
-FEWEST = 30  # rows below which nothing is said
-WHOLE = ("value", "words", "format")  # axes of a value as it stands, on which skew shows
+FALSE_ALARM_RATE = 0.001  # share of the reports of undisturbed data that raise an alert, at most
+MIN_ROWS = 30  # rows below which nothing is said
+SKEW_MEASURES = ("value", "words", "format")  # axes of a value as it stands, on which skew shows
 
 
 def l_infinity(p: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -106,14 +99,14 @@ def jensen_shannon_noise(shares: np.ndarray, counts: tuple[int, int], alpha: flo
         alpha: Probability of more.
         random: Draws the samples.
     """
-    one, other = (random.multinomial(count, shares, DRAWS) / count for count in counts)
-    roots = np.cbrt(jensen_shannon(one, other))
+    first, other = (random.multinomial(count, shares, NOISE_DRAWS) / count for count in counts)
+    roots = np.cbrt(jensen_shannon(first, other))
     tail = roots.mean() + NormalDist().inv_cdf(1 - alpha) * roots.std()
     return float(min(max(tail, roots.max()) ** 3, 1.0))  # of rare values the largest one drawn may lie beyond
 
 
 # Without harm: numbers that shift by a third of a deviation, and a twentieth of the rows with another value.
-ALLOWED = {JENSEN_SHANNON: 0.02, L_INFINITY: 0.05, SHARE: 0.02}
+TOLERANCE = {JENSEN_SHANNON: 0.02, L_INFINITY: 0.05, SHARE: 0.02}
 
 
 @dataclass(frozen=True)
@@ -152,7 +145,7 @@ class Finding:
     @property
     def alert(self) -> bool:
         """Whether it is too large."""
-        return self.rows >= FEWEST and self.value > self.limit
+        return self.rows >= MIN_ROWS and self.value > self.limit
 
     @property
     def severity(self) -> float:
@@ -160,30 +153,30 @@ class Finding:
         return self.value / self.limit
 
 
-def findings(sides: Sequence[Sides], allowed: Mapping[str, float] | None = None) -> list[Finding]:
+def compare(sides: Sequence[Sides], allowed: Mapping[str, float] | None = None) -> list[Finding]:
     """All comparisons.
 
     Args:
         sides: What is compared (see `sides_of`).
         allowed: What may change without harm, by feature or axis, in place of the usual.
     """
-    checks = [(one, check, name) for one in sides for check, name in _checks(one.axis)]
+    checks = [(entry, check, name) for entry in sides for check, name in _checks_of(entry.axis)]
     random = np.random.default_rng(0)
-    return [_finding(*one, FALSE_ALARM / len(checks), random, allowed or {}) for one in checks]
+    return [_make_finding(*entry, FALSE_ALARM_RATE / len(checks), random, allowed or {}) for entry in checks]
 
 
-def _finding(
+def _make_finding(
     sides: Sides, check: str, name: str, alpha: float, random: np.random.Generator, allowed: Mapping[str, float]
 ) -> Finding:
     axis, (before, now) = sides.axis, sides.sizes
-    value, shares = _drift(sides, name) if check == DRIFT else _skew(sides, check)
+    value, shares = _measure_drift(sides, name) if check == DRIFT else _measure_skew(sides, check)
     bound = partial(jensen_shannon_noise, random=random) if name == JENSEN_SHANNON else l_infinity_noise
-    own = allowed.get(axis.key, allowed.get(axis.feature, ALLOWED[name])) if check == DRIFT else ALLOWED[name]
-    reached = bound(shares, sides.sizes, alpha)
-    return Finding(axis.feature, axis.key, check, name, value, reached, own, now, before, sides.cells)
+    own = allowed.get(axis.key, allowed.get(axis.feature, TOLERANCE[name])) if check == DRIFT else TOLERANCE[name]
+    noise = bound(shares, sides.sizes, alpha)
+    return Finding(axis.feature, axis.key, check, name, value, noise, own, now, before, sides.cells)
 
 
-def _checks(axis: Axis) -> list[tuple[str, str]]:
+def _checks_of(axis: Histogram) -> list[tuple[str, str]]:
     """The checks of an axis, each with its distance.
 
     Categories have both distances: among many values L-infinity does not see that all have changed a little.
@@ -194,7 +187,7 @@ def _checks(axis: Axis) -> list[tuple[str, str]]:
         kinds.WORDS: [L_INFINITY],
     }[axis.kind]
     skew = {kinds.NUMBERS: [MISSING, RANGE], kinds.CATEGORIES: [MISSING, UNSEEN], kinds.WORDS: []}[axis.kind]
-    shares = [(check, SHARE) for check in skew] if axis.name in WHOLE else []
+    shares = [(check, SHARE) for check in skew] if axis.name in SKEW_MEASURES else []
     return [*((DRIFT, name) for name in drift), *shares]
 
 
@@ -202,7 +195,7 @@ def _checks(axis: Axis) -> list[tuple[str, str]]:
 class Sides:
     """One axis on both sides: rows per cell, and rows in all."""
 
-    axis: Axis
+    axis: Histogram
     before: np.ndarray
     now: np.ndarray
     sizes: tuple[int, int]
@@ -214,34 +207,34 @@ class Sides:
         return tuple(zip(self.axis.labels(), *(side.tolist() for side in shares), strict=True))
 
 
-def sides_of(frame: Frame, names: Collection[str], found: Profile) -> list[Sides]:
+def pair_sides(frame: Baseline, names: Collection[str], profile: Profile) -> list[Sides]:
     """Training data and rows on all axes on which both have rows.
 
     Args:
         frame: The training data.
         names: Names of the features that are compared.
-        found: What the rows count on the axes of the frame.
+        profile: What the rows count on the axes of the frame.
     """
-    axes = [one for one in frame.axes if one.feature in names and one.key in found.counts]
-    sides = [_sides(one, frame.training, found) for one in axes]
-    return [one for one in sides if min(one.sizes) > 0]
+    axes = [entry for entry in frame.axes if entry.feature in names and entry.key in profile.counts]
+    sides = [_pair_axis(entry, frame.training, profile) for entry in axes]
+    return [entry for entry in sides if min(entry.sizes) > 0]
 
 
-def _sides(axis: Axis, training: Profile, found: Profile) -> Sides:
-    before, now = training.counts[axis.key], found.counts[axis.key]
+def _pair_axis(axis: Histogram, training: Profile, profile: Profile) -> Sides:
+    before, now = training.counts[axis.key], profile.counts[axis.key]
     if axis.kind == kinds.WORDS:  # a text has many words
-        return Sides(axis, before, now, (training.rows, found.rows))
+        return Sides(axis, before, now, (training.rows, profile.rows))
     return Sides(axis, before, now, (int(before.sum()), int(now.sum())))
 
 
-def _drift(sides: Sides, name: str) -> tuple[float, np.ndarray]:
+def _measure_drift(sides: Sides, name: str) -> tuple[float, np.ndarray]:
     """The distance, and the shares of both sides together."""
     between = jensen_shannon if name == JENSEN_SHANNON else l_infinity
     value = between(sides.before / sides.sizes[0], sides.now / sides.sizes[1])
     return float(value), (sides.before + sides.now) / sum(sides.sizes)
 
 
-def _skew(sides: Sides, check: str) -> tuple[float, np.ndarray]:
+def _measure_skew(sides: Sides, check: str) -> tuple[float, np.ndarray]:
     """By how much a share of the rows has grown, and that share of both sides together."""
     places = {MISSING: [0], UNSEEN: [-1], RANGE: [1, -1]}[check]
     before, now = int(sides.before[places].sum()), int(sides.now[places].sum())

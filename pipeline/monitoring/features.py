@@ -1,7 +1,4 @@
-"""A raw feature: what kind it is, what is measured of it, and the axes that this is counted on.
-
-One thing that is counted of a feature: its cells, and how values fall into them.
-"""
+"""Raw features and their histograms: what kind a feature is, what is measured of it, and how values fall into cells."""
 
 from __future__ import annotations
 
@@ -19,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-FEW = 32  # whole numbers with at most so many values are categories
-WORDY = 3.0  # words in the mean, from which on bytes that seldom repeat are a text
-DECIMALS = 6  # of a component
-SEGMENTS = 32  # numbers that a longer vector is shortened to
-HEAVY = ("image", "audio", "text")  # a row costs far more than a number
+MAX_INTEGER_CATEGORIES = 32  # whole numbers with at most so many values are categories
+MIN_TEXT_WORDS = 3.0  # words in the mean, from which on bytes that seldom repeat are a text
+SCORE_DECIMALS = 6  # of a component
+MAX_OUTLINE = 32  # numbers that a longer vector is shortened to
+HEAVY_ROLES = ("image", "audio", "text")  # a row costs far more than a number
 NUMBERS, CATEGORIES, WORDS = "numbers", "categories", "words"
 BINS = 20
-VALUES = 100
-TOP_WORDS = 500
+MAX_CATEGORIES = 100
+MAX_WORDS = 500
 
 
 @dataclass(frozen=True)
@@ -45,30 +42,30 @@ class Feature:
 
     name: str
     role: str
-    axes: tuple[Axis, ...]
+    axes: tuple[Histogram, ...]
     center: tuple[float, ...] = ()
     basis: tuple[tuple[float, ...], ...] = ()
     vocabulary: frozenset[str] = frozenset()
 
     def counts(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
         """Rows per cell of each axis, by the axis' key."""
-        found = self._completed(measured(self.role, values))
-        return {one.key: one.counts(found[one.name]) for one in self.axes}
+        columns = self._add_learned_measures(measure(self.role, values))
+        return {histogram.key: histogram.counts(columns[histogram.name]) for histogram in self.axes}
 
-    def _completed(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _add_learned_measures(self, columns: dict[str, Any]) -> dict[str, Any]:
         """Measures together with those that need what is known from training."""
         if self.basis:
-            outlines = found["outline"]
+            outlines = columns["outline"]
             if outlines.shape[1] != len(self.center):
                 outlines = np.full((len(outlines), len(self.center)), np.nan)
-            scores = components(outlines, np.asarray(self.center), np.asarray(self.basis))
-            found |= {f"component {number}": scores[:, number - 1] for number in range(1, scores.shape[1] + 1)}
+            scores = project_outlines(outlines, np.asarray(self.center), np.asarray(self.basis))
+            columns |= {f"component {number}": scores[:, number - 1] for number in range(1, scores.shape[1] + 1)}
         if self.role == "text":
-            found["unknown words"] = measures.unknown(found["vocabulary"], self.vocabulary)
-        return found
+            columns["unknown words"] = measures.unknown_share(columns["vocabulary"], self.vocabulary)
+        return columns
 
 
-def role_of(values: Sequence[Any]) -> str:
+def detect_role(values: Sequence[Any]) -> str:
     """What kind of feature some of its values are; empty where all are missing."""
     there = [value for value in values if value is not None and not (isinstance(value, bytes) and not value)]
     if not there:
@@ -76,53 +73,56 @@ def role_of(values: Sequence[Any]) -> str:
     if any(isinstance(value, np.ndarray) for value in there):
         return "vector"
     if isinstance(there[0], bytes):
-        return _role_of_bytes(there)
+        return _detect_bytes_role(there)
     whole = all(isinstance(value, int) for value in there)
-    return "category" if whole and len(set(there)) <= FEW else "number"
+    return "category" if whole and len(set(there)) <= MAX_INTEGER_CATEGORIES else "number"
 
 
-def _role_of_bytes(values: Sequence[bytes]) -> str:
-    for role, looks_so in (("image", measures.is_image), ("audio", measures.is_recording)):
-        if sum(map(looks_so, values)) > len(values) / 2:
+def _detect_bytes_role(values: Sequence[bytes]) -> str:
+    for role, is_role in (("image", measures.is_image), ("audio", measures.is_recording)):
+        if sum(map(is_role, values)) > len(values) / 2:
             return role
-    wordy = np.mean([len(measures.words(value)) for value in values]) > WORDY
+    wordy = np.mean([len(measures.split_words(value)) for value in values]) > MIN_TEXT_WORDS
     return "text" if wordy and len(set(values)) > len(values) / 2 else "category"
 
 
-def measured(role: str, values: Sequence[Any]) -> dict[str, Any]:
+def measure(role: str, values: Sequence[Any]) -> dict[str, Any]:
     """Measures of a feature's values, by name: numbers (rows,), categories, sets of words, and `outline`."""
-    modules = {"image": measures, "audio": measures, "text": measures}
-    if role in modules:
-        found: dict[str, Any] = modules[role].measured(values)
-        return found
+    by_role = {
+        "image": measures.measure_images,
+        "audio": measures.measure_recordings,
+        "text": measures.measure_texts,
+    }
+    if role in by_role:
+        return by_role[role](values)
     if role == "vector":
-        return _vector(values)
-    return {"value": _numbers(values) if role == "number" else values}
+        return _measure_vector(values)
+    return {"value": _to_numbers(values) if role == "number" else values}
 
 
-def components(outlines: np.ndarray, center: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def project_outlines(outlines: np.ndarray, center: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Outlines (rows, numbers) in the directions of a basis (rows, components), with the deviation 1 in training.
 
     Rounded, because a product of matrices differs in its last bits with the number of rows, and what repeats in the
     data would fall now on this side of an edge and now on that.
     """
-    return np.asarray(np.round((outlines - center) @ basis.T, DECIMALS))
+    return np.asarray(np.round((outlines - center) @ basis.T, SCORE_DECIMALS))
 
 
-def _numbers(values: Sequence[Any]) -> np.ndarray:
+def _to_numbers(values: Sequence[Any]) -> np.ndarray:
     try:
         return np.asarray(values, np.float64)  # None becomes NaN
     except (TypeError, ValueError):
         return np.array([value if isinstance(value, int | float) else np.nan for value in values], np.float64)
 
 
-def _vector(values: Sequence[Any]) -> dict[str, Any]:
+def _measure_vector(values: Sequence[Any]) -> dict[str, Any]:
     size = max((np.size(value) for value in values if value is not None), default=1)
     table = np.full((len(values), size), np.nan)
     for row, value in enumerate(values):
         if value is not None:
             table[row, : np.size(value)] = np.ravel(value)
-    parts = np.array_split(table, min(size, SEGMENTS), axis=1)
+    parts = np.array_split(table, min(size, MAX_OUTLINE), axis=1)
     outline = np.stack([part.mean(axis=1) for part in parts], axis=1)
     there = ~np.isnan(table)
     count = np.maximum(there.sum(axis=1), 1)
@@ -139,7 +139,7 @@ def _vector(values: Sequence[Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Axis:
+class Histogram:
     """Cells that rows are counted in.
 
     Attributes:
@@ -172,7 +172,7 @@ class Axis:
         Args:
             values: Numbers (rows,) with NaN where one is missing; or raw values (see `named`); or sets of words.
         """
-        count = {NUMBERS: self._numbers, CATEGORIES: self._categories, WORDS: self._words}[self.kind]
+        count = {NUMBERS: self._count_numbers, CATEGORIES: self._count_categories, WORDS: self._count_words}[self.kind]
         return count(values)
 
     def labels(self) -> list[str]:
@@ -185,7 +185,7 @@ class Axis:
         between = [f"{low} to {high}" for low, high in pairwise(edges)]
         return ["missing", f"below {edges[0]}", edges[0], *between, f"above {edges[-1]}"]
 
-    def _numbers(self, values: np.ndarray) -> np.ndarray:
+    def _count_numbers(self, values: np.ndarray) -> np.ndarray:
         edges = np.asarray(self.points)
         cells = np.searchsorted(edges, values, side="left") + 2  # a value on an edge belongs to the cell below it
         cells[values < edges[0]] = 1
@@ -196,14 +196,14 @@ class Axis:
     def _places(self) -> dict[Any, int]:
         return {point: place for place, point in enumerate(self.points)}
 
-    def _categories(self, values: Iterable[Any]) -> np.ndarray:
+    def _count_categories(self, values: Iterable[Any]) -> np.ndarray:
         counts = np.zeros(self.size, np.int64)
         for value, count in Counter(values).items():
-            name = named(value)
+            name = category_name(value)
             counts[0 if name is None else self._places.get(name, self.size - 2) + 1] += count
         return counts
 
-    def _words(self, texts: Iterable[set[str]]) -> np.ndarray:
+    def _count_words(self, texts: Iterable[set[str]]) -> np.ndarray:
         counts = np.zeros(self.size, np.int64)
         for words in texts:
             for word in words & self._places.keys():
@@ -211,29 +211,31 @@ class Axis:
         return counts
 
 
-def named(value: Any) -> str | None:
+def category_name(value: Any) -> str | None:
     """A raw value as a category's name; None for a missing one."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     return None if value is None or value == "" else str(value)
 
 
-def of_numbers(feature: str, name: str, values: np.ndarray) -> Axis:
+def number_histogram(feature: str, name: str, values: np.ndarray) -> Histogram:
     """An axis with as many values in each cell; single values that are frequent have cells of their own."""
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
     edges = distinct if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
-    return Axis(feature, name, NUMBERS, tuple(edges.tolist()) or (0.0,))
+    return Histogram(feature, name, NUMBERS, tuple(edges.tolist()) or (0.0,))
 
 
-def of_categories(feature: str, name: str, values: Sequence[Any]) -> Axis:
+def category_histogram(feature: str, name: str, values: Sequence[Any]) -> Histogram:
     """An axis of the most frequent values."""
-    names = Counter({named(value): count for value, count in Counter(values).items()})
+    names = Counter({category_name(value): count for value, count in Counter(values).items()})
     names.pop(None, None)
-    return Axis(feature, name, CATEGORIES, tuple(sorted(name for name, _ in names.most_common(VALUES) if name)))
+    return Histogram(
+        feature, name, CATEGORIES, tuple(sorted(name for name, _ in names.most_common(MAX_CATEGORIES) if name))
+    )
 
 
-def of_words(feature: str, name: str, texts: Counter[str]) -> Axis:
+def word_histogram(feature: str, name: str, texts: Counter[str]) -> Histogram:
     """An axis of the words that most texts contain.
 
     Args:
@@ -241,4 +243,4 @@ def of_words(feature: str, name: str, texts: Counter[str]) -> Axis:
         name: Of the axis.
         texts: How many texts contain each word.
     """
-    return Axis(feature, name, WORDS, tuple(word for word, _ in texts.most_common(TOP_WORDS)))
+    return Histogram(feature, name, WORDS, tuple(word for word, _ in texts.most_common(MAX_WORDS)))

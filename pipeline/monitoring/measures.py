@@ -1,9 +1,4 @@
-"""What is measured of an encoded image.
-
-What is measured of a recording.
-
-What is measured of a text.
-"""
+"""What is measured of an encoded image, of a recording and of a text."""
 
 from __future__ import annotations
 
@@ -18,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
-SIDE = 8
-READ = 64  # pixels of a side that brightness and contrast are taken of
+IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+OUTLINE_SIDE = 8
+READ_SIDE = 64  # pixels of a side that brightness and contrast are taken of
 COLOURS = ("red", "green", "blue")
 AUDIO_NUMBERS = ("seconds", "loudness", "crossings", "centroid")
-HEARD = 1 << 16  # samples that the spectrum is taken of
-WIDTH = 2  # bytes per sample
-QUIET = 1e-5  # -100 dB
+SPECTRUM_SAMPLES = 1 << 16  # samples that the spectrum is taken of
+SAMPLE_BYTES = 2  # bytes per sample
+SILENCE = 1e-5  # -100 dB
 # The words of `pipeline.features.text.words`, without TensorFlow.
-BREAK = re.compile(r"<br\s*/?>")
+LINE_BREAK = re.compile(r"<br\s*/?>")
 APOSTROPHE = re.compile("['\u2019]")
 WORD = re.compile(r"[^\W_]+|[!?]")
 IMAGE_NUMBERS = ("width", "height", "brightness", "contrast", *COLOURS)
@@ -35,7 +30,7 @@ IMAGE_NUMBERS = ("width", "height", "brightness", "contrast", *COLOURS)
 
 def is_image(value: bytes) -> bool:
     """Whether bytes begin as an image does."""
-    return value.startswith(MAGIC) and (not value.startswith(b"RIFF") or value[8:12] == b"WEBP")
+    return value.startswith(IMAGE_MAGIC) and (not value.startswith(b"RIFF") or value[8:12] == b"WEBP")
 
 
 def measure_images(values: Sequence[Any]) -> dict[str, Any]:
@@ -49,7 +44,7 @@ def measure_images(values: Sequence[Any]) -> dict[str, Any]:
         cannot be read has NaN everywhere and the format "unreadable". Brightness and colours lie in [0, 1].
     """
     numbers = np.full((len(values), len(IMAGE_NUMBERS)), np.nan)
-    outlines = np.full((len(values), SIDE * SIDE), np.nan)
+    outlines = np.full((len(values), OUTLINE_SIDE * OUTLINE_SIDE), np.nan)
     formats: list[str | None] = [None] * len(values)
     for row, value in enumerate(values):
         if value:
@@ -65,25 +60,27 @@ def _measure_image(content: bytes, numbers: np.ndarray, outline: np.ndarray) -> 
     try:
         with Image.open(io.BytesIO(content)) as image:
             size, kind = image.size, f"{image.format} {image.mode}"
-            image.draft("RGB", (READ, READ))  # a large JPEG is decoded to a small one at once
-            small = _rgb(image)
+            image.draft("RGB", (READ_SIDE, READ_SIDE))  # a large JPEG is decoded to a small one at once
+            small = _to_rgb(image)
     except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
         return "unreadable"
     pixels = np.asarray(small, np.float32).reshape(-1, 3) / 255
     grey = pixels.mean(axis=1)
     numbers[:] = (*size, grey.mean(), grey.std(), *pixels.mean(axis=0))
-    outline[:] = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX).convert("L"), float).ravel() / 255
+    outline[:] = (
+        np.asarray(small.resize((OUTLINE_SIDE, OUTLINE_SIDE), Image.Resampling.BOX).convert("L"), float).ravel() / 255
+    )
     return kind
 
 
-def _rgb(image: Any) -> Any:
+def _to_rgb(image: Any) -> Any:
     """The image in 8-bit colours, no larger than is looked at."""
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits
         image = Image.fromarray((np.asarray(image, np.float32) / 256).clip(0, 255).astype(np.uint8))
     image = image.convert("RGB")
-    return image if max(image.size) <= READ else image.resize((READ, READ), Image.Resampling.BOX)
+    return image if max(image.size) <= READ_SIDE else image.resize((READ_SIDE, READ_SIDE), Image.Resampling.BOX)
 
 
 def is_recording(value: bytes) -> bool:
@@ -118,27 +115,27 @@ def _measure_recording(content: bytes, numbers: np.ndarray) -> str:
             samples = file.readframes(file.getnframes())
     except (wave.Error, EOFError, ValueError):
         return "unreadable"
-    whole = len(samples) // (WIDTH * channels) * WIDTH * channels
-    if width != WIDTH or not whole:
+    whole = len(samples) // (SAMPLE_BYTES * channels) * SAMPLE_BYTES * channels
+    if width != SAMPLE_BYTES or not whole:
         return "unreadable"
     sound = np.frombuffer(samples[:whole], "<i2").reshape(-1, channels).mean(axis=1) / 2**15
-    numbers[:] = _numbers(sound, rate)
+    numbers[:] = _sound_numbers(sound, rate)
     return f"WAV {rate} Hz, {channels} channel{'s' * (channels > 1)}"
 
 
-def _numbers(sound: np.ndarray, rate: int) -> tuple[float, ...]:
+def _sound_numbers(sound: np.ndarray, rate: int) -> tuple[float, ...]:
     seconds = len(sound) / rate
-    loudness = 20 * np.log10(max(float(np.sqrt(np.mean(sound**2))), QUIET))
+    loudness = 20 * np.log10(max(float(np.sqrt(np.mean(sound**2))), SILENCE))
     crossings = np.count_nonzero(np.diff(np.signbit(sound))) / seconds
-    power = np.abs(np.fft.rfft(sound[:HEARD])) ** 2
-    frequencies = np.fft.rfftfreq(min(len(sound), HEARD), 1 / rate)
-    return seconds, loudness, crossings, float(power @ frequencies / max(power.sum(), QUIET**2))
+    power = np.abs(np.fft.rfft(sound[:SPECTRUM_SAMPLES])) ** 2
+    frequencies = np.fft.rfftfreq(min(len(sound), SPECTRUM_SAMPLES), 1 / rate)
+    return seconds, loudness, crossings, float(power @ frequencies / max(power.sum(), SILENCE**2))
 
 
-def words(value: bytes | str) -> list[str]:
+def split_words(value: bytes | str) -> list[str]:
     """The words of a text, in lower case; "!" and "?" are words of their own."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return WORD.findall(APOSTROPHE.sub("", BREAK.sub(" ", text.lower())))
+    return WORD.findall(APOSTROPHE.sub("", LINE_BREAK.sub(" ", text.lower())))
 
 
 def measure_texts(values: Sequence[Any]) -> dict[str, Any]:
@@ -150,11 +147,11 @@ def measure_texts(values: Sequence[Any]) -> dict[str, Any]:
     Returns:
         `words`: how many (rows,), NaN where the text is missing; `vocabulary`: which ones, a set per row.
     """
-    found = [words(value) if value else None for value in values]
-    lengths = np.array([np.nan if one is None else len(one) for one in found], float)
-    return {"words": lengths, "vocabulary": [set(one or ()) for one in found]}
+    texts = [split_words(value) if value else None for value in values]
+    lengths = np.array([np.nan if tokens is None else len(tokens) for tokens in texts], float)
+    return {"words": lengths, "vocabulary": [set(tokens or ()) for tokens in texts]}
 
 
-def unknown(texts: Sequence[set[str]], known: frozenset[str]) -> np.ndarray:
+def unknown_share(texts: Sequence[set[str]], known: frozenset[str]) -> np.ndarray:
     """Share of each text's different words that are not known (rows,); NaN for a text without words."""
     return np.array([len(words - known) / len(words) if words else np.nan for words in texts])

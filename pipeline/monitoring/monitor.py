@@ -1,10 +1,6 @@
-"""The report on a model's logged requests.
+"""Monitoring a recipe: its logged requests, or the data of a new run, against what the live model has learnt from.
 
-A look at a recipe: which version is live, and whether its requests still look like its training data.
-
-Before training: new data beside the last blessed data, which are those that the champion has learnt from.
-
-The beginning of a period as people write it.
+`ModelHealth` is the state of one recipe: the version that is live (the champion), and the report on its requests.
 """
 
 from __future__ import annotations
@@ -18,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline.errors import PipelineError, UsageError
 from pipeline.monitoring import baseline, drift, predictions, traffic
 from pipeline.monitoring import report as reports
-from pipeline.monitoring.features import HEAVY
+from pipeline.monitoring.features import HEAVY_ROLES
 from pipeline.monitoring.report import Report
-from pipeline.monitoring.traffic import Wanted
+from pipeline.monitoring.traffic import TrafficFilter
 from pipeline.store import champions as store_champions
 
 if TYPE_CHECKING:
@@ -28,18 +24,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.monitoring.features import Feature
-    from pipeline.monitoring.profile import Frame
+    from pipeline.monitoring.profile import Baseline
     from pipeline.monitoring.traffic import Traffic
     from pipeline.store.layout import Workspace
 
 
 HEAVY_BYTES = 256 << 20  # of images, recordings and texts that are looked at; of a larger log an even share is
-LOGGING = "tensorflow/serving logs none; keraspipe serve does with --request-log DIR"
+NO_LOG_HINT = "tensorflow/serving logs none; keraspipe serve does with --request-log DIR"
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def monitored(
+def compare_requests(
     workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
 ) -> Report:
     """Compares a model's requests with what the champion has learnt from.
@@ -55,59 +51,59 @@ def monitored(
         UsageError: Nothing is published under that name.
         PipelineError: There is no log, or the training data are gone.
     """
-    champion, source = baseline.live(workspace, name)
-    frame = baseline.frame(workspace, name, source)
-    inputs = source.inputs or tuple(one.name for one in frame.features)
-    features = tuple(one for one in frame.features if one.name in inputs)
-    paths = traffic.files(log, name)
-    rate = _rate(paths, features)
+    champion, source = baseline.find_champion(workspace, name)
+    frame = baseline.load_baseline(workspace, name, source)
+    inputs = source.inputs or tuple(feature.name for feature in frame.features)
+    features = tuple(feature for feature in frame.features if feature.name in inputs)
+    paths = traffic.log_files(log, name)
+    rate = _sampling_rate(paths, features)
     known = predictions.load(workspace.answers(name, champion.digest))
-    found = traffic.read(paths, Wanted(name, features, since, rate, known, champion.version))
-    sides = drift.sides_of(frame, inputs, found.profile)
+    requests = traffic.read_traffic(paths, TrafficFilter(name, features, since, rate, known, champion.version))
+    sides = drift.pair_sides(frame, inputs, requests.profile)
     if known:
-        sides += drift.sides_of(known.frame, predictions.ROLES, found.answers)
+        sides += drift.pair_sides(known.frame, predictions.ROLES, requests.answers)
     return Report(
         name=name,
         against=f"{frame.training.rows:,} of the {frame.total:,} training rows of version {champion.version}",
-        what="requests" if found.requests == found.profile.rows else f"rows of {found.requests:,} requests",
-        rows=found.profile.rows,
-        findings=tuple(drift.findings(sides, allowed)),
-        notes=tuple(_notes(frame, inputs, found, rate)),
-        alerts=tuple(_never_sent(features, found)),
+        what="requests" if requests.requests == requests.profile.rows else f"rows of {requests.requests:,} requests",
+        rows=requests.profile.rows,
+        findings=tuple(drift.compare(sides, allowed)),
+        notes=tuple(_report_notes(frame, inputs, requests, rate)),
+        alerts=tuple(_missing_inputs(features, requests)),
         version=champion.version,
-        since=found.first if found.requests else 0.0,
-        until=found.last,
+        since=requests.first if requests.requests else 0.0,
+        until=requests.last,
     )
 
 
-def _rate(paths: list[Path], features: tuple[Feature, ...]) -> float:
-    heavy = any(one.role in HEAVY for one in features)
-    total = sum(one.st_size for one in map(traffic.stat, paths) if one)
+def _sampling_rate(paths: list[Path], features: tuple[Feature, ...]) -> float:
+    heavy = any(entry.role in HEAVY_ROLES for entry in features)
+    total = sum(entry.st_size for entry in map(traffic.stat_file, paths) if entry)
     return min(1.0, HEAVY_BYTES / total) if heavy and total else 1.0
 
 
-def _never_sent(features: tuple[Feature, ...], found: Traffic) -> list[str]:
-    names = [one.name for one in features]
-    return [f"{name} is in no request" for name in names if found.requests and not found.profile.sent.get(name)]
+def _missing_inputs(features: tuple[Feature, ...], requests: Traffic) -> list[str]:
+    names = [feature.name for feature in features]
+    return [f"{name} is in no request" for name in names if requests.requests and not requests.profile.sent.get(name)]
 
 
-def _notes(frame: Frame, inputs: tuple[str, ...], found: Traffic, rate: float) -> list[str]:
-    known = {one.name for one in frame.features}
-    notes = list(found.faults)
+def _report_notes(frame: Baseline, inputs: tuple[str, ...], requests: Traffic, rate: float) -> list[str]:
+    known = {feature.name for feature in frame.features}
+    notes = list(requests.faults)
     notes += [f"{name} is no feature of the training data and is not compared" for name in inputs if name not in known]
-    notes += [f"{name} is sent, but is no input of the model" for name in found.profile.sent if name not in inputs]
-    if found.answers.rows:
-        notes.append(f"{found.answers.rows:,} answers are beside the champion's answers to rows of the test split")
+    notes += [f"{name} is sent, but is no input of the model" for name in requests.profile.sent if name not in inputs]
+    if requests.answers.rows:
+        notes.append(f"{requests.answers.rows:,} answers are beside the champion's answers to rows of the test split")
     if rate < 1:
         notes.append(f"the log is large; a share of {rate:.3f} of its requests was looked at")
-    if len(found.versions) > 1:
-        shares = ", ".join(f"{count:,} of version {version}" for version, count in sorted(found.versions.items()))
+    if len(requests.versions) > 1:
+        shares = ", ".join(f"{count:,} of version {version}" for version, count in sorted(requests.versions.items()))
         notes.append(f"several versions answered: {shares}")
     return notes
 
 
 @dataclass(frozen=True)
-class Look:
+class ModelHealth:
     """What is known of a recipe at a moment.
 
     Attributes:
@@ -127,20 +123,20 @@ class Look:
     made: float = field(default_factory=time.time)
 
     @classmethod
-    def of(cls, report: Report) -> Self:
+    def from_report(cls, report: Report) -> Self:
         """The look that gave a report."""
         return cls(report.name, report.version, logged=True, report=report, made=report.made)
 
     @property
-    def drifts(self) -> bool:
+    def has_drift(self) -> bool:
         """Whether requests have moved away from the training data."""
         return self.report is not None and self.report.status == reports.ALERT
 
     @property
     def outcome(self) -> tuple[object, ...]:
         """What is worth telling in full when it is another than before."""
-        found = (self.report.status, *reports.features(self.report)) if self.report else ()
-        return (self.version, self.logged, self.error, *found)
+        state = (self.report.status, *reports.alert_features(self.report)) if self.report else ()
+        return (self.version, self.logged, self.error, *state)
 
     @property
     def headline(self) -> str:
@@ -151,65 +147,65 @@ class Look:
             return f"{self.name}: version {self.version}, drift is not known: {self.error}"
         if not self.version:
             return f"{self.name}: no version is live"
-        return f"{self.name}: version {self.version}, drift is not known: no requests are logged ({LOGGING})"
+        return f"{self.name}: version {self.version}, drift is not known: no requests are logged ({NO_LOG_HINT})"
 
     def as_json(self) -> dict[str, Any]:
         """The look as `--all --json` tells it."""
-        found = {"name": self.name, "version": self.version, "request_log": self.logged, "error": self.error}
-        return {**found, "made": self.made, "report": self.report.as_json() if self.report else None}
+        facts = {"name": self.name, "version": self.version, "request_log": self.logged, "error": self.error}
+        return {**facts, "made": self.made, "report": self.report.as_json() if self.report else None}
 
 
-def recipes(workspace: Workspace) -> list[str]:
+def list_recipes(workspace: Workspace) -> list[str]:
     """The recipes that have a published version, live or not."""
     published = {
         folder.name for folder in workspace.models.glob("*") if store_champions.versions(workspace, folder.name)
     }
-    return sorted(published.union(store_champions.names(workspace)))
+    return sorted(published.union(store_champions.recipe_names(workspace)))
 
 
-def champions(workspace: Workspace) -> list[Look]:
+def list_champions(workspace: Workspace) -> list[ModelHealth]:
     """Which version of each recipe is live; no requests are read."""
-    return [_look(workspace, name) for name in recipes(workspace)]
+    return [_champion_health(workspace, name) for name in list_recipes(workspace)]
 
 
-def look(
+def check_health(
     workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
-) -> Look:
+) -> ModelHealth:
     """Looks at a recipe; the arguments are those of `monitored`.
 
     What goes wrong is a part of what is seen: whoever watches many recipes must not be blinded by one.
     """
-    found = _look(workspace, name)
-    if not found.version:
-        return found
+    health = _champion_health(workspace, name)
+    if not health.version:
+        return health
     logged = False
     try:
-        logged = _logged(log, name)
-        report = monitored(workspace, name, log, since, allowed) if logged else None
+        logged = _has_log(log, name)
+        report = compare_requests(workspace, name, log, since, allowed) if logged else None
     except Exception as error:  # noqa: BLE001  (see above)
-        return Look(name, found.version, logged=logged, error=_reason(error))
-    return Look.of(report) if report else found
+        return ModelHealth(name, health.version, logged=logged, error=_error_line(error))
+    return ModelHealth.from_report(report) if report else health
 
 
-def _look(workspace: Workspace, name: str) -> Look:
+def _champion_health(workspace: Workspace, name: str) -> ModelHealth:
     try:
-        live = store_champions.read(workspace, name)
+        live = store_champions.read_champion(workspace, name)
     except (PipelineError, OSError) as error:
-        return Look(name, error=_reason(error))
-    return Look(name, live.version if live else 0)
+        return ModelHealth(name, error=_error_line(error))
+    return ModelHealth(name, live.version if live else 0)
 
 
-def _logged(log: Path, name: str) -> bool:
-    return log.exists() and bool(traffic.files(log, name))
+def _has_log(log: Path, name: str) -> bool:
+    return log.exists() and bool(traffic.log_files(log, name))
 
 
-def _reason(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """An error in one line."""
     kind = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())
 
 
-def compared(workspace: Workspace, name: str, examples: Path) -> Report | None:
+def compare_new_data(workspace: Workspace, name: str, examples: Path) -> Report | None:
     """The report on the training split of new data; None where there is nothing to compare, or nothing new.
 
     All features are compared, labels too. That it cannot be done is no reason to stop a run: the report says so.
@@ -219,29 +215,29 @@ def compared(workspace: Workspace, name: str, examples: Path) -> Report | None:
         name: The recipe.
         examples: The ingest's artifact of this run.
     """
-    live = store_champions.read(workspace, name)
-    source = baseline.of_run(workspace, live.run_id) if live else None
+    live = store_champions.read_champion(workspace, name)
+    source = baseline.read_origin(workspace, live.run_id) if live else None
     if live is None or source is None or source.examples == examples:
         return None
     against = f"the data of version {live.version}"
     try:
-        return _report(workspace, name, examples, source, against)
+        return _new_data_report(workspace, name, examples, source, against)
     except (PipelineError, OSError, ValueError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         return Report(name, against, "rows of the new data", 0, (), (f"they could not be compared: {reason}",))
 
 
-def _report(workspace: Workspace, name: str, examples: Path, source: baseline.Origin, against: str) -> Report:
-    frame = baseline.frame(workspace, name, source)
-    found = baseline.profile(examples, frame.features)
-    names = tuple(one.name for one in frame.features)
-    new = [f"{one} is new" for one in found.sent if one not in names]
-    gone = [f"{one} is in no row" for one in names if not found.sent.get(one)]
-    findings = tuple(drift.findings(drift.sides_of(frame, names, found)))
-    return Report(name, against, "rows of the new data", found.rows, findings, tuple(new), tuple(gone))
+def _new_data_report(workspace: Workspace, name: str, examples: Path, source: baseline.Origin, against: str) -> Report:
+    frame = baseline.load_baseline(workspace, name, source)
+    profile = baseline.profile_sample(examples, frame.features)
+    names = tuple(entry.name for entry in frame.features)
+    new = [f"{entry} is new" for entry in profile.sent if entry not in names]
+    gone = [f"{entry} is in no row" for entry in names if not profile.sent.get(entry)]
+    findings = tuple(drift.compare(drift.pair_sides(frame, names, profile)))
+    return Report(name, against, "rows of the new data", profile.rows, findings, tuple(new), tuple(gone))
 
 
-def seconds(text: str, now: float | None = None) -> float:
+def parse_since(text: str, now: float | None = None) -> float:
     """The Unix time that a text means.
 
     Args:
@@ -252,7 +248,7 @@ def seconds(text: str, now: float | None = None) -> float:
         UsageError: It is neither.
     """
     if ago := _AGO.fullmatch(text.strip()):
-        return (time.time() if now is None else now) - float(ago[1]) * _SECONDS[ago[2]]
+        return (time.time() if now is None else now) - float(ago[1]) * _UNIT_SECONDS[ago[2]]
     try:
         return datetime.fromisoformat(text.strip()).timestamp()  # naive ones are local
     except (ValueError, OverflowError, OSError) as error:

@@ -1,8 +1,7 @@
-"""Where reports go: terminal, files, Prometheus and MLflow.
+"""Where reports go: terminal, HTML, Prometheus, the workspace and MLflow.
 
-The reports of a workspace: kept for MLflow until it has them, and a while for people.
-
-Reports in MLflow: a run of kind `monitor` in the recipe's experiment, written by a process of its own.
+Reports are kept in the workspace until MLflow has them, and a while for people. In MLflow each becomes a run of kind
+`monitor` in the recipe's experiment, written by a process of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.monitoring import prometheus
 from pipeline.monitoring import report as monitoring_report
 from pipeline.store import fileio
-from pipeline.store.layout import unwritable
+from pipeline.store.layout import unwritable_error
 from pipeline.tracking import process
 from pipeline.tracking.client import METRICS_PER_CALL, metric_name
 
@@ -29,21 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.monitoring.monitor import Look
+    from pipeline.monitoring.monitor import ModelHealth
     from pipeline.monitoring.report import Report
     from pipeline.store.layout import Workspace
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
 
 RECORDING_TIMEOUT_S = 60.0
-STEM = "report"
-KEPT = 100  # reports of a recipe
-TAG = "keraspipe.monitor_id"
-KIND = "keraspipe.kind"
+REPORT_STEM = "report"
+MAX_REPORTS = 100  # reports of a recipe
+REPORT_TAG = "keraspipe.monitor_id"
+KIND_TAG = "keraspipe.kind"
 
 
 @dataclass
-class Outlet:
+class Sinks:
     """Tells reports, each as it comes.
 
     Attributes:
@@ -61,7 +60,7 @@ class Outlet:
     as_json: bool = False
     html: Path | None = None
     metrics: Path | None = None
-    scraped: prometheus.Page | None = None
+    metrics_page: prometheus.MetricsPage | None = None
     recorder: subprocess.Popen[bytes] | None = None
 
     def show(self, report: Report, *, briefly: bool = False) -> None:
@@ -70,27 +69,27 @@ class Outlet:
             print(json.dumps(report.as_json()), flush=True)
         else:
             print(
-                "\n".join([monitoring_report.headline(report)] if briefly else monitoring_report.table(report)),
+                "\n".join([monitoring_report.headline(report)] if briefly else monitoring_report.render_table(report)),
                 flush=True,
             )
 
-    def tell(self, looks: Sequence[Look], before: Mapping[str, object], *, together: bool = False) -> None:
+    def tell(self, statuses: Sequence[ModelHealth], before: Mapping[str, object], *, together: bool = False) -> None:
         """Writes looks to the terminal; in full those that give another outcome than the time before.
 
         Args:
-            looks: One for each recipe.
+            statuses: One for each recipe.
             before: The outcomes of the time before, by recipe.
             together: Whether JSON is one object of all recipes; else it is one for each report.
         """
         if self.as_json and together:
-            print(json.dumps({"recipes": [one.as_json() for one in looks]}), flush=True)
+            print(json.dumps({"recipes": [status.as_json() for status in statuses]}), flush=True)
             return
-        for one in looks:
-            briefly = before.get(one.name) == one.outcome
-            if one.report:
-                self.show(one.report, briefly=briefly)
+        for status in statuses:
+            briefly = before.get(status.name) == status.outcome
+            if status.report:
+                self.show(status.report, briefly=briefly)
             elif not briefly:
-                print(one.headline, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+                print(status.headline, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def write(self, report: Report) -> None:
         """Replaces the page.
@@ -99,33 +98,33 @@ class Outlet:
             PipelineError: Its place cannot be written.
         """
         if self.html:
-            _replace(self.html, monitoring_report.html(report))
+            _replace_file(self.html, monitoring_report.render_html(report))
 
-    def measure(self, looks: Sequence[Look]) -> None:
+    def measure(self, statuses: Sequence[ModelHealth]) -> None:
         """Replaces what Prometheus sees.
 
         Raises:
             PipelineError: The file cannot be written.
         """
         if self.metrics:
-            _replace(self.metrics, prometheus.text(looks))
-        if self.scraped:
-            self.scraped.show(looks)
+            _replace_file(self.metrics, prometheus.render_text(statuses))
+        if self.metrics_page:
+            self.metrics_page.show(statuses)
 
     def keep(self, report: Report) -> Path:
         """Keeps the report in the workspace and has MLflow told; returns where its page lies."""
         try:
-            folder = keep(self.workspace, report)
+            folder = keep_report(self.workspace, report)
         except OSError as error:
-            raise unwritable(self.workspace, error) from error
+            raise unwritable_error(self.workspace, error) from error
         if self.recorder is None or self.recorder.poll() is not None:
-            self.recorder = start(self.workspace, self.uri)
-        return folder / HTML
+            self.recorder = start_recorder(self.workspace, self.uri)
+        return folder / REPORT_HTML
 
     def close(self) -> None:
         """Waits for MLflow, within reason; a report that it did not get is told again by the next one."""
-        if self.scraped:
-            self.scraped.close()
+        if self.metrics_page:
+            self.metrics_page.close()
         code = None
         if self.recorder:
             with suppress(subprocess.TimeoutExpired):
@@ -135,9 +134,9 @@ class Outlet:
                 print(f"Not in MLflow yet: {self.uri} does not answer, see {log}", file=sys.stderr)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace_file(path: Path, text: str) -> None:
     try:
-        with fileio.file(path.absolute()) as beside:
+        with fileio.replace_file(path.absolute()) as beside:
             beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PipelineError(
@@ -148,67 +147,73 @@ def _replace(path: Path, text: str) -> None:
         ) from error
 
 
-JSON, HTML, RECORDED = f"{STEM}.json", f"{STEM}.html", "recorded"
+REPORT_JSON, REPORT_HTML, RECORDED_MARK = f"{REPORT_STEM}.json", f"{REPORT_STEM}.html", "recorded"
 
 
-def keep(workspace: Workspace, report: Report) -> Path:
+def keep_report(workspace: Workspace, report: Report) -> Path:
     """Writes a report as JSON and HTML into a new folder, which is returned; the oldest recorded ones go."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
     place = workspace.monitoring / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
-    with fileio.folder(place) as beside:
-        archive_report(beside, STEM, report)
-    _trim(place.parent)
+    with fileio.create_folder(place) as beside:
+        write_report_files(beside, REPORT_STEM, report)
+    _remove_oldest(place.parent)
     return place
 
 
-def archive_report(folder: Path, stem: str, report: Report) -> list[Path]:
+def write_report_files(folder: Path, stem: str, report: Report) -> list[Path]:
     """Writes a report as STEM.json and STEM.html into a folder; returns both paths."""
     paths = [folder / f"{stem}.json", folder / f"{stem}.html"]
     fileio.write_json(paths[0], report.as_json())
-    with fileio.file(paths[1]) as beside:
-        beside.write_text(monitoring_report.html(report), encoding="utf-8")
+    with fileio.replace_file(paths[1]) as beside:
+        beside.write_text(monitoring_report.render_html(report), encoding="utf-8")
     return paths
 
 
-def pending(workspace: Workspace) -> list[Path]:
+def pending_reports(workspace: Workspace) -> list[Path]:
     """Folders of the reports that MLflow has not seen, oldest first."""
-    found = [path.parent for path in workspace.monitoring.glob(f"*/*/{JSON}") if not path.with_name(RECORDED).exists()]
-    return sorted(found, key=lambda folder: folder.name)
+    folders = [
+        path.parent
+        for path in workspace.monitoring.glob(f"*/*/{REPORT_JSON}")
+        if not path.with_name(RECORDED_MARK).exists()
+    ]
+    return sorted(folders, key=lambda folder: folder.name)
 
 
-def _trim(folder: Path) -> None:
-    recorded = sorted(path.parent for path in folder.glob(f"*/{RECORDED}"))
-    for old in recorded[:-KEPT]:
+def _remove_oldest(folder: Path) -> None:
+    recorded = sorted(path.parent for path in folder.glob(f"*/{RECORDED_MARK}"))
+    for old in recorded[:-MAX_REPORTS]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def start(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
+def start_recorder(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
     """Starts to record what MLflow has not seen; exit code 0 when it has all, 4 when it cannot be reached."""
     return process.start("pipeline.monitoring", workspace, uri, workspace.monitoring_log)
 
 
-def record_report(destination: Destination, folder: Path) -> str:
+def record_report(destination: TrackingStore, folder: Path) -> str:
     """Records one report and returns the MLflow run's id; a second time changes nothing.
 
     Args:
         destination: The MLflow.
         folder: Of the report.
     """
-    report = fileio.read_json(folder / JSON)
-    experiment = destination.experiment(report["name"])
-    run = destination.run(experiment, {TAG: folder.name}) or _created(destination, experiment, folder.name, report)
+    report = fileio.read_json(folder / REPORT_JSON)
+    experiment = destination.ensure_experiment(report["name"])
+    run = destination.run(experiment, {REPORT_TAG: folder.name}) or _create_run(
+        destination, experiment, folder.name, report
+    )
     _log_metrics(destination, run, report)
-    for name in (HTML, JSON):
+    for name in (REPORT_HTML, REPORT_JSON):
         destination.client.log_artifact(run, str(folder / name), "drift")
     destination.client.set_terminated(run, "FINISHED", int(report["made"] * 1000))
-    (folder / RECORDED).write_text(run)
+    (folder / RECORDED_MARK).write_text(run)
     return run
 
 
-def _created(destination: Destination, experiment: str, identifier: str, report: dict[str, Any]) -> str:
+def _create_run(destination: TrackingStore, experiment: str, identifier: str, report: dict[str, Any]) -> str:
     tags = {
-        TAG: identifier,
-        KIND: "monitor",
+        REPORT_TAG: identifier,
+        KIND_TAG: "monitor",
         "keraspipe.status": report["status"],
         "serving_version": str(report["version"]),
         "mlflow.source.name": f"keraspipe monitor {report['name']}",
@@ -217,15 +222,15 @@ def _created(destination: Destination, experiment: str, identifier: str, report:
     return str(destination.client.create_run(experiment, int(report["made"] * 1000), tags, name).info.run_id)
 
 
-def _log_metrics(destination: Destination, run: str, report: dict[str, Any]) -> None:
+def _log_metrics(destination: TrackingStore, run: str, report: dict[str, Any]) -> None:
     from mlflow.entities import Metric
 
     at = int(report["made"] * 1000)
-    values = {"drift_rows": report["rows"], "drift_alerts": sum(one["alert"] for one in report["findings"])}
-    for one in report["findings"]:
-        kind = one["check"] if one["check"] == "drift" else f"skew/{one['check']}"
-        values[f"{kind}/{one['key']}/{one['distance']}"] = one["value"]
-        values[f"{kind}_limit/{one['key']}/{one['distance']}"] = one["limit"]
+    values = {"drift_rows": report["rows"], "drift_alerts": sum(finding["alert"] for finding in report["findings"])}
+    for finding in report["findings"]:
+        kind = finding["check"] if finding["check"] == "drift" else f"skew/{finding['check']}"
+        values[f"{kind}/{finding['key']}/{finding['distance']}"] = finding["value"]
+        values[f"{kind}_limit/{finding['key']}/{finding['distance']}"] = finding["limit"]
     metrics = [Metric(metric_name(name), float(value), at, 0) for name, value in values.items()]
     for begin in range(0, len(metrics), METRICS_PER_CALL):
         destination.client.log_batch(run, metrics=metrics[begin : begin + METRICS_PER_CALL])

@@ -1,4 +1,4 @@
-"""What a model answers: its answers to the test split, kept when it is published, and those in logged responses.
+"""What a model predicts: its predictions on the test split, kept when it is published, and those in logged responses.
 
 They are compared as the inputs are: which class is the likeliest and how sure the model is, or the number it gives.
 """
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.monitoring.baseline import chosen
-from pipeline.monitoring.profile import Fitting, Frame, Rows, counted
+from pipeline.monitoring.baseline import draw_halves
+from pipeline.monitoring.profile import Baseline, FeatureBuilder, Rows, count_rows
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-CLASS, SURENESS, NUMBER = "predicted class", "predicted probability", "predicted number"
-ROLES = {CLASS: "category", SURENESS: "number", NUMBER: "number"}
+PREDICTED_CLASS, PROBABILITY, PREDICTED_NUMBER = "predicted class", "predicted probability", "predicted number"
+ROLES = {PREDICTED_CLASS: "category", PROBABILITY: "number", PREDICTED_NUMBER: "number"}
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A model's answers to the test split.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answers:
 
     output: str
     classes: tuple[str, ...]
-    frame: Frame
+    frame: Baseline
 
     def rows(self, values: Sequence[np.ndarray]) -> Rows:
         """Answers as rows.
@@ -42,28 +42,28 @@ class Answers:
         Args:
             values: Parts (rows, classes) or (rows,); parts of another shape are left out.
         """
-        return rows([one for one in values if _fits(one, self.classes)], self.classes)
+        return to_rows([part for part in values if _has_shape(part, self.classes)], self.classes)
 
 
-def _fits(answers: np.ndarray, classes: Sequence[str]) -> bool:
+def _has_shape(answers: np.ndarray, classes: Sequence[str]) -> bool:
     return answers.shape[1:] == ((len(classes),) if classes else ())
 
 
-def rows(parts: Sequence[np.ndarray], classes: Sequence[str]) -> Rows:
+def to_rows(parts: Sequence[np.ndarray], classes: Sequence[str]) -> Rows:
     """Answers (rows, classes) or (rows,) as rows: what is told of each."""
-    found = Rows()
+    result = Rows()
     if parts:
         answers = np.concatenate(parts)
-        found.count = len(answers)
+        result.count = len(answers)
         if classes:
             names = [classes[place] for place in answers.argmax(axis=1)]
-            found.columns = {CLASS: names, SURENESS: answers.max(axis=1).tolist()}
+            result.columns = {PREDICTED_CLASS: names, PROBABILITY: answers.max(axis=1).tolist()}
         else:
-            found.columns = {NUMBER: answers.tolist()}
-    return found
+            result.columns = {PREDICTED_NUMBER: answers.tolist()}
+    return result
 
 
-def keep(target: Path, answers: np.ndarray, output: str, classes: Sequence[str]) -> None:
+def save(target: Path, answers: np.ndarray, output: str, classes: Sequence[str]) -> None:
     """Keeps how a model answered to the test split; does nothing where that is neither classes nor one number.
 
     Args:
@@ -72,19 +72,23 @@ def keep(target: Path, answers: np.ndarray, output: str, classes: Sequence[str])
         output: Name of the output.
         classes: Names of the classes; empty for a number.
     """
-    if len(answers) == 0 or not _fits(answers, classes):
+    if len(answers) == 0 or not _has_shape(answers, classes):
         return
-    halves = chosen(len(answers), len(answers))
-    drawn, counts = (rows([answers[halves == half]], classes) for half in (1, 2))
-    fittings = [Fitting(name, ROLES[name]) for name in drawn.columns]
+    halves = draw_halves(len(answers), len(answers))
+    drawn, counts = (to_rows([answers[halves == half]], classes) for half in (1, 2))
+    fittings = [FeatureBuilder(name, ROLES[name]) for name in drawn.columns]
     for fitting in fittings:
         fitting.add(drawn.columns[fitting.name])
     features = tuple(fitting.feature() for fitting in fittings)
-    frame = Frame(features, counted(features, counts), len(answers))
+    frame = Baseline(features, count_rows(features, counts), len(answers))
     fileio.write_json(target, {"output": output, "classes": list(classes), "frame": frame.as_json()})
 
 
-def load(source: Path) -> Answers | None:
+def load(source: Path) -> Predictions | None:
     """The answers that were kept; None where there are none."""
-    found: dict[str, Any] | None = fileio.read_json(source)
-    return Answers(found["output"], tuple(found["classes"]), Frame.of_json(found["frame"])) if found else None
+    content: dict[str, Any] | None = fileio.read_json(source)
+    return (
+        Predictions(content["output"], tuple(content["classes"]), Baseline.from_json(content["frame"]))
+        if content
+        else None
+    )

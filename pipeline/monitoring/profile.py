@@ -1,10 +1,7 @@
-"""Rows as they were counted: a summary whose size does not depend on how many there were.
+"""Profiles of rows, whose size does not depend on the number of rows, and the baseline to compare them with.
 
-What a model's training data look like: how each feature is counted, and what the training data count there.
-
-How a feature is counted, found out from values of the training data.
-
-Raw rows, column by column, as requests and training examples bring them.
+`Rows` holds raw rows column by column, as requests and training examples bring them; `FeatureBuilder` finds out from
+training data how a feature is counted; `Baseline` is that, with the counts of the training data.
 """
 
 from __future__ import annotations
@@ -16,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.monitoring import features, measures
-from pipeline.monitoring.features import Axis, Feature, components, measured
+from pipeline.monitoring.features import Feature, Histogram, measure, project_outlines
 from serving.wire import protos, tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-COMPONENTS = 4
-NEGLIGIBLE = 1e-6  # of the first component's deviation
-VOCABULARY = 50_000
-SHARES = tuple(np.linspace(0, 1, features.BINS + 1).round(2).tolist())
+MAX_COMPONENTS = 4
+MIN_DEVIATION = 1e-6  # of the first component's deviation
+MAX_VOCABULARY = 50_000
+SHARE_EDGES = tuple(np.linspace(0, 1, features.BINS + 1).round(2).tolist())
 # Fields of `TensorProto` whose values are the rows as they stand: float, double, int32, string, int64.
-PLAIN = {1: "float_val", 2: "double_val", 3: "int_val", 7: "string_val", 9: "int64_val"}
+PLAIN_FIELDS = {1: "float_val", 2: "double_val", 3: "int_val", 7: "string_val", 9: "int64_val"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,9 @@ class Profile:
 
     def __add__(self, other: Profile) -> Profile:
         """The profile of both together."""
-        return Profile(self.rows + other.rows, _sum(self.counts, other.counts), _sum(self.sent, other.sent))
+        return Profile(
+            self.rows + other.rows, _add_counts(self.counts, other.counts), _add_counts(self.sent, other.sent)
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The profile as JSON."""
@@ -58,17 +57,17 @@ class Profile:
         }
 
     @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> Profile:
+    def from_json(cls, content: Mapping[str, Any]) -> Profile:
         """The profile that `as_json` gave."""
-        counts = {key: np.asarray(cells, np.int64) for key, cells in found["counts"].items()}
-        return cls(found["rows"], counts, found["sent"])
+        counts = {key: np.asarray(cells, np.int64) for key, cells in content["counts"].items()}
+        return cls(content["rows"], counts, content["sent"])
 
 
-def _sum(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: one.get(key, 0) + other.get(key, 0) for key in (*one, *(key for key in other if key not in one))}
+def _add_counts(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: first.get(key, 0) + other.get(key, 0) for key in (*first, *(key for key in other if key not in first))}
 
 
-def counted(features: Iterable[Feature], rows: Rows) -> Profile:
+def count_rows(features: Iterable[Feature], rows: Rows) -> Profile:
     """The profile of some rows."""
     counts: dict[str, np.ndarray] = {}
     for feature in features:
@@ -77,7 +76,7 @@ def counted(features: Iterable[Feature], rows: Rows) -> Profile:
 
 
 @dataclass(frozen=True)
-class Frame:
+class Baseline:
     """Training data as they are compared with.
 
     Attributes:
@@ -91,30 +90,32 @@ class Frame:
     total: int
 
     @property
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[Histogram]:
         """The axes of all features."""
         return [axis for feature in self.features for axis in feature.axes]
 
     def as_json(self) -> dict[str, Any]:
         """The frame as JSON."""
-        features = [{**asdict(one), "vocabulary": sorted(one.vocabulary)} for one in self.features]
+        features = [{**asdict(feature), "vocabulary": sorted(feature.vocabulary)} for feature in self.features]
         return {"features": features, "training": self.training.as_json(), "total": self.total}
 
     @classmethod
-    def of_json(cls, found: Mapping[str, Any]) -> Frame:
+    def from_json(cls, content: Mapping[str, Any]) -> Baseline:
         """The frame that `as_json` gave."""
-        features = tuple(_feature(one) for one in found["features"])
-        return cls(features, Profile.of_json(found["training"]), found["total"])
+        features = tuple(_feature_from_json(feature) for feature in content["features"])
+        return cls(features, Profile.from_json(content["training"]), content["total"])
 
 
-def _feature(found: Mapping[str, Any]) -> Feature:
-    axes = tuple(Axis(one["feature"], one["name"], one["kind"], tuple(one["points"])) for one in found["axes"])
-    basis = tuple(map(tuple, found["basis"]))
-    vocabulary = frozenset(found["vocabulary"])
-    return Feature(found["name"], found["role"], axes, tuple(found["center"]), basis, vocabulary)
+def _feature_from_json(content: Mapping[str, Any]) -> Feature:
+    axes = tuple(
+        Histogram(axis["feature"], axis["name"], axis["kind"], tuple(axis["points"])) for axis in content["axes"]
+    )
+    basis = tuple(map(tuple, content["basis"]))
+    vocabulary = frozenset(content["vocabulary"])
+    return Feature(content["name"], content["role"], axes, tuple(content["center"]), basis, vocabulary)
 
 
-class Fitting:
+class FeatureBuilder:
     """Collects what is measured of a feature, and draws its axes; of images and texts nothing else is kept.
 
     Args:
@@ -124,63 +125,63 @@ class Fitting:
 
     def __init__(self, name: str, role: str) -> None:
         self.name, self.role = name, role
-        self._found: dict[str, list[Any]] = {}
+        self._parts: dict[str, list[Any]] = {}
         self._texts: Counter[str] = Counter()  # in how many texts a word is
 
     def add(self, values: Sequence[Any]) -> None:
         """Takes values in."""
-        for measure, part in measured(self.role, values).items():
-            if measure == "vocabulary":
+        for name, part in measure(self.role, values).items():
+            if name == "vocabulary":
                 self._texts.update(word for words in part for word in words)
             else:
-                self._found.setdefault(measure, []).append(part)
+                self._parts.setdefault(name, []).append(part)
 
     def feature(self) -> Feature:
         """The feature with its axes."""
-        found = dict(self._found)
-        outlines = np.concatenate(found.pop("outline", [np.empty((0, 0))]))
+        columns = dict(self._parts)
+        outlines = np.concatenate(columns.pop("outline", [np.empty((0, 0))]))
         outlines = outlines[~np.isnan(outlines).any(axis=1)]
-        center, basis = _components(outlines)
-        axes = [self._axis(measure, parts) for measure, parts in found.items()]
-        for number, scores in enumerate(components(outlines, center, basis).T if len(basis) else (), 1):
-            axes.append(features.of_numbers(self.name, f"component {number}", scores))
-        axes = _without_grey(axes) if self.role == "image" else axes + self._of_texts()
-        known = frozenset(word for word, _ in self._texts.most_common(VOCABULARY))
-        return Feature(self.name, self.role, tuple(axes), tuple(center.tolist()), _nested(basis), known)
+        center, basis = _principal_components(outlines)
+        axes = [self._make_axis(measure, parts) for measure, parts in columns.items()]
+        for number, scores in enumerate(project_outlines(outlines, center, basis).T if len(basis) else (), 1):
+            axes.append(features.number_histogram(self.name, f"component {number}", scores))
+        axes = _drop_grey_colours(axes) if self.role == "image" else axes + self._text_axes()
+        known = frozenset(word for word, _ in self._texts.most_common(MAX_VOCABULARY))
+        return Feature(self.name, self.role, tuple(axes), tuple(center.tolist()), _to_tuples(basis), known)
 
-    def _axis(self, measure: str, parts: list[Any]) -> Axis:
+    def _make_axis(self, measure: str, parts: list[Any]) -> Histogram:
         if isinstance(parts[0], np.ndarray):
-            return features.of_numbers(self.name, measure, np.concatenate(parts))
-        return features.of_categories(self.name, measure, [value for part in parts for value in part])
+            return features.number_histogram(self.name, measure, np.concatenate(parts))
+        return features.category_histogram(self.name, measure, [value for part in parts for value in part])
 
-    def _of_texts(self) -> list[Axis]:
+    def _text_axes(self) -> list[Histogram]:
         """The axes of the words; fixed shares, since the words of the texts at hand are all known."""
         if not self._texts:
             return []
-        unknown = Axis(self.name, "unknown words", features.NUMBERS, SHARES)
-        return [unknown, features.of_words(self.name, "vocabulary", self._texts)]
+        unknown = Histogram(self.name, "unknown words", features.NUMBERS, SHARE_EDGES)
+        return [unknown, features.word_histogram(self.name, "vocabulary", self._texts)]
 
 
-def _nested(table: np.ndarray) -> tuple[tuple[float, ...], ...]:
+def _to_tuples(table: np.ndarray) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, table.tolist()))
 
 
-def _without_grey(axes: list[Axis]) -> list[Axis]:
+def _drop_grey_colours(axes: list[Histogram]) -> list[Histogram]:
     """Drops the colours of grey images, which are their brightness again."""
-    edges = {one.name: one.points for one in axes}
+    edges = {histogram.name: histogram.points for histogram in axes}
     grey = all(edges[colour] == edges["red"] for colour in measures.COLOURS)
-    return [one for one in axes if not (grey and one.name in measures.COLOURS)]
+    return [histogram for histogram in axes if not (grey and histogram.name in measures.COLOURS)]
 
 
-def _components(outlines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _principal_components(outlines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (numbers,) and principal components over their deviations (components, numbers) of outlines."""
-    if len(outlines) <= COMPONENTS:
+    if len(outlines) <= MAX_COMPONENTS:
         return np.empty(0), np.empty((0, 0))
     center = outlines.mean(axis=0)
     _, weights, directions = np.linalg.svd(outlines - center, full_matrices=False)
-    there = weights[:COMPONENTS] > weights[0] * NEGLIGIBLE
-    deviations = weights[:COMPONENTS][there] / np.sqrt(len(outlines))
-    return center, directions[:COMPONENTS][there] / deviations[:, None]
+    there = weights[:MAX_COMPONENTS] > weights[0] * MIN_DEVIATION
+    deviations = weights[:MAX_COMPONENTS][there] / np.sqrt(len(outlines))
+    return center, directions[:MAX_COMPONENTS][there] / deviations[:, None]
 
 
 class Rows:
@@ -204,16 +205,16 @@ class Rows:
         Raises:
             InvalidArgument: One is no tensor.
         """
-        values = {name: _values(tensor, name) for name, tensor in tensors.items()}
+        values = {name: _tensor_values(tensor, name) for name, tensor in tensors.items()}
         for name, column in values.items():
             self._column(name).extend(column)
-        self._close(max(map(len, values.values()), default=0))
+        self._fill_gaps(max(map(len, values.values()), default=0))
 
     def add_example(self, example: Any) -> None:
         """Adds the row of a `tf.train.Example`."""
         for name, feature in example.features.feature.items():
-            self._column(name).append(_value(feature))
-        self._close(1)
+            self._column(name).append(_example_value(feature))
+        self._fill_gaps(1)
 
     def _column(self, name: str) -> list[Any]:
         column = self.columns.get(name)
@@ -221,7 +222,7 @@ class Rows:
             column = self.columns[name] = [None] * self.count
         return column
 
-    def _close(self, count: int) -> None:
+    def _fill_gaps(self, count: int) -> None:
         """Fills the columns that the newest rows did not bring."""
         self.count += count
         for column in self.columns.values():
@@ -230,10 +231,10 @@ class Rows:
                 column.extend([None] * (self.count - len(column)))
 
 
-def _values(tensor: Any, name: str) -> Sequence[Any]:
+def _tensor_values(tensor: Any, name: str) -> Sequence[Any]:
     """One value per row; this is where the time of reading a log goes."""
     dims = tensor.tensor_shape.dim
-    field = PLAIN.get(tensor.dtype) if len(dims) == 1 else None
+    field = PLAIN_FIELDS.get(tensor.dtype) if len(dims) == 1 else None
     if field:
         values: Sequence[Any] = getattr(tensor, field)
         if len(values) == dims[0].size:
@@ -243,7 +244,7 @@ def _values(tensor: Any, name: str) -> Sequence[Any]:
     return flat[:, 0].tolist() if flat.shape[1] == 1 else list(flat)
 
 
-def _value(feature: Any) -> Any:
+def _example_value(feature: Any) -> Any:
     """The value of a `tf.train.Feature`: one, an array of numbers, or bytes joined by spaces."""
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else ()

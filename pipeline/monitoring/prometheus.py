@@ -1,4 +1,4 @@
-"""What was looked at, for Prometheus: a text file for the node exporter's textfile collector, or a page to scrape."""
+"""The health of models for Prometheus: a text file for the node exporter's textfile collector, or a page to scrape."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.errors import PipelineError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pipeline.monitoring.monitor import Look
+    from pipeline.monitoring.monitor import ModelHealth
 
     Samples = Iterable[tuple[Sequence[str], float]]
 
 HOST = "127.0.0.1"
-PORTS = 1 << 16
+PORT_LIMIT = 1 << 16
 _ADDRESS = re.compile(r"(?:(?P<host>[\w.-]+|\[[\da-fA-F:.]+\]):)?(?P<port>\d+)", re.ASCII)
 _MODEL = ("model",)
 _VERSION = ("model", "version")
@@ -33,50 +33,54 @@ class Gauges:
         looks: Without any there is no champion.
     """
 
-    def __init__(self, looks: Sequence[Look] = ()) -> None:
-        self.looks = looks
+    def __init__(self, statuses: Sequence[ModelHealth] = ()) -> None:
+        self.statuses = statuses
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """All metrics as they are now."""
-        yield from _models(self.looks)
-        yield from _drift(self.looks)
+        yield from _model_gauges(self.statuses)
+        yield from _drift_gauges(self.statuses)
 
 
-def registry(gauges: Gauges) -> CollectorRegistry:
+def make_registry(gauges: Gauges) -> CollectorRegistry:
     """A registry with nothing else in it."""
     alone = CollectorRegistry()
     alone.register(gauges)
     return alone
 
 
-def text(looks: Sequence[Look]) -> str:
+def render_text(statuses: Sequence[ModelHealth]) -> str:
     """The page of metrics; all are gauges."""
-    return generate_latest(registry(Gauges(looks))).decode()
+    return generate_latest(make_registry(Gauges(statuses))).decode()
 
 
-def _models(looks: Sequence[Look]) -> Iterator[GaugeMetricFamily]:
-    gauge, models = partial(_gauge, labels=_MODEL), [((one.name,), one) for one in looks]
-    live = sum(one.version > 0 for one in looks)
-    yield _gauge("champions", "Recipes of which a version is live.", [((), live)])
+def _model_gauges(statuses: Sequence[ModelHealth]) -> Iterator[GaugeMetricFamily]:
+    gauge, models = partial(_make_gauge, labels=_MODEL), [((status.name,), status) for status in statuses]
+    live = sum(status.version > 0 for status in statuses)
+    yield _make_gauge("champions", "Recipes of which a version is live.", [((), live)])
     yield gauge(
-        "champion_version", "The version that is live, 0 for none.", [(key, one.version) for key, one in models]
+        "champion_version", "The version that is live, 0 for none.", [(key, status.version) for key, status in models]
     )
-    yield gauge("request_log", "Whether requests are logged.", [(key, one.logged) for key, one in models])
-    yield gauge("monitor_failed", "Whether the comparison failed.", [(key, bool(one.error)) for key, one in models])
-    made = [(key, one.made) for key, one in models]
+    yield gauge("request_log", "Whether requests are logged.", [(key, status.logged) for key, status in models])
+    yield gauge(
+        "monitor_failed", "Whether the comparison failed.", [(key, bool(status.error)) for key, status in models]
+    )
+    made = [(key, status.made) for key, status in models]
     yield gauge("monitor_look_timestamp_seconds", "When the recipe was last looked at.", made)
 
 
-def _drift(looks: Sequence[Look]) -> Iterator[GaugeMetricFamily]:
-    models = [((one.name, str(one.version)), one.report) for one in looks]
+def _drift_gauges(statuses: Sequence[ModelHealth]) -> Iterator[GaugeMetricFamily]:
+    models = [((entry.name, str(entry.version)), entry.report) for entry in statuses]
     reports = [(key, report) for key, report in models if report]
-    features = [((*key, one.key, one.check, one.distance), one) for key, report in reports for one in report.findings]
-    gauge = partial(_gauge, labels=_FEATURE)
-    yield gauge("drift_distance", "Distance from the training data.", [(key, one.value) for key, one in features])
-    yield gauge("drift_limit", "What the distance may reach.", [(key, one.limit) for key, one in features])
-    yield gauge("drift_exceeded", "Whether it is above its limit.", [(key, one.alert) for key, one in features])
-    gauge = partial(_gauge, labels=_VERSION)
-    alerts = [((one.name, str(one.version)), one.drifts) for one in looks if one.report]
+    features = [
+        ((*key, entry.key, entry.check, entry.distance), entry) for key, report in reports for entry in report.findings
+    ]
+    gauge = partial(_make_gauge, labels=_FEATURE)
+    yield gauge("drift_distance", "Distance from the training data.", [(key, entry.value) for key, entry in features])
+    yield gauge("drift_limit", "What the distance may reach.", [(key, entry.limit) for key, entry in features])
+    yield gauge("drift_exceeded", "Whether it is above its limit.", [(key, entry.alert) for key, entry in features])
+    gauge = partial(_make_gauge, labels=_VERSION)
+    alerts = [((entry.name, str(entry.version)), entry.has_drift) for entry in statuses if entry.report]
     yield gauge("drift_alert", "Whether there is drift.", alerts)
     rows = [(key, report.rows if report else 0) for key, report in models]
     yield gauge("drift_rows", "Rows of requests that were compared.", rows)
@@ -84,28 +88,28 @@ def _drift(looks: Sequence[Look]) -> Iterator[GaugeMetricFamily]:
     yield gauge("drift_report_timestamp_seconds", "When they were compared.", made)
 
 
-def _gauge(name: str, words: str, samples: Samples, labels: Sequence[str] = ()) -> GaugeMetricFamily:
+def _make_gauge(name: str, words: str, samples: Samples, labels: Sequence[str] = ()) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"keraspipe_{name}", words, labels=labels)
     for key, value in samples:  # a name that comes from a file may be no text
         family.add_metric([label.encode(errors="replace").decode() for label in key], value)
     return family
 
 
-def address(text: str) -> tuple[str, int] | None:
+def parse_address(text: str) -> tuple[str, int] | None:
     """Host and port that `[HOST:]PORT` names, this machine's own by default; None for the name of a file.
 
     Raises:
         UsageError: There is no such port.
     """
-    found = _ADDRESS.fullmatch(text)
-    if not found:
+    match = _ADDRESS.fullmatch(text)
+    if not match:
         return None
-    if int(found["port"]) >= PORTS:
-        raise UsageError("There is no such port.", expected=f"0 to {PORTS - 1}", received=text)
-    return (found["host"] or HOST).strip("[]"), int(found["port"])
+    if int(match["port"]) >= PORT_LIMIT:
+        raise UsageError("There is no such port.", expected=f"0 to {PORT_LIMIT - 1}", received=text)
+    return (match["host"] or HOST).strip("[]"), int(match["port"])
 
 
-class Page:
+class MetricsPage:
     """A page that shows the newest looks.
 
     Args:
@@ -119,7 +123,7 @@ class Page:
     def __init__(self, port: int, host: str = HOST) -> None:
         self._gauges, self._host = Gauges(), host
         try:
-            self._server, self._thread = start_http_server(port, host, registry(self._gauges))
+            self._server, self._thread = start_http_server(port, host, make_registry(self._gauges))
         except OSError as error:
             raise PipelineError(
                 f"Port {port} of {host} cannot be used.",
@@ -128,9 +132,9 @@ class Page:
                 action="choose another one with --prometheus [HOST:]PORT",
             ) from error
 
-    def show(self, looks: Sequence[Look]) -> None:
+    def show(self, statuses: Sequence[ModelHealth]) -> None:
         """Has the next scrape see these."""
-        self._gauges.looks = looks
+        self._gauges.statuses = statuses
 
     @property
     def url(self) -> str:

@@ -1,9 +1,7 @@
-"""Logged requests: their files, and the profile of what they hold.
+"""Logged requests: their files, and the profile of what they hold, counted in batches so that memory does not grow.
 
 The files are TFRecords of `PredictionLog`, as `keraspipe serve --request-log` and tensorflow/serving's collectors
 write them.
-
-Counting logged requests, in batches, so that memory does not grow with them.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.monitoring.features import HEAVY
-from pipeline.monitoring.profile import Profile, Rows, counted, example_type
+from pipeline.monitoring.features import HEAVY_ROLES
+from pipeline.monitoring.profile import Profile, Rows, count_rows, example_type
 from serving.errors import DataLoss, InvalidArgument
 from serving.request_log import records
 from serving.request_log.files import model_folder
@@ -33,19 +31,19 @@ if TYPE_CHECKING:
     import numpy as np
 
     from pipeline.monitoring.features import Feature
-    from pipeline.monitoring.predictions import Answers
+    from pipeline.monitoring.predictions import Predictions
 
 
 PARALLEL_BYTES = 32 << 20  # from which on a second process is worth its start
 PROCESSES = 2
-PART = ".part"
-BATCH = 4096
+PART_SUFFIX = ".part"
+BATCH_ROWS = 4096
 BATCH_BYTES = 16 << 20
-EXAMPLES = "examples"  # the input of signatures that take a serialized `tf.train.Example`
-WITH_EXAMPLES = ("classify_log", "regress_log", "multi_inference_log")
+EXAMPLES_INPUT = "examples"  # the input of signatures that take a serialized `tf.train.Example`
+EXAMPLE_LOGS = ("classify_log", "regress_log", "multi_inference_log")
 
 
-def files(log: Path, model: str) -> list[Path]:
+def log_files(log: Path, model: str) -> list[Path]:
     """The files that may hold a model's requests, those that are still written to among them.
 
     Args:
@@ -65,52 +63,54 @@ def files(log: Path, model: str) -> list[Path]:
             action=f"serve with: --request-log {log} --request-log-rate 0.1; or name another folder with --log",
         )
     own = model_folder(log, model)
-    found = [path for path in (own if own.is_dir() else log).iterdir() if ".tfrecord" in path.name and path.is_file()]
-    return sorted(found, key=lambda path: path.name.lstrip("."))
+    paths = [path for path in (own if own.is_dir() else log).iterdir() if ".tfrecord" in path.name and path.is_file()]
+    return sorted(paths, key=lambda path: path.name.lstrip("."))
 
 
-def read(paths: Iterable[Path], wanted: Wanted) -> Traffic:
+def read_traffic(paths: Iterable[Path], wanted: TrafficFilter) -> Traffic:
     """The traffic in files; large logs are read by two processes."""
-    found = {path: stat(path) for path in paths}
-    sizes = {path: one.st_size for path, one in found.items() if one and one.st_mtime >= wanted.since}
+    stats = {path: stat_file(path) for path in paths}
+    sizes = {path: entry.st_size for path, entry in stats.items() if entry and entry.st_mtime >= wanted.since}
     if sum(sizes.values()) < PARALLEL_BYTES or len(sizes) == 1:
-        return sum((read_file(path, wanted) for path in sizes), Traffic())
+        return sum((read_log_file(path, wanted) for path in sizes), Traffic())
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        return sum(pool.map(partial(read_file, wanted=wanted), sizes), Traffic())
+        return sum(pool.map(partial(read_log_file, wanted=wanted), sizes), Traffic())
 
 
-def read_file(path: Path, wanted: Wanted) -> Traffic:
+def read_log_file(path: Path, wanted: TrafficFilter) -> Traffic:
     """The traffic in one file; what is damaged is passed over and told, a file that is deleted meanwhile is not."""
-    tally = Tally(wanted)
+    counter = RequestCounter(wanted)
     faults = []
     try:
-        _tell(path, tally)
+        _count_file(path, counter)
     except DataLoss as error:
-        if not path.name.endswith(PART):  # its last record is being written
+        if not path.name.endswith(PART_SUFFIX):  # its last record is being written
             faults.append(str(error).partition("\n")[0] + f" ({path})")
     except OSError as error:
         faults.append(f"{path} cannot be read: {error.strerror}")
-    if tally.unreadable:
-        faults.append(f"{tally.unreadable} requests in {path} hold what is no tensor")
-    return tally.traffic(faults)
+    if counter.unreadable:
+        faults.append(f"{counter.unreadable} requests in {path} hold what is no tensor")
+    return counter.traffic(faults)
 
 
-def _tell(path: Path, tally: Tally) -> None:
-    for name in _names(path):
+def _count_file(path: Path, counter: RequestCounter) -> None:
+    for name in _possible_paths(path):
         with suppress(FileNotFoundError):  # on opening, before anything is counted
             for log in records.read_logs(name):
-                tally.add(log)
+                counter.add(log)
             return
 
 
-def _names(path: Path) -> list[Path]:
+def _possible_paths(path: Path) -> list[Path]:
     """The file, and what it is called when it is no longer written to, which may be the case by now."""
-    return [path, path.with_name(path.name[1:].removesuffix(PART))] if path.name.endswith(PART) else [path]
+    return (
+        [path, path.with_name(path.name[1:].removesuffix(PART_SUFFIX))] if path.name.endswith(PART_SUFFIX) else [path]
+    )
 
 
-def stat(path: Path) -> os.stat_result | None:
+def stat_file(path: Path) -> os.stat_result | None:
     """Size and times of a file of the log; None if it is deleted by now."""
-    for name in _names(path):
+    for name in _possible_paths(path):
         with suppress(FileNotFoundError):
             return name.stat()
     return None
@@ -152,7 +152,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrafficFilter:
     """Which requests are read, and how they are counted.
 
     Attributes:
@@ -168,25 +168,25 @@ class Wanted:
     features: tuple[Feature, ...]
     since: float = 0.0
     rate: float = 1.0
-    answers: Answers | None = None
+    answers: Predictions | None = None
     version: int = 0
 
 
-class Tally:
+class RequestCounter:
     """Counts requests one by one.
 
     Args:
         wanted: Which of them.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: TrafficFilter) -> None:
         self.wanted = wanted
         self.unreadable = 0
         self._profile, self._answers = Profile(), Profile()
-        self._answered: list[np.ndarray] = []
+        self._predictions: list[np.ndarray] = []
         self._rows, self._bytes = Rows(), 0
         self._first, self._last, self._versions = float("inf"), 0.0, Counter[int]()
-        self._heavy = any(one.role in HEAVY for one in wanted.features)
+        self._heavy = any(feature.role in HEAVY_ROLES for feature in wanted.features)
         self._random = random.Random(0)  # noqa: S311 - a sample, not a secret
         self._parse = example_type().FromString
 
@@ -194,17 +194,17 @@ class Tally:
         """Counts one `PredictionLog`, if it is wanted."""
         metadata = log.log_metadata
         model, at = metadata.model_spec, metadata.timestamp_secs
-        if at < self.wanted.since or model.name not in ("", self.wanted.model) or self._left_out():
+        if at < self.wanted.since or model.name not in ("", self.wanted.model) or self._is_skipped():
             return
         try:
-            self._take(log)
+            self._count_request(log)
         except (InvalidArgument, ValueError):
             self.unreadable += 1
             return
         self._first, self._last = min(self._first, at), max(self._last, at)
         self._versions[model.version.value] += 1
         self._bytes += log.ByteSize() if self._heavy else 0
-        if self._rows.count >= BATCH or self._bytes > BATCH_BYTES:
+        if self._rows.count >= BATCH_ROWS or self._bytes > BATCH_BYTES:
             self._flush()
 
     def traffic(self, faults: Sequence[str] = ()) -> Traffic:
@@ -213,38 +213,38 @@ class Tally:
         count = self._versions.total()
         return Traffic(self._profile, self._answers, count, self._first, self._last, self._versions, tuple(faults))
 
-    def _left_out(self) -> bool:
+    def _is_skipped(self) -> bool:
         return self.wanted.rate < 1 and self._random.random() >= self.wanted.rate
 
-    def _take(self, log: Any) -> None:
+    def _count_request(self, log: Any) -> None:
         kind = log.WhichOneof("log_type")
         if kind == "predict_log":
-            self._take_tensors(log.predict_log.request.inputs)
-            self._take_answer(log.predict_log.response)
-        elif kind in WITH_EXAMPLES:
-            for example in _examples(getattr(log, kind).request.input):
+            self._count_tensors(log.predict_log.request.inputs)
+            self._keep_prediction(log.predict_log.response)
+        elif kind in EXAMPLE_LOGS:
+            for example in _input_examples(getattr(log, kind).request.input):
                 self._rows.add_example(example)
 
-    def _take_tensors(self, inputs: Mapping[str, Any]) -> None:
-        if len(inputs) == 1 and EXAMPLES in inputs:
-            for record in inputs[EXAMPLES].string_val:
+    def _count_tensors(self, inputs: Mapping[str, Any]) -> None:
+        if len(inputs) == 1 and EXAMPLES_INPUT in inputs:
+            for record in inputs[EXAMPLES_INPUT].string_val:
                 self._rows.add_example(self._parse(record))
         else:
             self._rows.add_tensors(inputs)
 
-    def _take_answer(self, response: Any) -> None:
+    def _keep_prediction(self, response: Any) -> None:
         answers = self.wanted.answers
         if answers and response.model_spec.version.value == self.wanted.version and answers.output in response.outputs:
-            self._answered.append(tensor_proto.decode(response.outputs[answers.output], answers.output))
+            self._predictions.append(tensor_proto.decode(response.outputs[answers.output], answers.output))
 
     def _flush(self) -> None:
         if self.wanted.answers:
-            self._answers += counted(self.wanted.answers.frame.features, self.wanted.answers.rows(self._answered))
-            self._answered = []
-        self._profile += counted(self.wanted.features, self._rows)
+            self._answers += count_rows(self.wanted.answers.frame.features, self.wanted.answers.rows(self._predictions))
+            self._predictions = []
+        self._profile += count_rows(self.wanted.features, self._rows)
         self._rows, self._bytes = Rows(), 0
 
 
-def _examples(given: Any) -> Any:
+def _input_examples(given: Any) -> Any:
     """The examples of a `tensorflow.serving.Input`."""
     return getattr(given, given.WhichOneof("kind") or "example_list").examples

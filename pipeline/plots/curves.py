@@ -1,11 +1,4 @@
-"""Learning curves: every metric over the epochs, on training and validation data.
-
-ROC curves: what share of the positives is found at which share of false alarms.
-
-Precision-recall curves: how many of those that are reported are right, at which share found.
-
-The reliability curve: whether answers given with 80 % are right four times in five.
-"""
+"""Learning curves, ROC and precision-recall curves, and the reliability curve of a classifier."""
 
 from __future__ import annotations
 
@@ -21,48 +14,48 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-COLUMNS = 2
-TRAIN, VALIDATION, BEST = "#1f77b4", "#d95f02", "#555555"
-CHANCE = "#999999"
-LINE, IDEAL, SHADE = "#1f77b4", "#999999", "#1f77b455"
+PANEL_COLUMNS = 2
+TRAIN_COLOUR, VALIDATION_COLOUR, BEST_COLOUR = "#1f77b4", "#d95f02", "#555555"
+CHANCE_COLOUR = "#999999"
+LINE_COLOUR, IDEAL_COLOUR, INTERVAL_COLOUR = "#1f77b4", "#999999", "#1f77b455"
 
 
-def curves(history: Mapping[str, Sequence[float]], diagnosis: str = "") -> Figure:
+def learning_curves(history: Mapping[str, Sequence[float]], diagnosis: str = "") -> Figure:
     """One panel per metric; the epoch with the least validation loss is marked in each."""
-    names = _names(history)
-    rows = max(1, math.ceil(len(names) / COLUMNS))
-    columns = max(1, min(COLUMNS, len(names)))
+    names = _metric_names(history)
+    rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
+    columns = max(1, min(PANEL_COLUMNS, len(names)))
     figure = Figure(figsize=(5.5 * columns, 3.6 * rows + 0.6), layout="constrained")
-    best = _best(history)
+    best = _best_epoch(history)
     for index, name in enumerate(names):
-        _panel(figure.add_subplot(rows, columns, index + 1), name, history, best)
+        _draw_panel(figure.add_subplot(rows, columns, index + 1), name, history, best)
     figure.suptitle("\n".join(filter(None, ("Learning curves", diagnosis))), wrap=True)
     return figure
 
 
-def _names(history: Mapping[str, Sequence[float]]) -> list[str]:
+def _metric_names(history: Mapping[str, Sequence[float]]) -> list[str]:
     """The metrics, loss first and learning rate last."""
     names = {name.removeprefix("val_") for name in history}
     order = {"loss": 0, "learning_rate": 2}
     return sorted(names, key=lambda name: (order.get(name, 1), name))
 
 
-def _best(history: Mapping[str, Sequence[float]]) -> int | None:
+def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
     """The epoch, from 1, with the least validation loss."""
     losses = history.get("val_loss", [])
     known = [index for index, loss in enumerate(losses) if math.isfinite(loss)]
     return min(known, key=lambda index: losses[index]) + 1 if known else None
 
 
-def _panel(axes: Axes, name: str, history: Mapping[str, Sequence[float]], best: int | None) -> None:
+def _draw_panel(axes: Axes, name: str, history: Mapping[str, Sequence[float]], best: int | None) -> None:
     first = "training" if f"val_{name}" in history else name.replace("_", " ")
-    for label, key, colour in ((first, name, TRAIN), ("validation", f"val_{name}", VALIDATION)):
+    for label, key, colour in ((first, name, TRAIN_COLOUR), ("validation", f"val_{name}", VALIDATION_COLOUR)):
         values = history.get(key, [])
         if len(values):
             # A dot per epoch, because a run of one epoch has no line.
             axes.plot(range(1, len(values) + 1), values, "o-", label=label, color=colour, markersize=3)
     if best is not None:
-        axes.axvline(best, color=BEST, linestyle=":", label=f"best epoch: {best}")
+        axes.axvline(best, color=BEST_COLOUR, linestyle=":", label=f"best epoch: {best}")
     axes.set(title=name.replace("_", " "), xlabel="epoch", ylabel=name.replace("_", " "))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
@@ -77,7 +70,7 @@ def roc(curves: Sequence[Mapping[str, Any]]) -> Figure:
     """
     figure = Figure(figsize=(6.2, 6.2))
     axes = figure.add_axes((0.12, 0.09, 0.85, 0.82))
-    axes.plot([0, 1], [0, 1], "--", color=CHANCE, linewidth=1, label="guessing: 0.5")
+    axes.plot([0, 1], [0, 1], "--", color=CHANCE_COLOUR, linewidth=1, label="guessing: 0.5")
     for curve in curves:
         axes.plot(*curve["roc"], label=f"{curve['name']}: {curve['area']:.4f}", linewidth=1.6)
     axes.set(xlabel="false alarms, share of the others", ylabel="found, share of the class", aspect="equal")
@@ -106,33 +99,35 @@ def precision_recall(curves: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def calibration(found: Mapping[str, Any]) -> Figure:
+def calibration(reliability: Mapping[str, Any]) -> Figure:
     """Accuracy over confidence, with Wilson's intervals, beside the diagonal.
 
     Args:
-        found: {"error", "bins": [{"confidence", "accuracy", "rows"}]}.
+        reliability: {"error", "bins": [{"confidence", "accuracy", "rows"}]}.
     """
-    from pipeline.evaluation.statistics import share
+    from pipeline.evaluation.statistics import share_interval
 
-    bins = found["bins"]
-    confidence = [one["confidence"] for one in bins]
-    accuracy = [one["accuracy"] for one in bins]
-    ends = [share(one["accuracy"] * one["rows"], one["rows"]) for one in bins]
+    bins = reliability["bins"]
+    confidence = [entry["confidence"] for entry in bins]
+    accuracy = [entry["accuracy"] for entry in bins]
+    ends = [share_interval(entry["accuracy"] * entry["rows"], entry["rows"]) for entry in bins]
     below = [max(0.0, value - low) for value, (low, _) in zip(accuracy, ends, strict=True)]
     above = [max(0.0, high - value) for value, (_, high) in zip(accuracy, ends, strict=True)]
     figure = Figure(figsize=(6.2, 6.2))
     axes = figure.add_axes((0.12, 0.09, 0.85, 0.82))
-    axes.plot([0, 1], [0, 1], "--", color=IDEAL, linewidth=1, label="ideal")
-    axes.errorbar(confidence, accuracy, (below, above), fmt="o-", color=LINE, ecolor=SHADE, markersize=4)
-    _frame(axes, confidence, accuracy)
-    rows = sum(one["rows"] for one in bins)
+    axes.plot([0, 1], [0, 1], "--", color=IDEAL_COLOUR, linewidth=1, label="ideal")
+    axes.errorbar(
+        confidence, accuracy, (below, above), fmt="o-", color=LINE_COLOUR, ecolor=INTERVAL_COLOUR, markersize=4
+    )
+    _frame_axes(axes, confidence, accuracy)
+    rows = sum(entry["rows"] for entry in bins)
     axes.set_title(
-        f"Calibration: error {found['error']:.4f}\n{len(bins)} bins of {rows / len(bins):.0f} examples, 95 %"
+        f"Calibration: error {reliability['error']:.4f}\n{len(bins)} bins of {rows / len(bins):.0f} examples, 95 %"
     )
     return figure
 
 
-def _frame(axes: Axes, confidence: list[float], accuracy: list[float]) -> None:
+def _frame_axes(axes: Axes, confidence: list[float], accuracy: list[float]) -> None:
     """Near the points: a good classifier's lie in one corner."""
     low = max(-0.02, min(*confidence, *accuracy) - 0.1)
     axes.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal")

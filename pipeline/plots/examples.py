@@ -1,10 +1,6 @@
-"""Images with what the model says about them, or images that it drew itself.
+"""Test examples with what the model made of them: predictions on images, reconstructions, and forecasts.
 
-Pillow puts them on one sheet: a Matplotlib figure with forty pairs of axes takes ten times as long.
-
-Test examples above, or behind, what the model made of them.
-
-Forecasts: the error by steps ahead, and windows from good to bad.
+Pillow puts images on one sheet: a Matplotlib figure with forty pairs of axes takes ten times as long.
 """
 
 from __future__ import annotations
@@ -27,17 +23,21 @@ if TYPE_CHECKING:
 
 
 SAMPLE_COLUMNS = 8
-MOST = 48
-WIDTH, BARE, WORDS = 160, 165, 52  # pixels: of a cell, its height without words, and what words add to it
-SIDE = 145  # of an image
-MARGIN = 40  # above all cells
-NARROWEST = 450  # takes the title
-LINE, NAME = 20, 13  # characters that fit above a cell
-RIGHT, WRONG = "#1b7837", "#b2182b"
-FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+MAX_SAMPLES = 48
+CELL_WIDTH, CELL_HEIGHT, CAPTION_HEIGHT = (
+    160,
+    165,
+    52,
+)  # pixels: of a cell, its height without words, and what words add to it
+IMAGE_SIDE = 145  # of an image
+TITLE_HEIGHT = 40  # above all cells
+MIN_SHEET_WIDTH = 450  # takes the title
+LINE_CHARACTERS, NAME_CHARACTERS = 20, 13  # characters that fit above a cell
+RIGHT_COLOUR, WRONG_COLOUR = "#1b7837", "#b2182b"
+FONT_FILE = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 RECONSTRUCTION_COLUMNS = 4
-ORIGINAL, DRAWN = "#999999", "#d95f02"
-PAST, TRUTH, FORECAST, LIVE = "#777777", "#1f77b4", "#d95f02", "#7570b3"
+ORIGINAL_COLOUR, RECONSTRUCTION_COLOUR = "#999999", "#d95f02"
+PAST_COLOUR, TRUTH_COLOUR, FORECAST_COLOUR, LIVE_COLOUR = "#777777", "#1f77b4", "#d95f02", "#7570b3"
 
 
 def samples(examples: Sequence[Mapping[str, Any]]) -> Image.Image:
@@ -45,28 +45,31 @@ def samples(examples: Sequence[Mapping[str, Any]]) -> Image.Image:
 
     Images without a label were drawn by the model, and stand alone.
     """
-    shown = list(examples)[:MOST]
-    judged = any("label" in example for example in shown)
-    columns, height = max(1, min(SAMPLE_COLUMNS, len(shown))), BARE + WORDS * judged
-    size = max(WIDTH * columns, NARROWEST), MARGIN + height * max(1, math.ceil(len(shown) / columns))
+    shown = list(examples)[:MAX_SAMPLES]
+    has_labels = any("label" in example for example in shown)
+    columns, height = max(1, min(SAMPLE_COLUMNS, len(shown))), CELL_HEIGHT + CAPTION_HEIGHT * has_labels
+    size = max(CELL_WIDTH * columns, MIN_SHEET_WIDTH), TITLE_HEIGHT + height * max(1, math.ceil(len(shown) / columns))
     sheet = Image.new("RGB", size, "white")
-    title = _title(shown) if judged else f"{len(shown)} images that the model drew"
-    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT, 12)
-    draw.text((size[0] / 2, MARGIN / 2), title, "black", ImageFont.truetype(FONT, 17), "mm")
+    title = _sheet_title(shown) if has_labels else f"{len(shown)} images that the model drew"
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(FONT_FILE, 12)
+    draw.text((size[0] / 2, TITLE_HEIGHT / 2), title, "black", ImageFont.truetype(FONT_FILE, 17), "mm")
     for index, example in enumerate(shown):
-        middle = WIDTH * (index % columns) + WIDTH // 2, MARGIN + height * (index // columns + 1) - BARE // 2
-        _paste(sheet, _decode_sample(example["image_bytes"]), middle)
-        if judged:
-            _judge(draw, example, middle, font)
+        middle = (
+            CELL_WIDTH * (index % columns) + CELL_WIDTH // 2,
+            TITLE_HEIGHT + height * (index // columns + 1) - CELL_HEIGHT // 2,
+        )
+        _paste_image(sheet, _decode_sample(example["image_bytes"]), middle)
+        if has_labels:
+            _draw_verdict(draw, example, middle, font)
     return sheet
 
 
-def _title(examples: Sequence[Mapping[str, Any]]) -> str:
-    wrong = sum(not _right(example) for example in examples)
+def _sheet_title(examples: Sequence[Mapping[str, Any]]) -> str:
+    wrong = sum(not _is_right(example) for example in examples)
     return f"Sample predictions: {wrong} of {len(examples)} wrong"
 
 
-def _right(example: Mapping[str, Any]) -> bool:
+def _is_right(example: Mapping[str, Any]) -> bool:
     return str(example["label"]) == str(example["predicted"])
 
 
@@ -74,39 +77,39 @@ def _decode_sample(encoded: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
 
 
-def _paste(sheet: Image.Image, image: Image.Image, middle: tuple[int, int]) -> None:
+def _paste_image(sheet: Image.Image, image: Image.Image, middle: tuple[int, int]) -> None:
     """Puts an image around a point, as large as its cell lets it be."""
-    scale = SIDE / max(image.size)
+    scale = IMAGE_SIDE / max(image.size)
     wide, high = (max(1, round(length * scale)) for length in image.size)
     corner = middle[0] - wide // 2, middle[1] - high // 2
     sheet.paste(image.resize((wide, high), Image.Resampling.NEAREST), corner)
 
 
-def _judge(
+def _draw_verdict(
     draw: ImageDraw.ImageDraw, example: Mapping[str, Any], middle: tuple[int, int], font: ImageFont.FreeTypeFont
 ) -> None:
     """Words above an image and a frame around it."""
-    (x, y), right, half = middle, _right(example), SIDE // 2 + 1
-    colour = RIGHT if right else WRONG
-    draw.multiline_text((x, y - half - 4), words(example), colour, font, "md", align="center")
+    (x, y), right, half = middle, _is_right(example), IMAGE_SIDE // 2 + 1
+    colour = RIGHT_COLOUR if right else WRONG_COLOUR
+    draw.multiline_text((x, y - half - 4), caption(example), colour, font, "md", align="center")
     draw.rectangle((x - half, y - half, x + half, y + half), outline=colour, width=1 if right else 4)
 
 
-def words(example: Mapping[str, Any]) -> str:
+def caption(example: Mapping[str, Any]) -> str:
     """What stands above an image, a line each."""
-    lines = [] if _right(example) else ["WRONG"]
-    said = _short(example["predicted"])
+    lines = [] if _is_right(example) else ["WRONG"]
+    prediction = _short_name(example["predicted"])
     if example.get("probability") is not None:
-        said += f" ({example['probability']:.0%})"
+        prediction += f" ({example['probability']:.0%})"
     # A long name needs the room of the word, which the line below makes dispensable.
-    lines.append(said if len(said) > LINE - len("predicted ") else f"predicted {said}")
-    lines.append(f"truth {_short(example['label'])}")
+    lines.append(prediction if len(prediction) > LINE_CHARACTERS - len("predicted ") else f"predicted {prediction}")
+    lines.append(f"truth {_short_name(example['label'])}")
     return "\n".join(lines)
 
 
-def _short(name: object) -> str:
+def _short_name(name: object) -> str:
     text = str(name)
-    return text if len(text) <= NAME else text[: NAME - 1] + "…"
+    return text if len(text) <= NAME_CHARACTERS else text[: NAME_CHARACTERS - 1] + "…"
 
 
 def reconstructions(pairs: Sequence[Mapping[str, Any]]) -> Figure:
@@ -115,10 +118,10 @@ def reconstructions(pairs: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         pairs: {"image", "drawn"} as base64, or {"numbers", "drawn"} as lists.
     """
-    return _images(pairs) if "image" in pairs[0] else _curves(pairs)
+    return _draw_images(pairs) if "image" in pairs[0] else _draw_vectors(pairs)
 
 
-def _images(pairs: Sequence[Mapping[str, Any]]) -> Figure:
+def _draw_images(pairs: Sequence[Mapping[str, Any]]) -> Figure:
     figure = Figure(figsize=(1.4 * len(pairs) + 0.8, 3.4), layout="constrained")
     axes = np.atleast_2d(figure.subplots(2, len(pairs), squeeze=False))
     for column, pair in enumerate(pairs):
@@ -138,13 +141,13 @@ def _decode_reconstruction(encoded: str) -> np.ndarray:
     return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 
-def _curves(pairs: Sequence[Mapping[str, Any]]) -> Figure:
+def _draw_vectors(pairs: Sequence[Mapping[str, Any]]) -> Figure:
     rows = -(-len(pairs) // RECONSTRUCTION_COLUMNS)
     figure = Figure(figsize=(3.6 * min(RECONSTRUCTION_COLUMNS, len(pairs)), 2.3 * rows + 0.6), layout="constrained")
     grid = figure.subplots(rows, min(RECONSTRUCTION_COLUMNS, len(pairs)), squeeze=False)
     for axes, pair in zip(grid.flat, pairs, strict=False):
-        axes.plot(pair["numbers"], color=ORIGINAL, linewidth=2, label="test example, preprocessed")
-        axes.plot(pair["drawn"], color=DRAWN, linewidth=1, label="reconstruction")
+        axes.plot(pair["numbers"], color=ORIGINAL_COLOUR, linewidth=2, label="test example, preprocessed")
+        axes.plot(pair["drawn"], color=RECONSTRUCTION_COLOUR, linewidth=1, label="reconstruction")
         error = float(np.mean(np.square(np.subtract(pair["numbers"], pair["drawn"]))))
         axes.set_title(f"mean square error {error:.3g}", fontsize=9)
         axes.grid(alpha=0.3)
@@ -153,41 +156,41 @@ def _curves(pairs: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def forecast(found: Mapping[str, Any]) -> Figure:
+def forecast(result: Mapping[str, Any]) -> Figure:
     """One wide panel for the error, four for windows.
 
     Args:
-        found: {"error": [by step], "live_error": [by step] or None, "windows": [{"error", "quantile", "truth",
+        result: {"error": [by step], "live_error": [by step] or None, "windows": [{"error", "quantile", "truth",
             "predicted", "past"?}]}.
     """
-    rows = 1 + -(-len(found["windows"]) // 2)
+    rows = 1 + -(-len(result["windows"]) // 2)
     figure = Figure(figsize=(12.0, 3.2 * rows), layout="constrained")
     grid = figure.add_gridspec(rows, 2)
-    _errors(figure.add_subplot(grid[0, :]), found)
-    for index, window in enumerate(found["windows"]):
-        _window(figure.add_subplot(grid[1 + index // 2, index % 2]), window)
+    _draw_errors(figure.add_subplot(grid[0, :]), result)
+    for index, window in enumerate(result["windows"]):
+        _draw_window(figure.add_subplot(grid[1 + index // 2, index % 2]), window)
     figure.suptitle("Forecasts of the test split")
     return figure
 
 
-def _errors(axes: Axes, found: Mapping[str, Any]) -> None:
-    steps = range(1, len(found["error"]) + 1)
-    axes.plot(steps, found["error"], "o-", markersize=3, color=FORECAST, label="candidate")
-    if found.get("live_error"):
-        axes.plot(steps, found["live_error"], "o-", markersize=3, color=LIVE, label="live model")
+def _draw_errors(axes: Axes, result: Mapping[str, Any]) -> None:
+    steps = range(1, len(result["error"]) + 1)
+    axes.plot(steps, result["error"], "o-", markersize=3, color=FORECAST_COLOUR, label="candidate")
+    if result.get("live_error"):
+        axes.plot(steps, result["live_error"], "o-", markersize=3, color=LIVE_COLOUR, label="live model")
     axes.set(xlabel="steps ahead", ylabel="mean absolute error", title="Error by steps ahead")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
 
 
-def _window(axes: Axes, window: Mapping[str, Any]) -> None:
+def _draw_window(axes: Axes, window: Mapping[str, Any]) -> None:
     past = [float("nan") if value is None else value for value in window.get("past", [])]
-    axes.plot(range(1 - len(past), 1), past, color=PAST, linewidth=1.2, label="past")
+    axes.plot(range(1 - len(past), 1), past, color=PAST_COLOUR, linewidth=1.2, label="past")
     steps = range(1, len(window["truth"]) + 1)
-    axes.plot(steps, window["truth"], color=TRUTH, linewidth=1.6, label="truth")
-    axes.plot(steps, window["predicted"], color=FORECAST, linewidth=1.6, label="forecast")
-    axes.axvline(0.5, color=PAST, linestyle=":", linewidth=1)
+    axes.plot(steps, window["truth"], color=TRUTH_COLOUR, linewidth=1.6, label="truth")
+    axes.plot(steps, window["predicted"], color=FORECAST_COLOUR, linewidth=1.6, label="forecast")
+    axes.axvline(0.5, color=PAST_COLOUR, linestyle=":", linewidth=1)
     rank = "the worst" if window["quantile"] >= 1 else f"better than {1 - window['quantile']:.0%} of the windows"
     axes.set_title(f"error {window['error']:.4g}: {rank}", fontsize=10)
     axes.set_xlabel("steps ahead")

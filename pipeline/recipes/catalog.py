@@ -1,6 +1,6 @@
-"""The recipes in `models/` and in the folders of KERASPIPE_RECIPES, found by file name.
+"""Finds recipes in `models/` and in the folders of KERASPIPE_RECIPES, by file name.
 
-Everything but `load` works on the source text alone: importing a recipe imports Keras, which takes seconds.
+Only `load_recipe` and `pin_recipe` import a recipe, and with it Keras, which takes seconds; all else reads its text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.errors import did_you_mean
 
 
 @dataclass(frozen=True)
-class Source:
+class RecipeSource:
     """A recipe as text.
 
     Attributes:
@@ -67,35 +67,35 @@ class Source:
         return self.docstring.partition("\n")[0].rstrip(".")
 
 
-def paths(settings: Settings) -> dict[str, Path]:
+def recipe_paths(settings: Settings) -> dict[str, Path]:
     """Recipe files by name; an earlier folder wins."""
-    found: dict[str, Path] = {}
+    recipes: dict[str, Path] = {}
     for folder in settings.recipe_folders:
         for path in sorted(folder.glob("*.py")):
             if not path.name.startswith("_"):
-                found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+                recipes.setdefault(path.stem, path)
+    return dict(sorted(recipes.items()))
 
 
-def source(name: str, settings: Settings) -> Source:
+def find_recipe(name: str, settings: Settings) -> RecipeSource:
     """Finds a recipe by name and reads its text.
 
     Raises:
         UsageError: There is no recipe of that name.
         PipelineError: The file is not a recipe.
     """
-    found = paths(settings)
-    if name not in found:
+    recipes = recipe_paths(settings)
+    if name not in recipes:
         raise UsageError(
             f"There is no recipe {name!r}.",
-            expected=f"one of {', '.join(found)}",
+            expected=f"one of {', '.join(recipes)}",
             received=name,
-            action=did_you_mean(name, found) or "list them with: keraspipe models",
+            action=did_you_mean(name, recipes) or "list them with: keraspipe models",
         )
-    return read(found[name])
+    return read_recipe(recipes[name])
 
 
-def read(path: Path) -> Source:
+def read_recipe(path: Path) -> RecipeSource:
     """Reads a recipe file without importing it.
 
     Raises:
@@ -118,10 +118,10 @@ def read(path: Path) -> Source:
             received=(error.text or "").strip(),
             action=f"correct line {error.lineno} of {path}",
         ) from error
-    return Source(path.stem, path, text, tree, _keywords(tree, path))
+    return RecipeSource(path.stem, path, text, tree, _recipe_keywords(tree, path))
 
 
-def _keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:
+def _recipe_keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:
     for node in tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == "RECIPE" for target in targets):
@@ -130,25 +130,25 @@ def _keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:
     raise PipelineError(
         f"The recipe {path} declares no RECIPE.",
         expected="RECIPE = Recipe(data=…, params=…, preprocess=…, build=…) at the top level of the file",
-        received="top-level names " + (", ".join(sorted(_names(tree))) or "none"),
+        received="top-level names " + (", ".join(sorted(_defined_names(tree))) or "none"),
         action="add RECIPE; `keraspipe show digits` prints a complete recipe",
     )
 
 
-def _names(tree: ast.Module) -> set[str]:
+def _defined_names(tree: ast.Module) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
-def load(path: Path) -> Recipe:
+def load_recipe(path: Path) -> Recipe:
     """Imports a recipe file and returns its RECIPE; the one that was pinned, if one was.
 
     Raises:
         PipelineError: The file fails on import or does not hold a Recipe.
     """
-    return _PINNED.get(path) or _executed(path, path.read_text(encoding="utf-8"))
+    return _PINNED.get(path) or _execute(path, path.read_text(encoding="utf-8"))
 
 
-def pin(source: Source) -> Recipe:
+def pin_recipe(source: RecipeSource) -> Recipe:
     """Imports a recipe from its text, and has `load` return the same from now on.
 
     A run's steps ask for the recipe by its path; a file that is edited meanwhile must not change a run whose digest
@@ -157,14 +157,14 @@ def pin(source: Source) -> Recipe:
     Raises:
         PipelineError: As `load`.
     """
-    recipe = _PINNED[source.path] = _executed(source.path, source.text)
+    recipe = _PINNED[source.path] = _execute(source.path, source.text)
     return recipe
 
 
 _PINNED: dict[Path, Recipe] = {}
 
 
-def _executed(path: Path, text: str) -> Recipe:
+def _execute(path: Path, text: str) -> Recipe:
     """The RECIPE of a text; no bytecode is read or written, which could be of another text."""
     from pipeline.recipe import Recipe
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
 
-HOOK, POSITION = "preprocess", 1  # (inputs, p): the one hook that runs before training
-OUTCOME = ("gate", "quick")  # arguments of a recipe that change no number of a whole run
+PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the one hook that runs before training
+IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no number of a whole run
 
 
-def of_step(source: Source, step: str, params: dict[str, Any], root: Path = ROOT) -> str:
+def step_digest(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> str:
     """Digest of what the result of a step depends on, beside its inputs.
 
     Args:
@@ -37,17 +37,17 @@ def of_step(source: Source, step: str, params: dict[str, Any], root: Path = ROOT
         params: All hyperparameters and their values.
         root: Folder of keraspipe's packages.
     """
-    return hashing.digest([of_code(source, step, root), read_params(source, step, params, root)])
+    return hashing.digest([code_digest(source, step, root), step_params(source, step, params, root)])
 
 
-def of_code(source: Source, step: str, root: Path = ROOT) -> str:
+def code_digest(source: RecipeSource, step: str, root: Path = ROOT) -> str:
     """Digest of the code that a step runs: keraspipe's, the recipe's part in it, and the locked dependencies'."""
-    code = import_closure.analyze(_needed(source, step, root), source.path, root)
-    files = import_closure.closure([_entry(step, root), *import_closure.reach(code, root)], root)
-    return hashing.digest([_locked(root), code.digest(root), import_closure.digest(files, root)])
+    code = import_closure.analyze(_step_nodes(source, step, root), source.path, root)
+    files = import_closure.import_closure([_step_file(step, root), *import_closure.reachable_files(code, root)], root)
+    return hashing.digest([_lock_digest(root), code.digest(root), import_closure.digest_code(files, root)])
 
 
-def of_run(source: Source, entry: str, root: Path = ROOT) -> str:
+def run_digest(source: RecipeSource, entry: str, root: Path = ROOT) -> str:
     """Digest of all code of a run: what its entry and the recipe reach, and the locked dependencies.
 
     Args:
@@ -57,83 +57,87 @@ def of_run(source: Source, entry: str, root: Path = ROOT) -> str:
     """
     start = imports.locate(entry, (root,))
     assert start, entry
-    code = _whole(source, root)
-    files = import_closure.closure([start, *import_closure.reach(code, root)], root)
-    return hashing.digest([_locked(root), code.digest(root), import_closure.digest(files, root)])
+    code = _analyze_recipe(source, root)
+    files = import_closure.import_closure([start, *import_closure.reachable_files(code, root)], root)
+    return hashing.digest([_lock_digest(root), code.digest(root), import_closure.digest_code(files, root)])
 
 
-def of_result(source: Source, defaults: dict[str, Any]) -> str:
+def result_digest(source: RecipeSource, defaults: dict[str, Any]) -> str:
     """Digest of a recipe's own code and own files, of its gate none, and of the defaults of its hyperparameters.
 
     What lies in keraspipe counts by the names that are imported, so that moving a module there changes nothing.
     """
-    roots = [ast.keyword(name, value) for name, value in sorted(source.keywords.items()) if name not in OUTCOME]
-    nodes: list[ast.AST] = [*roots, *_reachable(source.tree, roots)] if source.keywords else [*source.tree.body]
-    code = import_closure.analyze(_computing(source, nodes), source.path)
-    own = [import_closure.read(path).alone for path in own_files(source) if path != source.path]
-    return hashing.digest([code.alone, sorted(own), defaults])
+    roots = [
+        ast.keyword(name, value) for name, value in sorted(source.keywords.items()) if name not in IGNORED_ARGUMENTS
+    ]
+    nodes: list[ast.AST] = (
+        [*roots, *_reachable_statements(source.tree, roots)] if source.keywords else [*source.tree.body]
+    )
+    code = import_closure.analyze(_strip_params(source, nodes), source.path)
+    own = [import_closure.read_code(path).own_digest for path in recipe_files(source) if path != source.path]
+    return hashing.digest([code.own_digest, sorted(own), defaults])
 
 
-def of_recipe(source: Source) -> str:
+def recipe_digest(source: RecipeSource) -> str:
     """Digest of a recipe's file and of the files of its own that it imports, as they stand there."""
-    return hashing.digest({path.name: path.read_text() for path in own_files(source)})
+    return hashing.digest({path.name: path.read_text() for path in recipe_files(source)})
 
 
-def own_files(source: Source) -> list[Path]:
+def recipe_files(source: RecipeSource) -> list[Path]:
     """The recipe's file, and the files beside it or in the project that it imports, without keraspipe's own."""
-    files = import_closure.closure(import_closure.reach(_whole(source, ROOT)))
+    files = import_closure.import_closure(import_closure.reachable_files(_analyze_recipe(source, ROOT)))
     return sorted({source.path, *(path for path in files if not imports.is_project(path))})
 
 
-def read_params(source: Source, step: str, params: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
+def step_params(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
     """The hyperparameters that a step depends on; all of them where that cannot be told."""
-    parts = _parts(_entry(step, root), root)
+    parts = _recipe_parts(_step_file(step, root), root)
     if source.keywords and "params" not in parts:
         return {}
     # Training itself reads some: epochs, batch_size, class_weight.
-    if not source.keywords or "build" in parts or HOOK not in source.keywords:
+    if not source.keywords or "build" in parts or PREPROCESS not in source.keywords:
         return params
     scope = hyperparameter_reads.Scope(source.tree, source.path, root)
-    hook = source.keywords[HOOK]
-    names = hyperparameter_reads.follow_hook(hook, POSITION, scope, _params_class(source))
+    hook = source.keywords[PREPROCESS]
+    names = hyperparameter_reads.follow_hook(hook, PARAMS_POSITION, scope, _params_class(source))
     return params if names is None else {name: params[name] for name in sorted(names & params.keys())}
 
 
-def _entry(step: str, root: Path) -> Path:
+def _step_file(step: str, root: Path) -> Path:
     return root / "pipeline" / "steps" / f"{step}.py"
 
 
 @cache
-def _parts(entry: Path, root: Path) -> frozenset[str]:
+def _recipe_parts(entry: Path, root: Path) -> frozenset[str]:
     """The parts of a recipe that a step reads: "data", "gate.slices"."""
-    return recipe_reads.find_parts(import_closure.closure([entry], root))
+    return recipe_reads.find_parts(import_closure.import_closure([entry], root))
 
 
 @cache
-def _locked(root: Path) -> str:
+def _lock_digest(root: Path) -> str:
     return hashing.digest((root / "uv.lock").read_text())
 
 
-def _whole(source: Source, root: Path) -> import_closure.Code:
+def _analyze_recipe(source: RecipeSource, root: Path) -> import_closure.Code:
     return import_closure.analyze(copy.deepcopy(source.tree.body), source.path, root)
 
 
-def _params_class(source: Source) -> ast.ClassDef | None:
+def _params_class(source: RecipeSource) -> ast.ClassDef | None:
     call = source.keywords.get("params")
     name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
     return next((node for node in source.tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
 
 
-def _needed(source: Source, step: str, root: Path) -> list[ast.AST]:
+def _step_nodes(source: RecipeSource, step: str, root: Path) -> list[ast.AST]:
     """The parts of RECIPE that a step reads, and the statements that these depend on."""
     if not source.keywords:
         return copy.deepcopy([*source.tree.body])
-    parts = sorted(_parts(_entry(step, root), root))
-    roots = [ast.keyword(part, value) for part in parts for value in _values(source, part)]
-    return _computing(source, [*roots, *_reachable(source.tree, roots)])
+    parts = sorted(_recipe_parts(_step_file(step, root), root))
+    roots = [ast.keyword(part, value) for part in parts for value in _declared_values(source, part)]
+    return _strip_params(source, [*roots, *_reachable_statements(source.tree, roots)])
 
 
-def _values(source: Source, part: str) -> list[ast.expr]:
+def _declared_values(source: RecipeSource, part: str) -> list[ast.expr]:
     """What a recipe gives for "name" or "name.field"; all of the name where no plain class declares the field."""
     name, _, inner = part.partition(".")
     value = source.keywords.get(name)
@@ -143,31 +147,33 @@ def _values(source: Source, part: str) -> list[ast.expr]:
     if inner not in fields:
         return [value]
     assert isinstance(value, ast.Call)
-    given = dict(zip(fields, value.args, strict=False)) | {word.arg: word.value for word in value.keywords if word.arg}
-    return [given[inner]] if inner in given else []
+    arguments = dict(zip(fields, value.args, strict=False)) | {
+        word.arg: word.value for word in value.keywords if word.arg
+    }
+    return [arguments[inner]] if inner in arguments else []
 
 
 def _plain_fields(value: ast.expr) -> tuple[str, ...]:
     """Fields of the declaration that is made here, such as `Gate(…)`; none where all of it counts."""
     call = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and all(k.arg for k in value.keywords)
-    made = getattr(recipe, value.func.id, None) if call else None  # type: ignore[attr-defined]
-    return tuple(getattr(made, "__dataclass_fields__", ()))
+    declaration = getattr(recipe, value.func.id, None) if call else None  # type: ignore[attr-defined]
+    return tuple(getattr(declaration, "__dataclass_fields__", ()))
 
 
-def _computing(source: Source, nodes: list[ast.AST]) -> list[ast.AST]:
+def _strip_params(source: RecipeSource, nodes: list[ast.AST]) -> list[ast.AST]:
     """A copy without the fields of the hyperparameters, which come in as values, and without imports not needed."""
     nodes, params = copy.deepcopy(nodes), _params_class(source)
-    given = sum(isinstance(node, ast.keyword) and node.arg == "params" for node in nodes)
+    declarations = sum(isinstance(node, ast.keyword) and node.arg == "params" for node in nodes)
     for node in nodes:
         # A second use, such as `Digits(size=Params().size)`, takes the defaults from the class.
         is_params = params and isinstance(node, ast.ClassDef) and node.name == params.name
-        if params and is_params and given == sum(_names(other)[params.name] for other in nodes):
+        if params and is_params and declarations == sum(_count_names(other)[params.name] for other in nodes):
             node.body = [item for item in node.body if not isinstance(item, ast.AnnAssign)]  # type: ignore[attr-defined]
-    unused = _names(source.tree).keys() - sum((_names(node) for node in nodes), Counter()).keys()
-    return [node for node in nodes if not isinstance(node, ast.Import | ast.ImportFrom) or _narrow(node, unused)]
+    unused = _count_names(source.tree).keys() - sum((_count_names(node) for node in nodes), Counter()).keys()
+    return [node for node in nodes if not isinstance(node, ast.Import | ast.ImportFrom) or _narrow_import(node, unused)]
 
 
-def _narrow(node: ast.Import | ast.ImportFrom, unused: set[str]) -> bool:
+def _narrow_import(node: ast.Import | ast.ImportFrom, unused: set[str]) -> bool:
     """Takes names that are used elsewhere alone out of an import line; whether any are left."""
     node.names = [alias for alias in node.names if (alias.asname or alias.name.partition(".")[0]) not in unused]
     return bool(node.names)
@@ -175,30 +181,30 @@ def _narrow(node: ast.Import | ast.ImportFrom, unused: set[str]) -> bool:
 
 def _is_for_effect(node: ast.stmt, used: Counter[str]) -> bool:
     """Whether a statement counts in any case: it binds no name, or imports what nothing in the file uses."""
-    names = set(hyperparameter_reads.bound(node))
+    names = set(hyperparameter_reads.bound_names(node))
     return not names or (isinstance(node, ast.Import | ast.ImportFrom) and not names & used.keys())
 
 
-def _names(node: ast.AST) -> Counter[str]:
+def _count_names(node: ast.AST) -> Counter[str]:
     return Counter(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
 
 
-def _is_text(node: ast.AST) -> bool:
+def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _reachable(tree: ast.Module, roots: Iterable[ast.AST]) -> list[ast.AST]:
+def _reachable_statements(tree: ast.Module, roots: Iterable[ast.AST]) -> list[ast.AST]:
     """Top-level statements that the roots depend on through the names they use, in the order of the file."""
     defined = defaultdict(list)  # a name may be bound more than once: X = …; X = f(X)
     for node in tree.body:
-        for name in hyperparameter_reads.bound(node):
+        for name in hyperparameter_reads.bound_names(node):
             defined[name].append(node)
-    used = _names(tree)
-    kept: list[ast.AST] = [node for node in tree.body if _is_for_effect(node, used) and not _is_text(node)]
-    waiting = [*roots, *kept]
+    used = _count_names(tree)
+    statements: list[ast.AST] = [node for node in tree.body if _is_for_effect(node, used) and not _is_docstring(node)]
+    waiting = [*roots, *statements]
     while waiting:
-        for name in _names(waiting.pop()):
-            new = [node for node in defined[name] if node not in kept]
-            kept += new
+        for name in _count_names(waiting.pop()):
+            new = [node for node in defined[name] if node not in statements]
+            statements += new
             waiting += new
-    return [node for node in tree.body if node in kept]
+    return [node for node in tree.body if node in statements]

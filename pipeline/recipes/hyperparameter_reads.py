@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Function = ast.FunctionDef | ast.Lambda
 READERS = ("property", "cached_property", "cache", "lru_cache", "function")  # decorators that change no argument
-BLIND = {"locals", "vars", "globals", "eval", "exec", "super"}  # see names without naming them
+OPAQUE_CALLS = {"locals", "vars", "globals", "eval", "exec", "super"}  # see names without naming them
 
 
 class EscapeError(Exception):
@@ -50,7 +50,7 @@ class Scope:
         """
         node = self._binding(name)
         if isinstance(node, ast.ImportFrom):
-            return self._module(node, "").function(_original(node, name))
+            return self._module(node, "").function(_original_name(node, name))
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
             return node.value, self
         if not isinstance(node, ast.FunctionDef) or not _is_plain(node):
@@ -66,11 +66,11 @@ class Scope:
         node = self._binding(module)
         if not isinstance(node, ast.ImportFrom):
             raise EscapeError
-        return self._module(node, f".{_original(node, module)}").function(name)
+        return self._module(node, f".{_original_name(node, module)}").function(name)
 
     def _binding(self, name: str) -> ast.stmt:
         """The one statement at the top of the file that binds a name."""
-        nodes = [node for node in self.tree.body if name in _bound_at_top(node)]
+        nodes = [node for node in self.tree.body if name in _top_level_names(node)]
         if len(nodes) != 1:
             raise EscapeError
         return nodes[0]
@@ -121,7 +121,7 @@ class Reads:
                 if not _is_plain(item):
                     break
                 return item
-            if isinstance(item, ast.AnnAssign | ast.Assign) and name in bound(item):
+            if isinstance(item, ast.AnnAssign | ast.Assign) and name in bound_names(item):
                 return None
         raise EscapeError
 
@@ -136,12 +136,14 @@ class _Flow:
         self.parents = {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
         self.nested = {node.name: node for node in self.nodes if isinstance(node, ast.FunctionDef)}
         assigned = (node for node in self.nodes if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign))
-        self.local = Counter([*parameters(function), *(name for node in assigned for name in bound(node))])
+        self.local = Counter(
+            [*positional_parameters(function), *(name for node in assigned for name in bound_names(node))]
+        )
         self.aliases = self._aliases({argument})
 
     def run(self) -> None:
         for node in self.nodes:
-            if isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.Name) and node.id in BLIND):
+            if isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.Name) and node.id in OPAQUE_CALLS):
                 raise EscapeError
             if self._is_alias(node):
                 self._use(node, self.parents.get(node))
@@ -182,7 +184,7 @@ class _Flow:
     def _attribute(self, node: ast.Attribute) -> None:
         member = self.reads.member(node.attr)
         if member:
-            self.reads.follow(member, parameters(member)[0], self.scope)
+            self.reads.follow(member, positional_parameters(member)[0], self.scope)
         else:
             self.reads.names.add(node.attr)
 
@@ -194,7 +196,7 @@ class _Flow:
             self._getattr(call)
             return
         function, scope, skipped = self._callee(call.func)
-        names = parameters(function)
+        names = positional_parameters(function)
         if isinstance(place, int):
             place = names[place + skipped] if place + skipped < len(names) else None
         if place not in (*names, *(arg.arg for arg in function.args.kwonlyargs)):
@@ -239,19 +241,19 @@ def follow_hook(hook: ast.expr, position: int, scope: Scope, params: ast.ClassDe
     """
     reads = Reads(params)
     try:
-        function, origin = (hook, scope) if isinstance(hook, ast.Lambda) else scope.function(_name(hook))
-        reads.follow(function, parameters(function)[position], origin)
+        function, origin = (hook, scope) if isinstance(hook, ast.Lambda) else scope.function(_identifier(hook))
+        reads.follow(function, positional_parameters(function)[position], origin)
     except (EscapeError, IndexError):
         return None
     return frozenset(reads.names)
 
 
-def parameters(function: Function) -> list[str]:
+def positional_parameters(function: Function) -> list[str]:
     """Names of the arguments that can be given by position."""
     return [arg.arg for arg in [*function.args.posonlyargs, *function.args.args]]
 
 
-def bound(node: ast.AST) -> Iterator[str]:
+def bound_names(node: ast.AST) -> Iterator[str]:
     """Names that a statement, a function or a target binds."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
@@ -266,13 +268,13 @@ def bound(node: ast.AST) -> Iterator[str]:
         yield node.arg
 
 
-def _bound_at_top(statement: ast.stmt) -> set[str]:
+def _top_level_names(statement: ast.stmt) -> set[str]:
     """Names that a statement binds at the top of a file; those under an `if` or `try` as well."""
     compound = isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While | ast.Match)
-    return {name for node in (ast.walk(statement) if compound else [statement]) for name in bound(node)}
+    return {name for node in (ast.walk(statement) if compound else [statement]) for name in bound_names(node)}
 
 
-def _original(node: ast.ImportFrom, name: str) -> str:
+def _original_name(node: ast.ImportFrom, name: str) -> str:
     """What a name is called where it is imported from."""
     return next(alias.name for alias in node.names if name == (alias.asname or alias.name))
 
@@ -283,5 +285,5 @@ def _is_plain(function: ast.FunctionDef) -> bool:
     return all(word in READERS for word in words)
 
 
-def _name(node: ast.expr) -> str:
+def _identifier(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""

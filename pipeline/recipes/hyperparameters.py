@@ -1,4 +1,4 @@
-"""Hyperparameters: their declaration read from the recipe's text, and their values from the command line."""
+"""Hyperparameters: their declaration, read from the recipe's text, and their values from the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.recipe import Choice, Range, Widths
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
 
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 RANGES = {kind.__name__: kind for kind in (Range, Choice, Widths)}
@@ -37,7 +37,7 @@ class Field:
     comment: str = ""
 
 
-def fields(source: Source) -> dict[str, Field]:
+def fields(source: RecipeSource) -> dict[str, Field]:
     """The hyperparameters that a recipe declares, in the order of its file.
 
     Raises:
@@ -60,7 +60,7 @@ def fields(source: Source) -> dict[str, Field]:
     )
 
 
-def _fields(node: ast.ClassDef, lines: list[str], source: Source) -> Iterable[Field]:
+def _fields(node: ast.ClassDef, lines: list[str], source: RecipeSource) -> Iterable[Field]:
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.value is not None:
             try:
@@ -84,7 +84,7 @@ def _annotation(node: ast.expr) -> tuple[str, str]:
     return ast.unparse(node), ""
 
 
-def resolve(source: Source, assignments: Iterable[str]) -> dict[str, Any]:
+def resolve(source: RecipeSource, assignments: Iterable[str]) -> dict[str, Any]:
     """All hyperparameters of a recipe with the values of `KEY=VALUE` put in.
 
     Raises:
@@ -101,27 +101,27 @@ def resolve(source: Source, assignments: Iterable[str]) -> dict[str, Any]:
                 received=assignment,
                 action=did_you_mean(key, declared) or f"see them with: keraspipe show {source.name}",
             )
-        values[key] = parse(declared[key], text)
+        values[key] = parse_value(declared[key], text)
     return values
 
 
-def parse(field: Field, text: str) -> Any:
+def parse_value(field: Field, text: str) -> Any:
     """The value of one hyperparameter from its text.
 
     Raises:
         UsageError: The text is not of the declared type.
     """
     try:
-        return _parse(field.type, text)
+        return _parse_text(field.type, text)
     except ValueError:
         raise UsageError(
             f"The value of {field.name} has the wrong type.",
-            expected=f"{field.type}, for instance {field.name}={_text(field.default)}",
+            expected=f"{field.type}, for instance {field.name}={_format_value(field.default)}",
             received=f"{field.name}={text}",
         ) from None
 
 
-def ranged(field: Field) -> Range | Choice | Widths | None:
+def search_range(field: Field) -> Range | Choice | Widths | None:
     """The search range of a hyperparameter; None where none is declared.
 
     Raises:
@@ -134,7 +134,7 @@ def ranged(field: Field) -> Range | Choice | Widths | None:
         assert isinstance(call, ast.Call)
         kind = RANGES[ast.unparse(call.func).rpartition(".")[2]]
         keywords = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-        found: Range | Choice | Widths = kind(*map(ast.literal_eval, call.args), **keywords)
+        result: Range | Choice | Widths = kind(*map(ast.literal_eval, call.args), **keywords)
     except (AssertionError, KeyError, TypeError, ValueError, SyntaxError):
         raise PipelineError(
             f"The search range of {field.name} cannot be read.",
@@ -142,18 +142,18 @@ def ranged(field: Field) -> Range | Choice | Widths | None:
             received=field.range,
             action="write one of these, with literal values, into its Annotated[…]",
         ) from None
-    return found
+    return result
 
 
-def assignment(name: str, value: Any) -> str:
+def format_assignment(name: str, value: Any) -> str:
     """KEY=VALUE, as `--set` reads it back to the same value."""
-    return f"{name}={_text(value)}"
+    return f"{name}={_format_value(value)}"
 
 
-def _parse(kind: str, text: str) -> Any:
+def _parse_text(kind: str, text: str) -> Any:
     if kind.startswith("tuple["):
         item = kind.removeprefix("tuple[").removesuffix("]").partition(",")[0]
-        return tuple(_parse(item, part.strip()) for part in text.strip("()[] ").split(",") if part.strip())
+        return tuple(_parse_text(item, part.strip()) for part in text.strip("()[] ").split(",") if part.strip())
     if kind == "bool":
         if text.lower() not in TRUE | FALSE:
             raise ValueError(text)
@@ -168,5 +168,5 @@ def _parse(kind: str, text: str) -> Any:
     return text
 
 
-def _text(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,12 +1,12 @@
-"""Which files a piece of code reaches through its imports, and a digest of each that a move does not change.
+"""The files that a piece of code reaches through its imports, and a digest of each that a move does not change.
 
 Read by `ast`, nothing is imported. Imports inside functions count, for they run; those under `if TYPE_CHECKING:` do
-not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as an
-import of it.
+not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as
+an import of it.
 
 A digest leaves out comments, docstrings, formatting, the import lines of the project's own modules and the names that
-these bind to modules: `atomic.write` and `fileio.write` are the same after a pure move. In their place stands the
-content of the module that is meant.
+these bind to modules: moving a module changes no digest. In their place stands the content of the module that is
+meant.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ class Code:
         return modules | {file for file, _, _ in self.names}
 
     @cached_property
-    def alone(self) -> str:
+    def own_digest(self) -> str:
         """Digest of the code without what it imports from the project, of which only the names count."""
         return self._digest(lambda _: "")
 
     def digest(self, root: Path = ROOT) -> str:
         """Digest of the code and, one step deep, of the modules that it names, wherever these lie."""
-        return self._digest(lambda path: read(path, root).alone)
+        return self._digest(lambda path: read_code(path, root).own_digest)
 
     def _digest(self, content: Callable[[Path], str]) -> str:
         lines = sorted(f"{content(path)} {name} {bound}" for path, name, bound in self.names)
         text = _MODULE.sub(lambda match: f"{_OPEN}{content(Path(match[1])) if match[1] else ''}{_CLOSE}", self.text)
-        return _sha("\n".join([*lines, text]))
+        return _sha256("\n".join([*lines, text]))
 
 
-def read(path: Path, root: Path = ROOT) -> Code:
+def read_code(path: Path, root: Path = ROOT) -> Code:
     """A whole file; keraspipe's own as it was when this process first read it."""
     return (
         _read_once(path, root)
@@ -96,15 +96,15 @@ def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
         path: The file; where it is not the project's own, modules beside it are found first.
         root: Folder of the project's packages.
     """
-    found = imports.Imports(nodes, path, root)
+    bindings = imports.Imports(nodes, path, root)
     for node in nodes:
-        found.visit(node)
-    computing = _Computing(found)
-    text = "\n".join(ast.dump(node) for node in map(computing.visit, nodes) if node)
-    return Code(frozenset(found.files), frozenset(found.on_demand), frozenset(found.names), text)
+        bindings.visit(node)
+    normalizer = _Normalizer(bindings)
+    text = "\n".join(ast.dump(node) for node in map(normalizer.visit, nodes) if node)
+    return Code(frozenset(bindings.files), frozenset(bindings.on_demand), frozenset(bindings.names), text)
 
 
-def closure(paths: Iterable[Path], root: Path = ROOT) -> frozenset[Path]:
+def import_closure(paths: Iterable[Path], root: Path = ROOT) -> frozenset[Path]:
     """The files and all that they import, through any number of steps."""
     files: set[Path] = set()
     waiting = list(paths)
@@ -112,37 +112,37 @@ def closure(paths: Iterable[Path], root: Path = ROOT) -> frozenset[Path]:
         path = waiting.pop()
         if path not in files:
             files.add(path)
-            waiting += reach(read(path, root), root)
-            waiting += _packages(path, root)
+            waiting += reachable_files(read_code(path, root), root)
+            waiting += _package_files(path, root)
     return frozenset(files)
 
 
-def reach(code: Code, root: Path = ROOT) -> frozenset[Path]:
+def reachable_files(code: Code, root: Path = ROOT) -> frozenset[Path]:
     """The files that a piece of code imports, and those that a module imports to give it a name."""
-    return code.imports.union(*(read(file, root).on_demand for file in code.sources))
+    return code.imports.union(*(read_code(file, root).on_demand for file in code.sources))
 
 
-def _packages(path: Path, root: Path) -> list[Path]:
+def _package_files(path: Path, root: Path) -> list[Path]:
     """The `__init__` files that run before one of the project's modules."""
     folders = path.relative_to(root).parents if imports.is_project(path, root) else ()
     return [file for folder in folders if (file := root / folder / "__init__.py").is_file()]
 
 
-def digest(paths: Iterable[Path], root: Path = ROOT) -> str:
+def digest_code(paths: Iterable[Path], root: Path = ROOT) -> str:
     """Digest of files, whatever their names and order; those without code, as many `__init__`, are left out."""
-    codes = (read(path, root) for path in paths)
-    return _sha("\n".join(sorted(code.digest(root) for code in codes if code.text or code.names)))
+    codes = (read_code(path, root) for path in paths)
+    return _sha256("\n".join(sorted(code.digest(root) for code in codes if code.text or code.names)))
 
 
-def _sha(text: str) -> str:
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Computing(ast.NodeTransformer):
+class _Normalizer(ast.NodeTransformer):
     """Takes out docstrings, imports of the project and blocks for types, and puts files for names of modules."""
 
-    def __init__(self, found: imports.Imports) -> None:
-        self.found = found
+    def __init__(self, bindings: imports.Imports) -> None:
+        self.found = bindings
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
@@ -150,7 +150,7 @@ class _Computing(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
         if imports.is_type_checking(node):
-            return [kept for kept in map(self.visit, node.orelse) if kept]
+            return [statement for statement in map(self.visit, node.orelse) if statement]
         return self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
@@ -164,11 +164,11 @@ class _Computing(ast.NodeTransformer):
         return self._module(node, node.id)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        module = self._module(node, _dotted(node))
+        module = self._module(node, _dotted_name(node))
         return self.generic_visit(node) if module is node else module
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        module = self.found.named(node.value)
+        module = self.found.parse_module(node.value)
         if module and isinstance(node.value, str):
             node.value = f"{_OPEN}{imports.locate(module, (self.found.root,))}{_CLOSE}{node.value[len(module) :]}"
         return node
@@ -179,9 +179,9 @@ class _Computing(ast.NodeTransformer):
         return ast.Name(f"{_OPEN}{self.found.modules[name] or ''}{_CLOSE}", ast.Load())
 
 
-def _dotted(node: ast.expr) -> str:
+def _dotted_name(node: ast.expr) -> str:
     """`a.b.c` as text; empty for any other expression."""
     if isinstance(node, ast.Attribute):
-        base = _dotted(node.value)
+        base = _dotted_name(node.value)
         return f"{base}.{node.attr}" if base else ""
     return node.id if isinstance(node, ast.Name) else ""

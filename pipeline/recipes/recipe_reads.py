@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 PARTS = frozenset(field.name for field in dataclasses.fields(Recipe))
 _TYPE = re.compile(rf"\b{Recipe.__name__}\b")
-_PASSING = (ast.BoolOp, ast.IfExp, ast.NamedExpr)
+_PASS_THROUGH = (ast.BoolOp, ast.IfExp, ast.NamedExpr)
 # A function that returns a recipe is annotated so; what passes it on is looked at itself.
-_HARMLESS = (ast.Return, ast.If, ast.Compare, ast.Expr, *_PASSING)
+_HARMLESS = (ast.Return, ast.If, ast.Compare, ast.Expr, *_PASS_THROUGH)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -54,7 +54,7 @@ class _Reads:
             self.makers |= {f"{stem}.{node.name}"} if _is_recipe(node.returns) else set()
             self.takers |= {node.name} if any(_is_recipe(arg.annotation) for arg in _arguments(node)) else set()
         elif isinstance(node, ast.ClassDef):
-            fields = set(_annotated(node.body))
+            fields = set(_annotated_names(node.body))
             self.holders |= fields
             self.takers |= {node.name} if fields else set()
 
@@ -78,12 +78,12 @@ class _Reads:
         """Names bound to a recipe in a scope."""
         nodes = list(ast.walk(scope))
         names = {arg.arg for node in nodes if isinstance(node, ast.arg) and _is_recipe((arg := node).annotation)}
-        names |= set(_annotated(nodes))
+        names |= set(_annotated_names(nodes))
         before = -1
         while before != len(names):
             before = len(names)
             pairs = (pair for node in nodes for pair in assignments(node))
-            names |= {_name(target) for target, value in pairs if self._yields(value, names)}
+            names |= {_identifier(target) for target, value in pairs if self._yields(value, names)}
         return names - {""}
 
     def _yields(self, node: ast.AST, names: set[str]) -> bool:
@@ -91,15 +91,15 @@ class _Reads:
             return self._origin(node.func) in self.makers
         if isinstance(node, ast.Attribute):
             return node.attr in self.holders and isinstance(node.ctx, ast.Load)
-        if isinstance(node, _PASSING):
+        if isinstance(node, _PASS_THROUGH):
             return any(self._yields(child, names) for child in ast.iter_child_nodes(node))
         return isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
 
     def _origin(self, function: ast.expr) -> str:
         """What is called, as "file.function"."""
         if not isinstance(function, ast.Attribute):
-            return self.origins.get(_name(function), "")
-        owner = _last(function.value)
+            return self.origins.get(_identifier(function), "")
+        owner = _last_identifier(function.value)
         return f"{self.origins.get(owner, owner).rpartition('.')[2]}.{function.attr}"
 
     def _use(self, parent: ast.AST, parents: dict[ast.AST, ast.AST]) -> set[str]:
@@ -108,14 +108,14 @@ class _Reads:
             outer = parents.get(parent)
             return {f"{parent.attr}.{outer.attr}" if isinstance(outer, ast.Attribute) else parent.attr}
         if isinstance(parent, ast.Call):
-            return set() if _last(parent.func) in self.takers else set(PARTS)
+            return set() if _last_identifier(parent.func) in self.takers else set(PARTS)
         if isinstance(parent, ast.Assign | ast.AnnAssign):
             return set() if all(self._keeps(target) for target, _ in assignments(parent)) else set(PARTS)
         return set() if isinstance(parent, _HARMLESS) else set(PARTS)
 
     def _keeps(self, target: ast.expr) -> bool:
         """Whether what is assigned is found again: under a name, an annotated attribute, or in a table of recipes."""
-        return isinstance(target, ast.Name | ast.Subscript) or _last(target) in self.holders
+        return isinstance(target, ast.Name | ast.Subscript) or _last_identifier(target) in self.holders
 
 
 def assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -143,7 +143,7 @@ def _edges(parent: ast.AST, around: ast.AST | None = None) -> Iterator[tuple[ast
 
 
 def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
-    """What names of a file stand for, each after the module or package that it is in: "catalogue.load"."""
+    """What names of a file stand for, each after the module or package that it is in: "catalog.load_recipe"."""
     for node in ast.walk(tree):
         if isinstance(node, Function):
             yield node.name, f"{stem}.{node.name}"
@@ -154,11 +154,11 @@ def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
             yield from ((alias.asname or alias.name, f"{module}.{alias.name}") for alias in node.names)
 
 
-def _annotated(nodes: Iterable[ast.AST]) -> Iterator[str]:
+def _annotated_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Names that are annotated as a recipe."""
     for node in nodes:
         if isinstance(node, ast.AnnAssign) and _is_recipe(node.annotation):
-            yield _name(node.target)
+            yield _identifier(node.target)
 
 
 def _is_recipe(annotation: ast.expr | None) -> bool:
@@ -169,10 +169,10 @@ def _arguments(node: Function) -> list[ast.arg]:
     return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
 
 
-def _name(node: ast.expr) -> str:
+def _identifier(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _last(node: ast.expr) -> str:
+def _last_identifier(node: ast.expr) -> str:
     """The last word of a dotted name."""
-    return node.attr if isinstance(node, ast.Attribute) else _name(node)
+    return node.attr if isinstance(node, ast.Attribute) else _identifier(node)

@@ -1,4 +1,4 @@
-"""What a recipe reached in a real run, as its docstring records it, and whether that still holds for its code."""
+"""The result of a recipe's last real run, as its docstring records it, and whether it still holds for its code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.recipes import hyperparameters
 
 if TYPE_CHECKING:
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
 
 NOT_MEASURED = "not measured yet."
 _LINE = re.compile(
@@ -19,7 +19,7 @@ _LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class Reached:
+class RecordedResult:
     """The result of a real run with the default hyperparameters.
 
     Attributes:
@@ -45,30 +45,30 @@ class Reached:
         )
 
 
-def read(source: Source) -> Reached | None:
+def read_result(source: RecipeSource) -> RecordedResult | None:
     """The record in a recipe's docstring; None before its first real run."""
     match = _LINE.fullmatch(source.said("Reaches"))
     if not match:
         return None
-    found = match.groupdict()
-    return Reached(
-        found["metric"],
-        float(found["value"]),
-        float(found["minutes"]),
-        found["hardware"],
-        int(found["weights"].replace(",", "")),
-        found["digest"],
+    fields = match.groupdict()
+    return RecordedResult(
+        fields["metric"],
+        float(fields["value"]),
+        float(fields["minutes"]),
+        fields["hardware"],
+        int(fields["weights"].replace(",", "")),
+        fields["digest"],
     )
 
 
-def digest(source: Source) -> str:
+def recorded_digest(source: RecipeSource) -> str:
     """Digest of all in a recipe that its result depends on: code without comments and docstrings, and defaults."""
     from pipeline.recipes import fingerprint
 
     defaults = {name: field.default for name, field in hyperparameters.fields(source).items()}
-    return fingerprint.of_result(source, defaults)[:12]
+    return fingerprint.result_digest(source, defaults)[:12]
 
 
-def recorded(source: Source, reached: Reached) -> str:
+def replace_result(source: RecipeSource, result: RecordedResult) -> str:
     """The recipe's text with a new record in its docstring."""
-    return re.sub(r"^Reaches: .*$", f"Reaches: {reached}", source.text, count=1, flags=re.MULTILINE)
+    return re.sub(r"^Reaches: .*$", f"Reaches: {result}", source.text, count=1, flags=re.MULTILINE)

@@ -1,7 +1,8 @@
-"""Promote, roll back, challenge: the acts that change which version of a recipe stands where.
+"""Promote, roll back, challenge: changes which version of a recipe is its champion (live) or its challenger.
 
-Each is one rename of the recipe's record, under the lock that publishing takes too; what servers read is made from it
-at once, and by whoever comes next where a kill came between. MLflow is told by a process of its own.
+Each change is one rename of the recipe's record, under the lock that publishing takes, too. What model servers read
+is written right after it; if the process is killed in between, the next change or server repairs it. MLflow is
+updated by a separate process.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.registry import serving_config
 from pipeline.runs import versions
 from pipeline.store import champions, fileio, journal
-from pipeline.store.champions import Champion, Standing
+from pipeline.store.champions import ModelVersion, RegistryEntry
 from pipeline.store.fileio import lock
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Change:
+class AliasChange:
     """What an act has done.
 
     Attributes:
@@ -34,17 +35,17 @@ class Change:
     """
 
     name: str
-    before: Standing
-    after: Standing
+    before: RegistryEntry
+    after: RegistryEntry
 
     def as_json(self) -> dict[str, Any]:
         """What `--json` prints: versions by alias, those that a rollback would find, and whether anything changed."""
         aliases = {alias: self.after.aliases.get(alias) for alias in ("champion", "challenger")}
-        earlier = [one.version for one in self.after.before]
+        earlier = [model.version for model in self.after.before]
         return {"recipe": self.name, **aliases, "before": earlier, "changed": self.before.aliases != self.after.aliases}
 
 
-def promote(workspace: Workspace, text: str) -> Change:
+def promote(workspace: Workspace, text: str) -> AliasChange:
     """Makes `NAME@VERSION` the champion; the challenger for `NAME` alone.
 
     Raises:
@@ -52,13 +53,15 @@ def promote(workspace: Workspace, text: str) -> Change:
     """
     name, _, number = text.partition("@")
 
-    def crowned(now: Standing) -> Standing:
-        return now.crowned(published(workspace, text) if number else _challenger(workspace, name, now))
+    def choose(entry: RegistryEntry) -> RegistryEntry:
+        return entry.with_champion(
+            find_published(workspace, text) if number else _require_challenger(workspace, name, entry)
+        )
 
-    return change(workspace, name, crowned)
+    return change_aliases(workspace, name, choose)
 
 
-def challenge(workspace: Workspace, text: str) -> Change:
+def challenge(workspace: Workspace, text: str) -> AliasChange:
     """Makes `NAME@VERSION` the challenger.
 
     Raises:
@@ -66,43 +69,46 @@ def challenge(workspace: Workspace, text: str) -> Change:
     """
     name = text.partition("@")[0]
 
-    def challenged(now: Standing) -> Standing:
-        one = published(workspace, text)
-        if now.champion and now.champion.version == one.version:
+    def choose(entry: RegistryEntry) -> RegistryEntry:
+        model = find_published(workspace, text)
+        if entry.champion and entry.champion.version == model.version:
             raise PipelineError(
-                f"{text} is the champion of {name}.", expected="another version", received=text, action=_listing(name)
+                f"{text} is the champion of {name}.",
+                expected="another version",
+                received=text,
+                action=_listing_hint(name),
             )
-        return now.challenged(one)
+        return entry.with_challenger(model)
 
-    return change(workspace, name, challenged)
+    return change_aliases(workspace, name, choose)
 
 
-def withdraw(workspace: Workspace, name: str) -> Change:
+def withdraw(workspace: Workspace, name: str) -> AliasChange:
     """Leaves a recipe without a challenger.
 
     Raises:
         PipelineError: There is none.
     """
-    return change(workspace, name, lambda now: now.without(_challenger(workspace, name, now)))
+    return change_aliases(workspace, name, lambda entry: entry.without(_require_challenger(workspace, name, entry)))
 
 
-def rollback(workspace: Workspace, name: str) -> Change:
+def rollback(workspace: Workspace, name: str) -> AliasChange:
     """Makes the version that was champion before the champion again.
 
     Raises:
         PipelineError: Nothing was before, or nothing of it is left.
     """
 
-    def rolled_back(now: Standing) -> Standing:
-        found = now.rolled_back(set(champions.versions(workspace, name)))
-        if found is None:
-            raise _nothing_before(workspace, name, now)
-        return found
+    def choose(entry: RegistryEntry) -> RegistryEntry:
+        previous = entry.with_previous(set(champions.versions(workspace, name)))
+        if previous is None:
+            raise _no_earlier_error(workspace, name, entry)
+        return previous
 
-    return change(workspace, name, rolled_back)
+    return change_aliases(workspace, name, choose)
 
 
-def change(workspace: Workspace, name: str, act: Callable[[Standing], Standing]) -> Change:
+def change_aliases(workspace: Workspace, name: str, act: Callable[[RegistryEntry], RegistryEntry]) -> AliasChange:
     """Replaces a recipe's record by what `act` makes of it, under the lock, and lets servers know.
 
     Raises:
@@ -110,44 +116,44 @@ def change(workspace: Workspace, name: str, act: Callable[[Standing], Standing])
     """
     _require_published(workspace, name)
     with lock(workspace.publish_lock(name)):
-        now = champions.recorded(workspace, name)
-        found = act(now)
-        if found != now:
-            champions.save(workspace, name, found)
-    serving_config.write(workspace)  # outside of the lock: it takes one of its own
-    return Change(name, now, found)
+        before = champions.read_entry(workspace, name)
+        after = act(before)
+        if after != before:
+            champions.save_entry(workspace, name, after)
+    serving_config.write_config(workspace)  # outside of the lock: it takes one of its own
+    return AliasChange(name, before, after)
 
 
-def published(workspace: Workspace, text: str) -> Champion:
+def find_published(workspace: Workspace, text: str) -> ModelVersion:
     """The version `NAME@VERSION`, with the run that made it.
 
     Raises:
         UsageError: There is no such version.
         PipelineError: No record of a run says that it was blessed.
     """
-    found = versions.find(workspace, text)
-    now = champions.recorded(workspace, found.name)
-    for one in (now.champion, now.challenger, *now.before):
-        if one and one.version == found.number:
-            return one
-    if not found.run_id:
-        raise _never_blessed(workspace, found)
-    return Champion(found.number, _digest(workspace, found), found.run_id)
+    target = versions.find_version(workspace, text)
+    entry = champions.read_entry(workspace, target.name)
+    for model in (entry.champion, entry.challenger, *entry.before):
+        if model and model.version == target.number:
+            return model
+    if not target.run_id:
+        raise _never_blessed_error(workspace, target)
+    return ModelVersion(target.number, _model_digest(workspace, target), target.run_id)
 
 
-def _digest(workspace: Workspace, found: versions.Version) -> str:
+def _model_digest(workspace: Workspace, target: versions.Version) -> str:
     """As the run told it; reading the whole model takes longer."""
-    events = (event for event, _ in journal.read(workspace.run(found.run_id).journal))
-    told = [event["digest"] for event in events if event["event"] == "publish" and event["version"] == found.number]
-    return str(told[-1]) if told else fileio.digest(workspace.model(found.name, found.number))
+    events = (event for event, _ in journal.iter_events(workspace.run(target.run_id).journal))
+    digests = [event["digest"] for event in events if event["event"] == "publish" and event["version"] == target.number]
+    return str(digests[-1]) if digests else fileio.digest_folder(workspace.model(target.name, target.number))
 
 
-def _challenger(workspace: Workspace, name: str, now: Standing) -> Champion:
-    if now.challenger and workspace.model(name, now.challenger.version).is_dir():
-        return now.challenger
+def _require_challenger(workspace: Workspace, name: str, entry: RegistryEntry) -> ModelVersion:
+    if entry.challenger and workspace.model(name, entry.challenger.version).is_dir():
+        return entry.challenger
     raise PipelineError(
         f"{name} has no challenger.",
-        expected=f"a challenger, or one of {_versions(workspace, name)}",
+        expected=f"a challenger, or one of {_format_versions(workspace, name)}",
         received=name,
         action=f"name the version: keraspipe promote {name}@VERSION",
     )
@@ -156,7 +162,7 @@ def _challenger(workspace: Workspace, name: str, now: Standing) -> Champion:
 def _require_published(workspace: Workspace, name: str) -> None:
     if champions.versions(workspace, name):
         return
-    known = champions.names(workspace)
+    known = champions.recipe_names(workspace)
     raise UsageError(
         f"No model {name!r} is published in {workspace}.",
         expected=f"one of {', '.join(known)}" if known else "a published model",
@@ -165,29 +171,29 @@ def _require_published(workspace: Workspace, name: str) -> None:
     )
 
 
-def _never_blessed(workspace: Workspace, found: versions.Version) -> PipelineError:
+def _never_blessed_error(workspace: Workspace, target: versions.Version) -> PipelineError:
     return PipelineError(
-        f"No run in {workspace} says that {found} was blessed.",
+        f"No run in {workspace} says that {target} was blessed.",
         expected="a version that a run has judged and published",
-        received=f"a directory without a run's record, {workspace.model(found.name, found.number)}",
-        action=_listing(found.name),
+        received=f"a directory without a run's record, {workspace.model(target.name, target.number)}",
+        action=_listing_hint(target.name),
     )
 
 
-def _nothing_before(workspace: Workspace, name: str, now: Standing) -> PipelineError:
-    gone = ", ".join(str(one.version) for one in now.before)
+def _no_earlier_error(workspace: Workspace, name: str, entry: RegistryEntry) -> PipelineError:
+    gone = ", ".join(str(model.version) for model in entry.before)
     return PipelineError(
         f"{name} cannot be rolled back: no version was champion before"
         + (f" whose directory is left (gone: {gone})." if gone else "."),
         expected="an earlier champion",
-        received=f"champion {now.aliases.get('champion', 'none')}, published {_versions(workspace, name)}",
+        received=f"champion {entry.aliases.get('champion', 'none')}, published {_format_versions(workspace, name)}",
         action=f"name the version: keraspipe promote {name}@VERSION",
     )
 
 
-def _versions(workspace: Workspace, name: str) -> str:
+def _format_versions(workspace: Workspace, name: str) -> str:
     return ", ".join(f"{name}@{number}" for number in champions.versions(workspace, name))
 
 
-def _listing(name: str) -> str:
+def _listing_hint(name: str) -> str:
     return f"list the runs with their versions: keraspipe runs; or make a new version: keraspipe run {name}"

@@ -1,20 +1,22 @@
 """What model servers read: a folder of links to the live versions, and `models.config` over it.
 
-TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a model
-of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base path
-`serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another link there
-is loaded first, and then takes the place of the old one.
+TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a
+model of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base
+path `serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another
+link there is loaded first, and then takes the place of the old one.
 
-Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels of
-a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version that
-is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap; --allow_version_labels_for_unavailable_models
-helps new labels only). A file that moves version and label at once is refused for ever; to write it in two steps needs
-somebody who knows when each server has read the first. With links, the version is loaded whatever becomes of the list,
-and a list that was refused is read again at the next poll, when the label's version is there. One write, in any order.
+Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels
+of a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version
+that is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap;
+--allow_version_labels_for_unavailable_models helps new labels only). A file that moves version and label at once is
+refused for ever; to write it in two steps needs somebody who knows when each server has read the first. With links,
+the version is loaded whatever becomes of the list, and a list that was refused is read again at the next poll, when
+the label's version is there. One write, in any order.
 
-A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models too.
+A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models
+too.
 
-What `keraspipe serve` serves: the versions that the workspace's records name, asked again at every look.
+`keraspipe serve` reads no `models.config`: `WorkspaceModels` gives it the versions from the records themselves.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from serving.options import ModelConfig
 
 
-ENTRY = """\
+CONFIG_ENTRY = """\
   config {{
     name: "{name}"
     base_path: "{base_path}/{name}"
@@ -44,12 +46,12 @@ ENTRY = """\
 """
 
 
-def served_name(name: str, alias: str) -> str:
+def serving_name(name: str, alias: str) -> str:
     """The name under which servers know an alias of a recipe."""
     return name if alias == "champion" else f"{name}-{alias}"
 
 
-def text(aliases: dict[str, dict[str, int]], base: str) -> str:
+def render_config(aliases: dict[str, dict[str, int]], base: str) -> str:
     """The configuration of recipes.
 
     Args:
@@ -60,30 +62,30 @@ def text(aliases: dict[str, dict[str, int]], base: str) -> str:
     """
     escaped = base.replace("\\", "\\\\").replace('"', '\\"')
     entries = "".join(
-        ENTRY.format(name=served_name(name, alias), base_path=escaped, label=alias, version=version)
+        CONFIG_ENTRY.format(name=serving_name(name, alias), base_path=escaped, label=alias, version=version)
         for name, versions in aliases.items()
         for alias, version in versions.items()
     )
     return f"model_config_list {{\n{entries}}}\n"
 
 
-def write(workspace: Workspace) -> None:
+def write_config(workspace: Workspace) -> None:
     """Makes links and WORKSPACE/serving/models.config say what the records say; repairs what a kill has left.
 
     The workspace has the same path where the server runs.
     """
     with lock(workspace.models_config_lock):  # the records are read within: the last to write knows all
-        aliases = {name: champions.standing(workspace, name).aliases for name in champions.names(workspace)}
+        aliases = {name: champions.current_entry(workspace, name).aliases for name in champions.recipe_names(workspace)}
         if not aliases and not workspace.models.exists():
             return  # nothing was ever published
         for name, versions in aliases.items():
             for alias in ("champion", "challenger"):
                 _link(workspace, name, alias, versions.get(alias))
-        _replace(workspace.models_config, text(aliases, str(workspace.live_links)))
+        _replace_text(workspace.models_config, render_config(aliases, str(workspace.live_links)))
 
 
 def _link(workspace: Workspace, name: str, alias: str, version: int | None) -> None:
-    folder = workspace.live_links / served_name(name, alias)
+    folder = workspace.live_links / serving_name(name, alias)
     if version is not None:
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / str(version)
@@ -97,14 +99,14 @@ def _unlink(links: Iterable[Path]) -> None:
         link.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: str) -> None:
+def _replace_text(path: Path, content: str) -> None:
     if not path.exists() or path.read_text() != content:
-        with fileio.file(path) as beside:
-            beside.write_text(content)
+        with fileio.replace_file(path) as temporary:
+            temporary.write_text(content)
 
 
 @dataclass(frozen=True)
-class Served:
+class WorkspaceModels:
     """Lists the models to serve, each with one version and its alias as label, as `models.config` does.
 
     The records themselves are read, so that a change holds from its one rename on, whatever became of the rest.
@@ -124,7 +126,9 @@ class Served:
             OSError: A record cannot be read; whoever polls then leaves everything as it is.
         """
         try:
-            return [one for name in self.names or champions.names(self.workspace) for one in self._models(name)]
+            return [
+                model for name in self.names or champions.recipe_names(self.workspace) for model in self._models(name)
+            ]
         except PipelineError as error:
             raise OSError(str(error)) from error
 
@@ -133,6 +137,6 @@ class Served:
 
         folder = self.workspace.model_versions(name)
         return [
-            ModelConfig(served_name(name, alias), folder, specific=(version,), labels={alias: version}, optional=True)
-            for alias, version in champions.standing(self.workspace, name).aliases.items()
+            ModelConfig(serving_name(name, alias), folder, specific=(version,), labels={alias: version}, optional=True)
+            for alias, version in champions.current_entry(self.workspace, name).aliases.items()
         ]

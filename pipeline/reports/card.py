@@ -1,6 +1,6 @@
-"""The card as files: beside the run, and for a published version under `WORKSPACE/cards/NAME/VERSION`.
+"""Writes the card of a version as Markdown and HTML: with the run, and under `WORKSPACE/cards/NAME/VERSION`.
 
-Learning curves as SVG within the card.
+A card says what a model is for, how well it does, where it fails, where it comes from and how to send it a request.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.reports import templating
-from pipeline.reports.card_content import content
+from pipeline.reports.card_content import collect_content
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.store.layout import Workspace
 
 
@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 330, 150
 COLOURS = ("#4c78a8", "#f58518")  # training, validation
 
 
-def write(workspace: Workspace, source: Source, run_id: str) -> Path:
+def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
     """Writes the card of what a run made, and returns its Markdown's path.
 
     A version's card does not lie in its SavedModel's folder, whose digest is what the version is known by.
@@ -36,68 +36,70 @@ def write(workspace: Workspace, source: Source, run_id: str) -> Path:
         source: The recipe.
         run_id: The run.
     """
-    found = content(workspace, source, run_id)
-    both = [beside(workspace, run_id)]
-    if found["version"] is not None:
-        own = workspace.card(source.name, found["version"])
+    facts = collect_content(workspace, source, run_id)
+    both = [card_paths(workspace, run_id)]
+    if facts["version"] is not None:
+        own = workspace.card(source.name, facts["version"])
         both.append((own, own.with_suffix(".html")))
-        if found["call"]["kept"]:
-            _write(Path(found["call"]["kept"]), json.dumps(found["call"]["body"]))
+        if facts["call"]["kept"]:
+            _write_text(Path(facts["call"]["kept"]), json.dumps(facts["call"]["body"]))
     for places in both:
-        for place, text in zip(places, rendered(found), strict=True):
-            _write(place, text)
+        for place, text in zip(places, render_card(facts), strict=True):
+            _write_text(place, text)
     return both[-1][0]
 
 
-def beside(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
+def card_paths(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
     """Where the card lies beside a run: Markdown and HTML."""
     markdown = workspace.run(run_id).card
     return markdown, markdown.with_suffix(".html")
 
 
-def rendered(found: dict[str, Any]) -> tuple[str, str]:
+def render_card(content: dict[str, Any]) -> tuple[str, str]:
     """The card as Markdown and as HTML that asks nothing of the network."""
-    facts = {**found, "curves": curves(found["training"]["epochs"])}
-    filters = {"number": number, "interval": interval, "text": _text}
-    markdown, html = (templating.rendered(FOLDER / f"card.{form}.jinja", facts, filters) for form in ("md", "html"))
+    facts = {**content, "curves": draw_curves(content["training"]["epochs"])}
+    filters = {"number": format_number, "interval": format_interval, "text": _escape_cell}
+    markdown, html = (
+        templating.render_template(FOLDER / f"card.{form}.jinja", facts, filters) for form in ("md", "html")
+    )
     return markdown, html
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Four digits behind the point, or as many as show something."""
     if value is None:
         return "-"
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.3g}"  # noqa: PLR2004
 
 
-def interval(value: Any) -> str:
+def format_interval(value: Any) -> str:
     """An interval as `0.981 to 0.997`; nothing where there is none."""
     low, high = value.values() if isinstance(value, dict) else (value or (None, None))[:2]
     return "" if low is None else f"{low:.3f} to {high:.3f}"
 
 
-def _text(value: Any) -> str:
+def _escape_cell(value: Any) -> str:
     """A value within a table of Markdown."""
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _write(place: Path, text: str) -> None:
-    with fileio.file(place) as beside:
-        beside.write_text(text)
+def _write_text(place: Path, text: str) -> None:
+    with fileio.replace_file(place) as temporary:
+        temporary.write_text(text)
 
 
-def curves(epochs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
+def draw_curves(epochs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
     """One drawing per metric: {"name", "svg", "last"}, the loss first, training and validation over each other."""
     names = {name.removeprefix("val_") for epoch in epochs for name in epoch} - {"learning_rate"}
     ordered = sorted(names, key=lambda name: (name != "loss", name))
-    return [_curve(name, epochs) for name in ordered]
+    return [_draw_curve(name, epochs) for name in ordered]
 
 
-def _curve(name: str, epochs: Sequence[Mapping[str, float]]) -> dict[str, str]:
+def _draw_curve(name: str, epochs: Sequence[Mapping[str, float]]) -> dict[str, str]:
     both = [[epoch.get(key, math.nan) for epoch in epochs] for key in (name, f"val_{name}")]
     known = [value for values in both for value in values if math.isfinite(value)]
     low, high = min(known, default=0.0), max(known, default=1.0)
-    lines = [_line(values, low, (high - low) or 1.0, colour) for values, colour in zip(both, COLOURS, strict=True)]
+    lines = [_draw_line(values, low, (high - low) or 1.0, colour) for values, colour in zip(both, COLOURS, strict=True)]
     words = f'<text x="0" y="11">{high:.4g}</text><text x="0" y="{HEIGHT}">{low:.4g}</text>'
     size = f'viewBox="0 0 {WIDTH} {HEIGHT + 6}" width="{WIDTH}" height="{HEIGHT + 6}"'
     label = f'role="img" aria-label="{name} over {len(epochs)} epochs"'
@@ -105,7 +107,7 @@ def _curve(name: str, epochs: Sequence[Mapping[str, float]]) -> dict[str, str]:
     return {"name": name, "svg": f"<svg {size} {label}>{''.join([*lines, words])}</svg>", "last": last}
 
 
-def _line(values: Sequence[float], low: float, span: float, colour: str) -> str:
+def _draw_line(values: Sequence[float], low: float, span: float, colour: str) -> str:
     step = (WIDTH - 60) / max(len(values) - 1, 1)
     points = [
         (55 + index * step, HEIGHT - 5 - (value - low) / span * (HEIGHT - 15))

@@ -1,8 +1,6 @@
-"""What a card says, as plain values, taken from the run's record alone.
+"""The content of a card as plain values, from the run's record alone: facts, limits of use, an example request.
 
-Where a model must not be trusted, as its run's record shows it.
-
-A request that the version answers: the first row of its own warm-up requests, and the `curl` that sends it.
+The request is the first row of the version's own warm-up requests, with the `curl` command that sends it.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.runs import record
 from pipeline.runs.lineage import Provenance
 from pipeline.store import fileio, journal
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,19 +22,19 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from pipeline.recipes.catalog import Source
-    from pipeline.runs.record import Account
+    from pipeline.recipes.catalog import RecipeSource
+    from pipeline.runs.record import RunRecord
     from pipeline.store.layout import Workspace
 
 
-FIELDS = ("Paper", "Data", "Task", "Command", "Reaches")  # of a docstring
-FEW = 30  # examples, under which one metric of a slice says little
-RARE = 0.1  # of the most frequent class
+DOCSTRING_FIELDS = ("Paper", "Data", "Task", "Command", "Reaches")  # of a docstring
+FEW_EXAMPLES = 30  # examples, under which one metric of a slice says little
+RARE_SHARE = 0.1  # of the most frequent class
 URL = "http://127.0.0.1:8501"
-SHORT = 2000  # characters of a body that stands in the command itself
+MAX_INLINE = 2000  # characters of a body that stands in the command itself
 
 
-def content(workspace: Workspace, source: Source, run_id: str) -> dict[str, Any]:
+def collect_content(workspace: Workspace, source: RecipeSource, run_id: str) -> dict[str, Any]:
     """The card of what a run made; what the run did not come to is empty.
 
     Args:
@@ -44,10 +42,10 @@ def content(workspace: Workspace, source: Source, run_id: str) -> dict[str, Any]
         source: The recipe.
         run_id: The run.
     """
-    told = record.read(workspace, run_id)
-    events = _events(workspace.run(run_id).journal)
+    run = record.read_record(workspace, run_id)
+    events = _last_events(workspace.run(run_id).journal)
     name, published = source.name, events.get("publish", {})
-    purpose, fields = paragraphs(source.docstring)
+    purpose, fields = split_docstring(source.docstring)
     return {
         "name": name,
         "version": published.get("version"),
@@ -56,24 +54,24 @@ def content(workspace: Workspace, source: Source, run_id: str) -> dict[str, Any]
         "made": time.strftime("%Y-%m-%d", time.localtime(events["start"]["time"])) if events else "",
         "task": source.task,
         "title": source.title,
-        "same_as": told.result.get("model_version"),
+        "same_as": run.result.get("model_version"),
         "purpose": purpose,
         "said": {field: fields[field] for field in ("Paper", "Data") if field in fields},
-        "data": _data(told, events),
-        "gate": told.evaluation.get("gate", {}),
-        "metrics": metrics(told.evaluation),
-        "slices": slices(told.evaluation),
-        "worst": worst(told.evaluation),
-        "cost": told.evaluation.get("cost") or {},
-        "training": {"params": told.params, "epochs": told.epochs, "diagnosis": told.result.get("diagnosis", "")},
-        "limits": limits(told),
-        "lineage": _lineage(workspace, told, published),
-        "call": _call(workspace, name, published, events.get("register", {})),
-        "environment": _environment(workspace, events),
+        "data": _data_facts(run, events),
+        "gate": run.evaluation.get("gate", {}),
+        "metrics": metric_facts(run.evaluation),
+        "slices": sort_slices(run.evaluation),
+        "worst": worst_slice(run.evaluation),
+        "cost": run.evaluation.get("cost") or {},
+        "training": {"params": run.params, "epochs": run.epochs, "diagnosis": run.result.get("diagnosis", "")},
+        "limits": find_limits(run),
+        "lineage": _lineage_facts(workspace, run, published),
+        "call": _call_facts(workspace, name, published, events.get("register", {})),
+        "environment": _environment_facts(workspace, events),
     }
 
 
-def paragraphs(docstring: str) -> tuple[str, dict[str, str]]:
+def split_docstring(docstring: str) -> tuple[str, dict[str, str]]:
     """The recipe's own words without the title, and what it says under `Paper:` and the like, over several lines.
 
     Returns:
@@ -84,7 +82,7 @@ def paragraphs(docstring: str) -> tuple[str, dict[str, str]]:
     field = ""
     for line in docstring.splitlines()[1:]:
         name, colon, rest = line.partition(": ")
-        field = name if colon and name in FIELDS else field if line.strip() else ""
+        field = name if colon and name in DOCSTRING_FIELDS else field if line.strip() else ""
         if not field:
             words.append(line)
         else:
@@ -92,14 +90,14 @@ def paragraphs(docstring: str) -> tuple[str, dict[str, str]]:
     return "\n".join(words).strip("\n"), fields
 
 
-def _events(path: Path) -> dict[str, dict[str, Any]]:
+def _last_events(path: Path) -> dict[str, dict[str, Any]]:
     """The last event of each kind; of `start` the first."""
-    found = {event["event"]: event for event, _ in journal.read(path)}
-    first = next((event for event, _ in journal.read(path)), None)
-    return {**found, "start": first} if first else found
+    events = {event["event"]: event for event, _ in journal.iter_events(path)}
+    first = next((event for event, _ in journal.iter_events(path)), None)
+    return {**events, "start": first} if first else events
 
 
-def metrics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def metric_facts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name, value, interval, the live model's value and the better direction of each metric."""
     baseline, intervals = evaluation.get("baseline") or {}, evaluation.get("intervals") or {}
     lower = evaluation.get("lower_is_better", [])
@@ -115,122 +113,134 @@ def metrics(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def sort_slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The slices, the worst first by the metric that leads; among equals the one that rests on fewer examples."""
-    name, found = leading(evaluation), evaluation.get("slices") or []
+    name, entries = leading_metric(evaluation), evaluation.get("slices") or []
     sign = -1 if name in evaluation.get("lower_is_better", []) else 1
-    known = [one for one in found if one["metrics"].get(name) is not None]
-    return sorted(known, key=lambda one: (sign * one["metrics"][name], one.get("examples") or 0))
+    known = [entry for entry in entries if entry["metrics"].get(name) is not None]
+    return sorted(known, key=lambda entry: (sign * entry["metrics"][name], entry.get("examples") or 0))
 
 
-def worst(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """The slice in which the leading metric is worst, beside the whole; empty without slices."""
-    found, name = slices(evaluation), leading(evaluation)
-    if not found:
+    entries, name = sort_slices(evaluation), leading_metric(evaluation)
+    if not entries:
         return {}
-    one = found[0]
-    interval = (one.get("intervals") or {}).get(name)
-    values = {"value": one["metrics"][name], "overall": evaluation["metrics"].get(name), "interval": interval}
-    return {"slice": one["slice"], "examples": one.get("examples"), "metric": name, **values}
+    entry = entries[0]
+    interval = (entry.get("intervals") or {}).get(name)
+    values = {"value": entry["metrics"][name], "overall": evaluation["metrics"].get(name), "interval": interval}
+    return {"slice": entry["slice"], "examples": entry.get("examples"), "metric": name, **values}
 
 
-def leading(evaluation: Mapping[str, Any]) -> str:
+def leading_metric(evaluation: Mapping[str, Any]) -> str:
     """The first metric that the gate asks something of, or else the first."""
     known = list(evaluation.get("metrics", {}))
-    asked = [one["name"] for one in evaluation.get("gate", {}).get("conditions", []) if one["name"] in known]
-    return next(iter([*asked, *known]), "")
+    required = [
+        condition["name"]
+        for condition in evaluation.get("gate", {}).get("conditions", [])
+        if condition["name"] in known
+    ]
+    return next(iter([*required, *known]), "")
 
 
-def _data(told: Account, events: Mapping[str, Any]) -> dict[str, Any]:
+def _data_facts(run: RunRecord, events: Mapping[str, Any]) -> dict[str, Any]:
     event = events.get("data", {})
     return {
-        "digest": told.tags.get("data_digest") or event.get("digest", ""),
+        "digest": run.tags.get("data_digest") or event.get("digest", ""),
         "files": event.get("files", []),
-        "rows": told.data.get("rows", {}),
-        "classes": told.data.get("classes", {}),
-        "bad": len(told.data.get("bad", [])),
+        "rows": run.data.get("rows", {}),
+        "classes": run.data.get("classes", {}),
+        "bad": len(run.data.get("bad", [])),
     }
 
 
-def _lineage(workspace: Workspace, told: Account, published: Mapping[str, Any]) -> dict[str, Any]:
-    executions = Provenance(workspace).executions(told.run_id)
+def _lineage_facts(workspace: Workspace, run: RunRecord, published: Mapping[str, Any]) -> dict[str, Any]:
+    executions = Provenance(workspace).executions(run.run_id)
     steps = [
-        {"step": one.step, "execution": one.id, "outputs": {name: a.id for name, a in one.outputs.items()}}
-        for one in executions
+        {
+            "step": execution.step,
+            "execution": execution.id,
+            "outputs": {name: a.id for name, a in execution.outputs.items()},
+        }
+        for execution in executions
     ]
     return {
-        "data_digest": told.tags.get("data_digest", ""),
-        "code_digest": told.tags.get("code_digest", ""),
+        "data_digest": run.tags.get("data_digest", ""),
+        "code_digest": run.tags.get("code_digest", ""),
         "model_digest": published.get("digest", ""),
-        "mlflow_run_id": State.load(workspace.run(told.run_id)).mlflow_run_id,
+        "mlflow_run_id": RecordingState.load(workspace.run(run.run_id)).mlflow_run_id,
         "parent": published.get("parent", ""),
         "steps": steps,
     }
 
 
-def _call(
+def _call_facts(
     workspace: Workspace, name: str, published: Mapping[str, Any], registered: Mapping[str, Any]
 ) -> dict[str, Any]:
     if not published:
         return {}
     version = published["version"]
     served = name if published.get("alias") != "challenger" else f"{name}-challenger"
-    body = card_body(workspace.model(name, version))
-    kept = workspace.card_request(name, version) if is_long(body) else None
+    body = request_body(workspace.model(name, version))
+    body_file = workspace.card_request(name, version) if is_long(body) else None
     endpoints = registered.get("signatures", {})
     return {
         "served_as": served,
-        "curl": curl(served, version, body, kept),
+        "curl": curl_command(served, version, body, body_file),
         "body": body,
-        "kept": str(kept or ""),
-        "endpoints": {key: {side: list(one[side]) for side in ("inputs", "outputs")} for key, one in endpoints.items()},
+        "kept": str(body_file or ""),
+        "endpoints": {
+            key: {side: list(endpoint[side]) for side in ("inputs", "outputs")} for key, endpoint in endpoints.items()
+        },
     }
 
 
-def _environment(workspace: Workspace, events: Mapping[str, Any]) -> dict[str, Any]:
+def _environment_facts(workspace: Workspace, events: Mapping[str, Any]) -> dict[str, Any]:
     event = events.get("environment")
     facts = fileio.read_json(workspace.inside(event["path"]), {}) if event else {}
     return {name: value for name, value in facts.items() if name != "packages"}
 
 
-def limits(told: Account) -> list[str]:
+def find_limits(run: RunRecord) -> list[str]:
     """One sentence each."""
-    return [*_asked(told), *_data_limits(told), *_evaluation(told)]
+    return [*_request_limits(run), *_data_limits(run), *_evaluation_limits(run)]
 
 
-def _asked(told: Account) -> Iterator[str]:
-    if told.params.get("quick"):
+def _request_limits(run: RunRecord) -> Iterator[str]:
+    if run.params.get("quick"):
         yield "Made by a --quick run, on a small sample and few epochs: to try the road, not to be used."
 
 
-def _data_limits(told: Account) -> Iterator[str]:
-    classes, bad = told.data.get("classes", {}), told.data.get("bad", [])
+def _data_limits(run: RunRecord) -> Iterator[str]:
+    classes, bad = run.data.get("classes", {}), run.data.get("bad", [])
     if classes:
         yield f"Knows {len(classes)} classes and answers with one of them whatever it is shown."
         most = max(classes.values())
-        rare = [name for name, count in classes.items() if count < RARE * most]
+        rare = [name for name, count in classes.items() if count < RARE_SHARE * most]
         if rare:
             yield f"Has seen few examples of {', '.join(rare[:10])}: less than a tenth of the most frequent class."
     if bad:
         yield f"{len(bad)} rows could not be used and are in no number here."
-    if told.data:
+    if run.data:
         yield "Was measured on data split from the same source; other cameras, years or people may give other numbers."
 
 
-def _evaluation(told: Account) -> Iterator[str]:
-    few = [one["slice"] for one in told.evaluation.get("slices") or [] if (one.get("examples") or 0) < FEW]
+def _evaluation_limits(run: RunRecord) -> Iterator[str]:
+    few = [
+        entry["slice"] for entry in run.evaluation.get("slices") or [] if (entry.get("examples") or 0) < FEW_EXAMPLES
+    ]
     if few:
-        yield f"Slices of fewer than {FEW} test examples, whose numbers are rough: {', '.join(few[:12])}."
-    if told.evaluation and not told.evaluation.get("slices"):
+        yield f"Slices of fewer than {FEW_EXAMPLES} test examples, whose numbers are rough: {', '.join(few[:12])}."
+    if run.evaluation and not run.evaluation.get("slices"):
         yield "Was not measured per group: nothing is known of how evenly it serves them."
-    if "overfitting" in told.result.get("diagnosis", "").replace("no sign of under- or overfitting", ""):
+    if "overfitting" in run.result.get("diagnosis", "").replace("no sign of under- or overfitting", ""):
         yield "Its training shows overfitting, see the curves."
-    for condition in told.evaluation.get("gate", {}).get("conditions", []):
+    for condition in run.evaluation.get("gate", {}).get("conditions", []):
         if not condition["passed"]:
             yield f"Missed in the gate: {condition['words']}."
 
 
-def card_body(model: Path) -> dict[str, Any]:
+def request_body(model: Path) -> dict[str, Any]:
     """The request in TensorFlow Serving's row format; empty where no recorded row can be written as JSON.
 
     Args:
@@ -242,15 +252,17 @@ def card_body(model: Path) -> dict[str, Any]:
     rows = max((len(values) for values in inputs.values()), default=0)
     usable = (row for row in range(rows) if all(_is_json(values[row]) for values in inputs.values()))
     row = next(usable, None)
-    return {} if row is None else {"instances": [{name: _json(name, values[row]) for name, values in inputs.items()}]}
+    return (
+        {} if row is None else {"instances": [{name: _to_json(name, values[row]) for name, values in inputs.items()}]}
+    )
 
 
 def is_long(request: Mapping[str, Any]) -> bool:
     """Whether a body is too long to stand in a command that people read."""
-    return len(json.dumps(request)) > SHORT
+    return len(json.dumps(request)) > MAX_INLINE
 
 
-def curl(name: str, version: int, request: Mapping[str, Any], path: Path | None) -> str:
+def curl_command(name: str, version: int, request: Mapping[str, Any], path: Path | None) -> str:
     """The command that asks a server on this machine; without a request, what the model takes.
 
     Args:
@@ -272,9 +284,9 @@ def _is_json(value: Any) -> bool:
     return numbers.dtype.kind not in "fc" or bool(np.isfinite(numbers).all())
 
 
-def _json(name: str, value: np.ndarray | bytes | str) -> Any:
+def _to_json(name: str, value: np.ndarray | bytes | str) -> Any:
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode()} if name.endswith("_bytes") else value.decode(errors="replace")
     if isinstance(value, str):
         return value
-    return [_json(name, one) for one in value] if value.dtype == object else value.tolist()
+    return [_to_json(name, item) for item in value] if value.dtype == object else value.tolist()

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
-BYTES = "__BYTES_VALUE__"  # how TFDV writes what is no text
-MOST_VALUES = 20
+BYTES_MARK = "__BYTES_VALUE__"  # how TFDV writes what is no text
+MAX_VALUES = 20
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ class Feature:
     anomalies: list[str]
 
 
-def rows(folder: Path) -> dict[str, int]:
+def count_rows(folder: Path) -> dict[str, int]:
     """Rows of each split from StatisticsGen's output folder."""
-    return {split: int(found.num_examples) for split, found in _statistics(folder).items()}
+    return {split: int(statistics.num_examples) for split, statistics in _read_statistics(folder).items()}
 
 
-def features(statistics: Path, schema: Path, anomalies: list[str]) -> list[Feature]:
+def read_features(statistics: Path, schema: Path, anomalies: list[str]) -> list[Feature]:
     """All features in the order of the schema.
 
     Args:
@@ -77,33 +77,35 @@ def features(statistics: Path, schema: Path, anomalies: list[str]) -> list[Featu
         schema: The schema that the data were validated against, in text format.
         anomalies: Lines `SPLIT: FEATURE: WORDS`.
     """
-    splits = _statistics(statistics)
-    found = {split: {_name(one): one for one in dataset.features} for split, dataset in splits.items()}
-    declared = declarations(schema)
-    names = dict.fromkeys([*declared, *(name for one in found.values() for name in one)])
+    splits = _read_statistics(statistics)
+    by_split = {split: {_feature_name(entry): entry for entry in dataset.features} for split, dataset in splits.items()}
+    declared = read_declarations(schema)
+    names = dict.fromkeys([*declared, *(name for entry in by_split.values() for name in entry)])
     return [
         Feature(
             name=name,
-            kind=_kind([one[name] for one in found.values() if name in one]),
+            kind=_feature_kind([entry[name] for entry in by_split.values() if name in entry]),
             declared=declared.get(name, "not in the schema"),
-            splits={split: _column(found[split].get(name), int(splits[split].num_examples)) for split in splits},
+            splits={
+                split: _make_column(by_split[split].get(name), int(splits[split].num_examples)) for split in splits
+            },
             anomalies=[line for line in anomalies if line.split(": ")[1:2] == [name]],
         )
         for name in names
     ]
 
 
-def declarations(path: Path) -> dict[str, str]:
+def read_declarations(path: Path) -> dict[str, str]:
     """What a schema asks of each feature, in words."""
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     schema = text_format.Parse(path.read_text(), schema_pb2.Schema())
     domains = {domain.name: len(domain.value) for domain in schema.string_domain}
-    return {one.name: _declared(one, domains) for one in schema.feature}
+    return {feature.name: _describe_declaration(feature, domains) for feature in schema.feature}
 
 
-def _declared(feature: Any, domains: dict[str, int]) -> str:
+def _describe_declaration(feature: Any, domains: dict[str, int]) -> str:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     words = [schema_pb2.FeatureType.Name(feature.type).lower()]
@@ -117,39 +119,43 @@ def _declared(feature: Any, domains: dict[str, int]) -> str:
     return ", ".join([*words, f"one of {count} values"] if count else words)
 
 
-def _statistics(folder: Path) -> dict[str, Any]:
+def _read_statistics(folder: Path) -> dict[str, Any]:
     from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
 
-    found = {}
+    statistics = {}
     for split in SPLITS:
         content = (folder / f"Split-{split}" / "FeatureStats.pb").read_bytes()
-        found[split] = DatasetFeatureStatisticsList.FromString(content).datasets[0]
-    return found
+        statistics[split] = DatasetFeatureStatisticsList.FromString(content).datasets[0]
+    return statistics
 
 
-def _name(feature: Any) -> str:
+def _feature_name(feature: Any) -> str:
     return feature.name or ".".join(feature.path.step)
 
 
-def _kind(several: list[Any]) -> str:
-    if any(one.HasField("num_stats") for one in several):
+def _feature_kind(features: list[Any]) -> str:
+    if any(feature.HasField("num_stats") for feature in features):
         return "number"
-    unreadable = any(one.string_stats.invalid_utf8_count for one in several)
-    return "bytes" if unreadable or any(BYTES in _values(one.string_stats) for one in several) else "text"
+    unreadable = any(feature.string_stats.invalid_utf8_count for feature in features)
+    return (
+        "bytes"
+        if unreadable or any(BYTES_MARK in _top_values(feature.string_stats) for feature in features)
+        else "text"
+    )
 
 
-def _column(feature: Any, rows: int) -> Column:
+def _make_column(feature: Any, rows: int) -> Column:
     if feature is None:
         return Column(rows, rows)
     stats = feature.num_stats if feature.HasField("num_stats") else feature.string_stats
     missing = int(rows - stats.common_stats.num_non_missing)
     if feature.HasField("num_stats"):
-        return Column(rows, missing, _numbers(stats), _buckets(stats))
-    values = {name: count for name, count in _values(stats).items() if name != BYTES}
+        return Column(rows, missing, _number_statistics(stats), _standard_buckets(stats))
+    values = {name: count for name, count in _top_values(stats).items() if name != BYTES_MARK}
     return Column(rows, missing, values=values, unique=int(stats.unique), length=float(stats.avg_length))
 
 
-def _numbers(stats: Any) -> dict[str, float]:
+def _number_statistics(stats: Any) -> dict[str, float]:
     return {
         "mean": stats.mean,
         "std": stats.std_dev,
@@ -161,12 +167,12 @@ def _numbers(stats: Any) -> dict[str, float]:
     }
 
 
-def _buckets(stats: Any) -> list[Bucket]:
-    standard = [one for one in stats.histograms if one.type == one.STANDARD]
-    return [Bucket(b.low_value, b.high_value, b.sample_count) for one in standard[:1] for b in one.buckets]
+def _standard_buckets(stats: Any) -> list[Bucket]:
+    standard = [histogram for histogram in stats.histograms if histogram.type == histogram.STANDARD]
+    return [Bucket(b.low_value, b.high_value, b.sample_count) for histogram in standard[:1] for b in histogram.buckets]
 
 
-def _values(stats: Any) -> dict[str, float]:
+def _top_values(stats: Any) -> dict[str, float]:
     ranked = {bucket.label: bucket.sample_count for bucket in stats.rank_histogram.buckets}
-    named = ranked or {one.value: one.frequency for one in stats.top_values}
-    return dict(sorted(named.items(), key=lambda item: -item[1])[:MOST_VALUES])
+    named = ranked or {entry.value: entry.frequency for entry in stats.top_values}
+    return dict(sorted(named.items(), key=lambda item: -item[1])[:MAX_VALUES])

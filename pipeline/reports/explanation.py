@@ -1,12 +1,7 @@
-"""Explanations as pictures: a heat map over an image, a coloured curve of a recording or a series.
+"""Shows explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
 
-Explanations in a terminal: coloured words of a text, bars of columns; lines with numbers where nobody looks.
-
-The two colours of an explanation, which people who cannot tell red from green tell apart.
-
-Source: M. Okabe, K. Ito, Color universal design, 2008: blue and vermilion.
-
-One explained row, as the signature `explain` answers it.
+The two colours can be told apart by people who cannot tell red from green. Source: M. Okabe, K. Ito, Color universal
+design, 2008: blue and vermilion.
 """
 
 from __future__ import annotations
@@ -31,46 +26,46 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-CURVE, IMAGE = 1, 3  # dimensions
+CURVE_AXES, IMAGE_AXES = 1, 3  # dimensions
 FAINT_GREY = 0.35  # how dark the image under a heat map gets
 OUTLIERS = 99.5  # percentile that is drawn in the full colour
-BAR = 30
-HEAD = 40  # characters of a text above its words
-FAINT = 0.03  # of the largest: not coloured
-DARK = 0.6  # from here on letters are white
+BAR_WIDTH = 30
+LABEL_LENGTH = 40  # characters of a text above its words
+FAINT_SHARE = 0.03  # of the largest: not coloured
+DARK_SHARE = 0.6  # from here on letters are white
 RAISES, LOWERS = "#0072b2", "#d55e00"
 PREFIX = "attributions"
 SIGNS = LinearSegmentedColormap.from_list("signs", [LOWERS, "white", RAISES])
 
 
-def write(row: Explained, path: Path) -> None:
+def write_picture(row: ExplainedRow, path: Path) -> None:
     """Draws a row to a PNG, which appears as a whole."""
-    with fileio.file(path) as beside:
-        draw(row).savefig(beside, format="png", dpi=120)
+    with fileio.replace_file(path) as temporary:
+        draw_picture(row).savefig(temporary, format="png", dpi=120)
 
 
-def draw(row: Explained) -> Figure:
+def draw_picture(row: ExplainedRow) -> Figure:
     """What the network saw, and beside or below it what of that counted."""
     figure = Figure(figsize=(8.5, 4.2 * len(row.parts)), layout="constrained")
     figure.suptitle(row.title)
     for part, place in zip(row.parts, figure.subfigures(len(row.parts), 1, squeeze=False)[:, 0], strict=True):
-        if row.parts[part].ndim == CURVE:
-            _curve(place, row, part)
+        if row.parts[part].ndim == CURVE_AXES:
+            _draw_curve(place, row, part)
         else:
-            _heat_map(place, row, part)
+            _draw_heat_map(place, row, part)
     return figure
 
 
-def _heat_map(place: Any, row: Explained, part: str) -> None:
-    seen, found = row.feature(part), row.parts[part]
-    found = found.sum(axis=-1) if found.ndim == IMAGE else np.atleast_2d(found)
+def _draw_heat_map(place: Any, row: ExplainedRow, part: str) -> None:
+    seen, values = row.feature(part), row.parts[part]
+    values = values.sum(axis=-1) if values.ndim == IMAGE_AXES else np.atleast_2d(values)
     left, right = place.subplots(1, 2)
-    if seen is not None and seen.ndim > CURVE:
-        left.imshow(_pixels(seen), cmap="gray", vmin=0, vmax=1)
-        right.imshow(1 - FAINT_GREY * (1 - _grey(seen)), cmap="gray", vmin=0, vmax=1)
-    scale = _scale(found)
-    strength = np.clip(np.abs(found) / scale.vmax, 0, 1) ** 0.7
-    right.imshow(found, cmap=SIGNS, norm=scale, alpha=strength)
+    if seen is not None and seen.ndim > CURVE_AXES:
+        left.imshow(_to_pixels(seen), cmap="gray", vmin=0, vmax=1)
+        right.imshow(1 - FAINT_GREY * (1 - _to_grey(seen)), cmap="gray", vmin=0, vmax=1)
+    scale = _symmetric_scale(values)
+    strength = np.clip(np.abs(values) / scale.vmax, 0, 1) ** 0.7
+    right.imshow(values, cmap=SIGNS, norm=scale, alpha=strength)
     place.colorbar(ScalarMappable(scale, SIGNS), ax=right, label="added to the score", shrink=0.85)
     left.set_title("what the network saw", fontsize=9)
     right.set_title("blue raises the score, orange lowers it", fontsize=9)
@@ -78,85 +73,89 @@ def _heat_map(place: Any, row: Explained, part: str) -> None:
         axes.set(xticks=[], yticks=[])
 
 
-def _pixels(seen: np.ndarray) -> np.ndarray:
+def _to_pixels(seen: np.ndarray) -> np.ndarray:
     """An image (height, width) or (height, width, 3) within 0 and 1, whatever its scale was."""
     low, high = seen.min(), seen.max()
     scaled = (seen - low) / max(high - low, np.finfo(np.float32).tiny)
-    return scaled[..., 0] if scaled.ndim == IMAGE and scaled.shape[-1] != 3 else scaled  # noqa: PLR2004  (RGB)
+    return scaled[..., 0] if scaled.ndim == IMAGE_AXES and scaled.shape[-1] != 3 else scaled  # noqa: PLR2004  (RGB)
 
 
-def _grey(seen: np.ndarray) -> np.ndarray:
-    pixels = _pixels(seen)
-    return pixels.mean(axis=-1) if pixels.ndim == IMAGE else pixels
+def _to_grey(seen: np.ndarray) -> np.ndarray:
+    pixels = _to_pixels(seen)
+    return pixels.mean(axis=-1) if pixels.ndim == IMAGE_AXES else pixels
 
 
-def _curve(place: Any, row: Explained, part: str) -> None:
-    seen, found = row.feature(part), row.parts[part]
+def _draw_curve(place: Any, row: ExplainedRow, part: str) -> None:
+    seen, values = row.feature(part), row.parts[part]
     above, below = place.subplots(2, 1, sharex=True)
-    _coloured(place, above, found if seen is None else seen, found)
-    steps = row.baseline + np.cumsum(found)
+    _draw_line(place, above, values if seen is None else seen, values)
+    steps = row.baseline + np.cumsum(values)
     below.plot(steps, color="#444444", linewidth=1)
     below.axhline(row.baseline, color="#999999", linewidth=0.8, linestyle="--")
     below.set(xlabel="step", ylabel="score up to here")
 
 
-def _coloured(place: Any, axes: Axes, seen: np.ndarray, found: np.ndarray) -> None:
+def _draw_line(place: Any, axes: Axes, seen: np.ndarray, values: np.ndarray) -> None:
     points = np.column_stack([np.arange(len(seen)), seen])
     pairs = np.stack([points[:-1], points[1:]], axis=1)
     axes.plot(seen, color="#dddddd", linewidth=3)
-    lines = LineCollection(list(pairs), cmap=SIGNS, norm=_scale(found), linewidths=1.5)
-    lines.set_array(found[:-1])
+    lines = LineCollection(list(pairs), cmap=SIGNS, norm=_symmetric_scale(values), linewidths=1.5)
+    lines.set_array(values[:-1])
     axes.add_collection(lines)
     axes.set_ylabel("what the network saw")
     place.colorbar(lines, ax=axes, label="added to the score")
 
 
-def _scale(found: np.ndarray) -> Normalize:
-    largest = float(np.percentile(np.abs(found), OUTLIERS)) or float(np.abs(found).max()) or 1.0
+def _symmetric_scale(values: np.ndarray) -> Normalize:
+    largest = float(np.percentile(np.abs(values), OUTLIERS)) or float(np.abs(values).max()) or 1.0
     return Normalize(-largest, largest)
 
 
-def show(console: Console, label: str, row: Explained) -> None:
+def print_row(console: Console, label: str, row: ExplainedRow) -> None:
     """Prints one explained row under the label of its input."""
-    short = f"{label[: HEAD - 1]}…" if row.words and len(label) > HEAD else label  # a text follows in full
+    short = (
+        f"{label[: LABEL_LENGTH - 1]}…" if row.words and len(label) > LABEL_LENGTH else label
+    )  # a text follows in full
     console.print(Text(f"{short}  {row.title}"), soft_wrap=True)
     if row.words and console.is_terminal:
-        console.print(text(row))
+        console.print(colour_words(row))
         console.print(
-            Text.assemble(("  raises  ", f"on {mixed(0.8)}"), " the score, ", ("  lowers  ", f"on {mixed(-0.8)}"))
+            Text.assemble(
+                ("  raises  ", f"on {mix_colours(0.8)}"), " the score, ", ("  lowers  ", f"on {mix_colours(-0.8)}")
+            )
         )
     elif row.words:
-        for word, value in row.named():
+        for word, value in row.pairs():
             console.print(Text(f"{value:+.4f}  {word}"), soft_wrap=True)
     elif row.names:
-        for line in bars(row):
+        for line in column_bars(row):
             console.print(line, soft_wrap=True)
 
 
-def text(row: Explained) -> Text:
+def colour_words(row: ExplainedRow) -> Text:
     """The words of a text, the more coloured the more they count."""
-    found = row.named()
-    largest = max((abs(value) for _, value in found), default=0.0) or 1.0
-    return Text(" ").join(Text(word, _style(value / largest)) for word, value in found)
+    pairs = row.pairs()
+    largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
+    return Text(" ").join(Text(word, _word_style(value / largest)) for word, value in pairs)
 
 
-def _style(share: float) -> str:
-    if abs(share) < FAINT:
+def _word_style(share: float) -> str:
+    if abs(share) < FAINT_SHARE:
         return ""
-    return f"{'white' if abs(share) > DARK else 'black'} on {mixed(share)}"
+    return f"{'white' if abs(share) > DARK_SHARE else 'black'} on {mix_colours(share)}"
 
 
-def bars(row: Explained) -> Iterator[Text]:
+def column_bars(row: ExplainedRow) -> Iterator[Text]:
     """One line for each column, the one that counts most first."""
-    found = sorted(row.named(), key=lambda pair: -abs(pair[1]))
-    width = max((len(name) for name, _ in found), default=0)
-    largest = max((abs(value) for _, value in found), default=0.0) or 1.0
-    for name, value in found:
-        bar = "█" * round(BAR * abs(value) / largest)
+    pairs = sorted(row.pairs(), key=lambda pair: -abs(pair[1]))
+    width = max((len(name) for name, _ in pairs), default=0)
+    largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
+    for name, value in pairs:
+        bar = "█" * round(BAR_WIDTH * abs(value) / largest)
         yield Text.assemble(f"  {name:<{width}}  {value:+.4f}  ", (bar, RAISES if value > 0 else LOWERS))
 
 
-def mixed(share: float) -> str:
+def mix_colours(share: float) -> str:
     """White at 0, blue at 1, vermilion at -1, as "#rrggbb"."""
     colour = RAISES if share > 0 else LOWERS
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
@@ -164,7 +163,7 @@ def mixed(share: float) -> str:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedRow:
     """One row of an explanation.
 
     Attributes:
@@ -196,7 +195,7 @@ class Explained:
         )
         return f"{label}score {self.score:.4f}, {self.baseline:.4f} on zeros{missing}"
 
-    def named(self) -> list[tuple[str, float]]:
+    def pairs(self) -> list[tuple[str, float]]:
         """Names with their attributions, in the order of the model; empty names are left out."""
         (values,) = self.parts.values()
         return [(name, float(value)) for name, value in zip(self.names, values, strict=True) if name]
@@ -207,29 +206,29 @@ class Explained:
         return self.features.get(part, alike[0] if len(alike) == 1 else None)
 
 
-def rows(answer: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]) -> list[Explained]:
+def read_rows(answer: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]) -> list[ExplainedRow]:
     """The rows of an answer of `explain`.
 
     Args:
         answer: Arrays (batch, …) by output name.
         features: The answer of `transform_features` to the same inputs, or nothing.
     """
-    return [_row(answer, features, row) for row in range(len(answer["score"]))]
+    return [_read_row(answer, features, row) for row in range(len(answer["score"]))]
 
 
-def _row(answer: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray], row: int) -> Explained:
+def _read_row(answer: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray], row: int) -> ExplainedRow:
     names = answer.get("tokens", answer.get("columns"))
-    return Explained(
-        label=_text(answer["label"][row]) if "label" in answer else "",
+    return ExplainedRow(
+        label=_to_text(answer["label"][row]) if "label" in answer else "",
         score=float(answer["score"][row]),
         baseline=float(answer["baseline_score"][row]),
         gap=float(answer["completeness_gap"][row]),
         parts={key[len(PREFIX) + 1 :]: np.asarray(v[row]) for key, v in answer.items() if key.startswith(PREFIX)},
-        names=() if names is None else tuple(map(_text, names[row])),
+        names=() if names is None else tuple(map(_to_text, names[row])),
         words="tokens" in answer,
         features={name: np.asarray(value[row]) for name, value in features.items()},
     )
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

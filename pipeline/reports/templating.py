@@ -1,4 +1,4 @@
-"""A text made from a Jinja template that lies beside the code; what ends in `.html.jinja` is escaped."""
+"""Renders the Jinja templates of reports; a template that ends in `.html.jinja` is escaped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def rendered(path: Path, facts: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+def render_template(
+    path: Path, facts: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
+) -> str:
     """The template's text with the facts in it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Recipe and settings become a TFX pipeline. Wiring only: it reads like the way of the data."""
+"""The TFX pipeline of a recipe: its components and how they are connected. Wiring only, in the order of the data."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pipeline.store import champions
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
 
-from pipeline.runner.digests import Digests, training_config
+from pipeline.runner.digests import StepDigests, training_config
 
 # In this process: DirectRunner would look for Prism first, which it downloads, and come back to this one.
 BEAM = [
@@ -42,20 +42,20 @@ BEAM = [
 ]
 
 
-def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> Pipeline:
+def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigests, run_id: str) -> Pipeline:
     """The road of one run.
 
     Args:
         request: The run.
         recipe: Its recipe.
-        found: Digests of the steps.
+        step_digests: Digests of the steps.
         run_id: Id of the run.
     """
     workspace, path = request.settings.workspace, str(request.source.path)
-    live = champions.read(workspace, request.name)
+    live = champions.read_champion(workspace, request.name)
 
     ingest = Ingest(
-        recipe=path, data=str(request.settings.data), quick=int(request.quick), digest=found.ingest
+        recipe=path, data=str(request.settings.data), quick=int(request.quick), digest=step_digests.ingest
     ).with_id("ingest")
     statistics = StatisticsGen(
         examples=ingest.outputs["examples"],
@@ -69,7 +69,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         inferred=inferred.outputs["schema"],
         recipe=path,
         frozen=str(workspace.schema(request.name)),
-        digest=found.schema,
+        digest=step_digests.schema,
     ).with_id("schema")
     validate = ExampleValidator(statistics=statistics.outputs["statistics"], schema=bound.outputs["schema"]).with_id(
         "validate"
@@ -83,8 +83,8 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         disable_statistics=True,
         custom_config={
             "recipe": path,
-            "params": fingerprint.read_params(request.source, "transform", request.params),
-            "digest": found.transform,
+            "params": fingerprint.step_params(request.source, "transform", request.params),
+            "digest": step_digests.transform,
         },
     ).with_id("transform")
     transform.add_upstream_node(validate)
@@ -95,18 +95,18 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         schema=bound.outputs["schema"],
         train_args=TrainArgs(splits=["train"]),
         eval_args=EvalArgs(splits=["eval"]),
-        custom_config=training_config(request, found),
+        custom_config=training_config(request, step_digests),
     ).with_id("train")
     resolve = Resolve(
         workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
     ).with_id("resolve")
     resolve.add_upstream_node(train)
-    evaluator = evaluate.JudgedAgainstLive(
+    evaluator = evaluate.LiveEvaluator(
         examples=ingest.outputs["examples"],
         example_splits=["test"],
         model=train.outputs["model"],
         baseline_model=resolve.outputs["model"],
-        eval_config=evaluate.config(recipe, quick=request.quick),
+        eval_config=evaluate.make_config(recipe, quick=request.quick),
     ).with_id("evaluate")
     scores = Score(
         examples=ingest.outputs["examples"],
@@ -116,7 +116,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         evaluation=evaluator.outputs["evaluation"],
         recipe=path,
         workspace=str(workspace),
-        digest=found.score,
+        digest=step_digests.score,
     ).with_id("score")
     gate = Gate(
         model=train.outputs["model"],
@@ -128,7 +128,7 @@ def pipeline(request: Request, recipe: Recipe, found: Digests, run_id: str) -> P
         name=request.name,
         run_id=run_id,
         quick=int(request.quick),
-        basis=digests.basis(found, recipe.gate, quick=request.quick),
+        basis=digests.verdict_basis(step_digests, recipe.gate, quick=request.quick),
     ).with_id("gate")
     register = Register(
         model=train.outputs["model"],

@@ -1,4 +1,8 @@
-"""Verdicts on record: a model is not judged twice by the same data, schema and gate, and never trusted beyond them."""
+"""Digests that decide what is computed again: one for each step, and one for the basis of a verdict.
+
+TFX's cache sees these digests instead of the code. A verdict of the gate holds as long as model, data, schema,
+metrics and gate are the same; then the model is not evaluated a second time.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +15,33 @@ from pipeline.store import fileio, hashing
 
 if TYPE_CHECKING:
     from pipeline.recipe import Gate, Recipe
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
     from pipeline.store.layout import Workspace
 
 
-def basis(digests: Digests, gate: Gate, *, quick: bool) -> str:
+def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
     """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that measures."""
     return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
-def remembered(workspace: Workspace, name: str, model: str, by: str) -> dict[str, Any] | None:
+def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
     """The newest evaluation of a model on the same basis; None if it has to be judged.
 
     Args:
         workspace: The workspace.
         name: The recipe.
         model: Digest of the SavedModel.
-        by: What `basis` gives.
+        wanted_basis: What `basis` gives.
     """
     for folder in reversed(workspace.run_folders(name)):
-        found: dict[str, Any] = fileio.read_json(folder.evaluation, {})
-        if (found.get("model"), found.get("basis")) == (model, by):
-            return found
+        evaluation: dict[str, Any] = fileio.read_json(folder.evaluation, {})
+        if (evaluation.get("model"), evaluation.get("basis")) == (model, wanted_basis):
+            return evaluation
     return None
 
 
 @dataclass(frozen=True)
-class Digests:
+class StepDigests:
     """What each step's result depends on beyond its inputs; TFX's cache sees these instead of the code."""
 
     ingest: str
@@ -47,7 +51,7 @@ class Digests:
     score: str
 
 
-def digests(request: Request, recipe: Recipe, data: str) -> Digests:
+def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDigests:
     """Digests of the steps' code, hyperparameters and data.
 
     Args:
@@ -58,23 +62,25 @@ def digests(request: Request, recipe: Recipe, data: str) -> Digests:
     frozen = request.settings.workspace.schema(request.name)
     extra = {
         "ingest": [data, request.quick],
-        "schema": schema.accepted(frozen),
+        "schema": schema.accepted_digest(frozen),
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
-        "score": [str(path) for path in score.needed(recipe, request.settings.workspace).values()],
+        "score": [str(path) for path in score.needed_models(recipe, request.settings.workspace).values()],
     }
-    return Digests(
+    return StepDigests(
         **{
-            step: hashing.digest([fingerprint.of_step(request.source, step, request.params), more])
+            step: hashing.digest([fingerprint.step_digest(request.source, step, request.params), more])
             for step, more in extra.items()
         }
     )
 
 
-def training_config(request: Request, found: Digests) -> dict[str, Any]:
+def training_config(request: RunRequest, step_digests: StepDigests) -> dict[str, Any]:
     """What the Trainer hands to `run_fn`; nothing in it differs between equal runs."""
     settings = request.settings
-    training = hashing.digest([found.ingest, found.schema, found.transform, found.train, request.params])
+    training = hashing.digest(
+        [step_digests.ingest, step_digests.schema, step_digests.transform, step_digests.train, request.params]
+    )
     return {
         "recipe": str(request.source.path),
         "params": request.params,
@@ -83,8 +89,8 @@ def training_config(request: Request, found: Digests) -> dict[str, Any]:
         "distribution": settings.distribution,
         "deterministic": settings.deterministic,
         "checkpoints": str(settings.workspace.checkpoint(training)),
-        "digest": found.train,
-        "code": fingerprint.of_code(request.source, "train"),
+        "digest": step_digests.train,
+        "code": fingerprint.code_digest(request.source, "train"),
         "nodes": settings.nodes,
         "node_count": settings.node_count,
     }

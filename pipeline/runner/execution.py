@@ -1,4 +1,7 @@
-"""A run from its request to its result: locks, journal, recorder, errors; the steps themselves are the runner's."""
+"""Carries out a run, from its request to its result: locks, output, live view, errors, notifications.
+
+The steps themselves are run by `pipeline.runner.local`.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 
     from pipeline.console import Terminal
     from pipeline.runner.lifecycle import RunSession
-    from pipeline.runner.state import State
-    from pipeline.runs.run import Request, Result
+    from pipeline.runner.state import RunState
+    from pipeline.runs.run import RunRequest, RunResult
     from pipeline.settings import Settings
     from pipeline.store.layout import RunFolder
     from pipeline.tracking.recorder import Outcome
@@ -37,91 +40,93 @@ REPLAY_TIMEOUT_S = 0.2
 FULL_BYTES = 1 << 20
 
 
-def execute(request: Request, waiting: Callable[[], None]) -> Result:
+def execute_request(request: RunRequest, on_wait: Callable[[], None]) -> RunResult:
     """Runs a request, or takes over the result of the same request in another process.
 
     Args:
         request: What to run.
-        waiting: Called when another process is at it.
+        on_wait: Called when another process is at it.
     """
     home = request.settings.workspace
     with (
         fileio.lock(home.runs_lock, shared=True),
-        fileio.lock(home.request_lock(request.key), waiting),
+        fileio.lock(home.request_lock(request.key), on_wait),
     ):
-        result = run.remembered(request)
+        result = run.find_result(request)
         if result is not None:
             return result
-        return _recorded(request, home.run(run.begin(request)))
+        return _run_with_recorder(request, home.run(run.begin_run(request)))
 
 
-def replay(settings: Settings) -> None:
+def replay_journals(settings: Settings) -> None:
     """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
-    if recorder.pending(settings.workspace):
+    if recorder.pending_runs(settings.workspace):
         log = settings.workspace.replay_log
-        recorder.replay(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
+        recorder.replay_pending(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
 
 
-def _recorded(request: Request, folder: RunFolder) -> Result:
+def _run_with_recorder(request: RunRequest, folder: RunFolder) -> RunResult:
     settings = request.settings
-    replay(settings)
+    replay_journals(settings)
     try:
         with lifecycle.run_session(
-            folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S, on_failure=lambda: run.forget(request)
+            folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S, on_failure=lambda: run.forget_request(request)
         ) as session:
-            result = _shown(request, session)
+            result = _run_with_progress(request, session)
             outcome = session.end_run(result)
     except Exception as error:
-        shown = _readable(error, request, folder.log)
-        _notify(settings, notifications.failure(request.name, folder.run_id, shown))
-        raise shown from error
+        user_error = _user_error(error, request, folder.log)
+        _notify(settings, notifications.failure_message(request.name, folder.run_id, user_error))
+        raise user_error from error
     _complete(request, result, outcome)
     return result
 
 
-def _shown(request: Request, session: RunSession) -> Result:
+def _run_with_progress(request: RunRequest, session: RunSession) -> RunResult:
     from pipeline.runner import progress
 
     started, path = time.monotonic(), session.folder.journal
     offset = path.stat().st_size if path.exists() else 0
     names = list(run.STEPS[: run.STEPS.index(request.until) + 1])
     with (
-        console.output_to(session.folder.log) as terminal,
-        _leaving_on_interrupt(terminal),
-        progress.shown(path, offset, names, terminal.err),
+        console.redirect_output(session.folder.log) as terminal,
+        _exit_on_interrupt(terminal),
+        progress.show_progress(path, offset, names, terminal.err),
     ):
-        state = _road(request, session)
+        state = _run_pipeline(request, session)
     result = state.result
     result.seconds = round(time.monotonic() - started, 1)
-    run.remember(request, result, state.files, state.judged_against, state.data)
-    _try_card(request, session)
+    run.save_result(request, result, state.files, state.judged_against, state.data)
+    _try_write_card(request, session)
     return result
 
 
-def _road(request: Request, session: RunSession) -> State:
+def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
     """Goes the road; returns what came of it."""
     name, run_id = request.name, session.folder.run_id
     tags = {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}
-    reproduce.keep(request, session.folder)
+    reproduce.save_request(request, session.folder)
     session.start_run(request, host=socket.gethostname(), **tags)
     subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
-    with subprocesses.without_garbage():
+    with subprocesses.pause_gc():
         from pipeline.runner import digests, local
-        from pipeline.runner.state import State
+        from pipeline.runner.state import RunState
 
-        recipe = catalog.pin(request.source)
+        recipe = catalog.pin_recipe(request.source)
     session.record_environment()
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
     session.start(name, request.source.title, {}, {"data_digest": digest})
-    state = State(request, recipe, run.Result(run_id, name), files, digest, digests.digests(request, recipe, digest))
-    local.execute(state)
+    state = RunState(
+        request, recipe, run.RunResult(run_id, name), files, digest, digests.compute_digests(request, recipe, digest)
+    )
+    local.run_steps(state)
     return state
 
 
-def _try_card(request: Request, session: RunSession) -> None:
+def _try_write_card(request: RunRequest, session: RunSession) -> None:
     """Writes the card; the model is published by now, and one that cannot be described is not taken back."""
     try:
         session.record_card(request.source)
@@ -131,7 +136,7 @@ def _try_card(request: Request, session: RunSession) -> None:
 
 
 @contextmanager
-def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
+def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
     """Ctrl-C ends the process where it stands, which a run survives like a kill.
 
     A KeyboardInterrupt would be raised wherever Python is at work for TensorFlow, and abort the process from its C++.
@@ -152,13 +157,13 @@ def _leaving_on_interrupt(terminal: Terminal) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _complete(request: Request, result: Result, outcome: Outcome) -> None:
+def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
     """Puts into the result what MLflow knows of it, and notifies."""
     result.mlflow_run_id = outcome.mlflow_run_id or None
     if not outcome.complete:
         result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
-    run.amend(request, result)
-    _notify(request.settings, notifications.verdict(result))
+    run.update_result(request, result)
+    _notify(request.settings, notifications.verdict_message(result))
 
 
 def _notify(settings: Settings, message: dict[str, Any]) -> None:
@@ -167,17 +172,17 @@ def _notify(settings: Settings, message: dict[str, Any]) -> None:
         print(problem, file=sys.stderr)
 
 
-def _readable(error: Exception, request: Request, log: Path) -> Exception:
+def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
     """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
     if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
     if shutil.disk_usage(home.root).free < FULL_BYTES:
-        return layout.unwritable(home, OSError(0, "no space left on the device"))
+        return layout.unwritable_error(home, OSError(0, "no space left on the device"))
     with log.open("a") as file:
         traceback.print_exception(error, file=file)
     if isinstance(error, OSError) and error.errno:
-        return layout.unwritable(home, error)
+        return layout.unwritable_error(home, error)
     first = str(error).strip().partition("\n")[0] or "no message"
     return PipelineError(
         f"The run of {request.name} failed.",

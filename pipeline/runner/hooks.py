@@ -1,6 +1,6 @@
-"""What the runner does after a step: read its outputs, tell the journal, and decide whether to go on.
+"""What the runner does after a step: reads its outputs, writes events to the journal, decides whether to go on.
 
-Each function has the name of its step; `refusals` stands around all.
+A hook has the name of its step. `keep_rows_report` is a context around all of them.
 """
 
 from __future__ import annotations
@@ -14,159 +14,158 @@ from typing import TYPE_CHECKING, Any
 from pipeline.runner import digests
 from pipeline.steps import validate as validation
 from pipeline.steps.ingest import REPORT, UnusableRowsError
-from pipeline.steps.schema import FILE as SCHEMA_FILE
-from pipeline.steps.schema import freeze
+from pipeline.steps.schema import SCHEMA_FILE, freeze_schema
 from pipeline.store import champions, fileio, journal
 
 if TYPE_CHECKING:
-    from pipeline.runner.state import State
+    from pipeline.runner.state import RunState
 
 SAVEDMODEL = "Format-Serving"
 
 
 @contextmanager
-def refusals(state: State) -> Iterator[None]:
+def keep_rows_report(state: RunState) -> Iterator[None]:
     """Keeps the report on rows that end a run: TFX removes what a failed step has written."""
     try:
         yield
     except UnusableRowsError as error:
         path = state.workspace.run(state.result.run_id).rows_report
         fileio.write_json(path, vars(error.report))
-        journal.report("file", path=_inside(state, path), folder="data")
+        journal.report("file", path=_relative_path(state, path), folder="data")
         raise
 
 
-def _inside(state: State, path: Path) -> str:
+def _relative_path(state: RunState, path: Path) -> str:
     return state.workspace.relative(path)
 
 
-def ingest(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def ingest(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Shows what was found in the data."""
     report = state.uri("ingest", "examples") / REPORT
-    journal.report("file", path=_inside(state, report), folder="data")
-    _tell_drift(state, report.parent)
+    journal.report("file", path=_relative_path(state, report), folder="data")
+    _report_drift(state, report.parent)
 
 
-def _tell_drift(state: State, examples: Path) -> None:
+def _report_drift(state: RunState, examples: Path) -> None:
     """Warns where new data differ from those that the live model has learnt from."""
     from pipeline.monitoring import monitor, outputs
 
-    found = monitor.compared(state.workspace, state.request.name, examples)
-    if found is None:
+    drift_report = monitor.compare_new_data(state.workspace, state.request.name, examples)
+    if drift_report is None:
         return
     folder = state.workspace.run(state.result.run_id)
-    paths = [_inside(state, path) for path in outputs.archive_report(folder.root, "drift", found)]
-    journal.report("drift", path=paths[0], status=found.status, lines=found.lines)
+    paths = [_relative_path(state, path) for path in outputs.write_report_files(folder.root, "drift", drift_report)]
+    journal.report("drift", path=paths[0], status=drift_report.status, lines=drift_report.lines)
     for path in paths:
         journal.report("file", path=path, folder="data")
-    state.result.drift = found.lines
+    state.result.drift = drift_report.lines
 
 
-def schema(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def schema(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Shows the schema."""
     path = state.uri("schema", "schema") / SCHEMA_FILE
-    journal.report("file", path=_inside(state, path), folder="data")
+    journal.report("file", path=_relative_path(state, path), folder="data")
 
 
-def validate(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def validate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Ends the run if the data have anomalies."""
     folder = state.uri("validate", "anomalies")
-    lines = validation.describe(validation.read(folder))
+    lines = validation.describe_anomalies(validation.read_anomalies(folder))
     path = state.workspace.run(state.result.run_id).anomalies
     fileio.write_json(path, lines)
-    journal.report("file", path=_inside(state, path), folder="data")
-    _tell_data(state, path)
+    journal.report("file", path=_relative_path(state, path), folder="data")
+    _report_data(state, path)
     validation.require_none(folder, state.request.name)
 
 
-def _tell_data(state: State, anomalies: Path) -> None:
+def _report_data(state: RunState, anomalies: Path) -> None:
     """Where all lies that is known of the data; told before anomalies end the run, since they are best seen there."""
     journal.report(
         "data",
         name=state.request.name + " (quick)" * state.request.quick,
         digest=state.data,
         files=[str(file) for file in state.files],
-        report=_inside(state, state.uri("ingest", "examples") / REPORT),
-        statistics=_inside(state, state.uri("statistics", "statistics")),
-        schema=_inside(state, state.uri("schema", "schema") / SCHEMA_FILE),
-        anomalies=_inside(state, anomalies),
+        report=_relative_path(state, state.uri("ingest", "examples") / REPORT),
+        statistics=_relative_path(state, state.uri("statistics", "statistics")),
+        schema=_relative_path(state, state.uri("schema", "schema") / SCHEMA_FILE),
+        anomalies=_relative_path(state, anomalies),
     )
 
 
-def train(state: State, *, cached: bool) -> None:
+def train(state: RunState, *, cached: bool) -> None:
     """Tells the curves, and drops the checkpoints, which are needed no more."""
     from pipeline.training.files import HISTORY
-    from pipeline.training.input_pipeline import FILE as AUGMENTED
+    from pipeline.training.input_pipeline import PREVIEW_FILE as AUGMENTED
 
     folder = state.uri("train", "model_run")
     path = folder / HISTORY
     if (folder / AUGMENTED).exists():
-        journal.report("file", path=_inside(state, folder / AUGMENTED), folder="pictures")
-    found = fileio.read_json(path)
+        journal.report("file", path=_relative_path(state, folder / AUGMENTED), folder="pictures")
+    curves = fileio.read_json(path)
     if cached:
-        _tell_again(found["history"])
-    state.result.diagnosis = found["diagnosis"]
-    journal.report("history", path=_inside(state, path), diagnosis=found["diagnosis"])
+        _replay_epochs(curves["history"])
+    state.result.diagnosis = curves["diagnosis"]
+    journal.report("history", path=_relative_path(state, path), diagnosis=curves["diagnosis"])
     shutil.rmtree(state.checkpoints, ignore_errors=True)
 
 
-def _tell_again(history: dict[str, list[float]]) -> None:
+def _replay_epochs(history: dict[str, list[float]]) -> None:
     for number, values in enumerate(zip(*history.values(), strict=True), start=1):
         metrics = dict(zip(history, values, strict=True))
         journal.report("epoch", epoch=number, seconds=0.0, samples_per_second=0.0, metrics=metrics)
 
 
-def resolve(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def resolve(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Finds out whether the candidate is the live model itself."""
-    live = champions.read(state.workspace, state.request.name)
-    state.model = fileio.digest(state.uri("train", "model") / SAVEDMODEL)
+    live = champions.read_champion(state.workspace, state.request.name)
+    state.model = fileio.digest_folder(state.uri("train", "model") / SAVEDMODEL)
     state.judged_against = live.digest if live else ""
     state.is_live, state.is_judged = state.judged_against == state.model, False
     if live and state.is_live:
-        _published(state, live.version)
-        basis = digests.basis(state.digests, state.recipe.gate, quick=state.request.quick)
-        before = digests.remembered(state.workspace, state.request.name, state.model, basis)
-        if before and not state.request.reproduces:
+        _set_published(state, live.version)
+        basis = digests.verdict_basis(state.digests, state.recipe.gate, quick=state.request.quick)
+        verdict = digests.find_verdict(state.workspace, state.request.name, state.model, basis)
+        if verdict and not state.request.reproduces:
             state.is_judged = True
-            _take_over(state, before)
+            _copy_evaluation(state, verdict)
 
 
-def gate(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def gate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Takes over the verdict that the step has written."""
     path = state.workspace.run(state.result.run_id).evaluation
-    _take_over(state, fileio.read_json(path))
-    journal.report("evaluation", path=_inside(state, path))
+    _copy_evaluation(state, fileio.read_json(path))
+    journal.report("evaluation", path=_relative_path(state, path))
 
 
-def _take_over(state: State, told: dict[str, Any]) -> None:
+def _copy_evaluation(state: RunState, evaluation: dict[str, Any]) -> None:
     """Makes an evaluation the run's own."""
-    state.result.blessed = told["gate"]["blessed"]
-    state.result.metrics = told["metrics"]
-    state.result.reasons = told["gate"]["reasons"]
-    state.result.gate = told["gate"]["conditions"]
+    state.result.blessed = evaluation["gate"]["blessed"]
+    state.result.metrics = evaluation["metrics"]
+    state.result.reasons = evaluation["gate"]["reasons"]
+    state.result.gate = evaluation["gate"]["conditions"]
 
 
-def publish(state: State, *, cached: bool) -> None:  # noqa: ARG001
+def publish(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Freezes the schema of the first blessed run."""
     if not state.request.quick:
         source = state.uri("schema", "schema") / SCHEMA_FILE
-        freeze(source, state.workspace.schema(state.request.name))
-    _published(state, champions.standing(state.workspace, state.request.name).aliases[state.request.alias])
-    _keep_answers(state)
+        freeze_schema(source, state.workspace.schema(state.request.name))
+    _set_published(state, champions.current_entry(state.workspace, state.request.name).aliases[state.request.alias])
+    _save_predictions(state)
 
 
-def _keep_answers(state: State) -> None:
+def _save_predictions(state: RunState) -> None:
     """Keeps how the published model answers to the test split, to tell later whether its answers drift."""
     from pipeline.evaluation import predictions
     from pipeline.monitoring import predictions as monitoring_predictions
 
-    found = predictions.load(state.uri("score", "scores") / predictions.FILE)
-    classes = state.recipe.data.classes if found.kind == "classes" else ()
+    scored = predictions.load_predictions(state.uri("score", "scores") / predictions.PREDICTIONS_FILE)
+    classes = state.recipe.data.classes if scored.kind == "classes" else ()
     output = state.recipe.predicted or ("probabilities" if state.recipe.data.classes else "value")
     path = state.workspace.answers(state.request.name, state.model)
-    monitoring_predictions.keep(path, found.candidate, output, classes)
+    monitoring_predictions.save(path, scored.candidate, output, classes)
 
 
-def _published(state: State, version: int) -> None:
+def _set_published(state: RunState, version: int) -> None:
     state.result.model_version = version
     state.result.model_path = str(state.workspace.model(state.request.name, version))

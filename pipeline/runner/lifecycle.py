@@ -1,6 +1,6 @@
 """The life cycle of a run: its lock, its journal, the process that records it in MLflow, its start and its end.
 
-Runs, the tasks of a run on Kubeflow and searches for hyperparameters all go through it.
+Runs, the tasks of a run on Kubeflow and searches for hyperparameters all use it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pipeline.tracking import recorder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.recipes.catalog import Source
-    from pipeline.runs.run import Request, Result
+    from pipeline.recipes.catalog import RecipeSource
+    from pipeline.runs.run import RunRequest, RunResult
     from pipeline.store.layout import RunFolder
     from pipeline.tracking.recorder import Outcome, Recording
 
@@ -46,9 +46,9 @@ class RunSession:
         about = {"recipe": recipe, "description": description, "params": params, "tags": tags}
         journal.report("start", run_id=self.folder.run_id, **about)
 
-    def start_run(self, request: Request, **tags: str) -> None:
+    def start_run(self, request: RunRequest, **tags: str) -> None:
         """Tells the journal what was asked for, and the digests of code and request."""
-        code = fingerprint.of_run(request.source, run.RUNNER)
+        code = fingerprint.run_digest(request.source, run.RUNNER)
         params = {**request.params, "seed": request.seed, "quick": request.quick}
         digests = {"code_digest": code, "request_digest": request.key}
         self.start(request.name, request.source.title, params, {**digests, **tags})
@@ -57,10 +57,10 @@ class RunSession:
         """Keeps what the run runs on: machine, packages, commit."""
         from pipeline.runs import environment
 
-        fileio.write_json(self.folder.environment, environment.described())
+        fileio.write_json(self.folder.environment, environment.describe_environment())
         journal.report("environment", path=self.folder.workspace.relative(self.folder.environment))
 
-    def record_card(self, source: Source) -> None:
+    def record_card(self, source: RecipeSource) -> None:
         """Writes the card of what the run has made.
 
         Raises:
@@ -69,8 +69,8 @@ class RunSession:
         from pipeline.reports import card
 
         home, run_id = self.folder.workspace, self.folder.run_id
-        card.write(home, source, run_id)
-        markdown, html = (home.relative(path) for path in card.beside(home, run_id))
+        card.write_card(home, source, run_id)
+        markdown, html = (home.relative(path) for path in card.card_paths(home, run_id))
         journal.report("card", markdown=markdown, html=html)
 
     def end(self, status: str, message: str = "", seconds: float | None = None) -> Outcome:
@@ -90,7 +90,7 @@ class RunSession:
         journal.report("end", status=status, message=message, seconds=taken)
         self.has_ended = True
 
-    def end_run(self, result: Result) -> Outcome:
+    def end_run(self, result: RunResult) -> Outcome:
         """Ends a run with its result, as `end` does."""
         status = "not_blessed" if result.blessed is False else "finished"
         return self.end(status, "; ".join(result.reasons), result.seconds)
@@ -123,8 +123,10 @@ def run_session(
         on_failure: Called when the run ends as failed.
     """
     with fileio.lock(folder.lock, on_wait):
-        session = RunSession(folder, recorder.start(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s)
-        with journal.current(folder.journal):
+        session = RunSession(
+            folder, recorder.start_recording(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s
+        )
+        with journal.use_journal(folder.journal):
             try:
                 yield session
             except Exception as error:

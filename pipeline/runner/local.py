@@ -1,4 +1,4 @@
-"""Runs the DAG step by step: TFX's launcher does each one; here is what comes between them."""
+"""Runs the steps of a pipeline one by one in this process; TFX's launcher carries out each of them."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.runner.state import State
+    from pipeline.runner.state import RunState
 
 
 NEVER_CACHED = ("gate", "register", "publish")
-JUDGING, PUBLISHING = ("evaluate", "score", "gate"), ("register", "publish")
+EVALUATION_STEPS, PUBLICATION_STEPS = ("evaluate", "score", "gate"), ("register", "publish")
 
 
-def execute(state: State) -> None:
+def run_steps(state: RunState) -> None:
     """Runs all steps; again from the choice of the live model if another run published meanwhile."""
     if not state.request.cache:
         shutil.rmtree(state.checkpoints, ignore_errors=True)
     while True:
         try:
-            return _execute_once(state)
+            return _run_steps_once(state)
         except ChampionChangedError:
             state.result.steps.clear()
 
 
-def _execute_once(state: State) -> None:
-    pipeline = _compiled(state)
+def _run_steps_once(state: RunState) -> None:
+    pipeline = _compile_pipeline(state)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
-    with mlmd.open_ledger(state.workspace) as store:
-        mlmd.close_dead(store, state.workspace, state.result.run_id)
+    with mlmd.open_store(state.workspace) as store:
+        mlmd.fail_dead_executions(store, state.workspace, state.result.run_id)
     for node in pipeline.nodes:
         step = node.pipeline_node.node_info.id
-        if is_needless(state, step):
-            skip(state, step)
+        if is_unneeded(state, step):
+            skip_step(state, step)
         else:
-            _launch(state, step, node.pipeline_node, pipeline, deployment)
+            _launch_step(state, step, node.pipeline_node, pipeline, deployment)
         if step == state.request.until:
             return
 
 
-def is_needless(state: State, step: str) -> bool:
+def is_unneeded(state: RunState, step: str) -> bool:
     """Whether nothing is left for a step to decide: the model is judged, live or not blessed already."""
-    if step in JUDGING:
+    if step in EVALUATION_STEPS:
         return state.is_judged
-    return step in PUBLISHING and (state.is_live or state.result.blessed is False)
+    return step in PUBLICATION_STEPS and (state.is_live or state.result.blessed is False)
 
 
-def _compiled(state: State) -> Any:
+def _compile_pipeline(state: RunState) -> Any:
     request = state.request
-    pipeline = Compiler().compile(dag.pipeline(request, state.recipe, state.digests, state.result.run_id))
+    pipeline = Compiler().compile(dag.build_pipeline(request, state.recipe, state.digests, state.result.run_id))
     # Every attempt has an id of its own: TFX takes a second one under the same id for the first.
     attempt = f"{state.result.run_id}@{secrets.token_hex(3)}"
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": attempt})
@@ -72,45 +72,45 @@ def _compiled(state: State) -> Any:
     return pipeline
 
 
-def skip(state: State, step: str) -> None:
+def skip_step(state: RunState, step: str) -> None:
     """Records that a step was not needed."""
     journal.report("step", name=step, state="skipped", seconds=0.0, order=len(state.result.steps))
     state.result.steps.append({"name": step, "seconds": 0.0, "cached": False, "skipped": True})
 
 
-def _launch(state: State, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
-    with timed(state, step) as entry, _told(state, step, pipeline), hooks.refusals(state):
+def _launch_step(state: RunState, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
+    with time_step(state, step) as entry, _report_execution(state, step, pipeline), hooks.keep_rows_report(state):
         info = launcher.Launcher(
             pipeline_node=node,
-            mlmd_connection=mlmd.open_ledger(state.workspace),
+            mlmd_connection=mlmd.open_store(state.workspace),
             pipeline_info=pipeline.pipeline_info,
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, step),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, step),
         ).launch()
-        with mlmd.open_ledger(state.workspace) as store:
-            state.artifacts[step] = mlmd.outputs(store, info.execution_id)
-            entry["cached"] = mlmd.was_cached(store, info.execution_id)
+        with mlmd.open_store(state.workspace) as store:
+            state.artifacts[step] = mlmd.output_artifacts(store, info.execution_id)
+            entry["cached"] = mlmd.is_cached(store, info.execution_id)
         follow_up = getattr(hooks, step, None)
         if follow_up:
             follow_up(state, cached=entry["cached"])
 
 
 @contextmanager
-def _told(state: State, step: str, pipeline: Any) -> Iterator[None]:
+def _report_execution(state: RunState, step: str, pipeline: Any) -> Iterator[None]:
     """Tells the journal what ML Metadata knows of a step, also of one that failed."""
     try:
         yield
     finally:
         attempt = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
-        with mlmd.open_ledger(state.workspace) as store:
-            found = mlmd.told(store, attempt, f"{state.request.name}.{step}")
-        if found:
-            journal.report("execution", name=step, **found)
+        with mlmd.open_store(state.workspace) as store:
+            event = mlmd.execution_to_event(store, attempt, f"{state.request.name}.{step}")
+        if event:
+            journal.report("execution", name=step, **event)
 
 
 @contextmanager
-def timed(state: State, step: str) -> Iterator[dict[str, Any]]:
+def time_step(state: RunState, step: str) -> Iterator[dict[str, Any]]:
     """Records a step, its seconds and how it ended; `cached` of the entry is for the block to set."""
     order, started = len(state.result.steps), time.monotonic()
     entry: dict[str, Any] = {"name": step, "seconds": 0.0, "cached": False}

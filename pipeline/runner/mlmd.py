@@ -1,4 +1,4 @@
-"""ML Metadata of a workspace: what the steps left there, and what killed runs left open."""
+"""ML Metadata of a workspace: the artifacts of executions, and executions that killed runs left open."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from pipeline.store.layout import Workspace
 
 
-def open_ledger(workspace: Workspace) -> Metadata:
+def open_store(workspace: Workspace) -> Metadata:
     """The workspace's ML Metadata store; enter it to use it."""
     return Metadata(sqlite_metadata_connection_config(str(workspace.metadata_db)))
 
 
-def outputs(ledger: Metadata, execution_id: int) -> dict[str, Any]:
+def output_artifacts(metadata: Metadata, execution_id: int) -> dict[str, Any]:
     """The first artifact of each output of an execution, cached or not."""
-    found = execution_lib.get_output_artifacts(ledger, execution_id)
-    return {name: artifacts[0] for name, artifacts in found.items() if artifacts}
+    by_name = execution_lib.get_output_artifacts(metadata, execution_id)
+    return {name: artifacts[0] for name, artifacts in by_name.items() if artifacts}
 
 
-def told(ledger: Metadata, pipeline_run: str, node: str) -> dict[str, Any] | None:
+def execution_to_event(metadata: Metadata, pipeline_run: str, node: str) -> dict[str, Any] | None:
     """What the journal tells of a step's execution: its ids, and {name: [{"id", "type", "uri"}]} of both sides.
 
     Args:
-        ledger: The opened store.
+        metadata: The opened store.
         pipeline_run: Name of the pipeline run.
         node: Name of the node, `PIPELINE.STEP`.
 
@@ -39,54 +39,58 @@ def told(ledger: Metadata, pipeline_run: str, node: str) -> dict[str, Any] | Non
         None where the step failed before it was there.
     """
     names = {"pipeline_run": pipeline_run, "node": node}
-    found = [ledger.store.get_context_by_type_and_name(kind, name) for kind, name in names.items()]
-    if not all(found):
+    contexts = [metadata.store.get_context_by_type_and_name(kind, name) for kind, name in names.items()]
+    if not all(contexts):
         return None
-    of_run, of_node = ({one.id for one in ledger.store.get_executions_by_context(c.id)} for c in found)
+    of_run, of_node = ({execution.id for execution in metadata.store.get_executions_by_context(c.id)} for c in contexts)
     if not of_run & of_node:
         return None
     newest = max(of_run & of_node)
     return {
         "execution_id": newest,
-        "context_id": found[0].id,
+        "context_id": contexts[0].id,
         "pipeline_run": pipeline_run,
-        "inputs": _told(execution_lib.get_input_artifacts(ledger, newest)),
-        "outputs": _told(execution_lib.get_output_artifacts(ledger, newest)),
+        "inputs": _artifacts_to_dict(execution_lib.get_input_artifacts(metadata, newest)),
+        "outputs": _artifacts_to_dict(execution_lib.get_output_artifacts(metadata, newest)),
     }
 
 
-def _told(artifacts: Mapping[str, Iterable[Any]]) -> dict[str, list[dict[str, Any]]]:
+def _artifacts_to_dict(artifacts: Mapping[str, Iterable[Any]]) -> dict[str, list[dict[str, Any]]]:
     return {
-        name: [{"id": one.id, "type": one.type_name, "uri": one.uri} for one in several]
-        for name, several in artifacts.items()
+        name: [{"id": artifact.id, "type": artifact.type_name, "uri": artifact.uri} for artifact in group]
+        for name, group in artifacts.items()
     }
 
 
-def was_cached(ledger: Metadata, execution_id: int) -> bool:
+def is_cached(metadata: Metadata, execution_id: int) -> bool:
     """Whether an execution took an earlier one's outputs."""
-    (execution,) = ledger.store.get_executions_by_id([execution_id])
+    (execution,) = metadata.store.get_executions_by_id([execution_id])
     return bool(execution.last_known_state == mlmd.Execution.CACHED)
 
 
-def close_dead(ledger: Metadata, workspace: Workspace, own: str) -> int:
+def fail_dead_executions(metadata: Metadata, workspace: Workspace, own: str) -> int:
     """Marks executions of runs that no process carries on as failed; returns how many there were.
 
     Args:
-        ledger: The opened store.
+        metadata: The opened store.
         workspace: The workspace.
         own: Id of the run that is starting: what it left open in an earlier life is dead too.
     """
-    running = [e for e in ledger.store.get_executions() if e.last_known_state == mlmd.Execution.RUNNING]
-    dead = [e for e in running if _run_of(ledger, e.id) == own or not run.alive(workspace, _run_of(ledger, e.id))]
+    running = [e for e in metadata.store.get_executions() if e.last_known_state == mlmd.Execution.RUNNING]
+    dead = [
+        e
+        for e in running
+        if _find_run_id(metadata, e.id) == own or not run.is_running(workspace, _find_run_id(metadata, e.id))
+    ]
     for execution in dead:
         execution.last_known_state = mlmd.Execution.FAILED
     if dead:
-        ledger.store.put_executions(dead)
+        metadata.store.put_executions(dead)
     return len(dead)
 
 
-def _run_of(ledger: Metadata, execution_id: int) -> str:
-    contexts = ledger.store.get_contexts_by_execution(execution_id)
-    kinds = {kind.id: kind.name for kind in ledger.store.get_context_types()}
+def _find_run_id(metadata: Metadata, execution_id: int) -> str:
+    contexts = metadata.store.get_contexts_by_execution(execution_id)
+    kinds = {kind.id: kind.name for kind in metadata.store.get_context_types()}
     names = [context.name for context in contexts if kinds[context.type_id] == "pipeline_run"]
     return names[0].partition("@")[0] if names else ""

@@ -1,4 +1,4 @@
-"""A word to whoever should know of a verdict or a failure: a webhook, or a command that gets it on stdin."""
+"""Notifies somebody of a verdict or a failure: by a webhook, or by a command that reads it from stdin."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.runs.run import Result
+    from pipeline.runs.run import RunResult
 
 TIMEOUT_S = 10
 FAILURES = (OSError, ValueError, subprocess.SubprocessError)
 
 
-def verdict(result: Result) -> dict[str, Any]:
+def verdict_message(result: RunResult) -> dict[str, Any]:
     """What is told of a run that came to an end."""
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     outcome = {True: f"blessed, version {result.model_version}", False: "not blessed", None: "done"}[result.blessed]
@@ -28,7 +28,7 @@ def verdict(result: Result) -> dict[str, Any]:
     }
 
 
-def failure(recipe: str, run_id: str, error: Exception) -> dict[str, Any]:
+def failure_message(recipe: str, run_id: str, error: Exception) -> dict[str, Any]:
     """What is told of a run that failed."""
     return {
         "event": "failure",
@@ -52,17 +52,17 @@ def send(target: str, message: dict[str, Any]) -> str:
     body = json.dumps(message, default=float).encode()
     try:
         if target.startswith(("http://", "https://")):
-            _post(target, body)
+            _post_json(target, body)
         else:
             subprocess.run(  # noqa: S603  (the user's own command)
                 shlex.split(target), input=body, check=True, timeout=TIMEOUT_S, stdout=sys.stderr
             )
     except FAILURES as error:
-        return f"{_name(target)} was not told: {error}"
+        return f"{_redact_target(target)} was not told: {error}"
     return ""
 
 
-def _name(target: str) -> str:
+def _redact_target(target: str) -> str:
     """A target without what is secret about it: an address ends in a key, and a command may carry one."""
     if "://" not in target:
         return target.split(maxsplit=1)[0]
@@ -70,7 +70,7 @@ def _name(target: str) -> str:
     return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
 
 
-def _post(url: str, body: bytes) -> None:
+def _post_json(url: str, body: bytes) -> None:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310  (checked above)
     with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
         pass

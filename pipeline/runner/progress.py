@@ -1,4 +1,4 @@
-"""The live view of a run: its steps with seconds, and the training's progress, told by the journal."""
+"""The live view of a run: its steps with seconds, and the progress of the training, read from the journal."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MARKS = {
     "failed": ("✗", "bold red"),
 }
 WORDS = {"cached": "from cache", "skipped": "skipped", "failed": "failed"}
-BAR = 24
+BAR_WIDTH = 24
 
 
 @dataclass
-class Step:
+class StepLine:
     """One line of the view."""
 
     name: str
@@ -44,10 +44,10 @@ class Step:
 
 
 @dataclass
-class View:
+class ProgressView:
     """What the journal has told so far."""
 
-    steps: dict[str, Step]
+    steps: dict[str, StepLine]
     epochs: int = 0
     steps_per_epoch: int = 0
     epoch: int = 0
@@ -71,7 +71,7 @@ class View:
         return []
 
     def _step(self, event: dict[str, Any]) -> list[str]:
-        step = self.steps.setdefault(event["name"], Step(event["name"]))
+        step = self.steps.setdefault(event["name"], StepLine(event["name"]))
         step.state, step.seconds, step.since = event["state"], event.get("seconds", 0.0), event["time"]
         if step.state == "started":
             return []
@@ -83,7 +83,7 @@ class View:
         numbers = "  ".join(f"{name} {self.metrics[name]:.4f}" for name in shown)
         return f"epoch {self.epoch}/{self.epochs}  {numbers}"
 
-    def line(self, step: Step) -> Text:
+    def line(self, step: StepLine) -> Text:
         """One step: mark, name, seconds, and what is special about it."""
         mark, style = MARKS[step.state]
         seconds = time.time() - step.since if step.state == "started" else step.seconds
@@ -102,17 +102,17 @@ class View:
         return Group(*lines)
 
     def _bar(self) -> str:
-        done = int(BAR * self.step / max(self.steps_per_epoch, 1))
-        return "━" * done + "╌" * (BAR - done)
+        done = int(BAR_WIDTH * self.step / max(self.steps_per_epoch, 1))
+        return "━" * done + "╌" * (BAR_WIDTH - done)
 
 
 @contextmanager
-def shown(path: Path, offset: int, names: list[str], terminal: TextIO) -> Iterator[Console]:
+def show_progress(path: Path, offset: int, names: list[str], terminal: TextIO) -> Iterator[Console]:
     """Shows what is written into a journal behind an offset until the block ends."""
-    view = View({name: Step(name) for name in names})
+    view = ProgressView({name: StepLine(name) for name in names})
     console = Console(file=terminal, highlight=False)
     over = threading.Event()
-    follow = _redraw if console.is_terminal else _print
+    follow = _redraw if console.is_terminal else _print_lines
     thread = threading.Thread(target=follow, args=(view, path, offset, console, over), daemon=True)
     thread.start()
     try:
@@ -126,13 +126,13 @@ def _events(path: Path, offset: int, over: threading.Event) -> Iterator[dict[str
     last = False
     while not last:
         last = over.wait(INTERVAL_S)
-        for event, end in journal.read(path, offset):
+        for event, end in journal.iter_events(path, offset):
             offset = end
             yield event
         yield None
 
 
-def _redraw(view: View, path: Path, offset: int, console: Console, over: threading.Event) -> None:
+def _redraw(view: ProgressView, path: Path, offset: int, console: Console, over: threading.Event) -> None:
     # Live would take sys.stderr for itself, and with it what belongs into the log.
     with Live(view.render(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         for event in _events(path, offset, over):
@@ -142,7 +142,7 @@ def _redraw(view: View, path: Path, offset: int, console: Console, over: threadi
                 view.update(event)
 
 
-def _print(view: View, path: Path, offset: int, console: Console, over: threading.Event) -> None:
+def _print_lines(view: ProgressView, path: Path, offset: int, console: Console, over: threading.Event) -> None:
     for event in _events(path, offset, over):
         for line in view.update(event) if event else []:
             console.print(line, markup=False, soft_wrap=True)

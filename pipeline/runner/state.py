@@ -1,4 +1,4 @@
-"""."""
+"""The state of a run between its steps: its request, and what the steps have made so far."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.runner import digests
+from pipeline.runner.digests import training_config
 
 if TYPE_CHECKING:
     from pipeline.recipe import Recipe
-    from pipeline.runs.run import Request, Result
+    from pipeline.runner.digests import StepDigests
+    from pipeline.runs.run import RunRequest, RunResult
     from pipeline.store.layout import Workspace
 
 
 @dataclass
-class State:
-    """What the steps of one run have brought forth so far.
+class RunState:
+    """What the steps of one run have produced so far.
 
     Attributes:
         request: What was asked for.
@@ -32,12 +33,12 @@ class State:
         is_judged: Whether the candidate was judged before, by the same data, schema and gate.
     """
 
-    request: Request
+    request: RunRequest
     recipe: Recipe
-    result: Result
+    result: RunResult
     files: list[Path]
     data: str
-    digests: digests.Digests
+    digests: StepDigests
     artifacts: dict[str, dict[str, Any]] = field(default_factory=dict)
     model: str = ""
     judged_against: str = ""
@@ -52,7 +53,7 @@ class State:
     @property
     def checkpoints(self) -> Path:
         """Checkpoints of this training."""
-        return Path(digests.training_config(self.request, self.digests)["checkpoints"])
+        return Path(training_config(self.request, self.digests)["checkpoints"])
 
     def uri(self, step: str, output: str) -> Path:
         """Folder of an artifact."""

@@ -1,26 +1,26 @@
-"""Two runs side by side: what was asked, what it was learned from, how it went, and what came out."""
+"""Compares two runs: hyperparameters, data, learning curves, metrics and slices."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import aligned
+from pipeline.console import align_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pipeline.runs.record import Account
+    from pipeline.runs.record import RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
-SHOWN_SLICES = 10
-SHOWN_CHARACTERS = 40
-LARGE = 100  # from here one decimal is enough
+MAX_SLICES = 10
+MAX_CHARACTERS = 40
+LARGE_NUMBER = 100  # from here one decimal is enough
 DIGESTS = {"data_digest": "data", "code_digest": "code"}
 
 
-def compare(first: Account, second: Account) -> dict[str, Any]:
+def compare_runs(first: RunRecord, second: RunRecord) -> dict[str, Any]:
     """All that two runs have in common and all that differs, as JSON.
 
     Returns:
@@ -30,94 +30,100 @@ def compare(first: Account, second: Account) -> dict[str, Any]:
     """
     both = (first, second)
     return {
-        "runs": [account.run_id for account in both],
-        "metrics": _numbers(*(account.evaluation.get("metrics", {}) for account in both)),
-        "slices": _slices(*(_by_slice(account) for account in both)),
-        "params": _changed(first.params, second.params),
+        "runs": [record.run_id for record in both],
+        "metrics": _pair_numbers(*(record.evaluation.get("metrics", {}) for record in both)),
+        "slices": _pair_slices(*(_metrics_by_slice(record) for record in both)),
+        "params": _find_differences(first.params, second.params),
         "same": {name: first.tags.get(key) == second.tags.get(key) for key, name in DIGESTS.items()},
-        "data": _numbers(*(_counts(account) for account in both)),
-        "curves": _curves(first.epochs, second.epochs),
+        "data": _pair_numbers(*(_counts(record) for record in both)),
+        "curves": _pair_curves(first.epochs, second.epochs),
         "seconds": _pair(first.result.get("seconds"), second.result.get("seconds")),
     }
 
 
 def _pair(a: Any, b: Any) -> dict[str, Any]:
-    there = a is not None and b is not None
-    return {"a": a, "b": b, "difference": b - a if there else None}
+    both_known = a is not None and b is not None
+    return {"a": a, "b": b, "difference": b - a if both_known else None}
 
 
-def _numbers(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _pair_numbers(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: _pair(first.get(name), second.get(name)) for name in {**first, **second}}
 
 
-def _by_slice(account: Account) -> dict[str, Mapping[str, float]]:
-    return {part["slice"]: part["metrics"] for part in account.evaluation.get("slices") or []}
+def _metrics_by_slice(record: RunRecord) -> dict[str, Mapping[str, float]]:
+    return {part["slice"]: part["metrics"] for part in record.evaluation.get("slices") or []}
 
 
-def _slices(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    found = {name: _numbers(first.get(name, {}), second.get(name, {})) for name in {**first, **second}}
-    return dict(sorted(found.items(), key=lambda item: -_largest(item[1].values())))
+def _pair_slices(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    pairs = {name: _pair_numbers(first.get(name, {}), second.get(name, {})) for name in {**first, **second}}
+    return dict(sorted(pairs.items(), key=lambda item: -_largest(item[1].values())))
 
 
 def _largest(pairs: Iterable[Mapping[str, Any]]) -> float:
     return max((abs(pair["difference"]) for pair in pairs if pair["difference"] is not None), default=0.0)
 
 
-def _changed(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _find_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
     return {name: {"a": first.get(name), "b": second.get(name)} for name in names}
 
 
-def _counts(account: Account) -> dict[str, int]:
-    report = account.data
+def _counts(record: RunRecord) -> dict[str, int]:
+    report = record.data
     counts = {f"{split} rows": rows for split, rows in report.get("rows", {}).items()}
     counts |= {f"class {name}": rows for name, rows in (report.get("classes") or {}).items()}
     return counts | ({"bad": len(report["bad"])} if "bad" in report else {})
 
 
-def _curves(first: Sequence[Mapping[str, float]], second: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def _pair_curves(first: Sequence[Mapping[str, float]], second: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     names = dict.fromkeys(name for epochs in (first, second) for name in (epochs[0] if epochs else {}))
     return {name: {"a": [e.get(name) for e in first], "b": [e.get(name) for e in second]} for name in names}
 
 
-def text(found: Mapping[str, Any]) -> list[str]:
+def describe(comparison: Mapping[str, Any]) -> list[str]:
     """What a person reads."""
-    a, b = found["runs"]
+    a, b = comparison["runs"]
     rows = [("", "A", "B", "B - A")]
-    rows += [(name, *_cells(pair)) for name, pair in found["metrics"].items()]
-    rows.append(("seconds", *_cells(found["seconds"])))
-    lines = [f"A  {a}", f"B  {b}", "", *aligned(rows)]
-    lines += _section("Slices that differ most", _slice_rows(found["slices"]))
-    asked = [(name, _asked(pair["a"]), _asked(pair["b"])) for name, pair in found["params"].items()]
-    lines += _section("Hyperparameters that differ", asked)
+    rows += [(name, *_pair_cells(pair)) for name, pair in comparison["metrics"].items()]
+    rows.append(("seconds", *_pair_cells(comparison["seconds"])))
+    lines = [f"A  {a}", f"B  {b}", "", *align_columns(rows)]
+    lines += _section("Slices that differ most", _slice_rows(comparison["slices"]))
+    params = [(name, _format_param(pair["a"]), _format_param(pair["b"])) for name, pair in comparison["params"].items()]
+    lines += _section("Hyperparameters that differ", params)
     lines += _section(
-        "Data", [(name, *_cells(pair)) for name, pair in found["data"].items() if pair["difference"] != 0]
+        "Data", [(name, *_pair_cells(pair)) for name, pair in comparison["data"].items() if pair["difference"] != 0]
     )
-    lines += _section("Learning", _curve_rows(found["curves"]))
-    words = ", ".join(f"{'the same' if same else 'other'} {name}" for name, same in found["same"].items())
+    lines += _section("Learning", _curve_rows(comparison["curves"]))
+    words = ", ".join(f"{'the same' if same else 'other'} {name}" for name, same in comparison["same"].items())
     return [*lines, "", f"They ran on {words}."]
 
 
-def _cells(pair: Mapping[str, Any]) -> tuple[str, str, str]:
+def _pair_cells(pair: Mapping[str, Any]) -> tuple[str, str, str]:
     difference = pair["difference"]
-    return _short(pair["a"]), _short(pair["b"]), "-" if difference is None else f"{_short(difference, sign='+')}"
+    return (
+        _format_number(pair["a"]),
+        _format_number(pair["b"]),
+        "-" if difference is None else f"{_format_number(difference, sign='+')}",
+    )
 
 
-def _short(value: Any, sign: str = "") -> str:
+def _format_number(value: Any, sign: str = "") -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return format(value, f"{sign}.4f" if abs(value) < LARGE else f"{sign}.1f")
+        return format(value, f"{sign}.4f" if abs(value) < LARGE_NUMBER else f"{sign}.1f")
     return format(value, sign) if isinstance(value, int) else str(value)
 
 
-def _asked(value: Any) -> str:
-    return "-" if value is None else str(value)[:SHOWN_CHARACTERS]
+def _format_param(value: Any) -> str:
+    return "-" if value is None else str(value)[:MAX_CHARACTERS]
 
 
 def _slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, ...]]:
     shown = [(name, metrics) for name, metrics in slices.items() if _largest(metrics.values()) > 0]
-    return [(name, metric, *_cells(pair)) for name, metrics in shown[:SHOWN_SLICES] for metric, pair in metrics.items()]
+    return [
+        (name, metric, *_pair_cells(pair)) for name, metrics in shown[:MAX_SLICES] for metric, pair in metrics.items()
+    ]
 
 
 def _curve_rows(curves: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -127,13 +133,13 @@ def _curve_rows(curves: Mapping[str, Any]) -> list[tuple[str, ...]]:
     values = [value for side in "ab" for value in curves[name][side] if value is not None]
     low, high = min(values), max(values)
     return [
-        (side.upper(), name, bars(curves[name][side], low, high), f"{len(curves[name][side])} epochs")
+        (side.upper(), name, sparkline(curves[name][side], low, high), f"{len(curves[name][side])} epochs")
         for side in "ab"
         if curves[name][side]
     ]
 
 
-def bars(values: Sequence[float | None], low: float, high: float) -> str:
+def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
     """A curve in one line of text, at most 40 characters wide."""
     step = max(1, math.ceil(len(values) / CURVE_WIDTH))
     span = (high - low) or 1.0
@@ -142,4 +148,4 @@ def bars(values: Sequence[float | None], low: float, high: float) -> str:
 
 
 def _section(title: str, rows: Sequence[tuple[str, ...]]) -> list[str]:
-    return ["", f"{title}:", *(f"  {line}" for line in aligned(rows))] if rows else []
+    return ["", f"{title}:", *(f"  {line}" for line in align_columns(rows))] if rows else []

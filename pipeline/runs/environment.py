@@ -1,4 +1,4 @@
-"""What a run ran on: interpreter, packages, TensorFlow's build, machine and commit; enough to set it up once more."""
+"""The environment of a run: interpreter, packages, TensorFlow's build, machine and commit, to set it up again."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from pipeline import host
 from pipeline.settings import ROOT
 
 
-def described() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Facts as JSON. TensorFlow is asked where it is loaded already; pip is not.
 
     Returns:
         `python`, `platform`, `cpu` {cores, memory_bytes}, `gpu` [name], `tensorflow` {version, build facts}, `git`
         {commit, dirty}, `lock` (SHA-256 of uv.lock) and `packages` {name: version}.
     """
-    packages = host.installed()
+    packages = host.installed_packages()
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": {"cores": os.cpu_count(), "memory_bytes": host.memory_bytes()},
-        "gpu": _gpus(),
-        "tensorflow": {"version": packages.get("tensorflow", ""), **_build()},
-        "git": git(),
+        "gpu": _gpu_names(),
+        "tensorflow": {"version": packages.get("tensorflow", ""), **_tensorflow_build()},
+        "git": git_state(),
         "lock": hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest(),
         "packages": dict(sorted(packages.items())),
     }
 
 
-def _build() -> dict[str, Any]:
+def _tensorflow_build() -> dict[str, Any]:
     if "tensorflow" not in sys.modules:
         return {}
     import tensorflow as tf
@@ -40,18 +40,18 @@ def _build() -> dict[str, Any]:
     return {name: str(value) for name, value in tf.sysconfig.get_build_info().items()}
 
 
-def _gpus() -> list[str]:
+def _gpu_names() -> list[str]:
     if "tensorflow" not in sys.modules:
         return []
     import tensorflow as tf
 
-    found = tf.config.list_physical_devices("GPU")
-    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in found]
+    devices = tf.config.list_physical_devices("GPU")
+    return [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in devices]
 
 
-def git() -> dict[str, Any]:
+def git_state() -> dict[str, Any]:
     """The checkout's commit and whether tracked files differ from it; empty where it is no checkout."""
-    said = host.output("git", "-C", str(ROOT), "status", "--porcelain=v2", "--branch", "--untracked-files=no")
-    lines = said.splitlines()
+    status = host.command_output("git", "-C", str(ROOT), "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+    lines = status.splitlines()
     commit = next((line.rpartition(" ")[2] for line in lines if line.startswith("# branch.oid ")), "")
     return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)} if commit else {}

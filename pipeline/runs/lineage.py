@@ -1,6 +1,7 @@
-"""Where a published version comes from: data, statistics, preprocessing, training, verdict, and where it is served.
+"""Where a published version comes from: its data, the executions of its steps, and the verdicts of the gate.
 
-What the steps of a run took and gave, as ML Metadata tells it; read without importing TFX, which takes seconds.
+The gate is the check that decides whether a model may go live; a model that passes it is blessed. ML Metadata is read
+without importing TFX, which takes seconds.
 
 Source: ML Metadata's model of artifacts, executions, events and contexts, as TFX's launcher writes it: an execution
 belongs to the context of its run ("RUN_ID@ATTEMPT") and to that of its step ("RECIPE.STEP").
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
 DIGEST_CHARACTERS = 12
 MOST_SENTENCES = 12
-RUN = "pipeline_run"
+RUN_CONTEXT = "pipeline_run"
 
 
-def lineage(workspace: Workspace, version: Version) -> dict[str, Any]:
+def trace_version(workspace: Workspace, version: Version) -> dict[str, Any]:
     """The way of a version as JSON.
 
     Returns:
@@ -44,44 +45,48 @@ def lineage(workspace: Workspace, version: Version) -> dict[str, Any]:
         looked at the model.
     """
     source = Provenance(workspace)
-    told = record.read(workspace, version.run_id)
-    stands = champions.standing(workspace, version.name).aliases
+    run = record.read_record(workspace, version.run_id)
+    aliases = champions.current_entry(workspace, version.name).aliases
     executions = source.executions(version.run_id)
     return {
         "version": str(version),
         "path": str(workspace.model(version.name, version.number)),
-        "aliases": [alias for alias, number in stands.items() if number == version.number],
+        "aliases": [alias for alias, number in aliases.items() if number == version.number],
         "run_id": version.run_id,
-        "mlflow_run_id": told.result.get("mlflow_run_id"),
-        "data_digest": told.tags.get("data_digest", ""),
-        "code_digest": told.tags.get("code_digest", ""),
-        "trial": told.tags.get("trial", ""),
-        "params": told.params,
-        "steps": [_step(source, execution) for execution in executions],
+        "mlflow_run_id": run.result.get("mlflow_run_id"),
+        "data_digest": run.tags.get("data_digest", ""),
+        "code_digest": run.tags.get("code_digest", ""),
+        "trial": run.tags.get("trial", ""),
+        "params": run.params,
+        "steps": [_step_to_dict(source, execution) for execution in executions],
         "verdicts": _verdicts(source, executions),
     }
 
 
-def _step(source: Provenance, execution: Execution) -> dict[str, Any]:
+def _step_to_dict(source: Provenance, execution: Execution) -> dict[str, Any]:
     return {
         "step": execution.step,
         "execution": execution.id,
         "state": execution.state,
         "seconds": execution.seconds,
         "made_by": next((source.maker(artifact) for artifact in execution.outputs.values()), ""),
-        "inputs": {name: _described(artifact) for name, artifact in execution.inputs.items()},
-        "outputs": {name: _described(artifact) for name, artifact in execution.outputs.items()},
+        "inputs": {name: _artifact_to_dict(artifact) for name, artifact in execution.inputs.items()},
+        "outputs": {name: _artifact_to_dict(artifact) for name, artifact in execution.outputs.items()},
     }
 
 
-def _described(artifact: Artifact) -> dict[str, Any]:
-    there = Path(artifact.uri).exists()
-    return {"artifact": artifact.id, "type": artifact.type, "path": artifact.uri, "there": there}
+def _artifact_to_dict(artifact: Artifact) -> dict[str, Any]:
+    exists = Path(artifact.uri).exists()
+    return {"artifact": artifact.id, "type": artifact.type, "path": artifact.uri, "there": exists}
 
 
 def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[str, Any]]:
     """What the gate has said of the model; nothing of runs from before it wrote that into ML Metadata."""
-    models = [one.outputs["model"] for one in executions if one.step == "train" and "model" in one.outputs]
+    models = [
+        execution.outputs["model"]
+        for execution in executions
+        if execution.step == "train" and "model" in execution.outputs
+    ]
     return [
         {
             "artifact": artifact.id,
@@ -96,21 +101,21 @@ def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[
     ]
 
 
-def text(found: Mapping[str, Any], workspace: Workspace) -> list[str]:
+def describe(lineage: Mapping[str, Any], workspace: Workspace) -> list[str]:
     """What a person reads: one step after the other, each with what it took and what it gave."""
-    aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
-    lines = [f"{found['version']}{aliases}", f"  {found['path']}"]
-    lines += [f"  made by run {found['run_id'] or '(no longer recorded)'}"]
-    lines += [f"  MLflow run {found['mlflow_run_id']}"] if found["mlflow_run_id"] else []
+    aliases = f" ({', '.join(lineage['aliases'])})" if lineage["aliases"] else ""
+    lines = [f"{lineage['version']}{aliases}", f"  {lineage['path']}"]
+    lines += [f"  made by run {lineage['run_id'] or '(no longer recorded)'}"]
+    lines += [f"  MLflow run {lineage['mlflow_run_id']}"] if lineage["mlflow_run_id"] else []
     lines += [
-        f"  {what} {found[f'{what}_digest'][:DIGEST_CHARACTERS]}"
+        f"  {what} {lineage[f'{what}_digest'][:DIGEST_CHARACTERS]}"
         for what in ("data", "code")
-        if found[f"{what}_digest"]
+        if lineage[f"{what}_digest"]
     ]
-    lines += [f"  hyperparameters of {found['trial']}"] if found["trial"] else []
-    for verdict in found["verdicts"]:
+    lines += [f"  hyperparameters of {lineage['trial']}"] if lineage["trial"] else []
+    for verdict in lineage["verdicts"]:
         lines += _verdict_lines(verdict)
-    for step in found["steps"]:
+    for step in lineage["steps"]:
         lines += ["", *_step_lines(step, workspace)]
     return lines
 
@@ -132,10 +137,10 @@ def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
     taken = ", ".join(f"{name} {artifact['artifact']}" for name, artifact in step["inputs"].items())
     lines = [f"{step['step']} (execution {step['execution']}, {how})"]
     lines += [f"  from {taken}"] if taken else []
-    return lines + [_given(name, artifact, workspace) for name, artifact in step["outputs"].items()]
+    return lines + [_output_line(name, artifact, workspace) for name, artifact in step["outputs"].items()]
 
 
-def _given(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
+def _output_line(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
     path = artifact["path"].removeprefix(f"{workspace}/")
     return f"  {name} {artifact['artifact']}: {artifact['type']} in {path}{'' if artifact['there'] else ' (removed)'}"
 
@@ -186,7 +191,7 @@ class Provenance:
     """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._store = _opened(workspace)
+        self._store = _open_store(workspace)
 
     def runs(self) -> list[str]:
         """Ids of all runs that ML Metadata knows."""
@@ -210,18 +215,18 @@ class Provenance:
         events = self._store.get_events_by_artifact_ids([artifact.id])
         given = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
         contexts = self._store.get_contexts_by_execution(min(given)) if given else []
-        return next((context.name.partition("@")[0] for context in contexts if context.type == RUN), "")
+        return next((context.name.partition("@")[0] for context in contexts if context.type == RUN_CONTEXT), "")
 
     def blessings(self, model: Artifact) -> list[Artifact]:
         """All verdicts on a model, the oldest first: that of the run that made it, and those of later data or gates."""
-        stored = self._store.get_artifacts_by_type(blessing.TYPE) if self._store else []
-        found = [_artifact(one) for one in sorted(stored, key=lambda one: one.id)]
+        stored = self._store.get_artifacts_by_type(blessing.BLESSING_TYPE) if self._store else []
+        artifacts = [_to_artifact(item) for item in sorted(stored, key=lambda item: item.id)]
         # TFX's Evaluator writes no reasons; in workspaces from before the gate blessed, its word was not the verdict.
-        verdicts = [one for one in found if blessing.REASONS in one.properties]
-        return [one for one in verdicts if one.properties[blessing.MODEL_ID] == model.id]
+        verdicts = [item for item in artifacts if blessing.REASONS in item.properties]
+        return [item for item in verdicts if item.properties[blessing.MODEL_ID] == model.id]
 
     def _contexts(self, run_id: str = "") -> Iterator[Any]:
-        for context in self._store.get_contexts_by_type(RUN) if self._store else []:
+        for context in self._store.get_contexts_by_type(RUN_CONTEXT) if self._store else []:
             if not run_id or context.name.partition("@")[0] == run_id:
                 yield context
 
@@ -230,19 +235,21 @@ class Provenance:
 
         assert self._store is not None
         events = self._store.get_events_by_execution_ids([stored.id])
-        found = {artifact.id: artifact for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])}
+        artifacts = {
+            artifact.id: artifact for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])
+        }
         nodes = [c.name for c in self._store.get_contexts_by_execution(stored.id) if c.type == "node"]
         return Execution(
             stored.id,
             nodes[0].partition(".")[2],
             mlmd.Execution.State.Name(stored.last_known_state).lower(),
             (stored.last_update_time_since_epoch - stored.create_time_since_epoch) / 1000,
-            _named(events, found, (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)),
-            _named(events, found, (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)),
+            _artifacts_by_name(events, artifacts, (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)),
+            _artifacts_by_name(events, artifacts, (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)),
         )
 
 
-def _opened(workspace: Workspace) -> MetadataStore | None:
+def _open_store(workspace: Workspace) -> MetadataStore | None:
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -255,10 +262,14 @@ def _opened(workspace: Workspace) -> MetadataStore | None:
     return MetadataStore(config)
 
 
-def _named(events: Iterable[Any], found: Mapping[int, Stored], kinds: tuple[int, ...]) -> dict[str, Artifact]:
-    return {event.path.steps[0].key: _artifact(found[event.artifact_id]) for event in events if event.type in kinds}
+def _artifacts_by_name(
+    events: Iterable[Any], artifacts: Mapping[int, Stored], kinds: tuple[int, ...]
+) -> dict[str, Artifact]:
+    return {
+        event.path.steps[0].key: _to_artifact(artifacts[event.artifact_id]) for event in events if event.type in kinds
+    }
 
 
-def _artifact(stored: Stored) -> Artifact:
+def _to_artifact(stored: Stored) -> Artifact:
     values = {name: getattr(value, value.WhichOneof("value")) for name, value in stored.custom_properties.items()}
     return Artifact(stored.id, stored.type, stored.uri, values)

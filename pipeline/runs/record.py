@@ -1,4 +1,4 @@
-"""What a run has left in the workspace, read without MLflow: what it was asked, what it learned, what came out."""
+"""The record of a run in the workspace, read without MLflow: parameters, epochs, data, evaluation, result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Account:
+class RunRecord:
     """One run.
 
     Attributes:
@@ -40,36 +40,36 @@ class Account:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def read(workspace: Workspace, run_id: str) -> Account:
+def read_record(workspace: Workspace, run_id: str) -> RunRecord:
     """The account of a run; what is not there stays empty."""
     folder = workspace.run(run_id)
-    account = Account(
+    run = RunRecord(
         run_id,
         result=fileio.read_json(folder.result, {}),
         evaluation=fileio.read_json(folder.evaluation, {}),
     )
     epochs: dict[int, dict[str, float]] = {}  # a run that was killed tells its last epoch again
-    for event, _ in journal.read(folder.journal):
+    for event, _ in journal.iter_events(folder.journal):
         if event["event"] == "start":
-            account.recipe = event["recipe"]
-            account.params |= event["params"]
-            account.tags |= event["tags"]
+            run.recipe = event["recipe"]
+            run.params |= event["params"]
+            run.tags |= event["tags"]
         elif event["event"] == "epoch":
             epochs[event["epoch"]] = event["metrics"]
         elif event["event"] == "file" and Path(event["path"]).name == "report.json":
-            account.data = fileio.read_json(workspace.inside(event["path"]), {})
-    account.epochs = [epochs[number] for number in sorted(epochs)]
-    return account
+            run.data = fileio.read_json(workspace.inside(event["path"]), {})
+    run.epochs = [epochs[number] for number in sorted(epochs)]
+    return run
 
 
-def find(workspace: Workspace, text: str) -> Account:
+def find_record(workspace: Workspace, text: str) -> RunRecord:
     """The account of a run id, of `NAME@VERSION`, or of the run whose model is live as `NAME`.
 
     Raises:
         UsageError: There is none, or it is no longer kept.
     """
     if workspace.run(text).journal.exists():
-        return read(workspace, text)
+        return read_record(workspace, text)
     known = [folder.run_id for folder in workspace.run_folders()]
     if "@" not in text and text not in {name.rsplit("-", 3)[0] for name in known}:
         raise UsageError(
@@ -78,4 +78,4 @@ def find(workspace: Workspace, text: str) -> Account:
             received=text,
             action=errors.did_you_mean(text, known) or "list them with: keraspipe runs",
         )
-    return read(workspace, versions.find(workspace, text).made_by(workspace))
+    return read_record(workspace, versions.find_version(workspace, text).require_run_id(workspace))

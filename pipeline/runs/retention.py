@@ -1,8 +1,8 @@
-"""What of a workspace nobody needs any more.
+"""Finds and removes what a workspace no longer needs: old versions, artifacts, runs and checkpoints.
 
-Kept is what is live, what an alias names, what those came from, and what is newer than some days. While a run goes on
-nothing is removed. Steps of older runs are cached results: one that was removed is done again when it is asked for,
-because TFX takes nothing from its cache whose files are gone.
+Kept is what an alias names, the version a rollback leads to, what those were made from, and what is newer than some
+days. While a run goes on nothing is removed. Artifacts of older runs are cached results: a step whose artifact was
+removed is run again when it is needed, because TFX takes nothing from its cache whose files are gone.
 """
 
 from __future__ import annotations
@@ -45,40 +45,40 @@ class Garbage:
     days: float
 
 
-def find(workspace: Workspace, days: float) -> list[Garbage]:
+def find_garbage(workspace: Workspace, days: float) -> list[Garbage]:
     """All that can go, the largest first.
 
     Args:
         workspace: The workspace.
         days: What is newer is kept.
     """
-    kept = needed(workspace)
-    found = [_weighed(path, what) for path, what in candidates(workspace) if path not in kept]
-    return sorted((one for one in found if one.days > days), key=lambda one: -one.size)
+    protected = needed_paths(workspace)
+    garbage = [_measure(path, what) for path, what in removable_paths(workspace) if path not in protected]
+    return sorted((item for item in garbage if item.days > days), key=lambda item: -item.size)
 
 
-def needed(workspace: Workspace) -> set[Path]:
+def needed_paths(workspace: Workspace) -> set[Path]:
     """What live and aliased versions are made of: their directories, their runs, and the artifacts of those."""
     source = Provenance(workspace)
-    kept = set()
-    for one in versions(workspace):
-        kept.add(workspace.model(one.name, one.number))
-        kept.add(workspace.run(one.run_id).root)
-        for execution in source.executions(one.run_id):
-            kept |= {Path(given.uri) for given in [*execution.inputs.values(), *execution.outputs.values()]}
-    return {path if path.is_dir() else path.parent for path in kept}  # a value lies as a file in its folder
+    paths = set()
+    for model in referenced_versions(workspace):
+        paths.add(workspace.model(model.name, model.number))
+        paths.add(workspace.run(model.run_id).root)
+        for execution in source.executions(model.run_id):
+            paths |= {Path(artifact.uri) for artifact in [*execution.inputs.values(), *execution.outputs.values()]}
+    return {path if path.is_dir() else path.parent for path in paths}  # a value lies as a file in its folder
 
 
-def versions(workspace: Workspace) -> Iterator[Version]:
+def referenced_versions(workspace: Workspace) -> Iterator[Version]:
     """The versions that an alias names, and the one to which a rollback leads."""
-    for name in champions.names(workspace):
-        stands = champions.standing(workspace, name)
-        for one in (stands.champion, stands.challenger, *stands.before[-1:]):
-            if one:
-                yield Version(name, one.version, one.run_id)
+    for name in champions.recipe_names(workspace):
+        entry = champions.current_entry(workspace, name)
+        for model in (entry.champion, entry.challenger, *entry.before[-1:]):
+            if model:
+                yield Version(name, model.version, model.run_id)
 
 
-def candidates(workspace: Workspace) -> Iterator[tuple[Path, str]]:
+def removable_paths(workspace: Workspace) -> Iterator[tuple[Path, str]]:
     """Everything that may be removed at all, with what it is."""
     yield from ((path, "version") for path in workspace.models.glob("*/*") if path.is_dir() and path.name.isdigit())
     yield from ((path, "artifact") for path in workspace.artifacts.glob("*/*/*/*") if path.name.isdigit())
@@ -86,16 +86,16 @@ def candidates(workspace: Workspace) -> Iterator[tuple[Path, str]]:
     yield from ((path, "checkpoint") for path in workspace.checkpoints.glob("*") if path.is_dir())
 
 
-def remove(workspace: Workspace, days: float) -> list[Garbage]:
+def remove_garbage(workspace: Workspace, days: float) -> list[Garbage]:
     """Removes what can go and returns it; killed halfway, it leaves nothing half removed under its name.
 
     Raises:
         PipelineError: A run is going on, whose needs are not known yet.
     """
     with lock(workspace.runs_lock, on_wait=_refuse):
-        garbage = find(workspace, days)
-        removed = [one for one in garbage if _moved(one, workspace)]
-        _forget({one.path.name for one in removed if one.what == "run"}, workspace)
+        garbage = find_garbage(workspace, days)
+        removed = [item for item in garbage if _move_to_trash(item, workspace)]
+        _forget_requests({item.path.name for item in removed if item.what == "run"}, workspace)
         shutil.rmtree(workspace.trash, ignore_errors=True)
     return removed
 
@@ -109,17 +109,17 @@ def _refuse() -> None:
     )
 
 
-def _moved(one: Garbage, workspace: Workspace) -> bool:
+def _move_to_trash(item: Garbage, workspace: Workspace) -> bool:
     """Takes it away by a rename; not a version that has got an alias meanwhile."""
     workspace.trash.mkdir(exist_ok=True)
-    with lock(workspace.publish_lock(one.path.parent.name)):
-        if one.what == "version" and one.path in needed(workspace):
+    with lock(workspace.publish_lock(item.path.parent.name)):
+        if item.what == "version" and item.path in needed_paths(workspace):
             return False
-        one.path.rename(workspace.trash / f"{one.path.name}-{uuid.uuid4().hex[:8]}")
+        item.path.rename(workspace.trash / f"{item.path.name}-{uuid.uuid4().hex[:8]}")
     return True
 
 
-def _forget(run_ids: set[str], workspace: Workspace) -> None:
+def _forget_requests(run_ids: set[str], workspace: Workspace) -> None:
     """Lets go of the answers to requests that removed runs gave: the same request runs anew."""
     for path in workspace.requests.glob("*.json"):
         entry = fileio.read_json(path, {})
@@ -127,7 +127,7 @@ def _forget(run_ids: set[str], workspace: Workspace) -> None:
             path.unlink()
 
 
-def _weighed(path: Path, what: str) -> Garbage:
+def _measure(path: Path, what: str) -> Garbage:
     files = [file for file in path.rglob("*") if file.is_file()]
     newest = max((file.stat().st_mtime for file in files), default=path.stat().st_mtime)
     return Garbage(path, what, sum(file.stat().st_size for file in files), (time.time() - newest) / DAY_S)

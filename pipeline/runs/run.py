@@ -1,4 +1,4 @@
-"""One run: what was asked for, its digest, and the record of what came out."""
+"""A run: its request, the digest of that request, and the record of its result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.store import champions, fileio, hashing
 from pipeline.store.fileio import is_locked
 
 if TYPE_CHECKING:
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.settings import Settings
     from pipeline.store.layout import Workspace
 
@@ -38,7 +38,7 @@ RUNNER = "pipeline.runner.local"  # the module that a run's result comes from
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What `keraspipe run` was asked for.
 
     Attributes:
@@ -54,7 +54,7 @@ class Request:
         trial: "SEARCH trial N", where a search has found the hyperparameters; empty where a person has.
     """
 
-    source: Source
+    source: RecipeSource
     settings: Settings
     params: dict[str, Any]
     quick: bool = False
@@ -80,7 +80,7 @@ class Request:
         return hashing.digest(
             {
                 "recipe": self.name,
-                "code": fingerprint.of_run(self.source, RUNNER),
+                "code": fingerprint.run_digest(self.source, RUNNER),
                 "params": self.params,
                 "options": [self.quick, self.seed, self.until, self.alias, self.reproduces],
                 "settings": [
@@ -95,7 +95,7 @@ class Request:
 
 
 @dataclass
-class Result:
+class RunResult:
     """What came out, as `run --json` prints it; `gate` holds every condition (`evaluation.gate.Condition`)."""
 
     run_id: str
@@ -118,7 +118,7 @@ class Result:
         return asdict(self)
 
 
-def quick_epochs(source: Source) -> int:
+def quick_epochs(source: RecipeSource) -> int:
     """Epochs of a --quick run, read from the recipe's text."""
     from pipeline.recipe import Quick
 
@@ -128,27 +128,27 @@ def quick_epochs(source: Source) -> int:
     return int(ast.literal_eval(given["epochs"])) if "epochs" in given else Quick.epochs
 
 
-def new_id(name: str) -> str:
+def new_run_id(name: str) -> str:
     """An id that sorts by time: RECIPE-YYYYMMDD-HHMMSS-xxxx."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
-def index_path(request: Request) -> Path:
+def index_path(request: RunRequest) -> Path:
     """The file that leads from a request to its last run."""
     return request.settings.workspace.request(request.key)
 
 
-def remembered(request: Request) -> Result | None:
+def find_result(request: RunRequest) -> RunResult | None:
     """The result of the same request on the same data, if it still holds."""
     entry = fileio.read_json(index_path(request))
     if entry is None or not request.cache or "result" not in entry:
         return None
-    result = Result(**entry["result"])
+    result = RunResult(**entry["result"])
     same_data = entry["data"] == data_digest(request, [Path(file) for file in entry["files"]])
     return result if same_data and _still_holds(result, entry, request) else None
 
 
-def data_digest(request: Request, files: list[Path]) -> str:
+def data_digest(request: RunRequest, files: list[Path]) -> str:
     """Digest of the data set's files; empty if one is gone."""
     try:
         return hashing.digest_files(files, request.settings.workspace.data_digest(request.name))
@@ -156,25 +156,25 @@ def data_digest(request: Request, files: list[Path]) -> str:
         return ""
 
 
-def _still_holds(result: Result, entry: dict[str, Any], request: Request) -> bool:
-    live = champions.read(request.settings.workspace, request.name)
+def _still_holds(result: RunResult, entry: dict[str, Any], request: RunRequest) -> bool:
+    live = champions.read_champion(request.settings.workspace, request.name)
     if result.blessed is False:
         return (live.digest if live else "") == entry["judged_against"]
     return result.model_path is None or Path(result.model_path).is_dir()
 
 
-def begin(request: Request) -> str:
+def begin_run(request: RunRequest) -> str:
     """The id of a run for this request: that of an earlier one which was killed, or a new one."""
     entry = fileio.read_json(index_path(request), {})
     if "unfinished" in entry and request.settings.workspace.run(entry["unfinished"]).root.is_dir():
         return str(entry["unfinished"])
-    run_id = new_id(request.name)
+    run_id = new_run_id(request.name)
     request.settings.workspace.run(run_id).root.mkdir(parents=True)
     fileio.write_json(index_path(request), {"unfinished": run_id})
     return run_id
 
 
-def remember(request: Request, result: Result, files: list[Path], judged_against: str, data: str = "") -> None:
+def save_result(request: RunRequest, result: RunResult, files: list[Path], judged_against: str, data: str = "") -> None:
     """Records a finished run under its request.
 
     Args:
@@ -194,18 +194,18 @@ def remember(request: Request, result: Result, files: list[Path], judged_against
     fileio.write_json(index_path(request), entry)
 
 
-def amend(request: Request, result: Result) -> None:
+def update_result(request: RunRequest, result: RunResult) -> None:
     """Puts what became known after the run into its record."""
     entry = fileio.read_json(index_path(request), {})
     fileio.write_json(index_path(request), {**entry, "result": result.as_json()})
     fileio.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
 
 
-def forget(request: Request) -> None:
+def forget_request(request: RunRequest) -> None:
     """Ends a failed run, so that the next one gets an id of its own."""
     index_path(request).unlink(missing_ok=True)
 
 
-def alive(workspace: Workspace, run_id: str) -> bool:
+def is_running(workspace: Workspace, run_id: str) -> bool:
     """Whether a run is going on right now in some process."""
     return is_locked(workspace.run(run_id).lock)

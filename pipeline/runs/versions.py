@@ -1,4 +1,4 @@
-"""A published version as people name it, NAME@VERSION, and the run that made it."""
+"""A published version, written NAME@VERSION, and the run that made it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Version:
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
 
-    def made_by(self, workspace: Workspace) -> str:
+    def require_run_id(self, workspace: Workspace) -> str:
         """Id of the run that made it.
 
         Raises:
@@ -48,29 +48,29 @@ class Version:
         )
 
 
-def find(workspace: Workspace, text: str) -> Version:
+def find_version(workspace: Workspace, text: str) -> Version:
     """The version that `NAME@VERSION` names, or the live one for `NAME` alone.
 
     Raises:
         UsageError: There is none; says which there are.
     """
     name, _, wanted = text.partition("@")
-    there = champions.versions(workspace, name)
-    live = champions.read(workspace, name)
+    numbers = champions.versions(workspace, name)
+    live = champions.read_champion(workspace, name)
     if not wanted and live:
         return Version(name, live.version, live.run_id)
-    if not wanted.isdecimal() or int(wanted) not in there:
-        raise _unknown(workspace, text, name, there)
-    return Version(name, int(wanted), maker(workspace, name, int(wanted)))
+    if not wanted.isdecimal() or int(wanted) not in numbers:
+        raise _unknown_version(workspace, text, name, numbers)
+    return Version(name, int(wanted), find_run_id(workspace, name, int(wanted)))
 
 
-def maker(workspace: Workspace, name: str, number: int) -> str:
+def find_run_id(workspace: Workspace, name: str, number: int) -> str:
     """Id of the run that published a version; empty if no record of it is left."""
-    made = [result for result in results(workspace, name) if result.get("model_version") == number]
-    return next((str(result["run_id"]) for result in made if _published(result)), "")
+    matches = [result for result in run_results(workspace, name) if result.get("model_version") == number]
+    return next((str(result["run_id"]) for result in matches if _has_published(result)), "")
 
 
-def results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
+def run_results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
     """The records of finished runs, the oldest first; of one recipe, or of all."""
     for folder in workspace.run_folders(name):
         result = fileio.read_json(folder.result)
@@ -78,14 +78,14 @@ def results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
             yield result
 
 
-def _published(result: dict[str, Any]) -> bool:
+def _has_published(result: dict[str, Any]) -> bool:
     # A run whose model was live already names that version too, and has skipped this step.
     return any(step["name"] == "publish" and not step.get("skipped") for step in result["steps"])
 
 
-def _unknown(workspace: Workspace, text: str, name: str, there: list[int]) -> UsageError:
+def _unknown_version(workspace: Workspace, text: str, name: str, versions: list[int]) -> UsageError:
     published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
-    numbers = ", ".join(f"{name}@{number}" for number in there)
+    numbers = ", ".join(f"{name}@{number}" for number in versions)
     return UsageError(
         f"There is no published version {text} in {workspace}.",
         expected=numbers or "NAME@VERSION of a published model, or NAME for the live one",

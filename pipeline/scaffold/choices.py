@@ -1,8 +1,7 @@
-"""What a network makes of each column of a table.
+"""What a recipe decides from its data: the use of each column, the size of network and training, and the gate's bounds.
 
-How large a network and how long a training suit so many rows.
-
-Metrics and gate of a recipe, from what guessing without a model reaches on the same data.
+The gate is the set of checks that a model must pass to go live; its bounds come from what guessing without a model
+reaches on the same data.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from pipeline.formats.columns import ID_NAME
-from pipeline.scaffold.render import plain
+from pipeline.scaffold.render import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
 
 
 MOSTLY_MISSING = 0.95
-REPEATED = 20  # times that a whole number appears on average to be read as a category, too
-NAMES_SHARE = 0.5  # of the rows differ
-NAMES_ROWS = 100
-SKEWED = 2.0  # times the median that the mean of an amount is
-SMALL, MEDIUM, LARGE = 1_000, 10_000, 100_000
-WAY = 0.1  # share of the way from guessing to no error that a model must go
-ERRORS = 2  # standard errors of the test split that it must be better than guessing
-MOST_WAY = 0.5
-RARE = 0.2  # a class with less than this share of what it would have among equals is rare
-OF_MEAN = 0.9  # share of the error of one constant answer that a model may have
+MIN_REPEATS = 20  # times that a whole number appears on average to be read as a category, too
+MAX_DISTINCT_SHARE = 0.5  # of the rows differ
+MAX_DISTINCT = 100
+SKEW_RATIO = 2.0  # times the median that the mean of an amount is
+SMALL_ROWS, MEDIUM_ROWS, LARGE_ROWS = 1_000, 10_000, 100_000
+MIN_GAIN = 0.1  # share of the way from guessing to no error that a model must go
+STANDARD_ERRORS = 2  # standard errors of the test split that it must be better than guessing
+MAX_GAIN = 0.5
+RARE_SHARE = 0.2  # a class with less than this share of what it would have among equals is rare
+ERROR_SHARE = 0.9  # share of the error of one constant answer that a model may have
 
 
 @dataclass(frozen=True)
@@ -56,21 +55,23 @@ class Role:
         return uses.get(self.use, "bytes")
 
 
-def assign_roles(columns: Sequence[Column], target: Column, found: Profile) -> list[Role]:
+def assign_roles(columns: Sequence[Column], target: Column, profile: Profile) -> list[Role]:
     """The role of every column but the target."""
     roles = []
-    first: dict[str, str] = {found.codes[target.name]: target.name} if target.name in found.codes else {}
+    first: dict[str, str] = {profile.codes[target.name]: target.name} if target.name in profile.codes else {}
     for column in columns:
         if column.name != target.name:
             twin = (
-                first.setdefault(found.codes[column.name], column.name) if column.name in found.codes else column.name
+                first.setdefault(profile.codes[column.name], column.name)
+                if column.name in profile.codes
+                else column.name
             )
-            roles.append(_role(column, target, "" if twin == column.name else twin, found.numbers))
+            roles.append(_choose_role(column, target, "" if twin == column.name else twin, profile.numbers))
     return roles
 
 
-def _role(column: Column, target: Column, twin: str, numbers: Mapping[str, list[float]]) -> Role:
-    reason = _useless(column, target, twin)
+def _choose_role(column: Column, target: Column, twin: str, numbers: Mapping[str, list[float]]) -> Role:
+    reason = _reason_to_drop(column, target, twin)
     if reason:
         return Role(column, "", reason)
     if column.date:
@@ -79,21 +80,21 @@ def _role(column: Column, target: Column, twin: str, numbers: Mapping[str, list[
         return Role(column, "vector", "numbers side by side, scaled")
     if column.kind == "bytes":
         return Role(column, "text", "words") if column.free_text else Role(column, "category", "embedding")
-    return _number(column, numbers.get(column.name, []))
+    return _number_role(column, numbers.get(column.name, []))
 
 
-def _useless(column: Column, target: Column, twin: str) -> str:
+def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
     """Why nothing can be learnt from a column; empty if something can."""
-    crowded = column.distinct > max(NAMES_SHARE * (column.rows - column.missing), NAMES_ROWS)
+    crowded = column.distinct > max(MAX_DISTINCT_SHARE * (column.rows - column.missing), MAX_DISTINCT)
     reasons = {
         "nested values": not column.kind,
         "the same in every row": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
         "figures that are not read; write 1234.5 and 2024-01-31": column.figures and (column.id_like or crowded),
         "numbers or names the rows": column.id_like,
-        f"a copy of {plain(twin)} in other words": twin == target.name,
+        f"a copy of {safe_name(twin)} in other words": twin == target.name,
         # Two numbers that go together may still say how near two places are: latitude and longitude of a stop.
-        f"says the same as {plain(twin)}": twin and column.kind == "bytes",
+        f"says the same as {safe_name(twin)}": twin and column.kind == "bytes",
         "another name in most of the rows": column.kind == "bytes"
         and crowded
         and not (column.date or column.free_text),
@@ -101,23 +102,25 @@ def _useless(column: Column, target: Column, twin: str) -> str:
     return next((f"left out: {reason}" for reason, holds in reasons.items() if holds), "")
 
 
-def _number(column: Column, values: list[float]) -> Role:
+def _number_role(column: Column, values: list[float]) -> Role:
     whole = all(value.is_integer() for value in values)
     if whole and ID_NAME.search(column.name) and not column.missing:
         return Role(column, "key", "embedding: whole numbers that name something")
-    if whole and 2 < column.distinct <= column.rows / REPEATED:  # noqa: PLR2004
-        return Role(column, "count", "scaled, and embedding of the exact value" + _logarithm(values))
+    if whole and 2 < column.distinct <= column.rows / MIN_REPEATS:  # noqa: PLR2004
+        return Role(column, "count", "scaled, and embedding of the exact value" + _logarithm_words(values))
     return (
-        Role(column, "amount", "scaled" + _logarithm(values)) if is_amount(values) else Role(column, "number", "scaled")
+        Role(column, "amount", "scaled" + _logarithm_words(values))
+        if is_amount(values)
+        else Role(column, "number", "scaled")
     )
 
 
 def is_amount(values: list[float]) -> bool:
     """Whether most of the numbers are small and few are large, none negative."""
-    return bool(values) and min(values) >= 0 and fmean(values) > SKEWED * median(values)
+    return bool(values) and min(values) >= 0 and fmean(values) > SKEW_RATIO * median(values)
 
 
-def _logarithm(values: list[float]) -> str:
+def _logarithm_words(values: list[float]) -> str:
     return ", logarithm" if is_amount(values) else ""
 
 
@@ -145,7 +148,7 @@ class Sizes:
     eval: float
     test: float
 
-    def halved(self) -> Sizes:
+    def halve_epochs(self) -> Sizes:
         """Half as many epochs, for networks in which one is long; no less patience.
 
         Batch normalization and augmentation make val_loss jump, and it falls most at the end of a cosine schedule: on
@@ -156,11 +159,11 @@ class Sizes:
 
 def choose_sizes(rows: int) -> Sizes:
     """Few rows: a small network, many epochs, much dropout, and a larger share to judge by. Many rows: the reverse."""
-    if rows < SMALL:
+    if rows < SMALL_ROWS:
         return Sizes(100, 16, 20, (64, 32), 0.3, 2, 0.15, 0.2)
-    if rows < MEDIUM:
+    if rows < MEDIUM_ROWS:
         return Sizes(60, 32, 10, (64, 64), 0.3, 3, 0.1, 0.15)
-    if rows < LARGE:
+    if rows < LARGE_ROWS:
         return Sizes(30, 128, 5, (128, 64), 0.2, 5, 0.1, 0.1)
     return Sizes(12, 512, 2, (256, 128), 0.1, 10, 0.05, 0.05)
 
@@ -192,7 +195,7 @@ class Bounds:
     class_weight: float = 0.0
 
 
-def of_classes(counts: Mapping[str, int], tested: float) -> Bounds:
+def class_bounds(counts: Mapping[str, int], tested: float) -> Bounds:
     """Accuracy where the classes are of a size; the area under the curve or the mean recall where one is rare.
 
     Args:
@@ -202,13 +205,13 @@ def of_classes(counts: Mapping[str, int], tested: float) -> Bounds:
     rows, (majority, most) = sum(counts.values()), max(counts.items(), key=lambda item: item[1])
     share, rarest = most / rows, min(counts, key=lambda name: counts[name])
     positive = rarest if len(counts) == 2 else ""  # noqa: PLR2004
-    guess = f"Guessing {plain(majority)} is right in {share:.3f} of the rows."
-    if counts[rarest] * len(counts) < 2 * RARE * rows:
-        return _unequal(counts, tested, guess, positive)
-    bound = above(share, tested)
+    guess = f"Guessing {safe_name(majority)} is right in {share:.3f} of the rows."
+    if counts[rarest] * len(counts) < 2 * RARE_SHARE * rows:
+        return _unbalanced_bounds(counts, tested, guess, positive)
+    bound = bound_above_chance(share, tested)
     return Bounds(
         guess,
-        f"guessing {plain(majority)} reaches {share:.3f}; more must be beyond chance on about {tested:.0f} test rows",
+        f"guessing {safe_name(majority)} reaches {share:.3f}; more must not be chance on about {tested:.0f} test rows",
         at_least={"accuracy": bound},
         no_worse={"accuracy": tolerance(bound, tested)},
         quick={"accuracy": round(1 / len(counts), 3)},
@@ -216,10 +219,10 @@ def of_classes(counts: Mapping[str, int], tested: float) -> Bounds:
     )
 
 
-def _unequal(counts: Mapping[str, int], tested: float, guess: str, positive: str) -> Bounds:
+def _unbalanced_bounds(counts: Mapping[str, int], tested: float, guess: str, positive: str) -> Bounds:
     rare = tested * min(counts.values()) / sum(counts.values())
     chance, metric = (0.5, "auc") if positive else (1 / len(counts), "balanced_accuracy")
-    bound = above(chance, max(rare, 1.0) * len(counts))
+    bound = bound_above_chance(chance, max(rare, 1.0) * len(counts))
     return Bounds(
         f"{guess} So accuracy says little here; the gate asks for "
         + ("the area under the curve." if positive else "the mean recall of the classes."),
@@ -233,10 +236,10 @@ def _unequal(counts: Mapping[str, int], tested: float, guess: str, positive: str
     )
 
 
-def above(chance: float, tested: float) -> float:
+def bound_above_chance(chance: float, tested: float) -> float:
     """A tenth of the way from chance to 1 and two standard errors above it, but not more than half of the way."""
     error = math.sqrt(chance * (1 - chance) / max(tested, 1.0))
-    step = min(max(WAY * (1 - chance), ERRORS * error), MOST_WAY * (1 - chance))
+    step = min(max(MIN_GAIN * (1 - chance), STANDARD_ERRORS * error), MAX_GAIN * (1 - chance))
     return round(chance + step, 3)
 
 
@@ -245,18 +248,18 @@ def tolerance(bound: float, tested: float) -> float:
     return round(max(math.sqrt(bound * (1 - bound) / max(tested, 1.0)), 0.002), 3)
 
 
-def of_numbers(values: Sequence[float]) -> Bounds:
+def number_bounds(values: Sequence[float]) -> Bounds:
     """The mean absolute error below nine tenths of what the best constant answer has."""
     middle = median(values)
     error = fmean(abs(value - middle) for value in values)
     return Bounds(
         f"Always answering the median, {middle:.4g}, errs by {error:.4g} on average.",
         f"always answering the median errs by {error:.4g}",
-        at_most={"mae": rounded(OF_MEAN * error)},
-        no_worse={"mae": rounded(0.05 * error)},
+        at_most={"mae": round_significant(ERROR_SHARE * error)},
+        no_worse={"mae": round_significant(0.05 * error)},
     )
 
 
-def rounded(value: float) -> float:
+def round_significant(value: float) -> float:
     """Three significant digits."""
     return float(f"{value:.3g}")

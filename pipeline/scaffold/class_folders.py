@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.scaffold import choices, profile
-from pipeline.scaffold.profile import share_of_faults
-from pipeline.scaffold.render import Code, listed, plain
+from pipeline.scaffold.profile import fault_facts
+from pipeline.scaffold.render import Code, list_names, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAD = ("class", "train", "test")
-STRAY = 10  # times as many files has the smallest class as lie above all classes
+FOLDER_HEAD = ("class", "train", "test")
+STRAY_RATIO = 10  # times as many files has the smallest class as lie above all classes
 
 
 @dataclass
-class Folders:
+class ClassFolders:
     """What was counted.
 
     Attributes:
@@ -65,40 +65,45 @@ class Folders:
 
     def _is_above(self, name: str) -> bool:
         others = [other for other in self.places if other != name]
-        few = all(STRAY * self.both[name] <= self.both[other] for other in others)  # a class within a class stays one
+        few = all(
+            STRAY_RATIO * self.both[name] <= self.both[other] for other in others
+        )  # a class within a class stays one
         below = {place for other in others for place in self.places[other]}
         return bool(others) and few and all(self.places[name] & set(place.parents) for place in below)
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table for a person."""
-        return [(plain(name), str(self.train[name]), str(self.test[name])) for name in profile.classes(list(self.both))]
+        return [
+            (safe_name(name), str(self.train[name]), str(self.test[name]))
+            for name in profile.sort_classes(list(self.both))
+        ]
 
 
-def facts(path: Path, found: Folders, what: str) -> dict[str, Any]:
+def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]:
     """What the templates of folders want.
 
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    above = found.pass_over()
-    count = found.both.total()
-    faults = share_of_faults(path, count, found.faults, found.first_fault)
-    _require_classes(path, found.both, what)
-    sized = choices.choose_sizes(found.train.total())
-    tested = found.test.total() if found.official else count * sized.test
-    limits = choices.of_classes(found.both, tested)
+    above = folders.pass_over()
+    count = folders.both.total()
+    faults = fault_facts(path, count, folders.faults, folders.first_fault)
+    _require_classes(path, folders.both, what)
+    sized = choices.choose_sizes(folders.train.total())
+    tested = folders.test.total() if folders.official else count * sized.test
+    limits = choices.class_bounds(folders.both, tested)
     hashed = f"Hash(eval={sized.eval}, test={sized.test})"
     return {
         "path": str(path),
-        "file": plain(path.name),
+        "file": safe_name(path.name),
         "rows": f"{count:,}",
         "count": count,
-        "classes": profile.classes(list(found.both)),
+        "classes": profile.sort_classes(list(folders.both)),
         "sizes": sized,
         "bounds": limits,
-        "split": Code(f"Official(eval={sized.eval})" if found.official else hashed),
-        "split_words": "with the test split of its own" if found.official else "split by hash of the content",
-        "title": f"{len(found.both)} classes of {what} in {plain(path.name)}.",
+        "split": Code(f"Official(eval={sized.eval})" if folders.official else hashed),
+        "split_words": "with the test split of its own" if folders.official else "split by hash of the content",
+        "title": f"{len(folders.both)} classes of {what} in {safe_name(path.name)}.",
         "words": limits.baseline,
         "without": above,
         "rate": 2e-3,
@@ -106,9 +111,11 @@ def facts(path: Path, found: Folders, what: str) -> dict[str, Any]:
     }
 
 
-def notes(without: tuple[str, ...]) -> list[str]:
+def folder_notes(without: tuple[str, ...]) -> list[str]:
     """What is said of the folders above the classes."""
-    return [f"Files beside the folders of the classes are passed over: in {listed(list(without))}."] if without else []
+    return (
+        [f"Files beside the folders of the classes are passed over: in {list_names(list(without))}."] if without else []
+    )
 
 
 def _require_classes(path: Path, counts: Counter[str], what: str) -> None:
@@ -116,6 +123,8 @@ def _require_classes(path: Path, counts: Counter[str], what: str) -> None:
         raise PipelineError(
             f"There is nothing to tell apart in {path}.",
             expected=f"a folder for each of at least two classes, with {what} in it",
-            received=", ".join(f"{plain(name) if name else 'no folder'}: {count}" for name, count in counts.items()),
+            received=", ".join(
+                f"{safe_name(name) if name else 'no folder'}: {count}" for name, count in counts.items()
+            ),
             action="sort the files into a folder per class, below train/ and test/ if there is an official test",
         )

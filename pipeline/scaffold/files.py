@@ -1,9 +1,4 @@
-"""A recipe over images in one folder per class.
-
-A recipe over WAV files in one folder per class.
-
-A recipe over texts: a column of a table, or `.txt` files in one folder per class.
-"""
+"""Recipes over files in one folder per class: images, recordings and texts; and over a table's one column of text."""
 
 from __future__ import annotations
 
@@ -18,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.features import image
-from pipeline.formats.download import members
-from pipeline.formats.folders import SUFFIXES, TextFolder, WavFolder, class_files
+from pipeline.formats.download import read_members
+from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, read_class_files
 from pipeline.scaffold import class_folders
-from pipeline.scaffold.choices import SMALL
-from pipeline.scaffold.class_folders import Folders
-from pipeline.scaffold.render import Plan, identifiers, plain
+from pipeline.scaffold.choices import SMALL_ROWS
+from pipeline.scaffold.class_folders import ClassFolders
+from pipeline.scaffold.render import Plan, make_identifiers, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,19 +26,19 @@ if TYPE_CHECKING:
     from pipeline.formats.base import Example
 
 
-DECODED = 1000  # so many images are decoded; the others are only counted
+MAX_DECODED = 1000  # so many images are decoded; the others are only counted
 SIDES = (32, 64, 96, 128)
-GREY = {"1", "L", "I;16", "I"}
+GREY_MODES = {"1", "L", "I;16", "I"}
 RECORDINGS_ROOT = Path("/")  # the paths are absolute here
-SHORTEST_S, LONGEST_S = 0.3, 4.0
+MIN_LENGTH_S, MAX_LENGTH_S = 0.3, 4.0
 FRAME_S = 0.032
 ROOT = Path("/")  # the paths are absolute here
-LONGEST = 500
-KNOWN = 30_000
+MAX_TEXT_WORDS = 500
+VOCABULARY_SIZE = 30_000
 
 
 @dataclass
-class Looks:
+class ImageSurvey:
     """How the first images look: sizes and colour modes, and whether all are as one shape wants them."""
 
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)  # (height, width)
@@ -64,14 +59,14 @@ class Looks:
 
     def shape(self) -> tuple[tuple[int, int, int], bool]:
         """Height, width and channels for a network, and whether images must be resized to it."""
-        channels = 1 if set(self.modes) <= GREY else 3
+        channels = 1 if set(self.modes) <= GREY_MODES else 3
         (height, width), _ = self.sizes.most_common(1)[0]
         exact = (height, width, channels)
         same = len(self.sizes) == 1 and max(height, width) <= SIDES[-1] and min(height, width) >= 8  # noqa: PLR2004
         if same and not any(image.fault(content, exact) for content in self.contents):
             return exact, False
         typical = median(min(size) for size in self.sizes.elements())
-        side = min(SIDES, key=lambda one: abs(one - typical))
+        side = min(SIDES, key=lambda candidate: abs(candidate - typical))
         return (side, side, channels), True
 
 
@@ -81,24 +76,26 @@ def plan_images(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    found, looks = Folders(), Looks()
-    for number, file in enumerate(class_files(path, image.SUFFIXES)):
-        found.add(file.split, file.folder, file.source, looks.add(file.content) if number < DECODED else "")
-    facts = class_folders.facts(path, found, "images")
-    shape, resize = looks.shape()
-    notes = [_inspect_images(looks, shape, resize=resize), *class_folders.notes(facts["without"])]
-    return Plan("image", facts | _image_facts(shape, facts, resize=resize), class_folders.HEAD, found.rows(), notes)
+    folders, survey = ClassFolders(), ImageSurvey()
+    for number, file in enumerate(read_class_files(path, image.SUFFIXES)):
+        folders.add(file.split, file.folder, file.source, survey.add(file.content) if number < MAX_DECODED else "")
+    facts = class_folders.folder_facts(path, folders, "images")
+    shape, resize = survey.shape()
+    notes = [_describe_images(survey, shape, resize=resize), *class_folders.folder_notes(facts["without"])]
+    return Plan(
+        "image", facts | _image_facts(shape, facts, resize=resize), class_folders.FOLDER_HEAD, folders.rows(), notes
+    )
 
 
-def _inspect_images(looks: Looks, shape: tuple[int, int, int], *, resize: bool) -> str:
-    sizes = [f"{width}x{height}" for (height, width), _ in looks.sizes.most_common(3)]
-    more = f" and {len(looks.sizes) - 3} more" if len(looks.sizes) > 3 else ""  # noqa: PLR2004
+def _describe_images(survey: ImageSurvey, shape: tuple[int, int, int], *, resize: bool) -> str:
+    sizes = [f"{width}x{height}" for (height, width), _ in survey.sizes.most_common(3)]
+    more = f" and {len(survey.sizes) - 3} more" if len(survey.sizes) > 3 else ""  # noqa: PLR2004
     into = f"resized to {shape[1]}x{shape[0]}" if resize else "taken as they are"
     return f"Sizes {', '.join(sizes)}{more}, {'grey' if shape[2] == 1 else 'in colour'}: {into}."
 
 
 def _image_facts(shape: tuple[int, int, int], facts: dict[str, Any], *, resize: bool) -> dict[str, Any]:
-    blocks, flip = filters(min(shape[:2]), facts["count"]), shape[2] == 3  # noqa: PLR2004
+    blocks, flip = choose_filters(min(shape[:2]), facts["count"]), shape[2] == 3  # noqa: PLR2004
     return {
         "shape": shape,
         "resize": resize,
@@ -106,19 +103,19 @@ def _image_facts(shape: tuple[int, int, int], facts: dict[str, Any], *, resize: 
         "flip": flip,
         "fill": "nearest" if flip else "constant",
         "shift": 0.05 if min(shape[:2]) < SIDES[0] else 0.08,
-        "diagram": _diagram(shape, blocks, len(facts["classes"])),
-        "sizes": facts["sizes"].halved(),
+        "diagram": _image_diagram(shape, blocks, len(facts["classes"])),
+        "sizes": facts["sizes"].halve_epochs(),
     }
 
 
-def filters(side: int, rows: int) -> tuple[int, ...]:
+def choose_filters(side: int, rows: int) -> tuple[int, ...]:
     """Filters of each block: as many blocks as leave two pixels or more, and more filters for more images."""
     count = min(max((side // 2).bit_length() - 1, 2), 5)
-    first = 16 if side > SIDES[1] else 32 if rows > SMALL else 24
+    first = 16 if side > SIDES[1] else 32 if rows > SMALL_ROWS else 24
     return tuple(min(first * 2**block, 128) for block in range(count))
 
 
-def _diagram(shape: tuple[int, int, int], blocks: tuple[int, ...], classes: int) -> str:
+def _image_diagram(shape: tuple[int, int, int], blocks: tuple[int, ...], classes: int) -> str:
     height, width, _ = shape
     parts = [f"    image_bytes ─ decode ─ ({', '.join(map(str, shape))})"]
     for number, size in enumerate(blocks, 1):
@@ -134,25 +131,27 @@ def plan_recordings(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    lengths = Counter(_length(content) for _, content in members(path, SUFFIXES))
-    rate = _rate(path, lengths)
-    found = Folders()
+    lengths = Counter(_read_length(content) for _, content in read_members(path, WAV_SUFFIXES))
+    rate = _usual_rate(path, lengths)
+    folders = ClassFolders()
     for example in WavFolder(str(path), rate, ()).examples(RECORDINGS_ROOT):
-        _add(example, found)
-    facts = class_folders.facts(path, found, "recordings")
-    samples = _samples(lengths, rate)
+        _count_recording(example, folders)
+    facts = class_folders.folder_facts(path, folders, "recordings")
+    samples = _choose_samples(lengths, rate)
     notes = [f"{rate} samples a second; {samples / rate:.1f} seconds of each recording are heard."]
-    notes += class_folders.notes(facts["without"])
-    return Plan("audio", facts | _recording_facts(samples, rate, facts), class_folders.HEAD, found.rows(), notes)
+    notes += class_folders.folder_notes(facts["without"])
+    return Plan(
+        "audio", facts | _recording_facts(samples, rate, facts), class_folders.FOLDER_HEAD, folders.rows(), notes
+    )
 
 
-def _add(example: Example, found: Folders) -> None:
+def _count_recording(example: Example, folders: ClassFolders) -> None:
     name = example.features["label"]
     assert isinstance(name, bytes)
-    found.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+    folders.add(example.split, name.decode(errors="replace"), example.source, example.fault)
 
 
-def _length(content: bytes) -> tuple[int, int]:
+def _read_length(content: bytes) -> tuple[int, int]:
     """Samples per second, and samples; zeros for what is no WAV file."""
     try:
         with wave.open(io.BytesIO(content)) as file:
@@ -161,7 +160,7 @@ def _length(content: bytes) -> tuple[int, int]:
         return 0, 0
 
 
-def _rate(path: Path, lengths: Counter[tuple[int, int]]) -> int:
+def _usual_rate(path: Path, lengths: Counter[tuple[int, int]]) -> int:
     rates: Counter[int] = Counter()
     for (rate, _), count in lengths.items():
         rates[rate] += count
@@ -176,10 +175,12 @@ def _rate(path: Path, lengths: Counter[tuple[int, int]]) -> int:
     return rates.most_common(1)[0][0]
 
 
-def _samples(lengths: Counter[tuple[int, int]], rate: int) -> int:
+def _choose_samples(lengths: Counter[tuple[int, int]], rate: int) -> int:
     """So many that 19 of 20 recordings are heard to their end."""
-    ordered = sorted(frames for (found, frames), count in lengths.items() if found == rate for _ in range(count))
-    seconds = min(max(ordered[int(0.95 * (len(ordered) - 1))] / rate, SHORTEST_S), LONGEST_S)
+    ordered = sorted(
+        frames for (frequency, frames), count in lengths.items() if frequency == rate for _ in range(count)
+    )
+    seconds = min(max(ordered[int(0.95 * (len(ordered) - 1))] / rate, MIN_LENGTH_S), MAX_LENGTH_S)
     return math.ceil(round(10 * seconds, 3)) * rate // 10
 
 
@@ -193,7 +194,7 @@ def _recording_facts(samples: int, rate: int, facts: dict[str, Any]) -> dict[str
         "frame": frame,
         "frames": 1 + (samples - frame) // (frame // 2),
         "blocks": (16, 32, 64),
-        "sizes": facts["sizes"].halved(),
+        "sizes": facts["sizes"].halve_epochs(),
     }
 
 
@@ -203,25 +204,25 @@ def plan_texts(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    found, words = Folders(), []
+    folders, words = ClassFolders(), []
     for example in TextFolder(str(path), ()).examples(ROOT):
         name, content = example.features["label"], example.features["text"]
         assert isinstance(name, bytes)
         assert isinstance(content, bytes)
-        found.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+        folders.add(example.split, name.decode(errors="replace"), example.source, example.fault)
         words.append(len(content.split()))
-    facts = class_folders.facts(path, found, "texts")
+    facts = class_folders.folder_facts(path, folders, "texts")
     facts |= {"format": "TextFolder", "text": "text"}
     return Plan(
         "text",
-        facts | _sizes(words),
-        class_folders.HEAD,
-        found.rows(),
-        [_inspect_texts(words), *class_folders.notes(facts["without"])],
+        facts | _text_sizes(words),
+        class_folders.FOLDER_HEAD,
+        folders.rows(),
+        [_describe_texts(words), *class_folders.folder_notes(facts["without"])],
     )
 
 
-def of_column(
+def plan_text_column(
     common: dict[str, Any],
     column: str,
     words: list[int],
@@ -231,24 +232,24 @@ def of_column(
 ) -> Plan:
     """The recipe over a table that has one column of text and a class."""
     label = common["label"]
-    called = identifiers([column, label])
+    called = make_identifiers([column, label])
     facts = {
         "column": column,
         "text": called[column],
         "without": (),
         "renamed": {new: old for old, new in called.items() if new != old},
-        "title": f"{plain(label)} from the texts of {common['file']}.",
+        "title": f"{safe_name(label)} from the texts of {common['file']}.",
         "words": common["bounds"].baseline,
     }
-    return Plan("text", common | facts | _sizes(words), head, rows, [*notes, _inspect_texts(words)])
+    return Plan("text", common | facts | _text_sizes(words), head, rows, [*notes, _describe_texts(words)])
 
 
-def _sizes(words: Sequence[int]) -> dict[str, Any]:
+def _text_sizes(words: Sequence[int]) -> dict[str, Any]:
     ordered = sorted(words)
     most = ordered[int(0.95 * (len(ordered) - 1))]
-    return {"length": min(max(-(-most // 10) * 10, 10), LONGEST), "vocabulary": KNOWN}
+    return {"length": min(max(-(-most // 10) * 10, 10), MAX_TEXT_WORDS), "vocabulary": VOCABULARY_SIZE}
 
 
-def _inspect_texts(words: Sequence[int]) -> str:
+def _describe_texts(words: Sequence[int]) -> str:
     ordered = sorted(words)
     return f"Texts of {ordered[len(ordered) // 2]} words in the middle, {ordered[-1]} at most."

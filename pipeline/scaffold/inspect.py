@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.features import image
 from pipeline.formats import folders
-from pipeline.formats.download import members
+from pipeline.formats.download import read_members
 from pipeline.scaffold import files, table
 from pipeline.scaffold.profile import CLASSIFICATION
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 TABLES = (".csv", ".tsv", ".data", ".jsonl", ".ndjson", ".json", ".parquet")
-PLANS = {
+PLANNERS = {
     **dict.fromkeys(image.SUFFIXES, files.plan_images),
-    **dict.fromkeys(folders.SUFFIXES, files.plan_recordings),
+    **dict.fromkeys(folders.WAV_SUFFIXES, files.plan_recordings),
     ".txt": files.plan_texts,
 }
-LOOKED_AT = 200
-EXPECTED = (
+MAX_INSPECTED = 200
+EXPECTED_DATA = (
     "a CSV, TSV, JSON lines or Parquet file (.gz, too, but for Parquet), or a folder or archive (.zip, .tar, .tar.gz, "
     ".tar.xz) with one folder of images, .txt or .wav files per class"
 )
 
 
-def plan(path: Path, target: str, task: str) -> Plan:
+def make_plan(path: Path, target: str, task: str) -> Plan:
     """Looks at what is there, and decides.
 
     Args:
@@ -47,11 +47,11 @@ def plan(path: Path, target: str, task: str) -> Plan:
     """
     if not path.exists():
         raise UsageError(
-            f"There is nothing at {path}.", expected=EXPECTED, received="no such path", action="correct --data"
+            f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
     if _is_table(path):
-        return table.plan(path, target, task)
-    ending = _usual(path)
+        return table.plan_table(path, target, task)
+    ending = _usual_suffix(path)
     if target or task not in ("", CLASSIFICATION):
         raise UsageError(
             "Files in folders are classified by the names of the folders.",
@@ -59,7 +59,7 @@ def plan(path: Path, target: str, task: str) -> Plan:
             received=f"--target {target}" if target else f"--task {task}",
             action="leave it out, or give a table with --data",
         )
-    return PLANS[ending](path)
+    return PLANNERS[ending](path)
 
 
 def _is_table(path: Path) -> bool:
@@ -69,24 +69,24 @@ def _is_table(path: Path) -> bool:
     return not path.name.lower().endswith(ARCHIVES) and name.endswith((*TABLES, ".txt"))
 
 
-def _usual(path: Path) -> str:
+def _usual_suffix(path: Path) -> str:
     """The most frequent ending of the first files, of those that are known."""
     if not path.is_dir() and not path.name.lower().endswith(ARCHIVES):
         raise UsageError(
             f"{path.name} is of no known format.",
-            expected=EXPECTED,
+            expected=EXPECTED_DATA,
             received=path.suffix or "a file without an ending",
             action="rename or convert it",
         )
-    found = (PurePosixPath(name).suffix.lower() for name, _ in members(path, tuple(PLANS)))
-    endings = Counter(itertools.islice(found, LOOKED_AT))
-    if not endings:
+    suffixes = (PurePosixPath(name).suffix.lower() for name, _ in read_members(path, tuple(PLANNERS)))
+    counts = Counter(itertools.islice(suffixes, MAX_INSPECTED))
+    if not counts:
         raise UsageError(
             f"{path} holds nothing to learn from.",
-            expected=EXPECTED,
+            expected=EXPECTED_DATA,
             received="no file with one of these endings"
             if not path.is_dir() or any(path.iterdir())
             else "an empty folder",
             action="correct --data; a table is named itself, not its folder",
         )
-    return endings.most_common(1)[0][0]
+    return counts.most_common(1)[0][0]

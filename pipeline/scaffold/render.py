@@ -1,13 +1,4 @@
-"""The text of a recipe from a plan.
-
-What was found in data and decided about a recipe.
-
-Values as Python source, laid out as `ruff format` lays it out.
-
-Words of a recipe's docstring and comments, safe whatever the data are called.
-
-Names that a served signature and a network take.
-"""
+"""The text of a recipe from a plan: Python source as `ruff format` lays it out, safe whatever the data are called."""
 
 from __future__ import annotations
 
@@ -26,10 +17,10 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}}
-WIDTH = 120
-LONGEST = 40
-LISTED = 4
-TAKEN = {"numbers", "words", "next"}  # by the templates, and by the label of a series
+LINE_WIDTH = 120
+MAX_NAME_LENGTH = 40
+MAX_LISTED = 4
+RESERVED_NAMES = {"numbers", "words", "next"}  # by the templates, and by the label of a series
 
 
 def render_recipe(plan: Plan, name: str) -> str:
@@ -43,20 +34,20 @@ def render_recipe(plan: Plan, name: str) -> str:
         **DEFAULTS,
         **plan.facts,
         "name": name,
-        "recipe_names": imports(plan),
-        "words": wrapped(plan.facts["words"]),
+        "recipe_names": import_names(plan),
+        "words": wrap_words(plan.facts["words"]),
     }
-    return templating.rendered(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
+    return templating.render_template(TEMPLATES / f"{plan.template}.py.jinja", facts, {"literal": literal})
 
 
-def imports(plan: Plan) -> str:
+def import_names(plan: Plan) -> str:
     """What the recipe takes from `pipeline.recipe`, in ruff's order: constants, then names by letter."""
     bounds, classes = plan.facts["bounds"], plan.facts["classes"]
-    judged = bool(bounds.positive or bounds.balanced)
+    needs_metric = bool(bounds.positive or bounds.balanced)
     split = "Time" if plan.template == "series" else str(plan.facts.get("split", "Hash")).partition("(")[0]
     names = {"Choice", "Gate", "Quick", "Range", "Recipe", split}
-    names |= {"Metric"} if judged or not classes else set()
-    return ", ".join(["CLASSIFICATION"] * (judged and bool(classes)) + sorted(names))
+    names |= {"Metric"} if needs_metric or not classes else set()
+    return ", ".join(["CLASSIFICATION"] * (needs_metric and bool(classes)) + sorted(names))
 
 
 @dataclass(frozen=True)
@@ -87,13 +78,13 @@ class Code(str):
 def literal_text(value: str) -> str:
     """A text in quotes: double ones, unless the text has more of these than of single ones."""
     mark = "'" if value.count('"') > value.count("'") else '"'
-    return mark + "".join(_character(one, mark) for one in value) + mark
+    return mark + "".join(_character(character, mark) for character in value) + mark
 
 
-def _character(one: str, mark: str) -> str:
-    if one in (mark, "\\"):
-        return f"\\{one}"
-    return one if one.isprintable() else one.encode("unicode_escape").decode()
+def _character(character: str, mark: str) -> str:
+    if character in (mark, "\\"):
+        return f"\\{character}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def literal(value: Any, indent: int = 0, used: int = 0) -> str:
@@ -104,14 +95,15 @@ def literal(value: Any, indent: int = 0, used: int = 0) -> str:
         indent: Blanks before the line that the value stands on.
         used: Characters of that line, the blanks among them, that are not the value's.
     """
-    line = _line(value)
-    if not isinstance(value, tuple | dict) or not value or used + width(line) <= WIDTH:
+    line = _one_line(value)
+    if not isinstance(value, tuple | dict) or not value or used + display_width(line) <= LINE_WIDTH:
         return line
     inner = indent + 4
     if isinstance(value, dict):
-        keys = [f"{_line(key)}: " for key in value]
+        keys = [f"{_one_line(key)}: " for key in value]
         items = [
-            key + literal(item, inner, inner + width(key) + 1) for key, item in zip(keys, value.values(), strict=True)
+            key + literal(item, inner, inner + display_width(key) + 1)
+            for key, item in zip(keys, value.values(), strict=True)
         ]
     else:
         items = [literal(item, inner, inner + 1) for item in value]
@@ -119,44 +111,49 @@ def literal(value: Any, indent: int = 0, used: int = 0) -> str:
     return "\n".join([opening, *(f"{' ' * inner}{item}," for item in items), " " * indent + closing])
 
 
-def _line(value: Any) -> str:
+def _one_line(value: Any) -> str:
     if isinstance(value, Code):
         return str(value)
     if isinstance(value, str):
         return literal_text(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_line(key)}: {_line(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_one_line(key)}: {_one_line(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple):
-        return "(" + ", ".join(map(_line, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(map(_one_line, value)) + ("," if len(value) == 1 else "") + ")"
     return repr(value)
 
 
-def width(line: str) -> int:
+def display_width(line: str) -> int:
     """Columns that a line takes on a terminal: East Asian characters take two, combining ones none."""
     return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "FW" else 1 for one in line
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "FW" else 1
+        for character in line
     )
 
 
-def plain(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name that stands in a comment or a docstring: one line, no quotes of ours, no escapes, not too long."""
-    shown = "".join(one if one.isprintable() else " " for one in name).replace("\\", "/").replace('"', "'")
+    shown = (
+        "".join(character if character.isprintable() else " " for character in name)
+        .replace("\\", "/")
+        .replace('"', "'")
+    )
     shown = " ".join(shown.split()).replace("#", "no. ") or "(no name)"
-    return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
+    return shown if len(shown) <= MAX_NAME_LENGTH else shown[: MAX_NAME_LENGTH - 1] + "…"
 
 
-def listed(names: list[str], most: int = LISTED) -> str:
+def list_names(names: list[str], most: int = MAX_LISTED) -> str:
     """The first names, and how many more there are."""
-    shown = ", ".join(plain(name) for name in names[:most])
+    shown = ", ".join(safe_name(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def wrapped(words: str) -> str:
+def wrap_words(words: str) -> str:
     """A paragraph in lines that are not too long."""
-    return "\n".join(textwrap.wrap(words, WIDTH, break_long_words=False, break_on_hyphens=False))
+    return "\n".join(textwrap.wrap(words, LINE_WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
-def joined(lines: list[tuple[str, str]], end: str) -> str:
+def draw_diagram(lines: list[tuple[str, str]], end: str) -> str:
     """A diagram: rows of (what goes in, what is done to it), and what they meet in."""
     left, right = (max(len(line[part]) for line in lines) for part in (0, 1))
     last = len(lines) - 1
@@ -168,33 +165,33 @@ def joined(lines: list[tuple[str, str]], end: str) -> str:
     return "\n".join([*rows[:-1], f"{rows[-1]}─ {end}" if last else f"    {lines[0][0]} ─ {lines[0][1]} ─ {end}"])
 
 
-def identifiers(names: Iterable[str]) -> dict[str, str]:
+def make_identifiers(names: Iterable[str]) -> dict[str, str]:
     """A different identifier for each name, in their order; a name that is one keeps it.
 
     TensorFlow replaces other characters in the names of a signature by underscores, and two names that become the same
     are an error there.
     """
     names = list(names)
-    found: dict[str, str] = {name: name for name in names if _fits(name)}
-    used = {*found.values(), *TAKEN}
+    result: dict[str, str] = {name: name for name in names if _is_identifier(name)}
+    used = {*result.values(), *RESERVED_NAMES}
     for name in names:
-        if name not in found:
-            found[name] = _free(_cleaned(name), used)
-            used.add(found[name])
-    return {name: found[name] for name in names}
+        if name not in result:
+            result[name] = _make_unique(_clean(name), used)
+            used.add(result[name])
+    return {name: result[name] for name in names}
 
 
-def _fits(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII) is not None and name not in TAKEN
+def _is_identifier(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII) is not None and name not in RESERVED_NAMES
 
 
-def _cleaned(name: str) -> str:
+def _clean(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
     return cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
 
 
-def _free(name: str, used: set[str]) -> str:
+def _make_unique(name: str, used: set[str]) -> str:
     number = 2
     free = name
     while free in used:

@@ -11,8 +11,8 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.scaffold import choices, files, profile, series
-from pipeline.scaffold.profile import require, share_of_faults
-from pipeline.scaffold.render import Code, Plan, identifiers, joined, listed, plain
+from pipeline.scaffold.profile import fault_facts, require_rows
+from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pipeline.scaffold.choices import Role
     from pipeline.scaffold.profile import Profile
 
-HEAD = ("column", "kind", "missing", "distinct", "used as")
+TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
-DEFAULT_LENGTH, LONGEST = 32, 400
-SHOWN = 10
-NUMERIC = ("number", "amount", "count")
+DEFAULT_TEXT_LENGTH, MAX_TEXT_LENGTH = 32, 400
+MAX_SHOWN_CLASSES = 10
+NUMERIC_USES = ("number", "amount", "count")
 
 
-def plan(path: Path, name: str, task: str) -> Plan:
+def plan_table(path: Path, name: str, task: str) -> Plan:
     """Looks at a table.
 
     Args:
@@ -39,46 +39,48 @@ def plan(path: Path, name: str, task: str) -> Plan:
     Raises:
         PipelineError: Nothing can be learnt from it, or it is not clear what.
     """
-    found = table_columns.look(path)
-    _require_columns(path, found)
-    goal = profile.find(found, name)
-    times = series.find(path, found, goal, task)
+    columns = table_columns.inspect_table(path)
+    _require_columns(path, columns)
+    goal = profile.find_target(columns, name)
+    times = series.find_times(path, columns, goal, task)
     if isinstance(times, series.Times) and task in ("", profile.FORECASTING):
-        return series.plan(path, times, found, goal)
-    decided, why = profile.task(goal, task)
-    dated = decided == profile.REGRESSION and not task and any(column.date for column in found)
-    return _plan(path, found, goal, decided, f"{why}; no forecast, for {times}" if dated else why)
+        return series.plan_series(path, times, columns, goal)
+    decided, why = profile.choose_task(goal, task)
+    dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
+    return _plan_rows(path, columns, goal, decided, f"{why}; no forecast, for {times}" if dated else why)
 
 
-def _require_columns(path: Path, found: list[Column]) -> None:
-    if len(found) < 2:  # noqa: PLR2004
+def _require_columns(path: Path, columns: list[Column]) -> None:
+    if len(columns) < 2:  # noqa: PLR2004
         raise PipelineError(
             f"{path} is no table to learn from.",
             expected="a header, and at least two columns: one to predict, one to predict it from",
-            received=f"the column {plain(found[0].name)} only" if found else "no rows",
+            received=f"the column {safe_name(columns[0].name)} only" if columns else "no rows",
             action="give a file with a header line and rows below it",
         )
-    require(path, max(column.rows for column in found))
+    require_rows(path, max(column.rows for column in columns))
 
 
-def _plan(path: Path, columns: list[Column], goal: Column, task: str, why: str) -> Plan:
+def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
-    data = dataset(path)(str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"})
-    found = profile.of(data)
-    faults = share_of_faults(path, found.rows, found.faults, found.first_fault)
-    decided = choices.assign_roles(columns, goal, found)
+    data = dataset_class(path)(str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"})
+    summary = profile.profile_data(data)
+    faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
+    decided = choices.assign_roles(columns, goal, summary)
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
-    common = _common(path, goal, found, classification=classification) | faults
-    notes = [f"{plain(goal.name)} is the target: {task}, {why}.", *_classes(found), *_notes(decided)]
-    rows = [_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
+    common = _common_facts(path, goal, summary, classification=classification) | faults
+    notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
+    rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
-        return files.of_column(common, used[0].column.name, found.words[used[0].column.name], HEAD, rows, notes)
-    return Plan("table", common | _facts(path, goal, used, found, common), HEAD, rows, notes)
+        return files.plan_text_column(
+            common, used[0].column.name, summary.words[used[0].column.name], TABLE_HEAD, rows, notes
+        )
+    return Plan("table", common | _table_facts(path, goal, used, summary, common), TABLE_HEAD, rows, notes)
 
 
-def dataset(path: Path) -> type[Csv | JsonLines | Parquet]:
+def dataset_class(path: Path) -> type[Csv | JsonLines | Parquet]:
     """The data set for a file's ending."""
     ending = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
     json = ending.lower() in (".jsonl", ".ndjson", ".json")
@@ -88,26 +90,26 @@ def dataset(path: Path) -> type[Csv | JsonLines | Parquet]:
 def _require_inputs(goal: Column, decided: list[Role]) -> None:
     if not any(role.use for role in decided):
         raise PipelineError(
-            f"No column is left to predict {plain(goal.name)} from.",
+            f"No column is left to predict {safe_name(goal.name)} from.",
             expected="at least one column that is not constant, no number of the row and no copy of the target",
-            received="; ".join(f"{plain(role.column.name)} {role.reason}" for role in decided),
+            received="; ".join(f"{safe_name(role.column.name)} {role.reason}" for role in decided),
             action="name another target with --target, or add columns",
         )
 
 
-def _classes(found: Profile) -> list[str]:
+def _class_notes(summary: Profile) -> list[str]:
     """The rows of the classes, the most frequent ones first."""
-    shown = [f"{plain(name)} {count:,}" for name, count in found.classes.most_common(SHOWN)]
-    more = f" and {len(found.classes) - SHOWN} more" if len(found.classes) > SHOWN else ""
+    shown = [f"{safe_name(name)} {count:,}" for name, count in summary.classes.most_common(MAX_SHOWN_CLASSES)]
+    more = f" and {len(summary.classes) - MAX_SHOWN_CLASSES} more" if len(summary.classes) > MAX_SHOWN_CLASSES else ""
     return [f"Classes: {', '.join(shown)}{more}."] if shown else []
 
 
-def _notes(decided: list[Role]) -> list[str]:
-    copies = [plain(role.column.name) for role in decided if "a copy of" in role.reason]
+def _copy_notes(decided: list[Role]) -> list[str]:
+    copies = [safe_name(role.column.name) for role in decided if "a copy of" in role.reason]
     return [f"{name} tells the target; if it is known before, add it to the recipe." for name in copies]
 
 
-def _row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple[str, ...]:
+def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple[str, ...]:
     role = decided.get(column.name)
     used = (
         "target"
@@ -119,75 +121,77 @@ def _row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple[str, .
         else ""
     )
     kind = "date" if column.date else column.kind or "nested"
-    return plain(column.name), kind, str(column.missing), str(column.distinct), used
+    return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
 
-def _common(path: Path, goal: Column, found: Profile, *, classification: bool) -> dict[str, Any]:
+def _common_facts(path: Path, goal: Column, summary: Profile, *, classification: bool) -> dict[str, Any]:
     """What every template over a table wants."""
-    sized = choices.choose_sizes(found.rows)
+    sized = choices.choose_sizes(summary.rows)
     if classification:
-        limits = choices.of_classes(found.classes, found.rows * sized.test)
+        limits = choices.class_bounds(summary.classes, summary.rows * sized.test)
     else:
-        limits = choices.of_numbers(found.target)
-    kind = dataset(path)
+        limits = choices.number_bounds(summary.target)
+    kind = dataset_class(path)
     return {
         "path": str(path),
-        "file": plain(path.name),
+        "file": safe_name(path.name),
         "format": kind.__name__,
-        "module": next(name for name, one in FORMATS.items() if one is kind),
-        "rows": f"{found.rows:,}",
+        "module": next(name for name, format_class in FORMATS.items() if format_class is kind),
+        "rows": f"{summary.rows:,}",
         "label": goal.name,
-        "classes": profile.classes(list(found.classes)),
+        "classes": profile.sort_classes(list(summary.classes)),
         "regression": not classification,
         "sizes": sized,
         "bounds": limits,
         "split": Code(f"Hash(eval={sized.eval}, test={sized.test})"),
         "split_words": "split by hash of the content",
         "rate": 2e-3,
-        "count": found.rows,
+        "count": summary.rows,
     }
 
 
-def _facts(path: Path, goal: Column, used: list[Role], found: Profile, common: dict[str, Any]) -> dict[str, Any]:
+def _table_facts(
+    path: Path, goal: Column, used: list[Role], summary: Profile, common: dict[str, Any]
+) -> dict[str, Any]:
     """What the template of tables wants beyond."""
-    called = identifiers([role.column.name for role in used] + [goal.name])
-    groups = _groups(used, called, found)
+    called = make_identifiers([role.column.name for role in used] + [goal.name])
+    groups = _column_groups(used, called, summary)
     numeric = bool(groups["numbers"] or groups["dates"] or groups["vectors"])
-    lengths = [length(found.words.get(role.column.name, [])) for role in used if role.use == "text"]
+    lengths = [text_length(summary.words.get(role.column.name, [])) for role in used if role.use == "text"]
     return {
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
         "label": goal.name,
         "numeric": numeric,
-        "named": _named(groups),
+        "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("categories", "dates", "texts") if groups[name]],
-        "amounts_expression": _numbers(groups),
-        "length": max(lengths, default=DEFAULT_LENGTH),  # the longest column sets it: others are padded
-        "middle": choices.rounded(median(found.target)) if found.target else 0.0,
-        "spread": choices.rounded(pstdev(found.target)) if found.target else 1.0,
-        "title": _title(goal, used, path),
-        "diagram": _diagram(groups, numeric=numeric, outputs=len(common["classes"])),
+        "amounts_expression": _number_expression(groups),
+        "length": max(lengths, default=DEFAULT_TEXT_LENGTH),  # the longest column sets it: others are padded
+        "middle": choices.round_significant(median(summary.target)) if summary.target else 0.0,
+        "spread": choices.round_significant(pstdev(summary.target)) if summary.target else 1.0,
+        "title": _recipe_title(goal, used, path),
+        "diagram": _table_diagram(groups, numeric=numeric, outputs=len(common["classes"])),
         "build_words": _build_words(groups, numeric=numeric, classes=bool(common["classes"])),
-        "words": f"{common['bounds'].baseline}{_copies(goal)}",
+        "words": f"{common['bounds'].baseline}{_copy_words(goal)}",
     }
 
 
-def length(words: list[int]) -> int:
+def text_length(words: list[int]) -> int:
     """So many words that nine tenths of the texts are read to their end, in steps of eight."""
     if not words:
-        return DEFAULT_LENGTH
+        return DEFAULT_TEXT_LENGTH
     most = sorted(words)[int(0.9 * (len(words) - 1))]
-    return min(max(-(-most // 8) * 8, 8), LONGEST)
+    return min(max(-(-most // 8) * 8, 8), MAX_TEXT_LENGTH)
 
 
-def _groups(used: list[Role], called: dict[str, str], found: Profile) -> dict[str, Any]:
+def _column_groups(used: list[Role], called: dict[str, str], summary: Profile) -> dict[str, Any]:
     def names(*uses: str) -> tuple[str, ...]:
         return tuple(called[role.column.name] for role in used if role.use in uses)
 
-    numbers = [role for role in used if role.use in NUMERIC]
-    skewed = [role for role in numbers if choices.is_amount(found.numbers.get(role.column.name, []))]
+    numbers = [role for role in used if role.use in NUMERIC_USES]
+    skewed = [role for role in numbers if choices.is_amount(summary.numbers.get(role.column.name, []))]
     return {
-        "numbers": names(*NUMERIC),
+        "numbers": names(*NUMERIC_USES),
         "amounts": tuple(called[role.column.name] for role in skewed),
         "counts": names("count"),
         "gapped": tuple(called[role.column.name] for role in numbers if role.column.missing),
@@ -199,30 +203,30 @@ def _groups(used: list[Role], called: dict[str, str], found: Profile) -> dict[st
     }
 
 
-def _named(groups: dict[str, Any]) -> str:
+def _named_groups(groups: dict[str, Any]) -> str:
     """The groups that have a vocabulary of names, as source."""
     there = [name.upper() for name in ("categories", "keys", "counts") if groups[name]]
     return there[0] if len(there) == 1 else f"({', '.join(f'*{name}' for name in there)})" if there else ""
 
 
-def _numbers(groups: dict[str, Any]) -> str:
+def _number_expression(groups: dict[str, Any]) -> str:
     amount = "scaled(inputs[name], amount=name in AMOUNTS)" if groups["amounts"] else "scaled(inputs[name])"
     return f"[{amount} for name in NUMBERS]"
 
 
-def _title(goal: Column, used: list[Role], path: Path) -> str:
+def _recipe_title(goal: Column, used: list[Role], path: Path) -> str:
     inputs = "one column" if len(used) == 1 else f"{len(used)} columns"
-    return f"Predicts {plain(goal.name)} from {inputs} of {plain(path.name)}."
+    return f"Predicts {safe_name(goal.name)} from {inputs} of {safe_name(path.name)}."
 
 
-def _diagram(groups: dict[str, Any], *, numeric: bool, outputs: int) -> str:
+def _table_diagram(groups: dict[str, Any], *, numeric: bool, outputs: int) -> str:
     """The road of each group to the hidden layers."""
     named = [*groups["categories"], *groups["keys"], *groups["counts"]]
     numbers = [*groups["numbers"], *groups["dates"], *groups["vectors"]]
-    lines = [(listed(named, 2), "vocabulary ─ embedding")] * bool(named)
-    lines += [(listed(list(groups["texts"]), 2), "words ─ embeddings ─ mean")] * bool(groups["texts"])
-    lines += [(listed(numbers, 2), "scaled")] * numeric
-    return joined(lines, f"hidden layers ─ softmax ─ ({outputs})" if outputs else "hidden layers ─ (1)")
+    lines = [(list_names(named, 2), "vocabulary ─ embedding")] * bool(named)
+    lines += [(list_names(list(groups["texts"]), 2), "words ─ embeddings ─ mean")] * bool(groups["texts"])
+    lines += [(list_names(numbers, 2), "scaled")] * numeric
+    return draw_diagram(lines, f"hidden layers ─ softmax ─ ({outputs})" if outputs else "hidden layers ─ (1)")
 
 
 def _build_words(groups: dict[str, Any], *, numeric: bool, classes: bool) -> str:
@@ -231,5 +235,5 @@ def _build_words(groups: dict[str, Any], *, numeric: bool, classes: bool) -> str
     return f"{begin}, hidden layers, {'softmax' if classes else 'the number in its own unit'}."
 
 
-def _copies(goal: Column) -> str:
-    return f" Rows with equal inputs are on one side of the split, also where {plain(goal.name)} differs."
+def _copy_words(goal: Column) -> str:
+    return f" Rows with equal inputs are on one side of the split, also where {safe_name(goal.name)} differs."

@@ -1,7 +1,7 @@
-"""Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
+"""Evaluate: TFMA computes the metrics of the candidate and of the live model on raw examples of the test split.
 
-TFMA also checks the bounds on values. What it finds is one part of the verdict, which the step `gate` gives: whether a
-model falls behind the live one is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
+TFMA also checks the bounds on values. Its findings are one part of the verdict, which the step `gate` gives: whether
+a model is worse than the live one is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLESSING, CONFUSION = "blessing", "confusion"
 OVERALL = ()
 
 
-class WithoutEmptyBaseline(executor.Executor):
+class OptionalBaselineExecutor(executor.Executor):
     """Leaves the baseline out where there is no live model: an artifact is never absent, only empty.
 
     Evaluator's own blessing goes to a folder that is thrown away: only the gate blesses.
@@ -44,21 +44,21 @@ class WithoutEmptyBaseline(executor.Executor):
             super().Do(input_dict, {**output_dict, BLESSING: [blessing]}, exec_properties)
 
 
-class JudgedAgainstLive(Evaluator):
+class LiveEvaluator(Evaluator):
     """TFX's Evaluator for a baseline that may be empty, and without a blessing.
 
     Args:
         inputs: As of TFX's Evaluator.
     """
 
-    EXECUTOR_SPEC = BeamExecutorSpec(WithoutEmptyBaseline)
+    EXECUTOR_SPEC = BeamExecutorSpec(OptionalBaselineExecutor)
 
     def __init__(self, **inputs: Any) -> None:
         super().__init__(**inputs)
         del self.spec.outputs[BLESSING]
 
 
-def config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
+def make_config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
     """TFMA's configuration of a recipe's gate, overall and per slice."""
     label = recipe.data.label
     common = {
@@ -74,16 +74,18 @@ def config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
             config_pb2.ModelSpec(name="baseline", is_baseline=True, **common),
         ],
         slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[name]) for name in features)],
-        metrics_specs=_specs(recipe, quick=quick),
+        metrics_specs=_metrics_specs(recipe, quick=quick),
     )
 
 
-def _specs(recipe: Recipe, *, quick: bool) -> list[config_pb2.MetricsSpec]:
+def _metrics_specs(recipe: Recipe, *, quick: bool) -> list[config_pb2.MetricsSpec]:
     """The metrics of TFMA, those of one class against the rest apart."""
     classes, measured = list(recipe.data.classes), [metric for metric in recipe.metrics if metric.tfma]
     specs = []
     for positive in dict.fromkeys(metric.positive for metric in measured):
-        metrics = [_overall(metric, recipe.gate, quick=quick) for metric in measured if metric.positive == positive]
+        metrics = [
+            _metric_config(metric, recipe.gate, quick=quick) for metric in measured if metric.positive == positive
+        ]
         binarize = config_pb2.BinarizationOptions(class_ids={"values": [classes.index(positive)]}) if positive else None
         specs.append(config_pb2.MetricsSpec(metrics=metrics, binarize=binarize))
     if classes and measured:
@@ -93,7 +95,7 @@ def _specs(recipe: Recipe, *, quick: bool) -> list[config_pb2.MetricsSpec]:
     return [*specs, config_pb2.MetricsSpec(metrics=[count])] if measured else []
 
 
-def _overall(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricConfig:
+def _metric_config(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricConfig:
     at_least = gate.quick if quick else gate.at_least
     bounds: dict[str, Any] = {}
     if metric.name in at_least:
@@ -103,7 +105,7 @@ def _overall(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricCon
     threshold = config_pb2.MetricThreshold(
         value_threshold=config_pb2.GenericValueThreshold(**bounds) if bounds else None
     )
-    per_slice = [] if quick else _slices(metric, gate)
+    per_slice = [] if quick else _slice_thresholds(metric, gate)
     overall = [config_pb2.PerSliceMetricThreshold(slicing_specs=[config_pb2.SlicingSpec()], threshold=threshold)]
     return config_pb2.MetricConfig(
         class_name=metric.tfma,
@@ -112,7 +114,7 @@ def _overall(metric: Metric, gate: Gate, *, quick: bool) -> config_pb2.MetricCon
     )
 
 
-def _slices(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThreshold]:
+def _slice_thresholds(metric: Metric, gate: Gate) -> list[config_pb2.PerSliceMetricThreshold]:
     return [
         config_pb2.PerSliceMetricThreshold(
             slicing_specs=[config_pb2.SlicingSpec(feature_keys=[feature])],

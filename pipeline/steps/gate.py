@@ -1,7 +1,8 @@
-"""Gate: the one verdict on a candidate, over TFMA's own thresholds and ours, as a ModelBlessing in ML Metadata.
+"""Gate: decides whether a candidate may go live, and writes the verdict as a ModelBlessing into ML Metadata.
 
-TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it knows no paired test and no
-costs, and refuses a model for a slice of a handful of examples. So only this step blesses.
+A model that passes is blessed. TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it
+knows no paired test and no costs, and refuses a model for a slice of a handful of examples. So only this step
+blesses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.evaluation import blessing as blessings
 from pipeline.evaluation import gate as evaluation_gate
 from pipeline.evaluation import gate_report, tfma_results
-from pipeline.evaluation.measured import NOWHERE, Measured
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
@@ -25,7 +26,7 @@ from pipeline.store import fileio
 from pipeline.store.layout import RunFolder, Workspace
 
 
-def gate(
+def decide(
     recipe: Recipe, scores: Mapping[str, Any], refused: Sequence[tuple[str, str]], *, quick: bool
 ) -> dict[str, Any]:
     """The verdict on a candidate.
@@ -39,26 +40,26 @@ def gate(
     Returns:
         {"blessed", "reasons", "conditions", "min_slice_examples"}, as docs/journal.md describes it.
     """
-    conditions = evaluation_gate.conditions(recipe, read_measured(scores, refused), quick=quick)
+    conditions = evaluation_gate.check_conditions(recipe, read_measured(scores, refused), quick=quick)
     return {
         "blessed": all(condition.passed for condition in conditions),
-        "reasons": evaluation_gate.reasons(conditions),
+        "reasons": evaluation_gate.failed_reasons(conditions),
         "conditions": [condition.as_json() for condition in conditions],
         "min_slice_examples": recipe.gate.min_slice_examples,
     }
 
 
-def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> Measured:
+def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> Measurements:
     """The numbers that the conditions are about."""
     cost = scores["cost"]
-    return Measured(
+    return Measurements(
         metrics=scores["metrics"],
         baseline=scores["baseline"],
         slices=scores["slices"],
         confusion=scores["confusion"],
         refused=list(refused),
         comparisons={name: Comparison(**comparison) for name, comparison in scores["comparisons"].items()},
-        calibration=scores.get("calibration", {}).get("error", NOWHERE),
+        calibration=scores.get("calibration", {}).get("error", NOT_AVAILABLE),
         latency_ms=cost["latency_ms"]["p50"],
         size_mb=cost["size_mb"],
         difference=cost["difference"],
@@ -68,8 +69,8 @@ def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]])
 def write_evaluation(folder: RunFolder, evaluation: Mapping[str, Any]) -> None:
     """Writes a run's `evaluation.json`, and the same for people as `gate.md`."""
     fileio.write_json(folder.evaluation, evaluation)
-    with fileio.file(folder.gate_page) as beside:
-        beside.write_text(gate_report.markdown(evaluation))
+    with fileio.replace_file(folder.gate_page) as temporary:
+        temporary.write_text(gate_report.render_markdown(evaluation))
 
 
 @component
@@ -87,9 +88,9 @@ def Gate(  # noqa: N802
     basis: Parameter[str],
 ) -> None:
     """Blesses the candidate, or says why not: in ML Metadata and in the run's folder."""
-    declared, measured = catalog.load(Path(recipe)), fileio.read_json(Path(scores.uri) / score.FILE)
-    outcome = gate(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
-    digest = fileio.digest(Path(serving_model_dir(model.uri)))
+    declared, measured = catalog.load_recipe(Path(recipe)), fileio.read_json(Path(scores.uri) / score.SCORES_FILE)
+    outcome = decide(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
+    digest = fileio.digest_folder(Path(serving_model_dir(model.uri)))
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
     write_evaluation(Workspace(Path(workspace)).run(run_id), {**about, **measured, "gate": outcome})
     blessings.bless(blessing, outcome, model, baseline)

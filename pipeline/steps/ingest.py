@@ -26,7 +26,7 @@ from pipeline.store import fileio
 Row = tuple[str, float, Mapping[str, Any]]  # split, fraction, features
 
 SPLITS = ("train", "eval", "test")
-SHOWN = 5
+MAX_SHOWN = 5
 REPORT = "report.json"
 
 
@@ -48,8 +48,8 @@ class Report:
 class UnusableRowsError(PipelineError):
     """Too many rows are bad, or a split has none; takes what PipelineError takes, and the report on all rows."""
 
-    def __init__(self, report: Report, what: str, **told: Any) -> None:
-        super().__init__(what, **told)
+    def __init__(self, report: Report, what: str, **details: Any) -> None:
+        super().__init__(what, **details)
         self.report = report
 
 
@@ -73,7 +73,7 @@ def _content(value: Any) -> bytes:
     return repr(value).encode()
 
 
-def split_of(example: Example, part: float, recipe: Recipe) -> str:
+def choose_split(example: Example, part: float, recipe: Recipe) -> str:
     """The split of a row: "train", "eval" or "test"; empty where it reaches over a border.
 
     Args:
@@ -86,19 +86,19 @@ def split_of(example: Example, part: float, recipe: Recipe) -> str:
     """
     split = recipe.split
     if isinstance(split, Time):
-        return _by_time(example, split)
+        return _split_by_time(example, split)
     if isinstance(split, Official):
         if example.split == "test":
             return "test"
         return "eval" if part < split.eval else "train"
     if isinstance(split, Group):
-        part = fraction({split.column: _required(example, split)}, "")
+        part = fraction({split.column: _require_column(example, split)}, "")
     if part < split.test:
         return "test"
     return "eval" if part < split.test + split.eval else "train"
 
 
-def _required(example: Example, split: Group) -> Any:
+def _require_column(example: Example, split: Group) -> Any:
     if split.column not in example.features:
         raise PipelineError(
             f"{example.source} cannot be split by {split.column}.",
@@ -109,7 +109,7 @@ def _required(example: Example, split: Group) -> Any:
     return example.features[split.column]
 
 
-def _by_time(example: Example, split: Time) -> str:
+def _split_by_time(example: Example, split: Time) -> str:
     if not example.begins:
         raise PipelineError(
             f"{example.source} cannot be split by time.",
@@ -124,7 +124,7 @@ def _by_time(example: Example, split: Time) -> str:
     return "train" if example.ends < split.eval_from else ""
 
 
-def checked(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
+def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
     """Passes sound rows on and notes the others in the report."""
     for example in examples:
         label = example.features.get(data.label, b"")
@@ -141,35 +141,35 @@ def checked(examples: Iterable[Example], data: Dataset, report: Report) -> Itera
         yield example
 
 
-def assigned(examples: Iterable[Example], recipe: Recipe, report: Report) -> Iterator[Row]:
+def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -> Iterator[Row]:
     """Rows with their split and their fraction, which lies in [0, 1) within each split's own stretch."""
     for example in examples:
         part = fraction(example.features, recipe.data.label)
-        split = split_of(example, part, recipe)
+        split = choose_split(example, part, recipe)
         if split:
             yield split, part, example.features
         else:
             report.straddling += 1
 
 
-def sampled(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Any]:
+def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Any]:
     """The rows with the smallest fractions of each split: a sample that does not depend on the order."""
-    kept: dict[str, list[Any]] = {split: [] for split in SPLITS}
+    samples: dict[str, list[Any]] = {split: [] for split in SPLITS}
     for number, (split, part, features) in enumerate(rows):
         item = (-part, number, features)
-        if len(kept[split]) < limits[split]:
-            heapq.heappush(kept[split], item)
+        if len(samples[split]) < limits[split]:
+            heapq.heappush(samples[split], item)
         else:
-            heapq.heappushpop(kept[split], item)
-    for split, items in kept.items():
+            heapq.heappushpop(samples[split], item)
+    for split, items in samples.items():
         yield from ((split, -part, features) for part, _, features in sorted(items, key=lambda item: item[1]))
 
 
-def encode(features: Mapping[str, Any]) -> bytes:
+def encode_example(features: Mapping[str, Any]) -> bytes:
     """Serializes one row as `tf.train.Example`."""
     import tensorflow as tf
 
-    def one(value: Any) -> tf.train.Feature:
+    def to_feature(value: Any) -> tf.train.Feature:
         if isinstance(value, bytes):
             return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         if isinstance(value, int):
@@ -177,11 +177,11 @@ def encode(features: Mapping[str, Any]) -> bytes:
         values = [value] if isinstance(value, float) else value
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))
 
-    example = tf.train.Example(features=tf.train.Features(feature={k: one(v) for k, v in features.items()}))
+    example = tf.train.Example(features=tf.train.Features(feature={k: to_feature(v) for k, v in features.items()}))
     return example.SerializeToString(deterministic=True)
 
 
-def write(rows: Iterable[Row], folder: Path) -> Counter[str]:
+def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
     """Writes rows as TFRecords, one file per split, and counts them.
 
     Encoded images do not shrink further, so the files are not compressed.
@@ -194,7 +194,7 @@ def write(rows: Iterable[Row], folder: Path) -> Counter[str]:
         (folder / f"Split-{split}").mkdir(parents=True, exist_ok=True)
         writers[split] = tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "examples.tfrecord"))
     for split, _, features in rows:
-        writers[split].write(encode(features))
+        writers[split].write(encode_example(features))
         counts[split] += 1
     for writer in writers.values():
         writer.close()
@@ -205,7 +205,7 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
     """Raises an UnusableRowsError when rows are bad beyond the share that the recipe allows, or a split is empty."""
     total = len(report.bad) + report.sound
     if report.bad and len(report.bad) > bad_share * total:
-        shown = report.bad[:SHOWN] + [f"… and {len(report.bad) - SHOWN} more"] * (len(report.bad) > SHOWN)
+        shown = report.bad[:MAX_SHOWN] + [f"… and {len(report.bad) - MAX_SHOWN} more"] * (len(report.bad) > MAX_SHOWN)
         raise UnusableRowsError(
             report,
             f"{len(report.bad)} of {total} rows of {where} cannot be used.",
@@ -228,11 +228,11 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
 def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     """Reads, checks, splits and writes a recipe's data set."""
     report = Report()
-    rows = assigned(checked(recipe.data.examples(data), recipe.data, report), recipe, report)
+    rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report)
     if quick:
         other = recipe.quick.other_rows
-        rows = sampled(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
-    report.rows = write(rows, folder)
+        rows = sample_rows(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
+    report.rows = write_splits(rows, folder)
     require_rows(report, recipe.bad_share, ", ".join(map(str, recipe.data.files(data)[:2])))
     return report
 
@@ -247,6 +247,6 @@ def Ingest(  # noqa: N802  (TFX names components like classes)
 ) -> None:
     """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
     folder = Path(examples.uri)
-    report = ingest(catalog.load(Path(recipe)), Path(data), folder, quick=bool(quick))
+    report = ingest(catalog.load_recipe(Path(recipe)), Path(data), folder, quick=bool(quick))
     fileio.write_json(folder / REPORT, vars(report))
     examples.split_names = '["train", "eval", "test"]'

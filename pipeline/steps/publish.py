@@ -1,7 +1,7 @@
-"""Publish: the blessed SavedModel appears as a new version, whole, and becomes the champion or the challenger.
+"""Publish: copies a blessed SavedModel, one that passed the gate, to a new version and gives it an alias.
 
-TFX's Pusher copies straight to the destination, where a server would find a half-written version, and names it after
-the second, so that two pushes within one become one.
+The alias is champion (live) or challenger. TFX's Pusher copies straight to the destination, where a server would find
+a half-written version, and names it after the second, so that two pushes within one become one.
 """
 
 import shutil
@@ -16,7 +16,7 @@ from pipeline.evaluation.blessing import CHAMPION_DIGEST, require_blessing
 from pipeline.registry import serving_config
 from pipeline.runs import environment
 from pipeline.store import champions, fileio, journal
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.fileio import lock
 from pipeline.store.layout import Workspace
 
@@ -41,18 +41,18 @@ def publish(
     Raises:
         ChampionChangedError: Another model is live by now.
     """
-    digest = fileio.digest(model)
+    digest = fileio.digest_folder(model)
     with lock(workspace.publish_lock(name)):
-        live = champions.read(workspace, name)
+        live = champions.read_champion(workspace, name)
         if (live.digest if live else "") != judged_against:
             raise ChampionChangedError
-        version = _appear(model, workspace, name, digest)
-        one = Champion(version, digest, run_id)
+        version = _copy_model(model, workspace, name, digest)
+        new_model = ModelVersion(version, digest, run_id)
         if alias == "champion":
-            champions.write(workspace, name, one)
+            champions.set_champion(workspace, name, new_model)
         else:
-            champions.save(workspace, name, champions.recorded(workspace, name).challenged(one))
-    serving_config.write(workspace)
+            champions.save_entry(workspace, name, champions.read_entry(workspace, name).with_challenger(new_model))
+    serving_config.write_config(workspace)
     parent = f"{name}@{live.version}" if live else ""
     journal.report("publish", version=version, digest=digest, alias=alias, parent=parent, commit=_commit())
     return version
@@ -60,18 +60,18 @@ def publish(
 
 def _commit() -> str:
     """The project's commit, with a sign where files are changed since; empty where it is no git checkout."""
-    found = environment.git()
-    return found.get("commit", "") + "-dirty" * found.get("dirty", False)
+    state = environment.git_state()
+    return state.get("commit", "") + "-dirty" * state.get("dirty", False)
 
 
-def _appear(model: Path, workspace: Workspace, name: str, digest: str) -> int:
+def _copy_model(model: Path, workspace: Workspace, name: str, digest: str) -> int:
     versions = champions.versions(workspace, name)
     # A kill between the rename and the record leaves a version that nobody knows of: it is this one.
-    if versions and fileio.digest(workspace.model(name, versions[-1])) == digest:
+    if versions and fileio.digest_folder(workspace.model(name, versions[-1])) == digest:
         return versions[-1]
     version = versions[-1] + 1 if versions else 1
-    with fileio.folder(workspace.model(name, version)) as beside:
-        shutil.copytree(model, beside, dirs_exist_ok=True)
+    with fileio.create_folder(workspace.model(name, version)) as temporary:
+        shutil.copytree(model, temporary, dirs_exist_ok=True)
     return version
 
 

@@ -1,4 +1,4 @@
-"""Register: the blessed SavedModel becomes a version in MLflow's registry; the recorder reads it from the journal."""
+"""Register: asks the recorder, through the journal, to register a blessed SavedModel in MLflow's model registry."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.training.files import MODEL
 
 def register(model: Path, workspace: Workspace, signatures: dict[str, Any]) -> str:
     """Asks the recorder to register a SavedModel; returns its digest."""
-    digest = fileio.digest(model)
+    digest = fileio.digest_folder(model)
     journal.report("register", model=workspace.relative(model), digest=digest, signatures=signatures)
     return digest
 

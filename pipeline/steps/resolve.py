@@ -1,4 +1,4 @@
-"""Resolve: which model is live, so that the candidate is judged against it and against no other.
+"""Resolve: finds the live model, the baseline that the candidate is compared with.
 
 TFX's LatestBlessedModelStrategy takes the blessed model with the highest id; after a rollback that is not the live
 one.
@@ -17,9 +17,9 @@ from pipeline.store import champions
 from pipeline.store.layout import Workspace
 
 
-def resolve(workspace: Workspace, name: str, folder: Path) -> champions.Champion | None:
+def resolve(workspace: Workspace, name: str, folder: Path) -> champions.ModelVersion | None:
     """Copies the live model of a recipe into `folder`, where TFMA looks for it; None and no copy without one."""
-    live = champions.read(workspace, name)
+    live = champions.read_champion(workspace, name)
     if live is not None:
         source = workspace.model(name, live.version)
         shutil.copytree(source, serving_model_dir(str(folder)))
@@ -34,6 +34,6 @@ def Resolve(  # noqa: N802
     live: Parameter[str],  # noqa: ARG001  (digest of the champion, for TFX's cache)
 ) -> None:
     """Gives the live model of a recipe, or an empty artifact."""
-    found = resolve(Workspace(Path(workspace)), name, Path(model.uri))
-    model.set_string_custom_property(CHAMPION_DIGEST, found.digest if found else "")
-    model.set_int_custom_property(CHAMPION_VERSION, found.version if found else 0)
+    current = resolve(Workspace(Path(workspace)), name, Path(model.uri))
+    model.set_string_custom_property(CHAMPION_DIGEST, current.digest if current else "")
+    model.set_int_custom_property(CHAMPION_VERSION, current.version if current else 0)

@@ -1,7 +1,7 @@
-"""Schema: what SchemaGen infers from train, bound to what the recipe declares and to the frozen schema.
+"""Schema: what SchemaGen infers from train, completed by what the recipe declares, or the frozen schema.
 
-The schema of the first blessed run is frozen in the workspace; later data are validated against it, until
-`keraspipe schema accept` takes over what has changed.
+The schema of the first blessed run (one whose model passed the gate) is frozen in the workspace; later data are
+validated against it, until `keraspipe schema accept` takes over what has changed.
 """
 
 import difflib
@@ -18,36 +18,36 @@ from pipeline.formats.base import Dataset
 from pipeline.recipes import catalog
 from pipeline.store import fileio, hashing
 
-FILE = "schema.pbtxt"
-ORIGIN = "origin.json"
+SCHEMA_FILE = "schema.pbtxt"
+ORIGIN_FILE = "origin.json"
 DOMAIN_MASS = 0.95
 MOST_NAMES = 20  # a column of few long names is a category: "Never worked for pay"
 PRESENT = 0.95
 
 
-def read(path: Path) -> schema_pb2.Schema:
+def read_schema(path: Path) -> schema_pb2.Schema:
     """Reads a schema in text format."""
     from google.protobuf import text_format
 
     return text_format.Parse(path.read_text(), schema_pb2.Schema())
 
 
-def write(schema: schema_pb2.Schema, path: Path) -> None:
+def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
     """Replaces a schema file."""
     from google.protobuf import text_format
 
-    with fileio.file(path) as beside:
-        beside.write_text(text_format.MessageToString(schema))
+    with fileio.replace_file(path) as temporary:
+        temporary.write_text(text_format.MessageToString(schema))
 
 
-def freeze(schema: Path, frozen: Path) -> None:
+def freeze_schema(schema: Path, frozen: Path) -> None:
     """Freezes the schema of a first blessed run; later ones change nothing."""
     if not frozen.exists():
-        fileio.write_json(frozen.with_name(ORIGIN), {"digest": hashing.digest(schema.read_text())})
-        write(read(schema), frozen)
+        fileio.write_json(frozen.with_name(ORIGIN_FILE), {"digest": hashing.digest(schema.read_text())})
+        write_schema(read_schema(schema), frozen)
 
 
-def accepted(frozen: Path) -> str:
+def accepted_digest(frozen: Path) -> str:
     """Digest of a frozen schema that was changed since it was frozen; empty as long as it was not.
 
     What is frozen first is what the step has just written, so that freezing alone must not make it run again.
@@ -55,11 +55,11 @@ def accepted(frozen: Path) -> str:
     if not frozen.exists():
         return ""
     digest = hashing.digest(frozen.read_text())
-    origin = fileio.read_json(frozen.with_name(ORIGIN), {})
+    origin = fileio.read_json(frozen.with_name(ORIGIN_FILE), {})
     return "" if origin.get("digest") == digest else digest
 
 
-def difference(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
+def diff_schemas(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
     """Changed lines between the frozen schema and another, in text format; empty where nothing is frozen."""
     from google.protobuf import text_format
 
@@ -69,12 +69,12 @@ def difference(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
     return list(difflib.unified_diff(before, now, "frozen", "newest data", lineterm=""))
 
 
-def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
+def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
     """An inferred schema with what the recipe declares put in: classes, and encoded bytes as mere bytes."""
     bound = schema_pb2.Schema()
     bound.CopyFrom(inferred)
     for feature in bound.feature:
-        if feature.name.endswith("_bytes") or _never_ends(_values(bound, feature)):
+        if feature.name.endswith("_bytes") or _is_open_ended(_domain_values(bound, feature)):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
             # A rare category that chance put into one split only is no anomaly; a new one of some weight is.
@@ -89,7 +89,7 @@ def bind(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
 
 
 def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
-    name, shape = types.split(declared)
+    name, shape = types.parse_kind(declared)
     if shape:  # what the file holds is flat
         feature.ClearField("value_count")
         feature.shape.CopyFrom(schema_pb2.FixedShape(dim=[{"size": size} for size in shape]))
@@ -99,13 +99,13 @@ def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
 
 
-def _values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:
+def _domain_values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:
     """The values of a feature's domain; none for one without."""
     named = next((domain.value for domain in schema.string_domain if domain.name == feature.domain), ())
     return named or feature.string_domain.value
 
 
-def _never_ends(values: Sequence[str]) -> bool:
+def _is_open_ended(values: Sequence[str]) -> bool:
     """Whether these are dates, alone or side by side in a window, or sentences: every row brings new ones."""
     if all(dates.iso(value.rpartition(",")[2]) for value in values):
         return bool(values)
@@ -129,6 +129,6 @@ def BoundSchema(  # noqa: N802
     digest: Parameter[str],  # noqa: ARG001  (the recipe's declarations and the frozen schema, for TFX's cache)
 ) -> None:
     """Writes the frozen schema where there is one, else the inferred one with the recipe's declarations."""
-    data = catalog.load(Path(recipe)).data
-    source = Path(frozen) if Path(frozen).exists() else Path(inferred.uri) / FILE
-    write(bind(read(source), data), Path(schema.uri) / FILE)
+    data = catalog.load_recipe(Path(recipe)).data
+    source = Path(frozen) if Path(frozen).exists() else Path(inferred.uri) / SCHEMA_FILE
+    write_schema(bind_schema(read_schema(source), data), Path(schema.uri) / SCHEMA_FILE)

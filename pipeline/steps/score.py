@@ -1,10 +1,8 @@
-"""How long the served signature takes for one row, in this process and on this machine.
+"""Score: numbers of the candidate and of the live model that TFMA lacks, and the predictions of both, row by row.
 
-Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
-
-TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
-samples of a generative model, or compare two models on the same rows. What it has measured is taken over here, so that
-the gate finds all numbers in one file.
+TFMA goes row by row over labelled predictions and does not keep them; it cannot compare forecasts with a naive one,
+look at samples of a generative model, compare two models on the same rows, or measure latency. Its own results are
+copied here, so that the gate finds all numbers in one file.
 """
 
 import time
@@ -23,7 +21,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.errors import PipelineError
 from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
-from pipeline.evaluation.measured import Measured
+from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export import signatures
 from pipeline.features import types
@@ -35,23 +33,23 @@ from pipeline.store.layout import Workspace
 from pipeline.training.files import MODEL
 from serving.core.model import LoadedModel
 
-WARM_UP = 3
-FEWEST, MOST = 10, 100
-PATIENCE_S = 0.1
-FILE = "scores.json"
+WARM_UP_CALLS = 3
+MIN_CALLS, MAX_CALLS = 10, 100
+MEASURE_S = 0.1
+SCORES_FILE = "scores.json"
 
 
-def measured(ask: Callable[[], object]) -> dict[str, float]:
+def measure_latency(call: Callable[[], object]) -> dict[str, float]:
     """Milliseconds of one call: {"p50", "p95", "p99", "calls"}.
 
     Ten to a hundred calls, for about 0.1 s, after a few that are not counted.
     """
-    for _ in range(WARM_UP):
-        ask()
+    for _ in range(WARM_UP_CALLS):
+        call()
     times: list[float] = []
-    while len(times) < FEWEST or (len(times) < MOST and sum(times) < PATIENCE_S):
+    while len(times) < MIN_CALLS or (len(times) < MAX_CALLS and sum(times) < MEASURE_S):
         began = time.perf_counter()
-        ask()
+        call()
         times.append(time.perf_counter() - began)
     p50, p95, p99 = (np.quantile(times, (0.5, 0.95, 0.99)) * 1000).round(4).tolist()
     return {"p50": p50, "p95": p95, "p99": p99, "calls": len(times)}
@@ -72,37 +70,43 @@ class Splits:
     @cached_property
     def train(self) -> dict[str, np.ndarray]:
         """The training split, {name: array (rows, …)}."""
-        return columns(self.folder / "Split-train", self.kinds)
+        return read_columns(self.folder / "Split-train", self.kinds)
 
     @cached_property
     def test(self) -> dict[str, np.ndarray]:
         """The test split, {name: array (rows, …)}."""
-        return columns(self.folder / "Split-test", self.kinds)
+        return read_columns(self.folder / "Split-test", self.kinds)
 
 
-def columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
+def read_columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     """All rows of a split as arrays by name; what is missing is as in `preprocess`.
 
     Args:
         folder: Folder of TFRecords of `tf.train.Example`.
         kinds: Kind of each raw input; the other features are single values or vectors as they were found.
     """
-    rows = [tf_example.features(record) for file in sorted(folder.iterdir()) for record in tf_example.records(file)]
+    rows = [
+        tf_example.parse_features(record)
+        for file in sorted(folder.iterdir())
+        for record in tf_example.read_records(file)
+    ]
     names = sorted({name for row in rows for name in row})
-    return {name: _column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
+    return {name: _to_column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
 
 
-def _column(cells: list[Any], declared: str) -> np.ndarray:
-    found = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
-    guessed = "bytes" if isinstance(found[0], bytes) else "int" if isinstance(found[0], int) else "float"
-    name, shape = types.split(declared) if declared else (guessed, (len(found),) * (len(found) > 1))
+def _to_column(cells: list[Any], declared: str) -> np.ndarray:
+    sample = np.ravel(next((cell for cell in cells if cell is not None), 0.0)).tolist()
+    default_kind = "bytes" if isinstance(sample[0], bytes) else "int" if isinstance(sample[0], int) else "float"
+    name, shape = types.parse_kind(declared) if declared else (default_kind, (len(sample),) * (len(sample) > 1))
     dtype = {"bytes": object, "int": np.int64, "float": np.float32}[name]
-    return np.array([types.MISSING[name] if cell is None else cell for cell in cells], dtype).reshape(
+    return np.array([types.MISSING_VALUES[name] if cell is None else cell for cell in cells], dtype).reshape(
         len(cells), *shape
     )
 
 
-def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]) -> dict[str, float]:
+def recipe_scores(
+    recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]
+) -> dict[str, float]:
     """Asks the recipe's `score` about a SavedModel.
 
     Raises:
@@ -112,7 +116,7 @@ def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping
     if not recipe.score:
         return {}
     try:
-        found = {name: float(value) for name, value in recipe.score(served, splits, others).items()}
+        values = {name: float(value) for name, value in recipe.score(served, splits, others).items()}
     except PipelineError:
         raise
     except Exception as error:
@@ -122,22 +126,22 @@ def numbers(recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping
             received=f"{type(error).__name__}: {error}",
             action="correct score() in the recipe",
         ) from error
-    if found.keys() != declared:
+    if values.keys() != declared:
         raise PipelineError(
             "score() of the recipe does not give the metrics that it declares.",
             expected=", ".join(sorted(declared)) or 'Metric("…") without tfma= in metrics=',
-            received=", ".join(sorted(found)) or "none",
+            received=", ".join(sorted(values)) or "none",
             action="name the same in metrics= and in what score() returns",
         )
-    return found
+    return values
 
 
-def one_row(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
+def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
     """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
-    (record,) = next(predictions.batches(folder, 1))
-    row = tf_example.features(record)
-    return signatures.requests(
-        served, {name: _column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
+    (record,) = next(predictions.read_batches(folder, 1))
+    row = tf_example.parse_features(record)
+    return signatures.make_request(
+        served, {name: _to_column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
     )
 
 
@@ -146,14 +150,14 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
+def needed_models(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     """The live models of the recipes that a recipe needs, by name.
 
     Raises:
         PipelineError: One of them has none.
     """
-    found = {name: champions.read(workspace, name) for name in recipe.needs}
-    absent = [name for name, live in found.items() if live is None]
+    live_models = {name: champions.read_champion(workspace, name) for name in recipe.needs}
+    absent = [name for name, live in live_models.items() if live is None]
     if absent:
         raise PipelineError(
             f"The recipe needs the live model of {' and '.join(absent)}.",
@@ -161,11 +165,11 @@ def needed(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
             received=f"none in {workspace}",
             action=f"run first: keraspipe run {absent[0]}",
         )
-    return {name: workspace.model(name, live.version) for name, live in found.items() if live}
+    return {name: workspace.model(name, live.version) for name, live in live_models.items() if live}
 
 
 @dataclass(frozen=True)
-class Scored:
+class CandidateScores:
     """What is measured of a candidate.
 
     Attributes:
@@ -192,7 +196,9 @@ class Models:
     others: Mapping[str, LoadedModel]
 
 
-def score(recipe: Recipe, examples: Path, models: Models, measured: Measured, trained: Mapping[str, Any]) -> Scored:
+def score(
+    recipe: Recipe, examples: Path, models: Models, measured: Measurements, trained: Mapping[str, Any]
+) -> CandidateScores:
     """All that is measured of a candidate.
 
     Args:
@@ -209,42 +215,42 @@ def score(recipe: Recipe, examples: Path, models: Models, measured: Measured, tr
         PipelineError: The recipe's `score` fails.
     """
     splits, test = Splits(examples, recipe.data.inputs), examples / "Split-test"
-    own = [model and numbers(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
-    metrics, baseline = merge(measured, own[0] or {}, own[1] or {})
-    rows = predictions.collected(recipe, test, models.candidate, models.live)
-    comparisons = comparison.comparisons(recipe, rows, metrics, baseline)
-    found = {
+    own = [model and recipe_scores(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
+    metrics, baseline = merge_metrics(measured, own[0] or {}, own[1] or {})
+    rows = predictions.collect_predictions(recipe, test, models.candidate, models.live)
+    comparisons = comparison.compare_models(recipe, rows, metrics, baseline)
+    values = {
         "classes": list(recipe.data.classes),
         "metrics": metrics,
         "lower_is_better": [metric.name for metric in recipe.metrics if not metric.higher_is_better],
-        "intervals": comparison.overall(recipe, rows, metrics),
+        "intervals": comparison.overall_intervals(recipe, rows, metrics),
         "baseline": baseline,
-        "slices": comparison.sliced(recipe, rows, metrics, measured.slices),
+        "slices": comparison.add_slice_intervals(recipe, rows, metrics, measured.slices),
         "confusion": measured.confusion,
         "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
-        "cost": cost(recipe, models.candidate, test, trained),
+        "cost": measure_cost(recipe, models.candidate, test, trained),
         **diagnostics.diagnose(recipe, rows, test),
         "samples": sample_examples(models.candidate, test, recipe.data),
         "reconstructions": sample_reconstructions(models.candidate, test),
     }
-    return Scored(found, rows)
+    return CandidateScores(values, rows)
 
 
-def merge(
-    measured: Measured, candidate: Mapping[str, float], live: Mapping[str, float]
+def merge_metrics(
+    measured: Measurements, candidate: Mapping[str, float], live: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, float] | None]:
     """TFMA's numbers and those of the recipe's `score`: the candidate's, and the live model's (None without one)."""
     return {**measured.metrics, **candidate}, {**(measured.baseline or {}), **live} or None
 
 
-def cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
+def measure_cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
     """{"weights", "flops", "size_mb", "latency_ms": {"p50", "p95", "p99", "calls"}, "difference"}."""
-    request = one_row(recipe, served, test)
+    request = sample_request(recipe, served, test)
     return {
         "weights": trained["weights"],
         "flops": trained.get("flops"),
         "size_mb": size_mb(served.path),
-        "latency_ms": measured(lambda: served.predict("serving_default", request)),
+        "latency_ms": measure_latency(lambda: served.predict("serving_default", request)),
         "difference": trained["export_difference"],
     }
 
@@ -262,13 +268,16 @@ def Score(  # noqa: N802
     digest: Parameter[str],  # noqa: ARG001  (the recipe's score and the models that it needs, for TFX's cache)
 ) -> None:
     """Writes the numbers, and the predictions of the candidate and of the live model."""
-    declared, folder = catalog.load(Path(recipe)), Path(scores.uri)
+    declared, folder = catalog.load_recipe(Path(recipe)), Path(scores.uri)
     models = Models(
         candidate=LoadedModel(serving_model_dir(model.uri)),
         live=LoadedModel(serving_model_dir(baseline.uri)) if any(Path(baseline.uri).glob("*")) else None,
-        others={name: LoadedModel(path) for name, path in needed(declared, Workspace(Path(workspace))).items()},
+        others={name: LoadedModel(path) for name, path in needed_models(declared, Workspace(Path(workspace))).items()},
     )
-    measured, trained = tfma_results.read(Path(evaluation.uri), declared), fileio.read_json(Path(model_run.uri) / MODEL)
+    measured, trained = (
+        tfma_results.read_results(Path(evaluation.uri), declared),
+        fileio.read_json(Path(model_run.uri) / MODEL),
+    )
     scored = score(declared, Path(examples.uri), models, measured, trained)
-    scored.predictions.save(folder / predictions.FILE)
-    fileio.write_json(folder / FILE, scored.numbers)
+    scored.predictions.save(folder / predictions.PREDICTIONS_FILE)
+    fileio.write_json(folder / SCORES_FILE, scored.numbers)

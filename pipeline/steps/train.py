@@ -1,10 +1,10 @@
-"""."""
+"""Train: the function that TFX's Trainer calls, by its dotted name. The work is done in `pipeline.training.trainer`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.training.trainer import train
+from pipeline.training.trainer import run_training
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -17,4 +17,4 @@ def run_fn(args: FnArgs) -> None:
 
         cluster.train(args)
     else:
-        train(args)
+        run_training(args)

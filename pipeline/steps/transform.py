@@ -1,4 +1,4 @@
-"""Transform: the recipe's `preprocess` becomes a TensorFlow graph, used in training and in the served model."""
+"""Transform: the recipe's `preprocess` as a TensorFlow graph, used in training and in the served model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
     """What TFX's Transform calls: features by the recipe, the label by its declared classes."""
-    recipe = catalog.load(Path(custom_config["recipe"]))
+    recipe = catalog.load_recipe(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
-    raw = {name: dense(value) for name, value in inputs.items()}
+    raw = {name: to_dense(value) for name, value in inputs.items()}
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}
-    return {**_preprocessed(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
+    return {**_preprocess(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
 
 
-def _preprocessed(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, Any]:
+def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, Any]:
     try:
         return recipe.preprocess(features, p)
     except Exception as error:
@@ -36,7 +36,7 @@ def _preprocessed(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str,
         ) from error
 
 
-def dense(value: Any) -> Any:
+def to_dense(value: Any) -> Any:
     """A raw feature as a tensor (batch,) or, of a vector, (batch, …); a missing value is NaN, "" or 0.
 
     Transform gives single values as (batch, 1), and sparse where they may be missing.

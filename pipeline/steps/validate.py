@@ -1,4 +1,4 @@
-"""Validate: ExampleValidator finds anomalies; here they become an error before anything is trained."""
+"""Validate: turns the anomalies that ExampleValidator finds into an error, before anything is trained."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-FILE = "SchemaDiff.pb"
+ANOMALIES_FILE = "SchemaDiff.pb"
 SPLITS = ("train", "eval", "test")
 
 
-def read(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
+def read_anomalies(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
     """The anomalies of each split from ExampleValidator's output folder."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    found = {}
+    anomalies = {}
     for split in SPLITS:
-        content = (folder / f"Split-{split}" / FILE).read_bytes()
-        found[split] = anomalies_pb2.Anomalies.FromString(content)
-    return found
+        content = (folder / f"Split-{split}" / ANOMALIES_FILE).read_bytes()
+        anomalies[split] = anomalies_pb2.Anomalies.FromString(content)
+    return anomalies
 
 
-def describe(anomalies: dict[str, anomalies_pb2.Anomalies]) -> list[str]:
+def describe_anomalies(anomalies: dict[str, anomalies_pb2.Anomalies]) -> list[str]:
     """One line per anomaly: split, feature, and what is wrong with it."""
     return [
         f"{split}: {feature or 'data set'}: {info.description}"
-        for split, found in anomalies.items()
-        for feature, info in sorted(found.anomaly_info.items())
+        for split, split_anomalies in anomalies.items()
+        for feature, info in sorted(split_anomalies.anomaly_info.items())
     ]
 
 
 def require_none(folder: Path, recipe: str) -> None:
     """Raises a PipelineError that lists the anomalies, if there are any."""
-    lines = describe(read(folder))
+    lines = describe_anomalies(read_anomalies(folder))
     if lines:
         raise PipelineError(
             "The data do not fit the schema.",

@@ -1,7 +1,8 @@
-"""Which versions of each recipe stand where: the champion, the challenger, and the champions before.
+"""The record of each recipe's aliases: champion, challenger, and earlier champions.
 
-`WORKSPACE/champions/NAME.json` is the one truth. Servers, `models.config` and MLflow's aliases follow it; whoever is
-killed before they do leaves that to the next one who looks.
+The champion is the version that is live; the challenger is served next to it for comparison.
+`WORKSPACE/champions/NAME.json` is the only source of truth. Servers, `models.config` and MLflow's aliases follow it;
+a process that is killed before it has updated them leaves that to the next one.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.errors import unreadable
+from pipeline.errors import unreadable_file
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from pipeline.store.layout import Workspace
 
-REMEMBERED = 100  # earlier champions
+MAX_EARLIER = 100  # earlier champions
 
 
 @dataclass(frozen=True)
-class Champion:
+class ModelVersion:
     """A published version.
 
     Attributes:
@@ -34,7 +35,7 @@ class Champion:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RegistryEntry:
     """Where the versions of a recipe stand.
 
     Attributes:
@@ -43,57 +44,61 @@ class Standing:
         before: The champions that `rollback` walks back to, the oldest first.
     """
 
-    champion: Champion | None = None
-    challenger: Champion | None = None
-    before: tuple[Champion, ...] = ()
+    champion: ModelVersion | None = None
+    challenger: ModelVersion | None = None
+    before: tuple[ModelVersion, ...] = ()
 
-    def crowned(self, one: Champion) -> Self:
+    def with_champion(self, model: ModelVersion) -> Self:
         """With another champion, from which the present one can be come back to."""
-        if self.champion and self.champion.version == one.version:
-            return replace(self, champion=one)
-        before = (*self.before, self.champion) if self.champion else self.before
-        return replace(self.without(one), champion=one, before=before[-REMEMBERED:])
+        if self.champion and self.champion.version == model.version:
+            return replace(self, champion=model)
+        earlier = (*self.before, self.champion) if self.champion else self.before
+        return replace(self.without(model), champion=model, before=earlier[-MAX_EARLIER:])
 
-    def challenged(self, one: Champion) -> Self:
+    def with_challenger(self, model: ModelVersion) -> Self:
         """With another challenger."""
-        return replace(self, challenger=one)
+        return replace(self, challenger=model)
 
-    def rolled_back(self, there: set[int]) -> Self | None:
+    def with_previous(self, present: set[int]) -> Self | None:
         """With the champion before, of those whose directories are there; None where none is.
 
         What was the champion is forgotten, so that a second step goes further back and not to and fro.
         """
-        left = [one for one in self.before if one.version in there]
-        return replace(self.without(left[-1]), champion=left[-1], before=tuple(left[:-1])) if left else None
+        candidates = [model for model in self.before if model.version in present]
+        return (
+            replace(self.without(candidates[-1]), champion=candidates[-1], before=tuple(candidates[:-1]))
+            if candidates
+            else None
+        )
 
-    def without(self, one: Champion) -> Self:
+    def without(self, model: ModelVersion) -> Self:
         """Without a challenger of that version."""
-        return replace(self, challenger=None) if self.challenger and self.challenger.version == one.version else self
+        return replace(self, challenger=None) if self.challenger and self.challenger.version == model.version else self
 
     @property
     def aliases(self) -> dict[str, int]:
         """Versions by alias."""
-        found = {"champion": self.champion, "challenger": self.challenger}
-        return {alias: one.version for alias, one in found.items() if one}
+        models = {"champion": self.champion, "challenger": self.challenger}
+        return {alias: model.version for alias, model in models.items() if model}
 
 
-def names(workspace: Workspace) -> list[str]:
+def recipe_names(workspace: Workspace) -> list[str]:
     """The recipes that have a record."""
     return sorted(file.stem for file in workspace.champions.glob("*.json"))
 
 
-def standing(workspace: Workspace, name: str) -> Standing:
+def current_entry(workspace: Workspace, name: str) -> RegistryEntry:
     """Where a recipe's versions stand; a version whose directory is gone stands nowhere.
 
     Raises:
         PipelineError: The record cannot be read.
     """
-    kept = recorded(workspace, name)
-    champion, challenger = (_there(workspace, name, one) for one in (kept.champion, kept.challenger))
-    return replace(kept, champion=champion, challenger=challenger)
+    entry = read_entry(workspace, name)
+    champion, challenger = (_if_present(workspace, name, model) for model in (entry.champion, entry.challenger))
+    return replace(entry, champion=champion, challenger=challenger)
 
 
-def recorded(workspace: Workspace, name: str) -> Standing:
+def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
     """The record as it is written, whether the directories are there or not.
 
     Raises:
@@ -102,38 +107,40 @@ def recorded(workspace: Workspace, name: str) -> Standing:
     file = workspace.champion(name)
     try:
         record = fileio.read_json(file, {})
-        live, before = _champion(record), record.get("before", [])
-        return Standing(live, _champion(record.get("challenger") or {}), tuple(Champion(**one) for one in before))
+        live, before = _parse_version(record), record.get("before", [])
+        return RegistryEntry(
+            live, _parse_version(record.get("challenger") or {}), tuple(ModelVersion(**fields) for fields in before)
+        )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise unreadable(file, "the record of a recipe's champion", error) from error
+        raise unreadable_file(file, "the record of a recipe's champion", error) from error
 
 
-def _champion(record: dict[str, Any]) -> Champion | None:
+def _parse_version(record: dict[str, Any]) -> ModelVersion | None:
     """A record may say more of it, and an older one says nothing of anything else."""
     if record.get("version") is None:
         return None
-    return Champion(record["version"], record["digest"], record["run_id"])
+    return ModelVersion(record["version"], record["digest"], record["run_id"])
 
 
-def _there(workspace: Workspace, name: str, one: Champion | None) -> Champion | None:
-    return one if one and workspace.model(name, one.version).is_dir() else None
+def _if_present(workspace: Workspace, name: str, model: ModelVersion | None) -> ModelVersion | None:
+    return model if model and workspace.model(name, model.version).is_dir() else None
 
 
-def read(workspace: Workspace, name: str) -> Champion | None:
+def read_champion(workspace: Workspace, name: str) -> ModelVersion | None:
     """The champion, or None if nothing is live or its directory is gone."""
-    return standing(workspace, name).champion
+    return current_entry(workspace, name).champion
 
 
-def write(workspace: Workspace, name: str, champion: Champion) -> None:
+def set_champion(workspace: Workspace, name: str, champion: ModelVersion) -> None:
     """Makes a version the champion."""
-    save(workspace, name, recorded(workspace, name).crowned(champion))
+    save_entry(workspace, name, read_entry(workspace, name).with_champion(champion))
 
 
-def save(workspace: Workspace, name: str, found: Standing) -> None:
+def save_entry(workspace: Workspace, name: str, entry: RegistryEntry) -> None:
     """Replaces the record: one rename, which is the moment at which everything changes."""
-    live = asdict(found.champion) if found.champion else {"version": None}
-    challenger = asdict(found.challenger) if found.challenger else None
-    before = [asdict(one) for one in found.before]
+    live = asdict(entry.champion) if entry.champion else {"version": None}
+    challenger = asdict(entry.challenger) if entry.challenger else None
+    before = [asdict(model) for model in entry.before]
     fileio.write_json(workspace.champion(name), {**live, "challenger": challenger, "before": before})
 
 

@@ -1,11 +1,8 @@
-"""Files and folders that appear complete or not at all: write beside, fsync, rename.
+"""Safe files: they appear complete or not at all, have digests, and are locked between processes.
 
-A SavedModel on disk.
-
-Locks between processes: a lock ends with the process that holds it, however it dies.
-
-The request log of `serving` locks its own data files through the descriptors that it writes with; that is the only
-other place.
+A file is written under a temporary name, synced to the disk and renamed. A lock ends with the process that holds it,
+however that process ends. The request log of `serving` locks its own data files through the descriptors that it
+writes with; that is the only other place with locks.
 """
 
 from __future__ import annotations
@@ -25,39 +22,39 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path) -> Iterator[Path]:
     """Yields a path to write to; the content replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        yield beside
-        sync(beside)
-        beside.replace(path)
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync(path.parent)
 
 
 @contextmanager
-def folder(path: Path) -> Iterator[Path]:
+def create_folder(path: Path) -> Iterator[Path]:
     """Yields a folder to fill; it becomes `path`, which must not exist, when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    beside.mkdir()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary.mkdir()
     try:
-        yield beside
-        for inside in [*beside.rglob("*"), beside]:
-            sync(inside)
-        beside.rename(path)
+        yield temporary
+        for path_inside in [*temporary.rglob("*"), temporary]:
+            sync(path_inside)
+        temporary.rename(path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Replaces a JSON file."""
-    with file(path) as beside:
-        beside.write_text(json.dumps(value, indent=1, default=float) + "\n")
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, default=float) + "\n")
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -77,7 +74,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def digest(folder: Path) -> str:
+def digest_folder(folder: Path) -> str:
     """Digest of all files of a SavedModel, names and contents."""
     result = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -97,8 +94,8 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, *, shared: bool 
         shared: Whether others may hold it too, if they share it.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    with _open(path) as descriptor:
-        if not _take(descriptor, kind):
+    with _open_lock(path) as descriptor:
+        if not _try_flock(descriptor, kind):
             if on_wait:
                 on_wait()
             fcntl.flock(descriptor, kind)
@@ -108,8 +105,8 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, *, shared: bool 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
     """Yields whether the lock was free; if so it is held during the block."""
-    with _open(path) as descriptor:
-        yield _take(descriptor, fcntl.LOCK_EX)
+    with _open_lock(path) as descriptor:
+        yield _try_flock(descriptor, fcntl.LOCK_EX)
 
 
 def is_locked(path: Path) -> bool:
@@ -118,11 +115,11 @@ def is_locked(path: Path) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # to read: also where this user may not write
     except FileNotFoundError:
         return False
-    with _closing(descriptor):
-        return not _take(descriptor, fcntl.LOCK_EX)
+    with _close_after(descriptor):
+        return not _try_flock(descriptor, fcntl.LOCK_EX)
 
 
-def _take(descriptor: int, kind: int) -> bool:
+def _try_flock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -130,15 +127,15 @@ def _take(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _open(path: Path) -> AbstractContextManager[int]:
+def _open_lock(path: Path) -> AbstractContextManager[int]:
     if path.is_dir():
-        return _closing(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        return _close_after(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _closing(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    return _close_after(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
 
 
 @contextmanager
-def _closing(descriptor: int) -> Iterator[int]:
+def _close_after(descriptor: int) -> Iterator[int]:
     try:
         yield descriptor
     finally:

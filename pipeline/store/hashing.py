@@ -26,11 +26,11 @@ def digest_files(paths: list[Path], memory: Path) -> str:
         memory: File that remembers the digest of the last stamps.
     """
     key = digest(stamps(paths))
-    known = fileio.read_json(memory, {})
-    if known.get("stamps") != key:
-        known = {"stamps": key, "digest": _content(paths)}
-        fileio.write_json(memory, known)
-    return str(known["digest"])
+    cached = fileio.read_json(memory, {})
+    if cached.get("stamps") != key:
+        cached = {"stamps": key, "digest": _content_digest(paths)}
+        fileio.write_json(memory, cached)
+    return str(cached["digest"])
 
 
 def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
@@ -45,7 +45,7 @@ def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
     return entries
 
 
-def _content(paths: list[Path]) -> str:
+def _content_digest(paths: list[Path]) -> str:
     result = hashlib.sha256()
     for root in paths:
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:

@@ -1,9 +1,8 @@
-"""The journal of one run: an append-only file of events, from which the live view and MLflow are fed.
+"""The journal of a run: an append-only file of events, from which the live view and MLflow are fed.
 
 A line is one JSON object with `time` (seconds since 1970) and `event`; docs/journal.md lists the kinds. The file is
-the outbox too: what MLflow has not seen yet is what lies behind the offset that the recorder keeps.
-
-Reading a journal that may still be written to, may be cut off, or may hold a line that nobody can read.
+the outbox, too: what MLflow has not recorded yet lies behind the offset that the recorder keeps. A reader must expect
+a journal that is still written to, is cut off, or holds a line that is no JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _CURRENT: ContextVar[Callable[..., None] | None] = ContextVar("journal", default=None)
 
 
-def write(path: Path, event: str, /, **fields: Any) -> None:
+def append_event(path: Path, event: str, /, **fields: Any) -> None:
     """Appends one event to a journal, on a line of its own even behind one that a full disk cut off."""
     line = json.dumps({"time": time.time(), "event": event, **fields}, default=float) + "\n"
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -38,7 +37,7 @@ def write(path: Path, event: str, /, **fields: Any) -> None:
         os.close(descriptor)
 
 
-def lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
+def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
     """Yields the complete lines behind a byte offset, each with the offset that follows it."""
     if not path.exists():
         return
@@ -51,9 +50,9 @@ def lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
             yield line, offset
 
 
-def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+def iter_events(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields the events behind a byte offset, each with the offset that follows it; passes over torn ones."""
-    for line, end in lines(path, offset):
+    for line, end in read_lines(path, offset):
         try:
             event = json.loads(line)
         except ValueError:
@@ -62,16 +61,16 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 @contextmanager
-def current(path: Path) -> Iterator[None]:
+def use_journal(path: Path) -> Iterator[None]:
     """Makes a journal the one that `report` writes to."""
-    with relayed(partial(write, path)):
+    with relay_events(partial(append_event, path)):
         yield
 
 
 @contextmanager
-def relayed(tell: Callable[..., None]) -> Iterator[None]:
+def relay_events(handler: Callable[..., None]) -> Iterator[None]:
     """Has `report` hand its events on, as `tell(event, **fields)`, to somebody who keeps a journal."""
-    token = _CURRENT.set(tell)
+    token = _CURRENT.set(handler)
     try:
         yield
     finally:
@@ -80,9 +79,9 @@ def relayed(tell: Callable[..., None]) -> Iterator[None]:
 
 def report(event: str, /, **fields: Any) -> None:
     """Appends an event to the current run's journal; does nothing outside a run."""
-    tell = _CURRENT.get()
-    if tell is not None:
-        tell(event, **fields)
+    handler = _CURRENT.get()
+    if handler is not None:
+        handler(event, **fields)
 
 
 @dataclass(frozen=True)
@@ -107,10 +106,10 @@ class Event:
 
 def read_events(path: Path, offset: int = 0) -> Iterator[Event]:
     """What lies behind an offset, up to the last complete line."""
-    return (_parse(line, end) for line, end in lines(path, offset))
+    return (_parse(line, end) for line, end in read_lines(path, offset))
 
 
-def more(path: Path, offset: int) -> bool:
+def has_events(path: Path, offset: int) -> bool:
     """Whether a complete line lies behind an offset."""
     return next(read_events(path, offset), None) is not None
 

@@ -1,6 +1,6 @@
-"""The workspace: where everything lies that runs leave behind, and whether it can be used.
+"""The layout of a workspace: the path of everything that runs leave there, and whether the folder can be used.
 
-No other module joins these names to a path; what lies inside of an artifact is named by the step that writes it.
+No other module joins these names to a path; the files inside an artifact are named by the step that writes them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FORMAT = 1
 NEEDED_BYTES = 200 << 20
 
 
-class Below:
+class PathBelow:
     """A path that always has the same name below its owner's `root`."""
 
     def __init__(self, *names: str) -> None:
@@ -40,36 +40,36 @@ class Workspace:
 
     root: Path
 
-    format_file = Below("workspace.json")  # the version of this layout
-    trash = Below(".removed")  # what `keraspipe gc` is about to delete
+    format_file = PathBelow("workspace.json")  # the version of this layout
+    trash = PathBelow(".removed")  # what `keraspipe gc` is about to delete
 
-    runs = Below("runs")
-    requests = Below("requests")  # an index that leads from a request to its last run
-    artifacts = Below("artifacts")  # what the steps make: RECIPE/STEP/KEY/EXECUTION
-    metadata_db = Below("metadata.db")  # ML Metadata's SQLite database, which tells where they come from
-    checkpoints = Below("checkpoints")  # of trainings that have not ended
+    runs = PathBelow("runs")
+    requests = PathBelow("requests")  # an index that leads from a request to its last run
+    artifacts = PathBelow("artifacts")  # what the steps make: RECIPE/STEP/KEY/EXECUTION
+    metadata_db = PathBelow("metadata.db")  # ML Metadata's SQLite database, which tells where they come from
+    checkpoints = PathBelow("checkpoints")  # of trainings that have not ended
 
-    models = Below("serving")  # published versions as model servers read them: NAME/VERSION
-    live_links = Below("serving", ".live")  # a folder for each alias, with one link to the version that is live
-    models_config = Below("serving", "models.config")  # what model servers are to serve
-    champions = Below("champions")  # a record for each recipe: which versions its aliases name
+    models = PathBelow("serving")  # published versions as model servers read them: NAME/VERSION
+    live_links = PathBelow("serving", ".live")  # a folder for each alias, with one link to the version that is live
+    models_config = PathBelow("serving", "models.config")  # what model servers are to serve
+    champions = PathBelow("champions")  # a record for each recipe: which versions its aliases name
 
-    mlflow_db = Below("mlflow.db")  # MLflow's SQLite database, where there is no tracking server
-    mlflow_artifacts = Below("mlartifacts")  # by experiment, where there is no tracking server
-    mlflow_lock = Below(".mlflow.lock")  # held by whoever makes the tables of that database
+    mlflow_db = PathBelow("mlflow.db")  # MLflow's SQLite database, where there is no tracking server
+    mlflow_artifacts = PathBelow("mlartifacts")  # by experiment, where there is no tracking server
+    mlflow_lock = PathBelow(".mlflow.lock")  # held by whoever makes the tables of that database
 
-    request_log = Below("request-log")  # of a server that is started on this workspace
-    monitoring = Below("monitoring")  # reports of `keraspipe monitor`: RECIPE/TIME
-    monitoring_lock = Below("monitoring", ".recorder.lock")  # held by whoever gives them to MLflow
-    monitoring_log = Below("monitoring", "mlflow.txt")  # what that process prints
+    request_log = PathBelow("request-log")  # of a server that is started on this workspace
+    monitoring = PathBelow("monitoring")  # reports of `keraspipe monitor`: RECIPE/TIME
+    monitoring_lock = PathBelow("monitoring", ".recorder.lock")  # held by whoever gives them to MLflow
+    monitoring_log = PathBelow("monitoring", "mlflow.txt")  # what that process prints
 
-    replay_log = Below("replay.txt")  # what the process prints that gives earlier runs to MLflow
-    aliases_log = Below("aliases.txt")  # what the process prints that gives aliases to MLflow
-    dashboard_log = Below("dashboard.log")  # what MLflow's server prints
-    serve_log = Below("serve.txt")  # what TensorFlow prints in `keraspipe serve`
+    replay_log = PathBelow("replay.txt")  # what the process prints that gives earlier runs to MLflow
+    aliases_log = PathBelow("aliases.txt")  # what the process prints that gives aliases to MLflow
+    dashboard_log = PathBelow("dashboard.log")  # what MLflow's server prints
+    serve_log = PathBelow("serve.txt")  # what TensorFlow prints in `keraspipe serve`
 
-    runs_lock = Below("locks", "runs")  # shared by all runs; who holds it alone may remove what they could need
-    models_config_lock = Below("locks", "models-config")  # held by whoever writes what model servers read
+    runs_lock = PathBelow("locks", "runs")  # shared by all runs; who holds it alone may remove what they could need
+    models_config_lock = PathBelow("locks", "models-config")  # held by whoever writes what model servers read
 
     def __str__(self) -> str:
         return str(self.root)
@@ -86,7 +86,7 @@ class Workspace:
         """The path that the journal names so."""
         return self.root / relative
 
-    def existing(self, relative: str) -> Path:
+    def require_path(self, relative: str) -> Path:
         """The path that the journal names so, if it is still there.
 
         Raises:
@@ -186,27 +186,27 @@ class RunFolder:
     workspace: Workspace
     run_id: str
 
-    lock = Below("lock")  # held by the process that does the run
-    journal = Below("journal.jsonl")  # the events
-    log = Below("log.txt")  # what the libraries print
-    result = Below("result.json")  # what `run --json` prints
+    lock = PathBelow("lock")  # held by the process that does the run
+    journal = PathBelow("journal.jsonl")  # the events
+    log = PathBelow("log.txt")  # what the libraries print
+    result = PathBelow("result.json")  # what `run --json` prints
 
-    recorded = Below("recorded.json")  # how far MLflow knows the journal
-    recorder_lock = Below(".recorder.lock")  # held by the one process that records the run in MLflow
-    mlflow_log = Below("mlflow.txt")  # what that process prints
+    recorded = PathBelow("recorded.json")  # how far MLflow knows the journal
+    recorder_lock = PathBelow(".recorder.lock")  # held by the one process that records the run in MLflow
+    mlflow_log = PathBelow("mlflow.txt")  # what that process prints
 
-    request = Below("request.json")  # what was asked for, to repeat the run
-    recipe = Below("recipe")  # a copy of the recipe with the files that it imports
-    environment = Below("environment.json")  # machine, packages, commit
+    request = PathBelow("request.json")  # what was asked for, to repeat the run
+    recipe = PathBelow("recipe")  # a copy of the recipe with the files that it imports
+    environment = PathBelow("environment.json")  # machine, packages, commit
 
-    rows_report = Below("report.json")  # on rows that ended the run; otherwise it lies with the examples
-    anomalies = Below("anomalies.json")  # what in the data does not fit the schema
-    evaluation = Below("evaluation.json")  # the verdict on the model, with all numbers
-    gate_page = Below("gate.md")  # the verdict for a person
-    card = Below("card.md")  # beside it lies the same as HTML
+    rows_report = PathBelow("report.json")  # on rows that ended the run; otherwise it lies with the examples
+    anomalies = PathBelow("anomalies.json")  # what in the data does not fit the schema
+    evaluation = PathBelow("evaluation.json")  # the verdict on the model, with all numbers
+    gate_page = PathBelow("gate.md")  # the verdict for a person
+    card = PathBelow("card.md")  # beside it lies the same as HTML
 
-    kubeflow_state = Below("kubeflow.json")  # what the run's next task needs to know
-    study = Below("study.db")  # the trials of a search, Optuna's SQLite database
+    kubeflow_state = PathBelow("kubeflow.json")  # what the run's next task needs to know
+    study = PathBelow("study.db")  # the trials of a search, Optuna's SQLite database
 
     @property
     def root(self) -> Path:
@@ -237,7 +237,7 @@ def prepare(workspace: Workspace) -> None:
             _require_known(workspace, content)
         _probe(workspace.root)
     except OSError as error:
-        raise unwritable(workspace, error) from error
+        raise unwritable_error(workspace, error) from error
     _require_room(workspace)
 
 
@@ -270,7 +270,7 @@ def _require_known(workspace: Workspace, content: dict[str, int]) -> None:
         )
 
 
-def unwritable(workspace: Workspace, error: OSError) -> PipelineError:
+def unwritable_error(workspace: Workspace, error: OSError) -> PipelineError:
     """The error for a workspace that refuses a write: read-only, full, or not a folder."""
     return PipelineError(
         f"The workspace {workspace} cannot be written.",

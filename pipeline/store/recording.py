@@ -1,4 +1,4 @@
-"""How far a run has been recorded: `recorded.json` in the run's folder."""
+"""How far a run has been recorded in MLflow: `recorded.json` in the run's folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pipeline.store import fileio
 if TYPE_CHECKING:
     from pipeline.store.layout import RunFolder
 
-LONGEST_ERROR = 2000
+MAX_ERROR_LENGTH = 2000
 
 
 @dataclass
-class State:
+class RecordingState:
     """What the recorder must know to go on where it stopped.
 
     Attributes:
@@ -44,7 +44,7 @@ class State:
         """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
         try:
             kept = fileio.read_json(folder.recorded, {})
-            return cls(**{one.name: kept[one.name] for one in fields(cls) if one.name in kept})
+            return cls(**{item.name: kept[item.name] for item in fields(cls) if item.name in kept})
         except (ValueError, TypeError, AttributeError):
             return cls()
 
@@ -55,5 +55,5 @@ class State:
     def note(self, problem: str) -> None:
         """Adds a problem, once; the text stays short enough to be shown."""
         line = " ".join(problem.split())
-        if line not in self.error and len(self.error) < LONGEST_ERROR:
+        if line not in self.error and len(self.error) < MAX_ERROR_LENGTH:
             self.error = f"{self.error}\n{line[:500]}".strip()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.store import fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import process
-from pipeline.tracking.client import Destination
-from pipeline.tracking.follower import Drain, Ending, follow
+from pipeline.tracking.client import TrackingStore
+from pipeline.tracking.follower import JournalReplayer, RunEnd, follow
 
 if TYPE_CHECKING:
     from pipeline.store.layout import RunFolder
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Records one run while it goes on, or several that are behind."""
     options = _parser().parse_args(arguments)
-    return process.code(options.uri, partial(_record, options))
+    return process.run_to_exit_code(options.uri, partial(_record, options))
 
 
 def _record(options: argparse.Namespace) -> None:
     workspace = Workspace(Path(options.workspace)).absolute()
-    destination = Destination(options.uri, workspace)
+    destination = TrackingStore(options.uri, workspace)
     for run_id in options.run_ids:
         folder = workspace.run(run_id)
         if options.follow:
-            _live(destination, folder, Ending(folder.journal, options.since, options.parent))
+            _record_live(destination, folder, RunEnd(folder.journal, options.since, options.parent))
         else:
-            _behind(destination, folder)
+            _record_backlog(destination, folder)
 
 
-def _live(destination: Destination, folder: RunFolder, ending: Ending) -> None:
-    ending.listen()
+def _record_live(destination: TrackingStore, folder: RunFolder, run_end: RunEnd) -> None:
+    run_end.listen()
     # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
     with fileio.lock(folder.recorder_lock):
-        drain = Drain(destination, folder)
-        follow(drain, ending)
-        drain.stop()
+        replayer = JournalReplayer(destination, folder)
+        follow(replayer, run_end)
+        replayer.stop()
 
 
-def _behind(destination: Destination, folder: RunFolder) -> None:
+def _record_backlog(destination: TrackingStore, folder: RunFolder) -> None:
     with fileio.try_lock(folder.recorder_lock) as free:
         if free:
-            drain = Drain(destination, folder)
-            drain.all()
-            drain.stop()
+            replayer = JournalReplayer(destination, folder)
+            replayer.all()
+            replayer.stop()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,4 +66,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    process.end(main())
+    process.exit_now(main())

@@ -1,13 +1,12 @@
-"""MLflow's aliases: which version of a recipe it calls champion and challenger, and having it call others so.
+"""MLflow's aliases and the workspace's record of champion and challenger, kept the same in both directions.
 
-`python -m pipeline.tracking.aliases WORKSPACE --uri URI` tells it all that it has not been told.
-Exit code 0: it knows. 4: MLflow cannot be reached or refuses.
+The champion is the version that is live, the challenger one that is served beside it. Which versions they are stands in
+the workspace; MLflow shows them as aliases. `push_aliases` writes the record into MLflow, `reconcile` also takes over
+what somebody has changed there by hand. `WORKSPACE/aliases/NAME.json` keeps what MLflow was last given, by which a
+change by hand is known.
 
-Aliases that somebody has changed in MLflow become where versions stand; what MLflow has missed, it is told.
-
-Which aliases MLflow was last told: `WORKSPACE/aliases/NAME.json`, by which a change by hand is known there.
-
-Having MLflow told where versions stand, by a process that nobody waits for; imports no MLflow itself.
+`python -m pipeline.tracking.alias_sync WORKSPACE --uri URI` brings MLflow up to date; commands start it in the
+background. Exit code 0: it is. 4: MLflow cannot be reached or refuses.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from pipeline.registry import promotion
 from pipeline.store import champions, fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import process
-from pipeline.tracking.client import DIGEST_TAG, VERSION_TAG, Destination, Unreachable
+from pipeline.tracking.client import DIGEST_TAG, VERSION_TAG, TrackingStore, Unreachable
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Sequence
 
-    from pipeline.store.champions import Champion
+    from pipeline.store.champions import ModelVersion
 
 
 ALIASES = ("champion", "challenger")
 # An answer takes milliseconds; without one the workspace's own record stands.
-IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
+SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 Aliases = dict[str, int]  # VERSION by alias
 
 
-def read_aliases(destination: Destination, name: str) -> Aliases:
+def read_aliases(destination: TrackingStore, name: str) -> Aliases:
     """The serving versions that MLflow's aliases name; 0 for one that was never published.
 
     Importing MLflow makes the first call take seconds.
@@ -49,26 +48,29 @@ def read_aliases(destination: Destination, name: str) -> Aliases:
     Raises:
         Unreachable: The server does not answer within about five seconds, or refuses.
     """
-    with asking(destination):
-        return {alias: _published(destination, name, one) for alias, one in _aliases(destination, name).items()}
+    with fail_fast(destination):
+        return {
+            alias: _serving_version(destination, name, version)
+            for alias, version in _mlflow_aliases(destination, name).items()
+        }
 
 
 @contextmanager
-def asking(destination: Destination) -> Iterator[None]:
+def fail_fast(destination: TrackingStore) -> Iterator[None]:
     """Gives up after seconds what MLflow does not answer.
 
     Raises:
         Unreachable: It does not, or refuses.
     """
     try:
-        with subprocesses.variables(**subprocesses.QUIET_MLFLOW, **IMPATIENT):
+        with subprocesses.set_variables(**subprocesses.QUIET_MLFLOW, **SHORT_TIMEOUTS):
             destination.connect()
             yield
     except Exception as error:
-        raise Unreachable.because(destination.uri, error) from error
+        raise Unreachable.from_error(destination.uri, error) from error
 
 
-def tell(destination: Destination, workspace: Workspace, name: str) -> list[str]:
+def push_aliases(destination: TrackingStore, workspace: Workspace, name: str) -> list[str]:
     """Sets MLflow's aliases to what the record says, and notes what it was told.
 
     Returns:
@@ -76,45 +78,47 @@ def tell(destination: Destination, workspace: Workspace, name: str) -> list[str]
     """
     problems = []
     with fileio.lock(workspace.aliases_lock(name)):
-        now, theirs = champions.recorded(workspace, name), _aliases(destination, name)
-        known = read_synced(workspace, name, destination.uri) or {}
-        for alias, one in (("champion", now.champion), ("challenger", now.challenger)):
-            version = _registered(destination, name, one) if one else ""
-            if one and not version:
-                problems.append(f"{name}@{one.version} is not registered in MLflow, which cannot call it {alias}")
+        now, theirs = champions.read_entry(workspace, name), _mlflow_aliases(destination, name)
+        known = read_last_synced(workspace, name, destination.uri) or {}
+        for alias, target in (("champion", now.champion), ("challenger", now.challenger)):
+            version = _find_version(destination, name, target) if target else ""
+            if target and not version:
+                problems.append(f"{name}@{target.version} is not registered in MLflow, which cannot call it {alias}")
                 continue
-            _set(destination, name, alias, theirs.get(alias, ""), version)
-            known = {**known, alias: one.version} if one else {key: known[key] for key in known if key != alias}
-        write(workspace, name, destination.uri, known)
+            _set_alias(destination, name, alias, theirs.get(alias, ""), version)
+            known = {**known, alias: target.version} if target else {key: known[key] for key in known if key != alias}
+        write_last_synced(workspace, name, destination.uri, known)
     return problems
 
 
-def _set(destination: Destination, name: str, alias: str, before: str, after: str) -> None:
+def _set_alias(destination: TrackingStore, name: str, alias: str, before: str, after: str) -> None:
     if after and after != before:
         destination.client.set_registered_model_alias(name, alias, after)
     elif before and not after:
         destination.client.delete_registered_model_alias(name, alias)
 
 
-def _registered(destination: Destination, name: str, one: Champion) -> str:
+def _find_version(destination: TrackingStore, name: str, entry: ModelVersion) -> str:
     """MLflow's number of a published version; empty if it has none."""
-    condition = f"name = '{name}' and tags.`{VERSION_TAG}` = '{one.version}' and tags.`{DIGEST_TAG}` = '{one.digest}'"
-    found = destination.client.search_model_versions(condition)
-    return str(max((int(version.version) for version in found), default=""))
+    condition = (
+        f"name = '{name}' and tags.`{VERSION_TAG}` = '{entry.version}' and tags.`{DIGEST_TAG}` = '{entry.digest}'"
+    )
+    versions = destination.client.search_model_versions(condition)
+    return str(max((int(version.version) for version in versions), default=""))
 
 
-def _aliases(destination: Destination, name: str) -> dict[str, str]:
+def _mlflow_aliases(destination: TrackingStore, name: str) -> dict[str, str]:
     """MLflow's versions by those of its aliases that are ours; none if it does not know the model."""
     try:
-        found = destination.client.get_registered_model(name).aliases
+        versions = destination.client.get_registered_model(name).aliases
     except Exception as error:
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
             return {}
         raise
-    return {alias: str(version) for alias, version in found.items() if alias in ALIASES}
+    return {alias: str(version) for alias, version in versions.items() if alias in ALIASES}
 
 
-def _published(destination: Destination, name: str, version: str) -> int:
+def _serving_version(destination: TrackingStore, name: str, version: str) -> int:
     tags: dict[str, Any] = dict(destination.client.get_model_version(name, version).tags)
     return int(tags.get(VERSION_TAG, 0))
 
@@ -125,19 +129,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True)
     options = parser.parse_args(arguments)
-    return process.code(options.uri, partial(_tell_all, Workspace(options.workspace), options.uri))
+    return process.run_to_exit_code(options.uri, partial(_sync_all, Workspace(options.workspace), options.uri))
 
 
-def _tell_all(workspace: Workspace, uri: str) -> None:
-    destination = Destination(uri, workspace)
-    for name in behind(workspace, uri):
-        with asking(destination):
-            problems = tell(destination, workspace, name)
+def _sync_all(workspace: Workspace, uri: str) -> None:
+    destination = TrackingStore(uri, workspace)
+    for name in out_of_sync(workspace, uri):
+        with fail_fast(destination):
+            problems = push_aliases(destination, workspace, name)
         print(*problems, sep="\n", file=sys.stderr)
 
 
 @dataclass(frozen=True)
-class Reconciled:
+class Reconciliation:
     """What became of a recipe's aliases.
 
     Attributes:
@@ -155,7 +159,7 @@ class Reconciled:
     problems: tuple[str, ...] = ()
 
 
-def reconcile(destination: Destination, workspace: Workspace, name: str) -> Reconciled:
+def reconcile(destination: TrackingStore, workspace: Workspace, name: str) -> Reconciliation:
     """Makes a recipe's record and MLflow's aliases one.
 
     An alias that is not what MLflow was told was changed by hand. Changed here too, nobody can say which is meant.
@@ -163,44 +167,44 @@ def reconcile(destination: Destination, workspace: Workspace, name: str) -> Reco
     Raises:
         Unreachable: MLflow does not answer; nothing changes then.
     """
-    theirs, known = read_aliases(destination, name), read_synced(workspace, name, destination.uri)
+    theirs, known = read_aliases(destination, name), read_last_synced(workspace, name, destination.uri)
     applied, problems = [], []
     for alias in ALIASES:
-        now = champions.recorded(workspace, name).aliases
-        if not _by_hand(alias, theirs, now, known):
+        now = champions.read_entry(workspace, name).aliases
+        if not _is_manual_change(alias, theirs, now, known):
             continue
         try:
-            _require_alone(name, alias, theirs, now, known)
-            _apply(workspace, name, alias, theirs.get(alias, 0))
-            applied.append(f"{alias} {_said(now, alias)} -> {_said(theirs, alias)}, as set in MLflow")
+            _require_one_side(name, alias, theirs, now, known)
+            _apply_alias(workspace, name, alias, theirs.get(alias, 0))
+            applied.append(f"{alias} {_version_text(now, alias)} -> {_version_text(theirs, alias)}, as set in MLflow")
         except PipelineError as error:
             problems.append(str(error))
-    now = champions.recorded(workspace, name).aliases
-    missed = [] if problems else [f"{alias} {_said(now, alias)}" for alias in _differing(now, theirs)]
-    with asking(destination):
-        problems += [] if problems else tell(destination, workspace, name)
-    return Reconciled(name, now, tuple(applied), tuple(missed), tuple(problems))
+    now = champions.read_entry(workspace, name).aliases
+    missed = [] if problems else [f"{alias} {_version_text(now, alias)}" for alias in _different_aliases(now, theirs)]
+    with fail_fast(destination):
+        problems += [] if problems else push_aliases(destination, workspace, name)
+    return Reconciliation(name, now, tuple(applied), tuple(missed), tuple(problems))
 
 
-def _by_hand(alias: str, theirs: Aliases, now: Aliases, known: Aliases | None) -> bool:
+def _is_manual_change(alias: str, theirs: Aliases, now: Aliases, known: Aliases | None) -> bool:
     """Whether somebody has set an alias; a champion's that was taken away is given back."""
     if theirs.get(alias) == now.get(alias) or (alias not in theirs and (alias == "champion" or known is None)):
         return False
     return known is None or theirs.get(alias) != known.get(alias)
 
 
-def _require_alone(name: str, alias: str, theirs: Aliases, now: Aliases, known: Aliases | None) -> None:
+def _require_one_side(name: str, alias: str, theirs: Aliases, now: Aliases, known: Aliases | None) -> None:
     if known is None or now.get(alias) == known.get(alias):
         return
     raise PipelineError(
         f"The {alias} of {name} was changed here and in MLflow.",
-        expected=f"version {_said(known, alias)}, which MLflow was told last, on one of both sides",
-        received=f"{_said(now, alias)} here, {_said(theirs, alias)} in MLflow",
+        expected=f"version {_version_text(known, alias)}, which MLflow was told last, on one of both sides",
+        received=f"{_version_text(now, alias)} here, {_version_text(theirs, alias)} in MLflow",
         action=f"say which it is: keraspipe {'promote' if alias == 'champion' else alias} {name}@VERSION",
     )
 
 
-def _apply(workspace: Workspace, name: str, alias: str, version: int) -> None:
+def _apply_alias(workspace: Workspace, name: str, alias: str, version: int) -> None:
     if alias == "champion":
         promotion.promote(workspace, f"{name}@{version}")
     elif version:
@@ -209,35 +213,39 @@ def _apply(workspace: Workspace, name: str, alias: str, version: int) -> None:
         promotion.withdraw(workspace, name)
 
 
-def _differing(now: Aliases, theirs: Aliases) -> list[str]:
+def _different_aliases(now: Aliases, theirs: Aliases) -> list[str]:
     return [alias for alias in ALIASES if now.get(alias) != theirs.get(alias)]
 
 
-def _said(versions: Aliases, alias: str) -> str:
+def _version_text(versions: Aliases, alias: str) -> str:
     return str(versions.get(alias) or "none")
 
 
-def read_synced(workspace: Workspace, name: str, uri: str) -> Aliases | None:
+def read_last_synced(workspace: Workspace, name: str, uri: str) -> Aliases | None:
     """What this MLflow was told of a recipe; None if nothing is known of it."""
     kept = fileio.read_json(workspace.synced_aliases(name), {})
     return dict(kept["aliases"]) if kept.get("uri") == uri else None
 
 
-def write(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
+def write_last_synced(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
     """Keeps what this MLflow was told."""
     fileio.write_json(workspace.synced_aliases(name), {"uri": uri, "aliases": aliases})
 
 
-def behind(workspace: Workspace, uri: str) -> list[str]:
+def out_of_sync(workspace: Workspace, uri: str) -> list[str]:
     """The recipes whose versions stand elsewhere than MLflow was told."""
-    names = champions.names(workspace)
-    return [name for name in names if champions.recorded(workspace, name).aliases != read_synced(workspace, name, uri)]
+    names = champions.recipe_names(workspace)
+    return [
+        name
+        for name in names
+        if champions.read_entry(workspace, name).aliases != read_last_synced(workspace, name, uri)
+    ]
 
 
-def send(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
+def spawn_alias_sync(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
     """Starts the process, which outlives us. What it cannot tell is told by the next one."""
     return process.start("pipeline.tracking.alias_sync", workspace, uri, workspace.aliases_log)
 
 
 if __name__ == "__main__":
-    process.end(main())
+    process.exit_now(main())

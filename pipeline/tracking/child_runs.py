@@ -1,8 +1,8 @@
-"""A child run for each step of a run: its time, what went in, what came out, and where ML Metadata keeps both.
+"""Child runs in MLflow: one for each step of a run, and one for each trial of a search.
 
-MLflow's ids in ML Metadata, so that the way from an execution or an artifact to its run needs no search.
-
-A child run for each trial of a search: its hyperparameters, the objective by epoch, and what came of it.
+A step's run holds its time, its inputs and outputs, and the ids of its execution in ML Metadata, which gets MLflow's
+ids in turn. A trial's run holds its hyperparameters, its metrics by epoch, and how it ended. Recording an event twice
+changes nothing.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.store.layout import RunFolder, Workspace
-    from pipeline.store.recording import State
-    from pipeline.tracking.client import Destination
+    from pipeline.store.recording import RecordingState
+    from pipeline.tracking.client import TrackingStore
 
 
 STEP_TAG = "keraspipe.step"
 STEP_STATUS = {"started": "RUNNING", "done": "FINISHED", "cached": "FINISHED", "failed": "FAILED"}
-PROPERTY = "mlflow_run_id"
+RUN_ID_PROPERTY = "mlflow_run_id"
 TRIAL_TAG = "keraspipe.trial"
 TRIAL_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-LONGEST_REASON = 5000
+MAX_REASON_LENGTH = 5000
 
 
-class Steps:
+class StepRuns:
     """The child runs of one run; recording an event twice changes nothing.
 
     Args:
@@ -37,7 +37,7 @@ class Steps:
         state: Holds the ids of the run and of its children.
     """
 
-    def __init__(self, destination: Destination, folder: RunFolder, state: State) -> None:
+    def __init__(self, destination: TrackingStore, folder: RunFolder, state: RecordingState) -> None:
         self.destination = destination
         self.folder = folder
         self.state = state
@@ -49,7 +49,7 @@ class Steps:
         status = STEP_STATUS.get(event["state"])
         if status is None:
             return
-        run, at = self._run(event["name"], event["time"]), int(event["time"] * 1000)
+        run, at = self._child_run(event["name"], event["time"]), int(event["time"] * 1000)
         client = self.destination.client
         if status == "RUNNING":
             client.update_run(run, status=status)
@@ -62,13 +62,13 @@ class Steps:
         """Writes inputs, outputs and ML Metadata's ids into the child run, and MLflow's ids into ML Metadata."""
         from mlflow.entities import RunTag
 
-        run = self._run(event["name"], event["time"])
-        tags = {**_tags(event), "mlflow.note.content": page(event)}
+        run = self._child_run(event["name"], event["time"])
+        tags = {**_execution_tags(event), "mlflow.note.content": execution_page(event)}
         self.destination.client.log_batch(run, tags=[RunTag(name, value) for name, value in tags.items()])
         whole = {"mlmd.pipeline_run": event["pipeline_run"], "mlmd.context_id": str(event["context_id"])}
         own = [RunTag(name, value) for name, value in whole.items()]
         self.destination.client.log_batch(self.state.mlflow_run_id, tags=own)
-        link(self.folder.workspace, event, run, self.state.mlflow_run_id)
+        link_execution(self.folder.workspace, event, run, self.state.mlflow_run_id)
 
     def stop(self) -> None:
         """Marks what was at work when the run was killed."""
@@ -77,21 +77,21 @@ class Steps:
             if client.get_run(run).info.status == "RUNNING":
                 client.set_terminated(run, "KILLED")
 
-    def _run(self, name: str, seconds: float) -> str:
+    def _child_run(self, name: str, seconds: float) -> str:
         """The child run of a step."""
-        return client.child(self.destination, self.state, name, {STEP_TAG: name}, seconds)
+        return client.child_run(self.destination, self.state, name, {STEP_TAG: name}, seconds)
 
 
-def _tags(event: Mapping[str, Any]) -> dict[str, str]:
+def _execution_tags(event: Mapping[str, Any]) -> dict[str, str]:
     tags = {"mlmd.execution_id": str(event["execution_id"]), "mlmd.pipeline_run": event["pipeline_run"]}
     for side in ("inputs", "outputs"):
         for name, artifacts in event[side].items():
-            told = (f"{one['type']} {one['id']}: {one['uri']}" for one in artifacts)
-            tags[f"{side.removesuffix('s')}.{name}"] = "\n".join(told)
+            entries = (f"{artifact['type']} {artifact['id']}: {artifact['uri']}" for artifact in artifacts)
+            tags[f"{side.removesuffix('s')}.{name}"] = "\n".join(entries)
     return tags
 
 
-def page(event: Mapping[str, Any]) -> str:
+def execution_page(event: Mapping[str, Any]) -> str:
     """What went in and came out, as MLflow shows it on the child run's page."""
     lines = ["| | name | type | ML Metadata | where |", "|---|---|---|---:|---|"]
     for side in ("inputs", "outputs"):
@@ -100,7 +100,7 @@ def page(event: Mapping[str, Any]) -> str:
     return "\n".join([f"Execution {event['execution_id']} in ML Metadata (`metadata.db`).", "", *lines])
 
 
-def link(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str) -> None:
+def link_execution(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str) -> None:
     """Puts the child run's id on the step's execution, and the run's id on the context of the pipeline run.
 
     The step is over by now, and nobody else writes these two entries; ML Metadata itself waits for SQLite's lock.
@@ -114,18 +114,18 @@ def link(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str
     Raises:
         LookupError: The store knows neither of the two, such as one that was deleted meanwhile.
     """
-    store = _open(workspace.metadata_db)
+    store = _open_store(workspace.metadata_db)
     executions = store.get_executions_by_id([event["execution_id"]])
     contexts = store.get_contexts_by_id([event["context_id"]])
     if not executions or not contexts:
         raise LookupError(f"{workspace.metadata_db} has no execution {event['execution_id']}")
     for node, value in ((executions[0], step_run), (contexts[0], run)):
-        node.custom_properties[PROPERTY].string_value = value
+        node.custom_properties[RUN_ID_PROPERTY].string_value = value
     store.put_executions(executions)
     store.put_contexts(contexts)
 
 
-def _open(path: Path) -> Any:
+def _open_store(path: Path) -> Any:
     from ml_metadata.metadata_store.metadata_store import MetadataStore
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
@@ -134,7 +134,7 @@ def _open(path: Path) -> Any:
     return MetadataStore(ConnectionConfig(sqlite={"filename_uri": str(path)}))
 
 
-class Trials:
+class TrialRuns:
     """The child runs of one search; recording an event twice changes nothing.
 
     Args:
@@ -142,7 +142,7 @@ class Trials:
         state: Holds the ids of the search's run and of its children.
     """
 
-    def __init__(self, destination: Destination, state: State) -> None:
+    def __init__(self, destination: TrackingStore, state: RecordingState) -> None:
         self.destination = destination
         self.state = state
 
@@ -150,16 +150,16 @@ class Trials:
         """Begins a child run with its hyperparameters, or ends it with what came of it."""
         from mlflow.entities import Metric, Param, RunTag
 
-        run, at, client = self._run(event), int(event["time"] * 1000), self.destination.client
+        run, at, client = self._child_run(event), int(event["time"] * 1000), self.destination.client
         params = [Param(name, str(value)) for name, value in event["params"].items()]
         client.log_batch(run, params=params)
         if event["state"] == "started":
             client.update_run(run, status="RUNNING")
             return
-        told = {"keraspipe.state": event["state"], "keraspipe.message": event["reason"][:LONGEST_REASON]}
+        texts = {"keraspipe.state": event["state"], "keraspipe.message": event["reason"][:MAX_REASON_LENGTH]}
         numbers = {"seconds": event["seconds"], "epochs": event["epochs"], f"best/{event['objective']}": event["value"]}
         metrics = [Metric(name, float(value), at, 0) for name, value in numbers.items() if value is not None]
-        client.log_batch(run, metrics=metrics, tags=[RunTag(name, text) for name, text in told.items() if text])
+        client.log_batch(run, metrics=metrics, tags=[RunTag(name, text) for name, text in texts.items() if text])
         client.set_terminated(run, TRIAL_STATUS[event["state"]], at)
         if event["best"] is not None:
             best = Metric(f"best/{event['objective']}", float(event["best"]), at, event["number"])
@@ -171,9 +171,9 @@ class Trials:
 
         at = int(event["time"] * 1000)
         metrics = [Metric(name, float(value), at, event["epoch"]) for name, value in event["metrics"].items()]
-        self.destination.client.log_batch(self._run(event), metrics=metrics)
+        self.destination.client.log_batch(self._child_run(event), metrics=metrics)
 
-    def _run(self, event: Mapping[str, Any]) -> str:
+    def _child_run(self, event: Mapping[str, Any]) -> str:
         name = f"trial {event['number']}"
         tag = {TRIAL_TAG: str(event["number"])}
-        return client.child(self.destination, self.state, name, tag, event["time"])
+        return client.child_run(self.destination, self.state, name, tag, event["time"])

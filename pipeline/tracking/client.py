@@ -1,12 +1,7 @@
-"""Where runs are recorded: a tracking server, or the database of a workspace.
+"""The MLflow that runs are recorded in: a tracking server, or a database in the workspace.
 
-What can be wrong with the place that runs are recorded in.
-
-Things to record of which one may fail without taking the others with it.
-
-Tables that the MLflow UI shows as tables.
-
-The child runs of a run in MLflow, each made once.
+`TrackingStore` wraps MLflow's client; `Unreachable` says that MLflow does not answer. Beside them what every recorder
+needs: child runs, tables, and writing several things of which one may fail.
 """
 
 from __future__ import annotations
@@ -29,28 +24,28 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
     from pipeline.store.layout import Workspace
-    from pipeline.store.recording import State
+    from pipeline.store.recording import RecordingState
 
 
-PROBE_S = 3.0
+CONNECT_TIMEOUT_S = 3.0
 METRICS_PER_CALL = 500
 # Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-TAG = "mlflow.loggedArtifacts"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+TABLES_TAG = "mlflow.loggedArtifacts"
 PARENT_TAG = "mlflow.parentRunId"
 DIGEST_TAG = "keraspipe.digest"
 VERSION_TAG = "serving_version"
 
 
 @cache
-def _mlflow() -> ModuleType:
+def _import_mlflow() -> ModuleType:
     """MLflow, imported once; only whoever gets as far as to ask it pays for that."""
-    with subprocesses.without_garbage():
+    with subprocesses.pause_gc():
         import mlflow
     return mlflow
 
 
-class Destination:
+class TrackingStore:
     """One MLflow.
 
     Args:
@@ -70,7 +65,7 @@ class Destination:
     @cached_property
     def client(self) -> MlflowClient:
         """MLflow's client; makes a new database's tables, one process at a time."""
-        mlflow = _mlflow()
+        mlflow = _import_mlflow()
         if self.workspace is None:
             return mlflow.MlflowClient(self.uri, self.uri)
         # The parts of MLflow that save a model take no client; left alone they make a database of their own.
@@ -88,16 +83,16 @@ class Destination:
             self.connect()
             self.client.search_experiments(max_results=1)
         except Exception as error:
-            raise Unreachable.because(self.uri, error) from error
+            raise Unreachable.from_error(self.uri, error) from error
 
-    def experiment(self, name: str) -> str:
+    def ensure_experiment(self, name: str) -> str:
         """The id of the experiment of that name, which is made, or brought back, if need be."""
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
             return self._create(name)
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
 
     def run(self, experiment_id: str, tags: Mapping[str, str]) -> str:
         """The id of the run that carries all these tags; empty if there is none."""
@@ -143,13 +138,13 @@ class Destination:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self.client.create_experiment(name, self._artifacts(name), KIND))
+            return str(self.client.create_experiment(name, self._artifacts(name), EXPERIMENT_TAGS))
         except MlflowException as error:
             # Another recorder was quicker.
-            found: Any = self.client.get_experiment_by_name(name)
-            if error.error_code != "RESOURCE_ALREADY_EXISTS" or found is None:
+            experiment: Any = self.client.get_experiment_by_name(name)
+            if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
                 raise
-            return str(found.experiment_id)
+            return str(experiment.experiment_id)
 
     def _artifacts(self, name: str) -> str | None:
         if self.is_server or self.workspace is None:
@@ -161,7 +156,7 @@ class Destination:
         if self.is_server:
             address = urlsplit(self.uri)
             port = address.port or {"http": 80, "https": 443}[address.scheme]
-            socket.create_connection((address.hostname or "", port), timeout=PROBE_S).close()
+            socket.create_connection((address.hostname or "", port), timeout=CONNECT_TIMEOUT_S).close()
 
 
 def metric_name(name: str) -> str:
@@ -190,23 +185,23 @@ class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except
         self.reason = reason
 
     @classmethod
-    def because(cls, uri: str, error: Exception) -> Self:
+    def from_error(cls, uri: str, error: Exception) -> Self:
         """The error as MLflow or the system gave it, in one line."""
         return cls(uri, f"{type(error).__name__}: {error}".splitlines()[0][:300])
 
 
-class Parts:
+class ErrorCollector:
     """Does one thing after the other and reports what failed at the end.
 
     Args:
         destination: Asked after each failure whether it is still there; without it nothing else can work.
     """
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: TrackingStore) -> None:
         self.destination = destination
         self.problems: list[str] = []
 
-    def do(self, name: str, action: Callable[[], object]) -> None:
+    def attempt(self, name: str, action: Callable[[], object]) -> None:
         """Does one thing; a failure is kept for the end.
 
         Raises:
@@ -224,18 +219,20 @@ class Parts:
             raise RuntimeError("; ".join(self.problems))
 
 
-def write(
-    destination: Destination, run_id: str, path: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+def write_table(
+    destination: TrackingStore, run_id: str, path: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Replaces a table; MLflow's own `log_table` would append to it when an event is recorded again."""
     destination.client.log_dict(run_id, {"columns": list(columns), "data": [list(row) for row in rows]}, path)
-    known = json.loads(destination.client.get_run(run_id).data.tags.get(TAG, "[]"))
+    known = json.loads(destination.client.get_run(run_id).data.tags.get(TABLES_TAG, "[]"))
     entry = {"path": path, "type": "table"}
     if entry not in known:
-        destination.client.set_tag(run_id, TAG, json.dumps([*known, entry]))
+        destination.client.set_tag(run_id, TABLES_TAG, json.dumps([*known, entry]))
 
 
-def child(destination: Destination, state: State, name: str, tag: Mapping[str, str], seconds: float) -> str:
+def child_run(
+    destination: TrackingStore, state: RecordingState, name: str, tag: Mapping[str, str], seconds: float
+) -> str:
     """The id of a child run, also of one made just before a crash; makes it where there is none.
 
     Args:
@@ -245,13 +242,13 @@ def child(destination: Destination, state: State, name: str, tag: Mapping[str, s
         tag: By which it is found again.
         seconds: When it began, since 1970.
     """
-    known = state.children.get(name)
-    if known is None:
+    run_id = state.children.get(name)
+    if run_id is None:
         tags = {PARENT_TAG: state.mlflow_run_id, **tag}
-        known = destination.run(state.experiment_id, tags)
-        if not known:
+        run_id = destination.run(state.experiment_id, tags)
+        if not run_id:
             tags["mlflow.source.name"] = name
-            made = destination.client.create_run(state.experiment_id, int(seconds * 1000), tags, name)
-            known = made.info.run_id
-        state.children[name] = known
-    return known
+            run = destination.client.create_run(state.experiment_id, int(seconds * 1000), tags, name)
+            run_id = run.info.run_id
+        state.children[name] = run_id
+    return run_id

@@ -1,4 +1,4 @@
-"""MLflow's own pages on a workspace."""
+"""MLflow's own pages on a workspace: starts its server, and ends it with the command."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-PATIENCE_S = 180.0  # on a machine that is busy elsewhere
+START_TIMEOUT_S = 180.0  # on a machine that is busy elsewhere
 
 # MLflow 3 opens on pages about prompts and traces; here are the runs.
-PAGE = "/#/experiments?workflowType=machine_learning"
+RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
 
 
-def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
+def serve_dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
     """Shows the runs until it is interrupted; prints the address once it answers.
 
     Raises:
@@ -37,16 +37,16 @@ def dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> 
     if urlsplit(settings.tracking_uri).scheme in ("http", "https"):
         print(settings.tracking_uri)
         return 0
-    _check(settings, port, host)
+    _require_startable(settings, port, host)
     url = f"http://{host}:{port}"
-    with _asked_to_stop(), _server(settings, port, host) as process:
-        _wait(process, url, settings.workspace.dashboard_log)
-        print(url + PAGE, flush=True)
+    with _stop_on_sigterm(), _start_server(settings, port, host) as process:
+        _wait_until_healthy(process, url, settings.workspace.dashboard_log)
+        print(url + RUNS_PAGE, flush=True)
         return process.wait()
     return 0
 
 
-def _check(settings: Settings, port: int, host: str) -> None:
+def _require_startable(settings: Settings, port: int, host: str) -> None:
     database = settings.workspace.mlflow_db
     if not settings.tracking_uri and not database.exists():
         raise PipelineError(
@@ -68,21 +68,23 @@ def _check(settings: Settings, port: int, host: str) -> None:
 
 
 @contextlib.contextmanager
-def _server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
+def _start_server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
     """MLflow's server as a process group of its own, which ends with the block."""
     # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
     with fileio.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
         # Its job runner serves features that need a language model, and costs processes.
         environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        arguments = _arguments(settings, port, host)
-        process = subprocesses.start("mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log)
+        arguments = _server_arguments(settings, port, host)
+        process = subprocesses.start_module(
+            "mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log
+        )
     try:
         yield process
     finally:
-        _end(process)
+        _terminate(process)
 
 
-def _arguments(settings: Settings, port: int, host: str) -> list[str]:
+def _server_arguments(settings: Settings, port: int, host: str) -> list[str]:
     return [
         "server",
         *("--backend-store-uri", settings.mlflow_uri),
@@ -91,20 +93,20 @@ def _arguments(settings: Settings, port: int, host: str) -> list[str]:
     ]
 
 
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while not _answers(url):
+def _wait_until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + START_TIMEOUT_S
+    while not _is_healthy(url):
         if process.poll() is not None or time.monotonic() > until:
             raise PipelineError(
                 "MLflow's server did not start.",
-                expected=f"an answer from {url}/health within {PATIENCE_S:g} s",
+                expected=f"an answer from {url}/health within {START_TIMEOUT_S:g} s",
                 received="\n".join(log.read_text(errors="replace").splitlines()[-5:]),
                 action=f"read {log}",
             )
         time.sleep(0.1)
 
 
-def _answers(url: str) -> bool:
+def _is_healthy(url: str) -> bool:
     # No proxy: this is our own machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -115,7 +117,7 @@ def _answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[None]:
+def _stop_on_sigterm() -> Iterator[None]:
     """Makes SIGTERM end the block as Ctrl-C does; both are the usual way to leave, not errors."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -125,7 +127,7 @@ def _asked_to_stop() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes]) -> None:
     """Passes the signal on to the server and its workers."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):

@@ -1,11 +1,8 @@
-"""Recording a run while it goes on.
+"""Recording a run while it goes on: the journal is replayed into MLflow, event by event, until the run is over.
 
-Carrying a run's journal into MLflow, from where it was left to where it ends.
-
-What the end of a run asks for all at once, done before for nothing, while there is nothing else to do.
-
-Whoever has started the run waits for its end: what takes MLflow and Matplotlib a second and more the first time
-(imports, fonts, the list of installed packages) would be waited for, and is not once it has been done.
+The offset of the last event that MLflow has is kept in the run's folder, so that a recorder that was killed goes on
+from there. While nothing happens, what MLflow and Matplotlib take seconds for the first time (imports, fonts, the
+list of installed packages) is done in advance, because somebody waits for the end of the run.
 """
 
 from __future__ import annotations
@@ -22,25 +19,25 @@ from typing import TYPE_CHECKING
 
 from pipeline import subprocesses
 from pipeline.store import journal
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking.client import Unreachable
 from pipeline.tracking.run_context import SystemMetrics
-from pipeline.tracking.writer import Scribe
+from pipeline.tracking.writer import MlflowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.store.journal import Event
     from pipeline.store.layout import RunFolder
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
 
 POLL_S = 0.1
-LONGEST_PAUSE_S = 15.0
-ATTEMPTS = 2
+MAX_PAUSE_S = 15.0
+MAX_ATTEMPTS = 2
 
 
-class Ending:
+class RunEnd:
     """Tells when a run is over: it says so in the journal, its process is gone, or we are asked to stop.
 
     Args:
@@ -58,9 +55,9 @@ class Ending:
 
     def listen(self) -> None:
         """Takes SIGTERM as a wish to stop once the journal is recorded."""
-        signal.signal(signal.SIGTERM, self._ask)
+        signal.signal(signal.SIGTERM, self._request_stop)
 
-    def reached(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether nothing more will come."""
         for event in journal.read_events(self.journal, self._offset):
             self._offset, self._last = event.end, event.kind
@@ -70,48 +67,48 @@ class Ending:
         # The parent started us, so we get another one the moment it dies, also while it is a zombie.
         return self.parent != 0 and os.getppid() != self.parent
 
-    def _ask(self, *_: object) -> None:
+    def _request_stop(self, *_: object) -> None:
         self.asked = True
 
 
-def follow(drain: Drain, ending: Ending) -> None:
+def follow(replayer: JournalReplayer, run_end: RunEnd) -> None:
     """Records until the run is over, through outages of MLflow.
 
     Raises:
         Unreachable: MLflow was away when the run ended.
     """
-    system = SystemMetrics(drain.destination.uri)
-    pause, rehearsal = POLL_S, rehearsed()
+    system = SystemMetrics(replayer.destination.uri)
+    pause, prewarming = POLL_S, prewarm()
     try:
         while True:
             # Asked first, so that what was written before the answer is still read.
-            last = ending.reached()
+            last = run_end.has_ended()
             try:
-                drain.all()
+                replayer.all()
                 pause = POLL_S
             except Unreachable:
                 if last:
                     raise
-                pause = min(2 * max(pause, 0.5), LONGEST_PAUSE_S)
+                pause = min(2 * max(pause, 0.5), MAX_PAUSE_S)
             if last:
                 return
             if pause == POLL_S:
-                system.watch(drain.state.mlflow_run_id)
-                next(rehearsal, None)
-            _sleep(pause, ending)
+                system.watch(replayer.state.mlflow_run_id)
+                next(prewarming, None)
+            _sleep(pause, run_end)
     finally:
         system.stop()
 
 
-def _sleep(seconds: float, ending: Ending) -> None:
+def _sleep(seconds: float, run_end: RunEnd) -> None:
     """Sleeps, but not past the end of the run."""
     until = time.monotonic() + seconds
     time.sleep(POLL_S)
-    while time.monotonic() < until and not ending.reached():
+    while time.monotonic() < until and not run_end.has_ended():
         time.sleep(POLL_S)
 
 
-class Drain:
+class JournalReplayer:
     """Records events and keeps account of it, so that whoever comes after can go on.
 
     Args:
@@ -119,11 +116,11 @@ class Drain:
         folder: The run's folder.
     """
 
-    def __init__(self, destination: Destination, folder: RunFolder) -> None:
+    def __init__(self, destination: TrackingStore, folder: RunFolder) -> None:
         self.destination = destination
         self.folder = folder
-        self.state = State.load(folder)
-        self._scribe: Scribe | None = None
+        self.state = RecordingState.load(folder)
+        self._writer: MlflowWriter | None = None
 
     def all(self) -> None:
         """Records all that lies in the journal.
@@ -132,9 +129,9 @@ class Drain:
             Unreachable: MLflow is away; the offset stays before the event that it has not seen.
         """
         try:
-            scribe = self._scribe or self._open()
+            writer = self._writer or self._open_writer()
             for event in journal.read_events(self.folder.journal, self.state.offset):
-                self._one(scribe, event)
+                self._record_event(writer, event)
         except Unreachable as error:
             self.state.unreachable = error.reason
             self.state.save(self.folder)
@@ -142,43 +139,43 @@ class Drain:
 
     def stop(self) -> None:
         """Leaves no run behind that looks alive although its process is gone."""
-        if self._scribe is not None and not self.state.complete:
+        if self._writer is not None and not self.state.complete:
             try:
-                self._scribe.stop()
+                self._writer.stop()
             except Exception as error:  # noqa: BLE001  (the events are recorded, and that is what counts)
-                self._fail(f"stop: {error}")
+                self._note_problem(f"stop: {error}")
                 self.state.save(self.folder)
 
-    def _open(self) -> Scribe:
+    def _open_writer(self) -> MlflowWriter:
         """Starts from the beginning where what was recorded is not in this MLflow."""
         self.destination.probe()
-        if not self._known():
-            self.state = State(uri=self.destination.uri)
-        self._scribe = Scribe(self.destination, self.folder, self.state)
-        return self._scribe
+        if not self._is_same_store():
+            self.state = RecordingState(uri=self.destination.uri)
+        self._writer = MlflowWriter(self.destination, self.folder, self.state)
+        return self._writer
 
-    def _known(self) -> bool:
+    def _is_same_store(self) -> bool:
         if self.state.uri != self.destination.uri:
             return False
         return not self.state.mlflow_run_id or self.destination.has_run(self.state.mlflow_run_id)
 
-    def _one(self, scribe: Scribe, event: Event) -> None:
-        problem = event.problem or self._attempt(scribe, event)
+    def _record_event(self, writer: MlflowWriter, event: Event) -> None:
+        problem = event.problem or self._try_record(writer, event)
         self.state.offset, self.state.unreachable = event.end, ""
         if event.kind in ("start", "end"):
             self.state.complete = event.kind == "end"
         if problem:
-            self._fail(problem)
+            self._note_problem(problem)
         # Progress comes many times a second and leaves nothing in MLflow.
         if problem or event.kind != "progress":
             self.state.save(self.folder)
 
-    def _attempt(self, scribe: Scribe, event: Event) -> str:
+    def _try_record(self, writer: MlflowWriter, event: Event) -> str:
         """Records one event and returns why that did not work, if it did not although MLflow is there."""
         problem = ""
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             try:
-                scribe.record(event.fields)
+                writer.record(event.fields)
             except Unreachable:
                 raise
             except Exception as error:  # noqa: BLE001  (one bad event must not take the others with it)
@@ -188,36 +185,36 @@ class Drain:
                 return ""
         return problem
 
-    def _fail(self, problem: str) -> None:
+    def _note_problem(self, problem: str) -> None:
         print(f"not recorded: {problem}", file=sys.stderr, flush=True)
         self.state.note(problem)
 
 
-def rehearsed() -> Iterator[None]:
+def prewarm() -> Iterator[None]:
     """Does one part with each step, so that a run which ends meanwhile does not wait for the others."""
-    for part in (_importing, _drawing, _saving):
+    for part in (_import_modules, _draw_figure, _save_model):
         # What fails here fails again when it counts, and is told then.
-        with suppress(Exception), subprocesses.without_garbage():
+        with suppress(Exception), subprocesses.pause_gc():
             part()
         yield
 
 
-def _importing() -> None:
+def _import_modules() -> None:
     from pipeline.tracking import evaluation
 
     evaluation.plot_functions()
 
 
-def _drawing() -> None:
+def _draw_figure() -> None:
     from pipeline.plots.errors import confusion
 
     confusion([[1, 0], [0, 1]], ["no", "yes"]).savefig(BytesIO())
 
 
-def _saving() -> None:
+def _save_model() -> None:
     from pipeline.tracking import model_registry
 
     with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
         model = Path(beside) / "saved_model"
         model.mkdir()
-        model_registry.save(Path(beside) / "model", model)
+        model_registry.save_pyfunc(Path(beside) / "model", model)

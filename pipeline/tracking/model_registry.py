@@ -1,9 +1,4 @@
-"""The exact SavedModel of a run as a model version, and the alias that says which version is live.
-
-MLflow's description of what a served model takes and gives.
-
-A SavedModel as a folder that MLflow can load and ask, `mlflow.pyfunc`.
-"""
+"""Registers a run's SavedModel in MLflow: a model version with signature and tags, loadable by `mlflow.pyfunc`."""
 
 from __future__ import annotations
 
@@ -26,37 +21,39 @@ if TYPE_CHECKING:
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import DataType
 
-    from pipeline.store.recording import State
-    from pipeline.tracking.client import Destination
+    from pipeline.store.recording import RecordingState
+    from pipeline.tracking.client import TrackingStore
 
 
-RUN_TAG = "keraspipe.mlflow_run_id"
-OF_RUN = ("keraspipe.run_id", "data_digest", "code_digest")
-OF_EVENT = {"commit": "git_commit", "parent": "parent_champion"}
+RUN_ID_TAG = "keraspipe.mlflow_run_id"
+RUN_TAGS = ("keraspipe.run_id", "data_digest", "code_digest")
+EVENT_TAGS = {"commit": "git_commit", "parent": "parent_champion"}
 ENDPOINT = "serving_default"
-CODE = Path(__file__).with_name("served_model.py")
-PACKAGES = ("mlflow", "tensorflow", "pandas")
+PYFUNC_CODE = Path(__file__).with_name("served_model.py")
+PYFUNC_PACKAGES = ("mlflow", "tensorflow", "pandas")
 
 
-def register(destination: Destination, state: State, name: str, model: Path, event: Mapping[str, Any]) -> str:
+def register(
+    destination: TrackingStore, state: RecordingState, name: str, model: Path, event: Mapping[str, Any]
+) -> str:
     """Makes the model a version, unless this run has done so before, and returns the version."""
     client = destination.client
-    for known in _versions(client, name, event["digest"]):
-        if known.run_id == state.mlflow_run_id:
-            return str(known.version)
-    logged = _logged(client, state, event["digest"]) or _log(client, state, name, model, event)
-    _create_name(client, name)
-    tags = {DIGEST_TAG: event["digest"], RUN_TAG: state.mlflow_run_id, **_origin(client, state)}
-    made = client.create_model_version(
+    for entry in _find_versions(client, name, event["digest"]):
+        if entry.run_id == state.mlflow_run_id:
+            return str(entry.version)
+    logged = _find_logged_model(client, state, event["digest"]) or _log_model(client, state, name, model, event)
+    _create_registered_model(client, name)
+    tags = {DIGEST_TAG: event["digest"], RUN_ID_TAG: state.mlflow_run_id, **_origin_tags(client, state)}
+    model_version = client.create_model_version(
         name, f"models:/{logged.model_id}", state.mlflow_run_id, tags, model_id=logged.model_id
     )
     # The page of the logged model leads to the version by this tag.
-    versions = json.dumps([{"name": name, "version": made.version}])
+    versions = json.dumps([{"name": name, "version": model_version.version}])
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
-    return str(made.version)
+    return str(model_version.version)
 
 
-def publish(destination: Destination, state: State, name: str, event: Mapping[str, Any]) -> None:
+def publish(destination: TrackingStore, state: RecordingState, name: str, event: Mapping[str, Any]) -> None:
     """Notes under which number a version is served and where it comes from, and has the aliases follow the record.
 
     The record, and not the event: one that is recorded late, after a newer one, does not take an alias back.
@@ -64,31 +61,31 @@ def publish(destination: Destination, state: State, name: str, event: Mapping[st
     from pipeline.tracking import alias_sync
 
     client = destination.client
-    known = _versions(client, name, event["digest"])
-    if not known:
+    entries = _find_versions(client, name, event["digest"])
+    if not entries:
         raise LookupError(f"no version of {name} with digest {event['digest']} is registered")
-    own = [one for one in known if one.run_id == state.mlflow_run_id]
-    target = (own or known)[0]
-    of_event = {tag: event[key] for key, tag in OF_EVENT.items() if event.get(key)}
+    own = [entry for entry in entries if entry.run_id == state.mlflow_run_id]
+    target = (own or entries)[0]
+    of_event = {tag: event[key] for key, tag in EVENT_TAGS.items() if event.get(key)}
     for key, value in {VERSION_TAG: event["version"], **of_event}.items():
         client.set_model_version_tag(name, target.version, key, str(value))
     if destination.workspace:
-        alias_sync.tell(destination, destination.workspace, name)
+        alias_sync.push_aliases(destination, destination.workspace, name)
 
 
-def _origin(client: MlflowClient, state: State) -> dict[str, str]:
+def _origin_tags(client: MlflowClient, state: RecordingState) -> dict[str, str]:
     """Run, data and code that a version comes from."""
     tags = client.get_run(state.mlflow_run_id).data.tags
-    return {key: tags[key] for key in OF_RUN if key in tags}
+    return {key: tags[key] for key in RUN_TAGS if key in tags}
 
 
-def _versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
+def _find_versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
     """The versions with a digest, newest first."""
-    found = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
-    return sorted(found, key=lambda one: int(one.version), reverse=True)
+    versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
+    return sorted(versions, key=lambda entry: int(entry.version), reverse=True)
 
 
-def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | None:
+def _find_logged_model(client: MlflowClient, state: RecordingState, digest: str) -> LoggedModel | None:
     """The model as a killed recorder left it; one that is not whole is removed."""
     condition = f"source_run_id = '{state.mlflow_run_id}' AND tags.`{DIGEST_TAG}` = '{digest}'"
     for model in client.search_logged_models([state.experiment_id], condition):
@@ -98,7 +95,9 @@ def _logged(client: MlflowClient, state: State, digest: str) -> LoggedModel | No
     return None
 
 
-def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Mapping[str, Any]) -> LoggedModel:
+def _log_model(
+    client: MlflowClient, state: RecordingState, name: str, folder: Path, event: Mapping[str, Any]
+) -> LoggedModel:
     """Does what `mlflow.pyfunc.log_model` does, in an order that a crash leaves recognizable.
 
     Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.
@@ -114,12 +113,12 @@ def _log(client: MlflowClient, state: State, name: str, folder: Path, event: Map
     )
     with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
         whole = Path(beside) / "model"
-        save(whole, folder, build(event.get("signatures")), about)
+        save_pyfunc(whole, folder, build_signature(event.get("signatures")), about)
         client.log_model_artifacts(model.model_id, str(whole))
     return client.finalize_logged_model(model.model_id, "READY")
 
 
-def _create_name(client: MlflowClient, name: str) -> None:
+def _create_registered_model(client: MlflowClient, name: str) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
@@ -129,7 +128,7 @@ def _create_name(client: MlflowClient, name: str) -> None:
             raise
 
 
-def build(signatures: Any) -> ModelSignature | None:
+def build_signature(signatures: Any) -> ModelSignature | None:
     """The signature of the default endpoint; None where the event does not tell it.
 
     Args:
@@ -147,21 +146,21 @@ def build(signatures: Any) -> ModelSignature | None:
 def _schema(tensors: Mapping[str, Any]) -> Schema | None:
     from mlflow.types import Schema
 
-    return Schema([_column(name, tensor) for name, tensor in tensors.items()]) if tensors else None
+    return Schema([_column_spec(name, tensor) for name, tensor in tensors.items()]) if tensors else None
 
 
-def _column(name: str, tensor: Any) -> ColSpec:
+def _column_spec(name: str, tensor: Any) -> ColSpec:
     from mlflow.types import ColSpec
     from mlflow.types.schema import Array
 
-    told = tensor if isinstance(tensor, dict) else {"dtype": str(tensor)}
-    kind: DataType | Array = _kind(name, str(told.get("dtype")))
-    for _ in (told.get("shape") or [None])[1:]:
+    spec = tensor if isinstance(tensor, dict) else {"dtype": str(tensor)}
+    kind: DataType | Array = _data_type(name, str(spec.get("dtype")))
+    for _ in (spec.get("shape") or [None])[1:]:
         kind = Array(kind)
     return ColSpec(kind, name)
 
 
-def _kind(name: str, dtype: str) -> DataType:
+def _data_type(name: str, dtype: str) -> DataType:
     """The widest type of its kind: MLflow refuses a column of Python's numbers where it was told float32."""
     from mlflow.types.schema import DataType
 
@@ -172,7 +171,7 @@ def _kind(name: str, dtype: str) -> DataType:
     return DataType.boolean if dtype == "bool" else DataType.long
 
 
-def save(path: Path, model: Path, signature: ModelSignature | None = None, about: Model | None = None) -> None:
+def save_pyfunc(path: Path, model: Path, signature: ModelSignature | None = None, about: Model | None = None) -> None:
     """Writes the folder, with a copy of the SavedModel in it.
 
     Args:
@@ -189,9 +188,9 @@ def save(path: Path, model: Path, signature: ModelSignature | None = None, about
         mlflow.pyfunc.save_model(
             path,
             mlflow_model=about,
-            python_model=str(CODE),
+            python_model=str(PYFUNC_CODE),
             artifacts={"saved_model": str(model)},
             signature=signature,
             # Named here, because MLflow would load the model in another process to find out.
-            pip_requirements=[f"{package}=={version(package)}" for package in PACKAGES],
+            pip_requirements=[f"{package}=={version(package)}" for package in PYFUNC_PACKAGES],
         )

@@ -1,4 +1,4 @@
-"""A process of its own in which MLflow is told something: how it is started, and how it ends."""
+"""Processes of their own that talk to MLflow: how they are started, and how they end."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     command, environment = [str(workspace.absolute()), *arguments, "--uri", uri], subprocesses.mlflow_environment()
     with log.open("ab") as output:
-        return subprocesses.start(module, command, cwd=workspace.root, env=environment, output=output)
+        return subprocesses.start_module(module, command, cwd=workspace.root, env=environment, output=output)
 
 
-def code(uri: str, work: Callable[[], None]) -> int:
+def run_to_exit_code(uri: str, work: Callable[[], None]) -> int:
     """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
     subprocesses.use_quiet_mlflow()
     try:
@@ -46,7 +46,7 @@ def code(uri: str, work: Callable[[], None]) -> int:
     return 0
 
 
-def end(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """Ends this process at once: whoever waits for it need not wait a second until MLflow has taken itself apart."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""Starting the process that records a run, and learning what it recorded.
+"""Starts the process that records a run in MLflow, reads its state, and replays what MLflow lacks.
 
-Runs that MLflow has not seen to their end, because it was away or the recorder was killed.
+Runs that MLflow has not seen to their end, because it was away or the recorder was killed, are recorded by a later run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.store import journal
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import process
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class Recording:
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            return outcome(self.folder, f"still being recorded after {timeout_s:g} s")
-        return outcome(self.folder, "" if code in (0, 4) else f"the recorder ended with {code}, see {self.log}")
+            return read_outcome(self.folder, f"still being recorded after {timeout_s:g} s")
+        return read_outcome(self.folder, "" if code in (0, 4) else f"the recorder ended with {code}, see {self.log}")
 
 
-def start(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
+def start_recording(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
     """Starts to record a run that is about to begin or to go on.
 
     Call it as early as possible: importing MLflow and making a new database take seconds, beside the run.
@@ -67,36 +67,38 @@ def start(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
     return Recording(folder, recorder, log)
 
 
-def outcome(folder: RunFolder, problem: str = "") -> Outcome:
+def read_outcome(folder: RunFolder, problem: str = "") -> Outcome:
     """What has been recorded of a run by now."""
-    state = State.load(folder)
-    complete = state.complete and not journal.more(folder.journal, state.offset)
+    state = RecordingState.load(folder)
+    complete = state.complete and not journal.has_events(folder.journal, state.offset)
     errors = filter(None, (problem, state.unreachable, state.error))
     return Outcome(state.mlflow_run_id, state.model_version, complete, "\n".join(errors))
 
 
-def pending(workspace: Workspace) -> list[str]:
+def pending_runs(workspace: Workspace) -> list[str]:
     """The runs with events that MLflow has not seen, oldest first; one that goes on now may be among them."""
-    folders = sorted(workspace.run_folders(), key=_began)
-    return [folder.run_id for folder in folders if journal.more(folder.journal, State.load(folder).offset)]
+    folders = sorted(workspace.run_folders(), key=_start_time)
+    return [
+        folder.run_id for folder in folders if journal.has_events(folder.journal, RecordingState.load(folder).offset)
+    ]
 
 
-def replay(workspace: Workspace, uri: str, log: Path, timeout_s: float | None = None) -> dict[str, Outcome]:
+def replay_pending(workspace: Workspace, uri: str, log: Path, timeout_s: float | None = None) -> dict[str, Outcome]:
     """Records what is pending, in one process, and returns what became of each run.
 
     Runs that another process records at this moment are left to it. What is not done in time goes on alone.
     """
-    run_ids = pending(workspace)
+    run_ids = pending_runs(workspace)
     if run_ids:
-        _wait(workspace.absolute(), run_ids, uri, log, timeout_s)
-    return {run_id: outcome(workspace.absolute().run(run_id)) for run_id in run_ids}
+        _record_runs(workspace.absolute(), run_ids, uri, log, timeout_s)
+    return {run_id: read_outcome(workspace.absolute().run(run_id)) for run_id in run_ids}
 
 
-def _wait(workspace: Workspace, run_ids: list[str], uri: str, log: Path, timeout_s: float | None) -> None:
-    started = process.start("pipeline.tracking", workspace, uri, log, run_ids)
-    Recording(workspace.run(run_ids[0]), started, log).finish(timeout_s or 1e6)
+def _record_runs(workspace: Workspace, run_ids: list[str], uri: str, log: Path, timeout_s: float | None) -> None:
+    child = process.start("pipeline.tracking", workspace, uri, log, run_ids)
+    Recording(workspace.run(run_ids[0]), child, log).finish(timeout_s or 1e6)
 
 
-def _began(folder: RunFolder) -> float:
+def _start_time(folder: RunFolder) -> float:
     first = next(journal.read_events(folder.journal), None)
     return float(first.fields.get("time", 0.0)) if first else 0.0

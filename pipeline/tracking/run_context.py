@@ -1,9 +1,4 @@
-"""The data of a run as MLflow's dataset input: name, fingerprint, source, columns, rows per split.
-
-The environment of a run in MLflow: tags to search by, the facts as a file, and the packages as pip lists them.
-
-Processor, memory, disk, network and GPU while a run goes on, by MLflow's own monitor.
-"""
+"""The context of a run in MLflow: its data set as an input, its environment, and the load of the machine meanwhile."""
 
 from __future__ import annotations
 
@@ -19,53 +14,53 @@ if TYPE_CHECKING:
 
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
 
-LONGEST_DIGEST = 36  # that MLflow takes; the run's tag data_digest has all of it
-CONTEXT = "mlflow.data.context"
-FOLDER = "environment"
+MAX_DIGEST_LENGTH = 36  # that MLflow takes; the run's tag data_digest has all of it
+CONTEXT_TAG = "mlflow.data.context"
+ENVIRONMENT_FOLDER = "environment"
 INTERVAL_S = 2
 
 
 def record_dataset(
-    destination: Destination, run_id: str, event: Mapping[str, Any], statistics: Path, schema: Path
+    destination: TrackingStore, run_id: str, event: Mapping[str, Any], statistics: Path, schema: Path
 ) -> None:
     """Makes the data an input of the run; MLflow knows the same name and digest again."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    rows = data_statistics.rows(statistics)
+    rows = data_statistics.count_rows(statistics)
     dataset = Dataset(
         name=event["name"],
-        digest=event["digest"][:LONGEST_DIGEST] or "unknown",
+        digest=event["digest"][:MAX_DIGEST_LENGTH] or "unknown",
         source_type="local",
         source=json.dumps({"uri": ", ".join(event["files"])}),
-        schema=json.dumps({"mlflow_colspec": _columns(statistics, schema)}),
+        schema=json.dumps({"mlflow_colspec": _column_specs(statistics, schema)}),
         profile=json.dumps({"num_rows": sum(rows.values()), **rows}),
     )
-    inputs = [DatasetInput(dataset, [InputTag(CONTEXT, "training, evaluation and test")])]
+    inputs = [DatasetInput(dataset, [InputTag(CONTEXT_TAG, "training, evaluation and test")])]
     destination.client.log_inputs(run_id, inputs)
 
 
-def _columns(statistics: Path, schema: Path) -> list[dict[str, Any]]:
+def _column_specs(statistics: Path, schema: Path) -> list[dict[str, Any]]:
     types = {"number": "double", "text": "string", "bytes": "binary"}
-    found = data_statistics.features(statistics, schema, [])
-    return [{"name": feature.name, "type": types[feature.kind], "required": True} for feature in found]
+    features = data_statistics.read_features(statistics, schema, [])
+    return [{"name": feature.name, "type": types[feature.kind], "required": True} for feature in features]
 
 
-def record_environment(destination: Destination, run_id: str, path: Path) -> None:
+def record_environment(destination: TrackingStore, run_id: str, path: Path) -> None:
     """Writes what the event `environment` points to."""
     facts = fileio.read_json(path)
     client = destination.client
-    destination.set_tags(run_id, tags(facts))
-    client.log_artifact(run_id, str(path), FOLDER)
-    client.log_text(run_id, requirements(facts), f"{FOLDER}/requirements.txt")
+    destination.set_tags(run_id, environment_tags(facts))
+    client.log_artifact(run_id, str(path), ENVIRONMENT_FOLDER)
+    client.log_text(run_id, requirements_text(facts), f"{ENVIRONMENT_FOLDER}/requirements.txt")
 
 
-def tags(facts: Mapping[str, Any]) -> dict[str, object]:
+def environment_tags(facts: Mapping[str, Any]) -> dict[str, object]:
     """What runs are told apart by; MLflow's page links a commit under its own name."""
     git, gpu = facts.get("git", {}), facts.get("gpu", [])
-    found = {
+    values = {
         "python": facts["python"],
         "tensorflow": facts["tensorflow"]["version"],
         "uv_lock": facts["lock"],
@@ -73,11 +68,11 @@ def tags(facts: Mapping[str, Any]) -> dict[str, object]:
         "gpu": ", ".join(gpu) or "none",
     }
     if git:
-        found |= {"mlflow.source.git.commit": git["commit"], "git_dirty": git["dirty"]}
-    return found
+        values |= {"mlflow.source.git.commit": git["commit"], "git_dirty": git["dirty"]}
+    return values
 
 
-def requirements(facts: Mapping[str, Any]) -> str:
+def requirements_text(facts: Mapping[str, Any]) -> str:
     """One package a line, pinned."""
     return "".join(f"{name}=={version}\n" for name, version in facts["packages"].items())
 

@@ -1,4 +1,4 @@
-"""What each event of a journal becomes in MLflow."""
+"""Writes each event of a run's journal into MLflow."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 from pipeline.reports import data_report as statistics
 from pipeline.store import fileio, journal
 from pipeline.tracking import client, evaluation, model_registry, run_context
-from pipeline.tracking.child_runs import Steps, Trials
-from pipeline.tracking.client import Parts, metric_name
+from pipeline.tracking.child_runs import StepRuns, TrialRuns
+from pipeline.tracking.client import ErrorCollector, metric_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pipeline.store.layout import RunFolder
-    from pipeline.store.recording import State
-    from pipeline.tracking.client import Destination
+    from pipeline.store.recording import RecordingState
+    from pipeline.tracking.client import TrackingStore
 
 RUN_TAG = "keraspipe.run_id"
-STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
-LONGEST_DESCRIPTION = 5000
+RUN_STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
+MAX_DESCRIPTION_LENGTH = 5000
 
 
-class Scribe:
+class MlflowWriter:
     """Writes one run into MLflow; writing an event twice leaves what writing it once leaves.
 
     Args:
@@ -32,12 +32,12 @@ class Scribe:
         state: What is recorded so far; the ids in it are filled in here.
     """
 
-    def __init__(self, destination: Destination, folder: RunFolder, state: State) -> None:
+    def __init__(self, destination: TrackingStore, folder: RunFolder, state: RecordingState) -> None:
         self.destination = destination
         self.folder = folder
         self.state = state
-        self.steps = Steps(destination, folder, state)
-        self.trials = Trials(destination, state)
+        self.steps = StepRuns(destination, folder, state)
+        self.trials = TrialRuns(destination, state)
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Writes one event; kinds that MLflow has no use for are passed over."""
@@ -48,14 +48,14 @@ class Scribe:
     def stop(self) -> None:
         """Marks a run as killed whose process is gone without an `end`."""
         if self.state.mlflow_run_id:
-            self._steps()
+            self._write_steps_table()
             self.steps.stop()
             self.destination.client.set_terminated(self.state.mlflow_run_id, "KILLED")
 
     def _start(self, event: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        self._open(event)
+        self._open_run(event)
         self.destination.client.update_run(self.state.mlflow_run_id, status="RUNNING")
         self.destination.set_tags(
             self.state.mlflow_run_id, {"mlflow.note.content": event.get("description", ""), **event.get("tags", {})}
@@ -99,67 +99,71 @@ class Scribe:
         )
 
     def _history(self, event: Mapping[str, Any]) -> None:
-        from pipeline.plots.curves import curves
+        from pipeline.plots.curves import learning_curves
 
         self.destination.set_tags(self.state.mlflow_run_id, {"diagnosis": event.get("diagnosis", "")})
-        kept = fileio.read_json(self.folder.workspace.existing(event["path"]))
-        figure = curves(kept["history"], event.get("diagnosis", ""))
+        content = fileio.read_json(self.folder.workspace.require_path(event["path"]))
+        figure = learning_curves(content["history"], event.get("diagnosis", ""))
         run = self.state.mlflow_run_id
         self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
 
     def _environment(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         run_context.record_environment(self.destination, self.state.mlflow_run_id, path)
 
     def _data(self, event: Mapping[str, Any]) -> None:
-        places = {
-            name: self.folder.workspace.existing(event[name])
+        paths = {
+            name: self.folder.workspace.require_path(event[name])
             for name in ("statistics", "schema", "anomalies", "report")
         }
         client, run = self.destination.client, self.state.mlflow_run_id
-        parts = Parts(self.destination)
-        parts.do(
+        collector = ErrorCollector(self.destination)
+        collector.attempt(
             "dataset",
-            lambda: run_context.record_dataset(self.destination, run, event, places["statistics"], places["schema"]),
+            lambda: run_context.record_dataset(self.destination, run, event, paths["statistics"], paths["schema"]),
         )
-        parts.do("report", lambda: client.log_text(run, _report(event, places), "data/statistics.html"))
-        parts.finish()
+        collector.attempt(
+            "report", lambda: client.log_text(run, _data_report_html(event, paths), "data/statistics.html")
+        )
+        collector.finish()
 
     def _card(self, event: Mapping[str, Any]) -> None:
-        markdown, html = (self.folder.workspace.existing(event[form]) for form in ("markdown", "html"))
+        markdown, html = (self.folder.workspace.require_path(event[form]) for form in ("markdown", "html"))
         for path in (markdown, html):
             self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), "card")
         if self.state.model_version:
-            words = description(markdown.read_text())
-            self.destination.client.update_model_version(self._name(), self.state.model_version, words)
+            words = card_description(markdown.read_text())
+            self.destination.client.update_model_version(self._recipe_name(), self.state.model_version, words)
 
     def _file(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         self.destination.client.log_artifact(self.state.mlflow_run_id, str(path), event.get("folder") or None)
 
     def _evaluation(self, event: Mapping[str, Any]) -> None:
-        path = self.folder.workspace.existing(event["path"])
+        path = self.folder.workspace.require_path(event["path"])
         evaluation.record(self.destination, self.state.mlflow_run_id, path, event["time"])
 
     def _register(self, event: Mapping[str, Any]) -> None:
-        model = self.folder.workspace.existing(event["model"])
-        self.state.model_version = model_registry.register(self.destination, self.state, self._name(), model, event)
+        model = self.folder.workspace.require_path(event["model"])
+        self.state.model_version = model_registry.register(
+            self.destination, self.state, self._recipe_name(), model, event
+        )
 
     def _publish(self, event: Mapping[str, Any]) -> None:
-        model_registry.publish(self.destination, self.state, self._name(), event)
+        model_registry.publish(self.destination, self.state, self._recipe_name(), event)
 
     def _end(self, event: Mapping[str, Any]) -> None:
-        parts = Parts(self.destination)
-        parts.do("steps", self._steps)
-        parts.do("tags", lambda: self.destination.set_tags(self.state.mlflow_run_id, _ending(event)))
+        collector = ErrorCollector(self.destination)
+        collector.attempt("steps", self._write_steps_table)
+        collector.attempt("tags", lambda: self.destination.set_tags(self.state.mlflow_run_id, _end_tags(event)))
         at = int(event["time"] * 1000)
-        status = STATUS.get(str(event.get("status")), "FAILED")
-        parts.do("end", lambda: self.destination.client.set_terminated(self.state.mlflow_run_id, status, at))
-        parts.finish()
+        status = RUN_STATUS.get(str(event.get("status")), "FAILED")
+        collector.attempt("end", lambda: self.destination.client.set_terminated(self.state.mlflow_run_id, status, at))
+        collector.finish()
 
-    def _open(self, event: Mapping[str, Any]) -> None:
+    def _open_run(self, event: Mapping[str, Any]) -> None:
         """Finds the run, also one made just before a crash, or makes it."""
-        experiment = self.destination.experiment(event["recipe"])
+        experiment = self.destination.ensure_experiment(event["recipe"])
         run = self.destination.run(experiment, {RUN_TAG: self.folder.run_id})
         if not run:
             tags = {RUN_TAG: self.folder.run_id, "mlflow.source.name": f"keraspipe run {event['recipe']}"}
@@ -167,10 +171,10 @@ class Scribe:
             run = self.destination.client.create_run(experiment, at, tags, self.folder.run_id).info.run_id
         self.state.experiment_id, self.state.mlflow_run_id = experiment, run
 
-    def _name(self) -> str:
+    def _recipe_name(self) -> str:
         return str(self.destination.client.get_experiment(self.state.experiment_id).name)
 
-    def _steps(self) -> None:
+    def _write_steps_table(self) -> None:
         """The table of the steps, as the journal tells them up to here."""
         steps: dict[str, Mapping[str, Any]] = {}
         for event in journal.read_events(self.folder.journal):
@@ -178,24 +182,24 @@ class Scribe:
                 steps[event.fields["name"]] = event.fields
         columns = ("order", "name", "state", "seconds")
         rows = [[step.get(column) for column in columns] for step in steps.values()]
-        client.write(self.destination, self.state.mlflow_run_id, "steps.json", columns, rows)
+        client.write_table(self.destination, self.state.mlflow_run_id, "steps.json", columns, rows)
 
 
-def description(card: str) -> str:
+def card_description(card: str) -> str:
     """As many sections of a card as MLflow takes in a version's description."""
     first, *sections = card.split("\n## ")
     kept = first
     for section in sections:
-        if len(kept) + len(section) + len("\n## ") <= LONGEST_DESCRIPTION:
+        if len(kept) + len(section) + len("\n## ") <= MAX_DESCRIPTION_LENGTH:
             kept += f"\n## {section}"
-    return kept[:LONGEST_DESCRIPTION]
+    return kept[:MAX_DESCRIPTION_LENGTH]
 
 
-def _report(event: Mapping[str, Any], places: Mapping[str, Path]) -> str:
-    return statistics.html(event["name"], event["digest"], statistics.Sources(**places))
+def _data_report_html(event: Mapping[str, Any], paths: Mapping[str, Path]) -> str:
+    return statistics.render_html(event["name"], event["digest"], statistics.Sources(**paths))
 
 
-def _ending(event: Mapping[str, Any]) -> dict[str, object]:
+def _end_tags(event: Mapping[str, Any]) -> dict[str, object]:
     ending = {"keraspipe.status": event.get("status", "")}
     if event.get("message"):
         ending["keraspipe.message"] = event["message"]

@@ -1,13 +1,9 @@
-"""A checkpoint after every epoch, as one file that appears whole, and the way back from it.
+"""Keras callbacks of a training: checkpoints, progress, curves within an epoch, and the norm of the gradient.
 
 Keras' BackupAndRestore keeps neither the history nor the state of EarlyStopping with its best weights; a training
-that goes on from it can stop at another epoch and keep worse weights.
-
-Reports the training to the run's journal: within an epoch for the live view, after it for MLflow.
-
-Points of the curves within an epoch: loss, metrics, learning rate, gradient norm and speed, about once a second.
-
-The length of the gradient, taken by the optimizer in passing at the steps that somebody asks for.
+that goes on from it can stop at another epoch and keep worse weights. So a checkpoint here is one file that holds all
+of it, and appears whole after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
+reading the numbers waits for the device, so both report only now and then.
 """
 
 from __future__ import annotations
@@ -30,11 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-FILE = "checkpoint.npz"
-STATE = ("wait", "stopped_epoch", "best", "best_epoch")
-INTERVAL_S = 0.25
+CHECKPOINT_FILE = "checkpoint.npz"
+STOPPING_STATE = ("wait", "stopped_epoch", "best", "best_epoch")
+PROGRESS_INTERVAL_S = 0.25
 CURVE_INTERVAL_S = 1.0
-SHARE = 1 / 500  # of the time so far, beyond which points come less often: an hour has about 1,500
+CURVE_TIME_SHARE = 1 / 500  # of the time so far, beyond which points come less often: an hour has about 1,500
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -51,7 +47,7 @@ class Checkpoint(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.reads_only = reads_only
-        self.path = folder / FILE
+        self.path = folder / CHECKPOINT_FILE
         self.early_stopping = early_stopping
         self.history: dict[str, list[float]] = {}
         self._restored: dict[str, Any] | None = None
@@ -71,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
         return int(state["epoch"])
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether early stopping had ended the restored training already."""
         return bool((self._restored or {}).get("stopped_epoch"))  # epochs count from 0, and the first never stops
 
@@ -89,18 +85,18 @@ class Checkpoint(keras.callbacks.Callback):
         if self.reads_only:
             return
         best = getattr(self.early_stopping, "best_weights", None) or []
-        early = {name: _plain(getattr(self.early_stopping, name, None)) for name in STATE}
+        early = {name: _to_number(getattr(self.early_stopping, name, None)) for name in STOPPING_STATE}
         state = {"epoch": epoch + 1, "history": self.history, "early_stopping": early, "best_weights": len(best)}
         arrays = {
-            **_arrays(self.model.variables, "model"),
-            **_arrays(self.model.optimizer.variables, "optimizer"),
+            **_to_arrays(self.model.variables, "model"),
+            **_to_arrays(self.model.optimizer.variables, "optimizer"),
             **{f"best/{i}": np.asarray(value) for i, value in enumerate(best)},
         }
-        with fileio.file(self.path) as beside, beside.open("wb") as file:
+        with fileio.replace_file(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, **{"state": np.asarray(json.dumps(state)), **arrays})  # type: ignore[arg-type]
 
 
-def _arrays(variables: Any, prefix: str) -> dict[str, np.ndarray]:
+def _to_arrays(variables: Any, prefix: str) -> dict[str, np.ndarray]:
     return {f"{prefix}/{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
 
 
@@ -109,7 +105,7 @@ def _assign(variables: Any, saved: Any, prefix: str) -> None:
         variable.assign(saved[f"{prefix}/{i}"])
 
 
-def _plain(value: Any) -> Any:
+def _to_number(value: Any) -> Any:
     return None if value is None else float(value) if isinstance(value, float | np.floating) else int(value)
 
 
@@ -130,7 +126,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Reports at most four times a second: reading the metrics waits for the device."""
         now = time.monotonic()
-        if now - self._reported > INTERVAL_S:
+        if now - self._reported > PROGRESS_INTERVAL_S:
             self._reported = now
             values = {name: float(value) for name, value in (logs or {}).items()}
             journal.report("progress", epoch=self._epoch, step=batch + 1, metrics=values)
@@ -177,18 +173,18 @@ class StepCurves(keras.callbacks.Callback):
         super().__init__()
         self.steps, self.batch_size, self.gradient_norm = steps, batch_size, gradient_norm
         self._began = time.monotonic()
-        self._told = self._since = 0.0  # when the last point was told, and from when on its speed is measured
-        self._epoch = self._counted = 0
+        self._last_point = self._since = 0.0  # when the last point was told, and from when on its speed is measured
+        self._epoch = self._first_batch = 0
         self._due = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Leaves out of the speed what lies between the epochs: validation and the checkpoint."""
-        self._epoch, self._counted, self._since = epoch, 0, time.monotonic()
+        self._epoch, self._first_batch, self._since = epoch, 0, time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Asks for the gradient's norm if it is time for a point."""
         now = time.monotonic()
-        self._due = now - self._told > max(CURVE_INTERVAL_S, SHARE * (now - self._began))
+        self._due = now - self._last_point > max(CURVE_INTERVAL_S, CURVE_TIME_SHARE * (now - self._began))
         if self._due:
             self.gradient_norm.ask()
 
@@ -197,12 +193,12 @@ class StepCurves(keras.callbacks.Callback):
         if self._due:
             point = self._point(logs or {})
             now = time.monotonic()  # the numbers are there when the device has done all steps up to here
-            if self._told:  # the first step of all is compiled, which has no speed
-                point["samples_per_second"] = (batch + 1 - self._counted) * self.batch_size / (now - self._since)
+            if self._last_point:  # the first step of all is compiled, which has no speed
+                point["samples_per_second"] = (batch + 1 - self._first_batch) * self.batch_size / (now - self._since)
             step = self._epoch * self.steps + batch + 1
             journal.report("curve", epoch=self._epoch + 1, step=step, metrics=point)
-            self._told = self._since = now
-            self._counted = batch + 1
+            self._last_point = self._since = now
+            self._first_batch = batch + 1
 
     def _point(self, logs: dict[str, float]) -> dict[str, float]:
         point = {name: float(value) for name, value in logs.items()}
@@ -237,13 +233,13 @@ class GradientNorm:
         return float(self._norm.numpy())
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def attach(self) -> Iterator[None]:
         """Puts itself before the optimizer while a model is fitted."""
         original = self.optimizer.apply
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
             # Assigned outside the branch, where a distribution strategy can carry it from one device to another.
-            self._norm.assign(tf.cond(self._wanted, lambda: self._of(grads), lambda: float("nan")))
+            self._norm.assign(tf.cond(self._wanted, lambda: self._norm_of(grads), lambda: float("nan")))
             return original(grads, trainable_variables)
 
         self.optimizer.apply = apply
@@ -252,7 +248,7 @@ class GradientNorm:
         finally:
             del self.optimizer.apply  # the method of its class is found again
 
-    def _of(self, grads: Sequence[Any]) -> tf.Tensor:
+    def _norm_of(self, grads: Sequence[Any]) -> tf.Tensor:
         # Half precision scales the loss up, and the gradients with it.
         scale = tf.cast(tf.convert_to_tensor(getattr(self.optimizer, "dynamic_scale", 1.0)), tf.float32)
         known = [tf.cast(gradient, tf.float32) for gradient in grads if gradient is not None]

@@ -1,7 +1,7 @@
-"""The nodes that train one network together: each takes its share of every batch, and all take the same steps.
+"""Several workers train one network together: each takes its share of every batch, and all take the same steps.
 
 Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` hands a whole batch to
-`Strategy.reduce`, which takes one tensor). So every node runs the ordinary `fit`, and the strategy only carries
+`Strategy.reduce`, which takes one tensor). So every worker runs the ordinary `fit`, and the strategy only carries
 numbers: gradients at each step, weights and metrics at the end of each epoch.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3  # of the largest weight: machines of different kinds round differently
 
 
-class Alone:
+class SingleWorker:
     """A process that trains by itself.
 
     Attributes:
@@ -46,7 +46,7 @@ class Alone:
     def begin(self, model: keras.Model, first: int) -> None:
         """Nothing to agree on."""
 
-    def averaging(self, optimizer: keras.optimizers.Optimizer) -> AbstractContextManager[None]:  # noqa: ARG002
+    def average_gradients(self, optimizer: keras.optimizers.Optimizer) -> AbstractContextManager[None]:  # noqa: ARG002
         """Nothing to average."""
         return nullcontext()
 
@@ -55,7 +55,7 @@ class Alone:
         return []
 
 
-class Collective:
+class MultiWorker:
     """This process among the nodes that TF_CONFIG names.
 
     Made once in a process, before TensorFlow computes anything; waits for the other nodes. A node computes on its first
@@ -72,17 +72,18 @@ class Collective:
         self.index = int(self._cluster.cluster_resolver.task_id)
         self.count = int(self._cluster.num_replicas_in_sync)
         self._mean, self._sum = (
-            tf.function(partial(self._reduced, op)) for op in (tf.distribute.ReduceOp.MEAN, tf.distribute.ReduceOp.SUM)
+            tf.function(partial(self._all_reduce, op))
+            for op in (tf.distribute.ReduceOp.MEAN, tf.distribute.ReduceOp.SUM)
         )
 
-    def _reduced(self, op: tf.distribute.ReduceOp, values: Sequence[Any]) -> list[Any]:
+    def _all_reduce(self, op: tf.distribute.ReduceOp, values: Sequence[Any]) -> list[Any]:
         """Over all nodes; every node must ask for the same shapes in the same order."""
 
-        def reduced(own: list[Any]) -> list[Any]:
+        def reduce_replica(own: list[Any]) -> list[Any]:
             here = [tf.identity(value) for value in own]  # on this node's device, which the strategy asks for
             return list(tf.distribute.get_replica_context().all_reduce(op, here))
 
-        return list(self._cluster.run(reduced, args=(list(values),)))
+        return list(self._cluster.run(reduce_replica, args=(list(values),)))
 
     def share(self, rows: Rows) -> Rows:
         """This node's part of the rows: the parts of all nodes are all rows, none twice."""
@@ -104,12 +105,12 @@ class Collective:
         return wanted - wanted % self.count
 
     @contextmanager
-    def averaging(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    def average_gradients(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         """Has an optimizer apply the mean of all nodes' gradients, which it then scales and clips as ever."""
         original = optimizer.apply
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
-            return original(self._averaged(grads), trainable_variables)
+            return original(self._average(grads), trainable_variables)
 
         optimizer.apply = apply
         try:
@@ -117,7 +118,7 @@ class Collective:
         finally:
             optimizer.apply = original
 
-    def _averaged(self, grads: Sequence[Any]) -> list[Any]:
+    def _average(self, grads: Sequence[Any]) -> list[Any]:
         # Sparse ones stay sparse and are gathered: Keras' optimizers take them by slice, and a vocabulary is large.
         known = [gradient for gradient in grads if gradient is not None]
         means = iter(self._mean(known))
@@ -133,7 +134,7 @@ class Collective:
         Raises:
             PipelineError: The nodes did not read the same checkpoint.
         """
-        if self.now([float(first)]) != [float(first)]:
+        if self.mean([float(first)]) != [float(first)]:
             raise PipelineError(
                 "The nodes begin in different epochs.",
                 expected="the same checkpoint on all nodes",
@@ -141,7 +142,7 @@ class Collective:
                 action="check that all nodes mount the same workspace",
             )
         model.jit_compile = False  # XLA compiles nothing that waits for another machine
-        weights = _floats(model)
+        weights = _float_variables(model)
         for variable, value in zip(weights, self._sum([self._only_first(v) for v in weights]), strict=True):
             variable.assign(value)
         for variable in model.non_trainable_variables:
@@ -154,14 +155,14 @@ class Collective:
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Those that must stand before all others."""
-        return [Agreement(self)]
+        return [SyncEpoch(self)]
 
-    def now(self, values: Sequence[float]) -> list[float]:
+    def mean(self, values: Sequence[float]) -> list[float]:
         """The mean over all nodes of some numbers."""
         (means,) = self._mean([tf.constant(values, tf.float64)])
         return [float(value) for value in means.numpy()]
 
-    def average(self, model: keras.Model) -> None:
+    def average_weights(self, model: keras.Model) -> None:
         """Gives all nodes the same weights: those that were not learnt, as moving statistics, are their mean.
 
         A moving mean is linear, so that the mean of all nodes' is the one that a single process would have.
@@ -169,7 +170,7 @@ class Collective:
         Raises:
             PipelineError: Learnt weights differ: a training step of its own passed the optimizer by.
         """
-        variables = _floats(model)
+        variables = _float_variables(model)
         means = self._mean([tf.convert_to_tensor(variable.value) for variable in variables])
         learnt = {id(variable) for variable in model.trainable_variables}
         for variable, mean in zip(variables, means, strict=True):
@@ -178,40 +179,40 @@ class Collective:
             variable.assign(mean)
 
 
-def _floats(model: keras.Model) -> list[keras.Variable]:
+def _float_variables(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.variables if keras.backend.is_float_dtype(variable.dtype)]
 
 
 def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
-    apart = float(tf.reduce_max(tf.abs(variable.value - mean)))
-    if apart > TOLERANCE * max(1.0, float(tf.reduce_max(tf.abs(mean)))):  # not a number is for the loss to tell
+    difference = float(tf.reduce_max(tf.abs(variable.value - mean)))
+    if difference > TOLERANCE * max(1.0, float(tf.reduce_max(tf.abs(mean)))):  # not a number is for the loss to tell
         raise PipelineError(
             f"The weights {variable.path} differ between the nodes.",
             expected="the same steps on all nodes, taken by model.optimizer",
-            received=f"a difference of {apart:.3g} from their mean",
+            received=f"a difference of {difference:.3g} from their mean",
             action="train this recipe on one machine: KERASPIPE_DISTRIBUTION=auto",
         )
 
 
-class Agreement(keras.callbacks.Callback):
+class SyncEpoch(keras.callbacks.Callback):
     """Has all nodes judge an epoch by the same weights and numbers, so that they go on, slow down and stop as one.
 
     It must stand before all callbacks that look at metrics.
     """
 
-    def __init__(self, collective: Collective) -> None:
+    def __init__(self, collective: MultiWorker) -> None:
         super().__init__()
         self.collective = collective
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Before the epoch is judged."""
-        self.collective.average(self.model)
+        self.collective.average_weights(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Replaces each number by its mean over all nodes, for the callbacks behind this one."""
         if logs:
             names = sorted(logs)
-            logs.update(zip(names, self.collective.now([logs[name] for name in names]), strict=True))
+            logs.update(zip(names, self.collective.mean([logs[name] for name in names]), strict=True))
 
 
-Nodes = Alone | Collective
+Workers = SingleWorker | MultiWorker

@@ -1,7 +1,4 @@
-"""Where training computes: devices, numeric precision, determinism.
-
-What one answer of a network costs in floating-point operations.
-"""
+"""Where training computes, and what the network costs: devices, precision, determinism, operations per row."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = ("auto", "mirrored", "none", "nodes")
 
 
-def check(distribution: str, mixed_precision: str) -> None:
+def check_names(distribution: str, mixed_precision: str) -> None:
     """Raises a UsageError for a name that means nothing."""
     for name, value, allowed in (
         ("KERASPIPE_DISTRIBUTION", distribution, DISTRIBUTIONS),
@@ -30,7 +27,7 @@ def check(distribution: str, mixed_precision: str) -> None:
             raise UsageError(f"{name} has an unknown value.", expected=f"one of {', '.join(allowed)}", received=value)
 
 
-def prepare(config: dict[str, Any]) -> None:
+def configure(config: dict[str, Any]) -> None:
     """Sets seed, precision and determinism for the whole process."""
     import keras
     import tensorflow as tf
@@ -45,7 +42,7 @@ def prepare(config: dict[str, Any]) -> None:
         tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
-def strategy(distribution: str) -> tf.distribute.Strategy:
+def make_strategy(distribution: str) -> tf.distribute.Strategy:
     """MirroredStrategy over all devices when asked for or when there are several GPUs, else the default one."""
     import tensorflow as tf
 
@@ -56,7 +53,7 @@ def strategy(distribution: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def counted(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | None:
+def count_flops(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | None:
     """Operations of the network for one row, by TensorFlow's profiler: a multiplication and an addition are two.
 
     Preprocessing is not counted, the body of a loop once, and what has no fixed shape not at all. None where the
@@ -71,8 +68,8 @@ def counted(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | None
     inputs = {name: tf.TensorSpec((1, *value.shape[1:]), value.dtype) for name, value in features.items()}
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     try:
-        traced = tf.function(lambda features: model(features, training=False), autograph=False)
-        graph = traced.get_concrete_function(inputs).graph
+        function = tf.function(lambda features: model(features, training=False), autograph=False)
+        graph = function.get_concrete_function(inputs).graph
         return int(tf.compat.v1.profiler.profile(graph, options={**options, "output": "none"}).total_float_ops)
     except Exception:  # noqa: BLE001  (a number that only informs must not cost the training)
         return None

@@ -1,6 +1,6 @@
-"""One fit with checkpoints, early stopping and reports; it goes on where it was interrupted.
+"""One fit with checkpoints, early stopping and reports, and a diagnosis of its learning curves in words.
 
-What the learning curves say, in words.
+A fit that was interrupted goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from pipeline.training.callbacks import GradientNorm
-    from pipeline.training.collective import Nodes
+    from pipeline.training.collective import Workers
 
 
 RISE = 0.1
@@ -57,7 +57,7 @@ class Training:
     batch_size: int
     strategy: tf.distribute.Strategy
     precision: str
-    nodes: Nodes
+    nodes: Workers
     class_weight: dict[int, float] | None = None
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
 
@@ -79,11 +79,11 @@ class Training:
             norm = GradientNorm(self.model.optimizer)
         self._announce(epochs, first)
         self.nodes.begin(self.model, first)
-        with norm.noted(), self.nodes.averaging(self.model.optimizer):
+        with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
             self.model.fit(
                 self.train(first),
                 validation_data=self.evaluation,
-                initial_epoch=epochs if checkpoint.finished else first,
+                initial_epoch=epochs if checkpoint.is_finished else first,
                 epochs=epochs,
                 callbacks=[*self.nodes.callbacks(), stopping, checkpoint, *self._reports(norm), *self.callbacks],
                 class_weight=self.class_weight,
@@ -122,8 +122,8 @@ def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
         return "diverged: the loss is not a number; try a smaller learning_rate."
     best = min(range(len(val)), key=val.__getitem__)
     words = _underfitting(val, best, stopped_early=stopped_early) or _overfitting(loss, val, best)
-    found = words or "no sign of under- or overfitting"
-    return f"best epoch {best + 1} of {len(val)}, val_loss {val[best]:.4f}; {found}."
+    finding = words or "no sign of under- or overfitting"
+    return f"best epoch {best + 1} of {len(val)}, val_loss {val[best]:.4f}; {finding}."
 
 
 def _underfitting(val: list[float], best: int, *, stopped_early: bool) -> str:

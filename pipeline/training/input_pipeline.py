@@ -1,6 +1,7 @@
-"""Batches for `fit`: records are decoded and preprocessed once, kept in memory when they fit, augmented anew.
+"""The input pipeline of `fit`: decoded and preprocessed rows in batches, augmented anew in every epoch.
 
-A picture of what augmentation does to a few rows of the training split.
+Records are decoded and preprocessed once and kept in memory where they fit. A preview shows what augmentation does to
+a few rows.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-PARSED_TOGETHER = 256
-STREAMED_SHUFFLE = 10_000
+PARSE_BATCH = 256
+STREAM_SHUFFLE_ROWS = 10_000
 MEMORY_SHARE = 0.25
-FILE = "augmentation.png"
-ROWS, DRAWS = 8, 7
-SIDE = 96  # pixels, at least, of one image in the grid
-GAP = 4
+PREVIEW_FILE = "augmentation.png"
+PREVIEW_ROWS, PREVIEW_DRAWS = 8, 7
+PREVIEW_SIDE = 96  # pixels, at least, of one image in the grid
+PREVIEW_GAP = 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Rows:
     part: Callable[[int, int], tf.data.Dataset] | None = None
 
     @property
-    def cached(self) -> bool:
+    def fits_memory(self) -> bool:
         """Whether the decoded rows fit a quarter of the free memory."""
         return self.bytes < MEMORY_SHARE * psutil.virtual_memory().available
 
@@ -57,7 +58,7 @@ class Rows:
         return Rows(dataset, count, self.bytes * count // max(self.count, 1))
 
 
-def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
+def load_rows(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
     """Reads TFRecords of `tf.train.Example` and preprocesses them.
 
     Args:
@@ -76,22 +77,22 @@ def load(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict
         return features, features.pop(label)
 
     def part(index: int, of: int) -> tf.data.Dataset:
-        own = records.shard(of, index).batch(PARSED_TOGETHER)
+        own = records.shard(of, index).batch(PARSE_BATCH)
         rows = own.map(prepare, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
         return rows.apply(tf.data.experimental.assert_cardinality(len(range(index, count, of))))
 
     rows = part(0, 1)
-    return Rows(rows, count, count * _bytes(rows), part)
+    return Rows(rows, count, count * _row_bytes(rows), part)
 
 
-def _bytes(rows: tf.data.Dataset) -> int:
+def _row_bytes(rows: tf.data.Dataset) -> int:
     import tensorflow as tf
 
     specs = tf.nest.flatten(rows.element_spec)
     return sum((spec.shape.num_elements() or 1) * spec.dtype.size for spec in specs)
 
 
-def training(
+def training_batches(
     rows: Rows,
     batch_size: int,
     seed: int,
@@ -111,23 +112,25 @@ def training(
     """
     import tensorflow as tf
 
-    dataset = rows.dataset.cache() if rows.cached else rows.dataset
-    dataset = dataset.shuffle(rows.count if rows.cached else STREAMED_SHUFFLE, seed=seed)
+    dataset = rows.dataset.cache() if rows.fits_memory else rows.dataset
+    dataset = dataset.shuffle(rows.count if rows.fits_memory else STREAM_SHUFFLE_ROWS, seed=seed)
     dataset = dataset.batch(min(batch_size, rows.count), drop_remainder=True).map(target)
     if augment is not None:
         dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def validation(rows: Rows, batch_size: int) -> tf.data.Dataset:
+def validation_batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
     """All rows in order, never augmented."""
     import tensorflow as tf
 
     dataset = rows.dataset.batch(batch_size)
-    return (dataset.cache() if rows.cached else dataset).prefetch(tf.data.AUTOTUNE)
+    return (dataset.cache() if rows.fits_memory else dataset).prefetch(tf.data.AUTOTUNE)
 
 
-def write(folder: Path, rows: Rows, target: Callable[..., Any], augment: Callable[..., Any] | None, name: str) -> None:
+def write_preview(
+    folder: Path, rows: Rows, target: Callable[..., Any], augment: Callable[..., Any] | None, name: str
+) -> None:
     """Writes the grid: one row per example, first as it is, then as it may come. Nothing where it is no image.
 
     Args:
@@ -139,17 +142,17 @@ def write(folder: Path, rows: Rows, target: Callable[..., Any], augment: Callabl
     """
     if augment is None or not _is_image(rows.dataset.element_spec[0][name].shape):
         return
-    batch = next(iter(rows.dataset.batch(ROWS).map(target)))
-    draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(DRAWS))]
-    with fileio.file(folder / FILE) as beside:
-        _grid(draws).save(beside, "png")
+    batch = next(iter(rows.dataset.batch(PREVIEW_ROWS).map(target)))
+    draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(PREVIEW_DRAWS))]
+    with fileio.replace_file(folder / PREVIEW_FILE) as temporary:
+        _draw_grid(draws).save(temporary, "png")
 
 
 def _is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 3 and shape[2] in {1, 3}  # noqa: PLR2004  (height, width, channels)
 
 
-def _grid(draws: list[np.ndarray]) -> Any:
+def _draw_grid(draws: list[np.ndarray]) -> Any:
     """One image of the draws, each (rows, height, width, channels): side by side, light where values are high."""
     import numpy as np
     from PIL import Image
@@ -157,9 +160,9 @@ def _grid(draws: list[np.ndarray]) -> Any:
     low, high = draws[0].min(), draws[0].max()
     stack = (np.stack(draws, axis=1) - low) / max(high - low, 1e-6)  # (rows, draws, height, width, channels)
     pixels = (np.clip(stack, 0, 1) * 255).astype(np.uint8)
-    scale = max(1, SIDE // pixels.shape[2])
+    scale = max(1, PREVIEW_SIDE // pixels.shape[2])
     pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
-    framed = np.pad(pixels, ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0)), constant_values=255)
+    framed = np.pad(pixels, ((0, 0), (0, 0), (PREVIEW_GAP, 0), (PREVIEW_GAP, 0), (0, 0)), constant_values=255)
     rows, columns, height, width, channels = framed.shape
     sheet = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
     return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)

@@ -1,4 +1,4 @@
-"""Train: what TFX's Trainer calls. Builds the recipe's network, fits it, exports it, and checks the export."""
+"""Trains a recipe: builds its network, fits it, exports it, and checks that the export answers as the network does."""
 
 from __future__ import annotations
 
@@ -20,39 +20,40 @@ if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
     from pipeline.recipe import Recipe
-    from pipeline.training.collective import Nodes
+    from pipeline.training.collective import Workers
     from pipeline.training.input_pipeline import Rows
 
 
-CHECKED_ROWS = 64
+CHECK_ROWS = 64
 VALIDATION_BATCH = 512
-MIXES = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the images
+LABEL_MIXING_LAYERS = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the images
 
 
-def train(args: FnArgs, join: Callable[[], Nodes] | None = None) -> None:
+def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> None:
     """Trains and exports in this process; `join` makes it one of several nodes, of which the first one exports."""
     import tensorflow_transform as tft
 
     from pipeline.training import devices, input_pipeline
 
     config = args.custom_config
-    devices.prepare(config)
+    devices.configure(config)
     nodes = join() if join else None
-    recipe = catalog.load(Path(config["recipe"]))
+    recipe = catalog.load_recipe(Path(config["recipe"]))
     p = type(recipe.params)(**restore_params(config["params"]))
     graph = tft.TFTransformOutput(args.transform_graph_path)
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
     rows, evaluation = (
-        input_pipeline.load(files, spec, transform, recipe.data.label) for files in (args.train_files, args.eval_files)
+        input_pipeline.load_rows(files, spec, transform, recipe.data.label)
+        for files in (args.train_files, args.eval_files)
     )
     out = Path(args.model_run_dir)
-    model = fit(recipe, p, rows, evaluation, config, out, vocabularies(graph), nodes=nodes)
+    model = fit_recipe(recipe, p, rows, evaluation, config, out, vocabulary_sizes(graph), nodes=nodes)
     if nodes is None or nodes.index == 0:
-        _export(recipe, model, transform, spec, args)
+        _export_model(recipe, model, transform, spec, args)
 
 
-def fit(
+def fit_recipe(
     recipe: Recipe,
     p: Any,
     train: Rows,
@@ -61,72 +62,74 @@ def fit(
     out: Path,
     vocabulary: Mapping[str, int],
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    nodes: Nodes | None = None,
+    nodes: Workers | None = None,
 ) -> keras.Model:
     """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own.
 
     One of several `nodes` learns from its share of each batch, and the first one writes.
     """
     from pipeline.training import devices, input_pipeline
-    from pipeline.training.collective import Alone
+    from pipeline.training.collective import SingleWorker
 
-    nodes = nodes or Alone()
-    strategy = devices.strategy(config["distribution"])
+    nodes = nodes or SingleWorker()
+    strategy = devices.make_strategy(config["distribution"])
     batch_size = nodes.batch_size(min(p.batch_size, train.count))
     share, part = nodes.share(train), batch_size // nodes.count
     steps = train.count // nodes.count // part  # a share may have a row more than another, and a batch more
-    spec = spec_of(recipe, train, steps * p.epochs, vocabulary)
+    spec = make_spec(recipe, train, steps * p.epochs, vocabulary)
     with strategy.scope():
-        model = build(recipe, p, spec)
-    target, augment = targets(model, len(recipe.data.classes)), augmentation(recipe, p)
+        model = build_model(recipe, p, spec)
+    target, augment = target_map(model, len(recipe.data.classes)), augmentation_map(recipe, p)
     if nodes.index == 0:
         out.mkdir(parents=True, exist_ok=True)
-        input_pipeline.write(out, train, target, augment, recipe.augmented)
+        input_pipeline.write_preview(out, train, target, augment, recipe.augmented)
     training = Training(
         model=model,
-        train=lambda epoch: input_pipeline.training(share, part, config["seed"] + epoch, target, augment).take(steps),
-        evaluation=input_pipeline.validation(evaluation, VALIDATION_BATCH).map(target),
+        train=lambda epoch: input_pipeline.training_batches(share, part, config["seed"] + epoch, target, augment).take(
+            steps
+        ),
+        evaluation=input_pipeline.validation_batches(evaluation, VALIDATION_BATCH).map(target),
         folder=Path(config["checkpoints"]),
         patience=p.patience,
         steps=steps,
         batch_size=batch_size,
         strategy=strategy,
         precision=config["mixed_precision"],
-        class_weight=class_weight(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
+        class_weight=class_weights(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
         callbacks=tuple(callbacks),
         nodes=nodes,
     )
-    history = _fitted(recipe, p, training, spec)
+    history = _fit_and_tune(recipe, p, training, spec)
     if nodes.index == 0:
         fileio.write_json(out / HISTORY, history)
         if recipe.finish:
-            recipe.finish(model, input_pipeline.validation(train, VALIDATION_BATCH))
+            recipe.finish(model, input_pipeline.validation_batches(train, VALIDATION_BATCH))
     return model
 
 
-def _fitted(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dict[str, Any]:
+def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dict[str, Any]:
     """Fits, and once more where the recipe tunes finely; the history of both, and what the curves say."""
     from pipeline.training.fit import diagnose
 
     history = training.fit(p.epochs)
-    done = len(next(iter(history.values()), []))
-    words = diagnose(history, stopped_early=done < p.epochs)
+    epochs = len(next(iter(history.values()), []))
+    words = diagnose(history, stopped_early=epochs < p.epochs)
     if recipe.fine_tune:
         with training.strategy.scope():
             recipe.fine_tune(training.model, p, replace(spec, steps=training.steps * p.fine_tune_epochs))
         second = replace(training, folder=training.folder / "fine-tune")
-        more = second.fit(done + p.fine_tune_epochs, begin=done)
-        history = {name: [*values, *more.get(name, [])] for name, values in history.items()}
+        second_history = second.fit(epochs + p.fine_tune_epochs, begin=epochs)
+        history = {name: [*values, *second_history.get(name, [])] for name, values in history.items()}
     return {"history": history, "diagnosis": words}
 
 
-def vocabularies(graph: Any) -> dict[str, int]:
+def vocabulary_sizes(graph: Any) -> dict[str, int]:
     """Entries of each vocabulary of a Transform graph, by the name of its file."""
     assets = Path(graph.transform_savedmodel_dir) / "assets"
     return {path.name: graph.vocabulary_size_by_name(path.name) for path in sorted(assets.glob("*"))}
 
 
-def class_weight(train: Rows, classes: int, power: float) -> dict[int, float] | None:
+def class_weights(train: Rows, classes: int, power: float) -> dict[int, float] | None:
     """Weight of each class in the loss: its inverse frequency to a power, one on the average of all rows."""
     import numpy as np
 
@@ -137,14 +140,14 @@ def class_weight(train: Rows, classes: int, power: float) -> dict[int, float] | 
     return dict(enumerate((raw * counts.sum() / (raw * counts).sum()).tolist()))
 
 
-def spec_of(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, int]) -> Spec:
+def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, int]) -> Spec:
     """What `build` learns of the data."""
     features, _ = rows.dataset.element_spec
     shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
     return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary)
 
 
-def build(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
+def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
     """Builds the network and asks it once, so that a misfit is found before training.
 
     Raises:
@@ -177,7 +180,7 @@ def build(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
     return model
 
 
-def targets(model: keras.Model, classes: int) -> Any:
+def target_map(model: keras.Model, classes: int) -> Any:
     """A map over (features, label) batches that gives the loss what it wants: class numbers, or one-hot vectors."""
     import tensorflow as tf
 
@@ -187,7 +190,7 @@ def targets(model: keras.Model, classes: int) -> Any:
     return lambda features, label: (features, tf.one_hot(label, classes))
 
 
-def augmentation(recipe: Recipe, p: Any) -> Any:
+def augmentation_map(recipe: Recipe, p: Any) -> Any:
     """A map over (features, target) batches, or None if the recipe augments nothing."""
     layers = recipe.augment(p)
     if not layers:
@@ -196,7 +199,7 @@ def augmentation(recipe: Recipe, p: Any) -> Any:
     def augment(features: dict[str, Any], target: Any) -> tuple[dict[str, Any], Any]:
         value = features[recipe.augmented]
         for layer in layers:
-            if type(layer).__name__ in MIXES:
+            if type(layer).__name__ in LABEL_MIXING_LAYERS:
                 mixed = layer({"images": value, "labels": target}, training=True)
                 value, target = mixed["images"], mixed["labels"]
             else:
@@ -206,19 +209,24 @@ def augmentation(recipe: Recipe, p: Any) -> Any:
     return augment
 
 
-def _export(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
+def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
     from pipeline.export import saved_model, signatures
     from pipeline.training import devices
     from serving.core.model import LoadedModel
 
-    examples, inputs = saved_model.raw_rows(args.eval_files, recipe, CHECKED_ROWS)
-    served = signatures.Served(recipe, model, transform, spec, inputs)
+    examples, inputs = saved_model.read_raw_rows(args.eval_files, recipe, CHECK_ROWS)
+    served = signatures.ServingModel(recipe, model, transform, spec, inputs)
     folder = Path(args.serving_model_dir)
-    saved_model.export(served, folder)
+    saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)
-    saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.requests(loaded, inputs))
+    saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_request(loaded, inputs))
     worst = saved_model.require_same_answers(served, loaded, examples, inputs)
-    operations = devices.counted(model, served.features({name: value[:1] for name, value in inputs.items()}))
-    described = signatures.described(loaded.signatures)
-    out = {"weights": model.count_params(), "flops": operations, "export_difference": worst, "signatures": described}
+    operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
+    signature_facts = signatures.signatures_to_dict(loaded.signatures)
+    out = {
+        "weights": model.count_params(),
+        "flops": operations,
+        "export_difference": worst,
+        "signatures": signature_facts,
+    }
     fileio.write_json(Path(args.model_run_dir) / MODEL, out)

@@ -1,11 +1,9 @@
-"""The process that trains trials: `python -m pipeline.tuning`, spoken to by `pipeline.tuning.worker`.
+"""The process that trains trials: `python -m pipeline.tuning`, driven by `pipeline.tuning.worker`.
 
 A line of JSON on stdin is a task: {"recipe", "text", "params", "objective", "train", "eval", "graph", "out", "config"}:
 the recipe's file and its text as it was when the search began, folders, settings of the training. After every epoch a
 line {"epoch", "metrics"} goes out on stdout, and `true` or `false` comes back; the last line of a task has a "state".
-What libraries print goes to stderr.
-
-A Keras callback that tells the search of every epoch, and ends a trial that it gives up.
+What libraries print goes to stderr. A Keras callback reports the epochs, and ends a trial that the search prunes.
 """
 
 from __future__ import annotations
@@ -23,13 +21,13 @@ import keras
 
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog
-from pipeline.recipes.catalog import Source
+from pipeline.recipes.catalog import RecipeSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-MONITORED = "val_loss"  # the weights of its best epoch are the ones that a training keeps
+SELECTION_METRIC = "val_loss"  # the weights of its best epoch are the ones that a training keeps
 
 
 def main() -> None:
@@ -38,22 +36,22 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in iter(sys.stdin.readline, ""):
-        _say(channel, answered(json.loads(line), lambda epoch, metrics: _ask(channel, epoch, metrics)))
+        _send(channel, run_trial(json.loads(line), lambda epoch, metrics: _report_epoch(channel, epoch, metrics)))
 
 
-def _say(channel: TextIO, value: Any) -> None:
+def _send(channel: TextIO, value: Any) -> None:
     print(json.dumps(value), file=channel, flush=True)
 
 
-def _ask(channel: TextIO, epoch: int, metrics: dict[str, float]) -> bool:
-    _say(channel, {"epoch": epoch, "metrics": metrics})
+def _report_epoch(channel: TextIO, epoch: int, metrics: dict[str, float]) -> bool:
+    _send(channel, {"epoch": epoch, "metrics": metrics})
     answer = sys.stdin.readline()
     if not answer:
         os._exit(1)  # the search is gone
     return bool(json.loads(answer))
 
 
-def answered(task: dict[str, Any], report: Callable[[int, dict[str, float]], bool]) -> dict[str, Any]:
+def run_trial(task: dict[str, Any], report: Callable[[int, dict[str, float]], bool]) -> dict[str, Any]:
     """Trains one trial and says what came of it; whatever it fails of is its own end only."""
     reporter = Reporter(task["objective"], report)
     try:
@@ -76,21 +74,21 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     from pipeline.recipe import restore_params
     from pipeline.training import devices, input_pipeline, trainer
 
-    devices.prepare(task["config"])
-    recipe = catalog.pin(_source(Path(task["recipe"]), task["text"]))
+    devices.configure(task["config"])
+    recipe = catalog.pin_recipe(_make_source(Path(task["recipe"]), task["text"]))
     p = type(recipe.params)(**restore_params(task["params"]))
     graph = tft.TFTransformOutput(task["graph"])
     transform = graph.transform_features_layer()
     rows, evaluation = (
-        input_pipeline.load([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
+        input_pipeline.load_rows([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
         for split in ("train", "eval")
     )
-    words = trainer.vocabularies(graph)
-    trainer.fit(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
+    words = trainer.vocabulary_sizes(graph)
+    trainer.fit_recipe(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
 
 
-def _source(path: Path, text: str) -> Source:
-    return Source(path.stem, path, text, ast.parse(text), {})
+def _make_source(path: Path, text: str) -> RecipeSource:
+    return RecipeSource(path.stem, path, text, ast.parse(text), {})
 
 
 class PrunedError(Exception):
@@ -128,9 +126,9 @@ class Reporter(keras.callbacks.Callback):
             UnknownObjectiveError: There is no such metric.
         """
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        for name in (self.objective, MONITORED):
+        for name in (self.objective, SELECTION_METRIC):
             if name not in metrics:
-                known = ", ".join(found for found in metrics if found.startswith("val_")) or "none"
+                known = ", ".join(metric for metric in metrics if metric.startswith("val_")) or "none"
                 raise UnknownObjectiveError(
                     f"The network has no metric {name!r}.", expected=f"--objective with one of {known}", received=name
                 )
@@ -145,7 +143,7 @@ class Reporter(keras.callbacks.Callback):
         Raises:
             PipelineError: It is no number.
         """
-        best = min(self._fit, key=lambda metrics: metrics[MONITORED])[self.objective]
+        best = min(self._fit, key=lambda metrics: metrics[SELECTION_METRIC])[self.objective]
         if not math.isfinite(best):
             raise PipelineError(f"{self.objective} is not a number.", received=best)
         return best

@@ -1,4 +1,4 @@
-"""The search: one trial after the other, each told to the journal, until there are as many as asked for."""
+"""The search: one trial after the other, each written to the journal, until there are as many as wanted."""
 
 from __future__ import annotations
 
@@ -21,15 +21,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.runner.lifecycle import RunSession
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
     from pipeline.store.layout import RunFolder
     from pipeline.tuning.space import Space
-    from pipeline.tuning.study import Running
+    from pipeline.tuning.study import RunningTrial
     from pipeline.tuning.worker import Preparation
 
-HOPELESS = 5  # trials that failed and none that did not
+MAX_FAILURES = 5  # trials that failed and none that did not
 RECORDING_TIMEOUT_S = 60.0
-RISING = ("acc", "auc", "f1", "precision", "recall", "r2", "io", "similarity")  # beginnings of words of a name
+MAXIMIZED_PREFIXES = (
+    "acc",
+    "auc",
+    "f1",
+    "precision",
+    "recall",
+    "r2",
+    "io",
+    "similarity",
+)  # beginnings of words of a name
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Search:
         trials: How many there shall be, with those of earlier calls.
     """
 
-    request: Request
+    request: RunRequest
     space: Space
     objective: str
     trials: int
@@ -51,17 +60,17 @@ class Search:
     @property
     def maximize(self) -> bool:
         """Whether more of the objective is better."""
-        return any(word.startswith(RISING) for word in self.objective.split("_"))
+        return any(word.startswith(MAXIMIZED_PREFIXES) for word in self.objective.split("_"))
 
     def run_id(self, data_digest: str) -> str:
         """The same for the same question on the same data and code, so that a search is found again."""
         request, settings = self.request, self.request.settings
         question = {
             "recipe": request.name,
-            "code": [fingerprint.of_code(request.source, step) for step in (*worker.STEPS, "train")],
+            "code": [fingerprint.code_digest(request.source, step) for step in (*worker.PREPARATION_STEPS, "train")],
             "data": data_digest,
             "base": self.space.base,
-            "searched": {name: str(one) for name, one in self.space.dimensions.items()},
+            "searched": {name: str(dimension) for name, dimension in self.space.dimensions.items()},
             "options": [self.objective, request.seed, request.quick],
             "settings": [settings.distribution, settings.mixed_precision, settings.deterministic],
         }
@@ -69,7 +78,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search has found.
 
     Attributes:
@@ -87,97 +96,97 @@ class Found:
     importances: dict[str, float]
 
 
-def search(asked: Search, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]) -> Found:
+def search(plan: Search, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]) -> SearchResult:
     """Goes on with the search until it has its trials.
 
     Args:
-        asked: What to search.
+        plan: What to search.
         show: (trial, best so far) called when a trial has ended.
         waiting: Called when another process does the same.
 
     Raises:
         PipelineError: No trial came to its end.
     """
-    home = asked.request.settings.workspace
+    home = plan.request.settings.workspace
     # Transform runs in this process: it must leave the card to the one that trains.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    ready = worker.prepare(asked.request, asked.space.base, waiting)
-    folder, uri = home.run(asked.run_id(ready.data_digest)), asked.request.settings.mlflow_uri
+    ready = worker.prepare_data(plan.request, plan.space.base, waiting)
+    folder, uri = home.run(plan.run_id(ready.data_digest)), plan.request.settings.mlflow_uri
     with (
         fileio.lock(home.runs_lock, shared=True),
         run_session(folder, uri, timeout_s=RECORDING_TIMEOUT_S, on_wait=waiting) as session,
     ):
-        _start(session, asked, ready)
-        found = _Course(asked, folder, show, waiting).run()
-        _keep(folder, asked, found)
+        _start_run(session, plan, ready)
+        result = _TrialLoop(plan, folder, show, waiting).run()
+        _save_result(folder, plan, result)
         session.end("finished")
-    return found
+    return result
 
 
-def _start(session: RunSession, asked: Search, ready: Preparation) -> None:
-    request = asked.request
-    options = {"objective": asked.objective, "seed": request.seed, "quick": request.quick}
+def _start_run(session: RunSession, plan: Search, ready: Preparation) -> None:
+    request = plan.request
+    options = {"objective": plan.objective, "seed": request.seed, "quick": request.quick}
     tags = {"data_digest": ready.data_digest, "keraspipe.prepared_by": ready.run_id}
     tags["mlflow.source.name"] = f"keraspipe tune {request.name}"
-    params = {**asked.space.base, **asked.space.described(), **options}
+    params = {**plan.space.base, **plan.space.describe(), **options}
     session.start(request.name, f"Search for hyperparameters: {request.source.title}", params, tags)
 
 
-def _keep(folder: RunFolder, asked: Search, found: Found) -> None:
+def _save_result(folder: RunFolder, plan: Search, result: SearchResult) -> None:
     """Tells the journal the best trial, and makes the search a run that `keraspipe runs` lists."""
-    best = found.best
-    journal.report("tuned", number=best.number, objective=asked.objective, value=best.value, params=best.params)
-    result = {"run_id": found.run_id, "recipe": asked.request.name, "metrics": {asked.objective: best.value}}
-    fileio.write_json(folder.result, result)
+    best = result.best
+    journal.report("tuned", number=best.number, objective=plan.objective, value=best.value, params=best.params)
+    summary = {"run_id": result.run_id, "recipe": plan.request.name, "metrics": {plan.objective: best.value}}
+    fileio.write_json(folder.result, summary)
 
 
-class _Course:
+class _TrialLoop:
     """The trials of one call."""
 
     def __init__(
-        self, asked: Search, folder: RunFolder, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
+        self, plan: Search, folder: RunFolder, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
     ) -> None:
-        self.asked, self.folder, self.show, self.waiting = asked, folder, show, waiting
+        self.asked, self.folder, self.show, self.waiting = plan, folder, show, waiting
         self.worker = Worker(folder.log)
-        request = asked.request
+        request = plan.request
         self.study = Study(
             folder.study,
-            asked.space,
-            maximize=asked.maximize,
+            plan.space,
+            maximize=plan.maximize,
             seed=request.seed,
             epochs=int(request.params["epochs"]),
         )
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         for dead in self.study.interrupted():
-            self._tell(dead)
+            self._report_trial(dead)
         try:
             while len(done := self.study.trials()) < self.asked.trials:
-                _require_hope(done, self.folder)
-                self._one(self.study.ask())
+                _stop_if_hopeless(done, self.folder)
+                self._run_trial(self.study.ask())
         finally:
             self.worker.close()
-        return self._found()
+        return self._make_result()
 
-    def _one(self, running: Running) -> None:
+    def _run_trial(self, running: RunningTrial) -> None:
         started = time.monotonic()
         trial = Trial(running.number, running.params)
         journal.report("trial", number=trial.number, state="started", params=trial.params)
-        answer = self._trained(running, trial)
+        answer = self._train(running, trial)
         trial.state, trial.value = answer["state"], answer.get("value")
         trial.seconds, trial.reason = round(time.monotonic() - started, 1), answer.get("reason", "")
         running.end(trial)
-        self._tell(trial)
+        self._report_trial(trial)
         self.show(trial, self.study.best())
 
-    def _trained(self, running: Running, trial: Trial) -> dict[str, Any]:
+    def _train(self, running: RunningTrial, trial: Trial) -> dict[str, Any]:
         def report(epoch: int, metrics: dict[str, float]) -> bool:
             trial.epochs = epoch
             journal.report("trial_epoch", number=trial.number, epoch=epoch, metrics=metrics)
             return running.report(epoch, metrics[self.asked.objective])
 
         try:
-            ready = worker.prepare(self.asked.request, trial.params, self.waiting)
+            ready = worker.prepare_data(self.asked.request, trial.params, self.waiting)
         except PipelineError as error:
             return {"state": FAILED, "reason": str(error)}
         answer = self.worker.train(self._task(trial, ready), report)
@@ -206,25 +215,25 @@ class _Course:
             },
         }
 
-    def _tell(self, trial: Trial) -> None:
+    def _report_trial(self, trial: Trial) -> None:
         best = self.study.best()
-        told = {**trial.as_json(), "objective": self.asked.objective, "best": best.value if best else None}
-        journal.report("trial", **told)
+        fields = {**trial.as_json(), "objective": self.asked.objective, "best": best.value if best else None}
+        journal.report("trial", **fields)
 
-    def _found(self) -> Found:
+    def _make_result(self) -> SearchResult:
         trials, best = self.study.trials(), self.study.best()
         if best is None:
-            raise _all_failed(trials, self.folder)
+            raise _all_failed_error(trials, self.folder)
         ranking = sorted((trial for trial in trials if trial.state == COMPLETE), key=self.study.order)
-        return Found(self.folder.run_id, trials, best, ranking, self.study.importances())
+        return SearchResult(self.folder.run_id, trials, best, ranking, self.study.importances())
 
 
-def _require_hope(done: list[Trial], folder: RunFolder) -> None:
-    if len(done) >= HOPELESS and all(trial.state == FAILED for trial in done):
-        raise _all_failed(done, folder)
+def _stop_if_hopeless(done: list[Trial], folder: RunFolder) -> None:
+    if len(done) >= MAX_FAILURES and all(trial.state == FAILED for trial in done):
+        raise _all_failed_error(done, folder)
 
 
-def _all_failed(trials: list[Trial], folder: RunFolder) -> PipelineError:
+def _all_failed_error(trials: list[Trial], folder: RunFolder) -> PipelineError:
     reasons = dict.fromkeys(trial.reason.replace("\n", " ") for trial in trials if trial.state != PRUNED)
     return PipelineError(
         f"All {len(trials)} trials failed.",
@@ -234,7 +243,7 @@ def _all_failed(trials: list[Trial], folder: RunFolder) -> PipelineError:
     )
 
 
-def final(asked: Search, found: Found) -> Request:
+def final_request(plan: Search, result: SearchResult) -> RunRequest:
     """The ordinary run of the best trial, which the gate judges like any other."""
-    best, trial = found.best, f"{found.run_id} trial {found.best.number}"
-    return replace(asked.request, params=best.params, until=run.STEPS[-1], trial=trial)
+    best, trial = result.best, f"{result.run_id} trial {result.best.number}"
+    return replace(plan.request, params=best.params, until=run.STEPS[-1], trial=trial)

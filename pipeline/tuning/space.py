@@ -1,6 +1,6 @@
-"""The space of a search: which hyperparameters vary, each within what, and which stay as they are.
+"""The search space: which hyperparameters vary, each within what, and which stay as they are.
 
-What a search may give one hyperparameter: a number, a name, or an architecture (layers and their widths).
+A dimension is a number between bounds, one of several values, or an architecture: layers and their widths.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from optuna import Trial
 
-    from pipeline.recipes.catalog import Source
+    from pipeline.recipes.catalog import RecipeSource
     from pipeline.recipes.hyperparameters import Field
 
 
 # How long a trial may take is no property of the model, and a loss is not comparable with another one.
-UNLESS_NAMED = {"epochs", "fine_tune_epochs", "patience", "loss"}
-DIGITS = 3  # of a sampled float: enough for any hyperparameter, and short on a command line
+NOT_BY_DEFAULT = {"epochs", "fine_tune_epochs", "patience", "loss"}
+FLOAT_DIGITS = 3  # of a sampled float: enough for any hyperparameter, and short on a command line
 
 
 @dataclass(frozen=True)
@@ -40,26 +40,26 @@ class Space:
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
         """All hyperparameters of a trial."""
-        return {**self.base, **{name: one.suggest(trial) for name, one in self.dimensions.items()}}
+        return {**self.base, **{name: dimension.suggest(trial) for name, dimension in self.dimensions.items()}}
 
-    def pinned(self) -> dict[str, Any]:
+    def optuna_params(self) -> dict[str, Any]:
         """What a trial has to be given so that it is the recipe as it stands, as far as the ranges hold that."""
-        found: dict[str, Any] = {}
-        for name, one in self.dimensions.items():
-            if one.contains(self.base[name]):
-                found |= one.pinned(self.base[name])
-        return found
+        values: dict[str, Any] = {}
+        for name, dimension in self.dimensions.items():
+            if dimension.contains(self.base[name]):
+                values |= dimension.optuna_params(self.base[name])
+        return values
 
     def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The searched values that differ from the recipe's."""
         return {name: values[name] for name in self.dimensions if values[name] != self.base[name]}
 
-    def described(self) -> dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """Each range in words, by name."""
-        return {name: one.field.range or one.words for name, one in self.dimensions.items()}
+        return {name: dimension.field.range or dimension.words for name, dimension in self.dimensions.items()}
 
 
-def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:
+def build_space(source: RecipeSource, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:
     """The space of a recipe.
 
     Args:
@@ -75,10 +75,10 @@ def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Co
     declared = hyperparameters.fields(source)
     for name in only:
         if name not in declared or name in fixed:
-            raise _unknown(source, name, declared, fixed)
-    names = [name for name in declared if name in only or not (only or name in fixed or name in UNLESS_NAMED)]
-    found = {name: of(declared[name]) for name in names}
-    searched = {name: one for name, one in found.items() if one is not None}
+            raise _unknown_name_error(source, name, declared, fixed)
+    names = [name for name in declared if name in only or not (only or name in fixed or name in NOT_BY_DEFAULT)]
+    dimensions = {name: make_dimension(declared[name]) for name in names}
+    searched = {name: dimension for name, dimension in dimensions.items() if dimension is not None}
     missing = [name for name in only if name not in searched]
     if missing or not searched:
         raise UsageError(
@@ -90,7 +90,9 @@ def space(source: Source, base: dict[str, Any], only: Collection[str], fixed: Co
     return Space(base, searched)
 
 
-def _unknown(source: Source, name: str, declared: Collection[str], fixed: Collection[str]) -> UsageError:
+def _unknown_name_error(
+    source: RecipeSource, name: str, declared: Collection[str], fixed: Collection[str]
+) -> UsageError:
     set_too = name in fixed
     return UsageError(
         f"{name} is both set and searched." if set_too else f"{source.name} has no hyperparameter {name!r}.",
@@ -121,13 +123,13 @@ class Number:
         if self.field.type == "int":
             return trial.suggest_int(self.field.name, int(self.low), int(self.high), log=self.log)
         value = trial.suggest_float(self.field.name, self.low, self.high, log=self.log)
-        return min(max(float(f"{value:.{DIGITS}g}"), float(self.low)), float(self.high))
+        return min(max(float(f"{value:.{FLOAT_DIGITS}g}"), float(self.low)), float(self.high))
 
     def contains(self, value: float) -> bool:
         """Whether it lies between the bounds."""
         return self.low <= value <= self.high
 
-    def pinned(self, value: float) -> dict[str, Any]:
+    def optuna_params(self, value: float) -> dict[str, Any]:
         """The value itself."""
         return {self.field.name: value}
 
@@ -146,15 +148,17 @@ class Name:
 
     def suggest(self, trial: Trial) -> Any:
         """One of them."""
-        return hyperparameters.parse(self.field, trial.suggest_categorical(self.field.name, self.texts))
+        return hyperparameters.parse_value(self.field, trial.suggest_categorical(self.field.name, self.texts))
 
     def contains(self, value: Any) -> bool:
         """Whether it is one of them."""
-        return value in [hyperparameters.parse(self.field, text) for text in self.texts]
+        return value in [hyperparameters.parse_value(self.field, text) for text in self.texts]
 
-    def pinned(self, value: Any) -> dict[str, Any]:
+    def optuna_params(self, value: Any) -> dict[str, Any]:
         """Its text."""
-        return {self.field.name: next(text for text in self.texts if hyperparameters.parse(self.field, text) == value)}
+        return {
+            self.field.name: next(text for text in self.texts if hyperparameters.parse_value(self.field, text) == value)
+        }
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ class Architecture:
         fits = self.fewest <= len(value) <= len(self.ladders)
         return fits and all(width in ladder for width, ladder in zip(value, self.ladders, strict=False))
 
-    def pinned(self, value: tuple[int, ...]) -> dict[str, Any]:
+    def optuna_params(self, value: tuple[int, ...]) -> dict[str, Any]:
         """The number of layers, and of each the step on its ladder."""
         steps = {f"{self.field.name}.{i}": self.ladders[i].index(width) for i, width in enumerate(value)}
         return {f"{self.field.name}.layers": len(value), **steps}
@@ -193,7 +197,7 @@ class Architecture:
 Dimension = Number | Name | Architecture
 
 
-def of(field: Field) -> Dimension | None:
+def make_dimension(field: Field) -> Dimension | None:
     """What the search may give a hyperparameter; None if it is not one to search.
 
     Without a declared range a truth value is tried both ways, and a tuple of integers with a layer less, a layer more,
@@ -202,13 +206,13 @@ def of(field: Field) -> Dimension | None:
     Raises:
         PipelineError: The declared range does not fit the type, or is empty.
     """
-    declared = hyperparameters.ranged(field)
+    declared = hyperparameters.search_range(field)
     if isinstance(declared, Choice):
-        return _choice(field, declared)
+        return _choice_dimension(field, declared)
     if isinstance(declared, Widths):
         return _declared_architecture(field, declared)
     if isinstance(declared, Range):
-        return _number(field, declared)
+        return _number_dimension(field, declared)
     if field.type == "bool":
         return Name(field, ("False", "True"))
     if field.type == "tuple[int, ...]" and field.default:
@@ -216,7 +220,7 @@ def of(field: Field) -> Dimension | None:
     return None
 
 
-def _number(field: Field, declared: Range) -> Number:
+def _number_dimension(field: Field, declared: Range) -> Number:
     sound = field.type in {"int", "float"} and declared.low <= declared.high
     _require(
         sound and (declared.low > 0 or not declared.log), field, "an int or float, and bounds above 0 for log=True"
@@ -224,24 +228,24 @@ def _number(field: Field, declared: Range) -> Number:
     return Number(field, declared.low, declared.high, declared.log)
 
 
-def _choice(field: Field, declared: Choice) -> Name:
-    texts = tuple(hyperparameters.assignment("", value)[1:] for value in declared.values)
+def _choice_dimension(field: Field, declared: Choice) -> Name:
+    texts = tuple(hyperparameters.format_assignment("", value)[1:] for value in declared.values)
     _require(bool(texts), field, "at least one value")
     for text in texts:
-        hyperparameters.parse(field, text)
+        hyperparameters.parse_value(field, text)
     return Name(field, texts)
 
 
 def _declared_architecture(field: Field, declared: Widths) -> Architecture:
     sound = field.type == "tuple[int, ...]" and 0 < declared.fewest <= declared.most and declared.low <= declared.high
     _require(sound and declared.low > 0, field, "tuple[int, ...] with 1 <= fewest <= most and 1 <= low <= high")
-    return Architecture(field, declared.fewest, (ladder(declared.low, declared.high),) * declared.most)
+    return Architecture(field, declared.fewest, (width_ladder(declared.low, declared.high),) * declared.most)
 
 
 def _derived_architecture(field: Field) -> Architecture:
     widths = [*field.default, field.default[-1]]
     _require(min(widths) > 0, field, "widths of at least 1, or Widths(…) that says what may be tried")
-    ladders = tuple(tuple(sorted({*ladder(max(1, width // 2), 2 * width), width})) for width in widths)
+    ladders = tuple(tuple(sorted({*width_ladder(max(1, width // 2), 2 * width), width})) for width in widths)
     return Architecture(field, max(1, len(field.default) - 1), ladders)
 
 
@@ -255,7 +259,7 @@ def _require(sound: bool, field: Field, expected: str) -> None:
         )
 
 
-def ladder(low: int, high: int) -> tuple[int, ...]:
+def width_ladder(low: int, high: int) -> tuple[int, ...]:
     """Both bounds, and between them the powers of two and what lies halfway from one to the next."""
     steps = {width for power in range(high.bit_length()) for width in (2**power, 3 * 2**power)}
     return tuple(sorted({low, high, *(step for step in steps if low < step < high)}))

@@ -1,7 +1,4 @@
-"""The study of a search: Optuna's, in an SQLite file, so that a search that was killed goes on from it.
-
-One trial of a search as it is shown and recorded.
-"""
+"""The study of a search and its trials, by Optuna in an SQLite file: a killed search continues from it."""
 
 from __future__ import annotations
 
@@ -24,12 +21,12 @@ if TYPE_CHECKING:
     from pipeline.tuning.space import Space
 
 
-NAME = "tune"
+STUDY_NAME = "tune"
 RANDOM_TRIALS = 6  # before what was learned from earlier ones leads to the next
 UNPRUNED_TRIALS = 3  # before there is a median to fall behind
 WARM_UP_SHARE = 10  # of the epochs, one in so many, and the first, in which nothing is pruned
-LEAST_FOR_IMPORTANCE = 4
-KEPT = ("params", "epochs", "seconds", "reason")
+MIN_TRIALS_FOR_IMPORTANCE = 4
+STORED_FIELDS = ("params", "epochs", "seconds", "reason")
 COMPLETE, PRUNED, FAILED, INTERRUPTED = "complete", "pruned", "failed", "interrupted"
 STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
 
@@ -55,30 +52,30 @@ class Study:
         direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
         self._study = optuna.create_study(
-            storage=storage, study_name=NAME, direction=direction, pruner=pruner, load_if_exists=True
+            storage=storage, study_name=STUDY_NAME, direction=direction, pruner=pruner, load_if_exists=True
         )
         if not self._study.get_trials(deepcopy=False):
-            self._study.enqueue_trial(space.pinned())
+            self._study.enqueue_trial(space.optuna_params())
 
     def interrupted(self) -> list[Trial]:
         """Ends the trials that no process carries on any more, and puts their proposals before the next ones."""
         dead = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for one in dead:
-            proposed = {**one.system_attrs.get("fixed_params", {}), **one.params}
-            open_trial = optuna.Trial(self._study, one._trial_id)  # noqa: SLF001  (the only way back to a trial)
+        for trial in dead:
+            proposed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+            open_trial = optuna.Trial(self._study, trial._trial_id)  # noqa: SLF001  (the only way back to a trial)
             open_trial.set_user_attr(INTERRUPTED, value=True)
-            self._study.tell(one.number, state=TrialState.FAIL)
+            self._study.tell(trial.number, state=TrialState.FAIL)
             self._study.enqueue_trial(proposed)
-        return [self._trial(self._study.get_trials()[one.number]) for one in dead]
+        return [self._trial(self._study.get_trials()[trial.number]) for trial in dead]
 
     def trials(self) -> list[Trial]:
         """The trials that have ended by themselves."""
         ended = self._study.get_trials(deepcopy=False, states=tuple(STATES))
-        return [self._trial(one) for one in ended if INTERRUPTED not in one.user_attrs]
+        return [self._trial(trial) for trial in ended if INTERRUPTED not in trial.user_attrs]
 
     def best(self) -> Trial | None:
         """The complete trial with the best objective, the first of equal ones."""
-        complete = [one for one in self.trials() if one.state == COMPLETE]
+        complete = [trial for trial in self.trials() if trial.state == COMPLETE]
         return min(complete, key=self.order, default=None)
 
     def order(self, trial: Trial) -> float:
@@ -86,36 +83,36 @@ class Study:
         assert trial.value is not None
         return -trial.value if self.maximize else trial.value
 
-    def ask(self) -> Running:
+    def ask(self) -> RunningTrial:
         """The next trial."""
         place = int(hashing.digest([self._seed, len(self.trials())])[:8], 16)
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
-        return Running(self._study, self._study.ask(), self.space)
+        return RunningTrial(self._study, self._study.ask(), self.space)
 
     def importances(self) -> dict[str, float]:
         """How much of the objective's spread each hyperparameter explains, the greatest first; empty after few trials.
 
         Of an architecture, the number of layers and their widths together.
         """
-        if sum(trial.state == COMPLETE for trial in self.trials()) < LEAST_FOR_IMPORTANCE:
+        if sum(trial.state == COMPLETE for trial in self.trials()) < MIN_TRIALS_FOR_IMPORTANCE:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are few trials, which the reader sees
             shares = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
-        found = dict.fromkeys(self.space.dimensions, 0.0)
+        shares_by_name = dict.fromkeys(self.space.dimensions, 0.0)
         for name, share in shares.items():
-            found[name.partition(".")[0]] += float(share)
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+            shares_by_name[name.partition(".")[0]] += float(share)
+        return dict(sorted(shares_by_name.items(), key=lambda item: -item[1]))
 
-    def _trial(self, one: FrozenTrial) -> Trial:
-        kept = {name: one.user_attrs[name] for name in KEPT if name in one.user_attrs}
-        kept["params"] = restore_params(kept.get("params", {}))
-        state = INTERRUPTED if INTERRUPTED in one.user_attrs else STATES[one.state]
-        return Trial(one.number, state=state, value=one.value if state == COMPLETE else None, **kept)
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        fields = {name: frozen.user_attrs[name] for name in STORED_FIELDS if name in frozen.user_attrs}
+        fields["params"] = restore_params(fields.get("params", {}))
+        state = INTERRUPTED if INTERRUPTED in frozen.user_attrs else STATES[frozen.state]
+        return Trial(frozen.number, state=state, value=frozen.value if state == COMPLETE else None, **fields)
 
 
-class Running:
+class RunningTrial:
     """A trial that is going on.
 
     Args:
@@ -135,12 +132,12 @@ class Running:
         self._trial.report(value, epoch)
         return not self._trial.should_prune()
 
-    def end(self, ended: Trial) -> None:
+    def end(self, trial: Trial) -> None:
         """Keeps what came of it."""
-        for name in set(KEPT) - {"params"}:
-            self._trial.set_user_attr(name, getattr(ended, name))
-        state = {word: state for state, word in STATES.items()}[ended.state]
-        self._study.tell(self._trial, ended.value if ended.state == COMPLETE else None, state=state)
+        for name in set(STORED_FIELDS) - {"params"}:
+            self._trial.set_user_attr(name, getattr(trial, name))
+        state = {word: state for state, word in STATES.items()}[trial.state]
+        self._study.tell(self._trial, trial.value if trial.state == COMPLETE else None, state=state)
 
 
 @dataclass

@@ -1,6 +1,7 @@
-"""A process that trains one trial after the other, so that what kills it ends a trial and not the search.
+"""What a trial needs: its data, and a process that trains it.
 
-What trials train on: the train and eval splits and the Transform graph, from the ordinary steps and their cache.
+The train and eval splits and the Transform graph come from the ordinary steps and their cache. The process trains one
+trial after the other; what kills it ends a trial and not the search.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
 
-    from pipeline.runs.run import Request
+    from pipeline.runs.run import RunRequest
 
 
 TRIALS_PER_PROCESS = 10  # TensorFlow does not give back all that a trained network took
-STEPS = ("ingest", "schema", "transform")  # the ones before the training that may depend on hyperparameters
+PREPARATION_STEPS = ("ingest", "schema", "transform")  # the ones before the training that may depend on hyperparameters
 
 
 class Worker:
@@ -52,19 +53,19 @@ class Worker:
             {"state": "complete", "value", "epochs"}, {"state": "pruned"} or {"state": "failed" or "refused",
             "reason"}.
         """
-        process = self._ready()
+        process = self._ensure_process()
         self._done += 1
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(BrokenPipeError):  # it has died, which its answer tells
             print(json.dumps(task), file=process.stdin, flush=True)
             for line in process.stdout:
-                told = json.loads(line)
-                if "state" in told:
-                    return dict(told)
-                goes_on = report(told["epoch"], told["metrics"])
+                message = json.loads(line)
+                if "state" in message:
+                    return dict(message)
+                goes_on = report(message["epoch"], message["metrics"])
                 print(json.dumps(goes_on), file=process.stdin, flush=True)
-        return {"state": "failed", "reason": self._death(process)}
+        return {"state": "failed", "reason": self._describe_death(process)}
 
     def close(self) -> None:
         """Ends the process, which has nothing to save."""
@@ -73,7 +74,7 @@ class Worker:
             self._process.communicate()
         self._process, self._done = None, 0
 
-    def _death(self, process: subprocess.Popen[str]) -> str:
+    def _describe_death(self, process: subprocess.Popen[str]) -> str:
         code = process.wait()
         self.close()
         if code == -signal.SIGKILL:
@@ -81,18 +82,18 @@ class Worker:
         how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"its process {how}, see {self.log}"
 
-    def _ready(self) -> subprocess.Popen[str]:
+    def _ensure_process(self) -> subprocess.Popen[str]:
         if self._process is None or self._done >= TRIALS_PER_PROCESS:
             self.close()
-            self._process = self._started()
+            self._process = self._start_process()
         return self._process
 
-    def _started(self) -> subprocess.Popen[str]:
+    def _start_process(self) -> subprocess.Popen[str]:
         with self.log.open("ab") as log:
             return subprocesses.start_worker("pipeline.tuning", cwd=self.log.parent, log=log)
 
 
-LAST = STEPS[-1]
+LAST_STEP = PREPARATION_STEPS[-1]
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Preparation:
     graph: Path
 
 
-def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], None]) -> Preparation:
+def prepare_data(request: RunRequest, values: Mapping[str, Any], waiting: Callable[[], None]) -> Preparation:
     """Runs the steps up to transform, or finds that they were run.
 
     Args:
@@ -124,22 +125,22 @@ def prepare(request: Request, values: Mapping[str, Any], waiting: Callable[[], N
         waiting: Called when another process is at the same steps.
     """
     shared = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
-    read = {name for step in STEPS for name in fingerprint.read_params(request.source, step, shared)}
-    wanted = replace(request, params={**shared, **{name: values[name] for name in read}}, seed=1, until=LAST)
-    found = _prepared(request, execution.execute(wanted, waiting).run_id)
-    if not all(path.is_dir() for path in (found.train, found.eval, found.graph)):
-        run.forget(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go
-        found = _prepared(request, execution.execute(wanted, waiting).run_id)
-    return found
+    read = {name for step in PREPARATION_STEPS for name in fingerprint.step_params(request.source, step, shared)}
+    wanted = replace(request, params={**shared, **{name: values[name] for name in read}}, seed=1, until=LAST_STEP)
+    preparation = _read_preparation(request, execution.execute_request(wanted, waiting).run_id)
+    if not all(path.is_dir() for path in (preparation.train, preparation.eval, preparation.graph)):
+        run.forget_request(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go
+        preparation = _read_preparation(request, execution.execute_request(wanted, waiting).run_id)
+    return preparation
 
 
-def _prepared(request: Request, run_id: str) -> Preparation:
+def _read_preparation(request: RunRequest, run_id: str) -> Preparation:
     outputs: dict[str, Any] = {}
     digest = ""
-    for event, _ in journal.read(request.settings.workspace.run(run_id).journal):
+    for event, _ in journal.iter_events(request.settings.workspace.run(run_id).journal):
         if event["event"] == "execution":
             outputs[event["name"]] = event["outputs"]
         digest = event.get("tags", {}).get("data_digest", digest)
     examples = Path(outputs["ingest"]["examples"][0]["uri"])
-    graph = Path(outputs[LAST]["transform_graph"][0]["uri"])
+    graph = Path(outputs[LAST_STEP]["transform_graph"][0]["uri"])
     return Preparation(run_id, digest, examples / "Split-train", examples / "Split-eval", graph)

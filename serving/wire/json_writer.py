@@ -244,8 +244,8 @@ def _is_long(flat: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         size = np.abs(flat.astype(np.float64))
         digits = size * 10.0 ** (5 - np.floor(np.log10(size)))  # six before the point
-        # Half a unit in the last place of a float32 is less than 0.06 here, of a double far less.
-        return np.abs(digits - np.rint(digits)) > _MARGIN
+        # Half a unit in the last place of a float32 is less than 0.06 here, of a double far less, unless subnormal.
+        return (np.abs(digits - np.rint(digits)) > _MARGIN) & (size >= np.finfo(flat.dtype).tiny)
 
 
 def complete_number(text: str) -> str:

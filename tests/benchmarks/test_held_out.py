@@ -50,7 +50,7 @@ def test_each_fold_asks_about_other_normal_beats_and_all_anomalies(tmp_path):
 
 
 def test_rows_are_preprocessed_by_the_recipe():
-    recipe = catalog.load(ROOT / "models" / "heartbeat_autoencoder.py")
+    recipe = catalog.load_recipe(ROOT / "models" / "heartbeat_autoencoder.py")
     beats = np.random.default_rng(0).normal(5, 3, (300, 140))
     examples = [
         Example(f"{i}", {"beat": tuple(beat), "is_anomaly": float(i % 2)}) for i, beat in enumerate(beats.tolist())

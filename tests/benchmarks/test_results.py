@@ -71,6 +71,7 @@ def test_results_of_the_same_machine_are_kept_beside_new_ones(tmp_path: Path) ->
     assert [row["name"] for row in results.read(path)["rows"]] == ["c"]
 
 
+@pytest.mark.process
 def test_an_unknown_benchmark_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "digit_cold"], capture_output=True, text=True, check=False, cwd=ROOT

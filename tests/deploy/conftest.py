@@ -16,7 +16,7 @@ import yaml
 
 from pipeline.monitoring import prometheus
 from pipeline.monitoring.drift import Finding
-from pipeline.monitoring.monitor import Look
+from pipeline.monitoring.monitor import ModelHealth
 from pipeline.monitoring.report import Report
 from pipeline.store import champions
 from pipeline.store.layout import Workspace
@@ -75,7 +75,7 @@ def published(tmp_path_factory) -> Path:
     module = tf.Module()
     module.halve = tf.function(lambda x: {"y": x / 2}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
     tf.saved_model.save(module, str(Workspace(workspace).model("half", 1)), {"serving_default": module.halve})
-    champions.write(Workspace(workspace), "half", champions.Champion(1, "digest", "run"))
+    champions.set_champion(Workspace(workspace), "half", champions.ModelVersion(1, "digest", "run"))
     return workspace
 
 
@@ -98,4 +98,6 @@ def recorded() -> set[str]:
 def monitor_page() -> str:
     """The monitor's page where there is one feature."""
     finding = Finding("x", "x", "drift", "L-infinity", 0.5, 0.01, 0.05, 100, 100, ())
-    return prometheus.text([Look.of(Report("half", "training rows", "requests", 100, (finding,), version=1))])
+    return prometheus.render_text(
+        [ModelHealth.from_report(Report("half", "training rows", "requests", 100, (finding,), version=1))]
+    )

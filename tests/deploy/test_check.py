@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from pipeline import cli
 from pipeline.deployment import checks, engine, env_file, secrets, tls
-from pipeline.deployment.engine import Answer
-from pipeline.deployment.secrets import Held, make
+from pipeline.deployment.engine import CommandResult
+from pipeline.deployment.secrets import SecretsFolder, make_secrets
 from pipeline.errors import PipelineError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)
-EXAMPLE = env_file.parse((ROOT / ".env.example").read_text())
+EXAMPLE = env_file.parse_env((ROOT / ".env.example").read_text())
 GIB = 1024**3
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PLUGINS = [{"Name": "buildx", "Version": "v0.17.1"}, {"Name": "compose", "Version": "v2.29.7"}]
@@ -46,14 +46,14 @@ def wrong(findings):
 
 def test_what_is_wrong_has_a_fix_and_what_is_right_has_none():
     found = [
-        *engine.findings(Answer(0), INFO),
-        *engine.findings(Answer(1), {}),
+        *engine.engine_findings(CommandResult(0), INFO),
+        *engine.engine_findings(CommandResult(1), {}),
         *engine.gpu_findings(engine.Cards("550.54.14", (7.5,), runtime=False), EXAMPLE),
         *env_file.port_findings({"A": 1, "B": 1, "C": 2}, {}, set()),
-        *secrets.findings(Held(Path("/s"), 0o755), {"public"}),
+        *secrets.secret_findings(SecretsFolder(Path("/s"), 0o755), {"public"}),
         *env_file.variable_findings(Path("/e"), {"REST_PRT": "1", "REST_PORT": "x"}, {"REST_PORT"}),
-        checks.configuration(Answer(0)),
-        checks.configuration(Answer(15, err="no\n")),
+        checks.configuration_finding(CommandResult(0)),
+        checks.configuration_finding(CommandResult(15, err="no\n")),
     ]
     assert len(found) > 15
     assert all(finding.ok == (not finding.fix) for finding in found)
@@ -63,11 +63,11 @@ def test_what_is_wrong_has_a_fix_and_what_is_right_has_none():
 
 
 def test_a_sound_engine():
-    assert [] == wrong(engine.findings(Answer(0), INFO))
+    assert [] == wrong(engine.engine_findings(CommandResult(0), INFO))
 
 
 def test_no_docker_is_one_finding():
-    (found,) = engine.findings(Answer(engine.MISSING), {})
+    (found,) = engine.engine_findings(CommandResult(engine.NOT_INSTALLED), {})
     assert ("docker", "not installed", False) == (found.name, found.found, found.ok)
 
 
@@ -94,7 +94,7 @@ def test_no_docker_is_one_finding():
     ids=["stopped", "permission", "API", "mute"],
 )
 def test_an_engine_that_does_not_answer(error, words, fix):
-    found = engine.daemon(Answer(1, err=error), SILENT)
+    found = engine.daemon_finding(CommandResult(1, err=error), SILENT)
     assert not found.ok
     assert words in found.found
     assert fix in found.fix
@@ -104,7 +104,7 @@ def test_an_engine_that_does_not_answer(error, words, fix):
     ("version", "ok"), [("23.0.0", True), ("28.2.2", True), ("26.1.5+dfsg1", True), ("20.10.24", False)]
 )
 def test_the_engine_is_new_enough(version, ok):
-    assert ok == engine.daemon(Answer(0), INFO | {"ServerVersion": version}).ok
+    assert ok == engine.daemon_finding(CommandResult(0), INFO | {"ServerVersion": version}).ok
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_the_engine_is_new_enough(version, ok):
 )
 def test_compose_is_new_enough(version, ok):
     plugins = [{"Name": "compose", "Version": version}]
-    assert ok == engine.compose({"ClientInfo": {"Plugins": plugins}}).ok
+    assert ok == engine.compose_finding({"ClientInfo": {"Plugins": plugins}}).ok
 
 
 @pytest.mark.parametrize("info", [{}, {"ClientInfo": None}, {"ClientInfo": {"Plugins": None}}])
 def test_missing_plugins_are_named(info):
-    assert ["docker compose", "docker buildx"] == wrong([engine.compose(info), engine.buildx(info)])
+    assert ["docker compose", "docker buildx"] == wrong([engine.compose_finding(info), engine.buildx_finding(info)])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_missing_plugins_are_named(info):
     ],
 )
 def test_platform(system, processor, ok, essential):
-    found = engine.platform({"OSType": system, "Architecture": processor})
+    found = engine.platform_finding({"OSType": system, "Architecture": processor})
     assert (ok, essential) == (found.ok, found.essential)
 
 
@@ -138,20 +138,21 @@ def test_platform(system, processor, ok, essential):
     ("free", "built", "ok"), [(13, False, True), (11, False, False), (11, True, True), (1, True, False)]
 )
 def test_less_disk_is_needed_once_the_images_are_there(free, built, ok):
-    assert ok == engine.disk(free * GIB, "/var/lib/docker", built).ok
+    assert ok == engine.disk_finding(free * GIB, "/var/lib/docker", built).ok
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("command", "code", "out", "error"),
     [
         (("sh", "-c", "echo a; echo b >&2; echo '' >&2; exit 3"), 3, "a\n", "b"),
-        (("keraspipe-no-such-program",), engine.MISSING, "", ""),
+        (("keraspipe-no-such-program",), engine.NOT_INSTALLED, "", ""),
         (("sh", "-c", r"printf '\377'"), 0, "\ufffd", ""),
     ],
     ids=["fails", "missing", "bytes"],
 )
 def test_ask_tells_how_a_command_ended(command, code, out, error):
-    answer = engine.ask(*command)
+    answer = engine.run_command(*command)
     assert (code, out, error) == (answer.code, answer.out, answer.error)
 
 
@@ -185,20 +186,21 @@ def test_gpus(cards, values, names):
 
 @pytest.mark.parametrize(("text", "expected"), [("8.6\n9.0\n", (8.6, 9.0)), ("", ()), ("[N/A]\n", ())])
 def test_what_nvidia_smi_prints(text, expected):
-    assert expected == engine.capabilities(text)
+    assert expected == engine.parse_capabilities(text)
 
 
+@pytest.mark.process
 def test_the_runtime_is_found_in_what_docker_says():
-    assert engine.cards({"Runtimes": {"nvidia": {}}}).runtime
+    assert engine.read_cards({"Runtimes": {"nvidia": {}}}).runtime
 
 
 # ports
 
 
 def test_ports_are_those_of_the_profiles():
-    assert {"MLFLOW_PORT": 5000, "REST_PORT": 8501, "GRPC_PORT": 8500} == env_file.wanted(EXAMPLE, set())
-    assert {"PROMETHEUS_PORT", "GRAFANA_PORT"} < set(env_file.wanted(EXAMPLE, {"monitoring"}))
-    assert "PUBLIC_PORT" in env_file.wanted(EXAMPLE, {"public"})
+    assert {"MLFLOW_PORT": 5000, "REST_PORT": 8501, "GRPC_PORT": 8500} == env_file.choose_ports(EXAMPLE, set())
+    assert {"PROMETHEUS_PORT", "GRAFANA_PORT"} < set(env_file.choose_ports(EXAMPLE, {"monitoring"}))
+    assert "PUBLIC_PORT" in env_file.choose_ports(EXAMPLE, {"public"})
 
 
 def test_the_compose_file_publishes_these_ports_in_these_profiles():
@@ -208,7 +210,7 @@ def test_the_compose_file_publishes_these_ports_in_these_profiles():
         for port in service.get("ports", [])
         for name in re.findall(r"\$\{(\w+_PORT):-", port)
     }
-    assert env_file.PROFILES == published
+    assert env_file.PORT_PROFILES == published
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_the_compose_file_publishes_these_ports_in_these_profiles():
     [("1", 1), ("65535", 65535), ("0", None), ("65536", None), ("", None), ("٣", None), ("-1", None)],
 )
 def test_a_port_is_a_number(text, expected):
-    assert expected == env_file.number(text)
+    assert expected == env_file.parse_port(text)
 
 
 def test_whoever_holds_a_port_is_named_unless_it_is_this_stack():
@@ -243,7 +245,7 @@ def test_two_variables_with_one_port():
     ],
 )
 def test_the_ports_that_docker_lists(listing, expected):
-    assert expected == env_file.published(listing)
+    assert expected == env_file.parse_published_ports(listing)
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["psutil", "no psutil"])
@@ -253,9 +255,9 @@ def test_only_a_listener_holds_a_port(monkeypatch, installed):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
-        assert {} == env_file.holders([port])
+        assert {} == env_file.find_holders([port])
         bound.listen()
-        assert [port] == list(env_file.holders([port]))
+        assert [port] == list(env_file.find_holders([port]))
 
 
 # .env
@@ -278,29 +280,29 @@ def test_only_a_listener_holds_a_port(monkeypatch, installed):
 )
 def test_values(name, good, bad):
     path = Path("/checkout/.env")
-    assert [] == [value for value in good if env_file.judged(name, value, path)]
-    assert [] == [value for value in bad if not env_file.judged(name, value, path)]
-    assert f"correct {name} in {path}" == env_file.judged(name, bad[0], path).fix
+    assert [] == [value for value in good if env_file.value_finding(name, value, path)]
+    assert [] == [value for value in bad if not env_file.value_finding(name, value, path)]
+    assert f"correct {name} in {path}" == env_file.value_finding(name, bad[0], path).fix
 
 
 def test_what_docker_compose_replaces_is_left_to_it():
-    assert env_file.judged("REST_PORT", "${MY_PORT:-8501}", Path(".env")) is None
+    assert env_file.value_finding("REST_PORT", "${MY_PORT:-8501}", Path(".env")) is None
 
 
 @given(st.text(), st.sampled_from(sorted(EXAMPLE)))
 def test_any_value_gets_an_answer(value, name):
-    found = env_file.judged(name, value, Path(".env"))
+    found = env_file.value_finding(name, value, Path(".env"))
     assert found is None or not found.ok
 
 
 def test_the_example_is_sound():
-    known = env_file.used(COMPOSE_TEXT) | set(EXAMPLE)
+    known = env_file.find_used(COMPOSE_TEXT) | set(EXAMPLE)
     (found,) = env_file.variable_findings(Path(".env.example"), EXAMPLE, known)
     assert found.ok
 
 
 def test_the_compose_file_uses_what_the_example_has():
-    stated = set(EXAMPLE) - env_file.used(COMPOSE_TEXT)
+    stated = set(EXAMPLE) - env_file.find_used(COMPOSE_TEXT)
     assert not stated
 
 
@@ -329,7 +331,7 @@ def test_unknown_names_are_worth_a_note(name, words):
     ],
 )
 def test_folders_that_the_images_use(name, value, owner, ok):
-    found = env_file.folder(name, value, owner)
+    found = env_file.folder_finding(name, value, owner)
     assert ok == (found.ok if found else None)
 
 
@@ -337,22 +339,22 @@ def test_folders_that_the_images_use(name, value, owner, ok):
 
 
 def held(**files):
-    return Held(Path("/s"), 0o700, "", {name.replace("__", "."): file for name, file in files.items()})
+    return SecretsFolder(Path("/s"), 0o700, "", {name.replace("__", "."): file for name, file in files.items()})
 
 
 @pytest.mark.parametrize(
     ("folder", "profiles", "found"),
     [
         (None, (), "SECRETS is not set in .env"),
-        (Held(Path("/s")), (), "there is no folder /s"),
-        (Held(Path("/s"), 0, "Permission denied"), (), "/s: Permission denied"),
+        (SecretsFolder(Path("/s")), (), "there is no folder /s"),
+        (SecretsFolder(Path("/s"), 0, "Permission denied"), (), "/s: Permission denied"),
         (held(), (), "missing"),
         (held(postgres_password=(0o444, "")), (), "empty"),
         (held(postgres_password=(0o444, "\n")), (), "empty"),
         (held(postgres_password=(0o444, "short")), (), "5 characters, fewer than 16"),
         (held(postgres_password=(0o400, PASSWORD)), (), "mode 0400: the container's user cannot read it"),
         (
-            Held(Path("/s"), 0o755, "", {"postgres_password": (0o444, PASSWORD)}),
+            SecretsFolder(Path("/s"), 0o755, "", {"postgres_password": (0o444, PASSWORD)}),
             (),
             "others may look into /s (mode 0755)",
         ),
@@ -373,13 +375,13 @@ def held(**files):
     ],
 )
 def test_secrets_that_are_not_right(folder, profiles, found):
-    (finding,) = secrets.findings(folder, set(profiles))
+    (finding,) = secrets.secret_findings(folder, set(profiles))
     assert found in finding.found
     assert not finding.ok
 
 
 def test_secrets_that_no_profile_needs_are_not_missed():
-    (found,) = secrets.findings(held(postgres_password=(0o444, PASSWORD)), {"gpu"})
+    (found,) = secrets.secret_findings(held(postgres_password=(0o444, PASSWORD)), {"gpu"})
     assert found.ok
 
 
@@ -395,19 +397,19 @@ def test_secrets_that_no_profile_needs_are_not_missed():
     ],
 )
 def test_the_word_in_a_header(line, word):
-    assert word == secrets.word(line)
+    assert word == secrets.parse_credential(line)
 
 
 @given(st.text())
 def test_any_header_gets_an_answer(line):
-    assert isinstance(secrets.word(line), str)
+    assert isinstance(secrets.parse_credential(line), str)
 
 
 def test_what_keraspipe_secrets_makes_is_sound(tmp_path):
-    make(tmp_path / "secrets", lambda: tls.self_signed(["a.example.org"]))
-    folder = secrets.held(tmp_path / "secrets")
-    found = secrets.findings(folder, {"monitoring", "public"})
-    found += tls.findings(folder.files["tls.pem"][1], "a.example.org")
+    make_secrets(tmp_path / "secrets", lambda: tls.make_self_signed(["a.example.org"]))
+    folder = secrets.read_folder(tmp_path / "secrets")
+    found = secrets.secret_findings(folder, {"monitoring", "public"})
+    found += tls.tls_findings(folder.files["tls.pem"][1], "a.example.org")
     assert ["secrets", "tls.pem"] == [finding.name for finding in found if finding.ok]
 
 
@@ -415,7 +417,7 @@ def test_what_keraspipe_secrets_makes_is_sound(tmp_path):
 
 
 def said(hosts=("a.example.org",), days=100, fits=True):
-    return tls.Said(hosts, NOW - timedelta(days=1), NOW + timedelta(days=days), fits)
+    return tls.Certificate(hosts, NOW - timedelta(days=1), NOW + timedelta(days=days), fits)
 
 
 @pytest.mark.parametrize(
@@ -431,14 +433,14 @@ def said(hosts=("a.example.org",), days=100, fits=True):
     ids=["good", "soon", "expired", "other host", "no host", "other key"],
 )
 def test_certificates(certificate, words, essential):
-    found = tls.judged(certificate, "a.example.org", NOW)
+    found = tls.certificate_finding(certificate, "a.example.org", NOW)
     assert (words is None, essential) == (found.ok, found.essential)
     assert (words or "for a.example.org until 2026-09-09") == found.found
 
 
 def test_a_certificate_of_the_future():
-    later = tls.Said(("a",), NOW + timedelta(days=1), NOW + timedelta(days=9), fits=True)
-    assert "not valid before 2026-06-02" == tls.judged(later, "a", NOW).found
+    later = tls.Certificate(("a",), NOW + timedelta(days=1), NOW + timedelta(days=9), fits=True)
+    assert "not valid before 2026-06-02" == tls.certificate_finding(later, "a", NOW).found
 
 
 @pytest.mark.parametrize(
@@ -456,15 +458,15 @@ def test_stars_stand_for_one_label(hosts, host, covered):
 
 
 def test_a_file_without_its_key_or_with_another(tmp_path):
-    (first, _), (_, other) = tls.self_signed(["a"]), tls.self_signed(["a"])
-    assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.findings(first, "a")]
-    assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.findings("", "a")]
-    assert ["the key is not the certificate's"] == [found.found for found in tls.findings(first + other, "a")]
+    (first, _), (_, other) = tls.make_self_signed(["a"]), tls.make_self_signed(["a"])
+    assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.tls_findings(first, "a")]
+    assert ["not a certificate and its key, both PEM"] == [found.found for found in tls.tls_findings("", "a")]
+    assert ["the key is not the certificate's"] == [found.found for found in tls.tls_findings(first + other, "a")]
 
 
 def test_without_cryptography_it_is_a_note(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
-    (found,) = tls.findings("", "a")
+    (found,) = tls.tls_findings("", "a")
     assert (False, False) == (found.ok, found.essential)
 
 
@@ -473,10 +475,10 @@ def test_without_cryptography_it_is_a_note(monkeypatch):
 
 def test_profiles_are_those_of_the_compose_file():
     expected = {name for service in COMPOSE["services"].values() for name in service.get("profiles", [])}
-    assert expected == checks.declared(COMPOSE_TEXT) == checks.chosen(["*"], expected)
-    assert {"gpu"} == checks.chosen(["gpu"], expected)
+    assert expected == checks.parse_profiles(COMPOSE_TEXT) == checks.choose_profiles(["*"], expected)
+    assert {"gpu"} == checks.choose_profiles(["gpu"], expected)
     with pytest.raises(UsageError, match=r"did you mean public\?"):
-        checks.chosen(["pubic"], expected)
+        checks.choose_profiles(["pubic"], expected)
 
 
 def test_another_folder_is_an_error_in_words(tmp_path):
@@ -489,9 +491,9 @@ def checkout(tmp_path):
     """The files that the check reads, with secrets."""
     for name in ("docker-compose.yml", ".env.example"):
         shutil.copy(ROOT / name, tmp_path)
-    make(tmp_path / "secrets", lambda: tls.self_signed(["a.example.org"]))
-    text = env_file.assign((tmp_path / ".env.example").read_text(), "SECRETS", "./secrets")
-    (tmp_path / ".env").write_text(env_file.assign(text, "PUBLIC_HOST", "a.example.org"))
+    make_secrets(tmp_path / "secrets", lambda: tls.make_self_signed(["a.example.org"]))
+    text = env_file.set_variable((tmp_path / ".env.example").read_text(), "SECRETS", "./secrets")
+    (tmp_path / ".env").write_text(env_file.set_variable(text, "PUBLIC_HOST", "a.example.org"))
     return tmp_path
 
 
@@ -507,7 +509,7 @@ def names(findings):
 def test_without_docker_all_else_is_looked_at(checkout, no_docker):
     found = names(checks.examine(checkout, checkout / ".env", ["public"]))
     assert {"docker": False, ".env": True, "secrets": True, "tls.pem": True}.items() <= found.items()
-    assert len(env_file.wanted(EXAMPLE, {"public"})) == len([name for name in found if name.startswith("port ")])
+    assert len(env_file.choose_ports(EXAMPLE, {"public"})) == len([name for name in found if name.startswith("port ")])
 
 
 def test_without_env_there_is_one_thing_to_do(checkout, no_docker):
@@ -533,7 +535,7 @@ def test_folders_of_env_are_taken_from_the_checkout(checkout, no_docker):
 def test_ports_of_env_count(checkout, no_docker):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        (checkout / ".env").write_text(env_file.assign((checkout / ".env").read_text(), "REST_PORT", str(port)))
+        (checkout / ".env").write_text(env_file.set_variable((checkout / ".env").read_text(), "REST_PORT", str(port)))
         found = names(checks.examine(checkout, checkout / ".env", []))
     assert found[f"port {port}"] is False
 
@@ -566,39 +568,44 @@ def test_wrong_usage_ends_with_two(arguments, capsys):
 
 needs_docker = pytest.mark.skipif(not shutil.which("docker"), reason="docker is not installed here")
 needs_compose = pytest.mark.skipif(
-    engine.ask("docker", "compose", "version").code != 0, reason="docker compose is not installed here"
+    engine.run_command("docker", "compose", "version").code != 0, reason="docker compose is not installed here"
 )
 
 
+@pytest.mark.process
 @needs_docker
 def test_an_engine_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    answer, info = engine.information()
-    found = engine.daemon(answer, info)
+    answer, info = engine.docker_info()
+    found = engine.daemon_finding(answer, info)
     assert f"Cannot connect to the Docker daemon at unix://{tmp_path}/docker.sock." == found.found
     assert "systemctl start docker" in found.fix
 
 
+@pytest.mark.process
 @needs_docker
 def test_this_machine_is_examined(checkout):
     found = names(checks.examine(checkout, checkout / ".env", ["*"]))
     assert {"engine", "docker compose", "docker buildx", "GPU driver", "GPU runtime", "secrets"} <= set(found)
 
 
+@pytest.mark.process
 @needs_compose
 def test_docker_compose_accepts_what_keraspipe_secrets_makes(checkout):
     assert names(checks.examine(checkout, checkout / ".env", ["*"]))["configuration"]
 
 
+@pytest.mark.process
 @needs_compose
 def test_what_docker_compose_says_is_passed_on(checkout):
-    (checkout / ".env").write_text(env_file.assign((checkout / ".env").read_text(), "REST_PORT", "http"))
+    (checkout / ".env").write_text(env_file.set_variable((checkout / ".env").read_text(), "REST_PORT", "http"))
     found = {finding.name: finding for finding in checks.examine(checkout, checkout / ".env", [])}
     assert "http" in found["configuration"].found
     assert not found["configuration"].ok
     assert not found["REST_PORT"].ok
 
 
+@pytest.mark.process
 @needs_compose
 @pytest.mark.parametrize("folder", ["secrets", "my secrets", "a#b", "a$b", 'a"b', "a\\b"])
 def test_docker_compose_reads_the_folder_that_is_written(tmp_path, folder):
@@ -606,7 +613,7 @@ def test_docker_compose_reads_the_folder_that_is_written(tmp_path, folder):
     (tmp_path / "compose.yml").write_text(
         "name: t\nservices: {a: {image: a, secrets: [s]}}\nsecrets: {s: {file: '${SECRETS}/s'}}\n"
     )
-    (tmp_path / ".env").write_text(env_file.assign("", "SECRETS", str(wanted)))
+    (tmp_path / ".env").write_text(env_file.set_variable("", "SECRETS", str(wanted)))
     command = ["docker", "compose", "--file", str(tmp_path / "compose.yml"), "config", "--format", "json"]
     environment = {name: value for name, value in os.environ.items() if name != "SECRETS"}
     done = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path, env=environment)

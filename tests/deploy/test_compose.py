@@ -214,6 +214,7 @@ def has_compose() -> bool:
 needs_compose = pytest.mark.skipif(not has_compose(), reason="docker compose is not installed here")
 
 
+@pytest.mark.process
 @needs_compose
 @pytest.mark.parametrize("profile", [*PROFILES, "*"])
 def test_compose_accepts_every_profile(profile, tmp_path):
@@ -221,6 +222,7 @@ def test_compose_accepts_every_profile(profile, tmp_path):
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+@pytest.mark.process
 @needs_compose
 @pytest.mark.parametrize("environment", [{}, {"SECRETS": ""}])
 def test_compose_refuses_to_start_without_secrets_and_says_how_to_make_them(environment):
@@ -229,6 +231,7 @@ def test_compose_refuses_to_start_without_secrets_and_says_how_to_make_them(envi
     assert "keraspipe secrets" in answer.stderr
 
 
+@pytest.mark.process
 @needs_compose
 def test_the_example_with_secrets_is_a_complete_configuration(tmp_path):
     filled = tmp_path / ".env"

@@ -86,6 +86,7 @@ def test_every_metric_is_one_that_is_exported(exported):
     assert set() == {name for name in named if not name.startswith("haproxy_")} - exported
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed here")
 def test_every_metric_of_the_balancer_is_one_that_haproxy_exports(tmp_path, free_port, eventually):
     port = free_port()
@@ -105,6 +106,7 @@ def test_every_metric_of_the_balancer_is_one_that_haproxy_exports(tmp_path, free
     assert set() == {name for name in named if f"\n{name}{{" not in page.decode()}
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
 def test_every_expression_is_understood(tmp_path):
     rules = [

@@ -158,6 +158,7 @@ def test_the_balancer_differs_by_the_names_that_it_asks_for():
     assert {"haproxy.cfg": expected} == the("ConfigMap", "balancer")["data"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="HAProxy is not installed")
 def test_haproxy_accepts_the_balancer(tmp_path):
     path = tmp_path / "haproxy.cfg"
@@ -282,6 +283,7 @@ def test_a_disruption_leaves_a_server_and_a_balancer():
         assert budget["selector"] == the("Deployment", name)["spec"]["selector"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which renders the kustomization, is not installed")
 def test_kustomize_renders_all_with_all_components(tmp_path):
     copy = tmp_path / "kubernetes"

@@ -39,6 +39,7 @@ def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 @needs_promtool
 @pytest.mark.parametrize(
     "arguments",
@@ -50,6 +51,7 @@ def test_promtool_finds_no_fault(arguments):
     assert 0 == answer.returncode, answer.stdout + answer.stderr
 
 
+@pytest.mark.process
 @needs_promtool
 @pytest.mark.parametrize("expression", ["vector(0) > 0", "vector(1)"], ids=["never fires", "always fires"])
 def test_the_cases_notice_each_alert_that_does_not_follow_what_happens(expression, tmp_path):
@@ -180,6 +182,7 @@ def monitor(published, keraspipe_in, tmp_path, free_port):
         process.communicate()
 
 
+@pytest.mark.process
 @needs_prometheus
 def test_an_alert_fires_without_a_server_clears_when_it_is_there_and_fires_when_it_stops(
     published, monitor, run_server, run_prometheus, free_port, eventually

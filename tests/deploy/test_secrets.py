@@ -152,6 +152,7 @@ def test_rotation_of_what_is_not_there_makes_it(secrets):
     assert "ALTER ROLE" not in out
 
 
+@pytest.mark.process
 def test_the_printed_command_gives_the_database_the_new_password(secrets, tmp_path):
     secrets()
     _, out, _ = secrets("--rotate", "postgres_password")
@@ -173,7 +174,7 @@ def test_two_at_the_same_time_agree(tmp_path):
 
     def call(_):
         start.wait()
-        deployment_secrets.make(folder)
+        deployment_secrets.make_secrets(folder)
         return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
 
     with ThreadPoolExecutor(4) as pool:
@@ -287,9 +288,9 @@ def test_a_folder_only_docker_compose_knows_is_asked_for(secrets, capsys):
 
 
 def test_the_checkout_can_be_moved_with_its_secrets():
-    assert "./secrets" == command.written(ROOT / "secrets")
-    assert ROOT / "secrets" == command.folder_of("SECRETS=./secrets\n") == command.folder_of("SECRETS=\n")
-    assert "/srv/secrets" == command.written(Path("/srv/secrets"))
+    assert "./secrets" == command.env_value(ROOT / "secrets")
+    assert ROOT / "secrets" == command.secrets_folder("SECRETS=./secrets\n") == command.secrets_folder("SECRETS=\n")
+    assert "/srv/secrets" == command.env_value(Path("/srv/secrets"))
 
 
 @given(
@@ -298,20 +299,20 @@ def test_the_checkout_can_be_moved_with_its_secrets():
 def test_what_is_assigned_is_parsed_again(values):
     text = "# a comment\n"
     for name, value in values.items():
-        text = env_file.assign(text, name, value)
-    assert values == env_file.parse(text)
+        text = env_file.set_variable(text, name, value)
+    assert values == env_file.parse_env(text)
     assert text.startswith("# a comment\n")
 
 
 @given(st.text(), names)
 def test_any_file_takes_an_assignment(text, name):
-    assert "value" == env_file.parse(env_file.assign(text, name, "value"))[name]
+    assert "value" == env_file.parse_env(env_file.set_variable(text, name, "value"))[name]
 
 
 @pytest.mark.parametrize("value", ["it's", "two\nlines", "end\\"])
 def test_what_no_line_can_hold_is_refused(value):
     with pytest.raises(UsageError, match="single quotes"):
-        env_file.assign("", "SECRETS", value)
+        env_file.set_variable("", "SECRETS", value)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_what_no_line_can_hold_is_refused(value):
     ],
 )
 def test_lines_mean_what_docker_compose_reads(line, value):
-    assert {"A": value} == env_file.parse(line)
+    assert {"A": value} == env_file.parse_env(line)
 
 
 # the certificate
@@ -338,12 +339,12 @@ def test_lines_mean_what_docker_compose_reads(line, value):
 def signed(tmp_path_factory):
     """The folder of a certificate for models.example.org."""
     folder = tmp_path_factory.mktemp("tls") / "secrets"
-    deployment_secrets.make(folder, lambda: tls.self_signed(["models.example.org", "10.1.2.3"]))
+    deployment_secrets.make_secrets(folder, lambda: tls.make_self_signed(["models.example.org", "10.1.2.3"]))
     return folder
 
 
 def test_a_certificate_is_for_the_host_and_this_machine(signed):
-    said = tls.read((signed / "tls.pem").read_text())
+    said = tls.read_certificate((signed / "tls.pem").read_text())
     assert ("models.example.org", "10.1.2.3", "localhost", "127.0.0.1") == said.hosts
     assert said.fits
     assert 398 >= (said.until - said.since).days
@@ -392,7 +393,7 @@ def shaken(server: ssl.SSLContext, client: ssl.SSLContext, name: str):
 def test_public_host_of_env_is_the_default(secrets):
     secrets.env.write_text("PUBLIC_HOST=models.example.org\n")
     secrets("--self-signed")
-    assert "models.example.org" == tls.read(secrets.texts()["tls.pem"]).hosts[0]
+    assert "models.example.org" == tls.read_certificate(secrets.texts()["tls.pem"]).hosts[0]
 
 
 def test_a_certificate_is_renewed_when_asked(secrets):
@@ -408,7 +409,7 @@ def test_a_certificate_is_renewed_when_asked(secrets):
 def test_without_cryptography_there_is_a_way(monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(PipelineError, match="needs the package cryptography"):
-        tls.self_signed([])
+        tls.make_self_signed([])
 
 
 # real programs
@@ -457,12 +458,14 @@ def asked(port: int, folder: Path, header: str) -> int:
     return httpx.get(f"https://localhost:{port}/", headers=headers, verify=trusted, trust_env=False).status_code
 
 
+@pytest.mark.process
 def test_haproxy_takes_certificate_and_authorization(gateway, signed):
     password, token = ((signed / f"gateway_{name}").read_text() for name in ("password", "token"))
     assert [200, 200] == [gateway(basic(password)), gateway(f"Bearer {token}")]
     assert [401] * 4 == [gateway(""), gateway("Bearer"), gateway(f"Bearer {password}"), gateway(basic(token))]
 
 
+@pytest.mark.process
 def test_a_bare_checkout_needs_no_package(tmp_path):
     shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".env.example", tmp_path)

@@ -106,21 +106,29 @@ def tables(tmp_path_factory):
     return path
 
 
+AWAY = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+
+
 @pytest.fixture(scope="session")
 def squares_in(keraspipe_in, tables):
     """Makes the recipe `squares` with 120 images in a folder outside the project."""
 
     def make(folder: Path, **environment: str) -> Squares:
         recipes, data, workspace = folder / "recipes", folder / "data", folder / "workspace"
-        recipes.mkdir()
+        recipes.mkdir(parents=True)
         workspace.mkdir()
         shutil.copyfile(tables, workspace / tables.name)
         (recipes / "squares.py").write_text(RECIPE)
         draw(data / "squares", 60)
-        command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data), **environment)
-        return Squares(recipes / "squares.py", data / "squares", command)
+        return squares_of(keraspipe_in, folder, **environment)
 
     return make
+
+
+def squares_of(keraspipe_in, folder: Path, **environment: str) -> Squares:
+    recipes, data = folder / "recipes", folder / "data"
+    command = keraspipe_in(folder, KERASPIPE_RECIPES=str(recipes), KERASPIPE_DATA=str(data), **environment)
+    return Squares(recipes / "squares.py", data / "squares", command)
 
 
 @pytest.fixture
@@ -132,4 +140,38 @@ def squares(tmp_path, squares_in):
 @pytest.fixture
 def unrecorded(tmp_path, squares_in):
     """The recipe `squares` with an MLflow that is away, for what does not look at it: recording is half of a run."""
-    return squares_in(tmp_path, MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    return squares_in(tmp_path, **AWAY)
+
+
+@pytest.fixture(scope="session")
+def transformed(tmp_path_factory, squares_in):
+    """A folder of `squares` whose data went up to `transform`, and where to copy it to: ML Metadata keeps paths."""
+    place, kept = (tmp_path_factory.getbasetemp() / name for name in ("squares", "squares-kept"))
+    made = squares_in(place, **AWAY).run("--until", "transform")
+    assert "transform" == made["steps"][-1]["name"]
+    for folder in ("runs", "requests"):  # as if nobody had asked for it
+        shutil.rmtree(place / "workspace" / folder)
+    place.rename(kept)
+    return kept, place
+
+
+@pytest.fixture
+def prepared_in(transformed, keraspipe_in):
+    """Makes `squares` in a workspace whose cache holds all steps up to `transform`; there is one at a time."""
+    kept, place = transformed
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(kept, place)
+    yield lambda **environment: squares_of(keraspipe_in, place, **environment)
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def prepared(prepared_in):
+    """The recipe `squares`, done up to `transform`."""
+    return prepared_in()
+
+
+@pytest.fixture
+def prepared_unrecorded(prepared_in):
+    """The recipe `squares`, done up to `transform`, with an MLflow that is away."""
+    return prepared_in(**AWAY)

@@ -88,14 +88,14 @@ CASES = [
 @pytest.mark.parametrize(
     ("spoil", "arguments", "code", "words"), CASES, ids=[f"{c[0].__name__}{i}" for i, c in enumerate(CASES)]
 )
-def test_bad_input_is_told_before_any_training(unrecorded, spoil, arguments, code, words):
-    spoil(unrecorded)
-    answer = unrecorded("run", "squares", *arguments)
+def test_bad_input_is_told_before_any_training(prepared_unrecorded, spoil, arguments, code, words):
+    spoil(prepared_unrecorded)
+    answer = prepared_unrecorded("run", "squares", *arguments)
     assert code == answer.code, answer.err
     assert words in answer.err
     assert "Traceback" not in answer.err
     assert "epoch 1/" not in answer.err
-    assert not (unrecorded.keraspipe.workspace / "serving").exists()
+    assert not (prepared_unrecorded.keraspipe.workspace / "serving").exists()
 
 
 def test_the_report_of_the_run_names_all_bad_rows(unrecorded):
@@ -169,7 +169,8 @@ def write_table(path, colours, header="size,colour,kind"):
 def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "table.py").write_text(CSV_RECIPE)
-    command = keraspipe_in(tmp_path, KERASPIPE_RECIPES=str(tmp_path / "recipes"), KERASPIPE_DATA=str(tmp_path))
+    places = {"KERASPIPE_RECIPES": str(tmp_path / "recipes"), "KERASPIPE_DATA": str(tmp_path)}
+    command = keraspipe_in(tmp_path, **places, MLFLOW_TRACKING_URI="http://127.0.0.1:1")  # nobody looks at it here
     table = tmp_path / "table.csv"
 
     write_table(table, ["red", "green"], header="size,color,kind")
@@ -191,8 +192,8 @@ def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     assert "epoch 1/" not in answer.err
 
     assert 0 == command("schema", "accept", "table").code
-    answer = command("run", "table")
-    assert answer.code in (0, 3), answer.err
+    answer = command("run", "table", "--until", "train")
+    assert 0 == answer.code, answer.err
 
 
 def test_a_workspace_of_a_newer_version(keraspipe):
@@ -242,27 +243,27 @@ def test_a_workspace_without_room(mounted, keraspipe, options, words):
     assert "Traceback" not in answer.err
 
 
-def test_mlflow_away_and_back(squares):
+def test_mlflow_away_and_back(prepared):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     uri = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
-    answer = squares("run", "squares", "--json", **uri)
+    answer = prepared("run", "squares", "--json", **uri)
     assert 0 == answer.code, answer.err
     assert answer.json["mlflow_run_id"] is None
     assert str(port) in answer.json["not_recorded"]
 
     import sys
 
-    folder = squares.keraspipe.workspace.parent / "server"
+    folder = prepared.keraspipe.workspace.parent / "server"
     folder.mkdir()
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder) as server:
         try:
             wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-            squares("run", "squares", "--json", **uri)  # from its record; gives the server what it missed
-            recorded = squares.keraspipe.workspace / "runs" / answer.json["run_id"] / "recorded.json"
+            prepared("run", "squares", "--json", **uri)  # from its record; gives the server what it missed
+            recorded = prepared.keraspipe.workspace / "runs" / answer.json["run_id"] / "recorded.json"
             wait_for(lambda: assert_complete(recorded))
         finally:
             server.terminate()

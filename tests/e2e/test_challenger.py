@@ -15,9 +15,9 @@ def test_a_challenger_is_published_beside_the_champion_and_promoted(squares):
     first = squares.run()
     second = squares.run("--challenger", "--set", "units=5")
     assert [(True, 1), (True, 2)] == [(one["blessed"], one["model_version"]) for one in (first, second)]
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(workspace), "squares").aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(workspace), "squares").aliases
     uri = f"sqlite:///{workspace / 'mlflow.db'}"
-    assert {"champion": 1, "challenger": 2} == alias_sync.read_synced(Workspace(workspace), "squares", uri)
+    assert {"champion": 1, "challenger": 2} == alias_sync.read_last_synced(Workspace(workspace), "squares", uri)
     (row,) = [one for one in squares("models", "--json").json if one["name"] == "squares"]
     assert (1, 2) == (row["live_version"], row["challenger_version"])
     assert 2 == squares("promote", "squares", "--json").json["champion"]
@@ -25,5 +25,5 @@ def test_a_challenger_is_published_beside_the_champion_and_promoted(squares):
     assert (True, 2) == (again["blessed"], again["model_version"])
     assert {"evaluate", "score", "gate", "publish"} <= {step["name"] for step in again["steps"] if step.get("skipped")}
     assert 0 == squares("sync").code
-    assert {"champion": 2} == alias_sync.read_synced(Workspace(workspace), "squares", uri)
+    assert {"champion": 2} == alias_sync.read_last_synced(Workspace(workspace), "squares", uri)
     assert 1 == squares("rollback", "squares", "--json").json["champion"]

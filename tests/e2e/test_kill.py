@@ -20,7 +20,7 @@ def until_line(process, pattern):
 
 def kill_when(squares, pattern, *arguments):
     """Kills a run at a line of its own; the lines until there."""
-    process = squares.keraspipe.start("run", "squares", "--json", *arguments)
+    process = squares.keraspipe.fork("run", "squares", "--json", *arguments)
     lines = until_line(process, pattern)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -28,10 +28,10 @@ def kill_when(squares, pattern, *arguments):
     return lines
 
 
-def test_killed_in_training_it_goes_on_from_its_last_epoch(squares):
+def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     arguments = ("--set", "epochs=60", "--set", "patience=60")
-    kill_when(squares, r"epoch 5/60", *arguments)
-    process = squares.keraspipe.start("run", "squares", "--json", *arguments)
+    kill_when(prepared, r"epoch 5/60", *arguments)
+    process = prepared.keraspipe.fork("run", "squares", "--json", *arguments)
     _, err = process.communicate(timeout=300)
     assert 0 == process.returncode, err
     resumed = re.search(r"going on from epoch (\d+)", err)
@@ -40,26 +40,26 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(squares):
     for step in ("ingest", "statistics", "transform"):
         assert re.search(rf"≡ {step}\s+from cache", err), err
     assert f"epoch {int(resumed[1]) - 1}/60" not in err
-    assert not list((squares.keraspipe.workspace / "checkpoints").glob("*"))
-    (history,) = (squares.keraspipe.workspace / "artifacts/squares/train/model_run").rglob("history.json")
+    assert not list((prepared.keraspipe.workspace / "checkpoints").glob("*"))
+    (history,) = (prepared.keraspipe.workspace / "artifacts/squares/train/model_run").rglob("history.json")
     assert 60 == len(json.loads(history.read_text())["history"]["val_loss"])
 
 
-def test_killed_after_one_step_and_another_nothing_is_corrupt(squares):
-    kill_when(squares, r"✓ ingest")
-    assert any(re.search(r"≡ ingest\s+from cache", line) for line in kill_when(squares, r"✓ statistics"))
-    assert any(re.search(r"≡ statistics\s+from cache", line) for line in kill_when(squares, r"✓ evaluate"))
-    result = squares.run()
+def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
+    kill_when(unrecorded, r"✓ ingest")
+    assert any(re.search(r"≡ ingest\s+from cache", line) for line in kill_when(unrecorded, r"✓ statistics"))
+    assert any(re.search(r"≡ statistics\s+from cache", line) for line in kill_when(unrecorded, r"✓ evaluate"))
+    result = unrecorded.run()
     assert result["blessed"] is True
     assert 1 == result["model_version"]
     assert {"ingest", "statistics"} <= {entry["name"] for entry in result["steps"] if entry["cached"]}
 
 
-def test_an_identical_run_waits_for_the_first_and_takes_its_result(squares):
-    first = squares.keraspipe.start("run", "squares", "--json")
-    until_line(first, r"✓ ingest")
+def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unrecorded):
+    first = prepared_unrecorded.keraspipe.fork("run", "squares", "--json")
+    until_line(first, r"≡ ingest")
     answers = []
-    second = threading.Thread(target=lambda: answers.append(squares("run", "squares", "--json")))
+    second = threading.Thread(target=lambda: answers.append(prepared_unrecorded("run", "squares", "--json")))
     second.start()
     out, _ = first.communicate(timeout=300)
     second.join(timeout=300)
@@ -70,7 +70,7 @@ def test_an_identical_run_waits_for_the_first_and_takes_its_result(squares):
 
 
 def test_two_different_runs_at_once_do_not_harm_each_other(squares):
-    starts = [squares.keraspipe.start("run", "squares", "--json", "--set", f"units={units}") for units in (4, 6)]
+    starts = [squares.keraspipe.fork("run", "squares", "--json", "--set", f"units={units}") for units in (4, 6)]
     ends = [(process, *process.communicate(timeout=400)) for process in starts]
     for process, out, err in ends:
         assert 0 == process.returncode, err
@@ -79,15 +79,15 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}
 
 
-def test_interrupted_it_says_so_and_goes_on_under_the_same_id(squares):
+def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorded):
     arguments = ("--set", "epochs=60", "--set", "patience=60")
-    process = squares.keraspipe.start("run", "squares", "--json", *arguments)
+    process = prepared_unrecorded.keraspipe.fork("run", "squares", "--json", *arguments)
     until_line(process, "epoch 3/60")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert 1 == process.returncode
     assert "Interrupted. Run the same command again to continue." in err
     assert "Traceback" not in err
-    (interrupted,) = squares("runs", "--json").json
+    (interrupted,) = prepared_unrecorded("runs", "--json").json
     assert "interrupted" == interrupted["state"]
-    assert interrupted["run_id"] == squares.run(*arguments)["run_id"]
+    assert interrupted["run_id"] == prepared_unrecorded.run(*arguments)["run_id"]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from pipeline.datasets.digits import Digits
-from pipeline.monitoring.monitor import monitored
+from pipeline.monitoring.monitor import compare_requests
 from pipeline.store.layout import Workspace
 from serving.client.client import Client
 
@@ -26,7 +26,7 @@ def logged(digits, tmp_path):
     def ask(images: list[bytes]) -> Path:
         log = tmp_path / "log"
         options = ("--rest-port", "0", "--grpc-port", "0", "--request-log", log, "--request-log-rate", "1")
-        process = digits.keraspipe.start("serve", "digits", *options)
+        process = digits.keraspipe.fork("serve", "digits", *options)
         lines = [process.stdout.readline() for _ in range(3)]
         addresses = [lines[1].split()[1].partition("/v1")[0], lines[2].split()[1]]
         for turn, address in enumerate(addresses):
@@ -52,14 +52,14 @@ def inverted(image: bytes) -> bytes:
 
 
 def test_requests_like_the_training_data_are_quiet(digits, logged):
-    report = monitored(Workspace(digits.workspace), "digits", logged(scans()))
+    report = compare_requests(Workspace(digits.workspace), "digits", logged(scans()))
     assert ("quiet", COUNT, []) == (report.status, report.rows, report.lines)
 
 
 def test_inverted_images_are_drift(digits, logged):
-    report = monitored(Workspace(digits.workspace), "digits", logged([inverted(image) for image in scans()]))
+    report = compare_requests(Workspace(digits.workspace), "digits", logged([inverted(image) for image in scans()]))
     assert ("drift", COUNT) == (report.status, report.rows)
-    assert "image_bytes.brightness" in {finding.key for finding in report.raised}
+    assert "image_bytes.brightness" in {finding.key for finding in report.alert_findings}
 
 
 @pytest.mark.slow

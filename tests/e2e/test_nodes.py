@@ -34,7 +34,7 @@ def nodes(squares, tmp_path):
 
 def events(squares, kind):
     (path,) = (squares.keraspipe.workspace / "runs").glob("*/journal.jsonl")
-    return [event for event, _ in journal.read(path) if event["event"] == kind]
+    return [event for event, _ in journal.iter_events(path) if event["event"] == kind]
 
 
 def test_two_nodes_train_what_is_then_judged_and_published(squares, nodes):

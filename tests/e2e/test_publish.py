@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.steps.publish import ChampionChangedError, publish
 from pipeline.store import champions, fileio
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 
 CRASH = """
@@ -22,7 +22,7 @@ from pipeline.store import champions
 from pipeline.steps import publish
 from pipeline.store.layout import Workspace
 
-champions.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
+champions.set_champion = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
 publish.publish(Path(sys.argv[1]), Workspace(Path(sys.argv[2])), "m", "run", "")
 """
 
@@ -42,8 +42,8 @@ def names(workspace):
 
 def test_versions_count_up_and_the_newest_is_champion(model, tmp_path):
     assert 1 == publish(model, Workspace(tmp_path), "m", "run-1", "")
-    live = champions.read(Workspace(tmp_path), "m")
-    assert Champion(1, fileio.digest(model), "run-1") == live
+    live = champions.read_champion(Workspace(tmp_path), "m")
+    assert ModelVersion(1, fileio.digest_folder(model), "run-1") == live
     (model / "saved_model.pb").write_bytes(b"another graph")
     assert 2 == publish(model, Workspace(tmp_path), "m", "run-2", live.digest)
     assert ["1", "2"] == names(tmp_path)
@@ -64,20 +64,20 @@ def test_killed_between_rename_and_record_the_same_model_keeps_its_version(model
     ended = subprocess.run(command, capture_output=True, env=environment, check=False)
     assert -signal.SIGKILL == ended.returncode, ended.stderr
     assert ["1"] == names(tmp_path)
-    assert champions.read(Workspace(tmp_path), "m") is None
+    assert champions.read_champion(Workspace(tmp_path), "m") is None
     assert 1 == publish(model, Workspace(tmp_path), "m", "run", "")
     assert ["1"] == names(tmp_path)
-    assert 1 == champions.read(Workspace(tmp_path), "m").version
+    assert 1 == champions.read_champion(Workspace(tmp_path), "m").version
 
 
 def test_a_challenger_leaves_the_champion_as_it_is(model, tmp_path):
     publish(model, Workspace(tmp_path), "m", "run-1", "")
-    live = champions.read(Workspace(tmp_path), "m")
+    live = champions.read_champion(Workspace(tmp_path), "m")
     (model / "saved_model.pb").write_bytes(b"another graph")
     assert 2 == publish(model, Workspace(tmp_path), "m", "run-2", live.digest, "challenger")
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(tmp_path), "m").aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(tmp_path), "m").aliases
     assert 2 == publish(model, Workspace(tmp_path), "m", "run-3", live.digest)  # the same model, now for all
-    assert {"champion": 2} == champions.standing(Workspace(tmp_path), "m").aliases
+    assert {"champion": 2} == champions.current_entry(Workspace(tmp_path), "m").aliases
 
 
 def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_publishers_at_once_never_share_a_version(model, tmp_path):
                 outcomes.append(publish(folder, Workspace(tmp_path), "m", f"run-{number}", judged_against))
                 return  # noqa: TRY300
             except ChampionChangedError:
-                judged_against = champions.read(Workspace(tmp_path), "m").digest
+                judged_against = champions.read_champion(Workspace(tmp_path), "m").digest
 
     threads = [threading.Thread(target=one, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -111,4 +111,4 @@ def test_publishers_at_once_never_share_a_version(model, tmp_path):
     for thread in threads:
         thread.join()
     assert [1, 2, 3, 4, 5, 6] == sorted(outcomes)
-    assert 6 == champions.read(Workspace(tmp_path), "m").version
+    assert 6 == champions.read_champion(Workspace(tmp_path), "m").version

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import json
 
+DETERMINISTIC = {"KERASPIPE_DETERMINISTIC": "1"}
 
-def test_a_deterministic_run_has_the_same_weights_again(squares):
-    told = squares.run("--set", "units=6", "--seed", "7", KERASPIPE_DETERMINISTIC="1")
+
+def curves(squares):
+    """The curves of all trainings, the oldest first."""
+    folder = squares.keraspipe.workspace / "artifacts/squares/train/model_run"
+    paths = sorted(folder.rglob("history.json"), key=lambda path: int(path.parent.name))
+    return [json.loads(path.read_text())["history"] for path in paths]
+
+
+def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
+    squares = prepared
+    told = squares.run("--set", "units=6", "--seed", "7", **DETERMINISTIC)
     squares.edit("units: int = 4", "units: int = 5")
     answer = squares("reproduce", told["run_id"], "--json")
     found = answer.json
@@ -15,6 +25,11 @@ def test_a_deterministic_run_has_the_same_weights_again(squares):
     assert {"data": True, "code": True} == found["same"]
     assert ({}, told["run_id"]) == (found["params"], found["runs"][0])
     assert "squares@1 (champion)" in squares("lineage", "squares").out  # nothing was published
+
+    squares.run("--set", "units=6", "--seed", "8", "--until", "train", **DETERMINISTIC)
+    first, second, other = curves(squares)
+    assert first == second
+    assert first != other
 
     squares.recipe.parent.joinpath("squares.py").unlink()
     (squares.data / "dark" / "0.png").unlink()
@@ -31,7 +46,8 @@ def test_what_was_not_kept_is_said(unrecorded):
     assert "not kept" in answer.err
 
 
-def test_a_command_is_told_of_the_verdict_and_of_a_failure(squares, tmp_path):
+def test_a_command_is_told_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
+    squares = prepared_unrecorded
     told = tmp_path / "told.jsonl"
     script = tmp_path / "hear.sh"
     script.write_text(f"#!/bin/sh\ncat >> {told}\necho >> {told}\n")

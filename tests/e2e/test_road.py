@@ -107,7 +107,7 @@ def test_the_registered_version_is_the_published_model(digits):
     assert "1" == version.tags["serving_version"]
     folder = Path(download_artifacts(MlflowClient(uri).get_model_version_download_uri("digits", version.version)))
     (model,) = (path.parent for path in folder.rglob("saved_model.pb"))
-    assert fileio.digest(Path(digits.result["model_path"])) == fileio.digest(model)
+    assert fileio.digest_folder(Path(digits.result["model_path"])) == fileio.digest_folder(model)
 
 
 def test_unchanged_it_is_answered_from_the_record_without_tensorflow(digits):

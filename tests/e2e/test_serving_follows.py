@@ -70,7 +70,7 @@ def read(stream, until):
 @contextlib.contextmanager
 def serving(keraspipe, *arguments):
     """`keraspipe serve`: the addresses of REST and gRPC, and afterwards what it said at its end."""
-    process = keraspipe.start("serve", "--rest-port", "0", "--grpc-port", "0", *arguments)
+    process = keraspipe.fork("serve", "--rest-port", "0", "--grpc-port", "0", *arguments)
     ended = {}
     try:
         lines = read(process.stdout, "gRPC")
@@ -123,8 +123,8 @@ def test_promoted_and_rolled_back_under_load(keraspipe, saved):
         witnesses = [Witness(rest), Witness(rpc), Witness(rest, label="champion"), Witness(rpc, label="champion")]
         load = ("--rate", "40", "--duration", "20", "--json")
         loads = [
-            keraspipe.start("loadtest", NAME, "--url", rest, *load),
-            keraspipe.start("loadtest", NAME, "--grpc", rpc, *load),
+            keraspipe.fork("loadtest", NAME, "--url", rest, *load),
+            keraspipe.fork("loadtest", NAME, "--grpc", rpc, *load),
         ]
         for witness in witnesses:
             witness.saw(1)

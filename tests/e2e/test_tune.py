@@ -84,18 +84,18 @@ def turn_labels(squares, images: list[Path]) -> None:
 
 def test_no_trial_looks_at_the_test_split(unrecorded):
     squares = ranged(unrecorded)
-    first = searched(squares, "--trials", "2")
+    first = searched(squares, "--trials", "1")
     assert {"learning_rate", "units", "activation"} == first["space"].keys()
     images = in_test_split(squares)
     assert len(images) > 5
 
     spoil(squares.keraspipe.workspace)
-    whole = searched(squares, "--trials", "3")
-    assert decisions(first) == decisions(whole)[:2]
-    assert "complete" == whole["trials"][2]["state"]
+    whole = searched(squares, "--trials", "2")
+    assert decisions(first) == decisions(whole)[:1]
+    assert "complete" == whole["trials"][1]["state"]
 
     turn_labels(squares, images)
-    mislabelled = searched(squares, "--trials", "3")
+    mislabelled = searched(squares, "--trials", "2")
     assert whole["run_id"] != mislabelled["run_id"], "the data have changed, and it searches anew"
     assert decisions(whole) == decisions(mislabelled)
 
@@ -113,7 +113,7 @@ def until(process, pattern):
 
 
 def test_what_kills_a_trial_or_the_search_loses_that_trial_only(tuned):
-    process = tuned.keraspipe.start("tune", "squares", *SHORT, "--trials", "6")
+    process = tuned.keraspipe.fork("tune", "squares", *SHORT, "--trials", "6")
     until(process, r"trial 0 +complete")
     one(trained_by(process)).kill()
     until(process, r"trial 1 +failed .*killed from outside")
@@ -155,7 +155,7 @@ def test_bad_trials_are_told_and_the_best_one_is_run_and_judged(squares):
     assert all("no_such_thing" in trial["reason"] for trial in found["trials"] if trial["state"] == "failed")
     assert "relu" == found["best"]["params"]["activation"]
     assert found["run"]["blessed"] is (answer.code == 0)
-    made = record.read(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
+    made = record.read_record(Workspace(squares.keraspipe.workspace), found["run"]["run_id"])
     assert f"{found['run_id']} trial {found['best']['number']}" == made.tags["trial"]
     repeated = squares(*found["command"].split()[1:], "--json")
     assert found["run"]["run_id"] == repeated.json["run_id"], "the command line that it names is the run it made"

@@ -93,31 +93,31 @@ class SmallRoad:
     def rows(self, split: str) -> Rows:
         from pipeline.training import input_pipeline
 
-        return input_pipeline.load(
+        return input_pipeline.load_rows(
             [str(self.examples / f"Split-{split}" / "*")], self.raw_spec, self.layer, self.recipe.data.label
         )
 
     def spec(self, steps: int) -> Spec:
         from pipeline.training import trainer
 
-        return trainer.spec_of(self.recipe, self.rows("train"), steps, trainer.vocabularies(self.graph))
+        return trainer.make_spec(self.recipe, self.rows("train"), steps, trainer.vocabulary_sizes(self.graph))
 
     def network(self, steps: int) -> keras.Model:
         """The untrained network, always the same, with a schedule over so many steps."""
         from pipeline.training import devices, trainer
 
-        devices.prepare({**CONFIG, "deterministic": False})
-        return trainer.build(self.recipe, self.p, self.spec(steps))
+        devices.configure({**CONFIG, "deterministic": False})
+        return trainer.build_model(self.recipe, self.p, self.spec(steps))
 
     def fitted(self, name: str) -> keras.Model:
         """The network after an epoch on the sample."""
         from pipeline.training import devices, trainer
 
-        devices.prepare(CONFIG)
+        devices.configure(CONFIG)
         out = self.work / name
         config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
         rows = self.rows("train"), self.rows("eval")
-        return trainer.fit(self.recipe, self.p, *rows, config, out, trainer.vocabularies(self.graph))
+        return trainer.fit_recipe(self.recipe, self.p, *rows, config, out, trainer.vocabulary_sizes(self.graph))
 
     def export(self, model: keras.Model, folder: Path) -> None:
         """Writes a SavedModel, compared with the network in memory on the way."""
@@ -129,12 +129,12 @@ class SmallRoad:
             custom_config={"recipe": str(self.path)},
             model_run_dir=str(self.work),
         )
-        trainer._export(self.recipe, model, self.layer, self.raw_spec, args)
+        trainer._export_model(self.recipe, model, self.layer, self.raw_spec, args)
 
 
 def small_recipe(path: Path) -> Recipe:
     """A recipe that takes a sample of its data; the test is skipped where they are not there."""
-    recipe = catalog.load(path)
+    recipe = catalog.load_recipe(path)
     params = dataclasses.replace(recipe.params, **SMALLER.get(path.stem, {}))
     recipe = dataclasses.replace(recipe, quick=SAMPLE, params=params)
     try:
@@ -148,8 +148,8 @@ def small_recipe(path: Path) -> Recipe:
 def digest_of(path: Path) -> str:
     """Digest of all that the small run comes from: code, hyperparameters, data, and this file."""
     recipe = small_recipe(path)
-    source, params = catalog.read(path), dataclasses.asdict(recipe.params)
-    steps = [fingerprint.of_step(source, step, params) for step in ("ingest", "schema", "transform", "train")]
+    source, params = catalog.read_recipe(path), dataclasses.asdict(recipe.params)
+    steps = [fingerprint.step_digest(source, step, params) for step in ("ingest", "schema", "transform", "train")]
     data = [_content(file) for file in recipe.data.files(DATA)]
     return hashing.digest([steps, data, Path(__file__).read_text()])[:16]
 
@@ -183,9 +183,9 @@ def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRoad:
     prepared = home / "prepared"
     with lock(home / "lock"):
         if not prepared.exists():
-            with fileio.folder(prepared) as beside:
+            with fileio.create_folder(prepared) as beside:
                 prepare(path, recipe, beside)
-    spec = schema_utils.schema_as_feature_spec(schema.read(prepared / "schema.pbtxt")).feature_spec
+    spec = schema_utils.schema_as_feature_spec(schema.read_schema(prepared / "schema.pbtxt")).feature_spec
     graph = tft.TFTransformOutput(str(prepared / "transform"))
     return SmallRoad(path, recipe, prepared / "examples", spec, graph, home, tmp_path_factory.mktemp(path.stem))
 
@@ -196,7 +196,7 @@ def prepare(path: Path, recipe: Recipe, folder: Path) -> None:
 
     ingest.ingest(recipe, DATA, folder / "examples", quick=True)
     inferred = _inferred(folder / "examples" / "Split-train")
-    schema.write(schema.bind(inferred, recipe.data), folder / "schema.pbtxt")
+    schema.write_schema(schema.bind_schema(inferred, recipe.data), folder / "schema.pbtxt")
     _analyse(path, recipe, folder / "examples" / "Split-train", folder)
     shutil.rmtree(folder / "temporary", ignore_errors=True)
 
@@ -224,7 +224,7 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     from pipeline.steps.transform import preprocessing_fn
 
     config = {"recipe": str(path), "params": dataclasses.asdict(recipe.params)}
-    source = tfxio.TFExampleRecord(str(train / "*"), schema=schema.read(work / "schema.pbtxt"))
+    source = tfxio.TFExampleRecord(str(train / "*"), schema=schema.read_schema(work / "schema.pbtxt"))
     with beam.Pipeline(options=PipelineOptions(BEAM)) as pipeline, tft_beam.Context(temp_dir=str(work / "temporary")):
         rows = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
         analysed = rows | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, config))

@@ -49,9 +49,9 @@ def served(road, request):
     if not folder.exists():
         model = request.getfixturevalue("fitted")
         framework.disable_op_determinism()
-        with fileio.folder(folder) as beside:
+        with fileio.create_folder(folder) as beside:
             road.export(model, beside)
-    return folder, *saved_model.raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
+    return folder, *saved_model.read_raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,12 @@ def flat(answer):
 
 
 def features(road, count=BATCH):
-    return next(iter(input_pipeline.validation(road.rows("train"), count)))
+    return next(iter(input_pipeline.validation_batches(road.rows("train"), count)))
 
 
 @pytest.mark.once
 def test_one_small_batch_is_learnt_by_heart(road, network):
-    target = trainer.targets(network, len(road.recipe.data.classes))
+    target = trainer.target_map(network, len(road.recipe.data.classes))
     x, y = target(*features(road))
     first, best = None, {}
     for _ in range(STEPS):

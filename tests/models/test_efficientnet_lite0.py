@@ -27,7 +27,7 @@ def test_photographs_are_what_they_show(photograph, expected):
     pixels = load_sample_image(photograph)  # (427, 640, 3)
     square = Image.fromarray(pixels[:, 106:533]).resize((224, 224), Image.Resampling.BICUBIC)
     features = network(np.asarray(square, np.float32)[np.newaxis], training=False).numpy().mean(axis=(1, 2))
-    top = _efficientnet_lite0.read(_efficientnet_lite0.weights_file())
+    top = _efficientnet_lite0.read_torch_file(_efficientnet_lite0.weights_file())
     assert expected == np.argmax(features @ top["_fc.weight"].T + top["_fc.bias"])
 
 

@@ -77,7 +77,7 @@ def test_tensors_of_all_kinds(write):
         },
         {"a": MATRIX, "b": np.array([7], np.int64)},
     )
-    found = _efficientnet_lite0.read(path)
+    found = _efficientnet_lite0.read_torch_file(path)
     assert ["matrix", "transposed", "part", "count"] == list(found)
     assert np.array_equal(MATRIX, found["matrix"])
     assert np.array_equal(MATRIX.T, found["transposed"])
@@ -96,7 +96,7 @@ class Command:
 def test_code_in_a_file_is_refused_and_not_run(write, tmp_path):
     path = write({"weight": Command(tmp_path / "made")}, {})
     with pytest.raises(PipelineError, match=r"mkdir is not allowed in a file of weights"):
-        _efficientnet_lite0.read(path)
+        _efficientnet_lite0.read_torch_file(path)
     assert not (tmp_path / "made").exists()
 
 
@@ -114,24 +114,24 @@ def test_code_in_a_file_is_refused_and_not_run(write, tmp_path):
 )
 def test_tensor_outside_its_storage_is_refused(write, tensor):
     with pytest.raises(PipelineError, match="not a readable file of PyTorch weights"):
-        _efficientnet_lite0.read(write({"weight": tensor}, {"a": MATRIX}))
+        _efficientnet_lite0.read_torch_file(write({"weight": tensor}, {"a": MATRIX}))
 
 
 def test_other_magic_number_and_other_kinds(write):
     with pytest.raises(PipelineError, match="magic number 1"):
-        _efficientnet_lite0.read(write({}, {}, magic=1))
+        _efficientnet_lite0.read_torch_file(write({}, {}, magic=1))
     with pytest.raises(PipelineError, match=r"torch.HalfStorage is not allowed"):
-        _efficientnet_lite0.read(write({"a": Tensor("a", 0, (1,), (1,), "HalfStorage")}, {"a": MATRIX}))
+        _efficientnet_lite0.read_torch_file(write({"a": Tensor("a", 0, (1,), (1,), "HalfStorage")}, {"a": MATRIX}))
 
 
 def test_truncated_file_is_refused_wherever_it_is_cut(write):
     path = write({"matrix": Tensor("a", 0, (3, 4), (4, 1))}, {"a": MATRIX})
     content = path.read_bytes()
-    assert ["matrix"] == list(_efficientnet_lite0.read(path))
+    assert ["matrix"] == list(_efficientnet_lite0.read_torch_file(path))
     for end in range(len(content)):
         path.write_bytes(content[:end])
         with pytest.raises(PipelineError):
-            _efficientnet_lite0.read(path)
+            _efficientnet_lite0.read_torch_file(path)
 
 
 @settings(max_examples=100)
@@ -140,4 +140,4 @@ def test_arbitrary_bytes_are_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "arbitrary.pth"
     path.write_bytes(content)
     with pytest.raises(PipelineError):
-        _efficientnet_lite0.read(path)
+        _efficientnet_lite0.read_torch_file(path)

@@ -18,7 +18,7 @@ VALUES = st.lists(st.none() | st.integers(0, 900), min_size=168, max_size=168)
 
 @pytest.fixture(scope="module")
 def pollution():
-    return catalog.load(ROOT / "models" / "pollution.py").preprocess.__globals__
+    return catalog.load_recipe(ROOT / "models" / "pollution.py").preprocess.__globals__
 
 
 def filled_by_definition(values, typical):

@@ -17,7 +17,7 @@ from pipeline.runs import run
 from pipeline.settings import ROOT, Settings
 
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
-SOURCES = {path.stem: catalog.read(path) for path in FILES}
+SOURCES = {path.stem: catalog.read_recipe(path) for path in FILES}
 NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
     "adult", "cifar10_resnet", "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist",
@@ -32,12 +32,12 @@ def source(request):
 
 @pytest.fixture(scope="module")
 def imported(source) -> Recipe:
-    return catalog.load(source.path)
+    return catalog.load_recipe(source.path)
 
 
 def test_no_model_file_escapes_the_contract():
     assert CATALOGUE == set(SOURCES)
-    assert FILES == list(catalog.paths(Settings()).values())
+    assert FILES == list(catalog.recipe_paths(Settings()).values())
 
 
 def test_text_and_object_tell_the_same_hyperparameters(source, imported):
@@ -47,7 +47,7 @@ def test_text_and_object_tell_the_same_hyperparameters(source, imported):
 
 
 def test_text_and_object_tell_the_same_gate(source, imported):
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     assert imported.gate == Gate(**gate)
     assert gate, "a recipe without a gate publishes everything"
 
@@ -73,14 +73,14 @@ def test_docstring_says_what_one_needs_to_know(source):
 
 
 def record(source):
-    found = recorded_result.read(source)
+    found = recorded_result.read_result(source)
     assert found, f"no real run yet: python -m benchmarks.catalogue {source.name}"
     return found
 
 
 def test_what_it_reached_passes_its_gate(source):
     found = record(source)
-    gate = Gate(**show.gate(source))
+    gate = Gate(**show.read_gate(source))
     assert found.value >= gate.at_least.get(found.metric, float("-inf"))
     assert found.value <= gate.at_most.get(found.metric, float("inf"))
     assert found.minutes > 0
@@ -89,7 +89,7 @@ def test_what_it_reached_passes_its_gate(source):
 def test_record_is_of_the_code_as_it_is(source):
     found = record(source)
     words = f"{source.path} was changed after its last real run: python -m benchmarks.catalogue {source.name}"
-    assert recorded_result.digest(source) == found.digest, words
+    assert recorded_result.recorded_digest(source) == found.digest, words
 
 
 def test_file_is_short_enough_to_be_read(source):
@@ -117,7 +117,7 @@ def test_defaults_lie_within_their_ranges(source):
 
 def test_defaults_survive_the_command_line(source):
     for field in hyperparameters.fields(source).values():
-        assert field.default == hyperparameters.parse(field, hyperparameters._text(field.default)), field
+        assert field.default == hyperparameters.parse_value(field, hyperparameters._format_value(field.default)), field
 
 
 def test_bounds_are_on_metrics_that_are_measured(imported):
@@ -130,7 +130,7 @@ def test_bounds_are_on_metrics_that_are_measured(imported):
 def test_data_are_declared(imported):
     assert isinstance(imported.split, Split)
     assert imported.data.label not in imported.data.inputs
-    assert all(types.split(declared) for declared in imported.data.inputs.values())
+    assert all(types.parse_kind(declared) for declared in imported.data.inputs.values())
     assert len(set(imported.data.classes)) == len(imported.data.classes)
 
 
@@ -140,7 +140,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from pathlib import Path
 from pipeline.recipes import catalog
 for path in sys.argv[1:]:
-    catalog.load(Path(path))
+    catalog.load_recipe(Path(path))
 from tensorflow.python.eager import context
 assert not context.context()._initialized, "devices were initialised"
 print("idle")

@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
@@ -14,9 +13,7 @@ from pipeline.recipes import catalog
 from pipeline.settings import Settings
 from pipeline.store.layout import Workspace
 
-# A busy machine is no failure.
-hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("patient")
+hypothesis_settings.load_profile("patient")  # also where tests/serving was collected before
 
 
 RECIPE = '''"""A title. And more.
@@ -79,13 +76,13 @@ def recipe_text() -> str:
 def recipe(tmp_path):
     """Writes a recipe, with pieces of its text replaced, and reads it."""
 
-    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalog.Source:
+    def make(*edits: tuple[str, str], text: str = RECIPE, name: str = "plain") -> catalog.RecipeSource:
         for old, new in edits:
             assert old in text, old
             text = text.replace(old, new)
         path = tmp_path / f"{name}.py"
         path.write_text(text, encoding="utf-8")
-        return catalog.read(path)
+        return catalog.read_recipe(path)
 
     return make
 

@@ -6,13 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline import console
+
+pytestmark = pytest.mark.process
 
 CODE = """
 import os, pathlib, sys
 from pipeline import console
 try:
-    with console.output_to(pathlib.Path(sys.argv[1])) as terminal:
+    with console.redirect_output(pathlib.Path(sys.argv[1])) as terminal:
         os.write(1, b"from C out\\n"); os.write(2, b"from C err\\n")
         print("from python"); print("words", file=terminal.out); print("view", file=terminal.err)
         if len(sys.argv) > 2: raise KeyError("broken")
@@ -44,6 +48,6 @@ def descriptors():
 
 def test_no_descriptor_is_left_open(tmp_path):
     before = descriptors()
-    with console.output_to(tmp_path / "log.txt"):
+    with console.redirect_output(tmp_path / "log.txt"):
         assert before < descriptors()
     assert before == descriptors()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
+
 from pipeline import subprocesses
 from pipeline.settings import ROOT
 
@@ -34,15 +36,16 @@ def test_keras_3_is_taken_whatever_was_set(monkeypatch):
 def test_variables_last_for_the_block_and_yield_to_the_user(monkeypatch):
     monkeypatch.setenv("KERASPIPE_A", "user")
     monkeypatch.delenv("KERASPIPE_B", raising=False)
-    with subprocesses.variables(KERASPIPE_A="ours", KERASPIPE_B="ours"):
+    with subprocesses.set_variables(KERASPIPE_A="ours", KERASPIPE_B="ours"):
         assert ("user", "ours") == (os.environ["KERASPIPE_A"], os.environ["KERASPIPE_B"])
     assert ("user", None) == (os.environ["KERASPIPE_A"], os.environ.get("KERASPIPE_B"))
 
 
+@pytest.mark.process
 def test_a_process_works_in_its_folder_but_takes_no_module_from_it(tmp_path):
     (tmp_path / "calendar.py").write_text("raise SystemExit(7)")
     with (tmp_path / "log").open("wb") as log:
-        process = subprocesses.start(
+        process = subprocesses.start_module(
             "calendar", ["2026", "11"], cwd=tmp_path, env=subprocesses.environment(), output=log
         )
         session = os.getsid(process.pid)
@@ -51,6 +54,7 @@ def test_a_process_works_in_its_folder_but_takes_no_module_from_it(tmp_path):
     assert "November 2026" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.process
 def test_a_worker_answers_on_its_stdout(tmp_path):
     with (tmp_path / "log").open("wb") as log:
         worker = subprocesses.start_worker("json.tool", cwd=tmp_path, log=log)
@@ -58,8 +62,9 @@ def test_a_worker_answers_on_its_stdout(tmp_path):
     assert ('{\n    "a": 1\n}\n', 0) == (out, worker.returncode)
 
 
+@pytest.mark.process
 def test_what_is_run_is_waited_for(capfd):
-    assert 0 == subprocesses.run("calendar", ["2026", "11"])
+    assert 0 == subprocesses.run_module("calendar", ["2026", "11"])
     assert "November 2026" in capfd.readouterr().out
-    assert 0 != subprocesses.run("calendar", ["--absent"], sys.__stderr__)
+    assert 0 != subprocesses.run_module("calendar", ["--absent"], sys.__stderr__)
     assert "" == capfd.readouterr().out

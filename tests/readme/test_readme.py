@@ -1,8 +1,12 @@
-"""The README's commands, executed in order in a fresh workspace; what they print is compared without its numbers."""
+"""The README's commands, executed in order; what they print is compared without its numbers.
+
+Its first command has trained `digits` before: the fixture of that name tells what it printed, and the workspace is that
+fixture's. The section about data of one's own needs nothing from the sections before, and may run beside them.
+"""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import signal
 import socket
@@ -17,6 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 START_S = 60
+OWN_DATA = "## Your own data"
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,19 @@ class Command:
     prints: list[str]
 
 
-def commands(kind: str) -> list[Command]:
+def sections() -> tuple[str, str]:
+    """The README without the section about data of one's own, and that section."""
+    before, title, rest = README.read_text().partition(OWN_DATA)
+    assert title, f"the README has no section {OWN_DATA}"
+    own, heading, after = rest.partition("\n## ")
+    return before + heading + after, own
+
+
+def commands(text: str, kind: str) -> list[Command]:
     """The commands of all console blocks of a kind, each with the lines below it; Python blocks are commands too."""
     found: list[Command] = []
     pattern = rf"^```({kind}|python)\n(.*?)^```"
-    for language, block in re.findall(pattern, README.read_text(), re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(pattern, text, re.MULTILINE | re.DOTALL):
         if language == "python":
             if kind == "console":
                 found.append(Command(f"python - <<'END'\n{block}END", []))
@@ -60,19 +73,18 @@ def missing(expected: list[str], printed: str) -> list[str]:
 
 
 class Shell:
-    """A bash session in a copy-free view of the project, with a workspace of its own."""
+    """A bash session in a copy-free view of the project, with the environment of a command line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "KERASPIPE_DATA") if name in os.environ}
-        activated = f"{ROOT / '.venv' / 'bin'}:{kept['PATH']}"
-        self.environment = {**kept, "PATH": activated, "KERASPIPE_WORKSPACE": str(folder / "workspace")}
+        activated = f"{ROOT / '.venv' / 'bin'}:{environment['PATH']}"
+        self.environment = {**environment, "PATH": activated}
         self.servers: list[subprocess.Popen[str]] = []
         self.readers: list[threading.Thread] = []
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, prints: list[str]) -> str:
         if command.endswith(" &"):
-            return self._serve(command.removesuffix(" &"))
+            return self._serve(command.removesuffix(" &"), prints)
         folder = ROOT if command.startswith("make ") else self.folder
         if command.startswith(". "):
             assert (ROOT / ".venv" / "bin" / "activate").exists()
@@ -90,7 +102,7 @@ class Shell:
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def _serve(self, command: str) -> str:
+    def _serve(self, command: str, prints: list[str]) -> str:
         server = subprocess.Popen(
             ["bash", "-c", f"exec {command}"], stdout=subprocess.PIPE, text=True, cwd=self.folder, env=self.environment
         )
@@ -100,7 +112,7 @@ class Shell:
         reader.start()
         self.readers.append(reader)
         end = time.monotonic() + START_S
-        while time.monotonic() < end and not (lines and time.monotonic() > end - START_S + 5):
+        while time.monotonic() < end and missing(prints, "".join(lines)):
             time.sleep(0.2)
         return "".join(lines)
 
@@ -114,9 +126,12 @@ class Shell:
 
 @pytest.fixture
 def shell(tmp_path):
-    opened = Shell(tmp_path)
-    yield opened
-    opened.close()
+    with contextlib.ExitStack() as opened:
+
+        def start(environment: dict[str, str]) -> Shell:
+            return opened.enter_context(contextlib.closing(Shell(tmp_path, environment)))
+
+        yield start
 
 
 def free(port: int) -> bool:
@@ -124,26 +139,37 @@ def free(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) != 0
 
 
-def execute(shell: Shell, kind: str) -> None:
-    found = commands(kind)
-    assert found
-    for command in found:
-        printed = shell.run(command.text)
+def execute(shell: Shell, expected: list[Command]) -> None:
+    assert expected
+    for command in expected:
+        printed = shell.run(command.text, command.prints)
         assert [] == missing(command.prints, printed), f"$ {command.text}\n{printed}"
 
 
-@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="the README's commands use .venv")
-def test_the_commands_print_what_the_readme_says(shell):
+with_venv = pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="the README's commands use .venv")
+
+
+@with_venv
+@pytest.mark.xdist_group("digits")
+def test_the_commands_print_what_the_readme_says(shell, digits):
     taken = [port for port in (8500, 8501, 5000) if not free(port)]
     if taken:
         pytest.skip(f"ports {taken} are taken on this machine")
-    execute(shell, "console")
+    first, *others = commands(sections()[0], "console")
+    assert "make run" == first.text
+    assert [] == missing(first.prints, digits.answer.err + digits.answer.out)
+    execute(shell(digits.keraspipe.environment), others)
+
+
+@with_venv
+def test_the_commands_on_your_own_data_print_what_the_readme_says(shell, keraspipe):
+    execute(shell(keraspipe.environment), commands(sections()[1], "console"))
 
 
 @pytest.mark.slow
-def test_the_long_commands_print_what_the_readme_says(shell, shared_data):
-    shell.environment["KERASPIPE_DATA"] = str(shared_data)
-    execute(shell, "console slow")
+def test_the_long_commands_print_what_the_readme_says(shell, keraspipe, shared_data):
+    environment = {**keraspipe.environment, "KERASPIPE_DATA": str(shared_data)}
+    execute(shell(environment), commands(README.read_text(), "console slow"))
 
 
 def test_every_command_of_the_command_line_is_in_the_readme():

@@ -164,30 +164,30 @@ def test_locked_and_needed_are_read(tmp_path):
     lock.write_text('version = 1\n\n[[package]]\nname = "a"\nversion = "1"\n\n[[package]]\nname = "a"\nversion = "2"\n')
     project = tmp_path / "pyproject.toml"
     project.write_text('[project]\ndependencies = ["A_b[x]>=1", "win; sys_platform == \'win32\'"]\n')
-    assert host.locked(lock) == {"a": {"1", "2"}}
-    assert host.needed(project) == ["a-b"]
-    assert host.locked(tmp_path / "absent") == {}
-    assert host.needed(tmp_path / "absent") == []
+    assert host.locked_versions(lock) == {"a": {"1", "2"}}
+    assert host.required_packages(project) == ["a-b"]
+    assert host.locked_versions(tmp_path / "absent") == {}
+    assert host.required_packages(tmp_path / "absent") == []
 
 
 def test_a_workspace_below_a_file_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    assert host.unwritable(tmp_path / "file/workspace").endswith("is a file")
+    assert host.write_problem(tmp_path / "file/workspace").endswith("is a file")
 
 
 def test_a_workspace_that_does_not_exist_yet_is_fine_and_stays_away(tmp_path):
-    assert host.unwritable(tmp_path / "a/b") == ""
+    assert host.write_problem(tmp_path / "a/b") == ""
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_workspace(tmp_path):
     tmp_path.chmod(0o500)
-    assert "Permission denied" in host.unwritable(tmp_path)
+    assert "Permission denied" in host.write_problem(tmp_path)
 
 
 def test_the_system_itself_refuses():
-    assert host.unwritable(Path("/proc/keraspipe"))
+    assert host.write_problem(Path("/proc/keraspipe"))
 
 
 def test_listeners_names_the_process():
@@ -196,9 +196,10 @@ def test_listeners_names_the_process():
         assert f"process {os.getpid()}" in host.listeners([number])[number]
 
 
+@pytest.mark.process
 def test_a_command_that_is_missing_or_fails_gives_nothing():
-    assert host.output("no-such-command-at-all") == ""
-    assert host.output(sys.executable, "-c", "raise SystemExit(3)") == ""
+    assert host.command_output("no-such-command-at-all") == ""
+    assert host.command_output(sys.executable, "-c", "raise SystemExit(3)") == ""
 
 
 @pytest.fixture
@@ -206,6 +207,7 @@ def settings(tmp_path):
     return Settings(workspace=Workspace(tmp_path / "workspace"), data=tmp_path / "data", recipe_folders=(tmp_path,))
 
 
+@pytest.mark.process
 def test_missing_recipe_folders_are_essential(settings, capsys):
     broken = replace(settings, recipe_folders=(Path("/nowhere"),))
     assert doctor.doctor(broken, as_json=True) == 1
@@ -234,6 +236,7 @@ print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sy
 """
 
 
+@pytest.mark.process
 def test_doctor_is_quick_and_imports_nothing_heavy(tmp_path):
     started = time.perf_counter()
     answer = subprocess.run([sys.executable, "-c", EXAMINE, tmp_path], capture_output=True, text=True, check=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "sh",
@@ -28,7 +30,7 @@ COMMANDS = [
     "grep",
     "env",
 ]
-CHORES = ("setup", "run", "test", "check", "bench", "clean")
+CHORES = ("setup", "run", "test", "test-fast", "test-all", "check", "bench", "clean")
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,13 +46,19 @@ def test_every_chore_is_listed_and_can_be_planned(chore):
     assert run("make", "-n", chore).returncode == 0
 
 
-@pytest.mark.parametrize("chore", ["run", "test", "check", "bench"])
+@pytest.mark.parametrize("chore", ["run", "test", "test-fast", "test-all", "check", "bench"])
 def test_every_chore_sets_up_first(chore):
     assert run("make", "-n", chore).stdout.splitlines()[0] == "bin/setup"
 
 
-def test_pytest_arguments_are_passed_on():
-    assert "-k gate" in run("make", "-n", "test", "PYTEST_ARGS=-k gate").stdout
+@pytest.mark.parametrize("chore", ["test", "test-fast", "test-all"])
+def test_pytest_arguments_are_passed_on(chore):
+    assert "-k gate" in run("make", "-n", chore, "PYTEST_ARGS=-k gate").stdout
+
+
+def test_the_fast_tests_start_no_process_and_all_tests_keep_nothing():
+    assert '-m "not process and not heavy and not slow and not engine"' in run("make", "-n", "test-fast").stdout
+    assert "KERASPIPE_TEST_CACHE= .venv/bin/python" in run("make", "-n", "test-all").stdout
 
 
 @pytest.mark.parametrize(("failing", "status"), [("", 0), ("test", 1), ("engine", 1)])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batch_inference import job as bulk
-from pipeline.batch_inference.rows import answers
+from pipeline.batch_inference.rows import predict_rows
 from pipeline.errors import PipelineError, UsageError
 from pipeline.store.fileio import lock
 from serving.core.signature import Signature, TensorInfo
@@ -217,5 +217,5 @@ def test_only_rows_at_fault_get_no_answer(numbers):
             raise InvalidArgument("negative")
         return {"y": np.array(inputs["x"]) * 2}
 
-    found = list(answers([{"x": number} for number in numbers], ask))
+    found = list(predict_rows([{"x": number} for number in numbers], ask))
     assert ["negative" if number < 0 else {"y": 2 * number} for number in numbers] == found

@@ -20,7 +20,7 @@ CODE = """
 import sys
 from pipeline import cli
 from pipeline.tracking import alias_sync
-alias_sync.send = lambda *_: print("told")  # another process
+alias_sync.spawn_alias_sync = lambda *_: print("told")  # another process
 code = cli.main(sys.argv[1:])
 print("\\nMODULES", code, *sorted(sys.modules))
 """
@@ -36,7 +36,7 @@ def keraspipe(tmp_path, monkeypatch, capsys):
         folder.mkdir(parents=True)
         fileio.write_json(folder / "result.json", {**result, "steps": [{"name": "publish"}]})
     promotion.promote(Workspace(tmp_path), "plain@1")
-    monkeypatch.setattr(alias_sync, "send", lambda *_: call.told.append(1))
+    monkeypatch.setattr(alias_sync, "spawn_alias_sync", lambda *_: call.told.append(1))
     monkeypatch.delenv("KERASPIPE_DEBUG", raising=False)
 
     def call(*arguments):

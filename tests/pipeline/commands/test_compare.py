@@ -30,11 +30,11 @@ def left(workspace):
         folder.mkdir(parents=True)
         path = folder / "journal.jsonl"
         tags = {"code_digest": "c", "data_digest": data}
-        journal.write(path, "start", recipe=recipe, params={"epochs": 2, **params}, tags=tags)
+        journal.append_event(path, "start", recipe=recipe, params={"epochs": 2, **params}, tags=tags)
         fileio.write_json(workspace / "artifacts" / f"{run_id}.report" / "report.json", {"rows": {"train": rows}})
-        journal.write(path, "file", path=f"artifacts/{run_id}.report/report.json", folder="data")
+        journal.append_event(path, "file", path=f"artifacts/{run_id}.report/report.json", folder="data")
         for epoch, loss in enumerate(losses, 1):
-            journal.write(path, "epoch", epoch=epoch, metrics={"val_loss": loss})
+            journal.append_event(path, "epoch", epoch=epoch, metrics={"val_loss": loss})
         slices = [{"slice": f"label={n}", "metrics": {"accuracy": accuracy - 0.1 * n}} for n in range(2)]
         fileio.write_json(folder / "evaluation.json", {"metrics": {"accuracy": accuracy}, "slices": slices})
         result = {"run_id": run_id, "recipe": recipe, "model_version": version, "seconds": 3.0, "steps": steps}
@@ -88,7 +88,7 @@ def test_a_run_that_failed_early_has_no_numbers(left, compare, workspace):
     a = left("plain-20260101-000000-aaaa", 0.8)
     folder = Workspace(workspace).run("plain-20260102-000000-bbbb").root
     folder.mkdir()
-    journal.write(folder / "journal.jsonl", "start", recipe="plain", params={"epochs": 3}, tags={})
+    journal.append_event(folder / "journal.jsonl", "start", recipe="plain", params={"epochs": 3}, tags={})
     code, out, _ = compare(a, folder.name)
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert (0, True, True) == (code, "accuracy 0.8000 - -" in lines, "epochs 2 3" in lines)
@@ -100,7 +100,9 @@ def test_versions_stand_for_the_runs_that_published_them(left, compare, workspac
     left("plain-20260102-000000-bbbb", 0.9, version=2)
     skipped = [{"name": "publish", "seconds": 0.0, "cached": False, "skipped": True}]
     left("plain-20260103-000000-cccc", 0.9, version=2, steps=skipped)
-    champions.write(Workspace(workspace), "plain", champions.Champion(2, "digest", "plain-20260102-000000-bbbb"))
+    champions.set_champion(
+        Workspace(workspace), "plain", champions.ModelVersion(2, "digest", "plain-20260102-000000-bbbb")
+    )
     _, out, _ = compare("plain@1", "plain@2", "--json")
     assert ["plain-20260101-000000-aaaa", "plain-20260102-000000-bbbb"] == json.loads(out)["runs"]
     _, out, _ = compare("plain@1", "plain", "--json")
@@ -122,7 +124,7 @@ finite = st.floats(-1e6, 1e6)
 def test_bars_are_short_and_show_the_extremes(values):
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    shown = runs_compare.bars(values, low, high)
+    shown = runs_compare.sparkline(values, low, high)
     assert len(shown) <= runs_compare.CURVE_WIDTH
     assert set(shown) <= set(runs_compare.BARS)
     if known and len(values) <= runs_compare.CURVE_WIDTH:

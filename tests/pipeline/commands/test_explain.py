@@ -13,19 +13,19 @@ from rich.console import Console
 from pipeline.commands import explain
 from pipeline.errors import UsageError
 from pipeline.reports import explanation
-from pipeline.reports.explanation import LOWERS, RAISES, mixed
+from pipeline.reports.explanation import LOWERS, RAISES, mix_colours
 
 SCORES = {"score": np.array([0.9]), "baseline_score": np.array([0.4]), "completeness_gap": np.array([0.0])}
 
 
 def one(features=None, **answer):
-    (row,) = explanation.rows({**SCORES, **answer}, features or {})
+    (row,) = explanation.read_rows({**SCORES, **answer}, features or {})
     return row
 
 
 def printed(row, **options):
     out = io.StringIO()
-    explanation.show(Console(file=out, width=100, **options), "input", row)
+    explanation.print_row(Console(file=out, width=100, **options), "input", row)
     return out.getvalue()
 
 
@@ -44,7 +44,7 @@ def test_words_with_numbers_where_nobody_looks():
 
 def test_a_long_text_is_named_by_its_beginning():
     out = io.StringIO()
-    explanation.show(Console(file=out, width=200), "not [bad] " * 9, one(**TEXT))
+    explanation.print_row(Console(file=out, width=200), "not [bad] " * 9, one(**TEXT))
     assert "not [bad] not [bad] not [bad] not [bad]…  label pos" in out.getvalue()
 
 
@@ -70,11 +70,16 @@ def test_a_sum_that_misses_something_says_so():
 
 def test_nothing_counts():
     row = one(tokens=TEXT["tokens"], attributions=np.zeros((1, 3)))
-    assert "not [bad]" == explanation.text(row).plain
+    assert "not [bad]" == explanation.colour_words(row).plain
 
 
 def test_colours():
-    assert ["#ffffff", RAISES, LOWERS, RAISES] == [mixed(0.0), mixed(1.0), mixed(-1.0), mixed(7.0)]
+    assert ["#ffffff", RAISES, LOWERS, RAISES] == [
+        mix_colours(0.0),
+        mix_colours(1.0),
+        mix_colours(-1.0),
+        mix_colours(7.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_pictures(tmp_path, shape, parts, seen):
     drawn = np.random.default_rng(3).normal(size=(1, *shape))
     answer = {f"attributions_{part}".rstrip("_"): drawn for part in parts}
     row = one({part or "feature": drawn * 3 for part in parts} if seen else {}, **answer)
-    explanation.write(row, tmp_path / "a.png")
+    explanation.write_picture(row, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:
         image.load()
         assert ("PNG", 1020) == (image.format, image.size[0])
@@ -95,7 +100,9 @@ def test_pictures(tmp_path, shape, parts, seen):
 
 
 def test_an_image_that_did_not_count_is_drawn(tmp_path):
-    explanation.write(one({"image": np.zeros((1, 4, 4, 1))}, attributions=np.zeros((1, 4, 4, 1))), tmp_path / "a.png")
+    explanation.write_picture(
+        one({"image": np.zeros((1, 4, 4, 1))}, attributions=np.zeros((1, 4, 4, 1))), tmp_path / "a.png"
+    )
     assert (tmp_path / "a.png").is_file()
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline import cli
 from pipeline.settings import ROOT
 from pipeline.store import champions, fileio, journal
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 
 HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "apache_beam", "google.protobuf"}
@@ -26,6 +26,7 @@ print("\\nMODULES", code, *sorted(sys.modules))
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [("--help",), ("models",), ("show", "digits"), ("show", "digits", "--json"), ("runs",), ("run", "--help")],
@@ -65,7 +66,7 @@ def keraspipe(tmp_path, monkeypatch, capsys, recipe_text):
 
 def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
     Workspace(keraspipe.home).model("plain", 3).mkdir(parents=True)
-    champions.write(Workspace(keraspipe.home), "plain", Champion(3, "digest", "plain-1"))
+    champions.set_champion(Workspace(keraspipe.home), "plain", ModelVersion(3, "digest", "plain-1"))
     code, out, _ = keraspipe("models", "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert 0 == code
@@ -152,7 +153,7 @@ def test_runs_newest_first_with_their_states(keraspipe):
 
 def test_run_that_was_taken_up_again_has_its_last_state(keraspipe):
     began(keraspipe.home, "a", 10.0, end="failed")
-    journal.write(Workspace(keraspipe.home).run("a").journal, "end", status="finished", message="", seconds=2.0)
+    journal.append_event(Workspace(keraspipe.home).run("a").journal, "end", status="finished", message="", seconds=2.0)
     assert "finished" == json.loads(keraspipe("runs", "a", "--json")[1])["state"]
 
 

@@ -23,7 +23,7 @@ IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": tensor("strin
 
 
 def asked(signatures, *inputs, signature="serving_default"):
-    return predict._inputs(SimpleNamespace(name="plain", inputs=list(inputs)), signature, signatures)
+    return predict._parse_inputs(SimpleNamespace(name="plain", inputs=list(inputs)), signature, signatures)
 
 
 @pytest.fixture
@@ -79,17 +79,17 @@ def test_unknown_signature_names_the_others():
 
 
 def test_plain_values_of_an_answer():
-    assert ["a", [0.5, 1.5], 3] == [predict.plain(x) for x in (b"a", np.array([0.5, 1.5]), np.int64(3))]
-    assert [["a", "b"]] == predict.plain(np.array([[b"a", b"b"]], object))
+    assert ["a", [0.5, 1.5], 3] == [predict.to_json_value(x) for x in (b"a", np.array([0.5, 1.5]), np.int64(3))]
+    assert [["a", "b"]] == predict.to_json_value(np.array([[b"a", b"b"]], object))
 
 
 @given(st.recursive(st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=6))
 def test_plain_values_stay_as_they_are(value):
-    assert value == predict.plain(value)
+    assert value == predict.to_json_value(value)
 
 
 def test_values_for_people():
-    assert "[0.5000 [x 3]]" == predict.shown([0.5, ["x", 3]])
+    assert "[0.5000 [x 3]]" == predict.format_value([0.5, ["x", 3]])
 
 
 @pytest.mark.parametrize(
@@ -101,5 +101,5 @@ def test_error_of_the_graph_in_words(message, expected):
 
 
 def test_rows_are_labelled_by_their_inputs():
-    assert ["a", "b"] == predict.labels(["a", "b"], 2)
-    assert ["row 0"] == predict.labels(["size=1", "colour=red"], 1)
+    assert ["a", "b"] == predict.row_labels(["a", "b"], 2)
+    assert ["row 0"] == predict.row_labels(["size=1", "colour=red"], 1)

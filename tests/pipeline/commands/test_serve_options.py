@@ -11,10 +11,10 @@ import pytest
 
 from pipeline import cli
 from pipeline.commands import serve
-from pipeline.registry.serving_config import Served
+from pipeline.registry.serving_config import WorkspaceModels
 from pipeline.settings import ROOT
 from pipeline.store import champions
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 from serving.options import Batching, ServeOptions
 
@@ -51,13 +51,13 @@ def started(tmp_path, monkeypatch, capfd):
 
 def publish(workspace, name):
     Workspace(workspace).model(name, 1).mkdir(parents=True)
-    champions.write(Workspace(workspace), name, Champion(1, "digest", f"{name}-1"))
+    champions.set_champion(Workspace(workspace), name, ModelVersion(1, "digest", f"{name}-1"))
 
 
 def test_defaults(started):
     code, out, err = started()
     assert 0 == code
-    assert [ServeOptions(source=Served(Workspace(started.workspace)))] == started.plans
+    assert [ServeOptions(source=WorkspaceModels(Workspace(started.workspace)))] == started.plans
     expected = [
         "Serving digits (version 2)",
         "  REST  http://127.0.0.1:8501/v1/models/NAME:predict",
@@ -72,7 +72,7 @@ def test_names_and_flags_of_both_kinds(started):
     code, _, err = started("digits", "--rest-port", "0", "--port=9000", "--enable_batching", "--max_request-mb=1")
     assert 0 == code, err
     (options,) = started.plans
-    assert (Served(Workspace(started.workspace), ("digits",)), 0, 9000, Batching()) == (
+    assert (WorkspaceModels(Workspace(started.workspace), ("digits",)), 0, 9000, Batching()) == (
         options.source,
         options.rest_port,
         options.grpc_port,
@@ -148,6 +148,7 @@ def test_help_has_our_flags_first_and_ends_with_an_example(started):
     assert started("--version")[1].startswith("keraspipe ModelServer: ")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [(["serve", "--help"], HEAVY), (["--help"], {*HEAVY, "serving", "pipeline.commands.serve"})],

@@ -25,7 +25,7 @@ def test_rows_of_both_files(data):
 
 
 def test_columns_are_declared_as_they_are_found(data):
-    found = {column.name: column for column in columns.look(data / ADULT.path)}
+    found = {column.name: column for column in columns.inspect_table(data / ADULT.path)}
     assert found.keys() == {*ADULT.inputs, "income"}
     texts = {name for name, column in found.items() if column.kind == "bytes"}
     assert texts == {name for name, kind in ADULT.inputs.items() if kind == "bytes"} | {"income"}

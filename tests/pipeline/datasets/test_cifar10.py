@@ -81,6 +81,7 @@ def test_neither_file_nor_network(tmp_path, monkeypatch):
     assert source in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_real_file(shared_data):
     if not (shared_data / "cifar10").is_dir():
         pytest.skip(f"no cifar10 in {shared_data}")

@@ -56,6 +56,7 @@ def test_not_there(tmp_path, monkeypatch):
     assert source in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_all_reviews(shared_data):
     if not (shared_data / "imdb").exists():
         pytest.skip(f"no imdb in {shared_data}")

@@ -28,7 +28,7 @@ def test_idx_round_trip(tmp_path_factory, shape, seed):
     array = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     path = tmp_path_factory.getbasetemp() / "array.gz"
     path.write_bytes(gzip.compress(packed(array)))
-    found = mnist.read(path)
+    found = mnist.read_idx(path)
     assert array.shape == found.shape
     assert array.tobytes() == found.tobytes()
 
@@ -76,7 +76,7 @@ def test_file_that_is_no_idx(tmp_path, content):
     path = tmp_path / "images.gz"
     path.write_bytes(content)
     with pytest.raises(PipelineError, match="not a readable IDX file") as caught:
-        mnist.read(path)
+        mnist.read_idx(path)
     assert f"Next: delete {path}" in str(caught.value)
 
 

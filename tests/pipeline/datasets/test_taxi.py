@@ -24,7 +24,7 @@ def test_the_file_is_read_whole():
 
 
 def test_no_input_is_known_only_after_the_trip():
-    names = {column.name for column in columns.look(Path(TRIPS.path))}
+    names = {column.name for column in columns.inspect_table(Path(TRIPS.path))}
     assert TAXI.inputs.keys() < names
     late = {"fare", "tips", "trip_miles", "trip_seconds", "payment_type"}
     assert not late & TAXI.inputs.keys()

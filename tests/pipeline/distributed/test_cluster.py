@@ -95,9 +95,9 @@ def test_nodes_are_told_what_to_train_and_who_they_are(train, tmp_path):
 
 def test_what_node_0_tells_goes_into_the_journal(train, tmp_path):
     event = {"event": "epoch", "epoch": 1, "metrics": {"loss": 0.5}}
-    with node([READY, event, {"done": True}]) as (address, _), journal.current(tmp_path / "journal.jsonl"):
+    with node([READY, event, {"done": True}]) as (address, _), journal.use_journal(tmp_path / "journal.jsonl"):
         train(address)
-    ((told, _),) = journal.read(tmp_path / "journal.jsonl")
+    ((told, _),) = journal.iter_events(tmp_path / "journal.jsonl")
     assert event == {name: told[name] for name in event}
 
 
@@ -181,9 +181,9 @@ HOST = st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True)
 
 @given(st.lists(st.tuples(HOST, st.integers(1, 65535)), min_size=1))
 def test_places_are_read_as_they_are_written(places):
-    assert places == cluster._places(", ".join(f"{host}:{port}" for host, port in places))
+    assert places == cluster._parse_places(", ".join(f"{host}:{port}" for host, port in places))
 
 
 @given(HOST)
 def test_the_port_may_be_left_out(host):
-    assert [(host, 2222)] == cluster._places(host)
+    assert [(host, 2222)] == cluster._parse_places(host)

@@ -30,14 +30,14 @@ def order(keraspipe, tmp_path):
     """What the pipeline asks for: a training that lies in the workspace."""
     recipe = tmp_path / "plain.py"
     recipe.write_text('"""Words."""\nRECIPE = Recipe()\n')
-    path = keraspipe.workspace / "checkpoints" / "abc" / task.FILE
+    path = keraspipe.workspace / "checkpoints" / "abc" / task.TASK_FILE
 
     def make(**changed):
         fileio.write_json(path, {})
         order = {
             "task": "checkpoints/abc/task.json",
             "recipe": str(recipe),
-            "code": fingerprint.of_code(catalog.read(recipe), "train"),
+            "code": fingerprint.code_digest(catalog.read_recipe(recipe), "train"),
         }
         return {**order, **changed}
 

@@ -45,7 +45,7 @@ def found():
 
 
 def test_a_worse_candidate_is_found_by_every_metric_that_has_rows(recipe, found):
-    told = comparison.comparisons(recipe, found, measured(BAD), measured(GOOD))
+    told = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
     assert {"accuracy", "loss", "auc"} == told.keys()
     for name, one in told.items():
         assert one.p < 1e-3, name
@@ -55,19 +55,19 @@ def test_a_worse_candidate_is_found_by_every_metric_that_has_rows(recipe, found)
 
 def test_the_other_way_round_nothing_is_worse(recipe, found):
     swapped = Predictions("classes", TRUTH, found.live, found.candidate)
-    told = comparison.comparisons(recipe, swapped, measured(GOOD), measured(BAD))
+    told = comparison.compare_models(recipe, swapped, measured(GOOD), measured(BAD))
     assert all(one.p > 0.99 and one.worse < 0 for one in told.values())
 
 
 def test_equal_models_are_equal(recipe):
     same = Predictions("classes", TRUTH, both(GOOD), both(GOOD))
-    told = comparison.comparisons(recipe, same, measured(GOOD), measured(GOOD))
+    told = comparison.compare_models(recipe, same, measured(GOOD), measured(GOOD))
     assert {(0.0, 1.0)} == {(one.worse, one.p) for one in told.values()}
 
 
 def test_rows_in_the_order_of_time_are_compared_in_stretches(recipe, found):
     recipe.split = Time("2020-01-01", "2021-01-01")
-    told = comparison.comparisons(recipe, found, measured(BAD), measured(GOOD))
+    told = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
     assert told["accuracy"].test.endswith("over 20 stretches of time")
 
 
@@ -77,39 +77,39 @@ def test_intervals_of_rows_in_the_order_of_time_are_those_of_stretches(recipe):
     confidence = np.repeat(BAD[:20], 20)
     found = Predictions("classes", truth, both(confidence))
     numbers = {"loss": float(-np.log(np.where(truth == 1, confidence, 1 - confidence)).mean())}
-    low, high = comparison.overall(recipe, found, numbers)["loss"]
+    low, high = comparison.overall_intervals(recipe, found, numbers)["loss"]
     recipe.split = Time("2020-01-01", "2021-01-01")
-    lower, higher = comparison.overall(recipe, found, numbers)["loss"]
+    lower, higher = comparison.overall_intervals(recipe, found, numbers)["loss"]
     assert higher - lower > 3 * (high - low)
 
 
 def test_without_a_live_model_there_is_no_comparison(recipe, found):
-    assert {} == comparison.comparisons(recipe, found, measured(BAD), None)
+    assert {} == comparison.compare_models(recipe, found, measured(BAD), None)
     alone = Predictions("classes", TRUTH, both(BAD))
-    assert {} == comparison.comparisons(recipe, alone, measured(BAD), measured(GOOD))
+    assert {} == comparison.compare_models(recipe, alone, measured(BAD), measured(GOOD))
 
 
 def test_a_metric_that_means_something_else_is_not_compared(recipe, found):
-    told = comparison.comparisons(recipe, found, {**measured(BAD), "accuracy": 0.1}, measured(GOOD))
+    told = comparison.compare_models(recipe, found, {**measured(BAD), "accuracy": 0.1}, measured(GOOD))
     assert {"loss", "auc"} == told.keys()
 
 
 def test_intervals_over_the_whole_split(recipe, found):
     numbers = measured(BAD)
-    told = comparison.overall(recipe, found, numbers)
+    told = comparison.overall_intervals(recipe, found, numbers)
     assert {"accuracy", "loss", "auc"} == told.keys()
-    assert list(statistics.share(round(400 * numbers["accuracy"]), 400)) == pytest.approx(told["accuracy"])
+    assert list(statistics.share_interval(round(400 * numbers["accuracy"]), 400)) == pytest.approx(told["accuracy"])
     assert all(low < numbers[name] < high for name, (low, high) in told.items())
 
 
 def test_intervals_of_slices_are_wider(recipe, found):
     numbers = measured(BAD)
     part = {"slice": "sex=f", "examples": 100, "metrics": {"accuracy": 0.6, "auc": 0.6}}
-    (told,) = comparison.sliced(recipe, found, numbers, [part])
+    (told,) = comparison.add_slice_intervals(recipe, found, numbers, [part])
     low, high = told["intervals"]["accuracy"]
     rows = found.candidate[:100].argmax(axis=1) == TRUTH[:100]
-    assert pytest.approx(statistics.share(rows.sum(), 100)) == (low, high)
-    whole = comparison.overall(recipe, found, numbers)["accuracy"]
+    assert pytest.approx(statistics.share_interval(rows.sum(), 100)) == (low, high)
+    whole = comparison.overall_intervals(recipe, found, numbers)["accuracy"]
     assert high - low > whole[1] - whole[0]
     assert {"accuracy", "auc"} == told["intervals"].keys()
 
@@ -117,17 +117,17 @@ def test_intervals_of_slices_are_wider(recipe, found):
 @pytest.mark.parametrize("part", ["sex=x", "age=3", "sex=f, y=a"])
 def test_slices_of_unknown_rows_have_no_intervals(recipe, found, part):
     entry = {"slice": part, "examples": 5, "metrics": {"accuracy": 0.6}}
-    assert [{**entry, "intervals": {}}] == comparison.sliced(recipe, found, measured(BAD), [entry])
+    assert [{**entry, "intervals": {}}] == comparison.add_slice_intervals(recipe, found, measured(BAD), [entry])
 
 
 def test_an_area_over_one_class_has_no_interval(recipe, found):
     part = {"slice": "y=a", "examples": int((TRUTH == 0).sum()), "metrics": {"auc": 0.0}}
-    assert {} == comparison.sliced(recipe, found, measured(BAD), [part])[0]["intervals"]
+    assert {} == comparison.add_slice_intervals(recipe, found, measured(BAD), [part])[0]["intervals"]
 
 
 def test_nothing_to_compare_row_by_row(recipe):
     empty = Predictions("", np.zeros(0), np.zeros(0), None, {})
     assert ({}, {}) == (
-        comparison.overall(recipe, empty, measured(BAD)),
-        comparison.comparisons(recipe, empty, measured(BAD), measured(GOOD)),
+        comparison.overall_intervals(recipe, empty, measured(BAD)),
+        comparison.compare_models(recipe, empty, measured(BAD), measured(GOOD)),
     )

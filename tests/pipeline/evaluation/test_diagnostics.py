@@ -28,7 +28,7 @@ def test_thinned_curve_has_the_same_area():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=400), st.integers(0, 2**31))
 def test_thinning_keeps_both_ends_and_the_order(values, seed):
     x, y = np.sort(values), np.sort(np.random.default_rng(seed).random(len(values)))
-    found = np.array(diagnostics.thinned(x, y))
+    found = np.array(diagnostics.thin_curve(x, y))
     assert len(found[0]) <= diagnostics.CURVE_POINTS
     np.testing.assert_allclose([x[0], y[0], x[-1], y[-1]], [*found[:, 0], *found[:, -1]], atol=1e-5)
     assert (np.diff(found) >= 0).all()
@@ -40,7 +40,7 @@ def test_the_worst_classes_come_first_and_empty_ones_not_at_all():
     score = {str(k): random.normal((truth == k) * k, 1.0) for k in range(8)}
     positive = {str(k): truth == k for k in range(8)} | {"9": truth == 9}
     found = diagnostics.describe_curves(positive, {**score, "9": score["1"]})
-    assert diagnostics.MOST_CURVES == len(found)
+    assert diagnostics.MAX_CURVES == len(found)
     assert "0" == found[0]["name"]
     assert sorted(one["area"] for one in found) == [one["area"] for one in found]
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.evaluation import gate
-from pipeline.evaluation.measured import Measured
+from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
 
@@ -23,8 +23,8 @@ def recipe(data=DATA, metrics=CLASSIFICATION, **gate):
 
 def reasons(metrics=None, *, quick=False, of=None, **measured):
     measured = {"difference": 0.0, "slices": SLICES, **measured}
-    found = Measured(GOOD if metrics is None else metrics, **measured)
-    return gate.reasons(gate.conditions(of, found, quick=quick))
+    found = Measurements(GOOD if metrics is None else metrics, **measured)
+    return gate.failed_reasons(gate.check_conditions(of, found, quick=quick))
 
 
 def compared(worse, p):
@@ -117,8 +117,8 @@ def test_worse_beyond_tolerance_and_chance_is_refused():
 
 
 def test_worse_by_chance_passes_and_says_so():
-    found = Measured(GOOD, LIVE, difference=0.0, comparisons=compared(0.04, 0.2))
-    (condition,) = [one for one in gate.conditions(WORSE, found, quick=False) if one.kind == "no_worse"]
+    found = Measurements(GOOD, LIVE, difference=0.0, comparisons=compared(0.04, 0.2))
+    (condition,) = [one for one in gate.check_conditions(WORSE, found, quick=False) if one.kind == "no_worse"]
     assert (True, pytest.approx(-0.03)) == (condition.passed, condition.margin)
     assert condition.words.endswith("it may be chance, p is above 0.05")
 
@@ -184,7 +184,7 @@ def test_metrics_of_the_recipe_itself_are_judged_alike():
 
 
 def test_conditions_are_json_without_nan():
-    found = gate.conditions(recipe(calibration=0.1), Measured(GOOD), quick=False)
+    found = gate.check_conditions(recipe(calibration=0.1), Measurements(GOOD), quick=False)
     told = json.loads(json.dumps([one.as_json() for one in found], allow_nan=False))
     assert {"kind", "name", "where", "asked", "reached", "margin", "passed", "words"} == told[0].keys()
     assert [None, None] == [one["reached"] for one in told if not one["passed"]]

@@ -38,7 +38,7 @@ WHOLE = {
 
 
 def test_a_page_says_the_verdict_first_and_what_is_missed_before_what_is_met():
-    text = gate_report.markdown(WHOLE)
+    text = gate_report.render_markdown(WHOLE)
     lines = text.splitlines()
     assert ["# Not blessed: digits (digits-1)", "", "- accuracy is worse"] == lines[:3]
     rows = [line for line in lines if line.startswith(("| **missed**", "| met"))]
@@ -50,7 +50,7 @@ def test_a_page_says_the_verdict_first_and_what_is_missed_before_what_is_met():
 
 
 def test_a_page_has_intervals_tests_slices_and_costs():
-    lines = gate_report.markdown(WHOLE).splitlines()
+    lines = gate_report.render_markdown(WHOLE).splitlines()
     assert "| accuracy | 0.9500 | 0.91 to 0.98 | 0.9900 | +0.04 | 0.01 to 0.07 | 0.012 |" in lines
     assert "| loss | 0.3000 | - | 0.2000 | - | - | - |" in lines
     worst, best = (line for line in lines if line.startswith("| label="))
@@ -64,13 +64,13 @@ def test_a_page_has_intervals_tests_slices_and_costs():
 
 def test_slices_of_an_error_have_the_largest_first():
     slices = [{"slice": f"s={n}", "examples": 50, "metrics": {"mae": float(n)}} for n in range(30)]
-    text = gate_report.markdown({**WHOLE, "lower_is_better": ["mae"], "slices": slices})
+    text = gate_report.render_markdown({**WHOLE, "lower_is_better": ["mae"], "slices": slices})
     rows = [line for line in text.splitlines() if line.startswith("| s=")]
     assert ("| s=29 | 50 | 29.0000 |", 20) == (rows[0], len(rows))
     assert "… and 10 more." in text
 
 
 def test_the_least_there_can_be():
-    text = gate_report.markdown({"metrics": {"accuracy": 0.9}, "gate": {"blessed": True}})
+    text = gate_report.render_markdown({"metrics": {"accuracy": 0.9}, "gate": {"blessed": True}})
     assert text.startswith("# Blessed\n\nAll conditions are met.\n")
     assert "| accuracy | 0.9000 | - |" in text

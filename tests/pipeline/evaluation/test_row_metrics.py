@@ -34,36 +34,36 @@ OF_NUMBERS = {
 
 @pytest.mark.parametrize(("metric", "value"), OF_CLASSES.values(), ids=OF_CLASSES)
 def test_mean_is_the_metric_of_classes(metric, value):
-    found = row_metrics.of(metric, "classes", TRUTH, PROBABILITIES, value)
+    found = row_metrics.row_values(metric, "classes", TRUTH, PROBABILITIES, value)
     assert (200,) == found.shape
     assert pytest.approx(value, abs=1e-5) == found.mean()
 
 
 @pytest.mark.parametrize(("metric", "value"), OF_NUMBERS.values(), ids=OF_NUMBERS)
 def test_mean_is_the_metric_of_numbers(metric, value):
-    found = row_metrics.of(metric, "numbers", NUMBERS, GUESSES, value)
+    found = row_metrics.row_values(metric, "numbers", NUMBERS, GUESSES, value)
     assert pytest.approx(value) == found.mean()
 
 
 def test_forecasts_count_by_window():
     value = np.abs(WINDOWS - FORECASTS).mean()
-    found = row_metrics.of(Metric("mae"), "numbers", WINDOWS, FORECASTS, value)
+    found = row_metrics.row_values(Metric("mae"), "numbers", WINDOWS, FORECASTS, value)
     assert (50,) == found.shape
     assert pytest.approx(value) == found.mean()
 
 
 def test_a_level_is_its_own():
-    found = row_metrics.of(Metric("elbo"), "level", TRUTH, NUMBERS, NUMBERS.mean())
+    found = row_metrics.row_values(Metric("elbo"), "level", TRUTH, NUMBERS, NUMBERS.mean())
     assert NUMBERS.tolist() == found.tolist()
-    assert row_metrics.of(Metric("recognised"), "level", TRUTH, NUMBERS, NUMBERS.mean() + 1) is None
+    assert row_metrics.row_values(Metric("recognised"), "level", TRUTH, NUMBERS, NUMBERS.mean() + 1) is None
 
 
 def test_a_name_that_means_something_else_is_not_taken():
-    assert row_metrics.of(Metric("mae"), "numbers", NUMBERS, GUESSES, 0.5) is None
-    assert row_metrics.of(Metric("accuracy"), "classes", TRUTH, PROBABILITIES, float("nan")) is None
+    assert row_metrics.row_values(Metric("mae"), "numbers", NUMBERS, GUESSES, 0.5) is None
+    assert row_metrics.row_values(Metric("accuracy"), "classes", TRUTH, PROBABILITIES, float("nan")) is None
 
 
 @pytest.mark.parametrize("metric", [Metric("skill"), Metric("auc", "AUC", positive="a"), Metric("f", "F1Score")])
 def test_what_is_no_mean_over_rows_has_none(metric):
-    assert row_metrics.of(metric, "classes", TRUTH, PROBABILITIES, 0.5) is None
-    assert row_metrics.of(metric, "", np.zeros(0), np.zeros(0), 0.5) is None
+    assert row_metrics.row_values(metric, "classes", TRUTH, PROBABILITIES, 0.5) is None
+    assert row_metrics.row_values(metric, "", np.zeros(0), np.zeros(0), 0.5) is None

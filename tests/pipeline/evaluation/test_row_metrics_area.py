@@ -20,7 +20,7 @@ CLASSES = ("a", "b", "c")
 def test_area_is_that_of_scikit_learn_with_ties(rows):
     positive = np.array([one for one, _ in rows])
     scores = np.array([score for _, score in rows], float)
-    (found,), _ = row_metrics.areas(positive, scores[None])
+    (found,), _ = row_metrics.roc_areas(positive, scores[None])
     if positive.all() or not positive.any():
         assert math.isnan(found)
     else:
@@ -32,18 +32,20 @@ def test_covariance_is_that_of_the_bootstrap():
     positive = random.random(300) < 0.4
     one = random.normal(positive.astype(float), 1.0)
     two = one + random.normal(0, 1.0, 300)
-    _, found = row_metrics.areas(positive, np.stack([one, two]))
+    _, found = row_metrics.roc_areas(positive, np.stack([one, two]))
     draws = random.integers(0, 300, (600, 300))
-    again = [row_metrics.areas(positive[rows], np.stack([one, two])[:, rows])[0] for rows in draws]
+    again = [row_metrics.roc_areas(positive[rows], np.stack([one, two])[:, rows])[0] for rows in draws]
     np.testing.assert_allclose(np.cov(np.array(again).T), found, rtol=0.2)
 
 
 def test_only_an_area_of_one_class_or_of_a_score_is_taken():
     truth, probabilities = np.array([0, 1, 2]), np.eye(3)
-    positive, scores = row_metrics.scores(Metric("auc", "AUC", positive="b"), "classes", truth, probabilities, CLASSES)
+    positive, scores = row_metrics.binary_scores(
+        Metric("auc", "AUC", positive="b"), "classes", truth, probabilities, CLASSES
+    )
     assert ([False, True, False], [0.0, 1.0, 0.0]) == (positive.tolist(), scores.tolist())
     for metric in (Metric("auc", "AUC"), Metric("accuracy", "SparseCategoricalAccuracy"), Metric("skill")):
-        assert row_metrics.scores(metric, "classes", truth, probabilities, CLASSES) is None
+        assert row_metrics.binary_scores(metric, "classes", truth, probabilities, CLASSES) is None
     curve = Metric("auc", "AUC", {"curve": "PR"}, positive="b")
-    assert row_metrics.scores(curve, "classes", truth, probabilities, CLASSES) is None
-    assert row_metrics.scores(Metric("auc"), "score", truth > 0, np.arange(3.0), ()) is not None
+    assert row_metrics.binary_scores(curve, "classes", truth, probabilities, CLASSES) is None
+    assert row_metrics.binary_scores(Metric("auc"), "score", truth > 0, np.arange(3.0), ()) is not None

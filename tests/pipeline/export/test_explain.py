@@ -15,6 +15,8 @@ from pipeline.export import attribution_names, saved_model, signatures
 from pipeline.features.text import words
 from pipeline.recipe import Recipe
 
+pytestmark = pytest.mark.heavy
+
 RANDOM = np.random.default_rng(11)
 CLASSES = ("no", "yes")
 KNOWN = ["the", "film", "was", "good", "bad", "not", "very", "long", "and", "dull", "bright"]
@@ -28,12 +30,12 @@ def served(model, inputs, transform, sample, *, classes=CLASSES, **recipe):
     shapes = {name: () if np.ndim(value) == 1 else np.shape(value)[1:] for name, value in sample.items()}
     spec = {name: tf.io.FixedLenFeature(shapes[name], kinds[kind.partition("[")[0]]) for name, kind in inputs.items()}
     made = Recipe(data=data, params=None, preprocess=None, build=None, **recipe)
-    return signatures.Served(made, model, transform, spec, sample)
+    return signatures.ServingModel(made, model, transform, spec, sample)
 
 
 def explained(parts, count=4):
     """The answer of the signature as a graph of its own, and the network's probabilities or values."""
-    function, _ = saved_model.endpoints(parts)["explain"]
+    function, _ = saved_model.make_endpoints(parts)["explain"]
     asked = {name: tf.constant(value[:count]) for name, value in parts.sample.items()}
     return {name: value.numpy() for name, value in function(*asked.values()).items()}
 
@@ -172,7 +174,7 @@ def test_the_path_of_a_text_is_that_of_its_vectors():
 def test_rows_stand_alone_and_come_again_to_the_last_bit(make):
     parts = make()
     together, again = explained(parts), explained(parts)
-    function, _ = saved_model.endpoints(parts)["explain"]
+    function, _ = saved_model.make_endpoints(parts)["explain"]
     for row in range(4):
         alone = function(*(tf.constant(value[row : row + 1]) for value in parts.sample.values()))
         for name, values in together.items():
@@ -237,7 +239,7 @@ def drawn(seed):
 )
 def test_what_cannot_be_explained_is_left_out_and_says_why(make, reason, caplog):
     with caplog.at_level(logging.WARNING):
-        assert "explain" not in saved_model.endpoints(make())
+        assert "explain" not in saved_model.make_endpoints(make())
     assert reason in caplog.text
 
 
@@ -245,7 +247,7 @@ def test_words_that_do_not_fit_the_numbers_are_not_shown():
     parts = text(unmasked)
     backwards = lambda raw: {"words": ids(raw)["words"][:, ::-1]}  # noqa: E731
     other = served(parts.model, {"text": "bytes"}, backwards, {"text": TEXTS})
-    assert attribution_names.tokens(other, "words") is None
+    assert attribution_names.find_tokenizer(other, "words") is None
     assert "tokens" not in explained(other)
 
 
@@ -263,6 +265,6 @@ def test_pairs_of_neighbours_are_shown_as_pairs():
 
 def test_without_a_sample_there_is_no_explanation():
     parts = image()
-    assert "explain" not in saved_model.endpoints(
-        signatures.Served(parts.recipe, parts.model, parts.transform, parts.spec)
+    assert "explain" not in saved_model.make_endpoints(
+        signatures.ServingModel(parts.recipe, parts.model, parts.transform, parts.spec)
     )

@@ -15,7 +15,9 @@ def explained(score, values):
     """Attributions as a graph computes them, and the change of the score."""
     constants = {name: tf.constant(value, tf.float32) for name, value in values.items()}
     ends = score({name: tf.stack([tf.zeros_like(value), value]) for name, value in constants.items()})
-    graph = tf.function(lambda: integrated_gradients.attributions(score, constants, ends[0], ends[1]), autograph=False)
+    graph = tf.function(
+        lambda: integrated_gradients.compute_attributions(score, constants, ends[0], ends[1]), autograph=False
+    )
     return {name: value.numpy() for name, value in graph().items()}, float(ends[1] - ends[0])
 
 

@@ -136,6 +136,6 @@ def test_batch_is_decoded_row_by_row(encoded):
 @given(SIDES, SIDES, st.sampled_from([1, 3]), st.integers(0, 99))
 def test_encoded_pixels_come_back(height, width, channels, seed):
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
-    content = image.encode(pixels[..., 0] if channels == 1 else pixels)
+    content = image.encode_png(pixels[..., 0] if channels == 1 else pixels)
     assert "" == image.fault(content, pixels.shape)
     assert np.array_equal(pixels, decoded(content, pixels.shape))

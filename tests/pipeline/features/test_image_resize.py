@@ -118,7 +118,7 @@ def tiff(order: str, entries: list[tuple[int, int]], first: int = 8, count: int 
 def test_orientation_is_that_of_the_first_directory(order, entries, first):
     expected = next((value for tag, value in entries if tag == ORIENTATION), 1)
     content = b"\xff\xd8\xff\xe1\0\0Exif\0\0" + tiff(order, entries, first)
-    assert (expected if 1 <= expected <= 8 else 1) == image._orientation(tf.constant(content)).numpy()
+    assert (expected if 1 <= expected <= 8 else 1) == image._read_orientation(tf.constant(content)).numpy()
 
 
 WHOLE = tiff("<", [(ORIENTATION, 5)])
@@ -132,7 +132,7 @@ WHOLE = tiff("<", [(ORIENTATION, 5)])
 @example(b"\xff\xd8Exif\0\0", tiff(">", [(ORIENTATION, 6)], count=65_535))
 @example(b"\xff\xd8Exif\0\0", tiff("<", [])[:4] + b"\xff" * 4)
 def test_damaged_exif_is_passed_over(head, tail):
-    assert 1 <= image._orientation(tf.constant(head + tail)).numpy() <= 8
+    assert 1 <= image._read_orientation(tf.constant(head + tail)).numpy() <= 8
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError
 from pipeline.formats import columns
-from pipeline.formats.columns import Column, Sketch, look
+from pipeline.formats.columns import Column, DistinctSketch, inspect_table
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def found(tmp_path):
     def make(**values):
         with (tmp_path / "table.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([list(values), *zip(*values.values(), strict=True)])
-        return {column.name: column for column in look(tmp_path / "table.csv")}
+        return {column.name: column for column in inspect_table(tmp_path / "table.csv")}
 
     return make
 
@@ -78,7 +78,7 @@ def test_dates_free_text_and_ids(found):
 def test_missing_values_are_counted_behind_the_sample(tmp_path):
     path = tmp_path / "long.csv.gz"
     path.write_bytes(gzip.compress(b"x,y\n" + b"1,a\n" * 10_000 + b",b\n" * 10_000))
-    x, y = look(path, sampled_rows=1000)
+    x, y = inspect_table(path, sampled_rows=1000)
     assert ("float", 20_000, 10_000) == (x.kind, x.rows, x.missing)
     assert (("a",), 0) == (y.values, y.missing)
 
@@ -93,7 +93,7 @@ def test_members_of_json_lines(tmp_path):
     path = tmp_path / "rows.jsonl"
     rows = [{"a": 1, "v": [1, 2.5]}, {"a": None, "v": [3, None], "late": "x", "deep": {"b": 1}}]
     path.write_text("\n".join(map(json.dumps, rows)) + "\nbroken\n")
-    a, v, late, deep = look(path)
+    a, v, late, deep = inspect_table(path)
     assert ("float", 1) == (a.kind, a.missing)
     assert ("float[2]", 0) == (v.kind, v.missing)
     assert ("bytes", 1, 2) == (late.kind, late.missing, late.rows)
@@ -112,23 +112,23 @@ def test_types_of_a_parquet_file(tmp_path):
         }
     )
     parquet.write_table(table, tmp_path / "t.parquet")
-    found = look(tmp_path / "t.parquet")
+    found = inspect_table(tmp_path / "t.parquet")
     assert ["bytes", "float", "float", "bytes", "float[2]", ""] == [column.kind for column in found]
     assert ["day"] == [column.name for column in found if column.date]
-    assert look(tmp_path) == found
+    assert inspect_table(tmp_path) == found
 
 
 def test_empty_table(tmp_path):
     (tmp_path / "t.csv").write_text("")
-    assert [] == look(tmp_path / "t.csv")
+    assert [] == inspect_table(tmp_path / "t.csv")
 
 
 def test_unknown_ending_and_no_file(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"PK")
     with pytest.raises(PipelineError, match=r"Received: t\.xlsx"):
-        look(tmp_path / "t.xlsx")
+        inspect_table(tmp_path / "t.xlsx")
     with pytest.raises(PipelineError, match="There is no file"):
-        look(tmp_path / "t.csv")
+        inspect_table(tmp_path / "t.csv")
 
 
 CELLS = st.lists(st.text(st.characters(codec="utf-8"), max_size=8) | st.integers().map(str) | st.floats().map(str))
@@ -139,7 +139,7 @@ def test_declared_as_found_every_cell_is_usable(tmp_path_factory, cells):
     path = tmp_path_factory.getbasetemp() / "cells.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["x", "y"], *([cell, "1"] for cell in cells)])
-    for column in look(path):
+    for column in inspect_table(path):
         data = columns.csv.Csv(path.name, {column.name: column.kind}, "y")
         assert [""] * column.rows == [one.fault for one in data.examples(path.parent)]
         assert column.missing == sum(column.name not in one.features for one in data.examples(path.parent))
@@ -147,7 +147,7 @@ def test_declared_as_found_every_cell_is_usable(tmp_path_factory, cells):
 
 @given(st.lists(st.text()))
 def test_few_values_are_counted_exactly(texts):
-    sketch = Sketch()
+    sketch = DistinctSketch()
     for text in texts:
         sketch.add(text)
     assert len(set(texts)) == sketch.count

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats.csv import Csv
-from pipeline.formats.table import MISSING
+from pipeline.formats.table import MISSING_TEXTS
 
 DATA = Csv("table.csv", {"size": "float", "count": "int", "colour": "bytes"}, "kind", ("small", "large"))
 
@@ -95,7 +95,9 @@ def test_label_that_is_a_number(rows):
     assert "column price is not of kind float: 'much'" == found[1].fault
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1).filter(lambda x: x not in MISSING)
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=1).filter(
+    lambda x: x not in MISSING_TEXTS
+)
 
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False, width=32)

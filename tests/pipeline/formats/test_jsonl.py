@@ -96,4 +96,4 @@ def test_no_line_ends_in_another_error(tmp_path_factory, content):
 def test_what_is_written_is_read(tmp_path_factory, table):
     path = tmp_path_factory.getbasetemp() / "written.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in table))
-    assert table == [row for _, row, fault in jsonl.rows(path) if not fault]
+    assert table == [row for _, row, fault in jsonl.read_rows(path) if not fault]

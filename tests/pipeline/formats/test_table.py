@@ -32,7 +32,7 @@ from pipeline.formats import table
     ],
 )
 def test_value_of_a_kind(raw, kind, expected):
-    found = table.value(raw, kind)
+    found = table.to_value(raw, kind)
     assert expected == found
     assert type(expected) is type(found)
 
@@ -59,14 +59,14 @@ def test_value_of_a_kind(raw, kind, expected):
 )
 def test_value_of_another_kind(raw, kind):
     with pytest.raises(table.FAILURES):
-        table.value(raw, kind)
+        table.to_value(raw, kind)
 
 
 def test_vectors_are_flat_and_may_miss_numbers():
-    found = table.value([[1, None], [3, math.nan]], "float[2,2]")
+    found = table.to_value([[1, None], [3, math.nan]], "float[2,2]")
     np.testing.assert_array_equal(np.array([1, np.nan, 3, np.nan], np.float32), found)
     assert np.float32 == found.dtype
-    np.testing.assert_array_equal(found, table.value([1, None, 3, None], "float[2,2]"))
+    np.testing.assert_array_equal(found, table.to_value([1, None, 3, None], "float[2,2]"))
 
 
 @pytest.mark.parametrize("raw", [None, "", "?", "NA", math.nan, np.float32("nan"), np.float64("nan")])
@@ -88,7 +88,7 @@ JSON = st.recursive(
 
 @given(JSON, JSON, JSON, st.sampled_from(["bytes", "int", "float", "float[2]"]))
 def test_a_row_is_usable_or_says_why(one, two, label, kind):
-    layout = table.Layout({"one": kind, "two": "bytes", "label": "float"}, "label", frozenset(table.MISSING))
+    layout = table.Layout({"one": kind, "two": "bytes", "label": "float"}, "label", frozenset(table.MISSING_TEXTS))
     found = layout.example("here", {"one": one, "two": two, "label": label})
     if found.fault:
         assert {} == found.features

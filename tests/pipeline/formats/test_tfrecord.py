@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipeline.errors import PipelineError
 from pipeline.formats.tfrecord import TfRecord
-from pipeline.steps.ingest import encode
+from pipeline.steps.ingest import encode_example
 
 DATA = TfRecord("t-*", {"size": "float", "wave": "float[2]"}, "kind", ("a", "b"))
 NUMBERS = ("culmen_length_mm", "culmen_depth_mm", "flipper_length_mm", "body_mass_g")
@@ -20,7 +20,7 @@ ROWS = [{"size": 1.5, "wave": [1.0, 2.0], "kind": b"a"}, {"wave": [3.0, 4.0], "k
 def write(path, rows, compression=""):
     with tf.io.TFRecordWriter(str(path), compression) as writer:
         for row in rows:
-            writer.write(row if isinstance(row, bytes) else encode(row))
+            writer.write(row if isinstance(row, bytes) else encode_example(row))
 
 
 @pytest.mark.parametrize("compression", ["", "GZIP"])

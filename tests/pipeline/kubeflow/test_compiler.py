@@ -50,7 +50,9 @@ class Kubeflow:
         given = messages.ExecutorInput()
         for name, one in told["inputs"].get("parameters", {}).items():
             value = one["runtimeValue"]["constant"]
-            json_format.ParseDict(RUN if value == compiler.RUN_ID else value, given.inputs.parameter_values[name])
+            json_format.ParseDict(
+                RUN if value == compiler.RUN_ID_PLACEHOLDER else value, given.inputs.parameter_values[name]
+            )
         for name, one in told["inputs"].get("artifacts", {}).items():
             source = one["taskOutputArtifact"]
             artifact = self.made[source["producerTask"]][source["outputArtifactKey"]]
@@ -77,10 +79,10 @@ class Kubeflow:
 
 def compiled(home: Path, name: str = "digits", **chosen) -> dict:
     """The pipeline with folders of this machine, so that its commands can be run here."""
-    source = catalog.source(name, Settings())
+    source = catalog.find_recipe(name, Settings())
     settings = Settings(workspace=Workspace(home / "workspace"), data=home / "data")
-    request = run.Request(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
-    return compiler.compiled(request, catalog.pin(source), compiler.Cluster(tracking_uri=""))[0]
+    request = run.RunRequest(source, settings, {**hyperparameters.resolve(source, []), **chosen}, quick=True)
+    return compiler.compile_pipeline(request, catalog.pin_recipe(source), compiler.Cluster(tracking_uri=""))[0]
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +191,10 @@ def test_names_are_such_as_kubernetes_takes(tmp_path):
 
 
 def test_equal_requests_give_equal_files(documents):
-    source = catalog.source("digits", Settings())
-    request = compiler.inside(run.Request(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
+    source = catalog.find_recipe("digits", Settings())
+    request = compiler.image_request(run.RunRequest(source, Settings(), hyperparameters.resolve(source, ["epochs=3"])))
     where = compiler.Cluster("registry.example.com/pipeline:7", root="gs://bucket/runs", gpus=2)
-    assert documents == compiler.compiled(request, catalog.pin(source), where)
+    assert documents == compiler.compile_pipeline(request, catalog.pin_recipe(source), where)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeyp
     monkeypatch.setattr(compile, "ROOT", tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / "models/mine.py").write_text(
-        catalog.source("digits", Settings()).text + "\nraise ValueError('broken')\n"
+        catalog.find_recipe("digits", Settings()).text + "\nraise ValueError('broken')\n"
     )
     monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path / "models"))
     out = tmp_path / "mine.yaml"
@@ -230,7 +232,7 @@ def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeyp
 
 
 def test_a_recipe_that_is_not_in_the_image_is_refused(tmp_path, capsys, monkeypatch):
-    (tmp_path / "mine.py").write_text(catalog.source("digits", Settings()).text)
+    (tmp_path / "mine.py").write_text(catalog.find_recipe("digits", Settings()).text)
     monkeypatch.setenv("KERASPIPE_RECIPES", str(tmp_path))
     assert 2 == cli.main(["compile", "mine", "--to", "kubeflow", "--out", str(tmp_path / "out.yaml")])
     assert "build the image again" in capsys.readouterr().err
@@ -238,9 +240,11 @@ def test_a_recipe_that_is_not_in_the_image_is_refused(tmp_path, capsys, monkeypa
 
 def test_a_request_comes_back_from_its_container():
     settings = Settings()
-    source = catalog.source("digits", settings)
-    request = run.Request(source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger")
-    found = kubeflow_task.request(compiler.told(request), settings)
+    source = catalog.find_recipe("digits", settings)
+    request = run.RunRequest(
+        source, settings, {"filters": (8, 16), "rate": 0.1}, quick=True, seed=3, alias="challenger"
+    )
+    found = kubeflow_task.parse_request(compiler.request_json(request), settings)
     assert request == replace(found, source=source)
     assert source.path == found.source.path
 
@@ -261,6 +265,7 @@ def test_outputs_start_empty_and_get_kubeflows_names_back(tmp_path):
     assert {"artifacts": outputs} == json.loads(call.output_file.read_text())
 
 
+@pytest.mark.process
 def test_the_first_commands_run(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path), tmp_path / "tasks", {})
     for task in ("ingest", "statistics"):
@@ -274,6 +279,7 @@ def test_the_first_commands_run(tmp_path):
     assert ["ingest", "statistics"] == [step["name"] for step in result["steps"]]
 
 
+@pytest.mark.process
 def test_a_step_that_fails_says_why(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path), tmp_path / "tasks", {})
     (tmp_path / "workspace").write_text("no folder")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pipeline.monitoring.monitor import monitored
+from pipeline.monitoring.monitor import compare_requests
 from pipeline.monitoring.profile import example_type
 from pipeline.store import champions, fileio, journal
 from pipeline.store.layout import Workspace
@@ -70,11 +70,13 @@ class Live:
         """Makes a model live that has learnt from these rows."""
         examples = ingested(self.workspace / "artifacts" / self.name / "ingest" / "examples" / "1", rows)
         Workspace(self.workspace).model(self.name, 1).mkdir(parents=True)
-        champions.write(Workspace(self.workspace), self.name, champions.Champion(1, "digest", "run"))
+        champions.set_champion(Workspace(self.workspace), self.name, champions.ModelVersion(1, "digest", "run"))
         path = Workspace(self.workspace).run("run").journal
         path.parent.mkdir(parents=True)
-        journal.write(path, "file", path=str((examples / "report.json").relative_to(self.workspace)), folder="data")
-        journal.write(path, "register", signatures={"serving_default": {"inputs": dict.fromkeys(self.inputs)}})
+        journal.append_event(
+            path, "file", path=str((examples / "report.json").relative_to(self.workspace)), folder="data"
+        )
+        journal.append_event(path, "register", signatures={"serving_default": {"inputs": dict.fromkeys(self.inputs)}})
 
     def send(self, rows: Iterable[Mapping[str, Any]], log: Path | None = None) -> Path:
         """Logs one request for each row; returns the log's folder."""
@@ -88,7 +90,7 @@ class Live:
         return target
 
     def monitored(self, log: Path | None = None, **options: Any) -> Report:
-        return monitored(Workspace(self.workspace), self.name, log or self.log, **options)
+        return compare_requests(Workspace(self.workspace), self.name, log or self.log, **options)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_inverted_images_are_found(digits):
     model.send([inverted(row) for row in asked[:60]])
     report = model.monitored()
     assert "drift" == report.status
-    assert "image_bytes.brightness" == report.raised[0].key
+    assert "image_bytes.brightness" == report.alert_findings[0].key
 
 
 def test_mirrored_images_are_found_although_they_are_as_bright(digits):
@@ -103,7 +103,7 @@ def test_mirrored_images_are_found_although_they_are_as_bright(digits):
         return {"image_bytes": buffer.getvalue()}
 
     model.send([mirrored(row) for row in asked])
-    keys = {finding.key for finding in model.monitored().raised}
+    keys = {finding.key for finding in model.monitored().alert_findings}
     assert keys
     assert all(key.startswith("image_bytes.component") for key in keys)
 
@@ -117,7 +117,7 @@ def test_images_of_another_size_and_format_are_found(digits):
         return {"image_bytes": buffer.getvalue()}
 
     model.send([large(row) for row in asked[:60]])
-    found = {(one.key, one.check) for one in model.monitored().raised}
+    found = {(one.key, one.check) for one in model.monitored().alert_findings}
     assert {("image_bytes.width", "drift"), ("image_bytes.height", "drift")} < found
     assert ("image_bytes.format", "unseen values") in found
 
@@ -137,7 +137,7 @@ def test_images_of_another_size_and_format_are_found(digits):
 def test_a_spoiled_column_is_found_and_only_that(change, key, check, taxi):
     model, asked = taxi
     model.send([change({**row, "miles": row["miles"] or float("nan")}) for row in asked])
-    raised = model.monitored().raised
+    raised = model.monitored().alert_findings
     assert (key, check) in {(one.key, one.check) for one in raised}
     assert {key} == {one.feature for one in raised}
 
@@ -145,13 +145,13 @@ def test_a_spoiled_column_is_found_and_only_that(change, key, check, taxi):
 def test_another_vocabulary_is_found(films):
     model, asked = films
     model.send([{"text": row["text"].replace(b"w", b"v")} for row in asked[:100]])
-    assert {"text.vocabulary", "text.unknown words"} == {one.key for one in model.monitored().raised}
+    assert {"text.vocabulary", "text.unknown words"} == {one.key for one in model.monitored().alert_findings}
 
 
 def test_shorter_texts_are_found(films):
     model, asked = films
     model.send([{"text": b" ".join(row["text"].split()[:8])} for row in asked[:100]])
-    assert "text.words" in {one.key for one in model.monitored().raised}
+    assert "text.words" in {one.key for one in model.monitored().alert_findings}
 
 
 def test_an_input_that_is_never_sent_is_an_alert(taxi):
@@ -165,7 +165,7 @@ def test_few_requests_are_no_alert(taxi):
     model, _ = taxi
     model.send([{"miles": 1e6, "hour": 99, "company": b"?"}] * 29)
     report = model.monitored()
-    assert ("too few rows", 29, []) == (report.status, report.rows, report.raised)
+    assert ("too few rows", 29, []) == (report.status, report.rows, report.alert_findings)
 
 
 def test_what_is_allowed_raises_nothing(taxi):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.monitoring import measures
-from pipeline.monitoring.features import measured, role_of
+from pipeline.monitoring.features import detect_role, measure
 
 
 def png(pixels, kind="png"):
@@ -47,7 +47,7 @@ TONE = wav(np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000) / 2)
     ],
 )
 def test_the_role_is_told_from_the_values(values, role):
-    assert role == role_of(values)
+    assert role == detect_role(values)
 
 
 def test_of_an_image_size_colours_and_format_are_measured():
@@ -79,10 +79,10 @@ def test_of_a_text_its_words_are_measured():
     assert [{"its", "good", "!"}, set(), set()] == found["vocabulary"]
     assert 4 == found["words"][0]
     assert np.isnan(found["words"][1:]).all()
-    assert [2 / 3] == measures.unknown(found["vocabulary"][:1], frozenset({"good"})).tolist()
+    assert [2 / 3] == measures.unknown_share(found["vocabulary"][:1], frozenset({"good"})).tolist()
 
 
 def test_of_a_vector_gaps_are_measured():
-    found = measured("vector", [np.array([1.0, np.nan, 3.0, 4.0]), None])
+    found = measure("vector", [np.array([1.0, np.nan, 3.0, 4.0]), None])
     assert (8 / 3, 0.25) == (found["mean"][0], found["gaps"][0])
     assert np.isnan(found["mean"][1])

@@ -41,7 +41,7 @@ def respond(model, outputs, version=1):
 def model(live):
     found = live(KNOWN, ("x",))
     target = Workspace(found.workspace).answers(found.name, "digest")
-    predictions.keep(target, probabilities(600, 0.5), "probabilities", CLASSES)
+    predictions.save(target, probabilities(600, 0.5), "probabilities", CLASSES)
     return found
 
 
@@ -49,19 +49,19 @@ def test_answers_like_those_to_the_test_split_are_quiet(model):
     respond(model, probabilities(300, 0.5, seed=1))
     report = model.monitored()
     assert ("quiet", []) == (report.status, report.lines)
-    assert {"x", predictions.CLASS, predictions.SURENESS} == {one.feature for one in report.findings}
+    assert {"x", predictions.PREDICTED_CLASS, predictions.PROBABILITY} == {one.feature for one in report.findings}
 
 
 def test_a_class_that_is_answered_more_often_is_drift(model):
     respond(model, probabilities(300, 0.9, seed=1))
     report = model.monitored()
-    assert {predictions.CLASS} == {one.feature for one in report.raised}
+    assert {predictions.PREDICTED_CLASS} == {one.feature for one in report.alert_findings}
     assert "predicted class cat" in report.lines[0] or "predicted class dog" in report.lines[0]
 
 
 def test_a_model_that_is_less_sure_is_drift(model):
     respond(model, probabilities(300, 0.5, seed=1) * 0.5 + 0.25)
-    assert {predictions.SURENESS} == {one.feature for one in model.monitored().raised}
+    assert {predictions.PROBABILITY} == {one.feature for one in model.monitored().alert_findings}
 
 
 def test_answers_of_another_version_do_not_count(model):
@@ -71,13 +71,13 @@ def test_answers_of_another_version_do_not_count(model):
 
 def test_a_number_is_compared_as_a_number(tmp_path):
     target = Workspace(tmp_path).answers("model", "digest")
-    predictions.keep(target, np.arange(100.0), "value", ())
+    predictions.save(target, np.arange(100.0), "value", ())
     found = predictions.load(target)
     counted = found.rows([np.arange(10.0), np.zeros((3, 2))])
-    assert ("value", {predictions.NUMBER: list(range(10))}) == (found.output, counted.columns)
+    assert ("value", {predictions.PREDICTED_NUMBER: list(range(10))}) == (found.output, counted.columns)
 
 
 @pytest.mark.parametrize("values", [np.zeros((0, 2)), np.zeros((5, 3)), np.zeros((5, 2, 2))], ids=str)
 def test_answers_of_another_kind_are_not_kept(values, tmp_path):
-    predictions.keep(tmp_path / "kept.json", values, "probabilities", CLASSES)
+    predictions.save(tmp_path / "kept.json", values, "probabilities", CLASSES)
     assert predictions.load(tmp_path / "kept.json") is None

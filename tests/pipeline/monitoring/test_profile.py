@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.monitoring.profile import Fitting, Frame, Profile, Rows, counted
+from pipeline.monitoring.profile import Baseline, FeatureBuilder, Profile, Rows, count_rows
 
 NUMBER = st.none() | st.floats(allow_nan=True, allow_infinity=True, width=32)
 TEXT = st.none() | st.binary(max_size=30)
@@ -21,7 +21,7 @@ def features():
         ("category", "category"): random.integers(-2, 2, 200).tolist(),
         ("text", "text"): [f"some words {i} of many".encode() for i in range(200)],
     }
-    fittings = [Fitting(*names) for names in values]
+    fittings = [FeatureBuilder(*names) for names in values]
     for fitting, column in zip(fittings, values.values(), strict=True):
         fitting.add(column)
     return tuple(fitting.feature() for fitting in fittings)
@@ -34,7 +34,7 @@ def profile(rows):
     found = Rows()
     found.count = len(rows)
     found.columns = {name: [row[i] for row in rows] for i, name in enumerate(("number", "category", "text"))}
-    return counted(FEATURES, found)
+    return count_rows(FEATURES, found)
 
 
 @given(one=ROWS, other=ROWS)
@@ -54,12 +54,12 @@ def test_every_row_is_in_one_cell_of_each_axis_of_numbers_and_of_categories(rows
 @given(rows=ROWS)
 def test_a_profile_survives_json(rows):
     found = profile(rows)
-    assert found.as_json() == Profile.of_json(json.loads(json.dumps(found.as_json()))).as_json()
+    assert found.as_json() == Profile.from_json(json.loads(json.dumps(found.as_json()))).as_json()
 
 
 def test_a_frame_survives_json():
-    frame = Frame(FEATURES, profile([(0.5, 1, b"word")]), 7)
-    again = Frame.of_json(json.loads(json.dumps(frame.as_json())))
+    frame = Baseline(FEATURES, profile([(0.5, 1, b"word")]), 7)
+    again = Baseline.from_json(json.loads(json.dumps(frame.as_json())))
     assert (frame.features, frame.total) == (again.features, again.total)
     assert frame.training.as_json() == again.training.as_json()
 
@@ -69,7 +69,7 @@ def test_a_frame_survives_json():
     [(None, "missing"), (float("nan"), "missing"), (-1e9, "below 1"), (1, "1"), (2, "1 to 2"), (9, "above 3")],
 )
 def test_a_number_falls_into_the_cell_that_says_so(value, label):
-    fitting = Fitting("x", "number")
+    fitting = FeatureBuilder("x", "number")
     fitting.add([1, 2, 3] * 5)
     (axis,) = fitting.feature().axes
     counts = axis.counts(np.asarray([value], float))
@@ -78,7 +78,7 @@ def test_a_number_falls_into_the_cell_that_says_so(value, label):
 
 def test_components_of_what_repeats_do_not_depend_on_how_many_rows_come_at_once():
     windows = [np.roll(np.arange(24, dtype=np.float32), i) for i in range(24)] * 40
-    fitting = Fitting("hour", "vector")
+    fitting = FeatureBuilder("hour", "vector")
     fitting.add(windows)
     feature = fitting.feature()
     whole = feature.counts(windows)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.monitoring import traffic
 from pipeline.monitoring.profile import Rows
-from pipeline.monitoring.traffic import Tally, Wanted
+from pipeline.monitoring.traffic import RequestCounter, TrafficFilter
 from serving.core.work import LogMetadata
 from serving.request_log import records, tfrecord
 from serving.wire import protos, tensor_proto
@@ -16,7 +16,7 @@ from serving.wire import protos, tensor_proto
 from .conftest import example
 
 ANSWERED = LogMetadata("model", 3, "serving_default", 1.0, 1_000)
-WANTED = Wanted("model", ())
+WANTED = TrafficFilter("model", ())
 
 
 def predicted(answered=ANSWERED, **inputs):
@@ -33,7 +33,7 @@ def columns(monkeypatch, *logs):
     """The raw columns that requests bring."""
     kept = []
     monkeypatch.setattr(traffic, "counted", lambda features, rows: kept.append(rows) or traffic.Traffic().profile)
-    counting = Tally(WANTED)
+    counting = RequestCounter(WANTED)
     for log in logs:
         counting.add(log)
     counting.traffic()
@@ -74,7 +74,7 @@ def test_examples_are_rows_whatever_the_signature(monkeypatch):
 def test_a_request_that_is_no_tensor_is_told_and_passed_over(tmp_path):
     log = predicted(x=np.array([1.0, 2.0], np.float32))
     log.predict_log.request.inputs["x"].tensor_shape.dim[0].size = -3
-    found = traffic.read([written(tmp_path / "a.tfrecord", [log, predicted(x=np.array([1.0]))])], WANTED)
+    found = traffic.read_traffic([written(tmp_path / "a.tfrecord", [log, predicted(x=np.array([1.0]))])], WANTED)
     assert (1, 1) == (found.requests, found.profile.rows)
     assert "1 requests in" in found.faults[0]
 
@@ -82,7 +82,7 @@ def test_a_request_that_is_no_tensor_is_told_and_passed_over(tmp_path):
 def test_a_damaged_file_is_read_up_to_the_damage_and_told(tmp_path):
     path = written(tmp_path / "a.tfrecord", [predicted(x=np.array([1.0]))] * 3)
     path.write_bytes(path.read_bytes()[:-5])
-    found = traffic.read([path], WANTED)
+    found = traffic.read_traffic([path], WANTED)
     assert 2 == found.requests
     assert str(path) in found.faults[0]
 
@@ -90,22 +90,22 @@ def test_a_damaged_file_is_read_up_to_the_damage_and_told(tmp_path):
 def test_a_file_that_is_being_written_is_read_up_to_its_last_whole_request(tmp_path):
     part = written(tmp_path / "model" / ".20261121T101530Z-7-0001.tfrecord.part", [predicted(x=np.array([1.0]))] * 3)
     part.write_bytes(part.read_bytes()[:-5])
-    found = traffic.read(traffic.files(tmp_path, "model"), WANTED)
+    found = traffic.read_traffic(traffic.log_files(tmp_path, "model"), WANTED)
     assert (2, ()) == (found.requests, found.faults)
 
 
 def test_a_file_that_got_its_name_meanwhile_is_read_under_it(tmp_path):
     part = written(tmp_path / "model" / ".a.tfrecord.part", [predicted(x=np.array([1.0]))])
-    (found,) = traffic.files(tmp_path, "model")
+    (found,) = traffic.log_files(tmp_path, "model")
     part.rename(tmp_path / "model" / "a.tfrecord")
-    assert 1 == traffic.read([found], WANTED).requests
+    assert 1 == traffic.read_traffic([found], WANTED).requests
 
 
 def test_only_requests_of_the_period_and_of_the_model_count(tmp_path):
     other = LogMetadata("other", 1, "serving_default", 1.0, 3_000)
     late = LogMetadata("model", 4, "serving_default", 1.0, 3_000)
     logs = [predicted(who, x=np.array([1.0])) for who in (ANSWERED, late, other)]
-    found = traffic.read([written(tmp_path / "a.tfrecord", logs)], Wanted("model", (), since=2_000))
+    found = traffic.read_traffic([written(tmp_path / "a.tfrecord", logs)], TrafficFilter("model", (), since=2_000))
     assert (1, {4: 1}, 3_000, 3_000) == (found.requests, dict(found.versions), found.first, found.last)
 
 
@@ -113,26 +113,27 @@ def test_files_that_were_complete_before_the_period_are_not_opened(tmp_path):
     path = written(tmp_path / "a.tfrecord", [])
     path.write_bytes(b"damaged, which would be told")
     os.utime(path, (1_000, 1_000))
-    assert () == traffic.read([path], Wanted("model", (), since=2_000)).faults
+    assert () == traffic.read_traffic([path], TrafficFilter("model", (), since=2_000)).faults
 
 
+@pytest.mark.process
 def test_two_processes_count_as_one_does(tmp_path, monkeypatch):
     logs = [predicted(x=np.array([1.0]))] * 5
     paths = [written(tmp_path / f"{i}.tfrecord", logs) for i in range(3)]
-    alone = traffic.read(paths, WANTED)
+    alone = traffic.read_traffic(paths, WANTED)
     monkeypatch.setattr(traffic, "PARALLEL_BYTES", 1)
-    assert alone == traffic.read(paths, WANTED)
+    assert alone == traffic.read_traffic(paths, WANTED)
     assert 15 == alone.requests
 
 
 def test_a_folder_of_files_without_a_folder_per_model_will_do(tmp_path):
     path = written(tmp_path / "requests.tfrecord-00000-of-00001", [])
-    assert ([path], [path]) == (traffic.files(tmp_path, "model"), traffic.files(path, "model"))
+    assert ([path], [path]) == (traffic.log_files(tmp_path, "model"), traffic.log_files(path, "model"))
 
 
 def test_a_log_that_is_not_there_is_an_error_that_says_how_to_get_one(tmp_path):
     with pytest.raises(PipelineError, match="serve with: --request-log"):
-        traffic.files(tmp_path / "none", "model")
+        traffic.log_files(tmp_path / "none", "model")
 
 
 def test_rows_of_unequal_tensors_are_filled_up():

@@ -29,14 +29,14 @@ def test_file_that_is_not_utf8(tmp_path):
     path = tmp_path / "latin.py"
     path.write_bytes('"""Größe"""'.encode("latin-1"))
     with pytest.raises(PipelineError, match="is not text in UTF-8"):
-        catalog.read(path)
+        catalog.read_recipe(path)
 
 
 def test_null_byte(tmp_path):
     path = tmp_path / "null.py"
     path.write_bytes(b"RECIPE = 1\0")
     with pytest.raises(PipelineError, match="syntax error"):
-        catalog.read(path)
+        catalog.read_recipe(path)
 
 
 def test_title_and_keywords(recipe):
@@ -67,8 +67,8 @@ def folders(tmp_path, recipe_text):
 def test_earlier_folder_wins_and_private_files_are_no_recipes(folders):
     first, second, _ = folders.recipe_folders
     expected = {"alone": first / "alone.py", "other": second / "other.py", "same": first / "same.py"}
-    assert expected == catalog.paths(folders)
-    assert first / "same.py" == catalog.source("same", folders).path
+    assert expected == catalog.recipe_paths(folders)
+    assert first / "same.py" == catalog.find_recipe("same", folders).path
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_earlier_folder_wins_and_private_files_are_no_recipes(folders):
 )
 def test_unknown_name(folders, name, words):
     with pytest.raises(UsageError) as caught:
-        catalog.source(name, folders)
+        catalog.find_recipe(name, folders)
     assert "Expected: one of alone, other, same" in str(caught.value)
     assert words in str(caught.value)
 
@@ -99,21 +99,21 @@ def test_environment_adds_folders_behind_the_catalogue(monkeypatch, tmp_path):
 )
 def test_recipe_that_cannot_be_imported(recipe, text, words):
     with pytest.raises(PipelineError) as caught:
-        catalog.load(recipe(text=text).path)
+        catalog.load_recipe(recipe(text=text).path)
     assert words in str(caught.value)
 
 
 def test_edited_file_is_loaded_anew(recipe):
-    assert 4 == catalog.load(recipe().path).params.units
-    assert 6 == catalog.load(recipe(("units: int = 4", "units: int = 6")).path).params.units
+    assert 4 == catalog.load_recipe(recipe().path).params.units
+    assert 6 == catalog.load_recipe(recipe(("units: int = 4", "units: int = 6")).path).params.units
     del sys.modules["keraspipe_recipe_plain"]
 
 
 def test_a_run_keeps_the_recipe_it_began_with(recipe):
     source = recipe()
-    pinned = catalog.pin(source)
+    pinned = catalog.pin_recipe(source)
     source.path.write_text(source.text.replace("units: int = 4", "units: int = 6"))
-    assert pinned is catalog.load(source.path)
+    assert pinned is catalog.load_recipe(source.path)
     assert 4 == pinned.params.units
     assert not (source.path.parent / "__pycache__").exists()
     del catalog._PINNED[source.path], sys.modules["keraspipe_recipe_plain"]
@@ -126,7 +126,7 @@ def test_a_run_keeps_the_recipe_it_began_with(recipe):
 def test_quick_epochs_are_read_from_the_text(recipe, quick, epochs):
     source = recipe(("Quick(10, 5, epochs=2)", quick))
     assert epochs == run.quick_epochs(source)
-    assert epochs == catalog.load(source.path).quick.epochs
+    assert epochs == catalog.load_recipe(source.path).quick.epochs
 
 
 def test_quick_epochs_without_quick(recipe):

@@ -12,12 +12,12 @@ STEPS = (
     "transform",
     "train",
     "score",
-)  # those of `pipeline.runner.digests.Digests`, whose import takes seconds
+)  # those of `pipeline.runner.digests.StepDigests`, whose import takes seconds
 
 
 def digests(source, *assignments):
     values = hyperparameters.resolve(source, assignments)
-    return {step: fingerprint.of_step(source, step, values) for step in STEPS}
+    return {step: fingerprint.step_digest(source, step, values) for step in STEPS}
 
 
 def changed(before, after):
@@ -97,21 +97,21 @@ def test_imported_files_of_ones_own_count_and_theirs(recipe, tmp_path):
     (tmp_path / "inner.py").write_text("ONE = 1\n")
     (tmp_path / "beside.py").write_text("import inner\n")
     edit = ("SCALE = 255.0", "import beside\nSCALE = 255.0")
-    whole, before = fingerprint.of_recipe(recipe(edit)), digests(recipe(edit))
+    whole, before = fingerprint.recipe_digest(recipe(edit)), digests(recipe(edit))
     (tmp_path / "inner.py").write_text("ONE = 2\n")
     assert set(STEPS) == changed(before, digests(recipe(edit)))
-    assert whole != fingerprint.of_recipe(recipe(edit))
+    assert whole != fingerprint.recipe_digest(recipe(edit))
 
 
 def test_files_that_are_not_imported_do_not_count(recipe, tmp_path):
     (tmp_path / "beside.py").write_text("ONE = 1\n")
-    before = fingerprint.of_recipe(recipe())
+    before = fingerprint.recipe_digest(recipe())
     (tmp_path / "beside.py").write_text("ONE = 2\n")
-    assert before == fingerprint.of_recipe(recipe())
+    assert before == fingerprint.recipe_digest(recipe())
 
 
 def test_without_keywords_everything_counts(recipe):
     text = '"""Words."""\nRECIPE = make()\n'
-    before = fingerprint.of_step(recipe(text=text), "transform", {"a": 1})
-    assert before != fingerprint.of_step(recipe(text=text), "transform", {"a": 2})
-    assert before != fingerprint.of_step(recipe(text=text + "X = 1\n"), "transform", {"a": 1})
+    before = fingerprint.step_digest(recipe(text=text), "transform", {"a": 1})
+    assert before != fingerprint.step_digest(recipe(text=text), "transform", {"a": 2})
+    assert before != fingerprint.step_digest(recipe(text=text + "X = 1\n"), "transform", {"a": 1})

@@ -23,7 +23,7 @@ METHOD = (
 
 def read(source):
     values = hyperparameters.resolve(source, [])
-    names = set(fingerprint.read_params(source, "transform", values))
+    names = set(fingerprint.step_params(source, "transform", values))
     return None if names == set(values) else names
 
 
@@ -121,19 +121,19 @@ TRANSFORM = {
 
 @pytest.mark.parametrize("path", sorted((ROOT / "models").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_shipped_recipes_prepare_their_data_by_few_hyperparameters(path):
-    assert TRANSFORM.get(path.stem, set()) == read(catalog.read(path))
+    assert TRANSFORM.get(path.stem, set()) == read(catalog.read_recipe(path))
 
 
 @pytest.mark.parametrize(("step", "some"), [("ingest", False), ("schema", False), ("score", False), ("train", True)])
 def test_training_reads_all_hyperparameters_and_other_steps_none(recipe, step, some):
     source = recipe()
     values = hyperparameters.resolve(source, [])
-    assert (values if some else {}) == fingerprint.read_params(source, step, values)
+    assert (values if some else {}) == fingerprint.step_params(source, step, values)
 
 
 def test_defaults_that_the_data_are_made_of_concern_ingest(recipe):
     data = ("data=None", "data=make(Params().size)")
     before, after = (
-        fingerprint.of_code(recipe(data, *edits), "ingest") for edits in ((), (("size: int = 8", "size: int = 9"),))
+        fingerprint.code_digest(recipe(data, *edits), "ingest") for edits in ((), (("size: int = 8", "size: int = 9"),))
     )
     assert before != after

@@ -16,22 +16,22 @@ WORDS = st.text(st.characters(exclude_characters=",()[]", exclude_categories=["Z
 
 @given(st.integers())
 def test_integer_round_trip(value):
-    assert value == hyperparameters.parse(Field("n", "int", 0), str(value))
+    assert value == hyperparameters.parse_value(Field("n", "int", 0), str(value))
 
 
 @given(FINITE)
 def test_float_round_trip(value):
-    assert value == hyperparameters.parse(Field("x", "float", 0.0), repr(value))
+    assert value == hyperparameters.parse_value(Field("x", "float", 0.0), repr(value))
 
 
 @given(st.text())
 def test_any_text_is_taken_as_it_is(value):
-    assert value == hyperparameters.parse(Field("s", "str", ""), value)
+    assert value == hyperparameters.parse_value(Field("s", "str", ""), value)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False), ("Yes", True), ("OFF", False)])
 def test_truth_values_in_words(text, value):
-    assert value is hyperparameters.parse(Field("b", "bool", default=True), text)
+    assert value is hyperparameters.parse_value(Field("b", "bool", default=True), text)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_tuple_round_trip(kind, values):
     @given(st.lists(values))
     def check(items):
         field = Field("t", f"tuple[{kind}, ...]", ())
-        assert tuple(items) == hyperparameters.parse(field, ",".join(map(str, items)))
-        assert tuple(items) == hyperparameters.parse(field, f"({', '.join(map(str, items))})")
+        assert tuple(items) == hyperparameters.parse_value(field, ",".join(map(str, items)))
+        assert tuple(items) == hyperparameters.parse_value(field, f"({', '.join(map(str, items))})")
 
     check()
 
@@ -64,7 +64,7 @@ def test_tuple_round_trip(kind, values):
 )
 def test_wrong_type_is_a_usage_error(kind, text):
     with pytest.raises(UsageError) as caught:
-        hyperparameters.parse(Field("units", kind, 4), text)
+        hyperparameters.parse_value(Field("units", kind, 4), text)
     assert f"Received: units={text}" in str(caught.value)
     assert f"Expected: {kind}, for instance units=4" in str(caught.value)
     assert 2 == caught.value.exit_code

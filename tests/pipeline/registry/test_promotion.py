@@ -17,14 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from pipeline.errors import PipelineError, UsageError
 from pipeline.registry import promotion, serving_config
 from pipeline.store import champions, fileio
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 
 VERSIONS = (1, 2, 3, 4)
 
 
 def one(version):
-    return Champion(version, f"digest-{version}", f"plain-{version}")
+    return ModelVersion(version, f"digest-{version}", f"plain-{version}")
 
 
 def blessed(workspace, *versions):
@@ -112,7 +112,7 @@ class Promotions(RuleBasedStateMachine):
 
     @invariant()
     def the_record_and_what_servers_see_are_the_model(self):
-        now = champions.standing(Workspace(self.workspace), "plain")
+        now = champions.current_entry(Workspace(self.workspace), "plain")
         assert (one(self.champions[-1]) if self.champions else None) == now.champion
         assert (one(self.challenger) if self.challenger else None) == now.challenger
         assert [one(version) for version in self.champions[:-1]] == list(now.before)
@@ -179,6 +179,7 @@ promotion.promote(Workspace(Path(sys.argv[1])), "plain@2")
 """
 
 
+@pytest.mark.process
 def test_killed_between_any_two_writes_it_is_whole_for_the_next_one(tmp_path):
     """The promotion is killed before its first write to the disk, before its second, and so on until it ends."""
     outcomes = []
@@ -187,10 +188,10 @@ def test_killed_between_any_two_writes_it_is_whole_for_the_next_one(tmp_path):
         blessed(workspace, 1, 2)
         promotion.promote(Workspace(workspace), "plain@1")
         ended = subprocess.run([sys.executable, "-c", KILLED, str(workspace), str(count)], check=False, env=os.environ)
-        now = champions.standing(Workspace(workspace), "plain").champion.version
+        now = champions.current_entry(Workspace(workspace), "plain").champion.version
         assert all(versions <= {1, 2} for versions in seen(workspace))
         assert set() != seen(workspace)[0]  # never without a version
-        serving_config.write(Workspace(workspace))
+        serving_config.write_config(Workspace(workspace))
         assert [{now}, set()] == seen(workspace)
         assert f'key: "champion" value: {now} ' in (workspace / "serving" / "models.config").read_text()
         outcomes.append((ended.returncode, now))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.reports import card, card_content
-from pipeline.reports.card_content import content, paragraphs, worst
+from pipeline.reports.card_content import collect_content, split_docstring, worst_slice
 from pipeline.store import journal
 
 EVALUATION = {
@@ -48,27 +48,27 @@ def record(settings):
     (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
     (folder / "result.json").write_text(json.dumps({"diagnosis": "overfitting after epoch 1", "model_version": 3}))
     path = folder / "journal.jsonl"
-    journal.write(
+    journal.append_event(
         path, "start", recipe="pets", params={"rate": 0.1}, tags={"data_digest": "da7a", "code_digest": "c0de"}
     )
-    journal.write(path, "file", path="report.json", folder="data")
-    journal.write(path, "epoch", epoch=1, metrics={"loss": 0.5, "val_loss": 0.6, "learning_rate": 0.1})
-    journal.write(path, "epoch", epoch=2, metrics={"loss": 0.3, "val_loss": 0.7, "learning_rate": 0.1})
+    journal.append_event(path, "file", path="report.json", folder="data")
+    journal.append_event(path, "epoch", epoch=1, metrics={"loss": 0.5, "val_loss": 0.6, "learning_rate": 0.1})
+    journal.append_event(path, "epoch", epoch=2, metrics={"loss": 0.3, "val_loss": 0.7, "learning_rate": 0.1})
     signatures = {"serving_default": {"inputs": {"x": {}}, "outputs": {"label": {}}}}
-    journal.write(path, "register", digest="d1", signatures=signatures)
-    journal.write(path, "publish", version=3, digest="d1", alias="champion")
+    journal.append_event(path, "register", digest="d1", signatures=signatures)
+    journal.append_event(path, "publish", version=3, digest="d1", alias="champion")
     return settings.workspace
 
 
 def test_the_card_lies_beside_the_run_and_under_the_version(record, source):
-    path = card.write(record, source, "pets-1")
+    path = card.write_card(record, source, "pets-1")
     assert record.root / "cards" / "pets" / "3.md" == path
-    for place in (path, path.with_suffix(".html"), *card.beside(record, "pets-1")):
+    for place in (path, path.with_suffix(".html"), *card.card_paths(record, "pets-1")):
         assert "pets version 3" in place.read_text()
 
 
 def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
-    text = card.write(record, source, "pets-1").read_text()
+    text = card.write_card(record, source, "pets-1").read_text()
     for part in (
         "In two layers.",
         "| task | image classification |",
@@ -88,7 +88,7 @@ def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
 
 
 def test_the_page_stands_alone_and_what_the_data_hold_is_no_markup(record, source):
-    page = card.write(record, source, "pets-1").with_suffix(".html").read_text()
+    page = card.write_card(record, source, "pets-1").with_suffix(".html").read_text()
     assert "&lt;dog&gt;" in page
     assert "<dog>" not in page
     assert page.count("<polyline") == 2
@@ -99,24 +99,24 @@ def test_the_page_stands_alone_and_what_the_data_hold_is_no_markup(record, sourc
 def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
     folder = settings.workspace.run("pets-2").root
     folder.mkdir(parents=True)
-    journal.write(folder / "journal.jsonl", "start", recipe="pets", params={}, tags={})
-    path = card.write(settings.workspace, source, "pets-2")
-    assert card.beside(settings.workspace, "pets-2")[0] == path
+    journal.append_event(folder / "journal.jsonl", "start", recipe="pets", params={}, tags={})
+    path = card.write_card(settings.workspace, source, "pets-2")
+    assert card.card_paths(settings.workspace, "pets-2")[0] == path
     assert "**Not published.**" in path.read_text()
     assert "None: the run did not come to its evaluation." in path.read_text()
 
 
 def test_the_worst_slice_is_the_one_with_the_highest_loss():
     evaluation = {**copy.deepcopy(EVALUATION), "gate": {"conditions": [{"name": "loss", "passed": True}]}}
-    assert ("label=<dog>", 0.9) == (worst(evaluation)["slice"], worst(evaluation)["value"])
+    assert ("label=<dog>", 0.9) == (worst_slice(evaluation)["slice"], worst_slice(evaluation)["value"])
     for one in evaluation["slices"]:
         one["metrics"]["loss"] = 0.5
-    assert 9 == worst(evaluation)["examples"]  # among equals, the fewest examples
-    assert {} == worst({"metrics": {"loss": 1.0}, "slices": []})
+    assert 9 == worst_slice(evaluation)["examples"]  # among equals, the fewest examples
+    assert {} == worst_slice({"metrics": {"loss": 1.0}, "slices": []})
 
 
 def test_fields_of_a_docstring_run_over_several_lines():
-    words, fields = paragraphs(
+    words, fields = split_docstring(
         "Cats.\n\n    a ─ b\n\nPaper: One,\nsection 2.\nTask: rows.\n\nNote: more.\nCommand: x\n"
     )
     assert ("    a ─ b\n\n\nNote: more.", {"Paper": "One, section 2.", "Task": "rows.", "Command": "x"}) == (
@@ -127,9 +127,9 @@ def test_fields_of_a_docstring_run_over_several_lines():
 
 def test_a_challenger_is_asked_under_its_own_name(record, source):
     path = record.run("pets-1").journal
-    journal.write(path, "publish", version=3, digest="d1", alias="challenger")
-    assert "/models/pets-challenger/versions/3" in content(record, source, "pets-1")["call"]["curl"]
-    assert "once it is promoted, as `pets` instead" in card.write(record, source, "pets-1").read_text()
+    journal.append_event(path, "publish", version=3, digest="d1", alias="challenger")
+    assert "/models/pets-challenger/versions/3" in collect_content(record, source, "pets-1")["call"]["curl"]
+    assert "once it is promoted, as `pets` instead" in card.write_card(record, source, "pets-1").read_text()
 
 
 @pytest.fixture
@@ -145,22 +145,22 @@ def recorded(monkeypatch):
 
 def test_the_request_is_the_first_row_that_json_can_hold(recorded, tmp_path):
     recorded(age=np.array([np.nan, 4.5]), job=np.array([b"cook", b"clerk"], object))
-    assert {"instances": [{"age": 4.5, "job": "clerk"}]} == card_content.card_body(tmp_path)
+    assert {"instances": [{"age": 4.5, "job": "clerk"}]} == card_content.request_body(tmp_path)
     recorded(age=np.array([np.nan]))
-    assert {} == card_content.card_body(tmp_path)
+    assert {} == card_content.request_body(tmp_path)
     recorded(image_bytes=np.array([b"\x89PNG"], object))
-    assert {"instances": [{"image_bytes": {"b64": "iVBORw=="}}]} == card_content.card_body(tmp_path)
+    assert {"instances": [{"image_bytes": {"b64": "iVBORw=="}}]} == card_content.request_body(tmp_path)
 
 
 @given(st.dictionaries(st.text(max_size=5), st.text(max_size=30), max_size=3))
 def test_a_shell_hands_the_body_to_curl_as_it_is(row):
-    words = shlex.split(card_content.curl("pets", 3, {"instances": [row]}, None))
+    words = shlex.split(card_content.curl_command("pets", 3, {"instances": [row]}, None))
     assert {"instances": [row]} == json.loads(words[words.index("-d") + 1])
 
 
 def test_a_long_body_is_kept_in_a_file(record, source, recorded):
     recorded(x=np.zeros((1, 2000), np.float32))
-    path = card.write(record, source, "pets-1")
+    path = card.write_card(record, source, "pets-1")
     kept = path.with_suffix(".request.json")
     assert f"-d @{kept}" in path.read_text()
     assert 2000 == len(json.loads(kept.read_text())["instances"][0]["x"])
@@ -173,7 +173,7 @@ def test_what_is_not_published_is_refused_in_words(keraspipe):
 
 
 def test_numbers_and_intervals_are_short():
-    assert ["-", "0.0000", "0.1235", "0.000123"] == [card.number(one) for one in (None, 0.0, 0.12345, 0.000123)]
+    assert ["-", "0.0000", "0.1235", "0.000123"] == [card.format_number(one) for one in (None, 0.0, 0.12345, 0.000123)]
     assert ["", "0.100 to 0.200", "0.100 to 0.200"] == [
-        card.interval(one) for one in (None, [0.1, 0.2], {"low": 0.1, "high": 0.2})
+        card.format_interval(one) for one in (None, [0.1, 0.2], {"low": 0.1, "high": 0.2})
     ]

@@ -36,9 +36,9 @@ def state(settings):
 def test_a_failing_validation_still_gives_the_report_its_facts(state):
     path = state.workspace.run("people-1").journal
     path.parent.mkdir(parents=True)
-    with journal.current(path), pytest.raises(PipelineError, match="New column"):
+    with journal.use_journal(path), pytest.raises(PipelineError, match="New column"):
         hooks.validate(state, cached=False)
-    (told,) = (event for event, _ in journal.read(path) if event["event"] == "data")
+    (told,) = (event for event, _ in journal.iter_events(path) if event["event"] == "data")
     assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (told["name"], told["statistics"], told["schema"])
     assert ("da7a", [str(state.files[0])]) == (told["digest"], told["files"])
     assert ["eval: age: New column"] == fileio.read_json(state.workspace.inside(told["anomalies"]))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.runner import lifecycle
-from pipeline.runs.run import Result
+from pipeline.runs.run import RunResult
 from pipeline.store import fileio, journal
 from pipeline.store.layout import Workspace
 from pipeline.tracking import recorder
@@ -32,7 +32,7 @@ class Recorded:
 @pytest.fixture
 def recording(monkeypatch):
     found = Recorded()
-    monkeypatch.setattr(recorder, "start", lambda *_: found)
+    monkeypatch.setattr(recorder, "start_recording", lambda *_: found)
     return found
 
 
@@ -42,7 +42,7 @@ def folder(tmp_path):
 
 
 def events(folder):
-    return [event for event, _ in journal.read(folder.journal)]
+    return [event for event, _ in journal.iter_events(folder.journal)]
 
 
 def test_a_run_is_held_from_its_start_to_its_end(folder, recording):
@@ -50,7 +50,7 @@ def test_a_run_is_held_from_its_start_to_its_end(folder, recording):
         assert fileio.is_locked(folder.lock)
         session.start("digits", "Digits", {"rate": 0.1}, {"host": "here"})
         journal.report("epoch", epoch=1)
-        outcome = session.end_run(Result("digits-1", "digits", blessed=False, reasons=["a", "b"], seconds=2.5))
+        outcome = session.end_run(RunResult("digits-1", "digits", blessed=False, reasons=["a", "b"], seconds=2.5))
     assert not fileio.is_locked(folder.lock)
     assert ("m", [7.0]) == (outcome.mlflow_run_id, recording.waits)
     start, epoch, end = events(folder)

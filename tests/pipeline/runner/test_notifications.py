@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from pipeline.runner import notifications
-from pipeline.runs.run import Result
+from pipeline.runs.run import RunResult
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def webhook():
 
 
 def test_a_webhook_gets_the_verdict(webhook):
-    result = Result("plain-1", "plain", blessed=False, metrics={"accuracy": 0.5}, reasons=["accuracy is 0.5"])
-    assert "" == notifications.send(webhook.url, notifications.verdict(result))
+    result = RunResult("plain-1", "plain", blessed=False, metrics={"accuracy": 0.5}, reasons=["accuracy is 0.5"])
+    assert "" == notifications.send(webhook.url, notifications.verdict_message(result))
     ((kind, told),) = webhook.told
     assert "application/json" == kind
     assert ("verdict", "plain-1", False, {"accuracy": 0.5}) == tuple(
@@ -49,11 +49,12 @@ def test_a_webhook_gets_the_verdict(webhook):
     assert "plain: not blessed; accuracy 0.5000\n- accuracy is 0.5" == told["text"]
 
 
+@pytest.mark.process
 def test_a_command_gets_the_failure(tmp_path):
     out = tmp_path / "told.json"
     script = "import shutil, sys; shutil.copyfileobj(sys.stdin, open(sys.argv[1], 'w'))"
     command = f'{sys.executable} -c "{script}" {out}'
-    assert "" == notifications.send(command, notifications.failure("plain", "plain-1", ValueError("no room")))
+    assert "" == notifications.send(command, notifications.failure_message("plain", "plain-1", ValueError("no room")))
     told = json.loads(out.read_text())
     assert ("failure", "no room") == (told["event"], told["message"])
 
@@ -62,6 +63,7 @@ def test_nobody_is_told_nothing():
     assert "" == notifications.send("", {})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("target", "shown"),
     [

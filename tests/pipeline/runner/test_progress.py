@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from pipeline.runner import progress
-from pipeline.runner.progress import Step, View
+from pipeline.runner.progress import ProgressView, StepLine
 from pipeline.store import journal
 
 
 def view(*names):
-    return View({name: Step(name) for name in names})
+    return ProgressView({name: StepLine(name) for name in names})
 
 
 def step(name, state, seconds=0.0):
@@ -102,12 +102,12 @@ class Terminal(io.StringIO):
 def follow(tmp_path, *, tty, monkeypatch):
     monkeypatch.setenv("TERM", "xterm" if tty else "dumb")
     path, terminal = tmp_path / "journal.jsonl", Terminal(tty=tty)
-    journal.write(path, "step", name="ingest", state="done", seconds=99.0)
+    journal.append_event(path, "step", name="ingest", state="done", seconds=99.0)
     offset = path.stat().st_size
     before = threading.active_count()
-    with progress.shown(path, offset, ["ingest"], terminal):
+    with progress.show_progress(path, offset, ["ingest"], terminal):
         for event in (step("ingest", "done", 2.0), TRAINING, EPOCH):
-            journal.write(path, event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
+            journal.append_event(path, event["event"], **{k: v for k, v in event.items() if k not in ("event", "time")})
     assert before == threading.active_count()
     return terminal.getvalue()
 
@@ -124,6 +124,6 @@ def test_terminal_is_redrawn_to_the_last_event(tmp_path, monkeypatch):
 def test_torn_line_does_not_stop_the_view(tmp_path):
     path, terminal = tmp_path / "journal.jsonl", Terminal(tty=False)
     path.write_bytes(b'{"event": "st')
-    with progress.shown(path, 0, ["ingest"], terminal):
-        journal.write(path, "step", name="ingest", state="done", seconds=2.0)
+    with progress.show_progress(path, 0, ["ingest"], terminal):
+        journal.append_event(path, "step", name="ingest", state="done", seconds=2.0)
     assert "✓ ingest          2.0 s\n" == terminal.getvalue()

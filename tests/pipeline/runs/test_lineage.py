@@ -51,11 +51,11 @@ class Ledger:
 
 def test_a_run_from_before_the_gate_is_still_shown(ledger, tmp_path):
     model = ledger.execute("train", "model", "Model")
-    ledger.execute("evaluate", "blessing", blessing.TYPE, current_model_id=model, blessed=0)  # by TFMA alone
+    ledger.execute("evaluate", "blessing", blessing.BLESSING_TYPE, current_model_id=model, blessed=0)  # by TFMA alone
     ledger.execute("judge", "judgement", "ModelEvaluation")
-    found = lineage.lineage(Workspace(tmp_path), Version("plain", 1, RUN))
+    found = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))
     assert (["train", "evaluate", "judge"], []) == ([step["step"] for step in found["steps"]], found["verdicts"])
-    assert any(line.startswith("judge (execution") for line in lineage.text(found, Workspace(tmp_path)))
+    assert any(line.startswith("judge (execution") for line in lineage.describe(found, Workspace(tmp_path)))
 
 
 def test_all_verdicts_on_a_model_are_shown_with_their_reasons(ledger, tmp_path):
@@ -68,14 +68,14 @@ def test_all_verdicts_on_a_model_are_shown_with_their_reasons(ledger, tmp_path):
         "conditions": json.dumps(["accuracy is 0.9", "loss is 3"]),
     }
     later = "plain-20260102-000000-cccc"
-    ledger.execute("gate", "blessing", blessing.TYPE, current_model_id=model, **good)
-    ledger.execute("gate", "blessing", blessing.TYPE, later, current_model_id=model, baseline_version=1, **bad)
-    ledger.execute("gate", "blessing", blessing.TYPE, later, current_model_id=other, **good)
-    found = lineage.lineage(Workspace(tmp_path), Version("plain", 1, RUN))
+    ledger.execute("gate", "blessing", blessing.BLESSING_TYPE, current_model_id=model, **good)
+    ledger.execute("gate", "blessing", blessing.BLESSING_TYPE, later, current_model_id=model, baseline_version=1, **bad)
+    ledger.execute("gate", "blessing", blessing.BLESSING_TYPE, later, current_model_id=other, **good)
+    found = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))
     assert [(RUN, True, None), (later, False, 1)] == [
         (verdict["run_id"], verdict["blessed"], verdict["baseline_version"]) for verdict in found["verdicts"]
     ]
-    lines = lineage.text(found, Workspace(tmp_path))
+    lines = lineage.describe(found, Workspace(tmp_path))
     first = next(number for number, line in enumerate(lines) if "blessed by" in line)
     assert f"  blessed by run {RUN} (blessing" in lines[first]
     assert "    accuracy is 0.9" == lines[first + 1]

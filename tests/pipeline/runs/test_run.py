@@ -8,14 +8,14 @@ import pytest
 
 from pipeline.runs import run
 from pipeline.store import champions, fileio
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 
 
 @pytest.fixture
 def request_for(recipe, settings):
     def make(*edits, **changes):
-        return run.Request(recipe(*edits), replace(settings, **changes.pop("settings", {})), {"units": 4}, **changes)
+        return run.RunRequest(recipe(*edits), replace(settings, **changes.pop("settings", {})), {"units": 4}, **changes)
 
     return make
 
@@ -32,7 +32,7 @@ def published(settings):
     """A finished run whose model lies in the workspace."""
     path = settings.workspace.model("plain", 1)
     path.mkdir(parents=True)
-    return run.Result(
+    return run.RunResult(
         "plain-1", "plain", blessed=True, metrics={"accuracy": 0.9}, model_version=1, model_path=str(path)
     )
 
@@ -58,16 +58,16 @@ def test_key_depends_on_everything_but_the_cache_switch_and_the_workspace(reques
 
 
 def test_nothing_is_remembered_at_first(request_for):
-    assert run.remembered(request_for()) is None
+    assert run.find_result(request_for()) is None
 
 
 def test_finished_run_is_remembered_on_the_same_data(request_for, published, data):
     request = request_for()
-    run.remember(request, published, [data], "")
-    assert published == run.remembered(request)
-    assert run.remembered(replace(request, cache=False)) is None
+    run.save_result(request, published, [data], "")
+    assert published == run.find_result(request)
+    assert run.find_result(replace(request, cache=False)) is None
     data.write_text("b\n")
-    assert run.remembered(request) is None
+    assert run.find_result(request) is None
 
 
 @pytest.mark.parametrize("gone", ["data", "model", "folder"])
@@ -79,7 +79,7 @@ def test_record_falls_with_what_it_speaks_of(request_for, published, data, gone,
         data.mkdir()
         data = data / "rows.csv"
         data.write_text("a\n")
-    run.remember(request, published, [data], "")
+    run.save_result(request, published, [data], "")
     if gone == "data":
         data.unlink()
     elif gone == "model":
@@ -88,74 +88,74 @@ def test_record_falls_with_what_it_speaks_of(request_for, published, data, gone,
         data.unlink()
         data.parent.rmdir()
         data.parent.write_text("a file where the folder was")
-    assert run.remembered(request) is None
+    assert run.find_result(request) is None
 
 
 def test_refusal_holds_while_the_same_model_is_live(request_for, published, data):
     request, home = request_for(), request_for().settings.workspace
     refused = replace(published, blessed=False, model_version=None, model_path=None)
-    run.remember(request, refused, [data], "")
-    assert refused == run.remembered(request)
-    champions.write(home, "plain", Champion(1, "digest-1", "plain-1"))
-    assert run.remembered(request) is None
-    run.remember(request, refused, [data], "digest-1")
-    assert refused == run.remembered(request)
+    run.save_result(request, refused, [data], "")
+    assert refused == run.find_result(request)
+    champions.set_champion(home, "plain", ModelVersion(1, "digest-1", "plain-1"))
+    assert run.find_result(request) is None
+    run.save_result(request, refused, [data], "digest-1")
+    assert refused == run.find_result(request)
 
 
 def test_run_up_to_a_step_publishes_nothing_and_holds(request_for, data):
     request = request_for(until="train")
-    result = run.Result("plain-1", "plain")
-    run.remember(request, result, [data], "")
-    assert result == run.remembered(request)
+    result = run.RunResult("plain-1", "plain")
+    run.save_result(request, result, [data], "")
+    assert result == run.find_result(request)
 
 
 def test_killed_run_goes_on_under_its_id(request_for):
     request = request_for()
-    first = run.begin(request)
+    first = run.begin_run(request)
     assert request.settings.workspace.run(first).root.is_dir()
-    assert first == run.begin(request)
+    assert first == run.begin_run(request)
     assert first.startswith("plain-")
 
 
 def test_failed_run_is_forgotten(request_for):
     request = request_for()
-    first = run.begin(request)
-    run.forget(request)
-    run.forget(request)
-    assert first != run.begin(request)
+    first = run.begin_run(request)
+    run.forget_request(request)
+    run.forget_request(request)
+    assert first != run.begin_run(request)
 
 
 def test_unfinished_run_without_its_folder_is_none(request_for):
     request = request_for()
-    first = run.begin(request)
+    first = run.begin_run(request)
     request.settings.workspace.run(first).root.rmdir()
-    assert first != run.begin(request)
+    assert first != run.begin_run(request)
 
 
 def test_finished_run_is_not_taken_for_a_killed_one(request_for, published, data):
     request = request_for()
-    first = run.begin(request)
-    assert run.remembered(request) is None
-    run.remember(request, replace(published, run_id=first), [data], "")
-    assert first != run.begin(request)
+    first = run.begin_run(request)
+    assert run.find_result(request) is None
+    run.save_result(request, replace(published, run_id=first), [data], "")
+    assert first != run.begin_run(request)
 
 
 def test_amended_result_replaces_the_record(request_for, published, data):
     request = request_for()
-    run.remember(request, published, [data], "")
-    run.amend(request, replace(published, mlflow_run_id="m1"))
-    assert "m1" == run.remembered(request).mlflow_run_id
+    run.save_result(request, published, [data], "")
+    run.update_result(request, replace(published, mlflow_run_id="m1"))
+    assert "m1" == run.find_result(request).mlflow_run_id
 
 
 def test_ids_sort_by_time_and_differ():
-    ids = [run.new_id("plain") for _ in range(20)]
+    ids = [run.new_run_id("plain") for _ in range(20)]
     assert 20 == len(set(ids))
     assert [one[:-4] for one in ids] == sorted(one[:-4] for one in ids)
 
 
 def test_run_is_alive_while_its_lock_is_held(tmp_path):
 
-    assert not run.alive(Workspace(tmp_path), "plain-1")
+    assert not run.is_running(Workspace(tmp_path), "plain-1")
     with fileio.lock(Workspace(tmp_path).run("plain-1").lock):
-        assert run.alive(Workspace(tmp_path), "plain-1")
-    assert not run.alive(Workspace(tmp_path), "plain-1")
+        assert run.is_running(Workspace(tmp_path), "plain-1")
+    assert not run.is_running(Workspace(tmp_path), "plain-1")

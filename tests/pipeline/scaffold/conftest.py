@@ -26,7 +26,7 @@ class Drafted:
 
     plan: object
     text: str
-    source: catalog.Source
+    source: catalog.RecipeSource
 
     @property
     def uses(self) -> dict[str, str]:
@@ -39,12 +39,12 @@ def drafted(tmp_path):
     """Plans and drafts a recipe over a path."""
 
     def make(path: Path, target: str = "", task: str = "") -> Drafted:
-        plan = inspect.plan(path, target, task)
+        plan = inspect.make_plan(path, target, task)
         text = render.render_recipe(plan, "mine")
         file = tmp_path / "recipes" / "mine.py"
         file.parent.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
-        return Drafted(plan, text, catalog.read(file))
+        return Drafted(plan, text, catalog.read_recipe(file))
 
     return make
 

@@ -12,7 +12,7 @@ from pipeline.scaffold import choices
 @given(st.lists(st.integers(1, 10**6), min_size=2, max_size=20), st.floats(1, 10**5))
 def test_the_gate_asks_for_more_than_guessing_and_less_than_everything(counts, tested):
     named = {str(number): count for number, count in enumerate(counts)}
-    found = choices.of_classes(named, tested)
+    found = choices.class_bounds(named, tested)
     ((metric, bound),) = found.at_least.items()
     guessed = max(counts) / sum(counts) if metric == "accuracy" else 0.5 if metric == "auc" else 1 / len(counts)
     assert guessed <= bound <= 1
@@ -21,25 +21,25 @@ def test_the_gate_asks_for_more_than_guessing_and_less_than_everything(counts, t
 
 
 def test_two_classes_of_a_size_are_judged_by_accuracy():
-    found = choices.of_classes({"a": 600, "b": 400}, 1000)
+    found = choices.class_bounds({"a": 600, "b": 400}, 1000)
     assert {"accuracy": 0.64} == found.at_least
     assert ("b", 0.0) == (found.positive, found.class_weight)
 
 
 def test_few_test_rows_ask_for_more():
-    few, many = (choices.of_classes({"a": 600, "b": 400}, tested).at_least["accuracy"] for tested in (50, 5000))
+    few, many = (choices.class_bounds({"a": 600, "b": 400}, tested).at_least["accuracy"] for tested in (50, 5000))
     assert 0.739 == few
     assert 0.64 == many
 
 
 def test_a_rare_class_of_two_is_judged_by_the_area_under_the_curve():
-    found = choices.of_classes({"a": 950, "b": 50}, 200)
+    found = choices.class_bounds({"a": 950, "b": 50}, 200)
     assert ["auc"] == list(found.at_least)
     assert ("b", 0.5, False) == (found.positive, found.class_weight, found.balanced)
 
 
 def test_a_rare_class_of_many_is_judged_by_the_mean_recall():
-    found = choices.of_classes({"a": 500, "b": 480, "c": 20}, 200)
+    found = choices.class_bounds({"a": 500, "b": 480, "c": 20}, 200)
     assert ["balanced_accuracy"] == list(found.at_least)
     assert found.at_least["balanced_accuracy"] > 1 / 3
     assert ("", 0.5, True) == (found.positive, found.class_weight, found.balanced)
@@ -49,10 +49,10 @@ def test_a_rare_class_of_many_is_judged_by_the_mean_recall():
 def test_the_error_must_be_below_that_of_the_median(values):
     middle = sorted(values)[len(values) // 2]
     error = sum(abs(value - middle) for value in values) / len(values)
-    assert choices.of_numbers(values).at_most["mae"] <= 0.91 * error + 1e-9
+    assert choices.number_bounds(values).at_most["mae"] <= 0.91 * error + 1e-9
 
 
 def test_numbers():
-    found = choices.of_numbers([0.0, 10.0, 20.0])
+    found = choices.number_bounds([0.0, 10.0, 20.0])
     assert {"mae": 6.0} == found.at_most
     assert {"mae": pytest.approx(0.333)} == found.no_worse

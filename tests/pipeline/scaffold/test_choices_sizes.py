@@ -11,7 +11,7 @@ from pipeline.scaffold import choices
 @given(st.integers(50, 10**8))
 def test_a_shorter_training_is_as_patient(rows):
     whole = choices.choose_sizes(rows)
-    half = whole.halved()
+    half = whole.halve_epochs()
     assert 10 <= half.epochs <= whole.epochs
     assert max(whole.patience, 3) == half.patience
     assert half.patience < half.epochs / 2

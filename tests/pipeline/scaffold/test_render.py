@@ -26,7 +26,7 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_s
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=12)
 
 
-def whole(source: catalog.Source) -> None:
+def whole(source: catalog.RecipeSource) -> None:
     """The recipe has what the catalogue, `show` and the contract ask of one."""
     assert 10 <= len(source.title) <= 110
     assert all(source.said(field) for field in ("Paper", "Data", "Task", "Command"))
@@ -34,7 +34,7 @@ def whole(source: catalog.Source) -> None:
     assert "keraspipe run mine" == source.said("Command")
     assert "not measured yet." == source.said("Reaches")
     assert hyperparameters.fields(source).keys() >= FIELDS
-    gate = show.gate(source)
+    gate = show.read_gate(source)
     assert gate["no_worse"]
     assert all(isinstance(bound, float) for bound in {**gate.get("at_least", {}), **gate.get("at_most", {})}.values())
     assert all(len(line) <= 120 for line in source.docstring.splitlines())
@@ -99,6 +99,7 @@ def test_every_kind_is_whole(any_draft):
     assert 60 <= len(any_draft.text.splitlines()) <= 250
 
 
+@pytest.mark.process
 @pytest.mark.skipif(RUFF is None, reason="ruff is a tool of development")
 def test_every_kind_is_laid_out_and_sound(any_draft):
     assert any_draft.text == ruff(any_draft.text, "format")
@@ -125,10 +126,10 @@ def test_odd_names_and_values_are_written_as_they_are(data):
         path = Path(folder) / "data.tsv"
         with path.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, delimiter="\t").writerows([names, *rows])
-        plan = inspect.plan(path, names[-1], "classification")
+        plan = inspect.make_plan(path, names[-1], "classification")
         recipe = Path(folder) / "mine.py"
         recipe.write_text(render.render_recipe(plan, "mine"), encoding="utf-8")
-        source = catalog.read(recipe)
+        source = catalog.read_recipe(recipe)
         whole(source)
         constants = {node.value for node in ast.walk(source.tree) if isinstance(node, ast.Constant)}
         assert {*classes, names[-1]} <= constants
@@ -136,7 +137,7 @@ def test_odd_names_and_values_are_written_as_they_are(data):
 
 def test_the_data_set_of_the_recipe_reads_the_data(drafted, write_csv, trees):
     found = drafted(write_csv(trees), "grown")
-    recipe = catalog.load(found.source.path)
+    recipe = catalog.load_recipe(found.source.path)
     rows = list(recipe.data.examples(Path("/")))
     assert 200 == len(rows)
     assert [] == [row.fault for row in rows if row.fault]
@@ -151,7 +152,7 @@ def test_files_are_preprocessed_and_a_network_is_built_on_them(request, drafted,
 
     from pipeline.recipe import Spec
 
-    recipe = catalog.load(drafted(request.getfixturevalue(folder)).source.path)
+    recipe = catalog.load_recipe(drafted(request.getfixturevalue(folder)).source.path)
     ((name, _),) = recipe.data.inputs.items()
     rows = [row.features[name] for row in list(recipe.data.examples(Path("/")))[:3]]
     ((feature, values),) = recipe.preprocess({name: tf.constant(rows)}, recipe.params).items()

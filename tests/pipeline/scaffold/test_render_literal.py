@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.scaffold.render import WIDTH, Code, literal, literal_text, width
+from pipeline.scaffold.render import LINE_WIDTH, Code, display_width, literal, literal_text
 
 RUFF = shutil.which("ruff", path=str(Path(sys.executable).parent))
 TEXTS = st.text(max_size=40)
@@ -31,7 +31,7 @@ def test_source_means_the_value(value):
 @given(st.lists(st.text("abc xyz", min_size=1, max_size=30), min_size=1, max_size=30).map(tuple))
 def test_no_line_is_too_long(value):
     source = f"NAMES = {literal(value, used=8)}"
-    assert [] == [line for line in source.splitlines() if width(line) > WIDTH]
+    assert [] == [line for line in source.splitlines() if display_width(line) > LINE_WIDTH]
 
 
 @given(st.characters(codec="utf-8"))
@@ -63,10 +63,11 @@ def test_short_values(value, source):
 
 
 def test_width_of_wide_and_combining_characters():
-    assert 4 == width("日本")
-    assert 1 == width("e\u0301")
+    assert 4 == display_width("日本")
+    assert 1 == display_width("e\u0301")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(RUFF is None, reason="ruff is a tool of development")
 @pytest.mark.parametrize("count", [1, 5, 11, 12, 13, 40])
 def test_ruff_would_write_the_same(count):

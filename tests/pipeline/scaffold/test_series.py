@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
-from pipeline.scaffold.series import EVAL, source, window, words
+from pipeline.scaffold.series import TEST_START, choose_window, step_source, step_words
 
 
 def test_rising_dates_make_a_series(drafted, write_csv, series):
@@ -85,7 +85,7 @@ def test_a_clock_that_is_set_back_costs_a_few_rows(drafted, write_csv):
     hours = [datetime(2024, 1, 1) + timedelta(hours=number - (number > 1000)) for number in range(2000)]  # noqa: DTZ001
     found = drafted(write_csv({"at": hours, "load": [number % 24 / 8 for number in range(2000)]}), "load")
     assert "forecasting, for at rises by an hour" in found.plan.notes[0]
-    faults = [row.fault for row in catalog.load(found.source.path).data.examples(Path("/")) if row.fault]
+    faults = [row.fault for row in catalog.load_recipe(found.source.path).data.examples(Path("/")) if row.fault]
     assert ["2024-02-11T16:00:00 is not later than the row before"] == faults
 
 
@@ -102,7 +102,7 @@ def test_a_series_in_every_format_of_a_table(drafted, series, tmp_path, ending):
         path.write_text("\n".join("\t".join(map(str, cells)) for cells in [series, *(row.values() for row in rows)]))
     found = drafted(path, "sold")
     assert "sold is the target: forecasting, for day rises by a day" in found.plan.notes[0]
-    windows = list(catalog.load(found.source.path).data.examples(Path("/")))
+    windows = list(catalog.load_recipe(found.source.path).data.examples(Path("/")))
     assert 730 - 34 == len(windows)
     assert series["day"][:28] == [day[:10].decode() for day in windows[0].features["day"].split(b",")]
 
@@ -119,15 +119,15 @@ STEPS = st.timedeltas(timedelta(microseconds=1), timedelta(days=400)) | st.integ
 
 @given(STEPS, st.integers(100, 10**6))
 def test_windows_fit_into_the_test_split(step, rows):
-    found = window(step, rows)
+    found = choose_window(step, rows)
     assert 1 <= found.horizon <= found.length
     assert 1 <= found.season <= found.length
-    assert found.length + found.horizon <= (1 - EVAL) * rows
+    assert found.length + found.horizon <= (1 - TEST_START) * rows
 
 
 @given(STEPS)
 def test_source_of_a_step_means_it(step):
-    assert step == eval(source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
+    assert step == eval(step_source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_source_of_a_step_means_it(step):
     [(timedelta(hours=1), "an hour"), (timedelta(minutes=15), "15 minutes"), (timedelta(seconds=0.5), "0.5 seconds")],
 )
 def test_steps_in_words(step, expected):
-    assert expected == words(step)
+    assert expected == step_words(step)
 
 
 def test_hours_with_a_zone_become_utc(drafted, write_csv):

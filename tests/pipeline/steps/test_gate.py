@@ -35,7 +35,7 @@ LIVE = {
 
 def verdict(scores, refused=(), *, is_quick=False, **bounds):
     recipe = SimpleNamespace(data=DATA, gate=Gate(**bounds), metrics=CLASSIFICATION)
-    return gate.gate(recipe, json.loads(json.dumps(scores)), refused, quick=is_quick)
+    return gate.decide(recipe, json.loads(json.dumps(scores)), refused, quick=is_quick)
 
 
 def test_a_candidate_that_meets_all_conditions_is_blessed():

@@ -47,7 +47,7 @@ def recipe(data, split=None, **changes):
 
 
 def sides(examples, split=None):
-    return {row["x"]: side for side, _, row in ingest.assigned(examples, recipe(Table([]), split), Report())}
+    return {row["x"]: side for side, _, row in ingest.assign_splits(examples, recipe(Table([]), split), Report())}
 
 
 @given(ROWS, st.binary(), st.binary(), st.randoms())
@@ -120,7 +120,7 @@ def test_window_lies_in_one_split_or_is_left_out(one, other):
     begins, ends = sorted((one, other))
     report = Report()
     rows = [Example("", {"x": 1}, begins=begins, ends=ends)]
-    found = [side for side, *_ in ingest.assigned(rows, recipe(Table([]), BORDERS), report)]
+    found = [side for side, *_ in ingest.assign_splits(rows, recipe(Table([]), BORDERS), report)]
     parts = ["train" if day < "2020-02" else "eval" if day < "2020-03" else "test" for day in (begins, ends)]
     assert (parts[:1] if parts[0] == parts[1] else []) == found
     assert 1 == len(found) + report.straddling
@@ -143,13 +143,13 @@ LIMITS = {"train": 30, "eval": 5, "test": 0}
 @settings(max_examples=20)
 @given(st.randoms())
 def test_sample_is_exact_and_does_not_depend_on_the_order(random):
-    rows = list(ingest.assigned(numbered(200), recipe(Table([])), Report()))
+    rows = list(ingest.assign_splits(numbered(200), recipe(Table([])), Report()))
     expected = {
         side: sorted((row for row in rows if row[0] == side), key=lambda row: row[1])[:limit]
         for side, limit in LIMITS.items()
     }
     random.shuffle(rows)
-    found = list(ingest.sampled(rows, LIMITS))
+    found = list(ingest.sample_rows(rows, LIMITS))
     for side, limit in LIMITS.items():
         mine = [row for row in found if row[0] == side]
         assert min(limit, sum(row[0] == side for row in rows)) == len(mine)
@@ -164,7 +164,7 @@ def _numbers(rows):
 def test_label_outside_the_declared_classes_and_faults_are_noted():
     examples = [*numbered(2), *numbered(1, 5, label=b"c"), Example("row 9", {}, fault="broken"), Example("row 10", {})]
     report = Report()
-    assert [0, 1] == [one.features["x"] for one in ingest.checked(examples, Table([]), report)]
+    assert [0, 1] == [one.features["x"] for one in ingest.check_rows(examples, Table([]), report)]
     assert [
         "row 5: label 'c' is not among the declared classes a, b",
         "row 9: broken",
@@ -176,7 +176,7 @@ def test_label_outside_the_declared_classes_and_faults_are_noted():
 
 def test_numbers_as_labels_are_not_counted_as_classes():
     report = Report()
-    list(ingest.checked(numbered(3, label=1.5), Table([], classes=()), report))
+    list(ingest.check_rows(numbered(3, label=1.5), Table([], classes=()), report))
     assert Counter() == report.classes
     assert 3 == report.sound
 
@@ -241,15 +241,15 @@ def test_encoded_row_is_parsed_back(content, number, fraction):
         "i": tf.io.FixedLenFeature([], tf.int64),
         "f": tf.io.FixedLenFeature([], tf.float32),
     }
-    parsed = tf.io.parse_example([ingest.encode({"b": content, "i": number, "f": fraction})], spec)
+    parsed = tf.io.parse_example([ingest.encode_example({"b": content, "i": number, "f": fraction})], spec)
     assert (content, number, fraction) == tuple(parsed[name].numpy()[0] for name in "bif")
 
 
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
 def test_encoded_vector_is_parsed_back(values):
-    parsed = tf.io.parse_example([ingest.encode({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)})
+    parsed = tf.io.parse_example([ingest.encode_example({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)})
     np.testing.assert_array_equal(np.array(values, np.float32), parsed["v"].numpy()[0])
 
 
 def test_encoding_does_not_depend_on_the_order_of_features():
-    assert ingest.encode({"a": 1, "b": 2.5, "c": b"x"}) == ingest.encode({"c": b"x", "b": 2.5, "a": 1})
+    assert ingest.encode_example({"a": 1, "b": 2.5, "c": b"x"}) == ingest.encode_example({"c": b"x", "b": 2.5, "a": 1})

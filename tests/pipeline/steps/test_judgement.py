@@ -35,24 +35,24 @@ def feature(found, name):
 
 
 def test_declared_classes_replace_the_inferred_ones():
-    assert ["a", "b", "c"] == list(feature(schema.bind(inferred(), DATA), "label").string_domain.value)
+    assert ["a", "b", "c"] == list(feature(schema.bind_schema(inferred(), DATA), "label").string_domain.value)
 
 
 def test_encoded_bytes_have_no_vocabulary():
-    found = feature(schema.bind(inferred(), DATA), "image_bytes")
+    found = feature(schema.bind_schema(inferred(), DATA), "image_bytes")
     assert found.WhichOneof("domain_info") is None
     assert not found.HasField("distribution_constraints")
 
 
 def test_binding_leaves_its_argument_and_the_other_features_alone():
-    before, bound = inferred(), schema.bind(inferred(), DATA)
+    before, bound = inferred(), schema.bind_schema(inferred(), DATA)
     assert inferred() == before
     assert feature(before, "size") == feature(bound, "size")
-    assert bound == schema.bind(bound, DATA)
+    assert bound == schema.bind_schema(bound, DATA)
 
 
 def test_rare_category_is_no_anomaly():
-    bound = feature(schema.bind(inferred(), DATA), "colour")
+    bound = feature(schema.bind_schema(inferred(), DATA), "colour")
     assert 0.9 <= bound.distribution_constraints.min_domain_mass < 1
     assert ["red"] == list(bound.string_domain.value)
 
@@ -76,43 +76,43 @@ SENTENCES = [f"{name}, as the person itself says" for name in [*NAMES, "Works"]]
 def test_dates_and_sentences_are_no_categories(values, ends):
     listed = " ".join(f'value: "{value}"' for value in values)
     text = f'feature {{ name: "said" type: BYTES domain: "said" }} string_domain {{ name: "said" {listed} }}'
-    found = feature(schema.bind(inferred(text), DATA), "said")
+    found = feature(schema.bind_schema(inferred(text), DATA), "said")
     assert ends == (found.WhichOneof("domain_info") == "domain")
     assert ends == found.HasField("distribution_constraints")
 
 
 def test_label_that_is_a_number_is_not_bound():
-    assert feature(inferred(), "size") == feature(schema.bind(inferred(), NUMBER), "size")
+    assert feature(inferred(), "size") == feature(schema.bind_schema(inferred(), NUMBER), "size")
 
 
 def test_freezing_happens_once_and_is_no_acceptance(tmp_path):
     first, second, frozen = tmp_path / "a", tmp_path / "b", Workspace(tmp_path).schema("plain")
-    schema.write(inferred(), first)
-    schema.write(schema.bind(inferred(), DATA), second)
-    assert "" == schema.accepted(frozen)
-    schema.freeze(first, frozen)
-    schema.freeze(second, frozen)
-    assert inferred() == schema.read(frozen)
-    assert "" == schema.accepted(frozen)
+    schema.write_schema(inferred(), first)
+    schema.write_schema(schema.bind_schema(inferred(), DATA), second)
+    assert "" == schema.accepted_digest(frozen)
+    schema.freeze_schema(first, frozen)
+    schema.freeze_schema(second, frozen)
+    assert inferred() == schema.read_schema(frozen)
+    assert "" == schema.accepted_digest(frozen)
 
 
 def test_accepted_schema_has_a_digest_of_its_own(tmp_path):
     first, frozen = tmp_path / "a", Workspace(tmp_path).schema("plain")
-    schema.write(inferred(), first)
-    schema.freeze(first, frozen)
-    schema.write(schema.bind(inferred(), DATA), frozen)
-    accepted = schema.accepted(frozen)
+    schema.write_schema(inferred(), first)
+    schema.freeze_schema(first, frozen)
+    schema.write_schema(schema.bind_schema(inferred(), DATA), frozen)
+    accepted = schema.accepted_digest(frozen)
     assert 64 == len(accepted)
-    schema.write(inferred(), frozen)
-    assert "" == schema.accepted(frozen)
+    schema.write_schema(inferred(), frozen)
+    assert "" == schema.accepted_digest(frozen)
 
 
 def test_difference_of_schemas(tmp_path):
     frozen = Workspace(tmp_path).schema("plain")
-    assert [] == schema.difference(frozen, inferred())
-    schema.write(inferred(), frozen)
-    assert [] == schema.difference(frozen, inferred())
-    lines = schema.difference(frozen, schema.bind(inferred(), DATA))
+    assert [] == schema.diff_schemas(frozen, inferred())
+    schema.write_schema(inferred(), frozen)
+    assert [] == schema.diff_schemas(frozen, inferred())
+    lines = schema.diff_schemas(frozen, schema.bind_schema(inferred(), DATA))
     assert '+    value: "a"' in lines
     assert "--- frozen" == lines[0]
 
@@ -123,7 +123,7 @@ def anomalies(tmp_path):
         for split in validate.SPLITS:
             (tmp_path / f"Split-{split}").mkdir()
             content = text_format.Parse(splits.get(split, ""), anomalies_pb2.Anomalies())
-            (tmp_path / f"Split-{split}" / validate.FILE).write_bytes(content.SerializeToString())
+            (tmp_path / f"Split-{split}" / validate.ANOMALIES_FILE).write_bytes(content.SerializeToString())
         return tmp_path
 
     return write
@@ -140,7 +140,7 @@ def test_anomalies_are_listed_by_split_and_feature(anomalies):
         test='anomaly_info { key: "" value { description: "too few rows" } }',
     )
     expected = ["train: colour: new value blue", "train: size: out of range", "test: data set: too few rows"]
-    assert expected == validate.describe(validate.read(folder))
+    assert expected == validate.describe_anomalies(validate.read_anomalies(folder))
     with pytest.raises(PipelineError, match="do not fit the schema") as caught:
         validate.require_none(folder, "plain")
     assert "keraspipe schema accept plain" in str(caught.value)
@@ -161,7 +161,7 @@ def recipe(gate=GATE, data=DATA, metrics=CLASSIFICATION):
 
 
 def config(*, quick=False, **parts):
-    return evaluate.config(recipe(**parts), quick=quick)
+    return evaluate.make_config(recipe(**parts), quick=quick)
 
 
 def metric(found, name):
@@ -240,18 +240,18 @@ def test_missing_value_here_and_there_is_no_anomaly():
     feature { name: "label" type: BYTES presence { min_fraction: 1 } shape { dim { size: 1 } } }
     """
     data = SimpleNamespace(label="label", classes=(), inputs={"size": "float", "image_bytes": "bytes"})
-    bound = schema.bind(inferred(text), data)
+    bound = schema.bind_schema(inferred(text), data)
     assert (False, 0.95) == (feature(bound, "size").HasField("shape"), feature(bound, "size").presence.min_fraction)
     for name in ("image_bytes", "label"):
         assert feature(inferred(text), name) == feature(bound, name)
-    assert bound == schema.bind(bound, data)
+    assert bound == schema.bind_schema(bound, data)
 
 
 def test_vector_gets_its_declared_shape_back():
     data = SimpleNamespace(label="label", classes=(), inputs={"size": "float[2,3]"})
-    assert [2, 3] == [dim.size for dim in feature(schema.bind(inferred(), data), "size").shape.dim]
+    assert [2, 3] == [dim.size for dim in feature(schema.bind_schema(inferred(), data), "size").shape.dim]
 
 
 def test_slices_carry_the_names_of_classes():
-    assert "label=c" == tfma_results._name([("label", 2)], recipe())
-    assert "colour=red, label=a" == tfma_results._name([("colour", "red"), ("label", 0)], recipe())
+    assert "label=c" == tfma_results._slice_name([("label", 2)], recipe())
+    assert "colour=red, label=a" == tfma_results._slice_name([("colour", "red"), ("label", 0)], recipe())

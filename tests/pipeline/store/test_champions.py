@@ -7,11 +7,11 @@ import pytest
 from pipeline.errors import PipelineError
 from pipeline.registry import serving_config
 from pipeline.store import champions, fileio
-from pipeline.store.champions import Champion, Standing
+from pipeline.store.champions import ModelVersion, RegistryEntry
 from pipeline.store.layout import Workspace
 from serving.config import models
 
-ONE = Champion(1, "digest", "plain-1")
+ONE = ModelVersion(1, "digest", "plain-1")
 
 
 def publish(workspace, name, *versions):
@@ -26,14 +26,14 @@ def links(workspace):
 
 def test_champion_round_trip(tmp_path):
     publish(tmp_path, "plain", 1)
-    champions.write(Workspace(tmp_path), "plain", ONE)
-    assert ONE == champions.read(Workspace(tmp_path), "plain")
+    champions.set_champion(Workspace(tmp_path), "plain", ONE)
+    assert ONE == champions.read_champion(Workspace(tmp_path), "plain")
 
 
 def test_no_champion_without_a_record_or_a_directory(tmp_path):
-    assert champions.read(Workspace(tmp_path), "plain") is None
-    champions.write(Workspace(tmp_path), "plain", ONE)
-    assert champions.read(Workspace(tmp_path), "plain") is None
+    assert champions.read_champion(Workspace(tmp_path), "plain") is None
+    champions.set_champion(Workspace(tmp_path), "plain", ONE)
+    assert champions.read_champion(Workspace(tmp_path), "plain") is None
 
 
 def test_versions_are_numbers_in_their_order(tmp_path):
@@ -48,31 +48,33 @@ def test_a_record_of_the_first_format_is_read(tmp_path):
     publish(tmp_path, "plain", 1)
     Workspace(tmp_path).champion("plain").parent.mkdir()
     Workspace(tmp_path).champion("plain").write_text('{"version": 1, "digest": "digest", "run_id": "plain-1"}')
-    assert Standing(ONE) == champions.standing(Workspace(tmp_path), "plain")
+    assert RegistryEntry(ONE) == champions.current_entry(Workspace(tmp_path), "plain")
 
 
 def test_standing_round_trip(tmp_path):
     publish(tmp_path, "plain", 1, 2, 3)
-    whole = Standing(ONE, Champion(3, "c", "plain-3"), (Champion(2, "b", "plain-2"), ONE))
-    for found in (whole, Standing(challenger=ONE)):
-        champions.save(Workspace(tmp_path), "plain", found)
-        assert found == champions.standing(Workspace(tmp_path), "plain")
-    assert ["plain"] == champions.names(Workspace(tmp_path))
+    whole = RegistryEntry(ONE, ModelVersion(3, "c", "plain-3"), (ModelVersion(2, "b", "plain-2"), ONE))
+    for found in (whole, RegistryEntry(challenger=ONE)):
+        champions.save_entry(Workspace(tmp_path), "plain", found)
+        assert found == champions.current_entry(Workspace(tmp_path), "plain")
+    assert ["plain"] == champions.recipe_names(Workspace(tmp_path))
 
 
 def test_a_record_that_cannot_be_read_is_an_error_in_words(tmp_path):
-    champions.save(Workspace(tmp_path), "plain", Standing(ONE))
+    champions.save_entry(Workspace(tmp_path), "plain", RegistryEntry(ONE))
     Workspace(tmp_path).champion("plain").write_text('{"version": 1}')
     with pytest.raises(PipelineError, match=r"plain.json cannot be read"):
-        champions.read(Workspace(tmp_path), "plain")
+        champions.read_champion(Workspace(tmp_path), "plain")
 
 
 def test_servers_see_one_version_per_alias(tmp_path):
     publish(tmp_path, "one", 1)
     publish(tmp_path, "two", 3, 4, 5)
-    champions.save(Workspace(tmp_path), "one", Standing(ONE))
-    champions.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    serving_config.write(Workspace(tmp_path))
+    champions.save_entry(Workspace(tmp_path), "one", RegistryEntry(ONE))
+    champions.save_entry(
+        Workspace(tmp_path), "two", RegistryEntry(ModelVersion(3, "a", "two-3"), ModelVersion(4, "b", "two-4"))
+    )
+    serving_config.write_config(Workspace(tmp_path))
     assert {"one": {"1"}, "two": {"3"}, "two-challenger": {"4"}} == links(tmp_path)
     found = {one.name: one for one in models.read_config_file(tmp_path / "serving" / "models.config")}
     expected = {"one": {"champion": 1}, "two": {"champion": 3}, "two-challenger": {"challenger": 4}}
@@ -85,29 +87,33 @@ def test_servers_see_one_version_per_alias(tmp_path):
 
 def test_what_a_kill_has_left_is_repaired(tmp_path):
     publish(tmp_path, "two", 3, 4)
-    champions.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    serving_config.write(Workspace(tmp_path))
+    champions.save_entry(
+        Workspace(tmp_path), "two", RegistryEntry(ModelVersion(3, "a", "two-3"), ModelVersion(4, "b", "two-4"))
+    )
+    serving_config.write_config(Workspace(tmp_path))
     whole = links(tmp_path), (tmp_path / "serving" / "models.config").read_text()
     live = Workspace(tmp_path).live_links
     (live / "two" / "4").symlink_to("../../two/4")
     (live / "two-challenger" / "4").unlink()
     (tmp_path / "serving" / "models.config").unlink()
-    serving_config.write(Workspace(tmp_path))
+    serving_config.write_config(Workspace(tmp_path))
     assert whole == (links(tmp_path), (tmp_path / "serving" / "models.config").read_text())
 
 
 def test_a_folder_of_links_stays_when_its_last_version_goes(tmp_path):
     publish(tmp_path, "two", 3, 4)
-    champions.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3"), Champion(4, "b", "two-4")))
-    serving_config.write(Workspace(tmp_path))
-    champions.save(Workspace(tmp_path), "two", Standing(Champion(3, "a", "two-3")))
-    serving_config.write(Workspace(tmp_path))
+    champions.save_entry(
+        Workspace(tmp_path), "two", RegistryEntry(ModelVersion(3, "a", "two-3"), ModelVersion(4, "b", "two-4"))
+    )
+    serving_config.write_config(Workspace(tmp_path))
+    champions.save_entry(Workspace(tmp_path), "two", RegistryEntry(ModelVersion(3, "a", "two-3")))
+    serving_config.write_config(Workspace(tmp_path))
     assert {"two": {"3"}, "two-challenger": set()} == links(tmp_path)
     assert ["two"] == [one.name for one in models.read_config_file(tmp_path / "serving" / "models.config")]
 
 
 def test_models_config_of_nothing():
-    assert "model_config_list {\n}\n" == serving_config.text({}, "/models")
+    assert "model_config_list {\n}\n" == serving_config.render_config({}, "/models")
 
 
 @pytest.mark.parametrize("change", ["content", "name", "more", "less"])
@@ -115,8 +121,8 @@ def test_digest_of_a_saved_model_sees_every_change(tmp_path, change):
     (tmp_path / "variables").mkdir()
     (tmp_path / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "variables" / "a").write_bytes(b"weights")
-    before = fileio.digest(tmp_path)
-    assert before == fileio.digest(tmp_path)
+    before = fileio.digest_folder(tmp_path)
+    assert before == fileio.digest_folder(tmp_path)
     if change == "content":
         (tmp_path / "variables" / "a").write_bytes(b"Weights")
     elif change == "name":
@@ -125,7 +131,7 @@ def test_digest_of_a_saved_model_sees_every_change(tmp_path, change):
         (tmp_path / "variables" / "b").write_bytes(b"")
     else:
         (tmp_path / "variables" / "a").unlink()
-    assert before != fileio.digest(tmp_path)
+    assert before != fileio.digest_folder(tmp_path)
 
 
 def test_digest_of_a_saved_model_is_that_of_its_files_wherever_they_lie(tmp_path):
@@ -133,4 +139,4 @@ def test_digest_of_a_saved_model_is_that_of_its_files_wherever_they_lie(tmp_path
         (tmp_path / name).mkdir()
         (tmp_path / name / "saved_model.pb").write_bytes(b"graph")
     (tmp_path / "two" / "assets").mkdir()  # an empty folder is nothing
-    assert fileio.digest(tmp_path / "one") == fileio.digest(tmp_path / "two")
+    assert fileio.digest_folder(tmp_path / "one") == fileio.digest_folder(tmp_path / "two")

@@ -32,14 +32,14 @@ def test_file_keeps_its_old_content_when_the_block_fails(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     with pytest.raises(CrashError):
-        fail_in(fileio.file(path))
+        fail_in(fileio.replace_file(path))
     assert "old" == path.read_text()
     assert ["a"] == names(tmp_path)
 
 
 def test_file_is_absent_until_the_block_ends(tmp_path):
     path = tmp_path / "deep" / "a"
-    with fileio.file(path) as beside:
+    with fileio.replace_file(path) as beside:
         beside.write_text("new")
         assert not path.exists()
     assert "new" == path.read_text()
@@ -47,7 +47,7 @@ def test_file_is_absent_until_the_block_ends(tmp_path):
 
 
 def test_folder_is_absent_until_the_block_ends(tmp_path):
-    with fileio.folder(tmp_path / "f") as beside:
+    with fileio.create_folder(tmp_path / "f") as beside:
         (beside / "inner").mkdir()
         (beside / "inner" / "a").write_text("new")
         assert not (tmp_path / "f").exists()
@@ -57,25 +57,26 @@ def test_folder_is_absent_until_the_block_ends(tmp_path):
 
 def test_folder_leaves_no_litter_when_the_block_fails(tmp_path):
     with pytest.raises(CrashError):
-        fail_in(fileio.folder(tmp_path / "f"))
+        fail_in(fileio.create_folder(tmp_path / "f"))
     assert [] == names(tmp_path)
 
 
 def test_folder_never_replaces_another(tmp_path):
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "a").write_text("old")
-    with pytest.raises(OSError, match="not empty"), fileio.folder(tmp_path / "f") as beside:
+    with pytest.raises(OSError, match="not empty"), fileio.create_folder(tmp_path / "f") as beside:
         (beside / "b").write_text("new")
     assert ["a"] == names(tmp_path / "f")
     assert ["f"] == names(tmp_path)
 
 
+@pytest.mark.process
 def test_process_killed_in_the_block_leaves_the_old_content(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     code = (
-        "import os, pathlib, sys; from pipeline import atomic\n"
-        "with atomic.file(pathlib.Path(sys.argv[1])) as beside:\n"
+        "import os, pathlib, sys; from pipeline.store import fileio\n"
+        "with fileio.replace_file(pathlib.Path(sys.argv[1])) as beside:\n"
         "    beside.write_text('new'); os.kill(os.getpid(), 9)"
     )
     assert -9 == subprocess.run([sys.executable, "-c", code, path], check=False).returncode

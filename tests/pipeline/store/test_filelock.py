@@ -36,6 +36,7 @@ with fileio.lock(pathlib.Path(sys.argv[1])):
 """
 
 
+@pytest.mark.process
 def test_killed_process_releases_its_lock(tmp_path):
     path, asked = tmp_path / "a", []
     with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True) as holder:

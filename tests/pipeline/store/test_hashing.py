@@ -50,5 +50,5 @@ def test_unchanged_data_are_not_read_again(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("x")
     memory = tmp_path / "memory" / "a.json"
     first = hashing.digest_files([tmp_path / "a"], memory)
-    monkeypatch.setattr(hashing, "_content", lambda paths: pytest.fail("read again"))
+    monkeypatch.setattr(hashing, "_content_digest", lambda paths: pytest.fail("read again"))
     assert first == hashing.digest_files([tmp_path / "a"], memory)

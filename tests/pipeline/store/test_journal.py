@@ -16,7 +16,7 @@ FIELDS = st.dictionaries(NAMES, st.integers() | st.text() | st.lists(st.booleans
 
 def told(path, offset=0):
     """The events behind an offset, without their times."""
-    return [{k: v for k, v in event.items() if k != "time"} for event, _ in journal.read(path, offset)]
+    return [{k: v for k, v in event.items() if k != "time"} for event, _ in journal.iter_events(path, offset)]
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def fresh(tmp_path_factory):
 def test_what_is_written_is_read_from_every_offset(fresh, events, cut):
     path = fresh()
     for fields in events:
-        journal.write(path, "thing", **fields)
+        journal.append_event(path, "thing", **fields)
     expected = [{"event": "thing", **fields} for fields in events]
     assert expected == told(path)
-    ends = [0, *(end for _, end in journal.read(path))]
+    ends = [0, *(end for _, end in journal.iter_events(path))]
     start = min(cut, len(events))
     assert expected[start:] == told(path, ends[start])
 
@@ -47,13 +47,13 @@ def test_what_is_written_is_read_from_every_offset(fresh, events, cut):
 def test_a_line_cut_off_is_passed_over_and_the_next_is_whole(fresh, events, cut):
     path = fresh()
     for fields in events:
-        journal.write(path, "thing", **fields)
+        journal.append_event(path, "thing", **fields)
     content = path.read_bytes()
     last = content.rstrip(b"\n").rfind(b"\n") + 1
     path.write_bytes(content[: last + 1 + int(cut * (len(content) - last - 3))])
     before = [{"event": "thing", **fields} for fields in events[:-1]]
     assert before == told(path)
-    journal.write(path, "next")
+    journal.append_event(path, "next")
     assert [*before, {"event": "next"}] == told(path)
 
 
@@ -74,7 +74,7 @@ def test_writers_at_the_same_time_do_not_mix(tmp_path):
 
     def write(number):
         for step in range(50):
-            journal.write(path, "thing", number=number, step=step, filling="x" * 500)
+            journal.append_event(path, "thing", number=number, step=step, filling="x" * 500)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -89,9 +89,9 @@ def test_writers_at_the_same_time_do_not_mix(tmp_path):
 def test_report_goes_to_the_current_journal_only(tmp_path):
     outer, inner = tmp_path / "outer", tmp_path / "inner"
     journal.report("lost")
-    with journal.current(outer):
+    with journal.use_journal(outer):
         journal.report("one")
-        with journal.current(inner):
+        with journal.use_journal(inner):
             journal.report("two", x=1)
         journal.report("three")
     journal.report("lost")

@@ -44,6 +44,6 @@ def test_a_bad_line_is_told_and_passed_over(tmp_path):
 def test_a_line_cut_off_is_not_pending(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "start"}\n{"eve')
-    assert journal.more(path, 0)
-    assert not journal.more(path, 19)
-    assert not journal.more(tmp_path / "absent", 0)
+    assert journal.has_events(path, 0)
+    assert not journal.has_events(path, 19)
+    assert not journal.has_events(tmp_path / "absent", 0)

@@ -96,9 +96,9 @@ def test_runs_are_listed_in_their_order(tmp_path):
 def test_what_the_journal_names_may_be_gone(tmp_path):
     home = Workspace(tmp_path)
     (tmp_path / "there").touch()
-    assert tmp_path / "there" == home.existing(home.relative(tmp_path / "there"))
+    assert tmp_path / "there" == home.require_path(home.relative(tmp_path / "there"))
     with pytest.raises(FileNotFoundError, match="absent is gone"):
-        home.existing("absent")
+        home.require_path("absent")
 
 
 def joined(tree):

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 
 
 @pytest.fixture
@@ -12,24 +12,24 @@ def folder(tmp_path):
 
 
 def test_state_survives(folder):
-    state = State(offset=7, uri="u", mlflow_run_id="r", model_version="2", complete=True)
+    state = RecordingState(offset=7, uri="u", mlflow_run_id="r", model_version="2", complete=True)
     state.save(folder)
-    assert state == State.load(folder)
+    assert state == RecordingState.load(folder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null", '"x"'])
 def test_what_cannot_be_read_begins_anew(folder, content):
     folder.recorded.write_text(content)
-    assert State() == State.load(folder)
+    assert RecordingState() == RecordingState.load(folder)
 
 
 def test_keys_of_a_newer_version_are_passed_over(folder):
     folder.recorded.write_text('{"offset": 3, "colour": "blue"}')
-    assert State(offset=3) == State.load(folder)
+    assert RecordingState(offset=3) == RecordingState.load(folder)
 
 
 def test_problems_are_noted_once_and_stay_short():
-    state = State()
+    state = RecordingState()
     state.note("a\nb")
     state.note("a\nb")
     assert state.error == "a b"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline import subprocesses
 from pipeline.store import champions
-from pipeline.store.champions import Champion
+from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 
 subprocesses.use_quiet_mlflow()
@@ -43,8 +43,8 @@ class Run:
     def write(self, event: str, **fields) -> None:
         self.time += 1
         if event == "publish":  # as the pipeline does, in this order
-            one = Champion(fields["version"], fields["digest"], self.folder.run_id)
-            champions.write(self.folder.workspace, "digits", one)
+            one = ModelVersion(fields["version"], fields["digest"], self.folder.run_id)
+            champions.set_champion(self.folder.workspace, "digits", one)
         line = json.dumps({"time": self.time, "event": event, **fields}) + "\n"
         with self.folder.journal.open("a") as file:
             file.write(line)
@@ -202,10 +202,10 @@ def until(true, seconds: float = 120) -> None:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory) -> Path:
     """A database with MLflow's tables, to copy; making them takes seconds."""
-    from pipeline.tracking.client import Destination
+    from pipeline.tracking.client import TrackingStore
 
     folder = tmp_path_factory.mktemp("database")
-    assert Destination(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
+    assert TrackingStore(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
     return folder / "mlflow.db"
 
 
@@ -225,7 +225,7 @@ def run(workspace) -> Run:
     return Run(workspace)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def another():
     """Makes further runs."""
     return Run

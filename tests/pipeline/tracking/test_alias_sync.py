@@ -1,6 +1,7 @@
 """MLflow's aliases and where versions stand: told, changed by hand, both at once, and away."""
 
 import json
+import shutil
 import socket
 
 import pytest
@@ -14,14 +15,19 @@ from pipeline.store import champions, fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import alias_sync
 from pipeline.tracking.__main__ import main as record
-from pipeline.tracking.client import Destination
+from pipeline.tracking.client import TrackingStore
 
 NAME = "digits"
 
 
-@pytest.fixture
-def registered(workspace, uri, model, another):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, database, another):
     """Versions 1 and 2 as two runs leave them, recorded; the second is champion."""
+    workspace = tmp_path_factory.mktemp("registered")
+    uri = f"sqlite:///{shutil.copy(database, workspace)}"
+    model = workspace / "artifacts" / "saved_model"
+    model.mkdir(parents=True)
+    (model / "saved_model.pb").write_bytes(bytes(range(256)))
     for version in (1, 2):
         run = another(workspace, f"{NAME}-{version}")
         run.time += 1000 * version
@@ -35,6 +41,17 @@ def registered(workspace, uri, model, another):
         result = {"run_id": run.folder.run_id, "recipe": NAME, "model_version": version, "metrics": {}}
         fileio.write_json(run.folder.root / "result.json", {**result, "steps": [{"name": "publish"}]})
     assert 0 == record([str(workspace), f"{NAME}-1", f"{NAME}-2", "--uri", uri])
+    return workspace, uri
+
+
+@pytest.fixture
+def registered(original, workspace, uri):
+    """A copy of it, and of its MLflow, which has another address."""
+    home, was = original
+    shutil.copytree(home, workspace, dirs_exist_ok=True)
+    alias_sync.write_last_synced(
+        Workspace(workspace), NAME, uri, alias_sync.read_last_synced(Workspace(home), NAME, was)
+    )
     return workspace
 
 
@@ -45,7 +62,7 @@ def client(uri):
 
 @pytest.fixture
 def reconcile(registered, uri):
-    return lambda: alias_sync.reconcile(Destination(uri, Workspace(registered)), Workspace(registered), NAME)
+    return lambda: alias_sync.reconcile(TrackingStore(uri, Workspace(registered)), Workspace(registered), NAME)
 
 
 def named(client):
@@ -74,13 +91,14 @@ def test_a_version_carries_its_lineage(registered, client):
     assert expected.items() <= tags.items()
 
 
+@pytest.mark.process
 def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
     promotion.challenge(Workspace(registered), f"{NAME}@2")
-    assert [NAME] == alias_sync.behind(Workspace(registered), uri)
-    assert 0 == alias_sync.send(Workspace(registered), uri).wait(240)
-    assert [] == alias_sync.behind(Workspace(registered), uri)
+    assert [NAME] == alias_sync.out_of_sync(Workspace(registered), uri)
+    assert 0 == alias_sync.spawn_alias_sync(Workspace(registered), uri).wait(240)
+    assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     assert {"champion": 1, "challenger": 2} == named(client)
 
 
@@ -90,11 +108,11 @@ def test_a_change_by_hand_is_applied(registered, reconcile, client):
     found = reconcile()
     expected = ("champion 2 -> 1, as set in MLflow", "challenger none -> 2, as set in MLflow")
     assert (expected, ()) == (found.applied, found.problems)
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert ((), ()) == (reconcile().applied, reconcile().told)
     client.delete_registered_model_alias(NAME, "challenger")
     assert ("challenger 2 -> none, as set in MLflow",) == reconcile().applied
-    assert {"champion": 1} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1} == champions.current_entry(Workspace(registered), NAME).aliases
 
 
 def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, reconcile, client):
@@ -103,7 +121,7 @@ def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, rec
     assert ("champion 1", "challenger 2") == reconcile().told
     call_it(client, "champion", 2)
     assert ("champion 1 -> 2, as set in MLflow",) == reconcile().applied
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases == named(client)
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases == named(client)
 
 
 def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
@@ -120,7 +138,7 @@ def test_a_change_by_hand_that_cannot_be_applied_changes_nothing(registered, rec
     call_it(client, "champion", 1)
     found = reconcile()
     assert "There is no published version digits@1" in found.problems[0]
-    assert {"champion": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     assert {"champion": 1} == named(client)
 
 
@@ -133,9 +151,9 @@ def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, c
     found = reconcile()
     assert "The challenger of digits was changed here and in MLflow." in found.problems[0]
     assert "Received: 2 here, 1 in MLflow" in found.problems[0]
-    assert {"champion": 1, "challenger": 2} == champions.standing(Workspace(registered), NAME).aliases
+    assert {"champion": 1, "challenger": 2} == champions.current_entry(Workspace(registered), NAME).aliases
     home = Workspace(registered)
-    assert [] == alias_sync.tell(Destination(uri, home), home, NAME)  # as promote and the like do
+    assert [] == alias_sync.push_aliases(TrackingStore(uri, home), home, NAME)  # as promote and the like do
     assert ((), ()) == (reconcile().problems, reconcile().told)
 
 
@@ -155,18 +173,19 @@ def test_a_server_that_is_away_changes_nothing(registered, uri, monkeypatch, cap
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    monkeypatch.setattr("pipeline.tracking.recorder.pending", lambda _: [])
+    monkeypatch.setattr("pipeline.tracking.recorder.pending_runs", lambda _: [])
     assert 4 == cli.main(["sync", "--workspace", str(registered)])
     assert "MLflow cannot be reached." in capsys.readouterr().err
     assert (
         {"champion": 2}
-        == champions.standing(Workspace(registered), NAME).aliases
-        == alias_sync.read_synced(Workspace(registered), NAME, uri)
+        == champions.current_entry(Workspace(registered), NAME).aliases
+        == alias_sync.read_last_synced(Workspace(registered), NAME, uri)
     )
 
 
+@pytest.mark.process
 def test_a_server_is_accompanied_by_a_process_that_syncs(registered, uri, client, wait, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with serve.syncing(Settings(Workspace(registered), tracking_uri=uri), 0.1):
+    with serve.sync_in_background(Settings(Workspace(registered), tracking_uri=uri), 0.1):
         call_it(client, "champion", 1)
-        wait(lambda: champions.standing(Workspace(registered), NAME).aliases == {"champion": 1}, 240)
+        wait(lambda: champions.current_entry(Workspace(registered), NAME).aliases == {"champion": 1}, 240)

@@ -5,7 +5,7 @@ from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from mlflow.tracking import MlflowClient
 
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
 
@@ -54,7 +54,7 @@ def test_a_step_is_a_child_run_with_its_time_and_what_went_in(run, store, record
     executed(run)
     stepped(run, "done")
     assert record() == 0
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert outcome.error == ""
     child = children(client, outcome.mlflow_run_id)["train"]
     assert (child.info.status, child.data.metrics["seconds"]) == ("FINISHED", 2.5)
@@ -70,7 +70,7 @@ def test_ml_metadata_leads_back_to_mlflow(run, store, record, client):
     stepped(run, "started")
     executed(run)
     record()
-    parent = recorder.outcome(run.folder).mlflow_run_id
+    parent = recorder.read_outcome(run.folder).mlflow_run_id
     child = children(client, parent)["train"].info.run_id
     (execution,), (context,) = store.get_executions(), store.get_contexts()
     assert execution.custom_properties["mlflow_run_id"].string_value == child
@@ -87,17 +87,17 @@ def test_recording_again_makes_no_second_child(run, store, record, client):
     record()
     run.folder.recorded.unlink()
     record()
-    found = children(client, recorder.outcome(run.folder).mlflow_run_id)
+    found = children(client, recorder.read_outcome(run.folder).mlflow_run_id)
     assert list(found) == ["train"]
     assert found["train"].data.tags["keraspipe.state"] == "cached"
-    assert State.load(run.folder).children == {"train": found["train"].info.run_id}
+    assert RecordingState.load(run.folder).children == {"train": found["train"].info.run_id}
 
 
 def test_a_step_that_was_killed_is_not_left_running(run, record, client):
     run.start()
     stepped(run, "started")
     record()
-    parent = recorder.outcome(run.folder).mlflow_run_id
+    parent = recorder.read_outcome(run.folder).mlflow_run_id
     assert children(client, parent)["train"].info.status == "KILLED"
     stepped(run, "started", "failed")
     record()
@@ -109,5 +109,5 @@ def test_an_execution_that_ml_metadata_no_longer_has_is_told_and_leaves_the_rest
     executed(run, execution_id=99)
     run.epochs(1, 1)
     assert record() == 0
-    assert "has no execution 99" in recorder.outcome(run.folder).error
-    assert State.load(run.folder).offset == run.folder.journal.stat().st_size
+    assert "has no execution 99" in recorder.read_outcome(run.folder).error
+    assert RecordingState.load(run.folder).offset == run.folder.journal.stat().st_size

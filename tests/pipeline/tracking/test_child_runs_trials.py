@@ -1,5 +1,7 @@
 """A search in MLflow: a child run per trial."""
 
+import shutil
+
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -35,9 +37,12 @@ def children(client, parent):
     return {child.info.run_name: child for child in found}
 
 
-@pytest.fixture
-def recorded(run, record, client):
-    """What MLflow shows of a search of four trials, recorded twice."""
+@pytest.fixture(scope="module")
+def search(tmp_path_factory, database, another):
+    """A search of four trials, recorded twice: the address of its MLflow and the id of its run there."""
+    folder = tmp_path_factory.mktemp("search")
+    uri = f"sqlite:///{shutil.copy(database, folder)}"
+    run = another(folder)
     run.start()
     for number, state in enumerate(("complete", "pruned", "failed", "interrupted")):
         began(run, number)
@@ -45,12 +50,20 @@ def recorded(run, record, client):
         ended(run, number, state, value, 0.5, "OutOfMemory: no room" if state == "failed" else "")
     run.write("tuned", number=0, objective="val_loss", value=0.5, params=PARAMS)
     run.write("end", status="finished", message="", seconds=1.0)
-    assert 0 == record()
+    assert 0 == main([str(folder), "run-1", "--uri", uri])
     run.folder.recorded.unlink()
-    assert 0 == record()
-    outcome = recorder.outcome(run.folder)
+    assert 0 == main([str(folder), "run-1", "--uri", uri])
+    outcome = recorder.read_outcome(run.folder)
     assert "" == outcome.error
-    return client.get_run(outcome.mlflow_run_id), children(client, outcome.mlflow_run_id)
+    return uri, outcome.mlflow_run_id
+
+
+@pytest.fixture
+def recorded(search):
+    """What MLflow shows of the search: its run and the children."""
+    uri, run_id = search
+    client = MlflowClient(uri)
+    return client.get_run(run_id), children(client, run_id)
 
 
 def test_each_trial_is_a_child_with_its_state(recorded):
@@ -65,11 +78,11 @@ def test_each_trial_is_a_child_with_its_state(recorded):
     assert "OutOfMemory: no room" == found["trial 2"].data.tags["keraspipe.message"]
 
 
-def test_a_child_has_its_hyperparameters_and_its_objective_by_epoch(recorded, client):
+def test_a_child_has_its_hyperparameters_and_its_objective_by_epoch(recorded, search):
     _, found = recorded
     first = found["trial 0"]
     assert {"learning_rate": "0.01", "filters": "[16, 32]"} == first.data.params
-    history = client.get_metric_history(first.info.run_id, "val_loss")
+    history = MlflowClient(search[0]).get_metric_history(first.info.run_id, "val_loss")
     assert [(1, 2.0), (2, 1.0)] == [(point.step, point.value) for point in history]
     assert 0.5 == first.data.metrics["best/val_loss"]
     assert "best/val_loss" not in found["trial 1"].data.metrics
@@ -85,4 +98,4 @@ def test_a_trial_of_a_search_that_was_killed_is_not_left_running(run, record, cl
     run.start()
     began(run, 0)
     record()
-    assert "KILLED" == children(client, recorder.outcome(run.folder).mlflow_run_id)["trial 0"].info.status
+    assert "KILLED" == children(client, recorder.read_outcome(run.folder).mlflow_run_id)["trial 0"].info.status

@@ -9,9 +9,11 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.errors import PipelineError
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import alias_sync, recorder
-from pipeline.tracking.client import Destination, Unreachable
+from pipeline.tracking.client import TrackingStore, Unreachable
+
+pytestmark = pytest.mark.process
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def offline_model(offline):
 def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, offline_model, log):
     server.down()
     workspace = offline.folder.workspace.root
-    recording = recorder.start(Workspace(workspace), "offline", server.uri, log)
+    recording = recorder.start_recording(Workspace(workspace), "offline", server.uri, log)
     offline.whole(offline_model)
     outcome = recording.finish(30)
     assert recording.process.returncode == 4
@@ -44,9 +46,9 @@ def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, off
     assert "ConnectionRefused" in outcome.error
     assert "ConnectionRefused" in log.read_text()
     assert not (workspace / "mlflow.db").exists()
-    assert recorder.pending(Workspace(workspace)) == ["offline"]
+    assert recorder.pending_runs(Workspace(workspace)) == ["offline"]
     server.up()
-    outcome = recorder.replay(Workspace(workspace), server.uri, log)["offline"]
+    outcome = recorder.replay_pending(Workspace(workspace), server.uri, log)["offline"]
     assert (outcome.complete, outcome.error, outcome.model_version) == (True, "", "1"), log.read_text()
     client = MlflowClient(server.uri)
     found = client.get_run(outcome.mlflow_run_id)
@@ -60,20 +62,20 @@ def test_a_server_that_is_away_gets_the_run_when_it_is_back(server, offline, off
     # On the server and not in the workspace.
     assert list((server.folder / "artifacts").rglob("saved_model.pb"))
     assert not (workspace / "mlartifacts").exists()
-    assert alias_sync.read_aliases(Destination(server.uri), "digits") == {"champion": 4}
-    assert alias_sync.read_aliases(Destination(server.uri), "unheard of") == {}
+    assert alias_sync.read_aliases(TrackingStore(server.uri), "digits") == {"champion": 4}
+    assert alias_sync.read_aliases(TrackingStore(server.uri), "unheard of") == {}
 
 
 def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
-    recording = recorder.start(offline.folder.workspace, "offline", server.uri, log)
+    recording = recorder.start_recording(offline.folder.workspace, "offline", server.uri, log)
     offline.start("outage")
     offline.epochs(1, 2)
-    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: RecordingState.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     server.down()
     offline.epochs(3, 4)
-    wait(lambda: State.load(offline.folder).unreachable)
+    wait(lambda: RecordingState.load(offline.folder).unreachable)
     server.up()
-    wait(lambda: State.load(offline.folder).offset == offline.folder.journal.stat().st_size)
+    wait(lambda: RecordingState.load(offline.folder).offset == offline.folder.journal.stat().st_size)
     offline.write("end", status="finished", message="", seconds=2.0)
     outcome = recording.finish(30)
     assert (outcome.complete, outcome.error) == (True, "")
@@ -82,9 +84,9 @@ def test_an_outage_during_the_run_is_outlived(server, offline, log, wait):
 
 
 def test_no_champion_yet(server):
-    assert alias_sync.read_aliases(Destination(server.uri), "nothing") == {}
+    assert alias_sync.read_aliases(TrackingStore(server.uri), "nothing") == {}
     MlflowClient(server.uri).create_registered_model("bare")
-    assert alias_sync.read_aliases(Destination(server.uri), "bare") == {}
+    assert alias_sync.read_aliases(TrackingStore(server.uri), "bare") == {}
 
 
 def test_asking_a_server_that_is_away_fails_soon_and_is_ours():
@@ -92,19 +94,19 @@ def test_asking_a_server_that_is_away_fails_soon_and_is_ours():
         port = listener.getsockname()[1]
     begin = time.monotonic()
     with pytest.raises(Unreachable, match="refused") as caught:
-        alias_sync.read_aliases(Destination(f"http://127.0.0.1:{port}"), "digits")
+        alias_sync.read_aliases(TrackingStore(f"http://127.0.0.1:{port}"), "digits")
     assert time.monotonic() - begin < 5
     assert isinstance(caught.value, PipelineError)
 
 
 def test_asking_a_server_that_is_silent_fails_soon(monkeypatch):
     # What conftest sets for recorders counts as the user's own wish here.
-    for name in alias_sync.IMPATIENT:
+    for name in alias_sync.SHORT_TIMEOUTS:
         monkeypatch.delenv(name)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         begin = time.monotonic()
         with pytest.raises(Unreachable):
-            alias_sync.read_aliases(Destination(f"http://127.0.0.1:{listener.getsockname()[1]}"), "digits")
+            alias_sync.read_aliases(TrackingStore(f"http://127.0.0.1:{listener.getsockname()[1]}"), "digits")
     assert time.monotonic() - begin < 8
 
 
@@ -112,5 +114,5 @@ def test_asking_leaves_the_environment_as_it_was(monkeypatch):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     before = dict(os.environ)
     with pytest.raises(Unreachable):
-        alias_sync.read_aliases(Destination("http://127.0.0.1:9"), "digits")
+        alias_sync.read_aliases(TrackingStore("http://127.0.0.1:9"), "digits")
     assert before == dict(os.environ)

@@ -11,45 +11,47 @@ from pipeline import subprocesses
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.store.layout import Workspace
-from pipeline.tracking.dashboard import dashboard
+from pipeline.tracking.dashboard import serve_dashboard
 
 
 def test_nothing_to_show_yet(tmp_path):
     with pytest.raises(PipelineError, match="run a pipeline first"):
-        dashboard(Settings(workspace=Workspace(tmp_path)))
+        serve_dashboard(Settings(workspace=Workspace(tmp_path)))
 
 
 def test_a_port_that_is_taken(workspace):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PipelineError, match=f"--port {port + 1}"):
-            dashboard(Settings(workspace=Workspace(workspace)), port)
+            serve_dashboard(Settings(workspace=Workspace(workspace)), port)
 
 
 def test_a_server_has_its_own_pages(tmp_path, capsys):
-    assert dashboard(Settings(workspace=Workspace(tmp_path), tracking_uri="https://mlflow.example")) == 0
+    assert serve_dashboard(Settings(workspace=Workspace(tmp_path), tracking_uri="https://mlflow.example")) == 0
     assert capsys.readouterr().out == "https://mlflow.example\n"
 
 
+@pytest.mark.process
 def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
     code = "import sys; sys.exit('the database is of a newer version')"
     monkeypatch.setattr("pipeline.subprocesses._command", lambda *_: [sys.executable, "-c", code])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(PipelineError, match=r"did not start(.|\n)*of a newer version"):
-        dashboard(Settings(workspace=Workspace(workspace)), port)
+        serve_dashboard(Settings(workspace=Workspace(workspace)), port)
 
 
 SHOW = """
 import sys
 from pathlib import Path
 from pipeline.settings import Settings
-from pipeline.tracking.dashboard import dashboard
+from pipeline.tracking.dashboard import serve_dashboard
 from pipeline.store.layout import Workspace
-sys.exit(dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), int(sys.argv[2])))
+sys.exit(serve_dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), int(sys.argv[2])))
 """
 
 
+@pytest.mark.process
 def test_shows_the_runs_until_it_is_stopped(workspace, wait):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -62,7 +62,7 @@ def data(run):
 
 def shown(data, workspace):
     places = {name: workspace / data[name] for name in ("statistics", "schema", "anomalies", "report")}
-    return data_report.html(data["name"], data["digest"], data_report.Sources(**places))
+    return data_report.render_html(data["name"], data["digest"], data_report.Sources(**places))
 
 
 def test_the_report_tells_splits_missing_values_anomalies_and_bad_rows(data, workspace):
@@ -88,7 +88,7 @@ def test_the_report_stands_alone_and_what_the_data_hold_is_no_markup(data, works
 
 
 def test_features_are_read_without_tensorflow(data, workspace):
-    features = data_statistics.features(workspace / data["statistics"], workspace / data["schema"], [])
+    features = data_statistics.read_features(workspace / data["statistics"], workspace / data["schema"], [])
     assert [(one.name, one.kind) for one in features] == [("age", "number"), ("job", "text")]
     assert features[0].declared == "float, in at least 95% of the rows"
     assert {split: column.missing for split, column in features[0].splits.items()} == {"train": 0, "eval": 5, "test": 0}
@@ -99,7 +99,7 @@ def test_mlflow_has_the_report_and_the_data_as_input(run, data, uri, workspace, 
     run.write("data", **data)
     run.write("data", **data)
     assert main([str(workspace), "run-1", "--uri", uri]) == 0
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert outcome.error == ""
     client = MlflowClient(uri)
     (given,) = client.get_run(outcome.mlflow_run_id).inputs.dataset_inputs
@@ -114,7 +114,7 @@ def test_mlflow_has_the_environment(run, environment_facts, uri, workspace, tmp_
     run.start()
     run.write("environment", path=run.file("environment.json", environment_facts))
     main([str(workspace), "run-1", "--uri", uri])
-    client, run_id = MlflowClient(uri), recorder.outcome(run.folder).mlflow_run_id
+    client, run_id = MlflowClient(uri), recorder.read_outcome(run.folder).mlflow_run_id
     tags = client.get_run(run_id).data.tags
     expected = {"uv_lock": "10c4", "mlflow.source.git.commit": "c0ffee", "git_dirty": "True", "gpu": "none"}
     assert expected.items() <= tags.items()
@@ -128,6 +128,6 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 @given(st.lists(st.builds(Bucket, NUMBERS, NUMBERS, st.floats(0, 1e9)), max_size=4), st.text(max_size=40))
 def test_any_statistics_can_be_drawn(buckets, value):
     columns = {"train": Column(3, 0, buckets=sorted(buckets, key=lambda one: one.low)), "test": Column(0, 0)}
-    assert "nan" not in data_report.histogram(columns)
+    assert "nan" not in data_report.draw_histogram(columns)
     valued = {"train": Column(3, 1, values={value: 2.0}), "eval": Column(0, 0)}
-    assert data_report.bars(valued).count("<rect") == 2
+    assert data_report.draw_bars(valued).count("<rect") == 2

@@ -7,34 +7,34 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
-from pipeline.tracking.client import Destination, Unreachable
-from pipeline.tracking.follower import Drain, Ending, follow
+from pipeline.store.recording import RecordingState
+from pipeline.tracking.client import TrackingStore, Unreachable
+from pipeline.tracking.follower import JournalReplayer, RunEnd, follow
 
 
 @pytest.fixture
 def ending(run):
-    return lambda since=0, parent=0: Ending(run.folder.journal, since, parent)
+    return lambda since=0, parent=0: RunEnd(run.folder.journal, since, parent)
 
 
 def test_over_when_the_journal_says_so(run, ending):
     over = ending()
-    assert not over.reached()
+    assert not over.has_ended()
     run.start()
-    assert not over.reached()
+    assert not over.has_ended()
     run.write("end", status="finished", message="", seconds=1.0)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_an_older_end_does_not_end_a_run_that_goes_on(run, ending):
     run.start()
     run.write("end", status="failed", message="", seconds=1.0)
     over = ending(since=run.folder.journal.stat().st_size)
-    assert not over.reached()
+    assert not over.has_ended()
     run.start()
-    assert not over.reached()
+    assert not over.has_ended()
     run.write("end", status="finished", message="", seconds=1.0)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_over_when_the_parent_is_gone(ending):
@@ -50,7 +50,7 @@ def test_over_when_asked_to_stop(ending):
         signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert over.reached()
+    assert over.has_ended()
 
 
 def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending):
@@ -61,7 +61,7 @@ def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending)
     run.start()
     run.epochs(2, 2)
     run.write("end", status="finished", message="", seconds=1.0)
-    drain = Drain(Destination(uri, Workspace(workspace)), run.folder)
+    drain = JournalReplayer(TrackingStore(uri, Workspace(workspace)), run.folder)
     follow(drain, ending(since))
     client = MlflowClient(uri)
     (found,) = client.search_runs([drain.state.experiment_id])
@@ -71,9 +71,9 @@ def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending)
 def test_a_server_that_is_away_at_the_end_is_told(run, ending, tmp_path):
     run.start()
     run.write("end", status="finished", message="", seconds=1.0)
-    destination = Destination("http://127.0.0.1:9", Workspace(tmp_path))
+    destination = TrackingStore("http://127.0.0.1:9", Workspace(tmp_path))
     with pytest.raises(Unreachable):
-        follow(Drain(destination, run.folder), ending())
-    state = State.load(run.folder)
+        follow(JournalReplayer(destination, run.folder), ending())
+    state = RecordingState.load(run.folder)
     assert state.offset == 0
     assert "refused" in state.unreachable

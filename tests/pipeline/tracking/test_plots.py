@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from pipeline.plots.curves import curves
+from pipeline.plots.curves import learning_curves
 from pipeline.plots.errors import confusion
-from pipeline.plots.examples import BARE, MARGIN, RIGHT, SIDE, WIDTH, WORDS, WRONG, samples, words
+from pipeline.plots.examples import (
+    CAPTION_HEIGHT,
+    CELL_HEIGHT,
+    CELL_WIDTH,
+    IMAGE_SIDE,
+    RIGHT_COLOUR,
+    TITLE_HEIGHT,
+    WRONG_COLOUR,
+    caption,
+    samples,
+)
 
 
 def drawn(figure) -> np.ndarray:
@@ -40,7 +50,7 @@ def test_confusion_of_any_size(count):
 
 
 def test_curves_have_a_panel_per_metric_and_mark_the_best_epoch(history):
-    figure = curves(history, "underfitting")
+    figure = learning_curves(history, "underfitting")
     assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "learning rate"]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["training", "validation", "best epoch: 2"]
@@ -48,24 +58,26 @@ def test_curves_have_a_panel_per_metric_and_mark_the_best_epoch(history):
 
 
 def test_curves_of_one_epoch_and_of_none_that_is_finite():
-    assert len(curves({"loss": [1.0]}).axes) == 1
-    assert drawn(curves({"loss": [math.nan], "val_loss": [math.nan]})).std() > 1
+    assert len(learning_curves({"loss": [1.0]}).axes) == 1
+    assert drawn(learning_curves({"loss": [math.nan], "val_loss": [math.nan]})).std() > 1
 
 
 def test_curves_without_history_are_still_a_picture():
-    assert drawn(curves({})).size
+    assert drawn(learning_curves({})).size
 
 
 def test_samples_say_what_was_answered_and_mark_errors_by_a_word(examples):
-    right, wrong = words(examples("1", "1")), words(examples("1", "7"))
+    right, wrong = caption(examples("1", "1")), caption(examples("1", "7"))
     assert right == "predicted 1 (80%)\ntruth 1"
     assert wrong == "WRONG\npredicted 7 (80%)\ntruth 1"
 
 
 def test_samples_mark_errors_by_colour(examples):
     sheet = np.asarray(samples([examples("1", "1"), examples("cat", "dog", "RGB")]))
-    green, red = (np.all(sheet == np.array(ImageColor.getrgb(colour)), axis=2) for colour in (RIGHT, WRONG))
-    middle = WIDTH
+    green, red = (
+        np.all(sheet == np.array(ImageColor.getrgb(colour)), axis=2) for colour in (RIGHT_COLOUR, WRONG_COLOUR)
+    )
+    middle = CELL_WIDTH
     assert green[:, :middle].any()
     assert red[:, middle:].any()
     assert not red[:, :middle].any()
@@ -76,15 +88,20 @@ def test_samples_show_the_image_itself(examples):
     example = examples("1", "1")
     sheet = np.asarray(samples([example]).convert("L"))
     image = Image.open(io.BytesIO(base64.b64decode(example["image_bytes"]))).convert("L")
-    scaled = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.NEAREST))
-    top, left = (sheet.shape[0] - BARE // 2 - SIDE // 2, WIDTH // 2 - SIDE // 2)
-    np.testing.assert_array_equal(sheet[top : top + SIDE, left : left + SIDE][2:-2, 2:-2], scaled[2:-2, 2:-2])
+    scaled = np.asarray(image.resize((IMAGE_SIDE, IMAGE_SIDE), Image.Resampling.NEAREST))
+    top, left = (sheet.shape[0] - CELL_HEIGHT // 2 - IMAGE_SIDE // 2, CELL_WIDTH // 2 - IMAGE_SIDE // 2)
+    np.testing.assert_array_equal(
+        sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE][2:-2, 2:-2], scaled[2:-2, 2:-2]
+    )
 
 
 def test_samples_of_a_generative_model_stand_alone(examples):
     bare = {"image_bytes": examples("", "")["image_bytes"]}
-    assert samples([bare] * 40).size == (8 * WIDTH, MARGIN + 5 * BARE)
+    assert samples([bare] * 40).size == (8 * CELL_WIDTH, TITLE_HEIGHT + 5 * CELL_HEIGHT)
 
 
 def test_samples_show_no_more_than_fit(examples):
-    assert samples([examples("1", "1")] * 60).size == (8 * WIDTH, MARGIN + 6 * (BARE + WORDS))
+    assert samples([examples("1", "1")] * 60).size == (
+        8 * CELL_WIDTH,
+        TITLE_HEIGHT + 6 * (CELL_HEIGHT + CAPTION_HEIGHT),
+    )

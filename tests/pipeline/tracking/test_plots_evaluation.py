@@ -13,7 +13,7 @@ from pipeline.plots.errors import mistakes as draw_mistakes
 from pipeline.plots.errors import residuals as draw_residuals
 from pipeline.plots.examples import forecast as draw_forecast
 from pipeline.plots.examples import reconstructions
-from pipeline.tracking.evaluation import PICTURES, numbers, plot_functions
+from pipeline.tracking.evaluation import PICTURES, flatten_metrics, plot_functions
 
 RANDOM = np.random.default_rng(1)
 
@@ -115,7 +115,7 @@ def test_reconstructions_of_images_and_of_vectors(examples):
 
 def test_costs_and_calibration_are_numbers_in_mlflow(result):
     cost = {"weights": 5, "flops": None, "latency_ms": {"p50": 0.5, "p95": 0.9, "p99": 1.0, "calls": 9}}
-    found = numbers({**result, "cost": cost, "calibration": {"error": 0.02}})
+    found = flatten_metrics({**result, "cost": cost, "calibration": {"error": 0.02}})
     assert {"cost/weights": 5, "cost/latency_ms_p95": 0.9, "test/calibration_error": 0.02}.items() <= found.items()
     assert "cost/flops" not in found
     assert "cost/latency_ms_calls" not in found

@@ -12,8 +12,10 @@ from mlflow.tracking import MlflowClient
 
 from pipeline import subprocesses
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import process, recorder
+
+pytestmark = pytest.mark.process
 
 NO_TABLES = "sqlite:///{}/fresh.db"
 
@@ -31,12 +33,12 @@ def runs(uri: str, name: str = "digits"):
 
 
 def test_curves_arrive_while_the_run_goes_on(run, uri, log, wait):
-    recording = recorder.start(run.folder.workspace, "run-1", uri, log)
+    recording = recorder.start_recording(run.folder.workspace, "run-1", uri, log)
     run.start()
     run.epochs(1, 2)
     wait(lambda: runs(uri) and "loss" in runs(uri)[0].data.metrics)
     assert runs(uri)[0].info.status == "RUNNING"
-    assert not recorder.outcome(run.folder).complete
+    assert not recorder.read_outcome(run.folder).complete
     wait(lambda: "system/cpu_utilization_percentage" in runs(uri)[0].data.metrics)
     run.epochs(3, 3)
     run.write("end", status="finished", message="", seconds=2.0)
@@ -45,23 +47,23 @@ def test_curves_arrive_while_the_run_goes_on(run, uri, log, wait):
     (found,) = runs(uri)
     assert (outcome.mlflow_run_id, "FINISHED") == (found.info.run_id, found.info.status)
     assert len(MlflowClient(uri).get_metric_history(found.info.run_id, "loss")) == 3
-    assert recorder.pending(run.folder.workspace) == []
+    assert recorder.pending_runs(run.folder.workspace) == []
 
 
 def test_killed_half_way_and_replayed(run, model, uri, log, wait):
-    recording = recorder.start(run.folder.workspace, "run-1", uri, log)
+    recording = recorder.start_recording(run.folder.workspace, "run-1", uri, log)
     run.start()
     run.epochs(1, 60)
     run.register(model)
     run.write("publish", version=4, digest="d1", alias="champion")
     run.write("end", status="finished", message="", seconds=2.0)
-    wait(lambda: State.load(run.folder).offset > 1000)
+    wait(lambda: RecordingState.load(run.folder).offset > 1000)
     recording.process.kill()
     outcome = recording.finish(10)
     assert not outcome.complete
     assert "ended with -9" in outcome.error
-    assert recorder.pending(run.folder.workspace) == ["run-1"]
-    outcomes = recorder.replay(run.folder.workspace, uri, log)
+    assert recorder.pending_runs(run.folder.workspace) == ["run-1"]
+    outcomes = recorder.replay_pending(run.folder.workspace, uri, log)
     assert outcomes["run-1"].complete, log.read_text()
     (found,) = runs(uri)
     history = MlflowClient(uri).get_metric_history(found.info.run_id, "loss")
@@ -75,7 +77,8 @@ from pathlib import Path
 from pipeline.tracking import recorder
 from pipeline.store.layout import Workspace
 workspace = Path(sys.argv[1])
-print(recorder.start(Workspace(workspace), "run-1", sys.argv[2], workspace / "recorder.log").process.pid, flush=True)
+recording = recorder.start_recording(Workspace(workspace), "run-1", sys.argv[2], workspace / "recorder.log")
+print(recording.process.pid, flush=True)
 time.sleep(60)
 """
 
@@ -101,7 +104,7 @@ def test_outlives_the_run_and_records_what_is_there(run, uri, wait, number):
     (found,) = runs(uri)
     assert found.info.status == "KILLED"
     assert len(MlflowClient(uri).get_metric_history(found.info.run_id, "loss")) == 3
-    assert recorder.pending(run.folder.workspace) == []
+    assert recorder.pending_runs(run.folder.workspace) == []
 
 
 def alive(pid: int) -> bool:
@@ -113,7 +116,7 @@ def alive(pid: int) -> bool:
 def test_two_runs_at_once_on_a_database_without_tables(tmp_path, another, log):
     uri = NO_TABLES.format(tmp_path)
     names = ("left", "right")
-    recordings = [recorder.start(Workspace(tmp_path), name, uri, tmp_path / f"{name}.log") for name in names]
+    recordings = [recorder.start_recording(Workspace(tmp_path), name, uri, tmp_path / f"{name}.log") for name in names]
     for name in names:
         another(tmp_path, name).whole()
     for recording in recordings:
@@ -123,10 +126,10 @@ def test_two_runs_at_once_on_a_database_without_tables(tmp_path, another, log):
 
 
 def test_two_recorders_of_one_run_exclude_each_other(run, uri, log):
-    live = recorder.start(run.folder.workspace, "run-1", uri, log)
+    live = recorder.start_recording(run.folder.workspace, "run-1", uri, log)
     replay = process.start("pipeline.tracking", run.folder.workspace, uri, log, ["run-1"])
     run.whole()
-    second = recorder.start(run.folder.workspace, "run-1", uri, log)
+    second = recorder.start_recording(run.folder.workspace, "run-1", uri, log)
     second.process.send_signal(signal.SIGTERM)
     assert live.finish(30).complete, log.read_text()
     assert replay.wait(30) == 0
@@ -136,7 +139,7 @@ def test_two_recorders_of_one_run_exclude_each_other(run, uri, log):
 
 
 def test_a_recorder_that_takes_long_is_not_waited_for(run, uri, log):
-    recording = recorder.start(run.folder.workspace, "run-1", uri, log)
+    recording = recorder.start_recording(run.folder.workspace, "run-1", uri, log)
     try:
         assert "still being recorded" in recording.finish(0.1).error
     finally:
@@ -157,4 +160,4 @@ def test_the_pipelines_side_imports_nothing_heavy():
 
 
 def test_outcome_of_a_run_that_nobody_recorded(tmp_path):
-    assert recorder.Outcome("", "", False, "") == recorder.outcome(Workspace(tmp_path).run("nobody"))
+    assert recorder.Outcome("", "", False, "") == recorder.read_outcome(Workspace(tmp_path).run("nobody"))

@@ -41,7 +41,7 @@ def test_signature_tells_bytes_text_and_numbers():
         "age": "int64",
         "x": {"dtype": "float32", "shape": [None, 2]},
     }
-    built = model_registry.build({"serving_default": {"inputs": inputs, "outputs": {"label": "string"}}})
+    built = model_registry.build_signature({"serving_default": {"inputs": inputs, "outputs": {"label": "string"}}})
     kinds = {column.name: str(column.type) for column in built.inputs}
     assert {"image_bytes", "text", "age", "x"} == kinds.keys()
     assert [kinds["image_bytes"], kinds["text"], kinds["age"]] == [
@@ -55,4 +55,4 @@ def test_signature_tells_bytes_text_and_numbers():
 
 @pytest.mark.parametrize("told", [None, {}, ["serving_default"], {"serving_default": {}}, {"other": {"inputs": {}}}])
 def test_no_signature_where_none_is_told(told):
-    assert model_registry.build(told) is None
+    assert model_registry.build_signature(told) is None

@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.store.layout import Workspace
-from pipeline.store.recording import State
+from pipeline.store.recording import RecordingState
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
 from pipeline.tracking.client import metric_name
@@ -80,7 +80,7 @@ def test_the_whole_run(run, model, record, client):
         "slices.json",
         "steps.json",
     ]
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert (found.info.run_id, "1", True, "") == (
         outcome.mlflow_run_id,
         outcome.model_version,
@@ -123,7 +123,7 @@ def test_recording_again_changes_nothing(run, model, record, client):
     assert len(client.get_metric_history(after.info.run_id, "loss")) == 3
     assert len(client.search_model_versions("name = 'digits'")) == 1
     assert len(client.search_logged_models([after.info.experiment_id])) == 1
-    assert recorder.outcome(run.folder).model_version == "1"
+    assert recorder.read_outcome(run.folder).model_version == "1"
 
 
 def test_a_model_half_logged_by_a_killed_recorder_is_replaced(run, model, record, client):
@@ -150,7 +150,7 @@ def test_every_prefix_can_be_recorded_first(run, record, client):
     assert record() == 0
     assert only_run(client).info.status == "FINISHED"
     assert len(client.get_metric_history(only_run(client).info.run_id, "val_loss")) == 3
-    assert recorder.outcome(run.folder).complete
+    assert recorder.read_outcome(run.folder).complete
 
 
 def test_bad_events_do_not_take_the_others_with_them(run, record, client, capsys):
@@ -165,7 +165,7 @@ def test_bad_events_do_not_take_the_others_with_them(run, record, client, capsys
     assert record() == 0
     assert only_run(client).info.status == "FINISHED"
     assert only_run(client).data.metrics["loss"] == 2.0
-    outcome = recorder.outcome(run.folder)
+    outcome = recorder.read_outcome(run.folder)
     assert outcome.complete
     for part in ("unreadable", "gone.json is gone", "epoch: KeyError", "no version of digits"):
         assert part in outcome.error
@@ -180,7 +180,7 @@ def test_a_broken_part_of_an_evaluation_leaves_the_rest(run, result, record, cli
     found = only_run(client)
     assert found.data.metrics["test/accuracy"] == 0.9
     assert "evaluation/evaluation.json" in artifacts(client, found.info.run_id)
-    assert "samples: UnidentifiedImageError" in recorder.outcome(run.folder).error
+    assert "samples: UnidentifiedImageError" in recorder.read_outcome(run.folder).error
 
 
 def test_an_evaluation_without_labels_or_baseline(run, record, client):
@@ -191,7 +191,7 @@ def test_an_evaluation_without_labels_or_baseline(run, record, client):
     run.write("end", status="not_blessed", message="distance 9 > 5", seconds=3.0)
     record()
     found = only_run(client)
-    assert recorder.outcome(run.folder).error == ""
+    assert recorder.read_outcome(run.folder).error == ""
     assert (found.info.status, found.data.tags["gate"]) == ("FINISHED", "not blessed")
     assert found.data.tags["keraspipe.status"] == "not_blessed"
 
@@ -201,7 +201,7 @@ def test_a_run_whose_process_is_gone_does_not_look_alive_and_can_go_on(run, reco
     run.epochs(1, 2)
     record()
     assert only_run(client).info.status == "KILLED"
-    assert not recorder.outcome(run.folder).complete
+    assert not recorder.read_outcome(run.folder).complete
     run.start()
     run.epochs(2, 4)
     run.write("end", status="failed", message="no", seconds=1.0)
@@ -232,7 +232,7 @@ def test_a_version_of_an_earlier_run_can_be_published(workspace, model, record, 
     second.write("publish", version=9, digest="d1", alias="champion")
     record("first", "second")
     assert client.get_model_version_by_alias("digits", "champion").tags["serving_version"] == "9"
-    assert recorder.outcome(second.folder).error == ""
+    assert recorder.read_outcome(second.folder).error == ""
 
 
 def test_another_mlflow_gets_the_whole_run(run, record, database, tmp_path, client):
@@ -258,15 +258,15 @@ def test_a_deleted_experiment_comes_back(run, record, client, workspace, another
 
 
 def test_pending_names_what_is_behind_oldest_first(workspace, record, another):
-    assert recorder.pending(Workspace(workspace)) == []
+    assert recorder.pending_runs(Workspace(workspace)) == []
     runs = [another(workspace, name) for name in ("b", "a", "c")]
     for delay, run in zip((10, 20, 30), runs, strict=True):
         run.time += delay
         run.start()
-    assert recorder.pending(Workspace(workspace)) == ["b", "a", "c"]
+    assert recorder.pending_runs(Workspace(workspace)) == ["b", "a", "c"]
     record("a")
-    assert recorder.pending(Workspace(workspace)) == ["b", "c"]
-    assert State.load(runs[1].folder).offset == runs[1].folder.journal.stat().st_size
+    assert recorder.pending_runs(Workspace(workspace)) == ["b", "c"]
+    assert RecordingState.load(runs[1].folder).offset == runs[1].folder.journal.stat().st_size
 
 
 @pytest.mark.parametrize(

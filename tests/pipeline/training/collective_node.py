@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from pipeline.errors import PipelineError
 from pipeline.training import devices, trainer
-from pipeline.training.collective import Collective
+from pipeline.training.collective import MultiWorker
 from pipeline.training.input_pipeline import Rows
 
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": False, "distribution": "nodes"}
@@ -53,7 +53,7 @@ def trained(out, nodes=None, **chosen):
         data=data, build=network, augment=lambda p: [], augmented="", fine_tune=None, finish=None, outputs=None
     )
     config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
-    return trainer.fit(recipe, p, rows(p.rows), rows(40), config, out, {}, nodes=nodes)
+    return trainer.fit_recipe(recipe, p, rows(p.rows), rows(40), config, out, {}, nodes=nodes)
 
 
 def weights(model):
@@ -64,15 +64,17 @@ def main(out):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
-    devices.prepare({**CONFIG, "seed": 1 + index})
-    nodes = Collective()
+    devices.configure({**CONFIG, "seed": 1 + index})
+    nodes = MultiWorker()
     np.savez(out / f"whole-{index}.npz", **weights(trained(out / "whole", nodes)))
     few = {"random": True, "rows": 67, "batch_size": 17, "patience": 1}  # shares of 34 and 33, in batches of 8
     trained(out / "small", nodes, epochs=2, **few)
     np.savez(out / f"small-{index}.npz", **weights(trained(out / "small", nodes, epochs=30, **few)))
-    said = {"mean": nodes.now([float(index), 3.0]), "batches": [nodes.batch_size(wanted) for wanted in (2, 5)]}
+    said = {"mean": nodes.mean([float(index), 3.0]), "batches": [nodes.batch_size(wanted) for wanted in (2, 5)]}
     said |= {"few": fault(lambda: nodes.batch_size(1)), "epochs": fault(lambda: nodes.begin(keras.Model(), index))}
-    (out / f"said-{index}.json").write_text(json.dumps({**said, "apart": fault(lambda: nodes.average(unlike(index)))}))
+    (out / f"said-{index}.json").write_text(
+        json.dumps({**said, "apart": fault(lambda: nodes.average_weights(unlike(index)))})
+    )
     while not (out / f"said-{1 - index}.json").exists():  # whose last reduction this process may still have to answer
         time.sleep(0.05)
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.store import fileio
-from pipeline.training.callbacks import FILE, Checkpoint
+from pipeline.training.callbacks import CHECKPOINT_FILE, Checkpoint
+
+pytestmark = pytest.mark.heavy
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(64, 3)).astype("float32")
@@ -42,7 +44,7 @@ class Training:
             batch_size=8,
             shuffle=False,
             validation_data=validation,
-            initial_epoch=epochs if self.checkpoint.finished else self.first,
+            initial_epoch=epochs if self.checkpoint.is_finished else self.first,
             epochs=epochs,
             callbacks=[self.stopping, self.checkpoint, *more],
             verbose=0,
@@ -106,7 +108,7 @@ def test_early_stopping_goes_on_counting_and_keeps_its_best_weights(tmp_path, af
 def test_training_that_stopped_early_is_over(tmp_path):
     whole = Training(tmp_path).fit(20)
     again = Training(tmp_path, seed=99)
-    assert again.checkpoint.finished
+    assert again.checkpoint.is_finished
     again.fit(20)
     for a, b in zip(whole.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -116,7 +118,7 @@ def test_training_that_stopped_early_is_over(tmp_path):
 def test_patience_of_zero_goes_on_while_it_improves(tmp_path):
     whole = Training(tmp_path / "whole", patience=0).fit(5, (X, Y))
     resumed = interrupted(tmp_path / "parts", 1, 5, (X, Y), patience=0)
-    assert not resumed.checkpoint.finished
+    assert not resumed.checkpoint.is_finished
     assert_same(whole, resumed.fit(5, (X, Y)))
     assert 1 < len(whole.checkpoint.history["loss"])
 
@@ -132,12 +134,12 @@ def test_diverged_epoch_is_not_saved(tmp_path):
 def test_without_a_checkpoint_training_starts_at_the_beginning(tmp_path):
     one = Training(tmp_path)
     assert 0 == one.first
-    assert not one.checkpoint.finished
+    assert not one.checkpoint.is_finished
 
 
 def test_interruption_before_the_rename_leaves_the_epoch_before(tmp_path, monkeypatch):
     Training(tmp_path).fit(2, (X, Y))
-    before = (tmp_path / FILE).read_bytes()
+    before = (tmp_path / CHECKPOINT_FILE).read_bytes()
 
     def interrupt(path):
         raise KeyboardInterrupt
@@ -145,16 +147,17 @@ def test_interruption_before_the_rename_leaves_the_epoch_before(tmp_path, monkey
     monkeypatch.setattr(fileio, "sync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         Training(tmp_path).fit(3, (X, Y))
-    assert before == (tmp_path / FILE).read_bytes()
-    assert [FILE] == [path.name for path in tmp_path.iterdir()]
+    assert before == (tmp_path / CHECKPOINT_FILE).read_bytes()
+    assert [CHECKPOINT_FILE] == [path.name for path in tmp_path.iterdir()]
 
 
+@pytest.mark.process
 def test_process_killed_between_write_and_rename_leaves_the_old_checkpoint(tmp_path):
     Training(tmp_path).fit(1, (X, Y))
     code = (
-        "import os, pathlib, sys; from pipeline import atomic; import numpy as np\n"
-        "with atomic.file(pathlib.Path(sys.argv[1])) as beside, beside.open('wb') as file:\n"
+        "import os, pathlib, sys; from pipeline.store import fileio; import numpy as np\n"
+        "with fileio.replace_file(pathlib.Path(sys.argv[1])) as beside, beside.open('wb') as file:\n"
         "    np.savez(file, state=np.zeros(9)); file.flush(); os.kill(os.getpid(), 9)"
     )
-    assert -9 == subprocess.run([sys.executable, "-c", code, tmp_path / FILE], check=False).returncode
+    assert -9 == subprocess.run([sys.executable, "-c", code, tmp_path / CHECKPOINT_FILE], check=False).returncode
     assert 1 == Training(tmp_path).first

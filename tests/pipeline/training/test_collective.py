@@ -15,6 +15,8 @@ import pytest
 
 from pipeline.settings import ROOT
 
+pytestmark = pytest.mark.process
+
 SCRIPT = Path(__file__).with_name("collective_node.py")
 SPEC = importlib.util.spec_from_file_location("collective_node", SCRIPT)
 NODE = importlib.util.module_from_spec(SPEC)

@@ -11,7 +11,7 @@ from pipeline.training import devices
 @pytest.mark.parametrize("distribution", devices.DISTRIBUTIONS)
 @pytest.mark.parametrize("policy", devices.POLICIES)
 def test_known_names_pass(distribution, policy):
-    assert devices.check(distribution, policy) is None
+    assert devices.check_names(distribution, policy) is None
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_known_names_pass(distribution, policy):
 )
 def test_unknown_names_are_usage_errors(distribution, policy, words):
     with pytest.raises(UsageError) as caught:
-        devices.check(distribution, policy)
+        devices.check_names(distribution, policy)
     assert words in str(caught.value)

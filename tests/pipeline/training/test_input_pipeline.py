@@ -29,7 +29,7 @@ def rows(tmp_path_factory):
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=feature))
                 writer.write(example.SerializeToString())
-    return input_pipeline.load([f"{folder}/*"], SPEC, transform, "label")
+    return input_pipeline.load_rows([f"{folder}/*"], SPEC, transform, "label")
 
 
 @pytest.fixture(params=["cached", "streamed"])
@@ -60,11 +60,11 @@ def test_rows_are_preprocessed_counted_and_measured(rows):
 @pytest.mark.parametrize(("free", "cached"), [(4 * COUNT * 20 + 4, True), (4 * COUNT * 20, False)])
 def test_rows_are_kept_in_memory_when_they_fit_a_quarter_of_it(rows, monkeypatch, free, cached):
     monkeypatch.setattr(input_pipeline.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free}))
-    assert cached is rows.cached
+    assert cached is rows.fits_memory
 
 
 def test_validation_gives_all_rows_in_order_each_time(either):
-    dataset = input_pipeline.validation(either, 10)
+    dataset = input_pipeline.validation_batches(either, 10)
     for _ in range(2):
         assert [10, 10, 5] == [len(batch) for batch in labels(dataset)]
         assert list(range(COUNT)) == flat(labels(dataset))
@@ -75,7 +75,7 @@ def same(features, label):
 
 
 def test_training_gives_whole_batches_of_different_rows(either):
-    found = labels(input_pipeline.training(either, 10, 1, same, None))
+    found = labels(input_pipeline.training_batches(either, 10, 1, same, None))
     assert [10, 10] == [len(batch) for batch in found]
     assert 20 == len(set(flat(found)))
     assert set(range(COUNT)) >= set(flat(found))
@@ -83,7 +83,7 @@ def test_training_gives_whole_batches_of_different_rows(either):
 
 def test_order_differs_between_epochs_and_is_fixed_by_the_seed(either):
     def epochs(seed):
-        dataset = input_pipeline.training(either, 5, seed, same, None)
+        dataset = input_pipeline.training_batches(either, 5, seed, same, None)
         return [flat(labels(dataset)) for _ in range(2)]
 
     first, second = epochs(1)
@@ -99,7 +99,7 @@ def test_cached_and_streamed_give_the_same_rows(rows, monkeypatch):
         monkeypatch.setattr(Rows, "cached", property(lambda self, cached=cached: cached))
         pairs = [
             (x, y)
-            for f, y in input_pipeline.training(rows, 5, 1, same, None).unbatch()
+            for f, y in input_pipeline.training_batches(rows, 5, 1, same, None).unbatch()
             for x in [f["x"].numpy().tolist()]
         ]
         found.append(sorted((int(label), x) for x, label in pairs))
@@ -111,13 +111,13 @@ def test_augmentation_is_for_training_and_anew_each_epoch(either):
     def augment(features, label):
         return {"x": features["x"] + tf.random.uniform([], 100, 200)}, label
 
-    dataset = input_pipeline.training(either, 5, 1, same, augment)
+    dataset = input_pipeline.training_batches(either, 5, 1, same, augment)
     first, second = ({int(y): x["x"].numpy()[0] for x, y in dataset.unbatch()} for _ in range(2))
     assert all(value >= 100 for value in first.values())
     assert any(first[label] != second[label] for label in first)
-    plain = np.concatenate([features["x"].numpy() for features, _ in input_pipeline.validation(either, 10)])
+    plain = np.concatenate([features["x"].numpy() for features, _ in input_pipeline.validation_batches(either, 10)])
     assert 2.0 * (COUNT - 1) == plain.max()
 
 
 def test_batch_larger_than_the_data_is_the_data(either):
-    assert [COUNT] == [len(batch) for batch in labels(input_pipeline.training(either, 100, 1, same, None))]
+    assert [COUNT] == [len(batch) for batch in labels(input_pipeline.training_batches(either, 100, 1, same, None))]

@@ -9,8 +9,12 @@ from pipeline.tuning import space
 from pipeline.tuning.space import Space
 from pipeline.tuning.study import Study, Trial
 
+pytestmark = pytest.mark.heavy
+
 FIELDS = (Field("rate", "float", 0.01, "Range(1e-4, 0.1, log=True)"), Field("widths", "tuple[int, ...]", (16, 32)))
-SPACE = Space({"rate": 0.01, "widths": (16, 32), "epochs": 10}, {field.name: space.of(field) for field in FIELDS})
+SPACE = Space(
+    {"rate": 0.01, "widths": (16, 32), "epochs": 10}, {field.name: space.make_dimension(field) for field in FIELDS}
+)
 
 
 def opened(folder, *, maximize=False):

@@ -323,6 +323,7 @@ def test_only_models_with_parameters_are_batched(several):
         assert ("BAD", text) == clients["REST"].predict("own", "", {"x": [1.0] * 5})
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [

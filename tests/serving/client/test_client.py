@@ -225,6 +225,7 @@ def test_an_async_client_in_one_loop_after_another_and_in_many_tasks(address):
     assert expected == asyncio.run(ask()) == asyncio.run(ask())
 
 
+@pytest.mark.process
 def test_importing_the_clients_is_light():
     code = (
         "import sys, serving, serving.options\n"
@@ -252,6 +253,7 @@ def test_asking_needs_no_tensorflow(server):
     assert "[4.] [4.]\n[4.] [4.]\nFalse\n" == out
 
 
+@pytest.mark.process
 def test_messages_come_without_tensorflow_and_leave_it_whole():
     code = (
         "import sys; from serving.wire import protos; protos.load('apis.predict_pb2').PredictRequest()\n"

@@ -199,6 +199,7 @@ def secure(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.process
 @both_kinds
 def test_tls_with_a_client_certificate_and_a_token(kind, secure, pem):
     address, tokens = secure
@@ -206,6 +207,7 @@ def test_tls_with_a_client_certificate_and_a_token(kind, secure, pem):
     assert ["Bearer secret"] == tokens
 
 
+@pytest.mark.process
 @both_kinds
 def test_an_unknown_authority(kind, secure, pem):
     with pytest.raises(Unavailable, match=r"does not answer[\s\S]*Next: pass ca=PATH"):
@@ -213,6 +215,7 @@ def test_an_unknown_authority(kind, secure, pem):
     assert [] == secure[1]
 
 
+@pytest.mark.process
 @both_kinds
 def test_no_client_certificate(kind, secure, pem):
     with pytest.raises(Unavailable):

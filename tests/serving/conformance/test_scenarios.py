@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import subprocess
 import sys
@@ -25,21 +24,6 @@ def _command(*flags):
     return [sys.executable, "-m", "serving", *flags]
 
 
-@contextlib.contextmanager
-def _started(*flags):
-    """The server, and its lines up to the one that says that it answers."""
-    process = subprocess.Popen(_command(*flags), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
-    try:
-        lines = []
-        while not (lines and lines[-1].startswith("Running gRPC ModelServer at UNIX")):
-            lines.append(process.stdout.readline())
-            assert lines[-1], "the server has ended"
-        yield process, lines
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-
-
 def _predict(target):
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "half"
@@ -51,12 +35,13 @@ def _predict(target):
         return list(stub.Predict(request, timeout=60).outputs["y"].float_val)
 
 
-def test_unix_socket_and_channel_arguments(served, tmp_path):
+def test_unix_socket_and_channel_arguments(served, tmp_path, run_serving):
     """scn-50, scn-51: the socket answers beside the port, and gRPC's own arguments are passed on."""
     path, port = tmp_path / "x.sock", _free_port()
     flags = ["--model_name=half", f"--model_base_path={served / 'half'}", f"--grpc_socket_path={path}"]
     arguments = "--grpc_channel_arguments=grpc.max_connection_age_ms=2000,grpc.lb_policy_name=grpclb"
-    with _started(f"--port={port}", arguments, *flags) as (process, _):
+    with run_serving(f"--port={port}", arguments, *flags, errors=tmp_path / "err.txt") as (process, output):
+        assert any(line.startswith("Running gRPC ModelServer at UNIX") for line in output), "the server has ended"
         assert [4.0] == _predict(f"unix:{path}")
         assert [4.0] == _predict(f"127.0.0.1:{port}")
         process.terminate()
@@ -64,6 +49,7 @@ def test_unix_socket_and_channel_arguments(served, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("flags", "text"),
     [

@@ -139,6 +139,7 @@ def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
             assert b"" == idle.recv(1)
 
 
+@pytest.mark.process
 def test_a_taken_port_is_told_before_tensorflow_is_imported():
     import subprocess
     import sys

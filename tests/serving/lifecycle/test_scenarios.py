@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 
 import grpc
@@ -180,44 +178,48 @@ def test_a_base_path_that_is_away_changes_nothing(fleet, saved, wait_for):
 # The start of tensorflow_model_server's stand-in
 
 
-def _start(folder, *flags):
-    command = [sys.executable, "-m", "serving", "--port=0", f"--grpc_socket_path={folder}/grpc.sock", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+@pytest.fixture
+def start(tmp_path, run_serving):
+    """Starts it with a socket, and with flags."""
+    return lambda *flags: run_serving("--port=0", f"--grpc_socket_path={tmp_path}/grpc.sock", *flags)
 
 
-def test_a_broken_config_file_stops_the_start(tmp_path):
+def test_a_broken_config_file_stops_the_start(start, tmp_path):
     file = tmp_path / "models.config"
     file.write_text("this is no config {")
-    with _start(tmp_path, f"--model_config_file={file}") as process:
-        out, _ = process.communicate(timeout=60)
+    with start(f"--model_config_file={file}") as (process, output):
+        out = output.read()
+        code = process.wait(timeout=60)
     assert "Error parsing text-format tensorflow.serving.ModelServerConfig" in out
-    assert 0 != process.returncode
+    assert 0 != code
 
 
-def test_a_model_that_cannot_be_loaded_stops_the_start(tmp_path):
+def test_a_model_that_cannot_be_loaded_stops_the_start(start, tmp_path):
     broken = tmp_path / "m" / "2"
     broken.mkdir(parents=True)
     (broken / "saved_model.pb").write_bytes(b"\xff\xff\xff")
     flags = ("--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0")
-    with _start(tmp_path, *flags) as process:
-        out, _ = process.communicate(timeout=60)
+    with start(*flags) as (process, output):
+        out = output.read()
+        code = process.wait(timeout=60)
     assert (
         "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
         "{{{name: m version: 2} due to error: "
     ) in out
-    assert 255 == process.returncode
+    assert 255 == code
 
 
-def test_a_start_that_waits_for_a_retry_can_be_stopped(tmp_path):
+def test_a_start_that_waits_for_a_retry_can_be_stopped(start, tmp_path):
     broken = tmp_path / "m" / "2"
     broken.mkdir(parents=True)
-    with _start(tmp_path, "--model_name=m", f"--model_base_path={tmp_path / 'm'}") as process:
+    with start("--model_name=m", f"--model_base_path={tmp_path / 'm'}") as (process, output):
         lines = []
-        for line in process.stdout:
+        for line in output:
             lines.append(line)
             if "next try in 60.0 s" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        output.read()
+        code = process.wait(timeout=30)
     assert "m version 2 cannot be loaded, next try in 60.0 s" in lines[-1]
-    assert 0 == process.returncode
+    assert 0 == code

@@ -248,6 +248,7 @@ def test_stopped_early_it_tells_what_was_measured(small):
     assert result.requests > 10
 
 
+@pytest.mark.process
 def test_ctrl_c_prints_what_was_measured(small):
     script = (
         "import json, sys\n"

@@ -81,6 +81,7 @@ def predict(port, model, values):
     return list(answer.outputs["y"].float_val)
 
 
+@pytest.mark.process
 def test_the_command_line_of_a_script(served, tmp_path):
     """The one of upstream's container: both APIs, the name and the path; a drain at the end."""
     rpc, rest = free_ports(2)
@@ -98,7 +99,7 @@ def test_the_command_line_of_a_script(served, tmp_path):
     assert "Traceback" not in log
 
 
-def test_the_command_line_of_a_compose_file(served, tmp_path):
+def test_the_command_line_of_a_compose_file(served, tmp_path, run_serving):
     """A config file, metrics and a flag that cannot be honoured; Ctrl-C at the end."""
     rpc, rest = free_ports(2)
     (tmp_path / "models.config").write_text(
@@ -116,7 +117,9 @@ def test_the_command_line_of_a_compose_file(served, tmp_path):
         "--tensorflow_intra_op_parallelism=1",
         "--prefer_tflite_model=true",
     ]
-    with started(tmp_path / "err.txt", *arguments) as (process, _):
+    with run_serving(*arguments, errors=tmp_path / "err.txt") as (process, output):
+        assert f"Running gRPC ModelServer at 127.0.0.1:{rpc} ...\n" == output.readline()
+        assert f"Exporting HTTP/REST API at:localhost:{rest} ...\n" == output.readline()
         body = json.loads(ask(f"http://127.0.0.1:{rest}/v1/models/m:predict", {"instances": [1.0]}))
         assert {"predictions": [2.5]} == body
         assert ":tensorflow:serving:request_count" in ask(f"http://127.0.0.1:{rest}/metrics")
@@ -126,20 +129,24 @@ def test_the_command_line_of_a_compose_file(served, tmp_path):
     assert 1 == len(warned)
 
 
-def test_a_model_that_cannot_be_loaded_fails_the_start(saved, tmp_path):
+def test_a_model_that_cannot_be_loaded_fails_the_start(saved, tmp_path, run_serving):
     shutil.copytree(saved / "linear_1", tmp_path / "m" / "7")
     (tmp_path / "m" / "7" / "saved_model.pb").write_bytes(b"broken")
     rpc, rest = free_ports(2)
     ports = [f"--port={rpc}", f"--rest_api_port={rest}"]
-    done = run(*ports, "--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0")
+    flags = [*ports, "--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0"]
+    with run_serving(*flags, errors=tmp_path / "err.txt") as (process, output):
+        out = output.read()
+        code = process.wait(timeout=60)
     expected = (
         "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
         "{{{name: m version: 7} due to error: "
     )
-    assert (255, expected) == (done.returncode, done.stdout[: len(expected)]), done.stderr[-2000:]
-    assert "Running" not in done.stdout
+    assert (255, expected) == (code, out[: len(expected)]), (tmp_path / "err.txt").read_text()[-2000:]
+    assert "Running" not in out
 
 
+@pytest.mark.process
 def test_options_that_do_not_fit_fail_the_start_as_upstream():
     done = run("--model_base_path=m", "--batching_parameters_file=b")
     expected = (
@@ -149,6 +156,7 @@ def test_options_that_do_not_fit_fail_the_start_as_upstream():
     assert (255, expected, "") == (done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.process
 def test_a_taken_port_fails_the_start():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -159,6 +167,7 @@ def test_a_taken_port_fails_the_start():
     assert done.stdout.startswith("Failed to start server. Error: ALREADY_EXISTS: The gRPC server cannot listen at")
 
 
+@pytest.mark.process
 def test_beyond_this_machine_it_does_not_start_by_accident():
     done = run("--model_base_path=m", KERASPIPE_SERVING_HOST="0.0.0.0")
     assert (2, "") == (done.returncode, done.stdout)
@@ -191,12 +200,14 @@ def test_help_and_version(capsys):
     assert capsys.readouterr().out.startswith("keraspipe ModelServer: ")
 
 
+@pytest.mark.process
 def test_help_imports_nothing_heavy():
     code = "import sys; from serving.__main__ import main; main(['-h']); print('\\nMODULES', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set() == HEAVY & set(done.stdout.rpartition("\nMODULES ")[2].split())
 
 
+@pytest.mark.process
 def test_help_for_a_reader_that_leaves():
     done = subprocess.run(  # noqa: PLW1510 - the exit code is printed
         ["bash", "-c", f"{sys.executable} -m serving --help | head -1; echo ${{PIPESTATUS[0]}}"],

@@ -26,6 +26,8 @@ from serving.core.work import available_memory
 from serving.options import Limits, ServeOptions
 from serving.process.supervisor import worker_options
 
+pytestmark = pytest.mark.process
+
 WORKERS = 2
 _SERVE = """
 import dataclasses, json, sys
@@ -292,7 +294,7 @@ def test_another_server_at_the_port_is_told_that_it_is_taken(running, served, tm
 
 
 def test_a_drain_answers_what_is_in_flight_and_kills_who_hangs(served, tmp_path_factory):
-    with fleet(tmp_path_factory, served, drain_seconds=10) as running, contextlib.ExitStack() as stack:
+    with fleet(tmp_path_factory, served, drain_seconds=5) as running, contextlib.ExitStack() as stack:
         pids = running.pids()
         connections = [stack.enter_context(contextlib.closing(connect(running))) for _ in range(16)]
         for connection in connections:

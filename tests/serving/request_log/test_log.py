@@ -105,6 +105,7 @@ def test_tensorflow_reads_the_same_records(tmp_path):
     assert [3, 0, 100_000] == [len(one) for one in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()]
 
 
+@pytest.mark.process
 def test_reading_does_not_import_tensorflow(tmp_path):
     path = tmp_path / "some.tfrecord"
     path.write_bytes(tfrecord.frame(made().SerializeToString()))
@@ -275,6 +276,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.process
 def test_what_a_killed_process_wrote_is_recovered(make_log, tmp_path):
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path / "log")], check=False)
     assert -signal.SIGKILL == killed.returncode
@@ -323,6 +325,7 @@ def tiny_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.process
 def test_a_full_disk_loses_records_but_no_file(make_log, tiny_disk, counted):
     log = make_log(folder=tiny_disk, bounds=QueueBounds(pause_seconds=0.0))
     for number in range(60):
@@ -334,6 +337,7 @@ def test_a_full_disk_loses_records_but_no_file(make_log, tiny_disk, counted):
     assert 60 - len(kept) == counted["m", Code.RESOURCE_EXHAUSTED]
 
 
+@pytest.mark.process
 def test_when_the_disk_has_room_again_the_log_goes_on(make_log, tiny_disk, counted, wait_for):
     ballast = tiny_disk / "ballast"
     ballast.write_bytes(b"x" * 60_000)
@@ -368,6 +372,7 @@ print(json.dumps(counted))
 """
 
 
+@pytest.mark.process
 def test_a_limit_on_file_size_loses_single_records(tmp_path):
     shown = subprocess.run([sys.executable, "-c", _LIMITED, str(tmp_path)], capture_output=True, text=True, check=True)
     counted = json.loads(shown.stdout)

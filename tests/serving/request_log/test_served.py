@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import urllib.request
 
+from serving.options import RequestLog
 from serving.request_log import records
 from serving.wire import tensor_proto
 
-_SERVE = """
-import dataclasses, json, sys
-from pathlib import Path
-from serving import options
-from serving.process.server import serve
-chosen = options.ServeOptions(
-    base_path=Path(sys.argv[1]), names=("half",), rest_port=0, grpc_port=0,
-    request_log=options.RequestLog(Path(sys.argv[2]), rate=1.0),
-)
-sys.exit(serve(chosen, ready=lambda ends: print(json.dumps(dataclasses.asdict(ends)), flush=True)))
-"""
 
-
-def test_requests_of_both_transports_are_kept(served, tmp_path):
-    command = [sys.executable, "-c", _SERVE, str(served), str(tmp_path)]
-    with (
-        (tmp_path / "stderr").open("w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,
-    ):
-        try:
-            line = process.stdout.readline()
-            assert line, (tmp_path / "stderr").read_text()[-2000:]
-            ends = json.loads(line)
-            _ask_rest(f"{ends['rest']}/v1/models/half:predict", {"instances": [1.0, 2.0]})
-            _ask_rest(f"{ends['rest']}/v1/models/half:regress", {"signature_name": "regress", "examples": [{"x": 4.0}]})
-            _ask_grpc(ends["grpc"])
-            process.send_signal(signal.SIGTERM)
-            assert 0 == process.wait(timeout=40)
-        finally:
-            process.kill()
+def test_requests_of_both_transports_are_kept(served, tmp_path, run_server):
+    with run_server(served, names=("half",), request_log=RequestLog(tmp_path, rate=1.0)) as server:
+        _ask_rest(f"{server.rest}/v1/models/half:predict", {"instances": [1.0, 2.0]})
+        _ask_rest(f"{server.rest}/v1/models/half:regress", {"signature_name": "regress", "examples": [{"x": 4.0}]})
+        _ask_grpc(server.grpc)
+        assert 0 == server.terminate()
     [path] = tmp_path.rglob("*.tfrecord")
     assert tmp_path / "half" == path.parent
     logs = list(records.read_logs(path))

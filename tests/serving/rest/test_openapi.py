@@ -132,6 +132,7 @@ def test_signatures_that_rest_cannot_speak_have_no_example_but_a_schema(models):
     assert "gRPC" in instances["items"]["anyOf"][0]["description"]
 
 
+@pytest.mark.heavy
 def test_examples_and_answers_fit_their_schemas(models):
     jsonschema = pytest.importorskip("jsonschema")
     for name, model in models.items():

@@ -56,6 +56,7 @@ def _other_output(meta):
     meta.signature_def["serving_default"].outputs["y"].name = "Other:0"
 
 
+@pytest.mark.process
 def test_a_constant_of_another_type_does_not_abort_the_process(spoiled):
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(spoiled(_int_for_float))], capture_output=True, text=True, check=False

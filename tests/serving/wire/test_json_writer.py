@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -48,6 +48,7 @@ _ANY = st.floats(width=32) | st.integers(-(10**7), 10**7).map(lambda number: flo
 
 
 @given(st.lists(_ANY, min_size=1, max_size=8))
+@example([4.0637655465419695e-44])  # subnormal: fewer digits say it all
 def test_many_numbers_are_written_as_one_is(numbers):
     row = np.tile(np.array(numbers, dtype=np.float32), 64)
     assert ", ".join(json_writer.element_texts(row[: len(numbers)]) * 64) == json_writer.write_numbers(row)[1:-1]

@@ -1,4 +1,4 @@
-"""What the evaluation measured of a candidate: the numbers that the gate decides by."""
+"""The measurements of a candidate that the gate decides by."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from pipeline.evaluation.statistics import Comparison
 
-NOWHERE = float("nan")
+NOT_AVAILABLE = float("nan")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What the evaluation measured.
 
     Attributes:
@@ -36,7 +36,7 @@ class Measured:
     confusion: list[list[int]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
-    calibration: float = NOWHERE
-    latency_ms: float = NOWHERE
-    size_mb: float = NOWHERE
-    difference: float = NOWHERE
+    calibration: float = NOT_AVAILABLE
+    latency_ms: float = NOT_AVAILABLE
+    size_mb: float = NOT_AVAILABLE
+    difference: float = NOT_AVAILABLE

@@ -54,8 +54,8 @@ def test_a_verdict_is_written_as_evaluator_writes_it(blessed, gate, file, value)
 
 def test_files_and_properties_have_the_names_of_evaluator():
     assert (constants.BLESSED_FILE_NAME, constants.NOT_BLESSED_FILE_NAME) == (
-        blessing.FILES[True],
-        blessing.FILES[False],
+        blessing.BLESSING_FILES[True],
+        blessing.BLESSING_FILES[False],
     )
     names = (blessing.BLESSED, blessing.MODEL, blessing.MODEL_ID, blessing.BASELINE, blessing.BASELINE_ID)
     assert names == (
@@ -65,7 +65,7 @@ def test_files_and_properties_have_the_names_of_evaluator():
         constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
         constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
     )
-    assert ModelBlessing.TYPE_NAME == blessing.TYPE
+    assert ModelBlessing.TYPE_NAME == blessing.BLESSING_TYPE
 
 
 def test_the_live_model_is_named(blessed):
