@@ -65,7 +65,7 @@ def test_nothing_is_overwritten_without_force(new, tmp_path):
     file.write_text("mine")
     code, _, err = new("flowers", "--data", data, "--target", "species")
     assert 2 == code
-    assert "is there already" in err
+    assert "exists already" in err
     assert "--force" in err
     assert "mine" == file.read_text()
     assert 0 == new("flowers", "--data", data, "--target", "species", "--force")[0]
@@ -81,8 +81,8 @@ def test_another_folder_and_the_command_that_finds_it(new, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("digits",), "There is a recipe digits already."),
-        (("my-flowers",), "That is no name of a recipe."),
+        (("digits",), "A recipe digits exists already."),
+        (("my-flowers",), "This cannot be the name of a recipe."),
         (("flowers", "--target", "specis"), "did you mean species?"),
         (("flowers", "--task", "guessing"), "invalid choice: 'guessing'"),
     ],

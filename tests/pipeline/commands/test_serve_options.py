@@ -129,7 +129,7 @@ def test_a_canary(started):
     assert 0 == code, err
     (options,) = started.plans
     assert {"digits": 0.1, "xor": 0.25} == options.canary
-    assert "keraspipe serve: warning: digits has no challenger; until it has, all requests go to the champion" in err
+    assert "keraspipe serve: warning: digits has no challenger; until then the champion answers all requests" in err
     assert ["Canary digits: champion no request", "Canary digits: challenger no request"] == err.splitlines()[-4:-2]
 
 
