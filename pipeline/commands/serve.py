@@ -26,7 +26,7 @@ from serving.config.flags import Flag, FlagError
 from serving.config.from_flags import Plan, from_workspace_flags
 from serving.errors import ServingError
 from serving.logs import log_to_stderr
-from serving.process.supervisor import start_server
+from serving.process.start import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -33,7 +33,7 @@ def started(tmp_path, monkeypatch, capfd):
         ready(types.SimpleNamespace(rest=rest, grpc=rpc, models={"digits": [1, 2]}, failed={"other/3": "broken"}))
         return 0
 
-    monkeypatch.setattr(serve, "start", start)
+    monkeypatch.setattr(serve, "start_server", start)
     for name in ("KERASPIPE_DEBUG", "KERASPIPE_SERVING_HOST", "KERASPIPE_SERVING_TOKEN", "KERASPIPE_SERVING_INSECURE"):
         monkeypatch.delenv(name, raising=False)
 
