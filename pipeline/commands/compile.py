@@ -26,7 +26,7 @@ DEFAULT_IMAGE, DEFAULT_TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
     parser.add_argument("--to", choices=["kubeflow"], required=True, help="the system that will run the pipeline")
     parser.add_argument("--out", metavar="FILE", help="default: NAME.yaml")
     parser.add_argument("--image", default=DEFAULT_IMAGE, help=f"image of the steps (default: {DEFAULT_IMAGE})")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a served model")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501); https://HOST for TLS")
     where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead; grpcs://HOST:PORT for TLS")
@@ -47,7 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--connections", type=int, metavar="N", help="connections of the open loop (default: 64, gRPC: 4)"
     )
-    parser.add_argument("--signature", default="serving_default")
+    parser.add_argument("--signature", default="serving_default", help="signature of the model (default: %(default)s)")
     parser.add_argument(
         "--input",
         nargs="+",

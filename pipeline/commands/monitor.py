@@ -29,7 +29,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe with a published version")
     parser.add_argument("--all", action="store_true", help="monitor every recipe that has a published version")
     parser.add_argument("--log", type=Path, metavar="DIR", help="request log (default: WORKSPACE/request-log)")
     parser.add_argument("--since", metavar="TIME", help="read only requests since then: 2h, 7d, 2026-11-21T09:30")

@@ -23,7 +23,7 @@ RECIPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="name of the new recipe")
     parser.add_argument(
         "--data", required=True, metavar="PATH", help="a table, or a folder or archive of files per class"
     )

@@ -33,7 +33,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     add_inputs(parser)
     _predict_file.arguments(parser)
-    parser.add_argument("--signature", default="serving_default")
+    parser.add_argument("--signature", default="serving_default", help="signature of the model (default: %(default)s)")
     add_json(parser)
 
 

@@ -25,7 +25,7 @@ WAITING_MESSAGE = "The same run is in progress in another process; waiting for i
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
     parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"

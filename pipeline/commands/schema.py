@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "action", choices=("diff", "accept"), help="show the changes, or make the newest schema the accepted one"
     )
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
 
 
 def command(options: Namespace, settings: Settings) -> int:

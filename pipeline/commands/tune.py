@@ -34,7 +34,7 @@ SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # by --quick
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
     parser.add_argument(
         "--trials",
         type=int,
