@@ -37,7 +37,9 @@ def main() -> int:
 
 
 def _sources() -> list[catalog.RecipeSource]:
-    return [catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if not path.stem.startswith("_")]
+    return [
+        catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if not path.stem.startswith("_")
+    ]
 
 
 def _options() -> argparse.Namespace:
