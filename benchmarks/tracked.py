@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WATCHED = (
-    (recorder, "start"),
+    (recorder, "start_recording"),
     (recorder.Recording, "finish"),
-    (execution, "replay"),
+    (execution, "replay_journals"),
     (RunSession, "record_card"),
     (journal, "report"),
 )
@@ -70,15 +70,15 @@ def main() -> int:
     clock, began = Clock(), time.perf_counter()
     for owner, name in WATCHED:
         clock.watch(owner, name)
-    tell = RunSession.record_environment
+    record_environment = RunSession.record_environment
 
     def record(session: RunSession) -> None:
-        """Called after the import of TFX, which the ledger needs."""
+        """Called after the import of TFX, which ML Metadata needs."""
         from pipeline.runner import mlmd
 
-        clock.watch(mlmd, "told")
+        clock.watch(mlmd, "execution_to_event")
         with clock.running():
-            tell(session)
+            record_environment(session)
 
     with mock.patch.object(RunSession, "record_environment", record):
         code = cli.main(sys.argv[1:])

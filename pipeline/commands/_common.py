@@ -22,7 +22,7 @@ def add_json(parser: ArgumentParser) -> None:
 
 
 def repair(settings: Settings) -> None:
-    """Finishes what a killed command has left: what servers read, and what MLflow is to be told; waits for neither."""
+    """Finishes the work of a killed command: updates models.config, and sends MLflow's aliases without waiting."""
     from pipeline.registry import serving_config
     from pipeline.tracking import alias_sync
 

@@ -30,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Lists what is not needed, and removes it if asked to."""
+    """Lists what is not needed, and deletes it with `--delete`."""
     if not options.days >= 0:
         raise UsageError("--days is not a number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace

@@ -66,7 +66,7 @@ def arguments(parser: ArgumentParser) -> None:
     add_json(parser)
 
 
-def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a server is asked, not the workspace
+def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - it needs no workspace
     """Prints the result; 1 if a request failed."""
     load = _make_load(options)
     target = _make_target(options)

@@ -88,7 +88,7 @@ def _check_name(options: Namespace, settings: Settings) -> None:
             f"{received} works for one recipe only.", expected=f"NAME {received}", received=f"--all {received}"
         )
     if options.name and champions.read_champion(settings.workspace, options.name) is None:
-        catalog.find_recipe(options.name, settings)  # an unknown name is told with the ones that come close
+        catalog.find_recipe(options.name, settings)  # an unknown name is an error with similar names
 
 
 def _prometheus_address(options: Namespace) -> tuple[str, int] | None:
@@ -168,7 +168,7 @@ def _check_all_once(options: Namespace, settings: Settings, sinks: Sinks) -> int
 
 
 def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
-    """Looks again and again; what is told in full, kept and recorded is what differs from the time before."""
+    """Compares repeatedly; prints in full, stores and records only reports that differ from the one before."""
     from pipeline.monitoring import monitor
 
     if options.all:

@@ -38,7 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def add_inputs(parser: ArgumentParser) -> None:
-    """Adds who is asked what, and where."""
+    """Adds the options for model, inputs and server."""
     parser.add_argument(
         "name", metavar="NAME[@VERSION]", help="a published model; NAME alone is the champion, the version that is live"
     )

@@ -45,7 +45,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def format_run(row: dict[str, Any], folder: RunFolder) -> str:
-    """One run for a person: its line and the gate's page, or all that is known where it was not judged."""
+    """Formats one run as text: its line and the gate's page, or its record as JSON if it has no page."""
     page = folder.gate_page
     return f"{format_line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
 

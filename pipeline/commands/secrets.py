@@ -118,7 +118,7 @@ def secrets_folder(text: str) -> Path:
 
 
 def env_value(folder: Path) -> str:
-    """The folder as `.env` names it: from the checkout if it lies in it, so that both can be moved together."""
+    """Returns the folder as `.env` names it: relative if it is in the checkout, so that both can be moved together."""
     return f"./{folder.relative_to(ROOT)}" if folder.is_relative_to(ROOT) else str(folder)
 
 

@@ -62,7 +62,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Searches, shows what was found, and has it trained and judged by an ordinary run."""
+    """Searches, prints the best trials, and trains the best one in an ordinary run with its gate."""
     plan = _make_search(options, settings)
     layout.prepare(settings.workspace)
     _common.repair(settings)
