@@ -1,6 +1,6 @@
-"""gRPC, one row a request: ours against a plain grpc.aio server on the same callable, and two processes against one.
+"""gRPC, one row per request: keraspipe and a plain grpc.aio server with the same callable; two workers and one.
 
-What is asked holds at 16 calls at a time; 1 and 64 are in the JSON.
+The targets hold for 16 calls at a time; results for 1 and 64 are in the JSON.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WORKERS = 1.3
 
 
 def measure(repeat: int) -> list[Row]:
-    """Against the plain server, then two workers against one."""
+    """Measures against the plain server, then two workers against one."""
     return [_against_plain(repeat), _against_one(repeat)]
 
 
@@ -38,6 +38,6 @@ def _against_one(repeat: int) -> Row:
     folder, values = models.folder("mlp"), payloads.numbers(1)
     with servers.ours(folder, "mlp", values, workers=2) as two, servers.ours(folder, "mlp", values) as one:
         targets = {"two": two.rpc("mlp", values), "one": one.rpc("mlp", values)}
-        # A channel each: the system deals connections out to the workers by chance, and many even out.
+        # One channel per call: the system spreads connections over the workers at random; many of them even out.
         found = turns.rates(targets, (JUDGED,), repeat, channels=JUDGED)
     return Row(title, "requests/s", found["two"][JUDGED], found["one"][JUDGED], at_least=WORKERS)

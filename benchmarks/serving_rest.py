@@ -1,7 +1,7 @@
-"""REST, one process, one row a request: ours against FastAPI, MLServer and uvicorn alone, on the same callable.
+"""REST, one process, one row per request: keraspipe, and FastAPI, MLServer and plain uvicorn with the same callable.
 
-What is asked holds for the MLP, whose own time is next to nothing, at 16 connections; 1 and 64 are in the JSON. The
-digits' network takes most of the time itself: there ours must not be slower.
+The targets hold for the MLP, which costs almost no time, at 16 connections; results for 1 and 64 are in the JSON. The
+network of `digits` takes most of the time itself; with it keraspipe must not be slower.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ASKED = {"MLServer": 3.0, "FastAPI": 2.0, "uvicorn alone": 0.6}
 
 
 def measure(repeat: int) -> list[Row]:
-    """The MLP at all numbers of connections, the digits at 16."""
+    """Measures the MLP at all numbers of connections, `digits` at 16."""
     mlp = _measured("mlp", payloads.numbers(1), CLIENTS, repeat, ASKED)
     digits = payloads.texts(models.small_image())
     return mlp + _measured("digits", digits, (JUDGED,), repeat, dict.fromkeys(ASKED, 1.0) | {"uvicorn alone": None})

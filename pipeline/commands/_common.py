@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.registry import serving_config
-from pipeline.tracking import alias_sync
-
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
@@ -26,6 +23,9 @@ def add_json(parser: ArgumentParser) -> None:
 
 def repair(settings: Settings) -> None:
     """Finishes what a killed command has left: what servers read, and what MLflow is to be told; waits for neither."""
+    from pipeline.registry import serving_config
+    from pipeline.tracking import alias_sync
+
     serving_config.write_config(settings.workspace)
     if alias_sync.out_of_sync(settings.workspace, settings.mlflow_uri):
         alias_sync.spawn_alias_sync(settings.workspace, settings.mlflow_uri)

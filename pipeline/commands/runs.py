@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("run", nargs="?", metavar="RUN")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run id; without it all runs are listed")
     add_json(parser)
 
 
@@ -35,7 +35,7 @@ def command(options: Namespace, settings: Settings) -> int:
     if options.run not in by_id:
         raise UsageError(
             f"There is no run {options.run!r} in {settings.workspace}.",
-            expected="a run id as `keraspipe runs` lists it",
+            expected="a run id from `keraspipe runs`",
             received=options.run,
             action=errors.did_you_mean(options.run, by_id) or "list them with: keraspipe runs",
         )

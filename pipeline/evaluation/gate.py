@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.evaluation.measured import NOT_AVAILABLE, Measurements
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

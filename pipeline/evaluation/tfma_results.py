@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow_model_analysis as tfma
 
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -34,7 +34,7 @@ class ColumnOwners:
     names: tuple[str, ...]
     owner: dict[str, np.ndarray]
 
-    def summed(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def sum_columns(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Attributions of one row by feature, {name: (…)}, to those of its columns, (len(names),)."""
         flat = tf.concat([tf.reshape(attributions[feature], [-1]) for feature in self.owner], axis=0)
         owner = np.concatenate(list(self.owner.values()))

@@ -92,7 +92,7 @@ class Explainer:
 
     def _name_outputs(self, attributions: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         if self.columns:
-            return {"attributions": self.columns.summed(attributions)}
+            return {"attributions": self.columns.sum_columns(attributions)}
         if len(attributions) == 1:
             return {"attributions": next(iter(attributions.values()))}
         return {f"attributions_{name}": value for name, value in attributions.items()}

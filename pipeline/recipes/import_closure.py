@@ -168,7 +168,7 @@ class _Normalizer(ast.NodeTransformer):
         return self.generic_visit(node) if module is node else module
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        module = self.found.named(node.value)
+        module = self.found.parse_module(node.value)
         if module and isinstance(node.value, str):
             node.value = f"{_OPEN}{imports.locate(module, (self.found.root,))}{_CLOSE}{node.value[len(module) :]}"
         return node

@@ -143,7 +143,7 @@ def _edges(parent: ast.AST, around: ast.AST | None = None) -> Iterator[tuple[ast
 
 
 def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
-    """What names of a file stand for, each after the module or package that it is in: "catalogue.load"."""
+    """What names of a file stand for, each after the module or package that it is in: "catalog.load_recipe"."""
     for node in ast.walk(tree):
         if isinstance(node, Function):
             yield node.name, f"{stem}.{node.name}"

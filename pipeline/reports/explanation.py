@@ -125,7 +125,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
             )
         )
     elif row.words:
-        for word, value in row.named():
+        for word, value in row.pairs():
             console.print(Text(f"{value:+.4f}  {word}"), soft_wrap=True)
     elif row.names:
         for line in column_bars(row):
@@ -134,7 +134,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
 
 def colour_words(row: ExplainedRow) -> Text:
     """The words of a text, the more coloured the more they count."""
-    pairs = row.named()
+    pairs = row.pairs()
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     return Text(" ").join(Text(word, _word_style(value / largest)) for word, value in pairs)
 
@@ -147,7 +147,7 @@ def _word_style(share: float) -> str:
 
 def column_bars(row: ExplainedRow) -> Iterator[Text]:
     """One line for each column, the one that counts most first."""
-    pairs = sorted(row.named(), key=lambda pair: -abs(pair[1]))
+    pairs = sorted(row.pairs(), key=lambda pair: -abs(pair[1]))
     width = max((len(name) for name, _ in pairs), default=0)
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     for name, value in pairs:
@@ -195,7 +195,7 @@ class ExplainedRow:
         )
         return f"{label}score {self.score:.4f}, {self.baseline:.4f} on zeros{missing}"
 
-    def named(self) -> list[tuple[str, float]]:
+    def pairs(self) -> list[tuple[str, float]]:
         """Names with their attributions, in the order of the model; empty names are left out."""
         (values,) = self.parts.values()
         return [(name, float(value)) for name, value in zip(self.names, values, strict=True) if name]

@@ -144,7 +144,7 @@ def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
 
     def leave(*_: object) -> None:
         cursor = "\x1b[?25h" if terminal.err.isatty() else ""  # the live view has hidden it
-        terminal.err.write(f"{cursor}\nInterrupted. The same command goes on from here.\n")
+        terminal.err.write(f"{cursor}\nInterrupted. Run the same command again to continue.\n")
         terminal.err.flush()
         os._exit(1)
 

@@ -17,7 +17,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.evaluation import blessing as blessings
 from pipeline.evaluation import gate as evaluation_gate
 from pipeline.evaluation import gate_report, tfma_results
-from pipeline.evaluation.measured import NOT_AVAILABLE, Measurements
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog

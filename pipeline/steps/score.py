@@ -21,7 +21,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.errors import PipelineError
 from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export import signatures
 from pipeline.features import types

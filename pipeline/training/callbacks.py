@@ -233,7 +233,7 @@ class GradientNorm:
         return float(self._norm.numpy())
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def attach(self) -> Iterator[None]:
         """Puts itself before the optimizer while a model is fitted."""
         original = self.optimizer.apply
 

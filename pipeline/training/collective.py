@@ -134,7 +134,7 @@ class MultiWorker:
         Raises:
             PipelineError: The nodes did not read the same checkpoint.
         """
-        if self.now([float(first)]) != [float(first)]:
+        if self.mean([float(first)]) != [float(first)]:
             raise PipelineError(
                 "The nodes begin in different epochs.",
                 expected="the same checkpoint on all nodes",
@@ -157,7 +157,7 @@ class MultiWorker:
         """Those that must stand before all others."""
         return [SyncEpoch(self)]
 
-    def now(self, values: Sequence[float]) -> list[float]:
+    def mean(self, values: Sequence[float]) -> list[float]:
         """The mean over all nodes of some numbers."""
         (means,) = self._mean([tf.constant(values, tf.float64)])
         return [float(value) for value in means.numpy()]
@@ -212,7 +212,7 @@ class SyncEpoch(keras.callbacks.Callback):
         """Replaces each number by its mean over all nodes, for the callbacks behind this one."""
         if logs:
             names = sorted(logs)
-            logs.update(zip(names, self.collective.now([logs[name] for name in names]), strict=True))
+            logs.update(zip(names, self.collective.mean([logs[name] for name in names]), strict=True))
 
 
 Workers = SingleWorker | MultiWorker

@@ -79,7 +79,7 @@ class Training:
             norm = GradientNorm(self.model.optimizer)
         self._announce(epochs, first)
         self.nodes.begin(self.model, first)
-        with norm.noted(), self.nodes.average_gradients(self.model.optimizer):
+        with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
             self.model.fit(
                 self.train(first),
                 validation_data=self.evaluation,
