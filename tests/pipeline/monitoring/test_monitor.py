@@ -114,7 +114,7 @@ def test_watching_tells_when_drift_begins(model, keraspipe, nowhere):
     ("options", "message"),
     [
         (["nobody"], "There is no recipe 'nobody'"),
-        (["model", "--prometheus", "9100"], "--watch SECONDS beside --prometheus PORT"),
+        (["model", "--prometheus", "9100"], "--watch SECONDS with --prometheus PORT"),
         (["model", "--allow", "x"], "--allow needs a feature and a distance"),
         (["model", "--allow", "x=7"], "--allow needs a feature and a distance"),
         (["model", "--since", "once"], "'once' is no time"),
