@@ -1,1 +1,1 @@
-"""Figures of a run: pure functions from data to a Matplotlib figure or an image."""
+"""Figures of a run, as pure functions from data to a Matplotlib figure or an image."""

@@ -21,7 +21,7 @@ LINE_COLOUR, IDEAL_COLOUR, INTERVAL_COLOUR = "#1f77b4", "#999999", "#1f77b455"
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], diagnosis: str = "") -> Figure:
-    """One panel per metric; the epoch with the least validation loss is marked in each."""
+    """Draws one panel per metric; the epoch with the least validation loss is marked in each."""
     names = _metric_names(history)
     rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
     columns = max(1, min(PANEL_COLUMNS, len(names)))
@@ -34,14 +34,14 @@ def learning_curves(history: Mapping[str, Sequence[float]], diagnosis: str = "")
 
 
 def _metric_names(history: Mapping[str, Sequence[float]]) -> list[str]:
-    """The metrics, loss first and learning rate last."""
+    """Returns the metrics, loss first and learning rate last."""
     names = {name.removeprefix("val_") for name in history}
     order = {"loss": 0, "learning_rate": 2}
     return sorted(names, key=lambda name: (order.get(name, 1), name))
 
 
 def _best_epoch(history: Mapping[str, Sequence[float]]) -> int | None:
-    """The epoch, from 1, with the least validation loss."""
+    """Returns the epoch, from 1, with the least validation loss."""
     losses = history.get("val_loss", [])
     known = [index for index, loss in enumerate(losses) if math.isfinite(loss)]
     return min(known, key=lambda index: losses[index]) + 1 if known else None
@@ -63,7 +63,7 @@ def _draw_panel(axes: Axes, name: str, history: Mapping[str, Sequence[float]], b
 
 
 def roc(curves: Sequence[Mapping[str, Any]]) -> Figure:
-    """One curve per class, the worst first; beside the diagonal of a guess.
+    """Draws one ROC curve per class, the worst first, and the diagonal of random guessing.
 
     Args:
         curves: {"name", "area", "roc": [x, y]} each.
@@ -81,7 +81,7 @@ def roc(curves: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def precision_recall(curves: Sequence[Mapping[str, Any]]) -> Figure:
-    """One curve per class; a dotted line of its colour is what guessing gives, the share of the class.
+    """Draws one precision-recall curve per class; its dotted line is random guessing, the share of the class.
 
     Args:
         curves: {"name", "average_precision", "precision_recall": [x, y], "share"} each.
@@ -100,7 +100,7 @@ def precision_recall(curves: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def calibration(reliability: Mapping[str, Any]) -> Figure:
-    """Accuracy over confidence, with Wilson's intervals, beside the diagonal.
+    """Draws accuracy over confidence with Wilson's intervals, and the diagonal of perfect calibration.
 
     Args:
         reliability: {"error", "bins": [{"confidence", "accuracy", "rows"}]}.
@@ -128,7 +128,7 @@ def calibration(reliability: Mapping[str, Any]) -> Figure:
 
 
 def _frame_axes(axes: Axes, confidence: list[float], accuracy: list[float]) -> None:
-    """Near the points: a good classifier's lie in one corner."""
+    """Zooms in on the points: those of a good classifier are in one corner."""
     low = max(-0.02, min(*confidence, *accuracy) - 0.1)
     axes.set(xlim=(low, 1.02), ylim=(low, 1.02), aspect="equal")
     axes.set(xlabel="confidence, mean probability of the answer", ylabel="accuracy, share of right answers")

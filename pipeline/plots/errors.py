@@ -1,4 +1,4 @@
-"""What a model gets wrong: the confusion matrix, residuals, and the worst mistakes with their inputs."""
+"""Figures of a model's errors: the confusion matrix, residuals, and the worst mistakes with their inputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_TITLE_VALUES = 4  # numbers of a vector that fit a title
 
 
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[object]) -> Figure:
-    """Counts in cells, coloured by their share of the row, so that a rare class is as visible."""
+    """Draws a confusion matrix: counts, coloured by their share of the row so that rare classes are visible."""
     matrix = np.asarray(counts, float)  # (truth, predicted)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     names = [str(name) for name in classes] or [str(index) for index in range(len(matrix))]
@@ -46,11 +46,11 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[object]) -> Fig
 
 
 def _place_axes(figure: Figure, side: float, longest: int) -> tuple[Axes, Axes]:
-    """Axes for the matrix and for the colours; Matplotlib's own search for room takes as long as all the rest.
+    """Returns axes for the matrix and for the colour scale. Matplotlib's own layout takes as long as all the rest.
 
     Args:
-        figure: Takes its size from them.
-        side: Of the matrix, in inches.
+        figure: The figure, whose size is set here.
+        side: Side of the matrix in inches.
         longest: Characters of the longest name.
     """
     room = 0.6 + INCHES_PER_CHARACTER * longest  # left and below
@@ -81,7 +81,7 @@ def _draw_counts(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
 
 
 def residuals(summary: Mapping[str, Any]) -> Figure:
-    """Two panels: a sample of points beside the diagonal, and the histogram of all residuals.
+    """Draws a sample of points with the diagonal, and the histogram of all residuals.
 
     Args:
         summary: {"bias", "deviation", "largest", "histogram": {"edges", "counts"}, "truth": [...], "predicted": [...]}.
@@ -107,22 +107,22 @@ def residuals(summary: Mapping[str, Any]) -> Figure:
 
 
 def mistakes(examples: Sequence[Mapping[str, Any]]) -> Figure:
-    """A grid, the worst first.
+    """Draws the worst mistakes with their inputs in a grid, the worst first.
 
     Args:
         examples: {"truth", "predicted", "probability" or "error", "inputs": {name: {"image", "text" or "numbers": …}}}.
     """
-    shown = list(examples)[:MAX_MISTAKES]
-    pictures = any("image" in value for example in shown for value in example["inputs"].values())
-    columns = min(GRID_COLUMNS, len(shown))
-    rows = math.ceil(len(shown) / columns)
+    visible = list(examples)[:MAX_MISTAKES]
+    pictures = any("image" in value for example in visible for value in example["inputs"].values())
+    columns = min(GRID_COLUMNS, len(visible))
+    rows = math.ceil(len(visible) / columns)
     width, height = (2.3, 2.75) if pictures else (3.9, 2.15)
     figure = Figure(figsize=(max(width * columns, 4.0), height * rows + 0.5), layout="constrained")
-    has_truth = any("truth" in example for example in shown)
+    has_truth = any("truth" in example for example in visible)
     figure.suptitle(
-        f"{len(shown)} worst mistakes" if has_truth else f"{len(shown)} test examples with the lowest value"
+        f"{len(visible)} worst mistakes" if has_truth else f"{len(visible)} test examples with the lowest value"
     )
-    for index, example in enumerate(shown):
+    for index, example in enumerate(visible):
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.set_title(_mistake_title(example), fontsize=9)
         axes.set(xticks=[], yticks=[])
@@ -146,7 +146,7 @@ def _short_text(value: Any) -> str:
 
 
 def _draw_input(axes: Axes, inputs: Mapping[str, Mapping[str, Any]]) -> None:
-    """The first picture, else the curves, else all as text."""
+    """Draws the first picture, else the curves, else all inputs as text."""
     images = [value["image"] for value in inputs.values() if "image" in value]
     curves = {name: value["numbers"] for name, value in inputs.items() if "numbers" in value}
     if images:
@@ -159,7 +159,7 @@ def _draw_input(axes: Axes, inputs: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _draw_curve(axes: Axes, curves: Mapping[str, Sequence[float]]) -> None:
-    """The first vector; several of different units would hide each other."""
+    """Draws the first vector; several with different units would hide each other."""
     name, numbers = next(iter(curves.items()))
     axes.plot(np.array(numbers, float), linewidth=1)
     axes.set_xlabel(name, fontsize=8)

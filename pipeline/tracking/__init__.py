@@ -1,5 +1,4 @@
-"""What a run leaves in MLflow: recorded from its journal, by a process of its own.
+"""Records runs in MLflow from their journals, in a separate process.
 
-Nothing here imports mlflow before it is used: the pipeline starts a recorder, looks up an alias and opens the
-dashboard without paying for it.
+Nothing here imports mlflow before it is used, because the import takes seconds.
 """

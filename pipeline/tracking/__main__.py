@@ -1,6 +1,6 @@
 """The recorder: `python -m pipeline.tracking WORKSPACE RUN_ID... --uri URI [--follow --parent PID]`.
 
-Exit code 0: all that lies in the journals is recorded. 4: MLflow cannot be reached or refuses.
+Exit code 0: all events of the journals are recorded. 4: MLflow cannot be reached or refuses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Records one run while it goes on, or several that are behind."""
+    """Records one run while it is running, or replays several finished ones."""
     options = _parser().parse_args(arguments)
     return process.run_to_exit_code(options.uri, partial(_record, options))
 
@@ -39,7 +39,7 @@ def _record(options: argparse.Namespace) -> None:
 
 def _record_live(destination: TrackingStore, folder: RunFolder, run_end: RunEnd) -> None:
     run_end.listen()
-    # A recorder of the same run, killed a moment ago or replaying it, is at its end: wait for it.
+    # Another recorder of the same run may still be finishing: wait for it.
     with fileio.lock(folder.recorder_lock):
         replayer = JournalReplayer(destination, folder)
         follow(replayer, run_end)
@@ -59,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("workspace")
     parser.add_argument("run_ids", nargs="+", metavar="RUN_ID")
     parser.add_argument("--uri", required=True, help="MLflow server or database")
-    parser.add_argument("--follow", action="store_true", help="until the run is over")
-    parser.add_argument("--parent", type=int, default=0, help="process of the run")
-    parser.add_argument("--since", type=int, default=0, help="where this run begins in the journal")
+    parser.add_argument("--follow", action="store_true", help="record until the run has ended")
+    parser.add_argument("--parent", type=int, default=0, help="process id of the run")
+    parser.add_argument("--since", type=int, default=0, help="offset in the journal where this run begins")
     return parser
 
 

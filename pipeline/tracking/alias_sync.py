@@ -1,9 +1,9 @@
-"""MLflow's aliases and the workspace's record of champion and challenger, kept the same in both directions.
+"""Keeps MLflow's aliases and the workspace's record of champion and challenger the same, in both directions.
 
-The champion is the version that is live, the challenger one that is served beside it. Which versions they are stands in
-the workspace; MLflow shows them as aliases. `push_aliases` writes the record into MLflow, `reconcile` also takes over
-what somebody has changed there by hand. `WORKSPACE/aliases/NAME.json` keeps what MLflow was last given, by which a
-change by hand is known.
+The champion is the live version; the challenger is a second version served next to it. The workspace records which
+versions they are, and MLflow shows them as aliases. `push_aliases` writes the record into MLflow; `reconcile` also
+applies changes made in MLflow by hand. `WORKSPACE/aliases/NAME.json` holds the aliases last sent to MLflow; an alias
+that differs from them was changed by hand.
 
 `python -m pipeline.tracking.alias_sync WORKSPACE --uri URI` brings MLflow up to date; commands start it in the
 background. Exit code 0: it is. 4: MLflow cannot be reached or refuses.
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 
 ALIASES = ("champion", "challenger")
-# An answer takes milliseconds; without one the workspace's own record stands.
+# An answer takes milliseconds; without one the workspace's own record is used.
 SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 Aliases = dict[str, int]  # VERSION by alias
 
 
 def read_aliases(destination: TrackingStore, name: str) -> Aliases:
-    """The serving versions that MLflow's aliases name; 0 for one that was never published.
+    """Returns the serving version of each alias in MLflow; 0 for a version that was never published.
 
     Importing MLflow makes the first call take seconds.
 
@@ -57,10 +57,10 @@ def read_aliases(destination: TrackingStore, name: str) -> Aliases:
 
 @contextmanager
 def fail_fast(destination: TrackingStore) -> Iterator[None]:
-    """Gives up after seconds what MLflow does not answer.
+    """Makes calls to MLflow fail within seconds instead of retrying.
 
     Raises:
-        Unreachable: It does not, or refuses.
+        Unreachable: MLflow does not answer, or refuses.
     """
     try:
         with subprocesses.set_variables(**subprocesses.QUIET_MLFLOW, **SHORT_TIMEOUTS):
@@ -71,10 +71,10 @@ def fail_fast(destination: TrackingStore) -> Iterator[None]:
 
 
 def push_aliases(destination: TrackingStore, workspace: Workspace, name: str) -> list[str]:
-    """Sets MLflow's aliases to what the record says, and notes what it was told.
+    """Sets MLflow's aliases to the workspace's record, and saves what was sent.
 
     Returns:
-        What MLflow could not be told, in words: a version that is not registered there (yet).
+        One message for each alias that could not be set because its version is not registered in MLflow (yet).
     """
     problems = []
     with fileio.lock(workspace.aliases_lock(name)):
@@ -99,7 +99,7 @@ def _set_alias(destination: TrackingStore, name: str, alias: str, before: str, a
 
 
 def _find_version(destination: TrackingStore, name: str, entry: ModelVersion) -> str:
-    """MLflow's number of a published version; empty if it has none."""
+    """Returns MLflow's number of a published version; empty if it has none."""
     condition = (
         f"name = '{name}' and tags.`{VERSION_TAG}` = '{entry.version}' and tags.`{DIGEST_TAG}` = '{entry.digest}'"
     )
@@ -108,7 +108,7 @@ def _find_version(destination: TrackingStore, name: str, entry: ModelVersion) ->
 
 
 def _mlflow_aliases(destination: TrackingStore, name: str) -> dict[str, str]:
-    """MLflow's versions by those of its aliases that are ours; none if it does not know the model."""
+    """Returns MLflow's versions by alias, for our aliases only; empty if MLflow does not know the model."""
     try:
         versions = destination.client.get_registered_model(name).aliases
     except Exception as error:
@@ -124,7 +124,7 @@ def _serving_version(destination: TrackingStore, name: str, version: str) -> int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Tells MLflow of every recipe that it has not been told of."""
+    """Pushes the aliases of every recipe whose record differs from what was last sent."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.tracking.alias_sync")
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True)
@@ -142,14 +142,14 @@ def _sync_all(workspace: Workspace, uri: str) -> None:
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What became of a recipe's aliases.
+    """Result of reconciling a recipe's aliases with MLflow.
 
     Attributes:
         name: The recipe.
-        aliases: Versions by alias, here and there.
-        applied: Changes by hand that hold here now, in words.
-        told: What MLflow was told, in words.
-        problems: What could be neither, in words; here and there all stays as it is.
+        aliases: Versions by alias, after reconciling.
+        applied: One message for each change made in MLflow that the workspace now has.
+        told: One message for each alias that was sent to MLflow. The name is a key of `keraspipe sync --json`.
+        problems: One message for each alias that could not be reconciled; both sides are then unchanged.
     """
 
     name: str
@@ -160,9 +160,10 @@ class Reconciliation:
 
 
 def reconcile(destination: TrackingStore, workspace: Workspace, name: str) -> Reconciliation:
-    """Makes a recipe's record and MLflow's aliases one.
+    """Applies changes made in MLflow to a recipe's record, then pushes the record to MLflow.
 
-    An alias that is not what MLflow was told was changed by hand. Changed here too, nobody can say which is meant.
+    An alias in MLflow that differs from what was last sent was changed by hand. If the workspace's record changed as
+    well, this is a conflict and is reported as a problem.
 
     Raises:
         Unreachable: MLflow does not answer; nothing changes then.
@@ -180,14 +181,14 @@ def reconcile(destination: TrackingStore, workspace: Workspace, name: str) -> Re
         except PipelineError as error:
             problems.append(str(error))
     now = champions.read_entry(workspace, name).aliases
-    missed = [] if problems else [f"{alias} {_version_text(now, alias)}" for alias in _different_aliases(now, theirs)]
+    sent = [] if problems else [f"{alias} {_version_text(now, alias)}" for alias in _different_aliases(now, theirs)]
     with fail_fast(destination):
         problems += [] if problems else push_aliases(destination, workspace, name)
-    return Reconciliation(name, now, tuple(applied), tuple(missed), tuple(problems))
+    return Reconciliation(name, now, tuple(applied), tuple(sent), tuple(problems))
 
 
 def _is_manual_change(alias: str, theirs: Aliases, now: Aliases, known: Aliases | None) -> bool:
-    """Whether somebody has set an alias; a champion's that was taken away is given back."""
+    """Whether an alias was changed in MLflow by hand; a removed champion alias does not count and is set again."""
     if theirs.get(alias) == now.get(alias) or (alias not in theirs and (alias == "champion" or known is None)):
         return False
     return known is None or theirs.get(alias) != known.get(alias)
@@ -198,9 +199,9 @@ def _require_one_side(name: str, alias: str, theirs: Aliases, now: Aliases, know
         return
     raise PipelineError(
         f"The {alias} of {name} was changed here and in MLflow.",
-        expected=f"version {_version_text(known, alias)}, which MLflow was told last, on one of both sides",
+        expected=f"version {_version_text(known, alias)}, which was last sent to MLflow, on one of both sides",
         received=f"{_version_text(now, alias)} here, {_version_text(theirs, alias)} in MLflow",
-        action=f"say which it is: keraspipe {'promote' if alias == 'champion' else alias} {name}@VERSION",
+        action=f"choose one: keraspipe {'promote' if alias == 'champion' else alias} {name}@VERSION",
     )
 
 
@@ -222,18 +223,18 @@ def _version_text(versions: Aliases, alias: str) -> str:
 
 
 def read_last_synced(workspace: Workspace, name: str, uri: str) -> Aliases | None:
-    """What this MLflow was told of a recipe; None if nothing is known of it."""
-    kept = fileio.read_json(workspace.synced_aliases(name), {})
-    return dict(kept["aliases"]) if kept.get("uri") == uri else None
+    """Returns the aliases last sent to this MLflow for a recipe; None if none were sent."""
+    record = fileio.read_json(workspace.synced_aliases(name), {})
+    return dict(record["aliases"]) if record.get("uri") == uri else None
 
 
 def write_last_synced(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
-    """Keeps what this MLflow was told."""
+    """Saves the aliases that were sent to this MLflow."""
     fileio.write_json(workspace.synced_aliases(name), {"uri": uri, "aliases": aliases})
 
 
 def out_of_sync(workspace: Workspace, uri: str) -> list[str]:
-    """The recipes whose versions stand elsewhere than MLflow was told."""
+    """Returns the recipes whose record differs from what was last sent to MLflow."""
     names = champions.recipe_names(workspace)
     return [
         name
@@ -243,7 +244,7 @@ def out_of_sync(workspace: Workspace, uri: str) -> list[str]:
 
 
 def spawn_alias_sync(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
-    """Starts the process, which outlives us. What it cannot tell is told by the next one."""
+    """Starts the process, which outlives this one. What it cannot send, the next one sends."""
     return process.start("pipeline.tracking.alias_sync", workspace, uri, workspace.aliases_log)
 
 

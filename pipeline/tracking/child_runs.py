@@ -29,7 +29,7 @@ MAX_REASON_LENGTH = 5000
 
 
 class StepRuns:
-    """The child runs of one run; recording an event twice changes nothing.
+    """Child runs for the steps of a run; recording an event twice changes nothing.
 
     Args:
         destination: The MLflow to write to.
@@ -71,14 +71,14 @@ class StepRuns:
         link_execution(self.folder.workspace, event, run, self.state.mlflow_run_id)
 
     def stop(self) -> None:
-        """Marks what was at work when the run was killed."""
+        """Marks the steps that were running when the run was killed."""
         client = self.destination.client
         for run in self.state.children.values():
             if client.get_run(run).info.status == "RUNNING":
                 client.set_terminated(run, "KILLED")
 
     def _child_run(self, name: str, seconds: float) -> str:
-        """The child run of a step."""
+        """Returns the id of a step's child run, which is created if need be."""
         return client.child_run(self.destination, self.state, name, {STEP_TAG: name}, seconds)
 
 
@@ -92,7 +92,7 @@ def _execution_tags(event: Mapping[str, Any]) -> dict[str, str]:
 
 
 def execution_page(event: Mapping[str, Any]) -> str:
-    """What went in and came out, as MLflow shows it on the child run's page."""
+    """Returns the inputs and outputs as Markdown for the child run's page in MLflow."""
     lines = ["| | name | type | ML Metadata | where |", "|---|---|---|---:|---|"]
     for side in ("inputs", "outputs"):
         for name, artifacts in event[side].items():
@@ -103,16 +103,16 @@ def execution_page(event: Mapping[str, Any]) -> str:
 def link_execution(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str) -> None:
     """Puts the child run's id on the step's execution, and the run's id on the context of the pipeline run.
 
-    The step is over by now, and nobody else writes these two entries; ML Metadata itself waits for SQLite's lock.
+    The step has ended, and nobody else writes these two entries; ML Metadata itself waits for SQLite's lock.
 
     Args:
         workspace: Holds the store.
         event: The event `execution`.
-        step_run: MLflow's run of the step.
-        run: MLflow's run of the whole.
+        step_run: Id of the step's run in MLflow.
+        run: Id of the whole run in MLflow.
 
     Raises:
-        LookupError: The store knows neither of the two, such as one that was deleted meanwhile.
+        LookupError: The store has no such execution, for example because it was deleted meanwhile.
     """
     store = _open_store(workspace.metadata_db)
     executions = store.get_executions_by_id([event["execution_id"]])
@@ -130,12 +130,12 @@ def _open_store(path: Path) -> Any:
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
     if not path.exists():
-        raise LookupError(f"{path} is gone")
+        raise LookupError(f"{path} does not exist")
     return MetadataStore(ConnectionConfig(sqlite={"filename_uri": str(path)}))
 
 
 class TrialRuns:
-    """The child runs of one search; recording an event twice changes nothing.
+    """Child runs for the trials of a search; recording an event twice changes nothing.
 
     Args:
         destination: The MLflow to write to.
@@ -147,7 +147,7 @@ class TrialRuns:
         self.state = state
 
     def trial(self, event: Mapping[str, Any]) -> None:
-        """Begins a child run with its hyperparameters, or ends it with what came of it."""
+        """Begins a child run with its hyperparameters, or ends it with its result."""
         from mlflow.entities import Metric, Param, RunTag
 
         run, at, client = self._child_run(event), int(event["time"] * 1000), self.destination.client

@@ -1,7 +1,7 @@
 """The MLflow that runs are recorded in: a tracking server, or a database in the workspace.
 
-`TrackingStore` wraps MLflow's client; `Unreachable` says that MLflow does not answer. Beside them what every recorder
-needs: child runs, tables, and writing several things of which one may fail.
+`TrackingStore` wraps MLflow's client; `Unreachable` is the error when MLflow does not answer. The rest is shared by all
+recorders: child runs, tables, and `ErrorCollector` for several writes of which one may fail.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 3.0
 METRICS_PER_CALL = 500
-# Says to MLflow 3 that an experiment is about training models, not about prompts and traces.
+# Tells MLflow 3 that an experiment is about training models, not about prompts and traces.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 TABLES_TAG = "mlflow.loggedArtifacts"
 PARENT_TAG = "mlflow.parentRunId"
@@ -39,18 +39,18 @@ VERSION_TAG = "serving_version"
 
 @cache
 def _import_mlflow() -> ModuleType:
-    """MLflow, imported once; only whoever gets as far as to ask it pays for that."""
+    """Imports MLflow on first use, because the import takes seconds."""
     with subprocesses.pause_gc():
         import mlflow
     return mlflow
 
 
 class TrackingStore:
-    """One MLflow.
+    """A connection to one MLflow.
 
     Args:
         uri: Address of a server, or a database.
-        workspace: Holds the artifacts where there is no server to hold them; not needed to read.
+        workspace: Holds the artifacts if there is no server; not needed for reading.
     """
 
     def __init__(self, uri: str, workspace: Workspace | None = None) -> None:
@@ -59,25 +59,25 @@ class TrackingStore:
 
     @property
     def is_server(self) -> bool:
-        """Whether a server decides where artifacts are kept."""
+        """Whether this is a tracking server, which decides where artifacts are stored."""
         return urlsplit(self.uri).scheme in ("http", "https")
 
     @cached_property
     def client(self) -> MlflowClient:
-        """MLflow's client; makes a new database's tables, one process at a time."""
+        """MLflow's client. Creates the tables of a new database, one process at a time."""
         mlflow = _import_mlflow()
         if self.workspace is None:
             return mlflow.MlflowClient(self.uri, self.uri)
-        # The parts of MLflow that save a model take no client; left alone they make a database of their own.
+        # The parts of MLflow that save a model take no client; by default they create another database.
         mlflow.set_tracking_uri(self.uri)
         with fileio.lock(self.workspace.mlflow_lock):
             return mlflow.MlflowClient(self.uri, self.uri)
 
     def probe(self) -> None:
-        """Asks something small.
+        """Checks that MLflow answers, with a small request.
 
         Raises:
-            Unreachable: There is no answer, or a refusal.
+            Unreachable: MLflow does not answer, or refuses.
         """
         try:
             self.connect()
@@ -86,7 +86,7 @@ class TrackingStore:
             raise Unreachable.from_error(self.uri, error) from error
 
     def ensure_experiment(self, name: str) -> str:
-        """The id of the experiment of that name, which is made, or brought back, if need be."""
+        """Returns the id of the experiment of that name; creates or restores it if need be."""
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             return self._create(name)
@@ -95,7 +95,7 @@ class TrackingStore:
         return str(experiment.experiment_id)
 
     def run(self, experiment_id: str, tags: Mapping[str, str]) -> str:
-        """The id of the run that carries all these tags; empty if there is none."""
+        """Returns the id of the run that has all these tags; empty if there is none."""
         condition = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
         runs = self.client.search_runs([experiment_id], condition, max_results=1)
         return str(runs[0].info.run_id) if runs else ""
@@ -112,7 +112,7 @@ class TrackingStore:
             raise
 
     def log_metrics(self, run_id: str, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
-        """Writes numbers of a run under the event's own time, by which MLflow knows a repetition.
+        """Writes numbers of a run with the event's own time, so that MLflow recognizes repetitions.
 
         Args:
             run_id: MLflow's id of the run.
@@ -140,7 +140,7 @@ class TrackingStore:
         try:
             return str(self.client.create_experiment(name, self._artifacts(name), EXPERIMENT_TAGS))
         except MlflowException as error:
-            # Another recorder was quicker.
+            # Another recorder created it meanwhile.
             experiment: Any = self.client.get_experiment_by_name(name)
             if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
                 raise
@@ -152,7 +152,7 @@ class TrackingStore:
         return (self.workspace.mlflow_artifacts / name).absolute().as_uri()
 
     def connect(self) -> None:
-        """Opens and closes a connection, because this fails in seconds where MLflow takes its retries."""
+        """Opens and closes a connection: this fails within seconds, while MLflow would retry for minutes."""
         if self.is_server:
             address = urlsplit(self.uri)
             port = address.port or {"http": 80, "https": 443}[address.scheme]
@@ -160,16 +160,16 @@ class TrackingStore:
 
 
 def metric_name(name: str) -> str:
-    """A name that MLflow takes: `label=3` becomes `label:3`, other signs an underscore."""
+    """Returns a name that MLflow accepts: `label=3` becomes `label:3`, other signs become underscores."""
     plain = re.sub(r"[^\w.\- :/]", "_", name.replace("=", ":"))
     return re.sub(r"/{2,}", "/", plain).strip("/. ")[:250] or "_"
 
 
 class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except Unreachable`)
-    """MLflow does not answer, or refuses; nothing is lost, because the journal keeps what it has not seen.
+    """MLflow does not answer, or refuses; nothing is lost, because the journal keeps the events.
 
     Args:
-        uri: Where MLflow should be.
+        uri: Address of MLflow.
         reason: What went wrong, in MLflow's or the system's words.
     """
 
@@ -186,15 +186,15 @@ class Unreachable(PipelineError):  # noqa: N818  (reads as what it says: `except
 
     @classmethod
     def from_error(cls, uri: str, error: Exception) -> Self:
-        """The error as MLflow or the system gave it, in one line."""
+        """Wraps an error of MLflow or the system, shortened to one line."""
         return cls(uri, f"{type(error).__name__}: {error}".splitlines()[0][:300])
 
 
 class ErrorCollector:
-    """Does one thing after the other and reports what failed at the end.
+    """Runs several actions and reports at the end which of them failed.
 
     Args:
-        destination: Asked after each failure whether it is still there; without it nothing else can work.
+        destination: Checked after each failure; if MLflow is down, no other action can work.
     """
 
     def __init__(self, destination: TrackingStore) -> None:
@@ -202,14 +202,14 @@ class ErrorCollector:
         self.problems: list[str] = []
 
     def attempt(self, name: str, action: Callable[[], object]) -> None:
-        """Does one thing; a failure is kept for the end.
+        """Runs one action; a failure is reported by `finish`.
 
         Raises:
-            Unreachable: MLflow is gone.
+            Unreachable: MLflow does not answer any more.
         """
         try:
             action()
-        except Exception as error:  # noqa: BLE001  (whatever a picture or a table trips over)
+        except Exception as error:  # noqa: BLE001  (any fault of a picture or a table)
             self.destination.probe()
             self.problems.append(f"{name}: {type(error).__name__}: {error}")
 
@@ -233,14 +233,14 @@ def write_table(
 def child_run(
     destination: TrackingStore, state: RecordingState, name: str, tag: Mapping[str, str], seconds: float
 ) -> str:
-    """The id of a child run, also of one made just before a crash; makes it where there is none.
+    """Returns the id of a child run, also of one created just before a crash; creates it if there is none.
 
     Args:
         destination: The MLflow to write to.
         state: Holds the ids of the parent and of the children that are known.
-        name: Of the child, among its siblings.
-        tag: By which it is found again.
-        seconds: When it began, since 1970.
+        name: Name of the child run, unique among its siblings.
+        tag: Tag that identifies it.
+        seconds: Unix time of its start.
     """
     run_id = state.children.get(name)
     if run_id is None:

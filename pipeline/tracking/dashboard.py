@@ -1,4 +1,4 @@
-"""MLflow's own pages on a workspace: starts its server, and ends it with the command."""
+"""Runs MLflow's server on a workspace until the command is stopped."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 180.0  # on a machine that is busy elsewhere
 
-# MLflow 3 opens on pages about prompts and traces; here are the runs.
+# MLflow 3 opens on pages about prompts and traces; this is the page of the runs.
 RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
 
 
 def serve_dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
-    """Shows the runs until it is interrupted; prints the address once it answers.
+    """Runs MLflow's server until it is interrupted; prints the address once it answers.
 
     Raises:
         PipelineError: There is nothing to show yet, the port is taken, or MLflow does not start.
@@ -69,8 +69,8 @@ def _require_startable(settings: Settings, port: int, host: str) -> None:
 
 @contextlib.contextmanager
 def _start_server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
-    """MLflow's server as a process group of its own, which ends with the block."""
-    # A recorder may be making the tables at this moment, and MLflow does not expect to meet one there.
+    """Starts MLflow's server in a new process group and stops it when the block ends."""
+    # A recorder may be creating the tables at this moment, and MLflow cannot handle that.
     with fileio.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
         # Its job runner serves features that need a language model, and costs processes.
         environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -107,7 +107,7 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], url: str, log: Path) -
 
 
 def _is_healthy(url: str) -> bool:
-    # No proxy: this is our own machine.
+    # No proxy: the server is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{url}/health", timeout=2):

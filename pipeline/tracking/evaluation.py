@@ -37,7 +37,7 @@ PICTURES = {
 
 
 def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) -> None:
-    """Writes an evaluation; what cannot be drawn does not keep the rest from being written."""
+    """Writes an evaluation; a picture that cannot be drawn does not stop the rest."""
     result = fileio.read_json(path)
     client = destination.client
     collector = ErrorCollector(destination)
@@ -52,19 +52,19 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
 
 
 def flatten_metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """All numbers of an evaluation under the names they have in MLflow."""
-    named = {f"test/{name}": value for name, value in result["metrics"].items()}
-    named |= {f"baseline/{name}": value for name, value in (result.get("baseline") or {}).items()}
-    named |= {f"cost/{name}": value for name, value in _flatten_cost(result.get("cost") or {}).items()}
+    """Returns all numbers of an evaluation by their names in MLflow."""
+    metrics = {f"test/{name}": value for name, value in result["metrics"].items()}
+    metrics |= {f"baseline/{name}": value for name, value in (result.get("baseline") or {}).items()}
+    metrics |= {f"cost/{name}": value for name, value in _flatten_cost(result.get("cost") or {}).items()}
     if result.get("calibration"):
-        named["test/calibration_error"] = result["calibration"]["error"]
+        metrics["test/calibration_error"] = result["calibration"]["error"]
     for part in result.get("slices") or []:
-        named |= {f"test/{name}/{part['slice']}": value for name, value in part["metrics"].items()}
-    return {name: value for name, value in named.items() if value is not None}
+        metrics |= {f"test/{name}/{part['slice']}": value for name, value in part["metrics"].items()}
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _flatten_cost(cost: Mapping[str, Any]) -> dict[str, float | None]:
-    """What a model costs, each number under one name."""
+    """Returns the cost of a model as numbers by name."""
     flat = {name: value for name, value in cost.items() if name != "latency_ms"}
     latency = cost.get("latency_ms") or {}
     return flat | {f"latency_ms_{name}": latency[name] for name in ("p50", "p95", "p99") if name in latency}
@@ -96,7 +96,7 @@ def _record_slices(destination: TrackingStore, run_id: str, result: Mapping[str,
 
 
 def _slice_cells(part: Mapping[str, Any], name: str) -> list[Any]:
-    """A slice's metric and its interval."""
+    """Returns a slice's metric and its interval."""
     interval = (part.get("intervals") or {}).get(name)
     return [part["metrics"].get(name), f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else None]
 
@@ -110,14 +110,14 @@ def _record_confusion(destination: TrackingStore, run_id: str, result: Mapping[s
 
 
 def _record_picture(destination: TrackingStore, run_id: str, result: Mapping[str, Any], name: str) -> None:
-    """Draws a picture, if the evaluation has what it is drawn from."""
+    """Draws a picture, if the evaluation has the data for it."""
     part = result.get(PICTURES[name])
     if part:
         _log_picture(destination, run_id, plot_functions()[name](part), name)
 
 
 def plot_functions() -> dict[str, Callable[[Any], Figure | Image]]:
-    """Who draws each of the pictures."""
+    """Returns the function that draws each picture, by name."""
     from pipeline.plots import curves, errors, examples
 
     return {

@@ -1,8 +1,8 @@
-"""Recording a run while it goes on: the journal is replayed into MLflow, event by event, until the run is over.
+"""Records a run while it is running: replays the journal into MLflow, event by event, until the run ends.
 
-The offset of the last event that MLflow has is kept in the run's folder, so that a recorder that was killed goes on
-from there. While nothing happens, what MLflow and Matplotlib take seconds for the first time (imports, fonts, the
-list of installed packages) is done in advance, because somebody waits for the end of the run.
+The offset of the last recorded event is stored in the run's folder, so that a new recorder continues from there if one
+was killed. While no events arrive, slow first uses of MLflow and Matplotlib (imports, fonts, the list of installed
+packages) are done in advance, because somebody waits for the end of the run.
 """
 
 from __future__ import annotations
@@ -38,50 +38,50 @@ MAX_ATTEMPTS = 2
 
 
 class RunEnd:
-    """Tells when a run is over: it says so in the journal, its process is gone, or we are asked to stop.
+    """Detects the end of a run: an `end` event in the journal, the end of its process, or SIGTERM.
 
     Args:
         journal: The run's journal.
-        since: Where this run begins in it; a run that was killed and goes on has an older part.
-        parent: The run's process; 0 if nobody knows it.
+        since: Offset in the journal where this run begins; a resumed run has an older part before it.
+        parent: Process id of the run; 0 if it is not known.
     """
 
     def __init__(self, journal: Path, since: int, parent: int) -> None:
         self.journal = journal
         self.parent = parent
-        self.asked = False
+        self.stop_requested = False
         self._offset = since
         self._last = ""
 
     def listen(self) -> None:
-        """Takes SIGTERM as a wish to stop once the journal is recorded."""
+        """Makes SIGTERM a request to stop once the journal is recorded."""
         signal.signal(signal.SIGTERM, self._request_stop)
 
     def has_ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more events will come."""
         for event in journal.read_events(self.journal, self._offset):
             self._offset, self._last = event.end, event.kind
-        return self._last == "end" or self.asked or self._orphaned()
+        return self._last == "end" or self.stop_requested or self._orphaned()
 
     def _orphaned(self) -> bool:
-        # The parent started us, so we get another one the moment it dies, also while it is a zombie.
+        # The run started this process, which gets another parent as soon as the run dies, even while that is a zombie.
         return self.parent != 0 and os.getppid() != self.parent
 
     def _request_stop(self, *_: object) -> None:
-        self.asked = True
+        self.stop_requested = True
 
 
 def follow(replayer: JournalReplayer, run_end: RunEnd) -> None:
-    """Records until the run is over, through outages of MLflow.
+    """Records until the run has ended, and retries during outages of MLflow.
 
     Raises:
-        Unreachable: MLflow was away when the run ended.
+        Unreachable: MLflow did not answer when the run ended.
     """
     system = SystemMetrics(replayer.destination.uri)
     pause, prewarming = POLL_S, prewarm()
     try:
         while True:
-            # Asked first, so that what was written before the answer is still read.
+            # Checked first, so that events written before the end are still read.
             last = run_end.has_ended()
             try:
                 replayer.all()
@@ -109,7 +109,7 @@ def _sleep(seconds: float, run_end: RunEnd) -> None:
 
 
 class JournalReplayer:
-    """Records events and keeps account of it, so that whoever comes after can go on.
+    """Records events and saves the offset, so that a later recorder can continue.
 
     Args:
         destination: The MLflow to write to.
@@ -123,10 +123,10 @@ class JournalReplayer:
         self._writer: MlflowWriter | None = None
 
     def all(self) -> None:
-        """Records all that lies in the journal.
+        """Records all new events of the journal.
 
         Raises:
-            Unreachable: MLflow is away; the offset stays before the event that it has not seen.
+            Unreachable: MLflow does not answer; the offset stays before the first event that is not recorded.
         """
         try:
             writer = self._writer or self._open_writer()
@@ -138,16 +138,16 @@ class JournalReplayer:
             raise
 
     def stop(self) -> None:
-        """Leaves no run behind that looks alive although its process is gone."""
+        """Marks a run as killed if its process is gone, so that MLflow does not show it as running."""
         if self._writer is not None and not self.state.complete:
             try:
                 self._writer.stop()
             except Exception as error:  # noqa: BLE001  (the events are recorded, and that is what counts)
-                self._note_problem(f"stop: {error}")
+                self._report_problem(f"stop: {error}")
                 self.state.save(self.folder)
 
     def _open_writer(self) -> MlflowWriter:
-        """Starts from the beginning where what was recorded is not in this MLflow."""
+        """Opens the writer; starts from the beginning if the recorded run is not in this MLflow."""
         self.destination.probe()
         if not self._is_same_store():
             self.state = RecordingState(uri=self.destination.uri)
@@ -165,35 +165,35 @@ class JournalReplayer:
         if event.kind in ("start", "end"):
             self.state.complete = event.kind == "end"
         if problem:
-            self._note_problem(problem)
-        # Progress comes many times a second and leaves nothing in MLflow.
+            self._report_problem(problem)
+        # Progress events come many times a second and are not recorded in MLflow.
         if problem or event.kind != "progress":
             self.state.save(self.folder)
 
     def _try_record(self, writer: MlflowWriter, event: Event) -> str:
-        """Records one event and returns why that did not work, if it did not although MLflow is there."""
+        """Records one event; returns the reason if that failed although MLflow answers, else an empty text."""
         problem = ""
         for _ in range(MAX_ATTEMPTS):
             try:
                 writer.record(event.fields)
             except Unreachable:
                 raise
-            except Exception as error:  # noqa: BLE001  (one bad event must not take the others with it)
+            except Exception as error:  # noqa: BLE001  (one bad event must not stop the others)
                 self.destination.probe()
                 problem = f"{event.kind}: {type(error).__name__}: {error}"
             else:
                 return ""
         return problem
 
-    def _note_problem(self, problem: str) -> None:
+    def _report_problem(self, problem: str) -> None:
         print(f"not recorded: {problem}", file=sys.stderr, flush=True)
         self.state.note(problem)
 
 
 def prewarm() -> Iterator[None]:
-    """Does one part with each step, so that a run which ends meanwhile does not wait for the others."""
+    """Does one part per iteration, so that the end of a run is noticed between two parts."""
     for part in (_import_modules, _draw_figure, _save_model):
-        # What fails here fails again when it counts, and is told then.
+        # What fails here fails again when it is needed, and is reported then.
         with suppress(Exception), subprocesses.pause_gc():
             part()
         yield
@@ -214,7 +214,7 @@ def _draw_figure() -> None:
 def _save_model() -> None:
     from pipeline.tracking import model_registry
 
-    with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
-        model = Path(beside) / "saved_model"
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as folder:
+        model = Path(folder) / "saved_model"
         model.mkdir()
-        model_registry.save_pyfunc(Path(beside) / "model", model)
+        model_registry.save_pyfunc(Path(folder) / "model", model)

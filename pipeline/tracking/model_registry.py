@@ -36,7 +36,7 @@ PYFUNC_PACKAGES = ("mlflow", "tensorflow", "pandas")
 def register(
     destination: TrackingStore, state: RecordingState, name: str, model: Path, event: Mapping[str, Any]
 ) -> str:
-    """Makes the model a version, unless this run has done so before, and returns the version."""
+    """Registers the model as a version, unless this run has done so before, and returns the version."""
     client = destination.client
     for entry in _find_versions(client, name, event["digest"]):
         if entry.run_id == state.mlflow_run_id:
@@ -47,16 +47,17 @@ def register(
     model_version = client.create_model_version(
         name, f"models:/{logged.model_id}", state.mlflow_run_id, tags, model_id=logged.model_id
     )
-    # The page of the logged model leads to the version by this tag.
+    # MLflow's page of the logged model links to the version by this tag.
     versions = json.dumps([{"name": name, "version": model_version.version}])
     client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": versions})
     return str(model_version.version)
 
 
 def publish(destination: TrackingStore, state: RecordingState, name: str, event: Mapping[str, Any]) -> None:
-    """Notes under which number a version is served and where it comes from, and has the aliases follow the record.
+    """Tags a version with its serving number and its origin, and sets the aliases.
 
-    The record, and not the event: one that is recorded late, after a newer one, does not take an alias back.
+    The aliases come from the workspace's record and not from the event: an event that is recorded late, after a newer
+    one, must not move an alias back.
     """
     from pipeline.tracking import alias_sync
 
@@ -74,19 +75,19 @@ def publish(destination: TrackingStore, state: RecordingState, name: str, event:
 
 
 def _origin_tags(client: MlflowClient, state: RecordingState) -> dict[str, str]:
-    """Run, data and code that a version comes from."""
+    """Returns tags for the run, data and code that a version comes from."""
     tags = client.get_run(state.mlflow_run_id).data.tags
     return {key: tags[key] for key in RUN_TAGS if key in tags}
 
 
 def _find_versions(client: MlflowClient, name: str, digest: str) -> list[ModelVersion]:
-    """The versions with a digest, newest first."""
+    """Returns the versions with a digest, newest first."""
     versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'")
     return sorted(versions, key=lambda entry: int(entry.version), reverse=True)
 
 
 def _find_logged_model(client: MlflowClient, state: RecordingState, digest: str) -> LoggedModel | None:
-    """The model as a killed recorder left it; one that is not whole is removed."""
+    """Returns the model that a killed recorder has logged; removes an incomplete one."""
     condition = f"source_run_id = '{state.mlflow_run_id}' AND tags.`{DIGEST_TAG}` = '{digest}'"
     for model in client.search_logged_models([state.experiment_id], condition):
         if model.status == "READY":
@@ -98,9 +99,9 @@ def _find_logged_model(client: MlflowClient, state: RecordingState, digest: str)
 def _log_model(
     client: MlflowClient, state: RecordingState, name: str, folder: Path, event: Mapping[str, Any]
 ) -> LoggedModel:
-    """Does what `mlflow.pyfunc.log_model` does, in an order that a crash leaves recognizable.
+    """Does what `mlflow.pyfunc.log_model` does, in an order that lets a later recorder recognize a crash.
 
-    Done by hand also for speed: `log_model` asks a server for the history of every metric of the run.
+    It is also faster: `log_model` asks a server for the history of every metric of the run.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -111,8 +112,8 @@ def _log_model(
     about = Model(
         model.artifact_location, model_id=model.model_id, run_id=state.mlflow_run_id, model_uuid=model.model_id
     )
-    with tempfile.TemporaryDirectory(prefix="keraspipe-") as beside:
-        whole = Path(beside) / "model"
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as temporary:
+        whole = Path(temporary) / "model"
         save_pyfunc(whole, folder, build_signature(event.get("signatures")), about)
         client.log_model_artifacts(model.model_id, str(whole))
     return client.finalize_logged_model(model.model_id, "READY")
@@ -129,7 +130,7 @@ def _create_registered_model(client: MlflowClient, name: str) -> None:
 
 
 def build_signature(signatures: Any) -> ModelSignature | None:
-    """The signature of the default endpoint; None where the event does not tell it.
+    """Returns the signature of the default endpoint; None if the event does not have it.
 
     Args:
         signatures: {endpoint: {"inputs": {name: dtype}, "outputs": {name: dtype}}}; a dtype is a text such as
@@ -161,7 +162,7 @@ def _column_spec(name: str, tensor: Any) -> ColSpec:
 
 
 def _data_type(name: str, dtype: str) -> DataType:
-    """The widest type of its kind: MLflow refuses a column of Python's numbers where it was told float32."""
+    """Returns the widest type of its kind, because MLflow refuses Python's numbers for a column of float32."""
     from mlflow.types.schema import DataType
 
     if dtype == "string":
@@ -177,11 +178,11 @@ def save_pyfunc(path: Path, model: Path, signature: ModelSignature | None = None
     Args:
         path: The folder, which does not exist.
         model: Folder of the SavedModel.
-        signature: What it takes and gives.
-        about: Where MLflow keeps it, and the run that it comes from.
+        signature: Inputs and outputs of the model.
+        about: MLflow's description of the model: its place and its run.
     """
     with warnings.catch_warnings():
-        # MLflow advises to add type hints and an input example, to learn from them what the signature says.
+        # MLflow advises to add type hints and an input example, from which it would infer the signature.
         warnings.simplefilter("ignore")
         import mlflow.pyfunc
 
@@ -191,6 +192,6 @@ def save_pyfunc(path: Path, model: Path, signature: ModelSignature | None = None
             python_model=str(PYFUNC_CODE),
             artifacts={"saved_model": str(model)},
             signature=signature,
-            # Named here, because MLflow would load the model in another process to find out.
+            # Listed here, because MLflow would load the model in another process to infer them.
             pip_requirements=[f"{package}=={version(package)}" for package in PYFUNC_PACKAGES],
         )

@@ -1,4 +1,4 @@
-"""Processes of their own that talk to MLflow: how they are started, and how they end."""
+"""Starts and ends the separate processes that write to MLflow."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 def start(
     module: str, workspace: Workspace, uri: str, log: Path, arguments: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
-    """Starts `python -m MODULE WORKSPACE ARGUMENTS --uri URI`, which outlives us and does not hear our Ctrl-C.
+    """Starts `python -m MODULE WORKSPACE ARGUMENTS --uri URI`, which outlives this process and ignores its Ctrl-C.
 
     Args:
         module: Full name.
-        workspace: The workspace, in which the process works: MLflow may leave traces in its folder.
+        workspace: The workspace, also the working directory: MLflow may leave files there.
         uri: MLflow server or database.
-        log: File that takes what it prints, behind what is there.
-        arguments: What else it is told.
+        log: File that its output is appended to.
+        arguments: Further arguments.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command, environment = [str(workspace.absolute()), *arguments, "--uri", uri], subprocesses.mlflow_environment()
@@ -36,7 +36,7 @@ def start(
 
 
 def run_to_exit_code(uri: str, work: Callable[[], None]) -> int:
-    """Does the work; returns the exit code, 4 with the reason on stderr where MLflow cannot be reached or refuses."""
+    """Does the work and returns the exit code; 4, with the reason on stderr, if MLflow cannot be reached or refuses."""
     subprocesses.use_quiet_mlflow()
     try:
         work()
@@ -47,7 +47,7 @@ def run_to_exit_code(uri: str, work: Callable[[], None]) -> int:
 
 
 def exit_now(code: int) -> NoReturn:
-    """Ends this process at once: whoever waits for it need not wait a second until MLflow has taken itself apart."""
+    """Ends this process at once, because the shutdown of MLflow takes a second."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

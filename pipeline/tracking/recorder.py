@@ -1,6 +1,6 @@
 """Starts the process that records a run in MLflow, reads its state, and replays what MLflow lacks.
 
-Runs that MLflow has not seen to their end, because it was away or the recorder was killed, are recorded by a later run.
+Runs that are not fully recorded, because MLflow did not answer or the recorder was killed, are recorded by a later run.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What MLflow knows of a run.
+    """State of a run in MLflow.
 
     Attributes:
-        mlflow_run_id: The run there; empty if it never got there.
+        mlflow_run_id: Id of the run in MLflow; empty if it is not recorded.
         model_version: The version registered by this run; empty if there is none.
-        complete: The whole journal is recorded, through to its end.
-        error: What is missing there, and why; empty if nothing is.
+        complete: Whether the whole journal is recorded.
+        error: What is missing, and why; empty if nothing is.
     """
 
     mlflow_run_id: str
@@ -39,14 +39,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Recording:
-    """A recorder at work on a run."""
+    """A running recorder of a run."""
 
     folder: RunFolder
     process: subprocess.Popen[bytes]
     log: Path
 
     def finish(self, timeout_s: float) -> Outcome:
-        """Waits for the recorder; one that needs longer goes on by itself."""
+        """Waits for the recorder up to `timeout_s` seconds; a slower one continues in the background."""
         try:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -55,9 +55,9 @@ class Recording:
 
 
 def start_recording(workspace: Workspace, run_id: str, uri: str, log: Path) -> Recording:
-    """Starts to record a run that is about to begin or to go on.
+    """Starts to record a run that is about to begin or to resume.
 
-    Call it as early as possible: importing MLflow and making a new database take seconds, beside the run.
+    Call it as early as possible: importing MLflow and creating a new database take seconds, while the run starts.
     """
     folder = workspace.absolute().run(run_id)
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def start_recording(workspace: Workspace, run_id: str, uri: str, log: Path) -> R
 
 
 def read_outcome(folder: RunFolder, problem: str = "") -> Outcome:
-    """What has been recorded of a run by now."""
+    """Returns what is recorded of a run by now."""
     state = RecordingState.load(folder)
     complete = state.complete and not journal.has_events(folder.journal, state.offset)
     errors = filter(None, (problem, state.unreachable, state.error))
@@ -76,7 +76,7 @@ def read_outcome(folder: RunFolder, problem: str = "") -> Outcome:
 
 
 def pending_runs(workspace: Workspace) -> list[str]:
-    """The runs with events that MLflow has not seen, oldest first; one that goes on now may be among them."""
+    """Returns the runs with events that are not recorded, oldest first; running ones may be among them."""
     folders = sorted(workspace.run_folders(), key=_start_time)
     return [
         folder.run_id for folder in folders if journal.has_events(folder.journal, RecordingState.load(folder).offset)
@@ -84,9 +84,10 @@ def pending_runs(workspace: Workspace) -> list[str]:
 
 
 def replay_pending(workspace: Workspace, uri: str, log: Path, timeout_s: float | None = None) -> dict[str, Outcome]:
-    """Records what is pending, in one process, and returns what became of each run.
+    """Records the pending runs in one process, and returns the outcome of each run.
 
-    Runs that another process records at this moment are left to it. What is not done in time goes on alone.
+    Runs that another process is recording are skipped. After `timeout_s` seconds the process continues in the
+    background.
     """
     run_ids = pending_runs(workspace)
     if run_ids:

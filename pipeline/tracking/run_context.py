@@ -1,4 +1,4 @@
-"""The context of a run in MLflow: its data set as an input, its environment, and the load of the machine meanwhile."""
+"""The context of a run in MLflow: its data set as an input, its environment, and metrics of the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.tracking.client import TrackingStore
 
 
-MAX_DIGEST_LENGTH = 36  # that MLflow takes; the run's tag data_digest has all of it
+MAX_DIGEST_LENGTH = 36  # the most that MLflow takes; the run's tag data_digest has all of it
 CONTEXT_TAG = "mlflow.data.context"
 ENVIRONMENT_FOLDER = "environment"
 INTERVAL_S = 2
@@ -26,7 +26,7 @@ INTERVAL_S = 2
 def record_dataset(
     destination: TrackingStore, run_id: str, event: Mapping[str, Any], statistics: Path, schema: Path
 ) -> None:
-    """Makes the data an input of the run; MLflow knows the same name and digest again."""
+    """Records the data as an input of the run; MLflow reuses a data set with the same name and digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     rows = data_statistics.count_rows(statistics)
@@ -49,7 +49,7 @@ def _column_specs(statistics: Path, schema: Path) -> list[dict[str, Any]]:
 
 
 def record_environment(destination: TrackingStore, run_id: str, path: Path) -> None:
-    """Writes what the event `environment` points to."""
+    """Writes the environment from the file that the event `environment` names."""
     facts = fileio.read_json(path)
     client = destination.client
     destination.set_tags(run_id, environment_tags(facts))
@@ -58,7 +58,7 @@ def record_environment(destination: TrackingStore, run_id: str, path: Path) -> N
 
 
 def environment_tags(facts: Mapping[str, Any]) -> dict[str, object]:
-    """What runs are told apart by; MLflow's page links a commit under its own name."""
+    """Returns tags that distinguish runs; MLflow's page links the commit by its own tag."""
     git, gpu = facts.get("git", {}), facts.get("gpu", [])
     values = {
         "python": facts["python"],
@@ -73,15 +73,15 @@ def environment_tags(facts: Mapping[str, Any]) -> dict[str, object]:
 
 
 def requirements_text(facts: Mapping[str, Any]) -> str:
-    """One package a line, pinned."""
+    """Returns one pinned package per line."""
     return "".join(f"{name}=={version}\n" for name, version in facts["packages"].items())
 
 
 class SystemMetrics:
-    """Samples the machine for one run, from the process that records it.
+    """Samples the load of the machine for one run, in the process that records it.
 
     Args:
-        uri: The MLflow that holds the run.
+        uri: MLflow server or database.
     """
 
     def __init__(self, uri: str) -> None:
@@ -89,13 +89,13 @@ class SystemMetrics:
         self._monitor: SystemMetricsMonitor | None = None
 
     def watch(self, run_id: str) -> None:
-        """Samples for this run from now on, unless it does so already."""
+        """Starts sampling for this run, unless it has started already."""
         if run_id and not self._alive():
             self.stop()
             self._start(run_id)
 
     def stop(self) -> None:
-        """Writes what is sampled and ends."""
+        """Writes the samples and stops."""
         if self._monitor is not None:
             self._monitor.finish()
             self._monitor = None

@@ -1,6 +1,6 @@
-"""A published SavedModel behind MLflow's predict: the file that MLflow keeps beside the model and loads.
+"""A published SavedModel behind MLflow's `predict`: MLflow stores this file with the model and loads it.
 
-It stands alone, because it runs where this project is not installed.
+It imports nothing of this project, because it also runs where the project is not installed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class ServedModel(PythonModel):  # type: ignore[misc]
         """Loads the model from the artifacts."""
         import tensorflow as tf
 
-        # Kept as a whole: a signature does not keep the model it came from.
+        # The whole model is stored: a signature alone does not keep its model alive.
         self.model = tf.saved_model.load(context.artifacts["saved_model"])
         self.call = self.model.signatures["serving_default"]
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, ARG002
-        """Answers a DataFrame or a dict with one entry per row for each input."""
+        """Predicts for a DataFrame, or for a dict with one entry per row for each input."""
         import tensorflow as tf
 
         specs = self.call.structured_input_signature[1]

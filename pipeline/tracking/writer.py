@@ -24,12 +24,12 @@ MAX_DESCRIPTION_LENGTH = 5000
 
 
 class MlflowWriter:
-    """Writes one run into MLflow; writing an event twice leaves what writing it once leaves.
+    """Writes one run into MLflow; writing an event twice changes nothing.
 
     Args:
         destination: The MLflow to write to.
         folder: The run's folder in the workspace.
-        state: What is recorded so far; the ids in it are filled in here.
+        state: What is recorded so far; this class fills in the ids.
     """
 
     def __init__(self, destination: TrackingStore, folder: RunFolder, state: RecordingState) -> None:
@@ -40,13 +40,13 @@ class MlflowWriter:
         self.trials = TrialRuns(destination, state)
 
     def record(self, event: Mapping[str, Any]) -> None:
-        """Writes one event; kinds that MLflow has no use for are passed over."""
+        """Writes one event; kinds that are not recorded in MLflow are ignored."""
         write = getattr(self, f"_{event['event']}", None)
         if write is not None:
             write(event)
 
     def stop(self) -> None:
-        """Marks a run as killed whose process is gone without an `end`."""
+        """Marks a run as killed if its process has gone without an `end` event."""
         if self.state.mlflow_run_id:
             self._write_steps_table()
             self.steps.stop()
@@ -85,7 +85,7 @@ class MlflowWriter:
 
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])
-        # Zero, where an epoch is told again by a run that found its training done.
+        # Zero, where a run that found its training done repeats an epoch.
         if event.get("seconds"):
             values["epoch_seconds"] = event["seconds"]
         if event.get("samples_per_second"):
@@ -162,7 +162,7 @@ class MlflowWriter:
         collector.finish()
 
     def _open_run(self, event: Mapping[str, Any]) -> None:
-        """Finds the run, also one made just before a crash, or makes it."""
+        """Finds the run, also one created just before a crash, or creates it."""
         experiment = self.destination.ensure_experiment(event["recipe"])
         run = self.destination.run(experiment, {RUN_TAG: self.folder.run_id})
         if not run:
@@ -175,7 +175,7 @@ class MlflowWriter:
         return str(self.destination.client.get_experiment(self.state.experiment_id).name)
 
     def _write_steps_table(self) -> None:
-        """The table of the steps, as the journal tells them up to here."""
+        """Writes the table of the steps from the events so far."""
         steps: dict[str, Mapping[str, Any]] = {}
         for event in journal.read_events(self.folder.journal):
             if event.kind == "step" and event.fields.get("state") != "started":
@@ -186,13 +186,13 @@ class MlflowWriter:
 
 
 def card_description(card: str) -> str:
-    """As many sections of a card as MLflow takes in a version's description."""
+    """Returns as many sections of a card as fit into a version's description in MLflow."""
     first, *sections = card.split("\n## ")
-    kept = first
+    description = first
     for section in sections:
-        if len(kept) + len(section) + len("\n## ") <= MAX_DESCRIPTION_LENGTH:
-            kept += f"\n## {section}"
-    return kept[:MAX_DESCRIPTION_LENGTH]
+        if len(description) + len(section) + len("\n## ") <= MAX_DESCRIPTION_LENGTH:
+            description += f"\n## {section}"
+    return description[:MAX_DESCRIPTION_LENGTH]
 
 
 def _data_report_html(event: Mapping[str, Any], paths: Mapping[str, Path]) -> str:
