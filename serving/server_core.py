@@ -204,7 +204,7 @@ class ServerCore:
             control.handle_reload(self._manager, request)
         except ServingError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - the one who asked must not take it for a success
+        except Exception as error:  # noqa: BLE001 - the sender must not take it for a success
             _LOG.exception("The list of models was not applied")
             return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
         return None

@@ -161,7 +161,7 @@ class Models:
         return f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
 
     def statuses(self, spec: ModelSpec) -> list[Servable]:
-        """The versions of a model, highest first, or the one asked for; labels are ignored, as upstream.
+        """The versions of a model, highest first, or the one in the request; labels are ignored, as upstream.
 
         Raises:
             NotFound: `Could not find any versions of model NAME`.
