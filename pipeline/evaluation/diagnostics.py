@@ -90,7 +90,7 @@ def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[st
 
 
 def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The curves of the classes that are told worst, the worst first.
+    """The curves of the classes that are recognised worst, the worst first.
 
     Args:
         positives: By name of a class, whether each row is of it, (rows,); those without both kinds of rows have none.

@@ -145,6 +145,6 @@ def roc_areas(positive: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _covariance(parts: np.ndarray) -> np.ndarray:
-    """Of means of correlated parts (models, rows); of a single row nothing is known, and none is told."""
+    """Of means of correlated parts (models, rows); a single row gives none."""
     rows = parts.shape[1]
     return np.cov(parts).reshape(len(parts), len(parts)) / rows if rows > 1 else np.zeros((len(parts), len(parts)))

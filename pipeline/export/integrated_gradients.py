@@ -35,8 +35,8 @@ PIECE_TOLERANCE = 0.02  # of all ups and downs of the score may be wrong in some
 FLOAT_TOLERANCE = 1e-6  # of the score: float32 has no more
 MIN_PIECES, MAX_PIECES = 64, 512  # pieces, for each of which a part of every attribution is kept: fewer of large rows
 MAX_NUMBERS = 2**22  # numbers
-# Of the halves of a piece, in lengths of a half: where the network is asked, and what counts for each; the middle comes
-# last, and is asked for its score.
+# Of the halves of a piece, in lengths of a half: where the network is run, and the weight of each; the middle comes
+# last, and its score is needed too.
 SHARES = np.concatenate([_NODES + 0.5, _NODES + 1.5, [1.0]]).astype(np.float32)
 WEIGHTS = np.pad(np.kron(np.eye(2), _WEIGHTS), ((0, 0), (0, 1))).astype(np.float32)
 

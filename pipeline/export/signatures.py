@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What `serving_default` is asked with: raw inputs; zeros where the recipe has one of its own that takes others."""
+    """Inputs for `serving_default`: raw inputs; zeros where the recipe has a signature that takes others."""
     declared = loaded.signatures["serving_default"].inputs
     if declared.keys() == inputs.keys():
         return inputs

@@ -165,7 +165,7 @@ class TextFolder:
 
 
 def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
-    """One example for every `.txt` file in a class's folder; a file beside such folders, a README, is none.
+    """One example for every `.txt` file in a class's folder; a file outside such folders, a README, is none.
 
     Args:
         path: Folder or archive.

@@ -233,7 +233,7 @@ def assign_splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
 
 
 def encode_class(label: Any, classes: tuple[str, ...]) -> bytes:
-    """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
+    """The name of a class from its number; a name, or a number that has none, as it is: ingest checks it."""
     if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
         return classes[int(label)].encode()
     return to_text(label)

@@ -39,7 +39,7 @@ class Code:
     Attributes:
         imports: Files that it imports.
         on_demand: Files that a module's `__getattr__` imports, for whoever takes a name out of the module.
-        names: What its import lines bind beside modules: file, name in it, name here.
+        names: What its import lines bind in addition to modules: file, name in it, name here.
         text: Its syntax tree without what computes nothing, files in place of the names of modules.
     """
 
@@ -93,7 +93,7 @@ def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
 
     Args:
         nodes: Statements or expressions of one file, with the import lines that they need.
-        path: The file; where it is not the project's own, modules beside it are found first.
+        path: The file; where it is not the project's own, modules of its folder come first.
         root: Folder of the project's packages.
     """
     bindings = imports.Imports(nodes, path, root)

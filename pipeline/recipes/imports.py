@@ -44,7 +44,7 @@ class Imports(ast.NodeVisitor):
     Attributes:
         files: The files.
         on_demand: Those of a module's `__getattr__`.
-        names: What is bound beside modules: file, name in it, name here.
+        names: What is bound in addition to modules: file, name in it, name here.
         modules: Names bound to modules, dotted ones too, and the files; None where only types need them.
     """
 

@@ -26,7 +26,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_parts(files: Iterable[Path]) -> frozenset[str]:
-    """The fields of `Recipe` that the files read, such as "data" and "gate.slices"; all where that cannot be told."""
+    """The fields of `Recipe` that the files read, such as "data" and "gate.slices"; all where that is not known."""
     texts = [(path.stem, path.read_text(encoding="utf-8")) for path in files]
     return _Reads([(stem, ast.parse(text)) for stem, text in texts if "recipe" in text.lower()]).parts()
 

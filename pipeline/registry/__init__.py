@@ -1,1 +1,1 @@
-"""Which published version answers under which alias, and how model servers are told."""
+"""Which published version answers under which alias, and the configuration of model servers."""

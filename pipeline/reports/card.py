@@ -50,7 +50,7 @@ def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
 
 
 def card_paths(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
-    """Where the card lies beside a run: Markdown and HTML."""
+    """The card's files in a run's folder: Markdown and HTML."""
     markdown = workspace.run(run_id).card
     return markdown, markdown.with_suffix(".html")
 

@@ -122,7 +122,7 @@ def sort_slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The slice in which the leading metric is worst, beside the whole; empty without slices."""
+    """The slice in which the leading metric is worst, with the overall value; empty without slices."""
     entries, name = sort_slices(evaluation), leading_metric(evaluation)
     if not entries:
         return {}
@@ -208,7 +208,7 @@ def find_limits(run: RunRecord) -> list[str]:
 
 def _request_limits(run: RunRecord) -> Iterator[str]:
     if run.params.get("quick"):
-        yield "Made by a --quick run, on a small sample and few epochs: to try the road, not to be used."
+        yield "Made by a --quick run, on a small sample and few epochs: to try the pipeline, not to be used."
 
 
 def _data_limits(run: RunRecord) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Shows explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
 
-The two colours can be told apart by people who cannot tell red from green. Source: M. Okabe, K. Ito, Color universal
+People who do not see red and green apart can see these two colours apart. Source: M. Okabe, K. Ito, Color universal
 design, 2008: blue and vermilion.
 """
 
@@ -45,7 +45,7 @@ def write_picture(row: ExplainedRow, path: Path) -> None:
 
 
 def draw_picture(row: ExplainedRow) -> Figure:
-    """What the network saw, and beside or below it what of that counted."""
+    """The input of the network, and to the right or below the parts that counted."""
     figure = Figure(figsize=(8.5, 4.2 * len(row.parts)), layout="constrained")
     figure.suptitle(row.title)
     for part, place in zip(row.parts, figure.subfigures(len(row.parts), 1, squeeze=False)[:, 0], strict=True):

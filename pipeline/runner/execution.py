@@ -102,7 +102,7 @@ def _run_with_progress(request: RunRequest, session: RunSession) -> RunResult:
 
 
 def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
-    """Goes the road; returns what came of it."""
+    """Runs the steps; returns their state."""
     name, run_id = request.name, session.folder.run_id
     tags = {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}

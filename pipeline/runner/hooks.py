@@ -79,7 +79,7 @@ def validate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def _report_data(state: RunState, anomalies: Path) -> None:
-    """Where all lies that is known of the data; told before anomalies end the run, since they are best seen there."""
+    """Reports the files about the data, before anomalies end the run: they are shown there."""
     journal.report(
         "data",
         name=state.request.name + " (quick)" * state.request.quick,

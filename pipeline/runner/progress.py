@@ -45,7 +45,7 @@ class StepLine:
 
 @dataclass
 class ProgressView:
-    """What the journal has told so far."""
+    """The events of the journal so far."""
 
     steps: dict[str, StepLine]
     epochs: int = 0

@@ -22,7 +22,7 @@ class RunRecord:
     Attributes:
         run_id: Its id.
         recipe: Its recipe.
-        params: Hyperparameters and what else was asked for.
+        params: Hyperparameters and the other options of the request.
         tags: Digests of code and data, host.
         epochs: Metrics of each epoch, the first one first.
         result: Its record; empty while there is none.

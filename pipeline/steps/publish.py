@@ -22,7 +22,7 @@ from pipeline.store.layout import Workspace
 
 
 class ChampionChangedError(Exception):
-    """Another run published while this one was judged: it must be judged again, against that one."""
+    """Another run published meanwhile: the candidate must be evaluated again, against that model."""
 
 
 def publish(
@@ -86,7 +86,7 @@ def Publish(  # noqa: N802
     run_id: Parameter[str],
     alias: Parameter[str],
 ) -> None:
-    """Publishes the candidate if it is blessed, and the model that it was compared with is still the live one."""
+    """Publishes the candidate if it is blessed, and the model that it was compared with is still the champion."""
     require_blessing(blessing)
     judged_against = baseline.get_string_custom_property(CHAMPION_DIGEST)
     source = Path(serving_model_dir(model.uri))

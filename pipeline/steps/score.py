@@ -57,7 +57,7 @@ def measure_latency(call: Callable[[], object]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Splits:
-    """The raw features of the splits, read when they are asked for; eval is not among them.
+    """The raw features of the splits, read when they are first used; eval is not among them.
 
     Attributes:
         folder: Folder of the splits.
@@ -137,7 +137,7 @@ def recipe_scores(
 
 
 def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
-    """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
+    """Inputs for `serving_default`: the first row of a split; zeros where its inputs are not the raw ones."""
     (record,) = next(predictions.read_batches(folder, 1))
     row = tf_example.parse_features(record)
     return signatures.make_request(
@@ -206,7 +206,7 @@ def score(
         examples: The splits.
         models: The models.
         measured: What TFMA has measured.
-        trained: What the training wrote beside its model: {"weights", "flops", "export_difference", …}.
+        trained: What the training wrote about its model: {"weights", "flops", "export_difference", …}.
 
     Returns:
         The scores as docs/journal.md describes them under "evaluation", without the gate; and the predictions.

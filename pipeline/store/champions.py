@@ -40,7 +40,7 @@ class RegistryEntry:
 
     Attributes:
         champion: The version that is live.
-        challenger: The version that is served beside it, under `NAME-challenger`.
+        challenger: The version that is served in addition, under `NAME-challenger`.
         before: The champions that `rollback` walks back to, the oldest first.
     """
 

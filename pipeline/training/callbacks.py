@@ -173,7 +173,7 @@ class StepCurves(keras.callbacks.Callback):
         super().__init__()
         self.steps, self.batch_size, self.gradient_norm = steps, batch_size, gradient_norm
         self._began = time.monotonic()
-        self._last_point = self._since = 0.0  # when the last point was told, and from when on its speed is measured
+        self._last_point = self._since = 0.0  # when the last point was reported, and since when its speed is measured
         self._epoch = self._first_batch = 0
         self._due = False
 
@@ -228,7 +228,7 @@ class GradientNorm:
         self._wanted.assign(value=True)
 
     def read(self) -> float:
-        """That of the last step that was asked; not a number where a training step of its own passes no optimizer."""
+        """The norm of the last step; not a number where a training step of its own passes no optimizer."""
         self._wanted.assign(value=False)
         return float(self._norm.numpy())
 

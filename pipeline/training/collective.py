@@ -195,7 +195,7 @@ def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
 
 
 class SyncEpoch(keras.callbacks.Callback):
-    """Has all nodes judge an epoch by the same weights and numbers, so that they go on, slow down and stop as one.
+    """Gives all nodes the same weights and metrics after an epoch, so that they continue, slow down and stop together.
 
     It must stand before all callbacks that look at metrics.
     """
@@ -205,7 +205,7 @@ class SyncEpoch(keras.callbacks.Callback):
         self.collective = collective
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Before the epoch is judged."""
+        """Before other callbacks read the epoch's metrics."""
         self.collective.average_weights(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
