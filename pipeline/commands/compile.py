@@ -91,8 +91,8 @@ def _write_documents(out: Path, documents: list[dict[str, Any]]) -> None:
     import yaml
 
     try:
-        with fileio.replace_file(out) as beside:
-            beside.write_text(yaml.safe_dump_all(documents))
+        with fileio.replace_file(out) as temporary:
+            temporary.write_text(yaml.safe_dump_all(documents))
     except OSError as error:
         raise PipelineError(
             f"{out} cannot be written.",

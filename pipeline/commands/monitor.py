@@ -145,9 +145,9 @@ def _check_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     report = _compare(options, settings)
     look = ModelHealth.from_report(report)
     sinks.show(report)
-    sinks.write(report)
-    sinks.measure([look])
-    print(f"Report: {sinks.keep(report)}", file=sys.stderr, flush=True)
+    sinks.write_html(report)
+    sinks.write_metrics([look])
+    print(f"Report: {sinks.save(report)}", file=sys.stderr, flush=True)
     if not look.has_drift:
         return 0
     return _retrain(options, settings) if options.retrain else DRIFT_EXIT_CODE
@@ -168,7 +168,7 @@ def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     from pipeline.monitoring import monitor
 
     if options.all:
-        sinks.measure(monitor.list_champions(settings.workspace))  # comparing may take a while
+        sinks.write_metrics(monitor.list_champions(settings.workspace))  # comparing may take a while
     before: dict[str, object] = {}
     code = 0
     for _ in _ticks(options.watch):
@@ -193,14 +193,14 @@ def _publish(
     statuses: list[ModelHealth], before: dict[str, object], options: Namespace, sinks: Sinks
 ) -> list[ModelHealth]:
     """Tells looks everywhere; returns those that differ from the time before."""
-    sinks.measure(statuses)
-    sinks.tell(statuses, before, together=options.all)
+    sinks.write_metrics(statuses)
+    sinks.print_statuses(statuses, before, together=options.all)
     changed = [status for status in statuses if status.outcome != before.get(status.name)]
     for status in statuses:
         if status.report:
-            sinks.write(status.report)
+            sinks.write_html(status.report)
         if status.report and status in changed:
-            sinks.keep(status.report)
+            sinks.save(status.report)
     return changed
 
 

@@ -42,8 +42,8 @@ def command(options: Namespace, settings: Settings) -> int:
     path = recipe_path(options, settings)
     plan = inspect.make_plan(Path(options.data).expanduser().absolute(), options.target, options.task)
     text = render.render_recipe(plan, options.name)
-    with fileio.replace_file(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+    with fileio.replace_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     print("\n".join(format_plan(plan, path, settings)))
     return 0
 

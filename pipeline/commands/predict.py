@@ -65,7 +65,9 @@ def command(options: Namespace, settings: Settings) -> int:
 def ask_model(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
     """The model's answers to each signature on the same inputs: arrays by output name."""
     with _open_model(options, settings) as (source, _):
-        return [source.ask(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures]
+        return [
+            source.predict(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures
+        ]
 
 
 @contextmanager

@@ -136,7 +136,7 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
 
 def format_changes(trial: Trial, plan: Search) -> str:
     """What a trial has otherwise than the recipe."""
-    return _format_assignments(plan.space.changed(trial.params)) or "the recipe as it is"
+    return _format_assignments(plan.space.changes(trial.params)) or "the recipe as it is"
 
 
 def _format_assignments(values: Mapping[str, Any]) -> str:
