@@ -53,7 +53,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Writes the file and says what to do with it."""
+    """Writes the file and prints the next step."""
     from pipeline.kubeflow import compiler
 
     _require_count(options.gpus)

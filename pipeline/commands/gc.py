@@ -28,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Lists what is not needed, and removes it if asked to."""
+    """Lists what is not needed, and removes it with --delete."""
     if not options.days >= 0:
         raise UsageError("The age is no number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace
@@ -53,7 +53,7 @@ def to_dict(garbage: list[Garbage], workspace: Workspace, *, deleted: bool) -> d
 
 
 def format_text(garbage: list[Garbage], workspace: Workspace, options: Namespace) -> str:
-    """What a person reads."""
+    """Formats the list for the terminal."""
     total = f"{sum(entry.size for entry in garbage) / MIB:.1f} MiB"
     if not garbage:
         return f"Nothing to free: all is live, has an alias, or is newer than {options.days:g} days."

@@ -88,7 +88,7 @@ def _check_name(options: Namespace, settings: Settings) -> None:
         received = "--html" if options.html else "--retrain"
         raise UsageError("That is for one recipe.", expected=f"NAME beside {received}", received=f"--all {received}")
     if options.name and champions.read_champion(settings.workspace, options.name) is None:
-        catalog.find_recipe(options.name, settings)  # an unknown name is told with the ones that come close
+        catalog.find_recipe(options.name, settings)  # an unknown name is an error that lists similar ones
 
 
 def _prometheus_address(options: Namespace) -> tuple[str, int] | None:
@@ -135,7 +135,7 @@ def _compare(options: Namespace, settings: Settings) -> Report:
 
 
 def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
-    """The request log, since when, and what is allowed."""
+    """Returns the request log, the start time, and the tolerances."""
     return options.log or settings.workspace.request_log, _start_time(options), _parse_tolerances(options)
 
 
@@ -143,12 +143,12 @@ def _check_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     from pipeline.monitoring.monitor import ModelHealth
 
     report = _compare(options, settings)
-    look = ModelHealth.from_report(report)
+    health = ModelHealth.from_report(report)
     sinks.show(report)
     sinks.write_html(report)
-    sinks.write_metrics([look])
+    sinks.write_metrics([health])
     print(f"Report: {sinks.save(report)}", file=sys.stderr, flush=True)
-    if not look.has_drift:
+    if not health.has_drift:
         return 0
     return _retrain(options, settings) if options.retrain else DRIFT_EXIT_CODE
 
@@ -164,7 +164,7 @@ def _check_all_once(options: Namespace, settings: Settings, sinks: Sinks) -> int
 
 
 def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
-    """Looks again and again; what is told in full, kept and recorded is what differs from the time before."""
+    """Checks periodically; prints in full, stores and records only what has changed."""
     from pipeline.monitoring import monitor
 
     if options.all:
@@ -182,7 +182,7 @@ def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
 
 
 def _check_health(options: Namespace, settings: Settings) -> list[ModelHealth]:
-    """One for each recipe; those of `--all` are found anew each time."""
+    """Checks each recipe; those of `--all` are listed again each time."""
     from pipeline.monitoring import monitor
 
     names = monitor.list_recipes(settings.workspace) if options.all else [options.name]
@@ -192,7 +192,7 @@ def _check_health(options: Namespace, settings: Settings) -> list[ModelHealth]:
 def _publish(
     statuses: list[ModelHealth], before: dict[str, object], options: Namespace, sinks: Sinks
 ) -> list[ModelHealth]:
-    """Tells looks everywhere; returns those that differ from the time before."""
+    """Writes states to all outputs; returns the new outcomes by recipe."""
     sinks.write_metrics(statuses)
     sinks.print_statuses(statuses, before, together=options.all)
     changed = [status for status in statuses if status.outcome != before.get(status.name)]
@@ -205,7 +205,7 @@ def _publish(
 
 
 def _ticks(seconds: float) -> Iterator[None]:
-    """One at once, then one after each pause, until Ctrl-C or SIGTERM; both are the usual way to leave."""
+    """Yields at once, then after each pause, until Ctrl-C or SIGTERM, which are the usual ways to stop."""
     over = threading.Event()
     before = [signal.signal(number, lambda *_: over.set()) for number in STOP_SIGNALS]
     try:
@@ -218,9 +218,9 @@ def _ticks(seconds: float) -> Iterator[None]:
 
 
 def _retrain(options: Namespace, settings: Settings) -> int:
-    """Runs the recipe in a process of its own and returns its exit code."""
+    """Runs the recipe in a separate process and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
     arguments = ["run", options.name, "--workspace", str(settings.workspace)]
     return subprocesses.run_module(
         "pipeline.cli", arguments, sys.stderr if options.json else None
-    )  # stdout is for one object
+    )  # stdout is for one JSON object

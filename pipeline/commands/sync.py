@@ -33,7 +33,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Does it once, or again and again; 1 if anything is left undone."""
+    """Syncs once, or periodically with --every; returns 1 if there were problems."""
     names = _recipe_names(options.name, settings)
     serving_config.write_config(settings.workspace)
     subprocesses.use_quiet_mlflow()
@@ -82,7 +82,7 @@ def _tracking_store(settings: Settings) -> TrackingStore:
 
 
 def format_lines(result: Reconciliation) -> list[str]:
-    """What became of a recipe, for a person."""
+    """Formats the result of a recipe."""
     updates = [f"MLflow was told: {text}" for text in result.told]
     both = ", ".join(f"{alias} {version}" for alias, version in result.aliases.items())
     messages = [*result.applied, *updates, *result.problems] or [f"{both or 'no version stands'}; MLflow says the same"]
@@ -90,7 +90,7 @@ def format_lines(result: Reconciliation) -> list[str]:
 
 
 def _watch(options: Namespace, settings: Settings) -> None:
-    """Tells what happens, and what is wrong once as long as it stays so."""
+    """Syncs periodically; prints changes, and each problem once."""
     last = ""
     while not options.parent or os.getppid() == options.parent:
         try:

@@ -29,7 +29,7 @@ WAITING_MESSAGE = "The same search is going on in another process; waiting for i
 DEFAULT_TRIALS = 20
 MAX_SHOWN = 5
 MAX_REASON_LENGTH = 160
-SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # by --quick
+SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # the hyperparameters that --quick shortens
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Searches, shows what was found, and has it trained and judged by an ordinary run."""
+    """Searches, prints the result, and runs the best trial through the whole pipeline."""
     plan = _make_search(options, settings)
     layout.prepare(settings.workspace)
     _common.repair(settings)
@@ -135,7 +135,7 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
 
 
 def format_changes(trial: Trial, plan: Search) -> str:
-    """What a trial has otherwise than the recipe."""
+    """Formats the differences between a trial and the recipe."""
     return _format_assignments(plan.space.changes(trial.params)) or "the recipe as it is"
 
 
@@ -163,7 +163,7 @@ def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
 
 
 def equivalent_command(best: Trial, plan: Search) -> str:
-    """The `keraspipe run` of a trial."""
+    """Returns the `keraspipe run` command of a trial."""
     request = plan.request
     usual = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
     if request.quick:

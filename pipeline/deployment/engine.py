@@ -31,7 +31,7 @@ TOOLKIT_URL = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command content and how it ended; MISSING where there is no such command."""
+    """Output and exit code of a command; NOT_INSTALLED if there is no such command."""
 
     code: int
     out: str = ""

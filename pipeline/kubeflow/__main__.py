@@ -1,7 +1,9 @@
 """A task in its container: `python -m pipeline.kubeflow --step=STEP --request=JSON` and the arguments by TFX.
 
-TFX's own entry point runs the executor; around it, this module does what `keraspipe run` does around a step:
-it writes the journal, from which MLflow is updated, checks the data, and evaluates the gate. Exit codes as of `keraspipe run`: 3 is a model that is not blessed.
+TFX's own entry point runs the executor; around it, this module does what `keraspipe run` does around a step: it writes
+the journal, from which MLflow is updated, checks the data, and evaluates the gate.
+
+The exit codes are those of `keraspipe run`: 3 is a model that is not blessed.
 """
 
 from __future__ import annotations
