@@ -1,1 +1,1 @@
-"""Predictions for all rows of a file or folder: streaming, resumable, with bad rows written aside."""
+"""Predictions for all rows of a file or folder: streaming and resumable, with bad rows in a separate file."""

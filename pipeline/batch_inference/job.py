@@ -1,7 +1,7 @@
-"""A batch job: all rows of a file through a model, in parts that appear whole.
+"""A batch job: predicts all rows of a file, in parts that are written atomically.
 
-A job that was killed goes on behind the last part. Rows that cannot be read or predicted are written aside, each with
-its reason.
+A job that was killed resumes after the last part. Rows that cannot be read or predicted go to a separate file, each
+with its reason.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ PLAN_FILE = "plan.json"
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked.
+    """A request for a batch prediction.
 
     Attributes:
         path: File or folder with the rows.
         out: File to write.
-        signature: What is asked of the model.
-        ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
-        model: Which model is asked, by whatever tells it from another one.
+        signature: Inputs and outputs of the model's signature.
+        predict: Takes arrays (batch, …) by input and returns arrays (batch, …) by output.
+        model: Identity of the model, different for each version.
     """
 
     path: Path
     out: Path
     signature: Signature
-    ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+    predict: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
     model: str
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What must be the same for an interrupted job to go on."""
+        """Returns what must be equal for an interrupted job to resume."""
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
         return {"model": self.model, "signature": self.signature.name, "files": stats}
@@ -64,13 +64,13 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What came of it.
+    """Result of a job.
 
     Attributes:
         rows: Rows of the file.
-        bad: Those without an answer.
+        bad: Rows without a prediction.
         resumed: Rows that an interrupted job had done before.
-        out: The file with the answers.
+        out: The file with the predictions.
         reasons: The bad rows, one JSON object a line: {"row", "place", "reason", "cells"}; None if there are none.
     """
 
@@ -82,15 +82,15 @@ class Outcome:
 
 
 def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
-    """Asks about all rows and writes the answers.
+    """Predicts all rows and writes the predictions.
 
     Args:
-        job: What is asked.
+        job: The request.
         on_progress: Called with the number of rows that are done, after each part.
 
     Raises:
-        PipelineError: There are no rows, the file is damaged, or another process is at it.
-        ServingError: The model cannot be asked.
+        PipelineError: There are no rows, the file is damaged, or another process writes the same file.
+        ServingError: The model cannot be reached.
     """
     output.check_format(job.out)
     lock_file = job.out.with_name(f".{job.out.name}.lock")
@@ -103,14 +103,14 @@ def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
 
 def _run_parts(job: Job, on_progress: Callable[[int], None]) -> Outcome:
     parts = PartStore(job.out.with_name(f".{job.out.name}.parts"))
-    given = _make_columns(job)
+    columns = _make_columns(job)
     resumed = parts.begin(job.plan)
     on_progress(resumed)
     for first, rows in _read_chunks(job, resumed):
-        good, bad = _predict_chunk(job, given, rows)
-        parts.add(first, first + len(rows) - 1, good, bad, given.schema)
+        good, bad = _predict_chunk(job, columns, rows)
+        parts.add(first, first + len(rows) - 1, good, bad, columns.schema)
         on_progress(first + len(rows))
-    return _write_results(job, parts, given, resumed)
+    return _write_results(job, parts, columns, resumed)
 
 
 def _raise_busy(out: Path) -> None:
@@ -144,21 +144,21 @@ def _read_chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:
         yield chunk[0].number, chunk
 
 
-def _predict_chunk(job: Job, given: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Lines with answers, and what is to be said about rows without one."""
+def _predict_chunk(job: Job, columns: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns rows with predictions, and an entry with the reason for each row without one."""
     wanted_kinds = input_kinds(job.signature.inputs)
     folder = job.path if job.path.is_dir() else job.path.parent
     good, bad = [], []
     for start in range(0, len(rows), BATCH_ROWS):
         batch = [(row, *make_inputs(row, wanted_kinds, folder)) for row in rows[start : start + BATCH_ROWS]]
         sound = [values for _, values, fault in batch if not fault]
-        predictions = iter(predict_rows(sound, job.ask) if sound else ())
+        predictions = iter(predict_rows(sound, job.predict) if sound else ())
         for row, _, fault in batch:
             answer = fault or next(predictions)
             if isinstance(answer, str):
                 bad.append({"row": row.number, "place": row.place, "reason": answer, "cells": _cell_texts(row)})
             else:
-                good.append(given.row(row, answer))
+                good.append(columns.row(row, answer))
     return good, bad
 
 
@@ -166,14 +166,14 @@ def _cell_texts(row: Row) -> dict[str, str]:
     return {name: value if isinstance(value, str) else repr(value)[:200] for name, value in row.cells.items()}
 
 
-def _write_results(job: Job, parts: PartStore, given: Columns, resumed: int) -> Outcome:
+def _write_results(job: Job, parts: PartStore, columns: Columns, resumed: int) -> Outcome:
     done = parts.done()
-    output.write_output(job.out, [part.table for part in done], given.schema)
+    output.write_output(job.out, [part.table for part in done], columns.schema)
     aside = job.out.with_name(f"{job.out.name}.bad.jsonl")
     lines = list(parts.bad())
     if lines:
-        with fileio.replace_file(aside) as beside:
-            beside.write_text("".join(lines))
+        with fileio.replace_file(aside) as temporary:
+            temporary.write_text("".join(lines))
     else:
         aside.unlink(missing_ok=True)
     parts.remove()
@@ -182,7 +182,7 @@ def _write_results(job: Job, parts: PartStore, given: Columns, resumed: int) -> 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows from `first` to `last`, both among them."""
+    """Rows from `first` to `last`, both included."""
 
     first: int
     last: int
@@ -190,12 +190,12 @@ class Part:
 
     @property
     def table(self) -> Path:
-        """Answers, Parquet."""
+        """Parquet file with the predictions."""
         return self.folder / f"{self.first:012}-{self.last:012}.parquet"
 
     @property
     def bad(self) -> Path:
-        """Rows without an answer, one JSON object a line."""
+        """File with the rows without a prediction, one JSON object a line."""
         return self.table.with_suffix(".bad.jsonl")
 
 
@@ -204,40 +204,40 @@ class PartStore:
     """The parts of one job.
 
     Attributes:
-        folder: Where they lie.
+        folder: Folder of their files.
     """
 
     folder: Path
 
     def begin(self, plan: Mapping[str, Any]) -> int:
-        """Number of the first row that is still to be done; 0 and no parts where what is asked has changed."""
+        """Returns the number of the first row to do; removes all parts and returns 0 if the plan has changed."""
         if fileio.read_json(self.folder / PLAN_FILE) != plan:
             shutil.rmtree(self.folder, ignore_errors=True)
             fileio.write_json(self.folder / PLAN_FILE, plan)
         return max((part.last + 1 for part in self.done()), default=0)
 
     def done(self) -> list[Part]:
-        """The parts that are there, in the order of their rows."""
+        """Returns the complete parts, in the order of their rows."""
         limits = sorted(path.stem.split("-") for path in self.folder.glob("*.parquet"))
         return [Part(int(first), int(last), self.folder) for first, last in limits]
 
     def add(self, first: int, last: int, rows: list[dict[str, Any]], bad: Iterable[Any], schema: pa.Schema) -> Part:
-        """Writes a part; its bad rows first, so that a part which is there has them."""
+        """Writes a part; its bad rows first, so that an existing part always has them."""
         import pyarrow as pa
         from pyarrow.parquet import write_table
 
         part = Part(first, last, self.folder)
-        with fileio.replace_file(part.bad) as beside:
-            beside.write_text("".join(json.dumps(entry) + "\n" for entry in bad))
-        with fileio.replace_file(part.table) as beside:
-            write_table(pa.Table.from_pylist(rows, schema), beside)
+        with fileio.replace_file(part.bad) as temporary:
+            temporary.write_text("".join(json.dumps(entry) + "\n" for entry in bad))
+        with fileio.replace_file(part.table) as temporary:
+            write_table(pa.Table.from_pylist(rows, schema), temporary)
         return part
 
     def bad(self) -> Iterator[str]:
-        """The lines about bad rows."""
+        """Yields the lines about bad rows."""
         for part in self.done():
             yield from part.bad.read_text().splitlines(keepends=True)
 
     def remove(self) -> None:
-        """Takes them away when all is written."""
+        """Removes the parts, once the output is written."""
         shutil.rmtree(self.folder)

@@ -1,6 +1,6 @@
-"""What a batch job writes: the columns of the rows as they stood, then those of the predictions, as one file.
+"""Writes the output of a batch job: the columns of the rows unchanged, then those of the predictions, as one file.
 
-Its name says the format: Parquet, CSV, TSV or JSON lines.
+The suffix of its name says the format: Parquet, CSV, TSV or JSON lines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OUTPUT_SUFFIXES = (*DELIMITERS, *JSON_SUFFIXES, ".parquet")
 
 
 def check_format(out: Path) -> None:
-    """Raises a UsageError when the format cannot be told by the name."""
+    """Raises a UsageError if the suffix of the name is not a known format."""
     if out.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(
             f"The format of {out} is not known by its ending.", expected=", ".join(OUTPUT_SUFFIXES), received=out.name
@@ -40,9 +40,9 @@ def check_format(out: Path) -> None:
 
 
 def write_output(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
-    """Writes all parts as one file, which appears whole."""
-    with fileio.replace_file(out) as beside:
-        _choose_writer(out.suffix.lower())(beside, tables, schema)
+    """Writes all parts as one file, atomically."""
+    with fileio.replace_file(out) as temporary:
+        _choose_writer(out.suffix.lower())(temporary, tables, schema)
 
 
 def _choose_writer(ending: str) -> Callable[[Path, Iterable[Path], pa.Schema], None]:
@@ -67,7 +67,7 @@ def _write_csv(path: Path, tables: Iterable[Path], schema: pa.Schema, delimiter:
             writer.writerow([_csv_cell(value) for value in row.values()])
 
 
-def _write_jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (each writer takes it)
+def _write_jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (all writers have the same parameters)
     with path.open("w", encoding="utf-8") as file:
         for row in _iterate_rows(tables):
             file.write(json.dumps({name: _json_cell(value) for name, value in row.items()}, default=str) + "\n")
@@ -87,49 +87,51 @@ def _csv_cell(value: Any) -> Any:
 
 
 def _json_cell(value: Any) -> Any:
-    """Bytes as REST has them."""
+    """Encodes bytes as in TensorFlow Serving's REST API."""
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names and types.
+    """Names and types of the columns of the output.
 
     Attributes:
-        given: Type of each column of the rows. What is not from Parquet is text as it stood, JSON if it was no text.
-        answered: Type of each output.
-        names: Column of each output; an output that shares its name with a given column is called `predicted_NAME`.
+        row_types: Type of each column of the rows. Except from Parquet, values are texts, or JSON if they were none.
+        output_types: Type of each output.
+        names: Column of each output; an output with the name of a column of the rows is called `predicted_NAME`.
     """
 
-    given: Mapping[str, pa.DataType]
-    answered: Mapping[str, pa.DataType]
+    row_types: Mapping[str, pa.DataType]
+    output_types: Mapping[str, pa.DataType]
     names: Mapping[str, str]
 
     @property
     def schema(self) -> pa.Schema:
-        """All columns in their order."""
+        """The schema of all columns, in their order."""
         import pyarrow as pa
 
-        return pa.schema([*self.given.items(), *((self.names[name], kind) for name, kind in self.answered.items())])
+        return pa.schema(
+            [*self.row_types.items(), *((self.names[name], kind) for name, kind in self.output_types.items())]
+        )
 
     def row(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
-        """One line of what is written."""
+        """Returns one row of the output."""
         import pyarrow as pa
 
-        texts = {name for name, kind in self.given.items() if kind == pa.string()}
+        texts = {name for name, kind in self.row_types.items() if kind == pa.string()}
         cells = {name: _to_text(value) if name in texts else value for name, value in row.cells.items()}
-        outputs = {self.names[name]: _to_plain(answer[name], kind) for name, kind in self.answered.items()}
-        return {name: cells.get(name) for name in self.given} | outputs
+        outputs = {self.names[name]: _to_plain(answer[name], kind) for name, kind in self.output_types.items()}
+        return {name: cells.get(name) for name in self.row_types} | outputs
 
 
 def infer_columns(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) -> Columns:
-    """The columns for a file whose first row has these cells."""
+    """Returns the columns for a file whose first row has these cells."""
     import pyarrow as pa
 
     typed = parquet.read_schema(parquet.part_files(path)[0]) if _is_parquet(path) else None
-    given = {name: typed.field(name).type if typed else pa.string() for name in first}
-    names = {name: RENAMED_OUTPUT.format(name) if name in given else name for name in outputs}
-    return Columns(given, {name: _arrow_type(name, info) for name, info in outputs.items()}, names)
+    row_types = {name: typed.field(name).type if typed else pa.string() for name in first}
+    names = {name: RENAMED_OUTPUT.format(name) if name in row_types else name for name in outputs}
+    return Columns(row_types, {name: _arrow_type(name, info) for name, info in outputs.items()}, names)
 
 
 def _is_parquet(path: Path) -> bool:

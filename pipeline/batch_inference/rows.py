@@ -1,7 +1,7 @@
-"""Rows of a file or folder as the inputs of a signature, and their predictions.
+"""Reads rows of a file or folder as inputs of a signature, and predicts them.
 
-Each row keeps its number and place, so that a prediction can be led back to it. A batch that fails because of its
-rows is halved until the ones that are at fault stand alone.
+Each row keeps its number and place, so that a prediction can be traced back to it. A batch that fails because of its
+rows is halved until the faulty rows are alone.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 FILE_COLUMN = "file"
-# What the readers of a cell raise about a value of another kind.
+# Raised by the readers of a cell for a value of another kind.
 CELL_FAILURES = (ValueError, TypeError, OverflowError, OSError)
 MAX_CELL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
+    """One row of a file, or one file of a folder.
 
     Attributes:
         number: 0 for the first.
-        place: Where it stands, for a person: "line 7", "row 7", or a file's name.
-        cells: Its values by column, as the format has them.
+        place: Its place for messages: "line 7", "row 7", or a file's name.
+        cells: Its values by column, as read from the file.
         fault: Why it cannot be read; empty if it can.
     """
 
@@ -51,11 +51,11 @@ class Row:
 
 
 def read_rows(path: Path, only: str = "") -> Iterator[Row]:
-    """The rows in their order.
+    """Yields the rows in their order.
 
     Args:
         path: CSV, TSV, JSON lines (all plain or .gz), Parquet, a folder of Parquet files, or a folder of other files.
-        only: For a folder of files: the name of the input that gets each file's path.
+        only: For a folder of files: name of the input that gets each file's path.
 
     Raises:
         UsageError: There is no such file, or its format is not known.
@@ -66,7 +66,7 @@ def read_rows(path: Path, only: str = "") -> Iterator[Row]:
 
 
 def format_suffix(path: Path) -> str:
-    """The ending that tells the format, without `.gz`."""
+    """Returns the suffix that says the format, without `.gz`."""
     return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
 
 
@@ -108,7 +108,7 @@ def _read_parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], 
 def _list_files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     if not only:
         raise UsageError(
-            f"The files in {path} cannot be led to the model's inputs.",
+            f"The files in {path} cannot be assigned to the model's inputs.",
             expected="a model with one input, such as image_bytes",
             received="a folder of files for a model with several",
             action="write the rows into a CSV, JSON lines or Parquet file with one column for each input",
@@ -124,7 +124,7 @@ def is_missing(value: Any) -> bool:
 
 
 def input_kinds(inputs: Mapping[str, TensorInfo]) -> dict[str, str]:
-    """The kind of each input, as a recipe would declare it."""
+    """Returns the kind of each input, as a recipe would declare it."""
     return {name: _input_kind(info) for name, info in inputs.items()}
 
 
@@ -135,12 +135,12 @@ def _input_kind(info: TensorInfo) -> str:
 
 
 def make_inputs(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], str]:
-    """Values by input, or the reason why the row has none.
+    """Returns values by input, or the reason why the row has none.
 
     Args:
         row: The row.
         wanted: Kind of each input.
-        folder: What paths in cells of `…_bytes` inputs are relative to.
+        folder: Base of relative paths in cells of `…_bytes` inputs.
     """
     if row.fault:
         return {}, row.fault
@@ -155,8 +155,8 @@ def make_inputs(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict
                 _read_content(row.cells[column], folder) if is_content else _parse_cell(row.cells[column], declared)
             )
         except CELL_FAILURES as error:
-            shown = repr(row.cells[column])[:MAX_CELL_CHARACTERS]
-            return {}, f"column {column} is no {declared}: {shown} ({_fault_reason(error)})"
+            text = repr(row.cells[column])[:MAX_CELL_CHARACTERS]
+            return {}, f"column {column} is no {declared}: {text} ({_fault_reason(error)})"
     return values, ""
 
 
@@ -168,7 +168,7 @@ def _parse_cell(cell: Any, declared: str) -> Any:
 
 
 def _read_content(cell: Any, folder: Path) -> bytes:
-    """Bytes as they are, {"b64": text} as in REST, or the content of the file that a text names."""
+    """Returns bytes unchanged, {"b64": text} decoded as in REST, or the content of the file that a text names."""
     if isinstance(cell, bytes):
         return cell
     if isinstance(cell, dict) and set(cell) == {"b64"}:
@@ -183,28 +183,28 @@ def _fault_reason(error: Exception) -> str:
 
 
 def predict_rows(
-    inputs: Sequence[Mapping[str, Any]], ask: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
+    inputs: Sequence[Mapping[str, Any]], predict: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 ) -> Iterator[Mapping[str, Any] | str]:
-    """One answer, or the reason why there is none, for each question.
+    """Yields for each row its prediction, or the reason why there is none.
 
-    A batch that fails because of what it was asked is halved until the rows that are at fault stand alone.
+    A batch that fails because of its rows is halved until the faulty rows are alone.
 
     Args:
-        inputs: Values by input, at least one.
-        ask: Takes arrays (batch, …) by input and gives arrays (batch, …) by output.
+        inputs: For each row its values by input, at least one row.
+        predict: Takes arrays (batch, …) by input and returns arrays (batch, …) by output.
 
     Raises:
-        ServingError: The model cannot be asked at all.
+        ServingError: The model cannot be reached.
     """
     try:
-        outputs = ask({name: [row[name] for row in inputs] for name in inputs[0]})
+        outputs = predict({name: [row[name] for row in inputs] for name in inputs[0]})
     except InvalidArgument as error:
         if len(inputs) == 1:
             yield error.short_message
             return
         half = len(inputs) // 2
-        yield from predict_rows(inputs[:half], ask)
-        yield from predict_rows(inputs[half:], ask)
+        yield from predict_rows(inputs[:half], predict)
+        yield from predict_rows(inputs[half:], predict)
     else:
         for place in range(len(inputs)):
             yield {name: values[place] for name, values in outputs.items()}

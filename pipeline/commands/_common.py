@@ -32,14 +32,14 @@ def repair(settings: Settings) -> None:
 
 
 def report_change(change: AliasChange, settings: Settings, *, as_json: bool) -> int:
-    """Has servers and MLflow follow, and prints what has changed."""
+    """Updates servers and MLflow, and prints the change."""
     repair(settings)
     print(json.dumps(change.as_json()) if as_json else format_change(change))
     return 0
 
 
 def format_change(change: AliasChange) -> str:
-    """One line for a person."""
+    """Formats a change as one line."""
     fields = change.as_json()
     parts = [
         f"champion {_format_version(fields['champion'], change.before.aliases.get('champion'))}",
@@ -51,5 +51,5 @@ def format_change(change: AliasChange) -> str:
 
 
 def _format_version(now: int | None, before: int | None) -> str:
-    shown = f"version {now}" if now else "none"
-    return shown if now == before else f"{shown} (was {before or 'none'})"
+    text = f"version {now}" if now else "none"
+    return text if now == before else f"{text} (was {before or 'none'})"

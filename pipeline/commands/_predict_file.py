@@ -30,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def require_both(options: Namespace) -> None:
-    """Raises a UsageError unless there is a file to read and one to write, and nothing else to ask about."""
+    """Raises a UsageError unless there are --file and --out, and no INPUT."""
     if not (options.file and options.out) or options.inputs:
         raise UsageError(
             "Batch prediction needs both --file and --out, and no INPUT.",
@@ -40,7 +40,7 @@ def require_both(options: Namespace) -> None:
 
 
 def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
-    """Asks about all rows, and says what came of it."""
+    """Predicts all rows and prints the result."""
     from pipeline.batch_inference import job
 
     began = time.monotonic()
@@ -70,16 +70,16 @@ def _make_job(options: Namespace, source: Source) -> Job:
         Path(options.file).expanduser().absolute(),
         Path(options.out).expanduser().absolute(),
         source.signatures[options.signature],
-        lambda inputs: source.ask(options.signature, inputs),
+        lambda inputs: source.predict(options.signature, inputs),
         source.identity,
     )
 
 
 class Progress:
-    """Says how far a job has come, not more than every few seconds.
+    """Prints the progress of a job, at most every few seconds.
 
     Args:
-        stream: Where it is said.
+        stream: Where to print.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -87,14 +87,14 @@ class Progress:
         self._last_report = time.monotonic()
 
     def __call__(self, rows: int) -> None:
-        """Takes the number of rows that are done."""
+        """Reports the number of rows that are done."""
         if time.monotonic() - self._last_report >= REPORT_INTERVAL_S:
             self._last_report = time.monotonic()
             print(f"{rows:,} rows", file=self._stream, flush=True)
 
 
 def format_outcome(outcome: Outcome, seconds: float) -> str:
-    """What a person reads."""
+    """Formats the result for the terminal."""
     new_rows = outcome.rows - outcome.resumed
     lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({new_rows / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
     if outcome.resumed:
@@ -106,14 +106,14 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """A model that answers.
+    """A model that can be called.
 
     Attributes:
-        signatures: What it can be asked, by name.
-        ask: (signature, inputs) -> arrays by output name.
-        identity: Tells it from another model, also from another version.
+        signatures: Its signatures by name.
+        predict: (signature, inputs) -> arrays by output name.
+        identity: Identity of the model, different for each version.
     """
 
     signatures: Mapping[str, Any]
-    ask: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
+    predict: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
     identity: str = ""

@@ -46,7 +46,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def _ensure_card(version: versions.Version, settings: Settings) -> Path:
-    """The card's Markdown; written now where the version is older than cards are."""
+    """Returns the path of the card's Markdown; writes it for versions from before cards."""
     from pipeline.reports import card
 
     path = settings.workspace.card(version.name, version.number)

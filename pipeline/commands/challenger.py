@@ -24,7 +24,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Names another challenger, or none."""
+    """Sets or removes the challenger."""
     return _common.report_change(_change(options, settings), settings, as_json=options.json)
 
 

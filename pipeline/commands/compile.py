@@ -53,7 +53,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Writes the file and says what to do with it."""
+    """Writes the file and prints the next step."""
     from pipeline.kubeflow import compiler
 
     _require_count(options.gpus)
@@ -93,8 +93,8 @@ def _write_documents(out: Path, documents: list[dict[str, Any]]) -> None:
     import yaml
 
     try:
-        with fileio.replace_file(out) as beside:
-            beside.write_text(yaml.safe_dump_all(documents))
+        with fileio.replace_file(out) as temporary:
+            temporary.write_text(yaml.safe_dump_all(documents))
     except OSError as error:
         raise PipelineError(
             f"{out} cannot be written.",

@@ -19,5 +19,5 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Says what is wrong with this machine."""
+    """Prints what is wrong with this machine."""
     return doctor(settings, as_json=options.json)

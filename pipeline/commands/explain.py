@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.reports.explanation import ExplainedRow
     from pipeline.settings import Settings
 
-SIGNATURES = ("explain", "transform_features")  # the second: what the network saw, which is drawn
+SIGNATURES = ("explain", "transform_features")  # the second returns the network's input, for the picture
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -64,10 +64,10 @@ def _draw(options: Namespace, label: str, row: ExplainedRow, place: int) -> Path
 
 
 def _path(options: Namespace, label: str, place: int) -> Path:
-    """Where the picture goes; every row has its own."""
+    """Returns the path of a row's picture."""
     if options.out:
         return options.out if place == 0 else options.out.with_stem(f"{options.out.stem}-{place + 1}")
-    for source in (Path(label), Path(label.partition("=")[2])):  # a file's name may have a = of its own
+    for source in (Path(label), Path(label.partition("=")[2])):  # a file's name may contain =
         if source.is_file():
             return source.with_suffix(".explained.png")
     return Path(f"{options.name}-{place + 1}.explained.png")

@@ -55,7 +55,7 @@ def to_dict(garbage: list[Garbage], workspace: Workspace, *, deleted: bool) -> d
 
 
 def format_text(garbage: list[Garbage], workspace: Workspace, options: Namespace) -> str:
-    """What a person reads."""
+    """Formats the list for the terminal."""
     total = f"{sum(entry.size for entry in garbage) / MIB:.1f} MiB"
     if not garbage:
         return f"Nothing to free: all is live, has an alias, or is newer than {options.days:g} days."

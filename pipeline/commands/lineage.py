@@ -25,7 +25,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Prints the way of a version from its data to where it is served."""
+    """Prints the path of a version from its data to where it is served."""
     report = lineage.trace_version(settings.workspace, versions.find_version(settings.workspace, options.version))
     print(json.dumps(report) if options.json else "\n".join(lineage.describe(report, settings.workspace)))
     return 0

@@ -43,7 +43,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def describe_recipe(name: str, path: Path, settings: Settings) -> dict[str, Any]:
-    """What the catalogue says of a recipe, and which version of it is live."""
+    """Returns a recipe's entry of the catalogue, and its live version."""
     aliases, source = champions.current_entry(settings.workspace, name).aliases, catalog.read_recipe(path)
     result = recorded_result.read_result(source)
     return {

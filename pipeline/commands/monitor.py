@@ -139,7 +139,7 @@ def _compare(options: Namespace, settings: Settings) -> Report:
 
 
 def _period(options: Namespace, settings: Settings) -> tuple[Path, float, dict[str, float]]:
-    """The request log, since when, and what is allowed."""
+    """Returns the request log, the start time, and the tolerances."""
     return options.log or settings.workspace.request_log, _start_time(options), _parse_tolerances(options)
 
 
@@ -147,12 +147,12 @@ def _check_once(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     from pipeline.monitoring.monitor import ModelHealth
 
     report = _compare(options, settings)
-    look = ModelHealth.from_report(report)
+    health = ModelHealth.from_report(report)
     sinks.show(report)
-    sinks.write(report)
-    sinks.measure([look])
-    print(f"Report: {sinks.keep(report)}", file=sys.stderr, flush=True)
-    if not look.has_drift:
+    sinks.write_html(report)
+    sinks.write_metrics([health])
+    print(f"Report: {sinks.save(report)}", file=sys.stderr, flush=True)
+    if not health.has_drift:
         return 0
     return _retrain(options, settings) if options.retrain else DRIFT_EXIT_CODE
 
@@ -172,7 +172,7 @@ def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
     from pipeline.monitoring import monitor
 
     if options.all:
-        sinks.measure(monitor.list_champions(settings.workspace))  # comparing may take a while
+        sinks.write_metrics(monitor.list_champions(settings.workspace))  # comparing may take a while
     before: dict[str, object] = {}
     code = 0
     for _ in _ticks(options.watch):
@@ -186,7 +186,7 @@ def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
 
 
 def _check_health(options: Namespace, settings: Settings) -> list[ModelHealth]:
-    """One for each recipe; those of `--all` are found anew each time."""
+    """Checks each recipe; those of `--all` are listed again each time."""
     from pipeline.monitoring import monitor
 
     names = monitor.list_recipes(settings.workspace) if options.all else [options.name]
@@ -196,20 +196,20 @@ def _check_health(options: Namespace, settings: Settings) -> list[ModelHealth]:
 def _publish(
     statuses: list[ModelHealth], before: dict[str, object], options: Namespace, sinks: Sinks
 ) -> list[ModelHealth]:
-    """Tells looks everywhere; returns those that differ from the time before."""
-    sinks.measure(statuses)
-    sinks.tell(statuses, before, together=options.all)
+    """Writes states to all outputs; returns the new outcomes by recipe."""
+    sinks.write_metrics(statuses)
+    sinks.print_statuses(statuses, before, together=options.all)
     changed = [status for status in statuses if status.outcome != before.get(status.name)]
     for status in statuses:
         if status.report:
-            sinks.write(status.report)
+            sinks.write_html(status.report)
         if status.report and status in changed:
-            sinks.keep(status.report)
+            sinks.save(status.report)
     return changed
 
 
 def _ticks(seconds: float) -> Iterator[None]:
-    """One at once, then one after each pause, until Ctrl-C or SIGTERM; both are the usual way to leave."""
+    """Yields at once, then after each pause, until Ctrl-C or SIGTERM, which are the usual ways to stop."""
     over = threading.Event()
     before = [signal.signal(number, lambda *_: over.set()) for number in STOP_SIGNALS]
     try:
@@ -222,9 +222,9 @@ def _ticks(seconds: float) -> Iterator[None]:
 
 
 def _retrain(options: Namespace, settings: Settings) -> int:
-    """Runs the recipe in a process of its own and returns its exit code."""
+    """Runs the recipe in a separate process and returns its exit code."""
     print(f"Drift: keraspipe run {options.name}", file=sys.stderr, flush=True)
     arguments = ["run", options.name, "--workspace", str(settings.workspace)]
     return subprocesses.run_module(
         "pipeline.cli", arguments, sys.stderr if options.json else None
-    )  # stdout is for one object
+    )  # stdout is for one JSON object

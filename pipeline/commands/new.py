@@ -38,7 +38,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Looks at the data, writes the recipe, and says what was found."""
+    """Inspects the data, writes the recipe, and prints the plan."""
     from pipeline.scaffold import inspect, render
 
     path = recipe_path(options, settings)
@@ -54,7 +54,7 @@ def recipe_path(options: Namespace, settings: Settings) -> Path:
     """The file to write: in --out, else the first folder of KERASPIPE_RECIPES, else the catalogue.
 
     Raises:
-        UsageError: The name is no name of a recipe, another recipe has it, or the file is there already.
+        UsageError: The name is not valid, another recipe has it, or the file exists.
     """
     own = settings.recipe_folders[1:] or settings.recipe_folders
     folder = Path(options.out).expanduser().absolute() if options.out else own[0]
@@ -85,7 +85,7 @@ def recipe_path(options: Namespace, settings: Settings) -> Path:
 
 
 def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
-    """What a person reads: what was found, what was decided, and what to do next."""
+    """Formats the plan for the terminal: data, decisions, and next steps."""
     known = path.parent in settings.recipe_folders
     run = f"keraspipe run {path.stem}" if known else f"KERASPIPE_RECIPES={path.parent} keraspipe run {path.stem}"
     return [
@@ -100,7 +100,7 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
 
 
 def describe_gate(plan: Plan) -> list[str]:
-    """The gate in words."""
+    """Describes the gate."""
     bounds = plan.facts["bounds"]
     limits = [f"{name} at least {value:g}" for name, value in bounds.at_least.items()]
     limits += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]

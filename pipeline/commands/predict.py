@@ -51,7 +51,7 @@ def add_inputs(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Asks and prints one line per input, or one JSON object; or asks about a whole file."""
+    """Predicts and prints one line per input, or one JSON object; or predicts a whole file."""
     if options.file or options.out:
         _predict_file.require_both(options)
         with _open_model(options, settings) as (source, terminal):
@@ -67,14 +67,16 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def ask_model(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
-    """The model's answers to each signature on the same inputs: arrays by output name."""
+    """Returns the model's predictions for each signature on the same inputs: arrays by output name."""
     with _open_model(options, settings) as (source, _):
-        return [source.ask(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures]
+        return [
+            source.predict(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures
+        ]
 
 
 @contextmanager
 def _open_model(options: Namespace, settings: Settings) -> Iterator[tuple[Source, Terminal]]:
-    """The model; what it says against a question is an error for a person."""
+    """Opens the model; turns its errors into messages for the user."""
     try:
         with console.redirect_output(Path(os.devnull)) as terminal, _connect(options, settings) as source:
             yield source, terminal
@@ -190,18 +192,18 @@ def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
 
 
 def to_rows(answer: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """An answer row by row, as JSON knows it."""
+    """Converts predictions to rows of JSON values."""
     count = min((len(values) for values in answer.values()), default=0)
     return [{name: to_json_value(values[i]) for name, values in answer.items()} for i in range(count)]
 
 
 def row_labels(inputs: list[str], count: int) -> list[str]:
-    """What each row of an answer is called: its input, where each has one."""
+    """Returns a label for each row: its input, if each row has one."""
     return inputs if len(inputs) == count else [f"row {i}" for i in range(count)]
 
 
 def to_json_value(value: Any) -> Any:
-    """A value of an answer as JSON knows it."""
+    """Converts a value to JSON."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     value = value.tolist() if hasattr(value, "tolist") else value
@@ -209,7 +211,7 @@ def to_json_value(value: Any) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """A value for a person."""
+    """Formats a value for the terminal."""
     if isinstance(value, list):
         return "[" + " ".join(format_value(item) for item in value) + "]"
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -25,5 +25,5 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Changes the record, what servers read, and, in a process of its own, MLflow's alias."""
+    """Changes the record, what servers read, and, in a separate process, MLflow's alias."""
     return _common.report_change(promotion.promote(settings.workspace, options.version), settings, as_json=options.json)

@@ -29,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Runs it again up to the verdict, and prints both runs side by side."""
+    """Repeats the run up to the gate, and prints both runs side by side."""
     run_record = record.find_record(settings.workspace, options.run)
     wanted = reproduce.repeat_request(run_record, settings)
     layout.prepare(settings.workspace)

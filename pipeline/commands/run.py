@@ -63,7 +63,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def make_request(options: Namespace, settings: Settings) -> RunRequest:
-    """The request that the command line makes."""
+    """Returns the request from the command line."""
     from pipeline.distributed import cluster
     from pipeline.training import devices
 
@@ -98,7 +98,7 @@ def _print_status(text: str) -> None:
 
 
 def format_summary(result: RunResult, request: RunRequest) -> list[str]:
-    """What a person reads at the end of a run."""
+    """Formats the result for the terminal."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     lines = [f"{request.name}: {numbers or f'done up to {request.until}'}"]
     if result.diagnosis:

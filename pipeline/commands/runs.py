@@ -66,16 +66,16 @@ def describe_run(folder: RunFolder) -> dict[str, Any]:
 
 
 def find_alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
-    """What the version of a run stands as: "champion", "challenger", or nothing."""
-    stands = (
+    """Returns the alias of a run's version: "champion", "challenger", or None."""
+    aliases = (
         champions.current_entry(workspace, str(result.get("recipe", ""))).aliases if result.get("model_version") else {}
     )
-    return next((name for name, version in stands.items() if version == result["model_version"]), None)
+    return next((name for name, version in aliases.items() if version == result["model_version"]), None)
 
 
 def format_line(row: dict[str, Any]) -> str:
     """One run in one line."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
     version = f"v{row['model_version']}" if row.get("model_version") else ""
-    stands = f"  {row['alias']}" if row.get("alias") == "challenger" else ""
-    return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}{stands}".rstrip()
+    alias = f"  {row['alias']}" if row.get("alias") == "challenger" else ""
+    return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}{alias}".rstrip()

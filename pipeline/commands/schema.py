@@ -48,7 +48,7 @@ def newest_schema(workspace: Workspace, name: str) -> Path:
     """The schema inferred last from a recipe's data.
 
     Raises:
-        PipelineError: No run came that far.
+        PipelineError: No run has inferred a schema.
     """
     folder = workspace.recipe_artifacts(name) / "infer_schema" / "schema"
     paths = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))

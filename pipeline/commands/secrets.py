@@ -51,7 +51,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, _settings: Settings) -> int:
-    """Makes what is missing and names the folder in `.env`; prints paths, never a secret."""
+    """Creates missing secrets and writes the folder into `.env`; prints paths, never a secret."""
     _check(options)
     try:
         return _make_secrets(options)
@@ -93,7 +93,7 @@ def _make_secrets(options: Namespace) -> int:
 
 
 def read_env_text(env: Path) -> str:
-    """What `.env` says, or the example where there is none yet."""
+    """Reads `.env`, or the example if there is none yet."""
     example = ROOT / ".env.example"
     if env.exists():
         return env_file.read_env(env)

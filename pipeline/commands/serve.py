@@ -109,7 +109,7 @@ def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Sett
 
 @contextlib.contextmanager
 def _report_canaries(plan: Plan, shares: Mapping[str, float], terminal: Terminal) -> Iterator[Any]:
-    """The server's options with the canaries, of whose sides a summary is printed at the end."""
+    """Yields the server's options with canaries; prints a summary of both versions at the end."""
     if not shares:
         yield plan.options
         return
@@ -188,7 +188,7 @@ def _announce(endpoints: Endpoints, plan: Plan, terminal: Terminal) -> None:
 
 @contextlib.contextmanager
 def sync_in_background(settings: Settings, every: float) -> Iterator[None]:
-    """Syncs so often within the block, and ends with it or with this process; never for 0 seconds."""
+    """Runs the sync process every `every` seconds, until the block or this process ends; not at all for 0."""
     if not every > 0:
         yield
         return

@@ -45,7 +45,7 @@ def to_dict(source: RecipeSource) -> dict[str, Any]:
 
 
 def read_gate(source: RecipeSource) -> dict[str, Any]:
-    """The gate's literal arguments; an argument that is computed is given as its source."""
+    """The gate's literal arguments; a computed argument is returned as its source."""
     values = {}
     for keyword in getattr(source.keywords.get("gate"), "keywords", []):
         try:
@@ -56,7 +56,7 @@ def read_gate(source: RecipeSource) -> dict[str, Any]:
 
 
 def format_lines(source: RecipeSource) -> list[str]:
-    """The recipe for a person."""
+    """Formats the recipe for the terminal."""
     declared = hyperparameters.fields(source).values()
     width = max((len(field.name) for field in declared), default=0)
     table = [

@@ -35,7 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Does it once, or again and again; 1 if anything is left undone."""
+    """Syncs once, or periodically with --every; returns 1 if there were problems."""
     names = _recipe_names(options.name, settings)
     serving_config.write_config(settings.workspace)
     subprocesses.use_quiet_mlflow()
@@ -92,7 +92,7 @@ def format_lines(result: Reconciliation) -> list[str]:
 
 
 def _watch(options: Namespace, settings: Settings) -> None:
-    """Tells what happens, and what is wrong once as long as it stays so."""
+    """Syncs periodically; prints changes, and each problem once."""
     last = ""
     while not options.parent or os.getppid() == options.parent:
         try:

@@ -29,7 +29,7 @@ WAITING_MESSAGE = "The same search is in progress in another process; waiting fo
 DEFAULT_TRIALS = 20
 MAX_SHOWN = 5
 MAX_REASON_LENGTH = 160
-SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # by --quick
+SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # the hyperparameters that --quick shortens
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -138,7 +138,7 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
 
 def format_changes(trial: Trial, plan: Search) -> str:
     """What a trial has otherwise than the recipe."""
-    return _format_assignments(plan.space.changed(trial.params)) or "the recipe's defaults"
+    return _format_assignments(plan.space.changes(trial.params)) or "the recipe's defaults"
 
 
 def _format_assignments(values: Mapping[str, Any]) -> str:
@@ -165,7 +165,7 @@ def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
 
 
 def equivalent_command(best: Trial, plan: Search) -> str:
-    """The `keraspipe run` of a trial."""
+    """Returns the `keraspipe run` command of a trial."""
     request = plan.request
     usual = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
     if request.quick:

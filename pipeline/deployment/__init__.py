@@ -1,1 +1,1 @@
-"""The deployment with docker compose: its secrets, its `.env`, and what is wrong with the machine that is to run it."""
+"""The deployment with docker compose: its secrets, its `.env`, and checks of the machine that runs it."""

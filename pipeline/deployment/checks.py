@@ -1,6 +1,6 @@
 """What is wrong with this machine as a host of the stack: `keraspipe deploy check`.
 
-The findings are pure functions of facts, in the other files of this folder; here the facts are read off the machine.
+The findings are pure functions in the other modules of this folder; here their input is read from the machine.
 """
 
 from __future__ import annotations

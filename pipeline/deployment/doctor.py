@@ -33,12 +33,12 @@ PORTS = {5000: "dashboard --port 5001", 8500: "serve --grpc-port 8510", 8501: "s
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        name: What.
+        name: What was checked.
         ok: Whether it is as it should be.
-        found: What is there.
+        found: The actual state. The name is a key of `--json`.
         fix: What to type or do when it is wrong; empty when it is right.
         essential: Whether runs fail without it. The others are worth a note only.
     """

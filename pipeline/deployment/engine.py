@@ -1,4 +1,4 @@
-"""The container engine and its GPUs: what docker reports, and the findings of it."""
+"""The container engine and its GPUs: what docker reports, and the findings about it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 COMMAND_TIMEOUT_S = 20.0  # an engine that has just been started answers late
-NOT_INSTALLED = 127  # as a shell says it
+NOT_INSTALLED = 127  # exit code, as of a shell
 OLDEST_ENGINE = "23.0"  # the first that builds with BuildKit by itself, which `RUN --mount` in docker/Dockerfile needs
 OLDEST_COMPOSE = "2.24"  # of January 2024; older ones have not been tried
 BUILD_GIB = 12  # bases, images and the cache of their builds
@@ -31,7 +31,7 @@ TOOLKIT_URL = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command said and how it ended; MISSING where there is no such command."""
+    """Output and exit code of a command; NOT_INSTALLED if there is no such command."""
 
     code: int
     out: str = ""
@@ -64,11 +64,11 @@ def run_command(*command: str, folder: Path | None = None) -> CommandResult:
 
 
 def docker_info() -> tuple[CommandResult, dict[str, Any]]:
-    """The answer of `docker info`, and what it says of client and engine; the latter is empty while none answers."""
+    """Returns the result of `docker info`, and its content; the engine's part is empty if it does not answer."""
     answer = run_command("docker", "info", "--format", "{{json .}}")
     with suppress(ValueError):
-        said = json.loads(answer.out)
-        return answer, said if isinstance(said, dict) else {}
+        content = json.loads(answer.out)
+        return answer, content if isinstance(content, dict) else {}
     return answer, {}
 
 
@@ -162,10 +162,10 @@ class Cards:
 
 def read_cards(info: Mapping[str, Any]) -> Cards:
     """Asks driver and engine; `info` is what `docker info` says."""
-    shown = host.command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
+    output = host.command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
     # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up besides.
     runtime = "nvidia" in (info.get("Runtimes") or {}) or bool(shutil.which("nvidia-container-runtime-hook"))
-    return Cards(host.nvidia_driver(), parse_capabilities(shown), runtime)
+    return Cards(host.nvidia_driver(), parse_capabilities(output), runtime)
 
 
 def parse_capabilities(text: str) -> tuple[float, ...]:
@@ -210,7 +210,7 @@ def precision_finding(capabilities: tuple[float, ...], policy: str) -> Finding:
     """Cards before Ampere calculate in bfloat16 only slowly."""
     ok = policy != "mixed_bfloat16" or min(capabilities, default=BFLOAT16_CAPABILITY) >= BFLOAT16_CAPABILITY
     fix = "set GPU_MIXED_PRECISION=mixed_float16 in .env"
-    shown = policy or "float32"
+    output = policy or "float32"
     return Finding(
-        "GPU precision", ok, shown if ok else f"{shown} on an older card", "" if ok else fix, essential=False
+        "GPU precision", ok, output if ok else f"{output} on an older card", "" if ok else fix, essential=False
     )

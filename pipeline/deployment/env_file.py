@@ -66,7 +66,7 @@ def set_variable(text: str, name: str, value: str) -> str:
 
 
 def read_env(path: Path) -> str:
-    """The text, byte for byte: what is not UTF-8 comes out of `write` as it went in.
+    """The text, byte for byte: bytes that are not UTF-8 are unchanged after `write_env`.
 
     Raises:
         OSError: There is no such file, or it cannot be read.
@@ -77,16 +77,16 @@ def read_env(path: Path) -> str:
 def write_env(path: Path, text: str) -> None:
     """Replaces the file; its permissions stay, and a link stays a link."""
     target = path.resolve()
-    with fileio.replace_file(target) as beside:
-        beside.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with fileio.replace_file(target) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
         if target.exists():
-            beside.chmod(target.stat().st_mode & 0o777)
+            temporary.chmod(target.stat().st_mode & 0o777)
 
 
-def _parse_value(written: str) -> str:
-    quoted = QUOTED.match(written)
+def _parse_value(raw: str) -> str:
+    quoted = QUOTED.match(raw)
     if not quoted:
-        return re.split(r"(?:^|\s)#", written, maxsplit=1)[0].strip()  # a comment begins after a blank
+        return re.split(r"(?:^|\s)#", raw, maxsplit=1)[0].strip()  # a comment begins after a blank
     if quoted["plain"] is not None:
         return quoted["plain"]
     return re.sub(r'\\(["\\$])', r"\1", quoted["escaped"])

@@ -43,7 +43,7 @@ def make_secrets(folder: Path, pair: Callable[[], tuple[str, str]] | None = None
     """Makes the secrets that are missing, and the one to rotate anew.
 
     Args:
-        folder: Where they lie; made if it is not there.
+        folder: Their folder, which is created if it does not exist.
         pair: Makes certificate and key, both PEM; None for no certificate.
         rotate: The secret to replace, one of RANDOM or "tls.pem"; empty for none.
 
@@ -136,9 +136,9 @@ def _make_certificate(folder: Path, pair: Callable[[], tuple[str, str]], *, rota
 
 
 def _write_secret(path: Path, text: str) -> None:
-    with fileio.replace_file(path) as beside:
-        beside.write_text(text)
-        beside.chmod(FILE_MODE)
+    with fileio.replace_file(path) as temporary:
+        temporary.write_text(text)
+        temporary.chmod(FILE_MODE)
 
 
 # By profile; empty: always.
@@ -151,7 +151,7 @@ NEEDED_SECRETS = {
 
 @dataclass(frozen=True)
 class SecretsFolder:
-    """The folder as it lies on the disk.
+    """State of the folder on the disk.
 
     Attributes:
         path: The folder.

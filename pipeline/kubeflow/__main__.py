@@ -1,7 +1,9 @@
 """A task in its container: `python -m pipeline.kubeflow --step=STEP --request=JSON` and the arguments by TFX.
 
-TFX's own entry point runs the executor; around it stands what `keraspipe run` does around a step: the journal, which
-MLflow is fed from, the check of the data, the gate. Exit codes as of `keraspipe run`: 3 is a model that is not blessed.
+TFX's own entry point runs the executor; around it, this module does what `keraspipe run` does around a step: it writes
+the journal, from which MLflow is updated, checks the data, and evaluates the gate.
+
+The exit codes are those of `keraspipe run`: 3 is a model that is not blessed.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def _run_step(options: Namespace, beam: list[str]) -> int:
     call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))
     executor = task.Executor(options.executor_class_path, options.json_serialized_inputs_spec_args, beam)
     run_id = f"{wanted.name}-{call.parameters.pop(RUN_PARAMETER)}"
-    # Two runs at a time would share checkpoints.
+    # Two runs at the same time would share checkpoints.
     with fileio.lock(home.request_lock(wanted.key)):
         return task.run_step(options.step, wanted, run_id, call, executor)
 
@@ -56,4 +58,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # TensorFlow takes seconds to take itself apart
+    os._exit(code)  # the shutdown of TensorFlow takes seconds

@@ -23,43 +23,43 @@ class Invocation:
     """An ExecutorInput.
 
     Args:
-        text: It as JSON.
+        text: The ExecutorInput as JSON.
         home: Folder of the artifacts.
     """
 
     def __init__(self, text: str, home: Path) -> None:
-        self.given = json.loads(text)
+        self.document = json.loads(text)
         self._home = home
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters by name; to be changed before `local`."""
-        values: dict[str, Any] = self.given["inputs"]["parameterValues"]
+        """The parameters by name; to be changed before `local` is called."""
+        values: dict[str, Any] = self.document["inputs"]["parameterValues"]
         return values
 
     @property
     def output_file(self) -> Path:
         """Where Kubeflow looks for the ExecutorOutput."""
-        return Path(self.given["outputs"]["outputFile"])
+        return Path(self.document["outputs"]["outputFile"])
 
     def path(self, uri: str) -> str:
-        """Where an artifact's files lie."""
+        """Returns the folder of an artifact's files."""
         return str(self._home / uri.partition("://")[2])
 
     def outputs(self) -> dict[str, str]:
         """Paths of the outputs by name."""
-        return {name: self.path(artifact["uri"]) for name, artifact in _artifacts(self.given["outputs"])}
+        return {name: self.path(artifact["uri"]) for name, artifact in _artifacts(self.document["outputs"])}
 
     def local(self) -> str:
         """The same as JSON with paths for URIs."""
-        document = copy.deepcopy(self.given)
+        document = copy.deepcopy(self.document)
         for _, artifact in [*_artifacts(document["inputs"]), *_artifacts(document["outputs"])]:
             artifact["uri"] = self.path(artifact["uri"])
         return json.dumps(document)
 
     def prepare(self) -> None:
-        """Makes empty places for the outputs, also where a task that was killed has left something."""
-        for _, artifact in _artifacts(self.given["outputs"]):
+        """Creates empty places for the outputs, and removes files of a killed task."""
+        for _, artifact in _artifacts(self.document["outputs"]):
             path = Path(self.path(artifact["uri"]))
             shutil.rmtree(path, ignore_errors=True)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +67,9 @@ class Invocation:
                 path.mkdir()
 
     def finish(self) -> None:
-        """Gives Kubeflow its URIs back in what the executor has written."""
+        """Replaces paths by Kubeflow's URIs in what the executor has written."""
         document = json.loads(self.output_file.read_text())
-        uris = {name: artifact["uri"] for name, artifact in _artifacts(self.given["outputs"])}
+        uris = {name: artifact["uri"] for name, artifact in _artifacts(self.document["outputs"])}
         for name, artifact in _artifacts(document):
             artifact["uri"] = uris[name]
         self.output_file.write_text(json.dumps(document))

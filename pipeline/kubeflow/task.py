@@ -1,6 +1,6 @@
-"""One step of a run on Kubeflow, from the state that the step before it has left.
+"""Runs one step of a run on Kubeflow, from the state that the previous step has saved.
 
-The state of the run lies beside its journal, because each task is a process of its own, on any machine.
+The state of the run is stored next to its journal, because each task is a separate process, on any machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CARRIED_FIELDS = ("data", "judged_against", "model", "is_live", "is_judged")
 
 @dataclass(frozen=True)
 class Executor:
-    """What TFX's entry point is told.
+    """Arguments of TFX's entry point.
 
     Attributes:
         path: Dotted path of the executor's class.
@@ -70,7 +70,7 @@ def run_step(step: str, wanted: RunRequest, run_id: str, call: Invocation, execu
     """Does a step and records it; returns 0, or 3 where the model is not blessed.
 
     Raises:
-        Exception: Whatever ended the step; the run's record has it.
+        Exception: Any failure of the step; it is recorded in the run.
     """
     settings = wanted.settings
     folder = settings.workspace.run(run_id)
@@ -86,7 +86,7 @@ def run_step(step: str, wanted: RunRequest, run_id: str, call: Invocation, execu
 
 
 def _start_step(session: RunSession, state: RunState, step: str) -> None:
-    """Tells what is run, anew in each task: MLflow takes a run whose process ended for a killed one."""
+    """Records the start in each task again, because the recorder marks a run whose process has ended as killed."""
     session.start_run(state.request, data_digest=state.data, runner="kubeflow")
     if step == run.STEPS[0]:
         reproduce.save_request(state.request, session.folder)
@@ -102,7 +102,7 @@ def _execute(state: RunState, step: str, call: Invocation, executor: Executor) -
     _fill_parameters(call, state)
     with local.time_step(state, step), hooks.keep_rows_report(state), _explain_champion_change(state):
         executor(call)
-        note_outputs(state, step, call.outputs())
+        record_outputs(state, step, call.outputs())
         follow_up = getattr(hooks, step, None)
         if follow_up:
             follow_up(state, cached=False)
@@ -115,14 +115,14 @@ def _explain_champion_change(state: RunState) -> Iterator[None]:
     except ChampionChangedError as error:
         raise PipelineError(
             f"Another run of {state.request.name} has published while this one went on.",
-            expected="the champion that the model was judged against",
+            expected="the champion that the model was compared with",
             received="a newer one",
-            action="start the run again in Kubeflow; it is judged against the newer one",
+            action="start the run again in Kubeflow; it is compared with the newer one",
         ) from error
 
 
 def _fill_parameters(call: Invocation, state: RunState) -> None:
-    """Puts in what was not known when the pipeline was compiled: the run, and the digests of data and code."""
+    """Sets what was not known when the pipeline was compiled: the run, and the digests of data and code."""
     if "run_id" in call.parameters:
         call.parameters["run_id"] = state.result.run_id
     if "basis" in call.parameters:
@@ -148,7 +148,7 @@ def _end_run(session: RunSession, state: RunState) -> int:
 
 
 def parse_request(text: str, settings: Settings) -> RunRequest:
-    """The request that `keraspipe compile` has written into the task."""
+    """Reads the request that `keraspipe compile` has written into the task."""
     fields = json.loads(text)
     params = {name: tuple(value) if isinstance(value, list) else value for name, value in fields["params"].items()}
     source = catalog.find_recipe(fields["name"], settings)
@@ -156,7 +156,7 @@ def parse_request(text: str, settings: Settings) -> RunRequest:
 
 
 def load_state(wanted: RunRequest, run_id: str) -> RunState:
-    """The state as the last task has left it; a new one for the first."""
+    """Reads the state that the last task has saved; a new one for the first task."""
     recipe, content = (
         catalog.pin_recipe(wanted.source),
         fileio.read_json(wanted.settings.workspace.run(run_id).kubeflow_state),
@@ -175,17 +175,17 @@ def load_state(wanted: RunRequest, run_id: str) -> RunState:
     digests, result = runner_digests.StepDigests(**content["digests"]), run.RunResult(**content["result"])
     state = RunState(wanted, recipe, result, files, digests=digests, **{name: content[name] for name in CARRIED_FIELDS})
     for step, outputs in content["artifacts"].items():
-        note_outputs(state, step, outputs)
+        record_outputs(state, step, outputs)
     return state
 
 
-def note_outputs(state: RunState, step: str, outputs: dict[str, str]) -> None:
-    """Notes where a step's outputs lie."""
+def record_outputs(state: RunState, step: str, outputs: dict[str, str]) -> None:
+    """Records the paths of a step's outputs."""
     state.artifacts[step] = {name: SimpleNamespace(uri=path) for name, path in outputs.items()}
 
 
 def save_state(state: RunState) -> None:
-    """Leaves the state to the next task, and the result to `keraspipe runs`."""
+    """Saves the state for the next task, and the result for `keraspipe runs`."""
     artifacts = {
         step: {name: artifact.uri for name, artifact in outputs.items()} for step, outputs in state.artifacts.items()
     }

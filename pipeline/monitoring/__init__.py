@@ -1,6 +1,6 @@
-"""Whether live requests, or new data, still look like the data that a model has learnt from.
+"""Monitoring: whether live requests, or new data, still look like a model's training data.
 
-Both sides are counted in the same cells (`profile.Baseline`, drawn from the training data) and compared by the
+Both sides are counted in the same histograms (`profile.Baseline`, built from the training data) and compared by the
 distances that TFDV uses for its drift and skew comparators. TFDV itself is not called: importing it takes ten
-seconds, and it builds its histograms anew for each side.
+seconds, and it builds new histograms for each side.
 """

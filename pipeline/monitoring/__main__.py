@@ -1,6 +1,6 @@
 """Records reports in MLflow: `python -m pipeline.monitoring WORKSPACE --uri URI`.
 
-Exit code 0: all are recorded. 4: MLflow cannot be reached or refuses.
+Exit code 0: all reports are recorded. 4: MLflow cannot be reached or refuses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.tracking.client import TrackingStore, Unreachable
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Records what MLflow has not seen, one process at a time."""
+    """Records the pending reports, one process at a time."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.monitoring", description=__doc__.splitlines()[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True, help="MLflow server or database")
@@ -32,7 +32,7 @@ def _record(workspace: Workspace, uri: str) -> None:
             destination.probe()
             for folder in outputs.pending_reports(workspace):
                 outputs.record_report(destination, folder)
-        except Exception as error:  # the reports stay, and the next process tries again
+        except Exception as error:  # the reports are kept, and the next process tries again
             raise Unreachable.from_error(uri, error) from error
 
 

@@ -1,7 +1,7 @@
-"""The baseline of a model: where its training data lie, a sample of them, and how they are counted.
+"""The baseline of a model: where its training data are stored, a sample of them, and its histograms.
 
-One half of the sample draws the cells, the other half is counted in them. What is merely new to the cells, such as a
-rare word, so counts alike in the training data and in requests. A baseline is kept in the workspace for the next time.
+One half of the sample defines the cells of the histograms, the other half is counted in them. So values outside the
+cells, such as rare words, count the same in the training data and in requests. The workspace caches baselines.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from pipeline.store.layout import Workspace
 
 
-LIGHT_ROWS = 50_000  # of numbers and categories that are looked at, at most
-HEAVY_ROWS = 10_000  # of images, recordings and texts
-PEEK_ROWS = 500  # rows that say what kind a feature is
+LIGHT_ROWS = 50_000  # the most rows that are read of numbers and categories
+HEAVY_ROWS = 10_000  # the most rows of images, recordings and texts
+PEEK_ROWS = 500  # rows from which the kind of a feature is inferred
 BATCH_ROWS = 1000
 BATCH_BYTES = 16 << 20
-BASELINE_FORMAT = 1  # of the frames that are kept
+BASELINE_FORMAT = 1  # version of the cached baselines
 DEFAULT_SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some rows of a split, named by their numbers.
+    """Some rows of a split, selected by their numbers.
 
     Attributes:
         folder: The split, with TFRecords of `tf.train.Example`.
-        chosen: For each row of the split: 0 left out, 1 the first half, 2 the second one.
+        chosen: For each row of the split (rows,): 0 not in the sample, 1 first half, 2 second half.
     """
 
     folder: Path
     chosen: np.ndarray
 
     def batches(self, *halves: int) -> Iterator[Rows]:
-        """The rows of the given halves, in parts."""
+        """Yields the rows of these halves in batches."""
         parse, rows, size = example_type().FromString, Rows(), 0
         for half, record in zip(self.chosen, _read_records(self.folder), strict=False):
             if half in halves:
@@ -68,16 +68,16 @@ def _read_records(folder: Path) -> Iterator[bytes]:
 
 
 def draw_halves(rows: int, limit: int) -> np.ndarray:
-    """A sample of at most `limit` rows, in two halves of chance: 0, 1 or 2 for each row; the same each time."""
+    """Draws at most `limit` rows with a fixed seed, in two random halves: 0, 1 or 2 for each row (rows,)."""
     order = np.random.default_rng(0).permutation(rows)
-    kept = min(limit, rows)
+    size = min(limit, rows)
     halves = np.zeros(rows, np.int8)
-    halves[order[: kept // 2]], halves[order[kept // 2 : kept]] = 1, 2
+    halves[order[: size // 2]], halves[order[size // 2 : size]] = 1, 2
     return halves
 
 
 def draw_sample(examples: Path) -> Baseline:
-    """The frame of an ingest's training split.
+    """Returns the baseline of an ingest's training split.
 
     Args:
         examples: The artifact's folder, with `Split-train` and `report.json`.
@@ -95,17 +95,17 @@ def draw_sample(examples: Path) -> Baseline:
 
 
 def count_training_rows(examples: Path) -> int:
-    """How many rows the training split has."""
+    """Returns the number of rows of the training split."""
     return int(fileio.read_json(examples / "report.json")["rows"]["train"])
 
 
 def max_rows(roles: Iterable[str]) -> int:
-    """How many rows are looked at, for features of these kinds."""
+    """Returns how many rows are read at most, for features of these kinds."""
     return HEAVY_ROWS if set(roles) & set(features.HEAVY_ROLES) else LIGHT_ROWS
 
 
 def profile_sample(examples: Path, features: tuple[Feature, ...]) -> Profile:
-    """What the second half of a sample of a training split counts."""
+    """Returns the profile of the second half of a sample of a training split."""
     sample = Sample(
         examples / "Split-train", draw_halves(count_training_rows(examples), max_rows(entry.role for entry in features))
     )
@@ -123,11 +123,11 @@ def _detect_roles(peek: Sample) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Origin:
-    """Of a run.
+    """Where a model comes from: the data and inputs of its run.
 
     Attributes:
         examples: The ingest's artifact: the splits, and `report.json`.
-        inputs: Names that the published model's `serving_default` takes; empty where nothing was registered.
+        inputs: Names of the inputs of the published model's `serving_default`; empty if nothing was registered.
     """
 
     examples: Path
@@ -135,9 +135,9 @@ class Origin:
 
 
 def read_origin(workspace: Workspace, run_id: str) -> Origin | None:
-    """The origin of a run's model; None where its journal does not tell.
+    """Returns the origin of a run's model; None if its journal does not have it.
 
-    The journal is asked and not ML Metadata: its paths are relative to the workspace, which may have been moved.
+    The journal is read and not ML Metadata, because its paths are relative to the workspace, which may have been moved.
     """
     examples, inputs = None, ()
     for event, _ in journal.iter_events(workspace.run(run_id).journal):
@@ -149,11 +149,11 @@ def read_origin(workspace: Workspace, run_id: str) -> Origin | None:
 
 
 def find_champion(workspace: Workspace, name: str) -> tuple[ModelVersion, Origin]:
-    """The champion of a recipe and where it comes from.
+    """Returns the champion (live version) of a recipe and its origin.
 
     Raises:
         UsageError: Nothing is published.
-        PipelineError: The run that made it has left no trace.
+        PipelineError: The journal of its run is missing or has no data.
     """
     entry = champions.read_champion(workspace, name)
     if entry is None:
@@ -166,7 +166,7 @@ def find_champion(workspace: Workspace, name: str) -> tuple[ModelVersion, Origin
     origin = read_origin(workspace, entry.run_id)
     if origin is None:
         raise PipelineError(
-            f"It is not known what version {entry.version} of {name} has learnt from.",
+            f"The training data of version {entry.version} of {name} are not known.",
             expected=f"the journal of its run {entry.run_id}",
             received="no journal, or one without data",
             action=f"run it again: keraspipe run {name} --no-cache",
@@ -175,12 +175,12 @@ def find_champion(workspace: Workspace, name: str) -> tuple[ModelVersion, Origin
 
 
 def load_baseline(workspace: Workspace, name: str, origin: Origin) -> Baseline:
-    """The frame of a run's training data, kept in the workspace for the next time.
+    """Returns the baseline of a run's training data, from the workspace's cache if it is there.
 
-    It is kept under the data and not under the model: several models may have learnt from the same.
+    The cache's key is the data and not the model, because several models may have the same training data.
 
     Raises:
-        PipelineError: The data are gone, and no frame of them was kept.
+        PipelineError: The data do not exist any more, and their baseline is not cached.
     """
     path = workspace.baseline(name, origin.examples.name)
     content: dict[str, Any] = fileio.read_json(path, {})
@@ -188,7 +188,7 @@ def load_baseline(workspace: Workspace, name: str, origin: Origin) -> Baseline:
         return Baseline.from_json(content["frame"])
     if not (origin.examples / "report.json").exists():
         raise PipelineError(
-            f"The training data of {name} are gone.",
+            f"The training data of {name} do not exist any more.",
             expected=f"the splits in {origin.examples}",
             received="no such folder",
             action=f"make them again: keraspipe run {name} --no-cache",

@@ -1,8 +1,8 @@
 """Drift and skew: distances between rows and the training data, and which of them are too large.
 
-A limit is the sum of two numbers: the sampling noise, that is what chance reaches between samples of these sizes
-although nothing has changed, and a tolerance, which may change without harm. So few requests raise no alert by
-accident, and many raise none for a trifle. The distances are those of TFDV's comparators; both lie in [0, 1], are
+A limit is the sum of two numbers: the sampling noise, which is the distance by chance between two samples of these
+sizes from one distribution, and a tolerance for harmless changes. So few requests raise no alert by chance, and many
+requests raise none for a small change. The distances are those of TFDV's comparators; both lie in [0, 1], are
 symmetric, and are 0 for equal distributions only.
 """
 
@@ -31,12 +31,12 @@ NOISE_DRAWS = 1000
 DRIFT, MISSING, UNSEEN, RANGE = "drift", "missing", "unseen values", "out of range"
 JENSEN_SHANNON, L_INFINITY, SHARE = "Jensen-Shannon", "L-infinity", "share"
 FALSE_ALARM_RATE = 0.001  # share of the reports of undisturbed data that raise an alert, at most
-MIN_ROWS = 30  # rows below which nothing is said
-SKEW_MEASURES = ("value", "words", "format")  # axes of a value as it stands, on which skew shows
+MIN_ROWS = 30  # rows below which there is no result
+SKEW_MEASURES = ("value", "words", "format")  # axes of raw values, which are checked for skew
 
 
 def l_infinity(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The largest change of a cell's share (TFDV: `infinity_norm`).
+    """Returns the largest change of a cell's share (TFDV: `infinity_norm`).
 
     Args:
         p: Shares (…, cells).
@@ -49,7 +49,7 @@ def l_infinity(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def jensen_shannon(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The Jensen-Shannon divergence in bits (TFDV: `jensen_shannon_divergence`).
+    """Returns the Jensen-Shannon divergence in bits (TFDV: `jensen_shannon_divergence`).
 
     J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37(1), 1991.
 
@@ -71,15 +71,15 @@ def _relative_entropy(p: np.ndarray, middle: np.ndarray) -> np.ndarray:
 
 
 def l_infinity_noise(shares: np.ndarray, counts: tuple[int, int], alpha: float) -> float:
-    """A bound on the L-infinity distance by Bernstein's inequality, over all cells at once.
+    """Returns a bound on the L-infinity distance by Bernstein's inequality, over all cells at once.
 
     S. Boucheron, G. Lugosi, P. Massart, Concentration inequalities, 2013, theorem 2.10. Cells need not exclude each
     other: the bound holds for the shares of texts that contain a word, too.
 
     Args:
-        shares: Of both samples together (cells,).
+        shares: Shares of both samples together (cells,).
         counts: Sizes of the two samples.
-        alpha: Probability of more.
+        alpha: Probability that the distance is larger by chance.
     """
     variance = (shares * (1 - shares)).max(initial=0.0) * sum(1 / count for count in counts)
     level = math.log(2 * max(len(shares), 1) / alpha)
@@ -88,41 +88,43 @@ def l_infinity_noise(shares: np.ndarray, counts: tuple[int, int], alpha: float) 
 
 
 def jensen_shannon_noise(shares: np.ndarray, counts: tuple[int, int], alpha: float, random: Generator) -> float:
-    """A bound on the Jensen-Shannon divergence, by drawing both samples anew.
+    """Returns a bound on the Jensen-Shannon divergence, by drawing both samples repeatedly.
 
     The divergence is nearly a multiple of a chi-square, whose cube root is nearly normal (E. B. Wilson, M. M. Hilferty,
-    The distribution of chi-square, PNAS 17, 1931), so that few draws tell how far its tail reaches.
+    The distribution of chi-square, PNAS 17, 1931), so that few draws are enough to estimate its tail.
 
     Args:
-        shares: Of both samples together (cells,), with the sum 1.
+        shares: Shares of both samples together (cells,), which sum to 1.
         counts: Sizes of the two samples.
-        alpha: Probability of more.
+        alpha: Probability that the divergence is larger by chance.
         random: Draws the samples.
     """
     first, other = (random.multinomial(count, shares, NOISE_DRAWS) / count for count in counts)
     roots = np.cbrt(jensen_shannon(first, other))
     tail = roots.mean() + NormalDist().inv_cdf(1 - alpha) * roots.std()
-    return float(min(max(tail, roots.max()) ** 3, 1.0))  # of rare values the largest one drawn may lie beyond
+    return float(
+        min(max(tail, roots.max()) ** 3, 1.0)
+    )  # with rare values, the largest drawn one may be larger than the estimate
 
 
-# Without harm: numbers that shift by a third of a deviation, and a twentieth of the rows with another value.
+# Tolerances: a shift of a number by a third of a standard deviation, and a change of value in a twentieth of the rows.
 TOLERANCE = {JENSEN_SHANNON: 0.02, L_INFINITY: 0.05, SHARE: 0.02}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison.
+    """Result of one comparison.
 
     Attributes:
         feature: The feature.
         key: The axis.
         check: "drift", or a kind of skew: "missing", "unseen values" or "out of range".
         distance: "Jensen-Shannon" (bits), "L-infinity" or "share".
-        value: The distance; of a share by how much it has grown.
-        chance: What chance reaches.
-        allowed: What may change without harm.
+        value: The distance; for a share, its increase.
+        chance: Sampling noise: the distance by chance.
+        allowed: Tolerance for harmless changes.
         rows: Rows that were compared.
-        training: Rows of the training data that they were compared with.
+        training: Rows of the training data.
         cells: Label, share in training and share in the rows of each cell.
     """
 
@@ -139,26 +141,26 @@ class Finding:
 
     @property
     def limit(self) -> float:
-        """What the distance may reach."""
+        """The largest distance without an alert."""
         return min(self.chance + self.allowed, 1.0)
 
     @property
     def alert(self) -> bool:
-        """Whether it is too large."""
+        """Whether the distance is above its limit."""
         return self.rows >= MIN_ROWS and self.value > self.limit
 
     @property
     def severity(self) -> float:
-        """The distance in parts of its limit."""
+        """The distance divided by its limit."""
         return self.value / self.limit
 
 
 def compare(sides: Sequence[Sides], allowed: Mapping[str, float] | None = None) -> list[Finding]:
-    """All comparisons.
+    """Compares both sides on all axes.
 
     Args:
-        sides: What is compared (see `sides_of`).
-        allowed: What may change without harm, by feature or axis, in place of the usual.
+        sides: Training data and rows by axis (see `pair_sides`).
+        allowed: Tolerances by feature or axis, in place of the defaults.
     """
     checks = [(entry, check, name) for entry in sides for check, name in _checks_of(entry.axis)]
     random = np.random.default_rng(0)
@@ -177,9 +179,9 @@ def _make_finding(
 
 
 def _checks_of(axis: Histogram) -> list[tuple[str, str]]:
-    """The checks of an axis, each with its distance.
+    """Returns the checks of an axis, each with its distance.
 
-    Categories have both distances: among many values L-infinity does not see that all have changed a little.
+    Categories have both distances: with many values, L-infinity does not detect that all have changed a little.
     """
     drift = {
         kinds.NUMBERS: [JENSEN_SHANNON],
@@ -193,7 +195,7 @@ def _checks_of(axis: Histogram) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Sides:
-    """One axis on both sides: rows per cell, and rows in all."""
+    """One axis on both sides: rows per cell, and all rows."""
 
     axis: Histogram
     before: np.ndarray
@@ -208,12 +210,12 @@ class Sides:
 
 
 def pair_sides(frame: Baseline, names: Collection[str], profile: Profile) -> list[Sides]:
-    """Training data and rows on all axes on which both have rows.
+    """Pairs training data and rows on all axes on which both have rows.
 
     Args:
-        frame: The training data.
+        frame: The baseline.
         names: Names of the features that are compared.
-        profile: What the rows count on the axes of the frame.
+        profile: Counts of the rows on the axes of the baseline.
     """
     axes = [entry for entry in frame.axes if entry.feature in names and entry.key in profile.counts]
     sides = [_pair_axis(entry, frame.training, profile) for entry in axes]
@@ -228,14 +230,14 @@ def _pair_axis(axis: Histogram, training: Profile, profile: Profile) -> Sides:
 
 
 def _measure_drift(sides: Sides, name: str) -> tuple[float, np.ndarray]:
-    """The distance, and the shares of both sides together."""
+    """Returns the distance, and the shares of both sides together (cells,)."""
     between = jensen_shannon if name == JENSEN_SHANNON else l_infinity
     value = between(sides.before / sides.sizes[0], sides.now / sides.sizes[1])
     return float(value), (sides.before + sides.now) / sum(sides.sizes)
 
 
 def _measure_skew(sides: Sides, check: str) -> tuple[float, np.ndarray]:
-    """By how much a share of the rows has grown, and that share of both sides together."""
+    """Returns the increase of a share of the rows, and that share of both sides together."""
     places = {MISSING: [0], UNSEEN: [-1], RANGE: [1, -1]}[check]
     before, now = int(sides.before[places].sum()), int(sides.now[places].sum())
     grown = max(now / sides.sizes[1] - before / sides.sizes[0], 0.0)

@@ -1,4 +1,4 @@
-"""Raw features and their histograms: what kind a feature is, what is measured of it, and how values fall into cells."""
+"""Raw features and their histograms: the kind of a feature, its measures, and how they are counted."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-MAX_INTEGER_CATEGORIES = 32  # whole numbers with at most so many values are categories
-MIN_TEXT_WORDS = 3.0  # words in the mean, from which on bytes that seldom repeat are a text
-SCORE_DECIMALS = 6  # of a component
-MAX_OUTLINE = 32  # numbers that a longer vector is shortened to
+MAX_INTEGER_CATEGORIES = 32  # integers with at most this many values are categories
+MIN_TEXT_WORDS = 3.0  # mean number of words from which bytes that rarely repeat are a text
+SCORE_DECIMALS = 6  # decimals of a component
+MAX_OUTLINE = 32  # numbers that longer vectors are reduced to
 HEAVY_ROLES = ("image", "audio", "text")  # a row costs far more than a number
 NUMBERS, CATEGORIES, WORDS = "numbers", "categories", "words"
 BINS = 20
@@ -34,10 +34,10 @@ class Feature:
     Attributes:
         name: The feature.
         role: "number", "category", "text", "image", "audio" or "vector".
-        axes: What is counted.
-        center: Mean outline in training (numbers,); empty where there are no outlines.
-        basis: Principal components of the outlines in training over their deviations, as long as `center`.
-        vocabulary: Words that are known from training.
+        axes: Its histograms.
+        center: Mean outline in training (numbers,); empty if there are no outlines.
+        basis: Principal components of the outlines in training, divided by their deviations; as long as `center`.
+        vocabulary: Words of the training data.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Feature:
     vocabulary: frozenset[str] = frozenset()
 
     def counts(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Rows per cell of each axis, by the axis' key."""
+        """Returns rows per cell (cells,) of each axis, by the axis' key."""
         columns = self._add_learned_measures(measure(self.role, values))
         return {histogram.key: histogram.counts(columns[histogram.name]) for histogram in self.axes}
 
     def _add_learned_measures(self, columns: dict[str, Any]) -> dict[str, Any]:
-        """Measures together with those that need what is known from training."""
+        """Adds the measures that depend on the training data: components and unknown words."""
         if self.basis:
             outlines = columns["outline"]
             if outlines.shape[1] != len(self.center):
@@ -66,7 +66,7 @@ class Feature:
 
 
 def detect_role(values: Sequence[Any]) -> str:
-    """What kind of feature some of its values are; empty where all are missing."""
+    """Returns the kind of a feature from some of its values; empty if all are missing."""
     there = [value for value in values if value is not None and not (isinstance(value, bytes) and not value)]
     if not there:
         return ""
@@ -101,10 +101,10 @@ def measure(role: str, values: Sequence[Any]) -> dict[str, Any]:
 
 
 def project_outlines(outlines: np.ndarray, center: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Outlines (rows, numbers) in the directions of a basis (rows, components), with the deviation 1 in training.
+    """Projects outlines (rows, numbers) onto a basis; returns (rows, components), with the deviation 1 in training.
 
-    Rounded, because a product of matrices differs in its last bits with the number of rows, and what repeats in the
-    data would fall now on this side of an edge and now on that.
+    The result is rounded, because the last bits of a matrix product depend on the number of rows, so that
+    equal rows could fall on different sides of an edge.
     """
     return np.asarray(np.round((outlines - center) @ basis.T, SCORE_DECIMALS))
 
@@ -140,14 +140,14 @@ def _measure_vector(values: Sequence[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Cells that rows are counted in.
+    """The cells of one measure, in which rows are counted.
 
     Attributes:
         feature: The feature.
-        name: What of it is measured: "value", "brightness", …
+        name: The measure: "value", "brightness", …
         kind: "numbers": missing, below the lowest edge, on it, up to each further edge, above the highest one.
-            "categories": missing, one for each value, all others.
-            "words": one for each word; a row counts in the cells of all its words.
+            "categories": cells for missing, each value, and all others.
+            "words": a cell for each word; a row counts in the cells of all its words.
         points: The edges, values or words.
     """
 
@@ -167,16 +167,16 @@ class Histogram:
         return len(self.points) + {NUMBERS: 3, CATEGORIES: 2, WORDS: 0}[self.kind]
 
     def counts(self, values: Any) -> np.ndarray:
-        """Rows per cell (cells,).
+        """Returns rows per cell (cells,).
 
         Args:
-            values: Numbers (rows,) with NaN where one is missing; or raw values (see `named`); or sets of words.
+            values: Numbers (rows,) with NaN for missing ones; or raw values (see `category_name`); or sets of words.
         """
         count = {NUMBERS: self._count_numbers, CATEGORIES: self._count_categories, WORDS: self._count_words}[self.kind]
         return count(values)
 
     def labels(self) -> list[str]:
-        """What each cell holds, in words."""
+        """Returns a label for each cell."""
         if self.kind == WORDS:
             return [str(word) for word in self.points]
         if self.kind == CATEGORIES:
@@ -212,14 +212,14 @@ class Histogram:
 
 
 def category_name(value: Any) -> str | None:
-    """A raw value as a category's name; None for a missing one."""
+    """Returns the category's name of a raw value; None for a missing one."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     return None if value is None or value == "" else str(value)
 
 
 def number_histogram(feature: str, name: str, values: np.ndarray) -> Histogram:
-    """An axis with as many values in each cell; single values that are frequent have cells of their own."""
+    """Builds a histogram with equally many values in each cell; frequent single values get separate cells."""
     known = values[np.isfinite(values)]
     distinct = np.unique(known)
     edges = distinct if len(distinct) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)))
@@ -227,7 +227,7 @@ def number_histogram(feature: str, name: str, values: np.ndarray) -> Histogram:
 
 
 def category_histogram(feature: str, name: str, values: Sequence[Any]) -> Histogram:
-    """An axis of the most frequent values."""
+    """Builds a histogram of the most frequent values."""
     names = Counter({category_name(value): count for value, count in Counter(values).items()})
     names.pop(None, None)
     return Histogram(
@@ -236,11 +236,11 @@ def category_histogram(feature: str, name: str, values: Sequence[Any]) -> Histog
 
 
 def word_histogram(feature: str, name: str, texts: Counter[str]) -> Histogram:
-    """An axis of the words that most texts contain.
+    """Builds a histogram of the words that most texts contain.
 
     Args:
         feature: The feature.
-        name: Of the axis.
-        texts: How many texts contain each word.
+        name: The measure.
+        texts: Number of texts that contain each word.
     """
     return Histogram(feature, name, WORDS, tuple(word for word, _ in texts.most_common(MAX_WORDS)))

@@ -1,4 +1,4 @@
-"""What is measured of an encoded image, of a recording and of a text."""
+"""Measures of encoded images, recordings and texts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 OUTLINE_SIDE = 8
-READ_SIDE = 64  # pixels of a side that brightness and contrast are taken of
+READ_SIDE = 64  # pixels of a side; brightness and contrast are computed at this size
 COLOURS = ("red", "green", "blue")
 AUDIO_NUMBERS = ("seconds", "loudness", "crossings", "centroid")
-SPECTRUM_SAMPLES = 1 << 16  # samples that the spectrum is taken of
+SPECTRUM_SAMPLES = 1 << 16  # samples from which the spectrum is computed
 SAMPLE_BYTES = 2  # bytes per sample
 SILENCE = 1e-5  # -100 dB
 # The words of `pipeline.features.text.words`, without TensorFlow.
@@ -29,19 +29,19 @@ IMAGE_NUMBERS = ("width", "height", "brightness", "contrast", *COLOURS)
 
 
 def is_image(value: bytes) -> bool:
-    """Whether bytes begin as an image does."""
+    """Whether bytes begin like an image file."""
     return value.startswith(IMAGE_MAGIC) and (not value.startswith(b"RIFF") or value[8:12] == b"WEBP")
 
 
 def measure_images(values: Sequence[Any]) -> dict[str, Any]:
-    """Measures of images.
+    """Returns measures of images.
 
     Args:
-        values: Encoded images (rows,); None or empty where one is missing.
+        values: Encoded images (rows,); None or empty for missing ones.
 
     Returns:
-        Numbers (rows,) by name, `format` as categories, and `outline` (rows, 64): a grey picture of 8x8 pixels. What
-        cannot be read has NaN everywhere and the format "unreadable". Brightness and colours lie in [0, 1].
+        Numbers (rows,) by name, `format` as categories, and `outline` (rows, 64): a grey picture of 8x8 pixels.
+        Unreadable images have NaN everywhere and the format "unreadable". Brightness and colours are in [0, 1].
     """
     numbers = np.full((len(values), len(IMAGE_NUMBERS)), np.nan)
     outlines = np.full((len(values), OUTLINE_SIDE * OUTLINE_SIDE), np.nan)
@@ -74,7 +74,7 @@ def _measure_image(content: bytes, numbers: np.ndarray, outline: np.ndarray) -> 
 
 
 def _to_rgb(image: Any) -> Any:
-    """The image in 8-bit colours, no larger than is looked at."""
+    """Returns the image in 8-bit RGB, reduced to at most `READ_SIDE` pixels per side."""
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits
@@ -84,19 +84,19 @@ def _to_rgb(image: Any) -> Any:
 
 
 def is_recording(value: bytes) -> bool:
-    """Whether bytes begin as a WAV file does."""
+    """Whether bytes begin like a WAV file."""
     return value.startswith(b"RIFF") and value[8:12] == b"WAVE"
 
 
 def measure_recordings(values: Sequence[Any]) -> dict[str, Any]:
-    """Measures of recordings.
+    """Returns measures of recordings.
 
     Args:
-        values: WAV files of 16 bits (rows,); None or empty where one is missing.
+        values: WAV files of 16 bits (rows,); None or empty for missing ones.
 
     Returns:
         Numbers (rows,) by name: seconds, loudness (root mean square in dB of full scale), crossings of zero per second,
-        centroid of the spectrum (Hz); and `format` as categories. What cannot be read has NaN everywhere and the format
+        centroid of the spectrum (Hz); and `format` as categories. Unreadable ones have NaN everywhere and the format
         "unreadable".
     """
     numbers = np.full((len(values), len(AUDIO_NUMBERS)), np.nan)
@@ -133,19 +133,19 @@ def _sound_numbers(sound: np.ndarray, rate: int) -> tuple[float, ...]:
 
 
 def split_words(value: bytes | str) -> list[str]:
-    """The words of a text, in lower case; "!" and "?" are words of their own."""
+    """Returns the words of a text in lower case; "!" and "?" are words, too."""
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
     return WORD.findall(APOSTROPHE.sub("", LINE_BREAK.sub(" ", text.lower())))
 
 
 def measure_texts(values: Sequence[Any]) -> dict[str, Any]:
-    """Measures of texts.
+    """Returns measures of texts.
 
     Args:
-        values: UTF-8 (rows,); None or empty where one is missing.
+        values: UTF-8 (rows,); None or empty for missing ones.
 
     Returns:
-        `words`: how many (rows,), NaN where the text is missing; `vocabulary`: which ones, a set per row.
+        `words`: number of words (rows,), NaN for missing texts; `vocabulary`: the different words, a set per row.
     """
     texts = [split_words(value) if value else None for value in values]
     lengths = np.array([np.nan if tokens is None else len(tokens) for tokens in texts], float)
@@ -153,5 +153,5 @@ def measure_texts(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def unknown_share(texts: Sequence[set[str]], known: frozenset[str]) -> np.ndarray:
-    """Share of each text's different words that are not known (rows,); NaN for a text without words."""
+    """Returns the share of unknown words among each text's different words (rows,); NaN for a text without words."""
     return np.array([len(words - known) / len(words) if words else np.nan for words in texts])

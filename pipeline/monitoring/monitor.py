@@ -1,6 +1,6 @@
-"""Monitoring a recipe: its logged requests, or the data of a new run, against what the live model has learnt from.
+"""Compares a recipe's logged requests, or the data of a new run, with the training data of its live model.
 
-`ModelHealth` is the state of one recipe: the version that is live (the champion), and the report on its requests.
+`ModelHealth` is the state of one recipe: its live version (the champion), and the report on its requests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipeline.store.layout import Workspace
 
 
-HEAVY_BYTES = 256 << 20  # of images, recordings and texts that are looked at; of a larger log an even share is
+HEAVY_BYTES = 256 << 20  # of images, recordings and texts are read at most; larger logs are sampled evenly
 NO_LOG_HINT = "tensorflow/serving logs none; keraspipe serve does with --request-log DIR"
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])", re.ASCII)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -38,18 +38,18 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 def compare_requests(
     workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
 ) -> Report:
-    """Compares a model's requests with what the champion has learnt from.
+    """Compares a model's requests with the training data of the champion.
 
     Args:
         workspace: The workspace.
         name: The recipe.
         log: The request log, or a file of it.
         since: Unix time of the earliest request that counts.
-        allowed: What may change without harm, by feature or axis (see `comparison.findings`).
+        allowed: Tolerances by feature or axis (see `drift.compare`).
 
     Raises:
         UsageError: Nothing is published under that name.
-        PipelineError: There is no log, or the training data are gone.
+        PipelineError: There is no log, or the training data do not exist any more.
     """
     champion, source = baseline.find_champion(workspace, name)
     frame = baseline.load_baseline(workspace, name, source)
@@ -104,15 +104,15 @@ def _report_notes(frame: Baseline, inputs: tuple[str, ...], requests: Traffic, r
 
 @dataclass(frozen=True)
 class ModelHealth:
-    """What is known of a recipe at a moment.
+    """State of a recipe at one moment.
 
     Attributes:
         name: The recipe.
-        version: The champion's; 0 where no version is live.
-        logged: Whether there is a log of its requests. TensorFlow Serving writes none, the embedded server does.
-        report: The requests beside the training data; None where they were not compared.
-        error: Why they could not be compared, although they should have been; else empty.
-        made: Unix time.
+        version: The champion; 0 if no version is live.
+        logged: Whether its requests are logged. TensorFlow Serving writes none, the embedded server does.
+        report: Comparison of the requests with the training data; None if there is none.
+        error: Why the comparison failed; empty if it did not.
+        made: Unix time of this state.
     """
 
     name: str
@@ -124,23 +124,23 @@ class ModelHealth:
 
     @classmethod
     def from_report(cls, report: Report) -> Self:
-        """The look that gave a report."""
+        """Returns the state of a recipe from a report."""
         return cls(report.name, report.version, logged=True, report=report, made=report.made)
 
     @property
     def has_drift(self) -> bool:
-        """Whether requests have moved away from the training data."""
+        """Whether requests differ from the training data."""
         return self.report is not None and self.report.status == reports.ALERT
 
     @property
     def outcome(self) -> tuple[object, ...]:
-        """What is worth telling in full when it is another than before."""
+        """The values whose change makes a full report necessary."""
         state = (self.report.status, *reports.alert_features(self.report)) if self.report else ()
         return (self.version, self.logged, self.error, *state)
 
     @property
     def headline(self) -> str:
-        """One line."""
+        """Summary in one line."""
         if self.report:
             return reports.headline(self.report)
         if self.error:
@@ -150,13 +150,13 @@ class ModelHealth:
         return f"{self.name}: version {self.version}, drift is not known: no requests are logged ({NO_LOG_HINT})"
 
     def as_json(self) -> dict[str, Any]:
-        """The look as `--all --json` tells it."""
+        """Returns the object of `--all --json`."""
         facts = {"name": self.name, "version": self.version, "request_log": self.logged, "error": self.error}
         return {**facts, "made": self.made, "report": self.report.as_json() if self.report else None}
 
 
 def list_recipes(workspace: Workspace) -> list[str]:
-    """The recipes that have a published version, live or not."""
+    """Returns the recipes that have a published version, live or not."""
     published = {
         folder.name for folder in workspace.models.glob("*") if store_champions.versions(workspace, folder.name)
     }
@@ -164,16 +164,16 @@ def list_recipes(workspace: Workspace) -> list[str]:
 
 
 def list_champions(workspace: Workspace) -> list[ModelHealth]:
-    """Which version of each recipe is live; no requests are read."""
+    """Returns the live version of each recipe, without reading requests."""
     return [_champion_health(workspace, name) for name in list_recipes(workspace)]
 
 
 def check_health(
     workspace: Workspace, name: str, log: Path, since: float = 0.0, allowed: Mapping[str, float] | None = None
 ) -> ModelHealth:
-    """Looks at a recipe; the arguments are those of `monitored`.
+    """Checks a recipe; the arguments are those of `compare_requests`.
 
-    What goes wrong is a part of what is seen: whoever watches many recipes must not be blinded by one.
+    An error becomes part of the result, because one broken recipe must not stop the monitoring of the others.
     """
     health = _champion_health(workspace, name)
     if not health.version:
@@ -200,15 +200,15 @@ def _has_log(log: Path, name: str) -> bool:
 
 
 def _error_line(error: Exception) -> str:
-    """An error in one line."""
+    """Returns an error as one line."""
     kind = "" if isinstance(error, PipelineError) else f"{type(error).__name__}: "
     return kind + " ".join(str(error).split())
 
 
 def compare_new_data(workspace: Workspace, name: str, examples: Path) -> Report | None:
-    """The report on the training split of new data; None where there is nothing to compare, or nothing new.
+    """Reports on the training split of new data; None if there is nothing to compare with, or no new data.
 
-    All features are compared, labels too. That it cannot be done is no reason to stop a run: the report says so.
+    All features are compared, labels too. A failed comparison does not stop a run: the report has the reason.
 
     Args:
         workspace: The workspace.
@@ -238,14 +238,14 @@ def _new_data_report(workspace: Workspace, name: str, examples: Path, source: ba
 
 
 def parse_since(text: str, now: float | None = None) -> float:
-    """The Unix time that a text means.
+    """Parses a time to Unix time.
 
     Args:
         text: How long ago ("90s", "30m", "2h", "7d", "1w"), or an ISO date or time; local without a time zone.
-        now: The present as Unix time; the clock's if not given.
+        now: Current Unix time; by default that of the clock.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: The text is neither.
     """
     if ago := _AGO.fullmatch(text.strip()):
         return (time.time() if now is None else now) - float(ago[1]) * _UNIT_SECONDS[ago[2]]

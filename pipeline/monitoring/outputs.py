@@ -1,7 +1,7 @@
-"""Where reports go: terminal, HTML, Prometheus, the workspace and MLflow.
+"""Writes reports to the terminal, HTML, Prometheus, the workspace and MLflow.
 
-Reports are kept in the workspace until MLflow has them, and a while for people. In MLflow each becomes a run of kind
-`monitor` in the recipe's experiment, written by a process of its own.
+The workspace stores reports until they are recorded in MLflow, and the newest ones longer. In MLflow each becomes a run
+of kind `monitor` in the recipe's experiment, written by a separate process.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
 
 RECORDING_TIMEOUT_S = 60.0
 REPORT_STEM = "report"
-MAX_REPORTS = 100  # reports of a recipe
+MAX_REPORTS = 100  # reports of a recipe that the workspace keeps
 REPORT_TAG = "keraspipe.monitor_id"
 KIND_TAG = "keraspipe.kind"
 
 
 @dataclass
 class Sinks:
-    """Tells reports, each as it comes.
+    """The outputs of a monitoring command.
 
     Attributes:
-        workspace: The workspace, which keeps them.
-        uri: MLflow.
+        workspace: The workspace, which stores the reports.
+        uri: MLflow server or database.
         as_json: Whether the terminal gets JSON.
-        html: A further place for the page.
-        metrics: The file for Prometheus.
-        scraped: The page for Prometheus.
-        recorder: The process that tells MLflow.
+        html: An additional file for the HTML page; None for none.
+        metrics: The text file for Prometheus; None for none.
+        metrics_page: The page that Prometheus scrapes; None for none.
+        recorder: The process that records in MLflow.
     """
 
     workspace: Workspace
@@ -64,7 +64,7 @@ class Sinks:
     recorder: subprocess.Popen[bytes] | None = None
 
     def show(self, report: Report, *, briefly: bool = False) -> None:
-        """Writes to the terminal: everything, or one line."""
+        """Writes a report to the terminal, in full or as one line."""
         if self.as_json:
             print(json.dumps(report.as_json()), flush=True)
         else:
@@ -73,13 +73,15 @@ class Sinks:
                 flush=True,
             )
 
-    def tell(self, statuses: Sequence[ModelHealth], before: Mapping[str, object], *, together: bool = False) -> None:
-        """Writes looks to the terminal; in full those that give another outcome than the time before.
+    def print_statuses(
+        self, statuses: Sequence[ModelHealth], before: Mapping[str, object], *, together: bool = False
+    ) -> None:
+        """Writes states to the terminal, in full where the outcome has changed.
 
         Args:
             statuses: One for each recipe.
-            before: The outcomes of the time before, by recipe.
-            together: Whether JSON is one object of all recipes; else it is one for each report.
+            before: The previous outcomes, by recipe.
+            together: Whether JSON is one object for all recipes; else it is one for each report.
         """
         if self.as_json and together:
             print(json.dumps({"recipes": [status.as_json() for status in statuses]}), flush=True)
@@ -91,17 +93,17 @@ class Sinks:
             elif not briefly:
                 print(status.headline, file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
-    def write(self, report: Report) -> None:
-        """Replaces the page.
+    def write_html(self, report: Report) -> None:
+        """Replaces the HTML page.
 
         Raises:
-            PipelineError: Its place cannot be written.
+            PipelineError: The file cannot be written.
         """
         if self.html:
             _replace_file(self.html, monitoring_report.render_html(report))
 
-    def measure(self, statuses: Sequence[ModelHealth]) -> None:
-        """Replaces what Prometheus sees.
+    def write_metrics(self, statuses: Sequence[ModelHealth]) -> None:
+        """Replaces the metrics for Prometheus.
 
         Raises:
             PipelineError: The file cannot be written.
@@ -111,10 +113,10 @@ class Sinks:
         if self.metrics_page:
             self.metrics_page.show(statuses)
 
-    def keep(self, report: Report) -> Path:
-        """Keeps the report in the workspace and has MLflow told; returns where its page lies."""
+    def save(self, report: Report) -> Path:
+        """Stores the report in the workspace and starts to record it in MLflow; returns the path of its page."""
         try:
-            folder = keep_report(self.workspace, report)
+            folder = save_report(self.workspace, report)
         except OSError as error:
             raise unwritable_error(self.workspace, error) from error
         if self.recorder is None or self.recorder.poll() is not None:
@@ -122,7 +124,7 @@ class Sinks:
         return folder / REPORT_HTML
 
     def close(self) -> None:
-        """Waits for MLflow, within reason; a report that it did not get is told again by the next one."""
+        """Waits for MLflow up to a timeout; the next recorder records reports that are missing."""
         if self.metrics_page:
             self.metrics_page.close()
         code = None
@@ -136,26 +138,26 @@ class Sinks:
 
 def _replace_file(path: Path, text: str) -> None:
     try:
-        with fileio.replace_file(path.absolute()) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with fileio.replace_file(path.absolute()) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise PipelineError(
             f"{path} cannot be written.",
             expected="a file in a folder that this user may write, with free space",
             received=error.strerror or str(error),
-            action="mend that, or name another file",
+            action="correct that, or name another file",
         ) from error
 
 
 REPORT_JSON, REPORT_HTML, RECORDED_MARK = f"{REPORT_STEM}.json", f"{REPORT_STEM}.html", "recorded"
 
 
-def keep_report(workspace: Workspace, report: Report) -> Path:
-    """Writes a report as JSON and HTML into a new folder, which is returned; the oldest recorded ones go."""
+def save_report(workspace: Workspace, report: Report) -> Path:
+    """Writes a report as JSON and HTML into a new folder, which is returned; removes the oldest recorded ones."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(report.made))
     place = workspace.monitoring / report.name / f"{stamp}-{uuid.uuid4().hex[:4]}"
-    with fileio.create_folder(place) as beside:
-        write_report_files(beside, REPORT_STEM, report)
+    with fileio.create_folder(place) as temporary:
+        write_report_files(temporary, REPORT_STEM, report)
     _remove_oldest(place.parent)
     return place
 
@@ -164,13 +166,13 @@ def write_report_files(folder: Path, stem: str, report: Report) -> list[Path]:
     """Writes a report as STEM.json and STEM.html into a folder; returns both paths."""
     paths = [folder / f"{stem}.json", folder / f"{stem}.html"]
     fileio.write_json(paths[0], report.as_json())
-    with fileio.replace_file(paths[1]) as beside:
-        beside.write_text(monitoring_report.render_html(report), encoding="utf-8")
+    with fileio.replace_file(paths[1]) as temporary:
+        temporary.write_text(monitoring_report.render_html(report), encoding="utf-8")
     return paths
 
 
 def pending_reports(workspace: Workspace) -> list[Path]:
-    """Folders of the reports that MLflow has not seen, oldest first."""
+    """Returns the folders of the reports that are not recorded in MLflow, oldest first."""
     folders = [
         path.parent
         for path in workspace.monitoring.glob(f"*/*/{REPORT_JSON}")
@@ -186,7 +188,7 @@ def _remove_oldest(folder: Path) -> None:
 
 
 def start_recorder(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
-    """Starts to record what MLflow has not seen; exit code 0 when it has all, 4 when it cannot be reached."""
+    """Starts to record the pending reports; exit code 0 if all are recorded, 4 if MLflow cannot be reached."""
     return process.start("pipeline.monitoring", workspace, uri, workspace.monitoring_log)
 
 
@@ -194,8 +196,8 @@ def record_report(destination: TrackingStore, folder: Path) -> str:
     """Records one report and returns the MLflow run's id; a second time changes nothing.
 
     Args:
-        destination: The MLflow.
-        folder: Of the report.
+        destination: The MLflow to write to.
+        folder: Folder of the report.
     """
     report = fileio.read_json(folder / REPORT_JSON)
     experiment = destination.ensure_experiment(report["name"])

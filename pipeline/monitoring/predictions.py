@@ -1,6 +1,6 @@
-"""What a model predicts: its predictions on the test split, kept when it is published, and those in logged responses.
+"""A model's predictions on the test split, saved when it is published, and those in logged responses.
 
-They are compared as the inputs are: which class is the likeliest and how sure the model is, or the number it gives.
+They are compared as inputs are: the predicted class and its probability, or the predicted number.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ROLES = {PREDICTED_CLASS: "category", PROBABILITY: "number", PREDICTED_NUMBER: "
 
 @dataclass(frozen=True)
 class Predictions:
-    """A model's answers to the test split.
+    """A model's predictions on the test split.
 
     Attributes:
         output: Name of the output.
         classes: Names of the classes; empty for a number.
-        frame: How answers are counted, and what these count.
+        frame: The baseline: histograms of the predictions.
     """
 
     output: str
@@ -37,10 +37,10 @@ class Predictions:
     frame: Baseline
 
     def rows(self, values: Sequence[np.ndarray]) -> Rows:
-        """Answers as rows.
+        """Returns predictions as rows.
 
         Args:
-            values: Parts (rows, classes) or (rows,); parts of another shape are left out.
+            values: Parts (rows, classes) or (rows,); parts of another shape are ignored.
         """
         return to_rows([part for part in values if _has_shape(part, self.classes)], self.classes)
 
@@ -50,7 +50,7 @@ def _has_shape(answers: np.ndarray, classes: Sequence[str]) -> bool:
 
 
 def to_rows(parts: Sequence[np.ndarray], classes: Sequence[str]) -> Rows:
-    """Answers (rows, classes) or (rows,) as rows: what is told of each."""
+    """Returns predictions (rows, classes) or (rows,) as rows: class and probability, or the number."""
     result = Rows()
     if parts:
         answers = np.concatenate(parts)
@@ -64,11 +64,11 @@ def to_rows(parts: Sequence[np.ndarray], classes: Sequence[str]) -> Rows:
 
 
 def save(target: Path, answers: np.ndarray, output: str, classes: Sequence[str]) -> None:
-    """Keeps how a model answered to the test split; does nothing where that is neither classes nor one number.
+    """Saves a model's predictions on the test split; does nothing if they are neither classes nor one number.
 
     Args:
         target: The file.
-        answers: Its answers (rows, classes) or (rows,).
+        answers: The predictions (rows, classes) or (rows,).
         output: Name of the output.
         classes: Names of the classes; empty for a number.
     """
@@ -85,7 +85,7 @@ def save(target: Path, answers: np.ndarray, output: str, classes: Sequence[str])
 
 
 def load(source: Path) -> Predictions | None:
-    """The answers that were kept; None where there are none."""
+    """Reads the saved predictions; None if there are none."""
     content: dict[str, Any] | None = fileio.read_json(source)
     return (
         Predictions(content["output"], tuple(content["classes"]), Baseline.from_json(content["frame"]))

@@ -1,7 +1,7 @@
 """Profiles of rows, whose size does not depend on the number of rows, and the baseline to compare them with.
 
-`Rows` holds raw rows column by column, as requests and training examples bring them; `FeatureBuilder` finds out from
-training data how a feature is counted; `Baseline` is that, with the counts of the training data.
+`Rows` holds raw rows of requests or training examples, column by column; `FeatureBuilder` builds the histograms of a
+feature from training data; `Baseline` has these histograms with the counts of the training data.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 MAX_COMPONENTS = 4
-MIN_DEVIATION = 1e-6  # of the first component's deviation
+MIN_DEVIATION = 1e-6  # of the deviation of the first component
 MAX_VOCABULARY = 50_000
 SHARE_EDGES = tuple(np.linspace(0, 1, features.BINS + 1).round(2).tolist())
-# Fields of `TensorProto` whose values are the rows as they stand: float, double, int32, string, int64.
+# Fields of `TensorProto` that hold plain values: float, double, int32, string, int64.
 PLAIN_FIELDS = {1: "float_val", 2: "double_val", 3: "int_val", 7: "string_val", 9: "int64_val"}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Counts on the axes of a frame.
+    """Counts of rows on the axes of a baseline.
 
     Attributes:
         rows: How many rows were counted.
         counts: Rows per cell (cells,), by the axis' key.
-        sent: In how many rows each feature had a place, those that no axis knows, too.
+        sent: Number of rows in which each feature was present, also features without an axis.
     """
 
     rows: int = 0
@@ -43,13 +43,13 @@ class Profile:
     sent: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Profile) -> Profile:
-        """The profile of both together."""
+        """Returns the profile of both together."""
         return Profile(
             self.rows + other.rows, _add_counts(self.counts, other.counts), _add_counts(self.sent, other.sent)
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The profile as JSON."""
+        """Returns the profile as JSON."""
         return {
             "rows": self.rows,
             "counts": {key: cells.tolist() for key, cells in self.counts.items()},
@@ -58,7 +58,7 @@ class Profile:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Profile:
-        """The profile that `as_json` gave."""
+        """Reads a profile from the result of `as_json`."""
         counts = {key: np.asarray(cells, np.int64) for key, cells in content["counts"].items()}
         return cls(content["rows"], counts, content["sent"])
 
@@ -68,7 +68,7 @@ def _add_counts(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 
 
 def count_rows(features: Iterable[Feature], rows: Rows) -> Profile:
-    """The profile of some rows."""
+    """Counts some rows."""
     counts: dict[str, np.ndarray] = {}
     for feature in features:
         counts |= feature.counts(rows.columns.get(feature.name) or [None] * rows.count)
@@ -77,12 +77,12 @@ def count_rows(features: Iterable[Feature], rows: Rows) -> Profile:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Training data as they are compared with.
+    """Histograms of the training data, which rows are compared with.
 
     Attributes:
         features: How each feature is counted.
-        training: What the training data count.
-        total: Rows that the training data have in all.
+        training: Counts of the training data.
+        total: Number of all training rows.
     """
 
     features: tuple[Feature, ...]
@@ -95,13 +95,13 @@ class Baseline:
         return [axis for feature in self.features for axis in feature.axes]
 
     def as_json(self) -> dict[str, Any]:
-        """The frame as JSON."""
+        """Returns the baseline as JSON."""
         features = [{**asdict(feature), "vocabulary": sorted(feature.vocabulary)} for feature in self.features]
         return {"features": features, "training": self.training.as_json(), "total": self.total}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Baseline:
-        """The frame that `as_json` gave."""
+        """Reads a baseline from the result of `as_json`."""
         features = tuple(_feature_from_json(feature) for feature in content["features"])
         return cls(features, Profile.from_json(content["training"]), content["total"])
 
@@ -116,11 +116,11 @@ def _feature_from_json(content: Mapping[str, Any]) -> Feature:
 
 
 class FeatureBuilder:
-    """Collects what is measured of a feature, and draws its axes; of images and texts nothing else is kept.
+    """Collects measures of a feature and builds its histograms; of images and texts only measures are kept.
 
     Args:
         name: The feature.
-        role: What kind it is.
+        role: Its kind.
     """
 
     def __init__(self, name: str, role: str) -> None:
@@ -129,7 +129,7 @@ class FeatureBuilder:
         self._texts: Counter[str] = Counter()  # in how many texts a word is
 
     def add(self, values: Sequence[Any]) -> None:
-        """Takes values in."""
+        """Adds values."""
         for name, part in measure(self.role, values).items():
             if name == "vocabulary":
                 self._texts.update(word for words in part for word in words)
@@ -137,7 +137,7 @@ class FeatureBuilder:
                 self._parts.setdefault(name, []).append(part)
 
     def feature(self) -> Feature:
-        """The feature with its axes."""
+        """Returns the feature with its axes."""
         columns = dict(self._parts)
         outlines = np.concatenate(columns.pop("outline", [np.empty((0, 0))]))
         outlines = outlines[~np.isnan(outlines).any(axis=1)]
@@ -155,7 +155,7 @@ class FeatureBuilder:
         return features.category_histogram(self.name, measure, [value for part in parts for value in part])
 
     def _text_axes(self) -> list[Histogram]:
-        """The axes of the words; fixed shares, since the words of the texts at hand are all known."""
+        """Returns the axes of words. The edges for unknown words are fixed, because all words at hand are known."""
         if not self._texts:
             return []
         unknown = Histogram(self.name, "unknown words", features.NUMBERS, SHARE_EDGES)
@@ -167,14 +167,14 @@ def _to_tuples(table: np.ndarray) -> tuple[tuple[float, ...], ...]:
 
 
 def _drop_grey_colours(axes: list[Histogram]) -> list[Histogram]:
-    """Drops the colours of grey images, which are their brightness again."""
+    """Drops the colours of grey images, which only repeat their brightness."""
     edges = {histogram.name: histogram.points for histogram in axes}
     grey = all(edges[colour] == edges["red"] for colour in measures.COLOURS)
     return [histogram for histogram in axes if not (grey and histogram.name in measures.COLOURS)]
 
 
 def _principal_components(outlines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (numbers,) and principal components over their deviations (components, numbers) of outlines."""
+    """Returns the mean (numbers,) of outlines and their scaled principal components (components, numbers)."""
     if len(outlines) <= MAX_COMPONENTS:
         return np.empty(0), np.empty((0, 0))
     center = outlines.mean(axis=0)
@@ -185,11 +185,11 @@ def _principal_components(outlines: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 class Rows:
-    """Columns of raw values: a value is a number, bytes, an array, or None where it is missing.
+    """Columns of raw values: a value is a number, bytes, an array, or None if it is missing.
 
     Attributes:
-        count: Rows so far.
-        columns: Values by name, `count` of each.
+        count: Number of rows.
+        columns: Values by name, `count` for each name.
     """
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ class Rows:
             tensors: `TensorProto`s of shape (rows, …) by name.
 
         Raises:
-            InvalidArgument: One is no tensor.
+            InvalidArgument: A value is not a tensor.
         """
         values = {name: _tensor_values(tensor, name) for name, tensor in tensors.items()}
         for name, column in values.items():
@@ -223,7 +223,7 @@ class Rows:
         return column
 
     def _fill_gaps(self, count: int) -> None:
-        """Fills the columns that the newest rows did not bring."""
+        """Fills the columns that are missing in the newest rows."""
         self.count += count
         for column in self.columns.values():
             if len(column) != self.count:
@@ -232,7 +232,7 @@ class Rows:
 
 
 def _tensor_values(tensor: Any, name: str) -> Sequence[Any]:
-    """One value per row; this is where the time of reading a log goes."""
+    """Returns one value per row. Most of the time of reading a log is spent here."""
     dims = tensor.tensor_shape.dim
     field = PLAIN_FIELDS.get(tensor.dtype) if len(dims) == 1 else None
     if field:
@@ -245,7 +245,7 @@ def _tensor_values(tensor: Any, name: str) -> Sequence[Any]:
 
 
 def _example_value(feature: Any) -> Any:
-    """The value of a `tf.train.Feature`: one, an array of numbers, or bytes joined by spaces."""
+    """Returns the value of a `tf.train.Feature`: a single one, an array of numbers, or bytes joined by spaces."""
     kind = feature.WhichOneof("kind")
     values = getattr(feature, kind).value if kind else ()
     if len(values) <= 1:
@@ -254,7 +254,7 @@ def _example_value(feature: Any) -> Any:
 
 
 def example_type() -> Any:
-    """The message `tf.train.Example`, without importing TensorFlow."""
+    """Returns the message type `tf.train.Example`, without importing TensorFlow."""
     from google.protobuf.message_factory import GetMessageClass
 
     inputs = protos.load("apis.input_pb2")

@@ -27,30 +27,30 @@ _FEATURE = (*_VERSION, "feature", "check", "distance")
 
 
 class Gauges:
-    """A collector of prometheus_client over the newest looks, one for each recipe.
+    """A collector of prometheus_client for the newest state of each recipe.
 
     Attributes:
-        looks: Without any there is no champion.
+        statuses: One for each recipe.
     """
 
     def __init__(self, statuses: Sequence[ModelHealth] = ()) -> None:
         self.statuses = statuses
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All metrics as they are now."""
+        """Yields the current metrics."""
         yield from _model_gauges(self.statuses)
         yield from _drift_gauges(self.statuses)
 
 
 def make_registry(gauges: Gauges) -> CollectorRegistry:
-    """A registry with nothing else in it."""
+    """Returns a registry with these metrics only."""
     alone = CollectorRegistry()
     alone.register(gauges)
     return alone
 
 
 def render_text(statuses: Sequence[ModelHealth]) -> str:
-    """The page of metrics; all are gauges."""
+    """Returns the page of metrics; all are gauges."""
     return generate_latest(make_registry(Gauges(statuses))).decode()
 
 
@@ -90,16 +90,16 @@ def _drift_gauges(statuses: Sequence[ModelHealth]) -> Iterator[GaugeMetricFamily
 
 def _make_gauge(name: str, words: str, samples: Samples, labels: Sequence[str] = ()) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"keraspipe_{name}", words, labels=labels)
-    for key, value in samples:  # a name that comes from a file may be no text
+    for key, value in samples:  # a name from a file may not be a string
         family.add_metric([label.encode(errors="replace").decode() for label in key], value)
     return family
 
 
 def parse_address(text: str) -> tuple[str, int] | None:
-    """Host and port that `[HOST:]PORT` names, this machine's own by default; None for the name of a file.
+    """Parses `[HOST:]PORT` to host and port, by default on this machine; None for the name of a file.
 
     Raises:
-        UsageError: There is no such port.
+        UsageError: The port is out of range.
     """
     match = _ADDRESS.fullmatch(text)
     if not match:
@@ -110,14 +110,14 @@ def parse_address(text: str) -> tuple[str, int] | None:
 
 
 class MetricsPage:
-    """A page that shows the newest looks.
+    """An HTTP page with the newest metrics.
 
     Args:
         port: Port to listen on; 0 for any free one.
         host: Address to listen on.
 
     Raises:
-        PipelineError: The port is taken, or the address is not this machine's.
+        PipelineError: The port is taken, or the address is not of this machine.
     """
 
     def __init__(self, port: int, host: str = HOST) -> None:
@@ -133,12 +133,12 @@ class MetricsPage:
             ) from error
 
     def show(self, statuses: Sequence[ModelHealth]) -> None:
-        """Has the next scrape see these."""
+        """Replaces the states that the next scrape gets."""
         self._gauges.statuses = statuses
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """URL of the page."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._server.server_port}/metrics"
 

@@ -1,4 +1,4 @@
-"""The report of a comparison: for a terminal, as JSON and as one HTML file, each number explained in words."""
+"""The report of a comparison: for a terminal, as JSON and as one HTML file, with an explanation of each number."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ DISTANCE_MEANING = {
     drift.SHARE: "Share: the part of the rows that came on top.",
 }
 TEMPLATE = Path(__file__).parent / "page.html.jinja"
-MAX_CELLS = 24  # cells of a picture
-ROW_HEIGHT = 18  # pixels of a cell's line
-LABEL_WIDTH, BAR_WIDTH, NUMBER_WIDTH = 190, 420, 130  # of the labels, the longest bar, and the numbers
+MAX_CELLS = 24  # cells in a picture
+ROW_HEIGHT = 18  # pixels of a line
+LABEL_WIDTH, BAR_WIDTH, NUMBER_WIDTH = 190, 420, 130  # pixels of the labels, the longest bar, and the numbers
 
 
 @dataclass(frozen=True)
 class Report:
-    """A comparison of rows with training data.
+    """Result of comparing rows with training data.
 
     Attributes:
         name: The recipe.
-        against: What was compared with, in words.
+        against: Description of the training data.
         what: What was compared: "requests" or "rows of the new data".
-        rows: How many there were.
+        rows: Number of rows.
         findings: All comparisons.
-        notes: What else is to be known, one line each.
-        alerts: What needs no statistics to be wrong, one line each.
+        notes: Further remarks, one line each.
+        alerts: Faults that need no statistics, such as a missing feature, one line each.
         version: The champion's version.
-        since: Unix time of the first row, 0 where it has none.
+        since: Unix time of the first row; 0 if rows have no time.
         until: Unix time of the last row.
         made: Unix time of the report.
     """
@@ -82,14 +82,14 @@ class Report:
 
     @property
     def lines(self) -> list[str]:
-        """What is wrong, one line for each finding that is an alert."""
+        """Lines about all alerts, one for each."""
         return [
             *self.alerts,
             *(f"{finding.key}: {finding.check}. {explain(finding)}" for finding in self.alert_findings),
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `--json`."""
+        """Returns the object of `--json`."""
         findings = [
             {**asdict(finding), "limit": finding.limit, "alert": finding.alert, "explanation": explain(finding)}
             for finding in self.findings
@@ -99,7 +99,7 @@ class Report:
 
 
 def render_table(report: Report) -> list[str]:
-    """The report for a terminal: a line per feature, then what is wrong in words."""
+    """Returns the report for a terminal: a line per feature, then the alerts with explanations."""
     lines = [headline(report)]
     if report.worst:
         rows = [["feature", "check", "distance", "value", "limit", ""], *map(_table_row, report.worst)]
@@ -110,7 +110,7 @@ def render_table(report: Report) -> list[str]:
 
 
 def headline(report: Report) -> str:
-    """One line: what was compared with what, and the outcome."""
+    """Returns a summary in one line: what was compared with what, and the outcome."""
     outcome = {
         NO_ALERT: "no drift",
         TOO_FEW: f"too few to tell, at least {drift.MIN_ROWS} are needed",
@@ -121,7 +121,7 @@ def headline(report: Report) -> str:
 
 
 def alert_features(report: Report) -> list[str]:
-    """The features that have alerts."""
+    """Returns the features that have alerts."""
     return list(dict.fromkeys(finding.feature for finding in report.alert_findings))
 
 
@@ -143,12 +143,12 @@ def _format_time(seconds: float) -> str:
 
 
 def explain(finding: Finding) -> str:
-    """The number beside its limit, and the largest change."""
+    """Explains a distance, its limit, and the largest change."""
     return f"{explain_limit(finding)} {explain_change(finding)}"
 
 
 def explain_limit(finding: Finding) -> str:
-    """The number and its limit, and what the limit is made of."""
+    """Explains a distance and the parts of its limit."""
     side = "above" if finding.value > finding.limit else "within"
     return (
         f"{finding.distance} {finding.value:.3f} is {side} the limit {finding.limit:.3f}: "
@@ -158,13 +158,13 @@ def explain_limit(finding: Finding) -> str:
 
 
 def explain_distances(findings: Iterable[Finding]) -> list[str]:
-    """What the distances mean that findings have."""
+    """Explains the kinds of distances that the findings have."""
     there = {finding.distance for finding in findings}
     return [words for name, words in DISTANCE_MEANING.items() if name in there]
 
 
 def explain_change(finding: Finding) -> str:
-    """Where the change is."""
+    """Names the cell that has changed most."""
     if finding.check != drift.DRIFT:
         return f"{finding.key}: {finding.value:.1%} more rows are {_skew_words(finding)} than before."
     label, before, now = max(finding.cells, key=lambda cell: abs(cell[2] - cell[1]))
@@ -181,7 +181,7 @@ def _skew_words(finding: Finding) -> str:
 
 
 def render_html(report: Report) -> str:
-    """The page."""
+    """Returns the HTML page."""
     ordered = sorted(report.findings, key=lambda finding: -finding.severity)
     drawn = [
         finding for finding in ordered if finding.check == drift.DRIFT and (finding.alert or finding in report.worst)
@@ -200,7 +200,7 @@ def render_html(report: Report) -> str:
 
 
 def draw_bars(finding: Finding) -> dict[str, object]:
-    """Both distributions as bars, cell by cell: what the template draws as SVG."""
+    """Returns both distributions as bars, cell by cell, for the template to draw as SVG."""
     cells = [cell for cell in finding.cells if cell[1] or cell[2]]
     if len(cells) > MAX_CELLS:  # the ones that changed most, in their order
         changed = sorted(cells, key=lambda cell: -abs(cell[2] - cell[1]))[:MAX_CELLS]

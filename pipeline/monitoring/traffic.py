@@ -1,7 +1,7 @@
-"""Logged requests: their files, and the profile of what they hold, counted in batches so that memory does not grow.
+"""Reads logged requests and counts them into profiles, in batches so that memory does not grow.
 
-The files are TFRecords of `PredictionLog`, as `keraspipe serve --request-log` and tensorflow/serving's collectors
-write them.
+The files are TFRecords of `PredictionLog`, as written by `keraspipe serve --request-log` and by tensorflow/serving's
+collectors.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.predictions import Predictions
 
 
-PARALLEL_BYTES = 32 << 20  # from which on a second process is worth its start
+PARALLEL_BYTES = 32 << 20  # size from which a second process is faster
 PROCESSES = 2
 PART_SUFFIX = ".part"
 BATCH_ROWS = 4096
@@ -44,7 +44,7 @@ EXAMPLE_LOGS = ("classify_log", "regress_log", "multi_inference_log")
 
 
 def log_files(log: Path, model: str) -> list[Path]:
-    """The files that may hold a model's requests, those that are still written to among them.
+    """Returns the files that may hold a model's requests, including those that are still being written.
 
     Args:
         log: The folder of the request log, a folder of TFRecords, or one file.
@@ -68,7 +68,7 @@ def log_files(log: Path, model: str) -> list[Path]:
 
 
 def read_traffic(paths: Iterable[Path], wanted: TrafficFilter) -> Traffic:
-    """The traffic in files; large logs are read by two processes."""
+    """Reads the traffic in files; large logs in two processes."""
     stats = {path: stat_file(path) for path in paths}
     sizes = {path: entry.st_size for path, entry in stats.items() if entry and entry.st_mtime >= wanted.since}
     if sum(sizes.values()) < PARALLEL_BYTES or len(sizes) == 1:
@@ -78,7 +78,7 @@ def read_traffic(paths: Iterable[Path], wanted: TrafficFilter) -> Traffic:
 
 
 def read_log_file(path: Path, wanted: TrafficFilter) -> Traffic:
-    """The traffic in one file; what is damaged is passed over and told, a file that is deleted meanwhile is not."""
+    """Reads one file. Damaged parts are skipped and reported; a file that is deleted meanwhile is ignored."""
     counter = RequestCounter(wanted)
     faults = []
     try:
@@ -89,7 +89,7 @@ def read_log_file(path: Path, wanted: TrafficFilter) -> Traffic:
     except OSError as error:
         faults.append(f"{path} cannot be read: {error.strerror}")
     if counter.unreadable:
-        faults.append(f"{counter.unreadable} requests in {path} hold what is no tensor")
+        faults.append(f"{counter.unreadable} requests in {path} hold values that are not tensors")
     return counter.traffic(faults)
 
 
@@ -102,14 +102,14 @@ def _count_file(path: Path, counter: RequestCounter) -> None:
 
 
 def _possible_paths(path: Path) -> list[Path]:
-    """The file, and what it is called when it is no longer written to, which may be the case by now."""
+    """Returns the file's path, and the path that it has once it is complete, which may be by now."""
     return (
         [path, path.with_name(path.name[1:].removesuffix(PART_SUFFIX))] if path.name.endswith(PART_SUFFIX) else [path]
     )
 
 
 def stat_file(path: Path) -> os.stat_result | None:
-    """Size and times of a file of the log; None if it is deleted by now."""
+    """Returns size and times of a file of the log; None if it was deleted."""
     for name in _possible_paths(path):
         with suppress(FileNotFoundError):
             return name.stat()
@@ -118,16 +118,16 @@ def stat_file(path: Path) -> os.stat_result | None:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests that were read.
+    """Counts of the requests of a log.
 
     Attributes:
-        profile: What their rows count.
-        answers: What the champion's answers count.
-        requests: How many there were.
+        profile: Counts of their rows.
+        answers: Counts of the champion's predictions.
+        requests: Number of requests.
         first: Unix time of the earliest one; infinite without any.
         last: Unix time of the latest one; 0 without any.
         versions: Requests by the model's version.
-        faults: What could not be read, in words.
+        faults: One message for each part that could not be read.
     """
 
     profile: Profile = field(default_factory=Profile)
@@ -139,7 +139,7 @@ class Traffic:
     faults: tuple[str, ...] = ()
 
     def __add__(self, other: Traffic) -> Traffic:
-        """Both together."""
+        """Returns both together."""
         return Traffic(
             self.profile + other.profile,
             self.answers + other.answers,
@@ -153,15 +153,15 @@ class Traffic:
 
 @dataclass(frozen=True)
 class TrafficFilter:
-    """Which requests are read, and how they are counted.
+    """Selects requests and says how they are counted.
 
     Attributes:
         model: Name of the model.
         features: The inputs that are counted.
         since: Unix time of the earliest request.
-        rate: Share of the requests that is looked at, to bound the time that images and texts take.
-        answers: What the champion answers with, and how it is counted; None to leave the answers out.
-        version: The champion's version: others' answers are not counted.
+        rate: Share of the requests that is read, to limit the time for images and texts.
+        answers: The champion's predictions and their histograms; None to ignore predictions.
+        version: The champion's version; predictions of other versions are not counted.
     """
 
     model: str
@@ -176,7 +176,7 @@ class RequestCounter:
     """Counts requests one by one.
 
     Args:
-        wanted: Which of them.
+        wanted: Selects the requests.
     """
 
     def __init__(self, wanted: TrafficFilter) -> None:
@@ -191,7 +191,7 @@ class RequestCounter:
         self._parse = example_type().FromString
 
     def add(self, log: Any) -> None:
-        """Counts one `PredictionLog`, if it is wanted."""
+        """Counts one `PredictionLog`, if it is selected."""
         metadata = log.log_metadata
         model, at = metadata.model_spec, metadata.timestamp_secs
         if at < self.wanted.since or model.name not in ("", self.wanted.model) or self._is_skipped():
@@ -208,7 +208,7 @@ class RequestCounter:
             self._flush()
 
     def traffic(self, faults: Sequence[str] = ()) -> Traffic:
-        """What was counted, with what could not be read."""
+        """Returns the counts, and messages about parts that could not be read."""
         self._flush()
         count = self._versions.total()
         return Traffic(self._profile, self._answers, count, self._first, self._last, self._versions, tuple(faults))
@@ -245,6 +245,6 @@ class RequestCounter:
         self._rows, self._bytes = Rows(), 0
 
 
-def _input_examples(given: Any) -> Any:
-    """The examples of a `tensorflow.serving.Input`."""
-    return getattr(given, given.WhichOneof("kind") or "example_list").examples
+def _input_examples(message: Any) -> Any:
+    """Returns the examples of a `tensorflow.serving.Input`."""
+    return getattr(message, message.WhichOneof("kind") or "example_list").examples

@@ -1,1 +1,1 @@
-"""A new recipe from data: what is at a path, what to make of it, and the file that a person would have written."""
+"""Writes a new recipe from data: inspects a path, chooses roles, sizes and gate, and renders the file."""

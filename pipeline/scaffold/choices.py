@@ -36,7 +36,7 @@ ERROR_SHARE = 0.9  # share of the error of one constant answer that a model may 
 
 @dataclass(frozen=True)
 class Role:
-    """One decision.
+    """How a recipe uses a column.
 
     Attributes:
         column: The column.
@@ -50,13 +50,13 @@ class Role:
 
     @property
     def kind(self) -> str:
-        """As the recipe declares it: numbers are "float", which may be missing."""
+        """Kind as the recipe declares it: numbers are "float", which may be missing."""
         uses = {"number": "float", "amount": "float", "count": "float", "key": "int", "vector": self.column.kind}
         return uses.get(self.use, "bytes")
 
 
 def assign_roles(columns: Sequence[Column], target: Column, profile: Profile) -> list[Role]:
-    """The role of every column but the target."""
+    """Returns the role of every column except the target."""
     roles = []
     first: dict[str, str] = {profile.codes[target.name]: target.name} if target.name in profile.codes else {}
     for column in columns:
@@ -84,7 +84,7 @@ def _choose_role(column: Column, target: Column, twin: str, numbers: Mapping[str
 
 
 def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
-    """Why nothing can be learnt from a column; empty if something can."""
+    """Returns why a column is left out; empty if it is used."""
     crowded = column.distinct > max(MAX_DISTINCT_SHARE * (column.rows - column.missing), MAX_DISTINCT)
     reasons = {
         "nested values": not column.kind,
@@ -126,17 +126,17 @@ def _logarithm_words(values: list[float]) -> str:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What depends on the number of rows.
+    """Settings that depend on the number of rows.
 
     Attributes:
-        epochs: At most; early stopping ends sooner.
+        epochs: Maximum; early stopping may end sooner.
         batch_size: Rows.
         patience: Epochs without a lower loss.
         units: Of each hidden layer.
         dropout: Share of the units that are left out in training.
         rare: Values of a category that are seen less often share one embedding.
-        eval: Share of the rows to stop by.
-        test: Share of the rows to judge by.
+        eval: Share of the rows for early stopping.
+        test: Share of the rows for the evaluation.
     """
 
     epochs: int
@@ -158,7 +158,7 @@ class Sizes:
 
 
 def choose_sizes(rows: int) -> Sizes:
-    """Few rows: a small network, many epochs, much dropout, and a larger share to judge by. Many rows: the reverse."""
+    """Few rows: a small network, many epochs, much dropout, a larger share for evaluation. Many rows: the reverse."""
     if rows < SMALL_ROWS:
         return Sizes(100, 16, 20, (64, 32), 0.3, 2, 0.15, 0.2)
     if rows < MEDIUM_ROWS:
@@ -170,10 +170,10 @@ def choose_sizes(rows: int) -> Sizes:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a recipe's metrics and gate say.
+    """Metrics and bounds of a recipe's gate.
 
     Attributes:
-        baseline: What guessing reaches, in words.
+        baseline: Sentence about the result of guessing.
         reason: Where the bound comes from, for a comment.
         at_least: Lower bounds by metric.
         at_most: Upper bounds by metric.
@@ -244,7 +244,7 @@ def bound_above_chance(chance: float, tested: float) -> float:
 
 
 def tolerance(bound: float, tested: float) -> float:
-    """One standard error of a share, by which two equally good models differ."""
+    """One standard error of a share, by which two equally good models may differ."""
     return round(max(math.sqrt(bound * (1 - bound) / max(tested, 1.0)), 0.002), 3)
 
 

@@ -21,14 +21,14 @@ STRAY_RATIO = 10  # times as many files has the smallest class as lie above all 
 
 @dataclass
 class ClassFolders:
-    """What was counted.
+    """Counts of the files by class.
 
     Attributes:
         train: Usable files by class, those that no split is named for among them.
         test: Usable files of the test split by class.
         faults: Files that cannot be used.
         first_fault: The first of them, in words.
-        places: The folders that the files lie in, by class.
+        places: The folders of the files, by class.
     """
 
     train: Counter[str] = field(default_factory=Counter)
@@ -57,7 +57,7 @@ class ClassFolders:
         return self.train + self.test
 
     def pass_over(self) -> tuple[str, ...]:
-        """Forgets, and names, the folders above those of all classes: what lies there, such as a README, is of none."""
+        """Removes and returns the folders above those of all classes: their files, such as a README, have no class."""
         above = tuple(name for name in self.places if self._is_above(name))
         for name in above:
             del self.train[name], self.test[name]
@@ -72,7 +72,7 @@ class ClassFolders:
         return bool(others) and few and all(self.places[name] & set(place.parents) for place in below)
 
     def rows(self) -> list[tuple[str, ...]]:
-        """The table for a person."""
+        """Returns the table for the terminal."""
         return [
             (safe_name(name), str(self.train[name]), str(self.test[name]))
             for name in profile.sort_classes(list(self.both))
@@ -80,7 +80,7 @@ class ClassFolders:
 
 
 def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]:
-    """What the templates of folders want.
+    """Returns the values for the templates of folders.
 
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
@@ -112,7 +112,7 @@ def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]
 
 
 def folder_notes(without: tuple[str, ...]) -> list[str]:
-    """What is said of the folders above the classes."""
+    """Returns notes about the folders above the classes."""
     return (
         [f"Files beside the folders of the classes are passed over: in {list_names(list(without))}."] if without else []
     )

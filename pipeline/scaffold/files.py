@@ -46,7 +46,7 @@ class ImageSurvey:
     contents: list[bytes] = field(default_factory=list)
 
     def add(self, content: bytes) -> str:
-        """Takes in an image; says why it cannot be used."""
+        """Adds an image; returns why it cannot be used, else an empty text."""
         from PIL import Image
 
         fault = image.fault(content, (1, 1, 3), resize=True)
@@ -71,7 +71,7 @@ class ImageSurvey:
 
 
 def plan_images(path: Path) -> Plan:
-    """Looks at images.
+    """Plans a recipe for a folder or archive of images.
 
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
@@ -126,7 +126,7 @@ def _image_diagram(shape: tuple[int, int, int], blocks: tuple[int, ...], classes
 
 
 def plan_recordings(path: Path) -> Plan:
-    """Looks at recordings.
+    """Plans a recipe for a folder or archive of recordings.
 
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
@@ -199,7 +199,7 @@ def _recording_facts(samples: int, rate: int, facts: dict[str, Any]) -> dict[str
 
 
 def plan_texts(path: Path) -> Plan:
-    """Looks at a folder or an archive of texts.
+    """Plans a recipe for a folder or archive of texts.
 
     Raises:
         PipelineError: There is nothing to tell apart, or too little.

@@ -1,4 +1,4 @@
-"""What lies at a path: a table, or images, texts or recordings in folders."""
+"""Inspects a path: a table, or images, texts or recordings in folders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXPECTED_DATA = (
 
 
 def make_plan(path: Path, target: str, task: str) -> Plan:
-    """Looks at what is there, and decides.
+    """Inspects the data and returns a plan for a recipe.
 
     Args:
         path: Absolute.
@@ -42,7 +42,7 @@ def make_plan(path: Path, target: str, task: str) -> Plan:
         task: "classification", "regression", "forecasting", or empty.
 
     Raises:
-        UsageError: There is nothing, or nothing that is known.
+        UsageError: There is nothing, or no known format.
         PipelineError: Nothing can be learnt from it.
     """
     if not path.exists():

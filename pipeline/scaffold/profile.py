@@ -36,7 +36,7 @@ MAX_CLASSES = 100
 
 @dataclass
 class Profile:
-    """What was found.
+    """Statistics of the rows of a table.
 
     Attributes:
         rows: Usable rows.
@@ -60,7 +60,7 @@ class Profile:
 
 
 def profile_data(data: Dataset) -> Profile:
-    """Reads all rows; of the inputs only the first ones are looked at."""
+    """Reads all rows; inputs are read from the first rows only."""
     profile, order = Profile(), {name: ValueOrder() for name in (*data.inputs, data.label)}
     for example in data.examples(ROOT):
         if example.fault:
@@ -105,7 +105,7 @@ class ValueOrder:
     hasher: Any = field(default_factory=hashlib.sha256)
 
     def add(self, value: Any) -> None:
-        """Takes in the next row's value."""
+        """Adds the next row's value."""
         self.count += 1
         code = self.seen.setdefault(value, len(self.seen))
         self.hasher.update(code.to_bytes(4, "big"))

@@ -27,8 +27,8 @@ def render_recipe(plan: Plan, name: str) -> str:
     """The recipe as Python source, laid out as `ruff format` lays it out.
 
     Args:
-        plan: What was decided.
-        name: Of the recipe.
+        plan: The plan.
+        name: Name of the recipe.
     """
     facts = {
         **DEFAULTS,
@@ -41,7 +41,7 @@ def render_recipe(plan: Plan, name: str) -> str:
 
 
 def import_names(plan: Plan) -> str:
-    """What the recipe takes from `pipeline.recipe`, in ruff's order: constants, then names by letter."""
+    """Returns what the recipe imports from `pipeline.recipe`, in ruff's order: constants, then names by letter."""
     bounds, classes = plan.facts["bounds"], plan.facts["classes"]
     needs_metric = bool(bounds.positive or bounds.balanced)
     split = "Time" if plan.template == "series" else str(plan.facts.get("split", "Hash")).partition("(")[0]
@@ -52,13 +52,13 @@ def import_names(plan: Plan) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `draft` writes a recipe from, and what a person is told.
+    """Content for `render_recipe`, and the summary for the terminal.
 
     Attributes:
         template: Name of the template: "table", "text", "image", "audio" or "series".
         facts: The template's values by name.
         head: Names of the columns of `rows`.
-        rows: What was found: one row for each column of a table, or for each class.
+        rows: The table: one row for each column of a table, or for each class.
         notes: Decisions, each with its reason and how to change it.
     """
 
@@ -132,20 +132,20 @@ def display_width(line: str) -> int:
 
 
 def safe_name(name: str) -> str:
-    """A name that stands in a comment or a docstring: one line, no quotes of ours, no escapes, not too long."""
-    shown = (
+    """Returns a name that is safe in a comment or docstring: one line, no quotes of ours, no escapes, not too long."""
+    text = (
         "".join(character if character.isprintable() else " " for character in name)
         .replace("\\", "/")
         .replace('"', "'")
     )
-    shown = " ".join(shown.split()).replace("#", "no. ") or "(no name)"
-    return shown if len(shown) <= MAX_NAME_LENGTH else shown[: MAX_NAME_LENGTH - 1] + "…"
+    text = " ".join(text.split()).replace("#", "no. ") or "(no name)"
+    return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
 
 
 def list_names(names: list[str], most: int = MAX_LISTED) -> str:
     """The first names, and how many more there are."""
-    shown = ", ".join(safe_name(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    text = ", ".join(safe_name(name) for name in names[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
 def wrap_words(words: str) -> str:

@@ -44,7 +44,7 @@ BOUNDS = Bounds(
 
 @dataclass(frozen=True)
 class Times:
-    """The moments of the rows.
+    """Times of the rows.
 
     Attributes:
         column: Of the dates.
@@ -58,10 +58,10 @@ class Times:
 
 
 def find_times(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Times | str:
-    """The times of a series, or why the table is none; a few different numbers are classes unless a forecast is asked.
+    """The times of a series, or why the table is none; few different numbers are classes without --task.
 
     Raises:
-        UsageError: A forecast is asked for and the table does not allow it.
+        UsageError: --task is forecasting and the table does not allow it.
     """
     dated = [column for column in columns if column.date]
     times = _reason_against(dated, goal) or _read_times(path, dated[0].name)
@@ -115,7 +115,7 @@ def _find_step(name: str, moments: list[datetime]) -> Times | str:
 
 @dataclass(frozen=True)
 class Window:
-    """Steps of the past, of the forecast, and after which things come round again."""
+    """Numbers of steps: of the past, of the forecast, and of a season."""
 
     length: int
     horizon: int

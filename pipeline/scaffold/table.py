@@ -29,12 +29,12 @@ NUMERIC_USES = ("number", "amount", "count")
 
 
 def plan_table(path: Path, name: str, task: str) -> Plan:
-    """Looks at a table.
+    """Plans a recipe for a table.
 
     Args:
         path: File, or folder of Parquet files; absolute.
-        name: Of the target; may be empty.
-        task: As asked for; may be empty.
+        name: Name of the target; may be empty.
+        task: Value of --task; may be empty.
 
     Raises:
         PipelineError: Nothing can be learnt from it, or it is not clear what.
@@ -99,9 +99,9 @@ def _require_inputs(goal: Column, decided: list[Role]) -> None:
 
 def _class_notes(summary: Profile) -> list[str]:
     """The rows of the classes, the most frequent ones first."""
-    shown = [f"{safe_name(name)} {count:,}" for name, count in summary.classes.most_common(MAX_SHOWN_CLASSES)]
+    counts = [f"{safe_name(name)} {count:,}" for name, count in summary.classes.most_common(MAX_SHOWN_CLASSES)]
     more = f" and {len(summary.classes) - MAX_SHOWN_CLASSES} more" if len(summary.classes) > MAX_SHOWN_CLASSES else ""
-    return [f"Classes: {', '.join(shown)}{more}."] if shown else []
+    return [f"Classes: {', '.join(counts)}{more}."] if counts else []
 
 
 def _copy_notes(decided: list[Role]) -> list[str]:
@@ -125,7 +125,7 @@ def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple
 
 
 def _common_facts(path: Path, goal: Column, summary: Profile, *, classification: bool) -> dict[str, Any]:
-    """What every template over a table wants."""
+    """Returns the values for all templates of tables."""
     sized = choices.choose_sizes(summary.rows)
     if classification:
         limits = choices.class_bounds(summary.classes, summary.rows * sized.test)
@@ -153,7 +153,7 @@ def _common_facts(path: Path, goal: Column, summary: Profile, *, classification:
 def _table_facts(
     path: Path, goal: Column, used: list[Role], summary: Profile, common: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the template of tables wants beyond."""
+    """Returns the further values for the template `table`."""
     called = make_identifiers([role.column.name for role in used] + [goal.name])
     groups = _column_groups(used, called, summary)
     numeric = bool(groups["numbers"] or groups["dates"] or groups["vectors"])
@@ -220,7 +220,7 @@ def _recipe_title(goal: Column, used: list[Role], path: Path) -> str:
 
 
 def _table_diagram(groups: dict[str, Any], *, numeric: bool, outputs: int) -> str:
-    """The road of each group to the hidden layers."""
+    """Draws the path of each group to the hidden layers."""
     named = [*groups["categories"], *groups["keys"], *groups["counts"]]
     numbers = [*groups["numbers"], *groups["dates"], *groups["vectors"]]
     lines = [(list_names(named, 2), "vocabulary ─ embedding")] * bool(named)

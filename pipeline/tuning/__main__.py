@@ -1,7 +1,7 @@
 """The process that trains trials: `python -m pipeline.tuning`, driven by `pipeline.tuning.worker`.
 
 A line of JSON on stdin is a task: {"recipe", "text", "params", "objective", "train", "eval", "graph", "out", "config"}:
-the recipe's file and its text as it was when the search began, folders, settings of the training. After every epoch a
+the recipe's file and its text at the start of the search, folders, settings of the training. After every epoch a
 line {"epoch", "metrics"} goes out on stdout, and `true` or `false` comes back; the last line of a task has a "state".
 What libraries print goes to stderr. A Keras callback reports the epochs, and ends a trial that the search prunes.
 """
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-SELECTION_METRIC = "val_loss"  # the weights of its best epoch are the ones that a training keeps
+SELECTION_METRIC = "val_loss"  # a training keeps the weights of its best epoch
 
 
 def main() -> None:
-    """Trains until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the search, whose end closes our stdin
+    """Trains trials until stdin is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the search, which then closes our stdin
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in iter(sys.stdin.readline, ""):
@@ -47,12 +47,12 @@ def _report_epoch(channel: TextIO, epoch: int, metrics: dict[str, float]) -> boo
     _send(channel, {"epoch": epoch, "metrics": metrics})
     answer = sys.stdin.readline()
     if not answer:
-        os._exit(1)  # the search is gone
+        os._exit(1)  # the search process has ended
     return bool(json.loads(answer))
 
 
 def run_trial(task: dict[str, Any], report: Callable[[int, dict[str, float]], bool]) -> dict[str, Any]:
-    """Trains one trial and says what came of it; whatever it fails of is its own end only."""
+    """Trains one trial and returns its result; any failure ends only this trial."""
     reporter = Reporter(task["objective"], report)
     try:
         _train(task, reporter)
@@ -68,7 +68,7 @@ def run_trial(task: dict[str, Any], report: Callable[[int, dict[str, float]], bo
 
 
 def _train(task: dict[str, Any], reporter: Any) -> None:
-    """As the Trainer does, without export: `pipeline.steps.train.run_fn`."""
+    """Trains like the Trainer (`run_fn`), without export."""
     import tensorflow_transform as tft
 
     from pipeline.recipe import restore_params
@@ -92,19 +92,19 @@ def _make_source(path: Path, text: str) -> RecipeSource:
 
 
 class PrunedError(Exception):
-    """The search has given the trial up."""
+    """The search has pruned the trial."""
 
 
 class UnknownObjectiveError(PipelineError):
-    """The network is not measured by what the search is to improve."""
+    """The network does not have the metric that the search improves."""
 
 
 class Reporter(keras.callbacks.Callback):
-    """Reports, and keeps what is needed to say how good the kept weights are.
+    """Reports each epoch, and computes the objective of the restored weights.
 
     Args:
         objective: Name of the metric that the search improves.
-        report: (epoch, metrics) -> whether to go on; the first epoch is 1.
+        report: (epoch, metrics) -> whether to continue; the first epoch is 1.
     """
 
     def __init__(self, objective: str, report: Callable[[int, dict[str, float]], bool]) -> None:
@@ -112,17 +112,17 @@ class Reporter(keras.callbacks.Callback):
         self.objective = objective
         self.report = report
         self.epochs = 0
-        self._fit: list[dict[str, float]] = []  # of the last fit, where a recipe tunes finely
+        self._fit: list[dict[str, float]] = []  # metrics by epoch of the last fit; a recipe with fine-tuning fits twice
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Forgets an earlier fit: the weights that are kept are this one's."""
+        """Clears the metrics of an earlier fit, because the weights come from this one."""
         self._fit = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Reports the epoch.
 
         Raises:
-            PrunedError: The trial is given up.
+            PrunedError: The trial is pruned.
             UnknownObjectiveError: There is no such metric.
         """
         metrics = {name: float(value) for name, value in (logs or {}).items()}
@@ -138,10 +138,10 @@ class Reporter(keras.callbacks.Callback):
             raise PrunedError
 
     def value(self) -> float:
-        """The objective of the weights that were kept.
+        """Returns the objective of the restored weights.
 
         Raises:
-            PipelineError: It is no number.
+            PipelineError: It is not a number.
         """
         best = min(self._fit, key=lambda metrics: metrics[SELECTION_METRIC])[self.objective]
         if not math.isfinite(best):
@@ -152,4 +152,4 @@ class Reporter(keras.callbacks.Callback):
 if __name__ == "__main__":
     main()
     sys.stderr.flush()
-    os._exit(0)  # TensorFlow takes seconds to take itself apart
+    os._exit(0)  # the shutdown of TensorFlow takes seconds

@@ -1,4 +1,4 @@
-"""The search: one trial after the other, each written to the journal, until there are as many as wanted."""
+"""The search: runs one trial after the other and writes each to the journal, up to the requested number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.tuning.study import RunningTrial
     from pipeline.tuning.worker import Preparation
 
-MAX_FAILURES = 5  # trials that failed and none that did not
+MAX_FAILURES = 5  # the search stops after this many failures without a success
 RECORDING_TIMEOUT_S = 60.0
 MAXIMIZED_PREFIXES = (
     "acc",
@@ -38,18 +38,18 @@ MAXIMIZED_PREFIXES = (
     "r2",
     "io",
     "similarity",
-)  # beginnings of words of a name
+)  # prefixes in names
 
 
 @dataclass(frozen=True)
 class Search:
-    """What was asked for.
+    """A request for a search.
 
     Attributes:
-        request: Recipe, settings, and the hyperparameters that do not vary.
-        space: What varies.
-        objective: The metric of the eval split that is improved.
-        trials: How many there shall be, with those of earlier calls.
+        request: Recipe, settings, and the fixed hyperparameters.
+        space: The search space.
+        objective: The metric of the eval split to improve.
+        trials: Number of trials, including those of earlier calls.
     """
 
     request: RunRequest
@@ -59,11 +59,11 @@ class Search:
 
     @property
     def maximize(self) -> bool:
-        """Whether more of the objective is better."""
+        """Whether a larger objective is better."""
         return any(word.startswith(MAXIMIZED_PREFIXES) for word in self.objective.split("_"))
 
     def run_id(self, data_digest: str) -> str:
-        """The same for the same question on the same data and code, so that a search is found again."""
+        """Returns an id that is the same for the same request, data and code, so that a search can be continued."""
         request, settings = self.request, self.request.settings
         question = {
             "recipe": request.name,
@@ -79,13 +79,13 @@ class Search:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search has found.
+    """Result of a search.
 
     Attributes:
-        run_id: Its run.
-        trials: All that have ended by themselves, in their order.
-        best: The best complete one.
-        ranking: The complete ones, the best first.
+        run_id: Id of its run.
+        trials: All trials that were not interrupted, in their order.
+        best: The best complete trial.
+        ranking: The complete trials, the best first.
         importances: Share of the objective's spread, by hyperparameter.
     """
 
@@ -97,18 +97,18 @@ class SearchResult:
 
 
 def search(plan: Search, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]) -> SearchResult:
-    """Goes on with the search until it has its trials.
+    """Starts or continues a search until it has the requested number of trials.
 
     Args:
-        plan: What to search.
-        show: (trial, best so far) called when a trial has ended.
-        waiting: Called when another process does the same.
+        plan: The request.
+        show: (trial, best so far), called when a trial has ended.
+        waiting: Called when another process runs the same search.
 
     Raises:
-        PipelineError: No trial came to its end.
+        PipelineError: No trial was completed.
     """
     home = plan.request.settings.workspace
-    # Transform runs in this process: it must leave the card to the one that trains.
+    # Transform runs in this process: it must leave the GPU to the process that trains.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     ready = worker.prepare_data(plan.request, plan.space.base, waiting)
     folder, uri = home.run(plan.run_id(ready.data_digest)), plan.request.settings.mlflow_uri
@@ -133,7 +133,7 @@ def _start_run(session: RunSession, plan: Search, ready: Preparation) -> None:
 
 
 def _save_result(folder: RunFolder, plan: Search, result: SearchResult) -> None:
-    """Tells the journal the best trial, and makes the search a run that `keraspipe runs` lists."""
+    """Writes the best trial to the journal, and the result of the run that `keraspipe runs` lists."""
     best = result.best
     journal.report("tuned", number=best.number, objective=plan.objective, value=best.value, params=best.params)
     summary = {"run_id": result.run_id, "recipe": plan.request.name, "metrics": {plan.objective: best.value}}
@@ -146,7 +146,7 @@ class _TrialLoop:
     def __init__(
         self, plan: Search, folder: RunFolder, show: Callable[[Trial, Trial | None], None], waiting: Callable[[], None]
     ) -> None:
-        self.asked, self.folder, self.show, self.waiting = plan, folder, show, waiting
+        self.plan, self.folder, self.show, self.waiting = plan, folder, show, waiting
         self.worker = Worker(folder.log)
         request = plan.request
         self.study = Study(
@@ -158,10 +158,10 @@ class _TrialLoop:
         )
 
     def run(self) -> SearchResult:
-        for dead in self.study.interrupted():
+        for dead in self.study.requeue_interrupted():
             self._report_trial(dead)
         try:
-            while len(done := self.study.trials()) < self.asked.trials:
+            while len(done := self.study.trials()) < self.plan.trials:
                 _stop_if_hopeless(done, self.folder)
                 self._run_trial(self.study.ask())
         finally:
@@ -183,10 +183,10 @@ class _TrialLoop:
         def report(epoch: int, metrics: dict[str, float]) -> bool:
             trial.epochs = epoch
             journal.report("trial_epoch", number=trial.number, epoch=epoch, metrics=metrics)
-            return running.report(epoch, metrics[self.asked.objective])
+            return running.report(epoch, metrics[self.plan.objective])
 
         try:
-            ready = worker.prepare_data(self.asked.request, trial.params, self.waiting)
+            ready = worker.prepare_data(self.plan.request, trial.params, self.waiting)
         except PipelineError as error:
             return {"state": FAILED, "reason": str(error)}
         answer = self.worker.train(self._task(trial, ready), report)
@@ -196,12 +196,12 @@ class _TrialLoop:
         return answer
 
     def _task(self, trial: Trial, ready: Preparation) -> dict[str, Any]:
-        request, settings = self.asked.request, self.asked.request.settings
+        request, settings = self.plan.request, self.plan.request.settings
         return {
             "recipe": str(request.source.path),
             "text": request.source.text,
             "params": trial.params,
-            "objective": self.asked.objective,
+            "objective": self.plan.objective,
             "train": str(ready.train),
             "eval": str(ready.eval),
             "graph": str(ready.graph),
@@ -217,7 +217,7 @@ class _TrialLoop:
 
     def _report_trial(self, trial: Trial) -> None:
         best = self.study.best()
-        fields = {**trial.as_json(), "objective": self.asked.objective, "best": best.value if best else None}
+        fields = {**trial.as_json(), "objective": self.plan.objective, "best": best.value if best else None}
         journal.report("trial", **fields)
 
     def _make_result(self) -> SearchResult:
@@ -237,13 +237,13 @@ def _all_failed_error(trials: list[Trial], folder: RunFolder) -> PipelineError:
     reasons = dict.fromkeys(trial.reason.replace("\n", " ") for trial in trials if trial.state != PRUNED)
     return PipelineError(
         f"All {len(trials)} trials failed.",
-        expected="at least one that trains to its end",
+        expected="at least one complete trial",
         received="\n  ".join(["", *reasons]),
         action=f"read {folder.log}; the first trial has the recipe's own values: try `keraspipe run`",
     )
 
 
 def final_request(plan: Search, result: SearchResult) -> RunRequest:
-    """The ordinary run of the best trial, which the gate judges like any other."""
+    """Returns the request for an ordinary run of the best trial, with evaluation and gate."""
     best, trial = result.best, f"{result.run_id} trial {result.best.number}"
     return replace(plan.request, params=best.params, until=run.STEPS[-1], trial=trial)

@@ -1,4 +1,4 @@
-"""The search space: which hyperparameters vary, each within what, and which stay as they are.
+"""The search space: which hyperparameters vary, in which ranges, and which are fixed.
 
 A dimension is a number between bounds, one of several values, or an architecture: layers and their widths.
 """
@@ -28,46 +28,46 @@ FLOAT_DIGITS = 3  # of a sampled float: enough for any hyperparameter, and short
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched.
+    """A search space.
 
     Attributes:
-        base: All hyperparameters with the values that they have where they do not vary; the first trial has them all.
-        dimensions: The ones that vary, by name.
+        base: All hyperparameters with their fixed values; the first trial has all of these.
+        dimensions: The hyperparameters that vary, by name.
     """
 
     base: dict[str, Any]
     dimensions: Mapping[str, Dimension]
 
     def suggest(self, trial: Trial) -> dict[str, Any]:
-        """All hyperparameters of a trial."""
+        """Returns all hyperparameters of a trial."""
         return {**self.base, **{name: dimension.suggest(trial) for name, dimension in self.dimensions.items()}}
 
     def optuna_params(self) -> dict[str, Any]:
-        """What a trial has to be given so that it is the recipe as it stands, as far as the ranges hold that."""
+        """Returns Optuna's parameters for the recipe's own values, as far as they are in the ranges."""
         values: dict[str, Any] = {}
         for name, dimension in self.dimensions.items():
             if dimension.contains(self.base[name]):
                 values |= dimension.optuna_params(self.base[name])
         return values
 
-    def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The searched values that differ from the recipe's."""
+    def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the searched values that differ from the recipe's."""
         return {name: values[name] for name in self.dimensions if values[name] != self.base[name]}
 
     def describe(self) -> dict[str, str]:
-        """Each range in words, by name."""
+        """Returns a description of each range, by name."""
         return {name: dimension.field.range or dimension.words for name, dimension in self.dimensions.items()}
 
 
 def build_space(source: RecipeSource, base: dict[str, Any], only: Collection[str], fixed: Collection[str]) -> Space:
-    """The space of a recipe.
+    """Builds the search space of a recipe.
 
     Args:
         source: The recipe.
-        base: Its hyperparameters with those that were set.
-        only: The ones to search; empty for all that have a range, but those that bound the training's length or are
-            the loss itself.
-        fixed: The ones that were set, which do not vary.
+        base: Its hyperparameters, with the values of --set.
+        only: The ones to search; empty for all with a range, except those that limit the length of the training or
+            are part of the loss.
+        fixed: The ones with --set, which do not vary.
 
     Raises:
         UsageError: Nothing to search, or a name that cannot be searched.
@@ -115,47 +115,47 @@ class Number:
 
     @property
     def words(self) -> str:
-        """The bounds."""
+        """Describes the bounds."""
         return f"{self.low} to {self.high}"
 
     def suggest(self, trial: Trial) -> float:
-        """A float is rounded to three digits, within the bounds."""
+        """Returns a value; a float is rounded to three digits, within the bounds."""
         if self.field.type == "int":
             return trial.suggest_int(self.field.name, int(self.low), int(self.high), log=self.log)
         value = trial.suggest_float(self.field.name, self.low, self.high, log=self.log)
         return min(max(float(f"{value:.{FLOAT_DIGITS}g}"), float(self.low)), float(self.high))
 
     def contains(self, value: float) -> bool:
-        """Whether it lies between the bounds."""
+        """Whether a value is between the bounds."""
         return self.low <= value <= self.high
 
     def optuna_params(self, value: float) -> dict[str, Any]:
-        """The value itself."""
+        """Returns the value itself."""
         return {self.field.name: value}
 
 
 @dataclass(frozen=True)
 class Name:
-    """One of several values, known to the search by their texts as `--set` takes them."""
+    """One of several values; Optuna gets their texts, as `--set` takes them."""
 
     field: Field
     texts: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        """All of them."""
+        """Describes all values."""
         return " or ".join(self.texts)
 
     def suggest(self, trial: Trial) -> Any:
-        """One of them."""
+        """Returns one of the values."""
         return hyperparameters.parse_value(self.field, trial.suggest_categorical(self.field.name, self.texts))
 
     def contains(self, value: Any) -> bool:
-        """Whether it is one of them."""
+        """Whether a value is one of them."""
         return value in [hyperparameters.parse_value(self.field, text) for text in self.texts]
 
     def optuna_params(self, value: Any) -> dict[str, Any]:
-        """Its text."""
+        """Returns the text of a value."""
         return {
             self.field.name: next(text for text in self.texts if hyperparameters.parse_value(self.field, text) == value)
         }
@@ -171,12 +171,12 @@ class Architecture:
 
     @property
     def words(self) -> str:
-        """How many layers, and how wide each."""
+        """Describes the numbers of layers and their widths."""
         widths = ", ".join(f"{ladder[0]} to {ladder[-1]}" for ladder in self.ladders)
         return f"{self.fewest} to {len(self.ladders)} layers of {widths}"
 
     def suggest(self, trial: Trial) -> tuple[int, ...]:
-        """The number of layers first, then a step on the ladder of each."""
+        """Returns widths: suggests the number of layers, then a step on the ladder of each."""
         count = trial.suggest_int(f"{self.field.name}.layers", self.fewest, len(self.ladders))
         return tuple(
             ladder[trial.suggest_int(f"{self.field.name}.{number}", 0, len(ladder) - 1)]
@@ -184,12 +184,12 @@ class Architecture:
         )
 
     def contains(self, value: tuple[int, ...]) -> bool:
-        """Whether the search may give as many layers, each as wide."""
+        """Whether number of layers and widths are in the ranges."""
         fits = self.fewest <= len(value) <= len(self.ladders)
         return fits and all(width in ladder for width, ladder in zip(value, self.ladders, strict=False))
 
     def optuna_params(self, value: tuple[int, ...]) -> dict[str, Any]:
-        """The number of layers, and of each the step on its ladder."""
+        """Returns the number of layers, and for each the step on its ladder."""
         steps = {f"{self.field.name}.{i}": self.ladders[i].index(width) for i, width in enumerate(value)}
         return {f"{self.field.name}.layers": len(value), **steps}
 
@@ -198,10 +198,10 @@ Dimension = Number | Name | Architecture
 
 
 def make_dimension(field: Field) -> Dimension | None:
-    """What the search may give a hyperparameter; None if it is not one to search.
+    """Returns the dimension of a hyperparameter; None if it cannot be searched.
 
-    Without a declared range a truth value is tried both ways, and a tuple of integers with a layer less, a layer more,
-    and each layer half to twice as wide.
+    Without a declared range, a bool takes both values, and a tuple of integers has one layer less to one layer more,
+    each layer half to twice as wide.
 
     Raises:
         PipelineError: The declared range does not fit the type, or is empty.
@@ -260,6 +260,6 @@ def _require(sound: bool, field: Field, expected: str) -> None:
 
 
 def width_ladder(low: int, high: int) -> tuple[int, ...]:
-    """Both bounds, and between them the powers of two and what lies halfway from one to the next."""
+    """Returns both bounds, and between them the powers of two and the midpoints between these."""
     steps = {width for power in range(high.bit_length()) for width in (2**power, 3 * 2**power)}
     return tuple(sorted({low, high, *(step for step in steps if low < step < high)}))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 STUDY_NAME = "tune"
-RANDOM_TRIALS = 6  # before what was learned from earlier ones leads to the next
-UNPRUNED_TRIALS = 3  # before there is a median to fall behind
-WARM_UP_SHARE = 10  # of the epochs, one in so many, and the first, in which nothing is pruned
+RANDOM_TRIALS = 6  # random trials before the sampler uses earlier results
+UNPRUNED_TRIALS = 3  # trials before pruning by the median begins
+WARM_UP_SHARE = 10  # no pruning in the first 1/10 of the epochs, and in the first epoch
 MIN_TRIALS_FOR_IMPORTANCE = 4
 STORED_FIELDS = ("params", "epochs", "seconds", "reason")
 COMPLETE, PRUNED, FAILED, INTERRUPTED = "complete", "pruned", "failed", "interrupted"
@@ -32,15 +32,15 @@ STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.F
 
 
 class Study:
-    """Proposes trials and keeps what came of them.
+    """Proposes trials and stores their results.
 
     Args:
         path: The SQLite file.
-        space: What is searched.
-        maximize: Whether more of the objective is better.
-        seed: Of the proposals. Each is drawn from this seed, its place, and the trials before it, so that a search
-            that was interrupted proposes what it would have proposed.
-        epochs: Of a whole trial.
+        space: The search space.
+        maximize: Whether a larger objective is better.
+        seed: Seed of the proposals. Each depends on this seed, its number, and the trials before it, so that an
+            interrupted search makes the same proposals.
+        epochs: Epochs of a complete trial.
     """
 
     def __init__(self, path: Path, space: Space, *, maximize: bool, seed: int, epochs: int) -> None:
@@ -57,8 +57,8 @@ class Study:
         if not self._study.get_trials(deepcopy=False):
             self._study.enqueue_trial(space.optuna_params())
 
-    def interrupted(self) -> list[Trial]:
-        """Ends the trials that no process carries on any more, and puts their proposals before the next ones."""
+    def requeue_interrupted(self) -> list[Trial]:
+        """Ends trials whose process has died, queues their parameters again, and returns them."""
         dead = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         for trial in dead:
             proposed = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
@@ -69,36 +69,36 @@ class Study:
         return [self._trial(self._study.get_trials()[trial.number]) for trial in dead]
 
     def trials(self) -> list[Trial]:
-        """The trials that have ended by themselves."""
+        """Returns the trials that have ended and were not interrupted."""
         ended = self._study.get_trials(deepcopy=False, states=tuple(STATES))
         return [self._trial(trial) for trial in ended if INTERRUPTED not in trial.user_attrs]
 
     def best(self) -> Trial | None:
-        """The complete trial with the best objective, the first of equal ones."""
+        """Returns the complete trial with the best objective, the first of equal ones."""
         complete = [trial for trial in self.trials() if trial.state == COMPLETE]
         return min(complete, key=self.order, default=None)
 
     def order(self, trial: Trial) -> float:
-        """A number that is smaller for a better trial."""
+        """Returns a sort key that is smaller for a better trial."""
         assert trial.value is not None
         return -trial.value if self.maximize else trial.value
 
     def ask(self) -> RunningTrial:
-        """The next trial."""
+        """Starts the next trial."""
         place = int(hashing.digest([self._seed, len(self.trials())])[:8], 16)
         self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
         return RunningTrial(self._study, self._study.ask(), self.space)
 
     def importances(self) -> dict[str, float]:
-        """How much of the objective's spread each hyperparameter explains, the greatest first; empty after few trials.
+        """Returns the share of the objective's variance by hyperparameter, largest first; empty after few trials.
 
-        Of an architecture, the number of layers and their widths together.
+        For an architecture, the number of layers and their widths count together.
         """
         if sum(trial.state == COMPLETE for trial in self.trials()) < MIN_TRIALS_FOR_IMPORTANCE:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there are few trials, which the reader sees
+            warnings.simplefilter("ignore")  # a warning that there are few trials
             shares = optuna.importance.get_param_importances(self._study, evaluator=evaluator)
         shares_by_name = dict.fromkeys(self.space.dimensions, 0.0)
         for name, share in shares.items():
@@ -113,12 +113,12 @@ class Study:
 
 
 class RunningTrial:
-    """A trial that is going on.
+    """A trial in progress.
 
     Args:
         study: Optuna's study.
         trial: Optuna's trial.
-        space: What is searched.
+        space: The search space.
     """
 
     def __init__(self, study: optuna.Study, trial: optuna.Trial, space: Space) -> None:
@@ -128,12 +128,12 @@ class RunningTrial:
         trial.set_user_attr("params", self.params)
 
     def report(self, epoch: int, value: float) -> bool:
-        """Notes the objective after an epoch; returns whether the trial may go on."""
+        """Records the objective after an epoch; returns whether the trial should continue."""
         self._trial.report(value, epoch)
         return not self._trial.should_prune()
 
     def end(self, trial: Trial) -> None:
-        """Keeps what came of it."""
+        """Stores the result."""
         for name in set(STORED_FIELDS) - {"params"}:
             self._trial.set_user_attr(name, getattr(trial, name))
         state = {word: state for state, word in STATES.items()}[trial.state]
@@ -142,15 +142,15 @@ class RunningTrial:
 
 @dataclass
 class Trial:
-    """What was tried, and what came of it.
+    """Hyperparameters and result of a trial.
 
     Attributes:
         number: From 0, in the order of the search.
         params: All hyperparameters.
         state: "complete", "pruned", "failed" or "interrupted".
-        value: The objective of the weights that were kept; None if it never came so far.
-        epochs: Epochs that were trained.
-        seconds: How long it took.
+        value: The objective of the restored weights; None without a result.
+        epochs: Number of trained epochs.
+        seconds: Duration in seconds.
         reason: Why it failed.
     """
 
@@ -163,5 +163,5 @@ class Trial:
     reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `--json`."""
+        """Returns the object of `--json`."""
         return asdict(self)

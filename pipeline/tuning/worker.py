@@ -1,7 +1,7 @@
-"""What a trial needs: its data, and a process that trains it.
+"""Prepares the data of a trial, and runs the process that trains it.
 
 The train and eval splits and the Transform graph come from the ordinary steps and their cache. The process trains one
-trial after the other; what kills it ends a trial and not the search.
+trial after the other; if it dies, this ends the trial and not the search.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from pipeline.runs.run import RunRequest
 
 
-TRIALS_PER_PROCESS = 10  # TensorFlow does not give back all that a trained network took
+TRIALS_PER_PROCESS = 10  # TensorFlow does not free all memory of a trained network
 PREPARATION_STEPS = ("ingest", "schema", "transform")  # the ones before the training that may depend on hyperparameters
 
 
 class Worker:
-    """Starts the process when it is needed, and anew after one that died or has done its share.
+    """Starts the training process when needed, and a new one after it died or trained `TRIALS_PER_PROCESS` trials.
 
     Args:
         log: File for what TensorFlow prints.
@@ -47,7 +47,7 @@ class Worker:
 
         Args:
             task: See `pipeline.tuning.__main__`.
-            report: (epoch, metrics) -> whether to go on; called after every epoch, the first one is 1.
+            report: (epoch, metrics) -> whether to continue; called after every epoch, the first is 1.
 
         Returns:
             {"state": "complete", "value", "epochs"}, {"state": "pruned"} or {"state": "failed" or "refused",
@@ -57,7 +57,7 @@ class Worker:
         self._done += 1
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(BrokenPipeError):  # it has died, which its answer tells
+        with suppress(BrokenPipeError):  # it has died, as reading its answer will show
             print(json.dumps(task), file=process.stdin, flush=True)
             for line in process.stdout:
                 message = json.loads(line)
@@ -68,7 +68,7 @@ class Worker:
         return {"state": "failed", "reason": self._describe_death(process)}
 
     def close(self) -> None:
-        """Ends the process, which has nothing to save."""
+        """Kills the process, which has nothing to save."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -98,13 +98,13 @@ LAST_STEP = PREPARATION_STEPS[-1]
 
 @dataclass(frozen=True)
 class Preparation:
-    """Where the prepared data lie; the test split is none of a trial's business and not among them.
+    """Folders of the prepared data. The test split is not among them, because trials must not use it.
 
     Attributes:
         run_id: The run that prepared them.
         data_digest: Digest of the data set's files.
         train: Folder of the train split's TFRecords.
-        eval: Folder of the eval split's.
+        eval: Folder of the eval split's TFRecords.
         graph: Folder of the Transform graph.
     """
 
@@ -116,20 +116,20 @@ class Preparation:
 
 
 def prepare_data(request: RunRequest, values: Mapping[str, Any], waiting: Callable[[], None]) -> Preparation:
-    """Runs the steps up to transform, or finds that they were run.
+    """Runs the steps up to transform, or takes the results of an earlier run.
 
     Args:
         request: The search's request.
-        values: All hyperparameters of a trial. Only those that the steps read make a difference; the others are taken
-            from the recipe, so that trials and searches share what is equal.
-        waiting: Called when another process is at the same steps.
+        values: All hyperparameters of a trial. Only those that the steps read are used; the others are taken
+            from the recipe, so that trials and searches share equal data.
+        waiting: Called when another process runs the same steps.
     """
     shared = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
     read = {name for step in PREPARATION_STEPS for name in fingerprint.step_params(request.source, step, shared)}
     wanted = replace(request, params={**shared, **{name: values[name] for name in read}}, seed=1, until=LAST_STEP)
     preparation = _read_preparation(request, execution.execute_request(wanted, waiting).run_id)
     if not all(path.is_dir() for path in (preparation.train, preparation.eval, preparation.graph)):
-        run.forget_request(wanted)  # the record outlived its files: `keraspipe gc` lets cached steps go
+        run.forget_request(wanted)  # the record is left but its files are not: `keraspipe gc` removes cached steps
         preparation = _read_preparation(request, execution.execute_request(wanted, waiting).run_id)
     return preparation
 

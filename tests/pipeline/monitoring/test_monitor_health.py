@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_told_and_raises_nothing(model):
     model.send(MOVED)
     shutil.rmtree(model.workspace / "artifacts")
     found = monitor.check_health(Workspace(model.workspace), "model", model.log)
-    assert "model: version 1, drift is not known: The training data of model are gone." in found.headline
+    assert "model: version 1, drift is not known: The training data of model do not exist any more." in found.headline
     assert (1, 1) == (value([found], "monitor_failed", **MODEL), value([found], "champion_version", **MODEL))
     assert not found.has_drift
 

@@ -94,11 +94,11 @@ def test_a_port_that_is_taken_is_told():
 
 def test_reports_are_kept_until_mlflow_has_them_and_then_the_newest(drifted, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "MAX_REPORTS", 1)
-    kept = [outputs.keep_report(Workspace(tmp_path), drifted) for _ in range(3)]
+    kept = [outputs.save_report(Workspace(tmp_path), drifted) for _ in range(3)]
     assert set(kept) == set(outputs.pending_reports(Workspace(tmp_path)))
     for folder in kept:
         (folder / outputs.RECORDED_MARK).touch()
-    newest = outputs.keep_report(Workspace(tmp_path), drifted)
+    newest = outputs.save_report(Workspace(tmp_path), drifted)
     assert [newest] == outputs.pending_reports(Workspace(tmp_path))
     assert 2 == len(list(newest.parent.iterdir()))
 
@@ -159,7 +159,7 @@ def test_before_training_a_new_and_a_lost_column_are_told(model, tmp_path):
 def test_what_cannot_be_compared_stops_no_run(model, tmp_path):
     shutil.rmtree(model.workspace / "artifacts")
     found = monitor.compare_new_data(Workspace(model.workspace), model.name, ingested(tmp_path / "2", KNOWN))
-    assert ("too few rows", ("they could not be compared: The training data of model are gone.",)) == (
+    assert ("too few rows", ("they could not be compared: The training data of model do not exist any more.",)) == (
         found.status,
         found.notes,
     )

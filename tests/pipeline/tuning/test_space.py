@@ -150,7 +150,7 @@ def test_every_recipe_can_be_searched_from_its_own_values(name):
     found = space.build_space(source, hyperparameters.resolve(source, []), [], [])
     study = optuna.create_study()
     study.enqueue_trial(found.optuna_params())
-    assert {} == found.changed(found.suggest(study.ask()))
+    assert {} == found.changes(found.suggest(study.ask()))
     assert not {"epochs", "patience", "loss"} & found.dimensions.keys()
 
 

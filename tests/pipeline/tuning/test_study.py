@@ -60,18 +60,18 @@ def test_a_trial_that_was_killed_is_told_and_proposed_again(tmp_path):
     killed = study.ask()
     killed.report(1, 0.5)
     again = opened(tmp_path)
-    (dead,) = again.interrupted()
+    (dead,) = again.requeue_interrupted()
     assert (killed.number, "interrupted", killed.params) == (dead.number, dead.state, dead.params)
     assert 1 == len(again.trials())
     assert killed.params == tried(again)
-    assert [] == opened(tmp_path).interrupted()
+    assert [] == opened(tmp_path).requeue_interrupted()
 
 
 def test_the_first_trial_survives_a_kill_before_its_values_were_drawn(tmp_path):
     study = opened(tmp_path)
     study._study.ask()
     again = opened(tmp_path)
-    again.interrupted()
+    again.requeue_interrupted()
     assert SPACE.base == tried(again)
 
 
