@@ -1,1 +1,1 @@
-"""The measured speeds beside the ones to reach: `python -m benchmarks`."""
+"""Benchmarks and their targets: `python -m benchmarks`."""

@@ -1,9 +1,9 @@
-"""Measures the speeds that are promised and prints them beside the bounds.
+"""Measures the speeds that the README states, and prints them with their targets.
 
     python -m benchmarks [NAME...] [--json | --markdown] [--repeat N] [--last]
 
-Each ratio is taken in one run on one machine, both sides by turns, each repeat in an empty workspace; medians count.
-The results are kept in benchmarks/results.json. Nothing else should run on the machine meanwhile.
+Both sides of a ratio are measured in one run on one machine, alternating, each repeat in an empty workspace; a result
+is the median of the repeats. Results are stored in benchmarks/results.json. Nothing else should run on the machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMES = (
 
 
 def main() -> int:
-    """Returns 0 if every bound is reached that was measured, else 1."""
+    """Returns 0 if every measured row meets its target, else 1."""
     options = _options()
     rows = results.read()["rows"] if options.last else _measured(options)
     found = {"machine": results.facts(), "rows": rows} if not options.last else results.read()
@@ -47,15 +47,15 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measures the speeds that are promised, and prints them beside the bounds.",
+        description="Measure the speeds that the README states, and print them with their targets.",
         epilog="Example: python -m benchmarks light_commands",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks, all by default: {', '.join(NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks (default: all): {', '.join(NAMES)}")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="one object, with every repeat and the machine's facts")
-    form.add_argument("--markdown", action="store_true", help="the table of the README")
-    parser.add_argument("--repeat", type=int, help="how often each side is measured; each benchmark has a default")
-    parser.add_argument("--last", action="store_true", help="show the results in benchmarks/results.json again")
+    form.add_argument("--json", action="store_true", help="print one JSON object, with every repeat and the machine")
+    form.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    parser.add_argument("--repeat", type=int, help="measurements of each side (default: set by each benchmark)")
+    parser.add_argument("--last", action="store_true", help="print the stored results; measure nothing")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:

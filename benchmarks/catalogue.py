@@ -1,10 +1,10 @@
-"""Runs the recipes whose code has changed since their last real run, and records what they reach in their files.
+"""Runs the recipes whose code has changed since their recorded run, and records the results in their files.
 
     python -m benchmarks.catalogue [NAME...] [--workspace DIR] [--force] [--table]
 
-A recipe's docstring says what it reached and the digest of the code that did; one whose digest still fits is passed
-over. The README's table is written anew, too; `--table` runs nothing and does only that. Run it on a quiet machine: the
-minutes are recorded.
+A recipe's docstring records the result of a real run and the digest of the code of that run; a recipe with the same
+digest is skipped. The README's table is written again, too; `--table` does only that. Nothing else should run on the
+machine: the minutes are recorded.
 """
 
 from __future__ import annotations
@@ -31,25 +31,29 @@ def main() -> int:
     due = [] if options.table else [source for source in chosen if options.force or not _holds(source)]
     code = max([_refreshed(source, options) for source in due], default=0)
     readme = ROOT / "README.md"
-    with fileio.replace_file(readme) as beside:
-        beside.write_text(with_table(readme.read_text()))
+    with fileio.replace_file(readme) as temporary:
+        temporary.write_text(with_table(readme.read_text()))
     return code
 
 
 def _sources() -> list[catalog.RecipeSource]:
-    return [catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if path.stem != "__init__"]
+    return [
+        catalog.read_recipe(path) for path in sorted((ROOT / "models").glob("*.py")) if not path.stem.startswith("_")
+    ]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.catalogue",
-        description="Runs changed recipes and records in their files what they reach.",
+        description="Run changed recipes, and record the results in their files.",
         epilog="Example: python -m benchmarks.catalogue xor --workspace /tmp/catalogue",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="recipes, all by default")
-    parser.add_argument("--workspace", type=Path, default=Path("workspace"), help="where the models are published")
-    parser.add_argument("--force", action="store_true", help="run recipes whose record still holds, too")
-    parser.add_argument("--table", action="store_true", help="run nothing, only write the table of the README anew")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="recipes (default: all)")
+    parser.add_argument(
+        "--workspace", type=Path, default=Path("workspace"), help="runs and models (default: ./workspace)"
+    )
+    parser.add_argument("--force", action="store_true", help="run unchanged recipes, too")
+    parser.add_argument("--table", action="store_true", help="run nothing; only write the README's table again")
     return parser.parse_args()
 
 
@@ -69,14 +73,14 @@ def _refreshed(source: catalog.RecipeSource, options: argparse.Namespace) -> int
     found = recorded_result.RecordedResult(
         *_first(source, result), f"{os.cpu_count()} cores", _weights(source, options), digest
     )
-    # The file may have been edited meanwhile: the record goes into what is there now, under the digest of what ran.
-    with fileio.replace_file(source.path) as beside:
-        beside.write_text(recorded_result.replace_result(catalog.read_recipe(source.path), found))
+    # The file may have been edited during the run: the record goes into the new text, with the digest of the old.
+    with fileio.replace_file(source.path) as temporary:
+        temporary.write_text(recorded_result.replace_result(catalog.read_recipe(source.path), found))
     return 0
 
 
 def _first(source: catalog.RecipeSource, result: dict[str, Any]) -> tuple[str, float, float]:
-    """Name and value of the metric that the gate asks for first, and the minutes of the run."""
+    """Returns name and value of the first metric in the gate, and the minutes of the run."""
     gate = show.read_gate(source)
     name = next(iter({**gate.get("at_least", {}), **gate.get("at_most", {})}))
     return name, result["metrics"][name], result["seconds"] / 60
@@ -89,14 +93,14 @@ def _weights(source: catalog.RecipeSource, options: argparse.Namespace) -> int:
 
 
 def with_table(readme: str) -> str:
-    """The README with the table of the catalogue as it is now."""
+    """Returns the README with the present table of the catalogue."""
     before, _, rest = readme.partition(BEGIN)
     return f"{before}{BEGIN}{table(_sources())}\n{END}{rest.partition(END)[2]}"
 
 
 def table(sources: list[catalog.RecipeSource]) -> str:
-    """The catalogue in Markdown."""
-    head = "| recipe | task | data | reached on the test split | minutes on 2 cores |"
+    """Returns the catalogue as a Markdown table."""
+    head = "| recipe | task | data | result on the test split | minutes on 2 cores |"
     return "\n".join([head, "|---|---|---|---|---|", *map(_line, sources)])
 
 

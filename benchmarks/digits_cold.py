@@ -1,9 +1,9 @@
-"""`keraspipe run digits` in an empty workspace against the same pipeline of stock TFX components.
+"""`keraspipe run digits` in an empty workspace, compared with the same pipeline of stock TFX components.
 
 Both are whole processes, from the start of Python to its end. Ours tracks the run in MLflow, draws its reports and
 registers the model; the stock one (`benchmarks/stock.py`) does none of that. Both train the number of epochs that the
 recipe allows, without early stopping, since otherwise chance would decide how long each side trains. The stock side
-splits as TFX does unless told otherwise, two thirds to train on, so that it trains on fewer rows than ours does.
+uses TFX's default split, two thirds to train on, so it trains on fewer rows than ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ AT_MOST = 0.8
 
 
 def measure(repeat: int, epochs: int = EPOCHS) -> list[Row]:
-    """Wall seconds of both, in turns."""
+    """Measures the wall seconds of both, alternating."""
     with fresh() as data:
         module("benchmarks.records", "digits", data)
 

@@ -1,11 +1,11 @@
-"""What a recipe reaches on rows that are held out in turns, beside the one test split that its gate sees.
+"""Cross-validation of a recipe, in addition to the one test split that its gate reads.
 
-    python -m benchmarks.held_out spoken_digits          each speaker once: learnt from five, asked about the sixth
-    python -m benchmarks.held_out heartbeat_autoencoder  each fifth of the normal beats once, beside all anomalies
+    python -m benchmarks.held_out spoken_digits          leaves out each speaker: five to train, the sixth to test
+    python -m benchmarks.held_out heartbeat_autoencoder  leaves out each fifth of the normal beats; tests all anomalies
 
-The recipe's own functions and the pipeline's own training loop, without TFX, gate and export; a tenth of the rows to
-learn from is what the training stops by. The last line is the mean with its 95 % interval, by Student's t over the
-rounds, which is too narrow where rounds share rows.
+It uses the recipe's functions and the pipeline's training loop, without TFX, gate and export; a tenth of the training
+rows decides when the training stops. The last line is the mean with its 95 % interval, by Student's t over the rounds;
+the interval is too narrow if rounds share rows.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ EVAL_SHARE = 0.1
 FOLDS = 5
 TOGETHER = 256
 
-Round = tuple[str, list["Example"], list["Example"]]  # name, to learn from, to be asked about
+Round = tuple[str, list["Example"], list["Example"]]  # name, rows to train on, rows to test
 
 
 def speakers(recipe: Recipe, data: Path) -> Iterator[Round]:
-    """Each speaker held out once."""
+    """Yields one round per speaker, who is left out of the training."""
     found = list(recipe.data.examples(data))
     for speaker in sorted({example.features["speaker"] for example in found}):
         yield (
@@ -59,7 +59,7 @@ def speakers(recipe: Recipe, data: Path) -> Iterator[Round]:
 
 
 def folds(recipe: Recipe, data: Path) -> Iterator[Round]:
-    """Each fifth of the normal beats held out once."""
+    """Yields one round per fifth of the normal beats, which is left out of the training."""
     for fold in range(FOLDS):
         found = list(dataclasses.replace(recipe.data, fold=fold).examples(data))
         by_split = {split: [example for example in found if example.split == split] for split in ("train", "test")}
@@ -67,13 +67,13 @@ def folds(recipe: Recipe, data: Path) -> Iterator[Round]:
 
 
 def accuracy(recipe: Recipe, model: keras.Model, rows: Rows) -> float:  # noqa: ARG001
-    """Share of right answers."""
+    """Returns the share of right predictions."""
     answers = [(label, model(x, training=False).numpy().argmax(1)) for x, label in rows.dataset.batch(TOGETHER)]
     return float(accuracy_score(*map(np.concatenate, zip(*answers, strict=True))))
 
 
 def auc(recipe: Recipe, model: keras.Model, rows: Rows) -> float:
-    """How well the score tells the anomalies."""
+    """Returns the area under the ROC curve of the anomaly score."""
     assert recipe.outputs
     answers = [(label, recipe.outputs(model, x)["score"]) for x, label in rows.dataset.batch(TOGETHER)]
     return float(roc_auc_score(*map(np.concatenate, zip(*answers, strict=True))))
@@ -83,7 +83,7 @@ QUESTIONS = {"spoken_digits": (speakers, accuracy), "heartbeat_autoencoder": (fo
 
 
 def rows(recipe: Recipe, examples: list[Example], p: Any) -> Rows:
-    """Preprocessed rows. The recipe's `preprocess` runs as it is, so it must not analyze (`tft.mean` and the like)."""
+    """Returns preprocessed rows. The recipe's `preprocess` must not call analyzers, such as `tft.mean`."""
     kinds = recipe.data.inputs
     cells = {name: [example.features[name] for example in examples] for name in [*kinds, recipe.data.label]}
     raw = {name: tf.constant(cells[name], types.tf_dtype(declared)) for name, declared in kinds.items()}
@@ -99,7 +99,7 @@ def rows(recipe: Recipe, examples: list[Example], p: Any) -> Rows:
 
 
 def fitted(recipe: Recipe, p: Any, examples: list[Example], seed: int) -> keras.Model:
-    """The recipe's network after the pipeline's training."""
+    """Returns the recipe's network, trained by the pipeline's loop."""
     parts = [fraction(example.features, recipe.data.label) for example in examples]
     learnt, stopped_by = (
         rows(recipe, [e for e, part in zip(examples, parts, strict=True) if (part < EVAL_SHARE) == held], p)
@@ -115,7 +115,7 @@ def fitted(recipe: Recipe, p: Any, examples: list[Example], seed: int) -> keras.
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean of shares, and the bounds within which it lies with 95 % confidence."""
+    """Returns the mean of shares, and its 95 % confidence interval."""
     mean, error = float(np.mean(values)), float(stats.sem(values))
     reach = float(stats.t.ppf(0.975, len(values) - 1)) * error
     return mean, max(mean - reach, 0.0), min(mean + reach, 1.0)
@@ -123,9 +123,9 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def main() -> None:
     """Prints one JSON object per round, and the mean."""
-    parser = argparse.ArgumentParser(description="What a recipe reaches on rows that are held out in turns.")
+    parser = argparse.ArgumentParser(description="Cross-validate a recipe.")
     parser.add_argument("recipe", choices=QUESTIONS)
-    parser.add_argument("--epochs", type=int, help="at most; the recipe's own by default")
+    parser.add_argument("--epochs", type=int, help="most epochs of a training (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     recipe = catalog.load_recipe(settings.ROOT / "models" / f"{options.recipe}.py")

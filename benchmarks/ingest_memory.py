@@ -1,7 +1,8 @@
-"""Memory of the first step: the peak of a large table against that of one with a tenth of the rows.
+"""Peak memory of the step ingest: a large table, compared with a tenth of its rows.
 
-Ingest reads, checks, splits and writes row by row, so that the peak must not depend on the number of rows. The whole
-peak of a process counts, with Python and TensorFlow in it. A CSV file of 1 GiB, and a generator of two million rows.
+Ingest reads, checks, splits and writes row by row, so that the peak must not depend on the number of rows. The number
+is the peak of the whole process, including Python and TensorFlow. Inputs: a CSV file of 1 GiB, and a generator of two
+million rows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COLUMNS = {"number": "float", "count": "int", "text": "bytes"}
 
 
 def measure(repeat: int) -> list[Row]:
-    """Peak of resident memory in MiB of both sizes, in turns, for a file and for a generator."""
+    """Measures peak resident memory in MiB for both sizes, alternating, of a file and of a generator."""
     return [_row("csv", CSV_ROWS, repeat), _row("generator", GENERATED_ROWS, repeat)]
 
 
@@ -46,14 +47,14 @@ def _row(source: str, rows: int, repeat: int) -> Row:
 
 
 def rows_of(count: int) -> Iterator[dict[str, Any]]:
-    """Rows that all differ, with a text of a kilobyte."""
+    """Yields rows that all differ, with a text of a kilobyte."""
     text = "x" * TEXT_CHARACTERS
     for i in range(count):
         yield {"number": i / 7, "count": i, "text": text, "label": "ab"[i % 2]}
 
 
 def main() -> None:
-    """Ingests one table in this process and prints its peak of memory and its seconds."""
+    """Ingests one table in this process, and prints its peak memory and its seconds."""
     parser = argparse.ArgumentParser()
     parser.add_argument("source", choices=("csv", "generator"))
     parser.add_argument("rows", type=int)

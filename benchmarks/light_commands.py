@@ -1,6 +1,6 @@
-"""Commands that need no TensorFlow, and a run that is answered from its record: wall seconds of whole processes.
+"""Wall seconds of commands that import no TensorFlow, and of a run in which nothing changed.
 
-There is no baseline; the bounds are seconds.
+Whole processes are measured. There is no baseline; the targets are seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ AGAIN_S = 1.0
 
 
 def measure(repeat: int) -> list[Row]:
-    """The commands on a workspace with one finished run, and the same run again."""
+    """Measures the commands on a workspace with one finished run, and the same run again."""
     with fresh() as folder:
         workspace = folder / "workspace"
         say("  a first run of digits, not measured")
@@ -27,7 +27,7 @@ def measure(repeat: int) -> list[Row]:
                 wall_s, out = keraspipe(workspace, *command)
                 measured.append(wall_s)
                 if command == AGAIN and out != first:
-                    raise RuntimeError("The run was repeated, not answered from its record: did a source file change?")
+                    raise RuntimeError("The run was repeated, not read from its record: did a source file change?")
     return [Row(_name(command), "s", seconds[command], at_most=bound) for command, bound in commands]
 
 

@@ -1,10 +1,10 @@
-"""The pipeline's training loop and a plain Keras one on the same rows, by turns in one process.
+"""The pipeline's training loop and a plain Keras one on the same rows, alternating in one process.
 
     python -m benchmarks.loops RECIPE WORKSPACE --epochs N --repeat N
 
 Ours is `pipeline.training.trainer.fit_recipe`: tf.data with shuffling and augmentation, validation, early stopping, a
 checkpoint and a journal entry after every epoch. The plain one is `model.fit` on decoded NumPy arrays, whose model
-starts with the augmentation layers, as Keras' guides have it; it has no callbacks but the clock. Network, optimizer,
+starts with the augmentation layers, as in Keras' guides; its only callback is the clock. Network, optimizer,
 batch size and validation data are the same. Time runs from the end of the first epoch to the end of the last,
 validation included.
 """
@@ -44,19 +44,19 @@ CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": False, "dist
 
 
 class Clock(keras.callbacks.Callback):
-    """Notes when each epoch ended."""
+    """Callback that stores the time at which each epoch ends."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ends: list[float] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Notes the time."""
+        """Stores the time."""
         self.ends.append(time.time())
 
 
 def main() -> None:
-    """Prints samples per second of every repeat."""
+    """Prints the samples per second of every repeat."""
     parser = argparse.ArgumentParser()
     parser.add_argument("recipe")
     parser.add_argument("workspace", type=Path)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def rows(recipe: Recipe, artifacts: Path) -> list[Rows]:
-    """The preprocessed rows of train and eval, read as the pipeline reads them."""
+    """Returns the preprocessed rows of train and eval, read as the pipeline reads them."""
     (examples,) = (artifacts / "ingest" / "examples").iterdir()
     (transformed,) = (artifacts / "transform" / "transform_graph").iterdir()
     graph = tft.TFTransformOutput(str(transformed))
@@ -88,13 +88,13 @@ def rows(recipe: Recipe, artifacts: Path) -> list[Rows]:
 
 
 def decoded(split: Rows) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """All rows of a split as arrays in memory."""
+    """Returns all rows of a split as arrays in memory."""
     ((features, label),) = split.dataset.batch(split.count).take(1).as_numpy_iterator()
     return features, label
 
 
 def pipeline_loop(recipe: Recipe, p: Any, training: Rows, validation: Rows) -> float:
-    """Samples per second of the pipeline's own loop, by the epochs in its journal."""
+    """Returns the samples per second of the pipeline's loop, from the epochs in its journal."""
     devices.configure(CONFIG)
     with tempfile.TemporaryDirectory() as folder:
         out, path = Path(folder), Path(folder) / "journal.jsonl"
@@ -108,7 +108,7 @@ def pipeline_loop(recipe: Recipe, p: Any, training: Rows, validation: Rows) -> f
 
 
 def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validation: Any) -> float:
-    """Samples per second of `fit` on arrays."""
+    """Returns the samples per second of `fit` on arrays."""
     devices.configure(CONFIG)
     model = with_augmentation(recipe, p, trainer.make_spec(recipe, training, len(y) // p.batch_size * p.epochs, {}))
     clock = Clock()
@@ -126,7 +126,7 @@ def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validatio
 
 
 def with_augmentation(recipe: Recipe, p: Any, spec: Any) -> keras.Model:
-    """The recipe's network behind its augmentation layers, which act in training only."""
+    """Returns the recipe's network after its augmentation layers, which act in training only."""
     network = recipe.build(p, spec)
     inputs = {name: keras.Input(shape, dtype=dtype, name=name) for name, (shape, dtype) in spec.features.items()}
     augmented = keras.Sequential(recipe.augment(p))(inputs[recipe.augmented])
@@ -136,7 +136,7 @@ def with_augmentation(recipe: Recipe, p: Any, spec: Any) -> keras.Model:
 
 
 def speed(ends: list[float], count: int) -> float:
-    """Rows per second between the end of the first epoch and the end of the last."""
+    """Returns the rows per second from the end of the first epoch to the end of the last."""
     return count * (len(ends) - 1) / (ends[-1] - ends[0])
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: a measured row, processes with a clock, and repeats that take turns."""
+"""Shared by all benchmarks: a result row, timed processes, and alternating repeats."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ MESSAGE_CHARACTERS = 3000
 
 
 class SkippedError(Exception):
-    """A benchmark cannot be measured here; the message says why."""
+    """A benchmark cannot run on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the result.
+    """One row of the results.
 
     Attributes:
         name: What was measured.
         unit: Of `ours` and `theirs`.
-        ours: Every repeat of ours.
-        theirs: Every repeat of the baseline; empty where a bound in `unit` is asked for.
-        at_most: The bound, on the ratio of the medians, or on the median where there is no baseline.
-        at_least: The bound where more is better.
-        note: Why there are no numbers, or what belongs beside them.
+        ours: Every repeat of keraspipe.
+        theirs: Every repeat of the baseline; empty if the target is a number in `unit`.
+        at_most: Upper target of the ratio of the medians, or of the median if there is no baseline.
+        at_least: Lower target, where more is better.
+        note: Why there are no numbers, or a remark on them.
         details: Seconds by step, for the JSON only.
     """
 
@@ -51,12 +51,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Median of ours over median of theirs."""
+        """Median of `ours` divided by the median of `theirs`; None without a baseline."""
         return median(self.ours) / median(self.theirs) if self.ours and self.theirs else None
 
     @property
     def reached(self) -> bool | None:
-        """Whether what is asked is reached; None if nothing was measured."""
+        """Whether the target is met; None if nothing was measured."""
         value = self.ratio or (median(self.ours) if self.ours else None)
         if value is None:
             return None
@@ -64,19 +64,19 @@ class Row:
 
 
 def in_turns(repeat: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """Measures both sides by turns, so that what slows the machine down for a while slows both."""
+    """Measures both sides alternately, so that a slow phase of the machine affects both."""
     pairs = [(ours(), theirs()) for _ in range(repeat)]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def say(text: str) -> None:
-    """Tells on stderr what is going on."""
+    """Prints progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def fresh() -> Iterator[Path]:
-    """An empty folder for one measurement."""
+    """Yields an empty temporary folder."""
     with tempfile.TemporaryDirectory(prefix="keraspipe-bench-") as folder:
         yield Path(folder)
 

@@ -1,6 +1,6 @@
-"""Everything but the training on MNIST: the sum of our steps' seconds against the sum of stock TFX components.
+"""All steps except training on MNIST: the sum of keraspipe's steps, compared with the sum of stock TFX components.
 
-Both get the same 70,000 images (60,000 to learn from, 10,000 to judge by) in the same splits, and judge the same
+Both get the same 70,000 images (60,000 to train on, 10,000 to test) in the same splits, and evaluate on the same
 10,000. Both clocks run around TFX's launcher, so that what it writes into ML Metadata counts on both sides. Ours starts
 from the data set's own files and encodes the images in its first step; the stock side finds TFRecords that were written
 before its clock started. Ours trains one epoch and the stock side a few steps, which is not counted: neither model
@@ -23,7 +23,7 @@ NOT_COUNTED = ("train", "Trainer")
 
 
 def measure(repeat: int) -> list[Row]:
-    """Seconds of all steps but the training, in turns."""
+    """Measures the seconds of all steps except training, alternating."""
     if not (Path(os.environ.get("KERASPIPE_DATA", "~/.cache/keraspipe")).expanduser() / "mnist").is_dir():
         raise SkippedError("there is no mnist/ under KERASPIPE_DATA (or ~/.cache/keraspipe)")
     details: dict[str, dict[str, float]] = {}

@@ -1,7 +1,7 @@
-"""Monitoring a log of tabular requests: seconds for a million, and the peak of memory against that of a tenth of them.
+"""`keraspipe monitor` on tabular requests: seconds for a million, and peak memory compared with a tenth of them.
 
-The log is what the server writes: one row per request, 14 columns as Adult has them, with the answers. Its requests are
-10,000 different ones, over and over.
+The log is what the server writes: one row per request, 14 columns as in Adult, with the predictions. 10,000 different
+requests are repeated.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ CATEGORIES = tuple(f"category_{i}" for i in range(8))
 
 
 def measure(repeat: int) -> list[Row]:
-    """Seconds and peak memory in MiB, reading included; the frame of the training data is drawn before."""
+    """Measures seconds and peak memory in MiB, including reading; the statistics of the training data exist before."""
     with fresh() as folder:
         publish(folder / "workspace")
         found: dict[int, list[dict[str, float]]] = {REQUESTS // SMALLER: [], REQUESTS: []}
         for count, measured in found.items():
             log(folder / str(count), count)
-            for _ in range(repeat + 1):  # the first one draws the frame, and has cold files
+            for _ in range(repeat + 1):  # the first repeat computes the training statistics, with cold files
                 measured.append(
                     json.loads(module("benchmarks.monitoring", folder / "workspace", folder / str(count))[1])
                 )
@@ -60,7 +60,7 @@ def measure(repeat: int) -> list[Row]:
 
 
 def rows(seed: int, count: int) -> Iterator[dict[str, Any]]:
-    """Rows of numbers, some missing, and categories of nine values."""
+    """Yields rows of numbers, some missing, and of categories with nine values."""
     import numpy as np
 
     random = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def rows(seed: int, count: int) -> Iterator[dict[str, Any]]:
 
 
 def publish(workspace: Path) -> None:
-    """A workspace in which a model is live that has learnt from such rows; without the model."""
+    """Creates a workspace with a live version that was trained on such rows; the model itself is missing."""
     import numpy as np
 
     from pipeline.monitoring import predictions
@@ -102,7 +102,7 @@ def publish(workspace: Path) -> None:
 
 
 def log(folder: Path, count: int) -> None:
-    """A request log of so many requests."""
+    """Creates a request log with a number of requests."""
     import numpy as np
 
     from serving.core import work
@@ -124,7 +124,7 @@ def log(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Monitors a log in this process and its children; prints seconds and the peak of memory."""
+    """Monitors a log in this process and its children; prints seconds and peak memory."""
     parser = argparse.ArgumentParser()
     parser.add_argument("workspace", type=Path)
     parser.add_argument("log", type=Path)
@@ -136,7 +136,7 @@ def main() -> None:
     seconds = time.monotonic() - started
     assert (report.status, report.rows) == ("quiet", int(options.log.name)), (report.rows, report.lines)
     own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peak = own + traffic.PROCESSES * child  # of the children the largest is known
+    peak = own + traffic.PROCESSES * child  # only the largest child's peak is known
     used = os.times()
     cpu = used.user + used.system + used.children_user + used.children_system
     found = {"rows": report.rows, "seconds": seconds, "cpu_seconds": cpu, "peak_mib": peak}

@@ -1,8 +1,8 @@
-"""Writes a recipe's examples as TFRecords, from which the stock pipeline's ImportExampleGen reads.
+"""Writes a recipe's examples as TFRecords, which the stock pipeline's ImportExampleGen reads.
 
     python -m benchmarks.records RECIPE FOLDER [--splits]
 
-It is done before the clock starts: the stock side is spared the reading of the data set and the encoding of the images.
+This happens before the clock starts: the stock side need not read the data set and encode the images.
 """
 
 from __future__ import annotations

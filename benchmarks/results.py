@@ -1,4 +1,4 @@
-"""The results: facts of the machine, the file they are kept in, and the table that people read."""
+"""The results: the machine, the file that stores them, and the table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 PATH = Path(__file__).with_name("results.json")
 VERSIONS = ("tfx", "tensorflow", "keras", "mlflow", "apache-beam")
-COLUMNS = ("name", "ours", "theirs", "ratio", "asked", "reached")
+COLUMNS = ("name", "ours", "theirs", "ratio", "target", "met")
 
 
 def facts() -> dict[str, Any]:
-    """What the speeds depend on besides the code."""
+    """Returns the facts of the machine and the versions that the speeds depend on."""
     installed = host.installed_packages()
     return {
         "cpu": _cpu(),
@@ -43,7 +43,7 @@ def _cpu() -> str:
 
 
 def as_json(row: Row) -> dict[str, Any]:
-    """A row with its medians; the table is made of these."""
+    """Returns a row with its medians, as results.json stores it."""
     medians = {
         side: median(values) if values else None for side, values in (("ours", row.ours), ("theirs", row.theirs))
     }
@@ -59,7 +59,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 
 def kept(rows: list[dict[str, Any]], path: Path = PATH) -> dict[str, Any]:
-    """Writes what was measured beside the rows of earlier commands on the same machine, and returns all."""
+    """Writes new rows and the earlier rows of the same machine to results.json, and returns all."""
     found = read(path)
     old = found["rows"] if found.get("machine") == facts() else []
     new = [row for row in rows if row["ours"] is not None]
@@ -70,17 +70,17 @@ def kept(rows: list[dict[str, Any]], path: Path = PATH) -> dict[str, Any]:
 
 
 def read(path: Path = PATH) -> dict[str, Any]:
-    """The results that were written last; empty if there are none."""
+    """Returns the stored results; no rows if there is no file."""
     return json.loads(path.read_text()) if path.exists() else {"rows": []}
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """A row as text, in the order of COLUMNS."""
+    """Returns the texts of a row, in the order of COLUMNS."""
     if row["ours"] is None:
-        return (row["name"], "", "", "", _asked(row), f"skipped: {row['note']}")
+        return (row["name"], "", "", "", _target(row), f"skipped: {row['note']}")
     ratio = f"{row['ratio']:.2f}" if row["ratio"] else ""
     reached = "yes" if row["reached"] else "no"
-    return (row["name"], _number(row, "ours"), _number(row, "theirs"), ratio, _asked(row), reached)
+    return (row["name"], _number(row, "ours"), _number(row, "theirs"), ratio, _target(row), reached)
 
 
 def _number(row: dict[str, Any], side: str) -> str:
@@ -89,19 +89,19 @@ def _number(row: dict[str, Any], side: str) -> str:
     return "" if value is None else f"{value:,.{digits}f} {row['unit']}"
 
 
-def _asked(row: dict[str, Any]) -> str:
+def _target(row: dict[str, Any]) -> str:
     unit = "" if row["theirs"] is not None or row["at_least"] else f" {row['unit']}".rstrip()
     return f"at least {row['at_least']:g}" if row["at_least"] else f"at most {row['at_most']:g}{unit}"
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
-    """Aligned columns."""
+    """Returns a table with aligned columns, for a terminal."""
     lines = [COLUMNS, *map(cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def markdown(rows: Iterable[dict[str, Any]]) -> str:
-    """The table of the README."""
+    """Returns a Markdown table."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *map(cells, rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

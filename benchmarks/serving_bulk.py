@@ -1,4 +1,4 @@
-"""Large requests: images of 1 MB against the model without a server, and 1,000 rows of JSON against MLServer."""
+"""Large requests: images of 1 MB compared with the model without a server, and 1,000 rows of JSON with MLServer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = 1000
 
 
 def measure(repeat: int) -> list[Row]:
-    """Images over both transports, then batches."""
+    """Measures images over REST and gRPC, then batches of rows."""
     return [*_images(repeat), _batches(repeat)]
 
 
@@ -58,7 +58,7 @@ def _bare(model: str, content: bytes) -> Iterator[subprocess.Popen[str]]:
 
 
 def _called(bare: subprocess.Popen[str]) -> float:
-    """Calls per second of the process without a server."""
+    """Returns the calls per second of the process without a server."""
     _pipe(bare.stdin).write(f"{turns.MEASURED_S}\n")
     _pipe(bare.stdin).flush()
     return float(_pipe(bare.stdout).readline())

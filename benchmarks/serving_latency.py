@@ -1,6 +1,6 @@
-"""The tail of an open loop at half of the rate that a closed loop reaches, and while a version is swapped.
+"""Tail latency (p99) of an open loop at half of the highest rate of a closed loop, and while a version is swapped.
 
-Latency counts from the time a request was due, so that a stall is seen by every request that was due meanwhile.
+Latency counts from the time at which a request was due, so a stall shows in every request that was due during it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CLIENTS = 16
 TAIL = 4.0
 SWAP_TAIL = 5.0
 HALF = 0.5
-CALM = 0.25  # of the highest rate, while a version is swapped: loading one takes a processor
+CALM = 0.25  # of the highest rate, while a version is swapped: loading a version uses one core
 OPEN_S = 3.0
 SWAP_AFTER_S = 1.0
 SWAPPED_WITHIN_S = 10.0
 
 
 def measure(repeat: int) -> list[Row]:
-    """Both transports at half rate, then the swap over REST."""
+    """Measures REST and gRPC at half rate, then the swap over REST."""
     values = payloads.numbers(1)
     with fresh() as folder:
         shutil.copytree(models.folder("mlp"), folder, dirs_exist_ok=True)
@@ -70,7 +70,7 @@ def _swap(own: servers.Ours, target: Target, repeat: int) -> list[Row]:
 
 
 def _swapped(own: servers.Ours, target: Target, rate: float, version: int) -> Result:
-    """A run in which a new version is published, loaded, and takes the place of the old one."""
+    """Measures a load during which a new version is published, is loaded and replaces the old one."""
     publishing = threading.Timer(SWAP_AFTER_S, _publish, (own.models / target.model, version))
     publishing.start()
     load = Load(rate=rate, duration_s=OPEN_S + SWAP_AFTER_S, warmup_s=turns.WARMUP_S)
@@ -79,15 +79,15 @@ def _swapped(own: servers.Ours, target: Target, rate: float, version: int) -> Re
     end = time.monotonic() + SWAPPED_WITHIN_S
     while _available(own.url, target.model) != [str(version)]:
         if time.monotonic() > end:
-            raise RuntimeError(f"Version {version} did not take the place of the one before")
+            raise RuntimeError(f"Version {version} did not replace the version before")
         time.sleep(0.05)
     return result
 
 
 def _publish(folder: Path, version: int) -> None:
-    beside = folder / f".tmp-{version}"
-    shutil.copytree(folder / "1", beside)
-    beside.rename(folder / str(version))
+    temporary = folder / f".tmp-{version}"
+    shutil.copytree(folder / "1", temporary)
+    temporary.rename(folder / str(version))
 
 
 def _available(url: str, model: str) -> list[str]:

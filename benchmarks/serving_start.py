@@ -1,4 +1,4 @@
-"""Seconds to the first answer, and resident memory then, against a process with TensorFlow and the model alone."""
+"""Seconds to the first answer, and resident memory then, compared with a process of only TensorFlow and the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_MOST = 1.3
 
 
 def measure(repeat: int) -> list[Row]:
-    """Seconds and memory of the same processes, in turns."""
+    """Measures seconds and memory of the same processes, alternating."""
     models.folder("mlp")
     pairs = [(_ours(), _bare()) for _ in range(repeat)]
     seconds, memory = [[[side[value] for side in pair] for pair in pairs] for value in (0, 1)]
@@ -45,6 +45,6 @@ def _bare() -> tuple[float, float]:
 
 
 def _resident(pid: int) -> float:
-    """MiB of a process and its children."""
+    """Returns the MiB of a process and its children."""
     found = psutil.Process(pid)
     return float(sum(one.memory_info().rss for one in [found, *found.children(recursive=True)])) / 2**20

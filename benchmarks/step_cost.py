@@ -1,10 +1,10 @@
-"""CPU milliseconds of a training step with everything that watches it, and without, by turns in one process.
+"""CPU milliseconds of a training step with tracking and without, alternating in one process.
 
     python -m benchmarks.step_cost --steps N --segments N
 
-The network and the batch size are those of the recipe `mnist`, the pixels are random. Ours has the callbacks that tell
+The network and the batch size are those of the recipe `mnist`, the pixels are random. Ours has the callbacks that write
 the journal (`Progress`, `StepCurves`) and the norm of the gradient; the plain side has none. CPU time of the whole
-process counts, TensorFlow's threads with it, because other work on the machine shows less in it than in wall time.
+process counts, TensorFlow's threads with it, because other processes disturb it less than wall time.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ def main() -> None:
         StepCurves(options.steps, recipe.params.batch_size, norm),
         Progress(options.steps * recipe.params.batch_size),
     ]
-    with tempfile.TemporaryDirectory() as folder, journal.use_journal(Path(folder) / "journal.jsonl"), norm.noted():
+    with tempfile.TemporaryDirectory() as folder, journal.use_journal(Path(folder) / "journal.jsonl"), norm.attach():
         found: dict[str, list[float]] = {"ours": [], "theirs": []}
         for turn in range(options.segments + 1):
             sides = [("ours", ours, watching), ("theirs", theirs, [])]
             for name, model, callbacks in sides if turn % 2 else reversed(sides):
                 found[name].append(segment(model, rows, callbacks, options.steps))
-    print(json.dumps({name: values[1:] for name, values in found.items()}))  # the first ones compile
+    print(json.dumps({name: values[1:] for name, values in found.items()}))  # the first segments compile
 
 
 def batches(batch_size: int, steps: int) -> tf.data.Dataset:
-    """Random images and classes, in memory."""
+    """Returns random images and classes, in memory."""
     random = np.random.default_rng(1)
     images = random.random((batch_size * steps, *SHAPE), np.float32)
     labels = random.integers(0, CLASSES, len(images))
@@ -68,7 +68,7 @@ def batches(batch_size: int, steps: int) -> tf.data.Dataset:
 
 
 def network(recipe: Any) -> keras.Model:
-    """The recipe's network, as the pipeline builds it."""
+    """Returns the recipe's network, as the pipeline builds it."""
     spec = Spec({"image": (SHAPE, "float32")}, tuple(map(str, range(CLASSES))), 1000)
     model = recipe.build(recipe.params, spec)
     model.compile(model.optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -76,7 +76,7 @@ def network(recipe: Any) -> keras.Model:
 
 
 def segment(model: keras.Model, rows: tf.data.Dataset, callbacks: Sequence[Any], steps: int) -> float:
-    """CPU milliseconds per step of one epoch."""
+    """Returns the CPU milliseconds per step of one epoch."""
     began = time.process_time()
     model.fit(rows, shuffle=False, verbose=0, callbacks=list(callbacks))
     return (time.process_time() - began) / steps * 1000

@@ -1,10 +1,10 @@
-"""The same pipeline made of stock TFX components with their defaults and without tracking: what ours is compared with.
+"""The baseline: the same pipeline of stock TFX components with their defaults and without tracking.
 
     python -m benchmarks.stock RECIPE EXAMPLES FOLDER --epochs N [--steps N] [--json]
 
 EXAMPLES is what `benchmarks.records` wrote. Network, preprocessing, augmentation, Beam's settings and the thresholds
-are the recipe's own, so that only the pipeline differs. Defaults that cost time and that ours switches off stay as they
-are: Transform writes the transformed examples and their statistics.
+are the recipe's own, so that only the pipeline differs. Defaults that cost time and that keraspipe switches off stay
+on: Transform writes the transformed examples and their statistics.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("examples", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--epochs", type=int, required=True)
-    parser.add_argument("--steps", type=int, default=0, help="end the training after so many steps")
+    parser.add_argument("--steps", type=int, default=0, help="steps of the training (default: all)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     recipe = importlib.import_module(f"models.{options.recipe}").RECIPE
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def pipeline(options: argparse.Namespace, recipe: Recipe) -> Any:
-    """The components in the order of TFX's own templates."""
+    """Returns the components in the order of TFX's templates."""
     given = (options.examples / "Split-test").is_dir()
     custom = {"recipe": options.recipe, "epochs": options.epochs}
     examples = tfx.components.ImportExampleGen(str(options.examples), input_config=_splits() if given else None)
@@ -114,7 +114,7 @@ def _end(examples: Any, trainer: Any, recipe: Recipe, splits: list[str] | None, 
 
 
 def eval_config(recipe: Recipe) -> Any:
-    """Accuracy and loss, overall and per class, with the recipe's thresholds and no worse than the blessed model."""
+    """Returns TFMA's settings: accuracy and loss, overall and per class; the recipe's bounds and tolerances."""
     label, gate = recipe.data.label, recipe.gate
     overall, classes = config_pb2.SlicingSpec(), config_pb2.SlicingSpec(feature_keys=[label])
     accuracy = config_pb2.MetricConfig(
@@ -154,7 +154,7 @@ def _splits() -> Any:
 
 
 def _clocks() -> dict[str, float]:
-    """Puts a clock around every component; the launcher's own time counts, as it does on our side."""
+    """Measures every component, with the time of its launcher, as on keraspipe's side."""
     seconds: dict[str, float] = {}
     launch = Launcher.launch
 

@@ -1,7 +1,7 @@
-"""The user code of the stock pipeline, after TFX's own templates; network, preprocessing, augmentation of the recipe.
+"""The user code of the stock pipeline, after TFX's templates, with the recipe's network, preprocessing, augmentation.
 
-The training reads what Transform wrote. It keeps the parsed rows in memory and augments in tf.data as ours does, which
-the templates do not: the comparison is about the pipeline, and not about a slower training loop.
+The training reads Transform's output. It caches the parsed rows in memory and augments in tf.data as keraspipe does,
+unlike the templates: the comparison is about the pipeline, not about a slower training loop.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _recipe(custom_config: dict[str, Any]) -> tuple[Recipe, Any]:
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's preprocessing of (batch, 1) tensors; class names of digits are numbers already."""
+    """Applies the recipe's preprocessing to tensors of shape (batch, 1); class names of digits are numbers already."""
     recipe, p = _recipe(custom_config)
     label = recipe.data.label
     features = {name: tf.squeeze(value, axis=1) for name, value in inputs.items() if name != label}
@@ -85,7 +85,7 @@ def _augmentation(recipe: Recipe, p: Any) -> Callable[..., Any]:
 
 
 def _export(recipe: Recipe, model: keras.Model, transform: tft.TFTransformOutput, folder: str) -> None:
-    """Both signatures of TFX's templates, written by ExportArchive: tf.saved_model.save fails on Keras 3 models."""
+    """Writes both signatures of TFX's templates by ExportArchive: tf.saved_model.save fails on Keras 3 models."""
     layer, label = transform.transform_features_layer(), recipe.data.label
     spec = transform.raw_feature_spec()
     unlabelled = {name: kind for name, kind in spec.items() if name != label}

@@ -1,9 +1,9 @@
-"""keraspipe with a clock on what it does for tracking and reports: `python -m benchmarks.tracked run digits --json`.
+"""keraspipe with a clock on its tracking and reports: `python -m benchmarks.tracked run digits --json`.
 
-Behind what the command prints comes a line {"seconds", "tracking"}: of the whole command since its imports, and of it
-in the run's own process for the recorder, the journal, ML Metadata's ids, the surroundings and the card. Two numbers of
-one process are comparable where a noisy machine makes runs by turns differ by more than what is looked for; that the
-recorder works beside the run on the same processors shows in those only.
+After the command's output it prints a line {"seconds", "tracking"}: seconds of the whole command since its imports, and
+seconds of them that the run's process spends on the recorder, the journal, ML Metadata's ids, the environment and the
+model card. Two numbers of one process are comparable even if equal runs differ by more than the effect. That the
+recorder uses the same cores in a second process shows only in a comparison of whole runs.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WATCHED = (
-    (recorder, "start"),
+    (recorder, "start_recording"),
     (recorder.Recording, "finish"),
-    (execution, "replay"),
+    (execution, "replay_journals"),
     (RunSession, "record_card"),
     (journal, "report"),
 )
 
 
 class Clock:
-    """Seconds within what it watches; what is watched within something watched counts once."""
+    """Sum of the seconds in the measured calls; nested calls count once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -42,7 +42,7 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Counts the block, unless it is in one that counts."""
+        """Measures the block, unless it is inside a measured block."""
         if self._inside:
             yield
             return
@@ -53,7 +53,7 @@ class Clock:
             self._inside, self.seconds = False, self.seconds + time.perf_counter() - began
 
     def watch(self, owner: Any, name: str) -> None:
-        """Counts every call from now on."""
+        """Measures every call of a function from now on."""
         call = getattr(owner, name)
         mock.patch.object(owner, name, self._counting(call)).start()
 
@@ -70,15 +70,15 @@ def main() -> int:
     clock, began = Clock(), time.perf_counter()
     for owner, name in WATCHED:
         clock.watch(owner, name)
-    tell = RunSession.record_environment
+    record_environment = RunSession.record_environment
 
     def record(session: RunSession) -> None:
-        """Called once TFX is imported, without which the ledger cannot be."""
+        """Called after the import of TFX, which ML Metadata needs."""
         from pipeline.runner import mlmd
 
-        clock.watch(mlmd, "told")
+        clock.watch(mlmd, "execution_to_event")
         with clock.running():
-            tell(session)
+            record_environment(session)
 
     with mock.patch.object(RunSession, "record_environment", record):
         code = cli.main(sys.argv[1:])

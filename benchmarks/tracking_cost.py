@@ -1,9 +1,9 @@
-"""What tracking and reports add: to a whole run of `digits`, and to a training step of the size of `mnist`.
+"""Cost of tracking and reports: in a whole run of `digits`, and in a training step of the size of `mnist`.
 
-A run is measured by turns with one that is not tracked, and within itself (`benchmarks/tracked.py`), because on a
-machine with neighbours runs differ by more than tracking adds. Each repeat has a workspace of its own, with MLflow's
-tables made beforehand as in any workspace but the first run's. `digits` is the hard case: what tracking costs hardly
-grows with the training.
+A run is compared with a run without tracking, alternating, and with itself (`benchmarks/tracked.py`), because on a
+shared machine equal runs differ by more than tracking adds. Each repeat has an empty workspace with MLflow's tables,
+which only the first run of a workspace creates. `digits` is the hard case: the cost of tracking hardly grows with the
+training.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RUN = ("run", "digits", "--json")
 
 
 def measure(repeat: int) -> list[Row]:
-    """All rows."""
+    """Measures all rows."""
     with fresh() as folder:
         tables = _tables(folder)
         return [_run(repeat, tables), _within(repeat, tables), _step()]
@@ -43,12 +43,12 @@ def _run(repeat: int, tables: Path) -> Row:
         with fresh() as place:
             return module("benchmarks.untracked", *RUN, "--workspace", place / "workspace")[0]
 
-    say("  runs of digits, by turns")
+    say("  runs of digits, alternating")
     return Row("tracking and reports, run of digits", "s", *in_turns(repeat, ours, theirs), at_most=AT_MOST)
 
 
 def _within(repeat: int, tables: Path) -> Row:
-    """The same without turns: what a run's own process does and waits for."""
+    """Measures one kind of run: its whole time, and its time less what its process spends on tracking."""
     say("  runs of digits with a clock on tracking")
     found = [_clocked(tables) for _ in range(repeat)]
     whole, tracking = [one["seconds"] for one in found], [one["tracking"] for one in found]
@@ -65,7 +65,7 @@ def _clocked(tables: Path) -> dict[str, float]:
 
 @contextmanager
 def _workspace(tables: Path) -> Iterator[Path]:
-    """A workspace in which MLflow's tables are made."""
+    """Creates a workspace that has MLflow's tables."""
     with fresh() as place:
         workspace = place / "workspace"
         workspace.mkdir()
@@ -74,7 +74,7 @@ def _workspace(tables: Path) -> Iterator[Path]:
 
 
 def _tables(folder: Path) -> Path:
-    """A database with MLflow's tables."""
+    """Creates a database with MLflow's tables."""
     from pipeline.tracking.client import TrackingStore
 
     path = folder / "mlflow.db"
@@ -83,7 +83,7 @@ def _tables(folder: Path) -> Path:
 
 
 def _step() -> Row:
-    say("  steps of the size of mnist, by turns")
+    say("  steps of the size of mnist, alternating")
     _, out = module("benchmarks.step_cost", "--steps", str(STEPS), "--segments", str(SEGMENTS))
     found = json.loads(out.splitlines()[-1])
     return Row("tracking, training step of mnist", "ms", found["ours"], found["theirs"], at_most=STEP_AT_MOST)

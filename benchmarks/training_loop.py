@@ -1,7 +1,7 @@
-"""Samples per second of the pipeline's training loop against bare `model.fit` on arrays, after the first epoch.
+"""Samples per second of the pipeline's training loop compared with plain `model.fit` on arrays, after the first epoch.
 
-The rows are what the pipeline itself ingested and transformed. `benchmarks/loops.py` runs both loops in one process, by
-turns, and says how each is set up.
+The pipeline itself ingests and transforms the rows. `benchmarks/loops.py` runs both loops in one process, alternating,
+and describes their settings.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from benchmarks.measure import Row, fresh, keraspipe, module, say
 
 REPEAT = 3
 AT_LEAST = 0.95
-EPOCHS = {"digits": 21, "mnist": 3}  # the first one is not counted; an epoch of digits lasts a fraction of a second
+EPOCHS = {"digits": 21, "mnist": 3}  # the first epoch does not count; an epoch of digits lasts a fraction of a second
 
 
 def measure(repeat: int) -> list[Row]:
-    """Both recipes, or digits alone where MNIST is absent."""
+    """Measures both recipes, or only digits if there is no MNIST."""
     data = Path(os.environ.get("KERASPIPE_DATA", "~/.cache/keraspipe")).expanduser()
     names = [name for name in EPOCHS if name != "mnist" or (data / name).is_dir()]
     return [_row(name, repeat, EPOCHS[name]) for name in names]

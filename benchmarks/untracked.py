@@ -1,7 +1,7 @@
 """keraspipe without tracking and reports: `python -m benchmarks.untracked run digits --json`.
 
-No recorder is started, no card is written, and neither the environment nor ML Metadata's ids are looked up. For
-`benchmarks/tracking_cost.py` alone: nobody wants a run that leaves no trace.
+It starts no recorder, writes no model card, and reads neither the environment nor ML Metadata's ids. Only
+`benchmarks/tracking_cost.py` uses it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pipeline.tracking.recorder import Outcome
 
 
 class Nobody:
-    """Stands where the recorder stands."""
+    """Replaces the recorder."""
 
     def finish(self, timeout_s: float) -> Outcome:  # noqa: ARG002
-        """There is nothing to wait for."""
+        """Returns at once: nothing is recorded."""
         return Outcome("", "", complete=True, error="")
 
 
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def _without_ids(*_: object) -> None:
-    """Called once TFX is imported, which takes its time on both sides alike."""
+    """Called after the import of TFX, which takes the same time on both sides."""
     from pipeline.runner import local
 
     mock.patch.object(local, "_report_execution", return_value=nullcontext()).start()

@@ -1,6 +1,6 @@
 #!/bin/sh
-# MLflow on PostgreSQL: `mlflow.sh` serves, `mlflow.sh db upgrade` moves the tables to this version.
-# The password goes from the secret to libpq, past command lines and `docker inspect`.
+# MLflow on PostgreSQL: `mlflow.sh` serves, `mlflow.sh db upgrade` migrates the tables to this version.
+# libpq reads the password from the secret, so it is in no command line and not in `docker inspect`.
 set -eu
 PGPASSWORD=$(cat /run/secrets/postgres_password)
 export PGPASSWORD

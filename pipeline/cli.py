@@ -1,4 +1,7 @@
-"""The command line: commands, no logic. Nothing heavy is imported before a command needs it."""
+"""The command line: finds the command, parses its arguments, runs it and prints its errors.
+
+Each command is a file of `pipeline.commands`, imported only when it is called: nothing heavy is loaded before.
+"""
 
 from __future__ import annotations
 
@@ -15,41 +18,47 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
-# What each does, and an example that runs. Its own file says the rest, and is imported only when it is asked for.
+# What each command does, and an example that runs. The command's module is imported only when it is called.
 COMMANDS = {
     "models": ("List the recipes.", "keraspipe models --json"),
-    "show": ("Show a recipe: what it is, its hyperparameters, its gate.", "keraspipe show digits"),
+    "show": (
+        "Show a recipe: description, hyperparameters, and gate (the checks before a model may go live).",
+        "keraspipe show digits",
+    ),
     "new": (
-        "Write a recipe for data of your own.",
+        "Write a recipe for your own data.",
         (
             "keraspipe new fares --target fare --data "
             ".venv/lib/python3.11/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv"
         ),
     ),
-    "doctor": ("Say what is wrong with this machine, and the fix.", "keraspipe doctor"),
-    "run": ("Run a recipe's pipeline and publish the model if it is good.", "keraspipe run digits --quick"),
+    "doctor": ("Check this machine, and show how to fix what is wrong.", "keraspipe doctor"),
+    "run": ("Run a recipe's pipeline, and publish the model if it passes the gate.", "keraspipe run digits --quick"),
     "tune": ("Search a recipe's hyperparameters and architecture.", "keraspipe tune digits --trials 12 --quick"),
-    "node": ("Wait for trainings on several machines, and take part in them.", "keraspipe node --port 2222"),
+    "node": ("Make this machine a node of trainings on several machines.", "keraspipe node --port 2222"),
     "runs": ("List the runs of the workspace, or show one.", "keraspipe runs --json"),
-    "compare": ("Show two runs side by side.", "keraspipe compare digits@1 digits@2"),
+    "compare": ("Compare two runs.", "keraspipe compare digits@1 digits@2"),
     "lineage": ("Show where a published version comes from.", "keraspipe lineage digits@1"),
-    "gc": ("Free what nobody needs any more, or say what it would free.", "keraspipe gc --days 14"),
-    "promote": ("Make a version the champion, which servers answer with.", "keraspipe promote digits@1"),
-    "rollback": ("Make the champion before the champion again.", "keraspipe rollback digits"),
-    "challenger": ("Serve a version beside the champion, as NAME-challenger.", "keraspipe challenger digits@2"),
-    "sync": ("Apply what was changed in MLflow's registry, and tell it what it missed.", "keraspipe sync digits"),
-    "card": ("Show the card of a published version: use, numbers, limits, lineage.", "keraspipe card digits"),
-    "reproduce": ("Run what a run did once more, and show the difference.", "keraspipe reproduce digits@1"),
-    "schema": ("Show or accept what changed in the data's schema.", "keraspipe schema diff digits"),
+    "gc": ("List old runs and versions that nothing needs, or delete them.", "keraspipe gc --days 14"),
+    "promote": ("Make a version the champion, the version that is live.", "keraspipe promote digits@1"),
+    "rollback": ("Make the previous champion the champion again.", "keraspipe rollback digits"),
+    "challenger": (
+        "Make a version the challenger, served next to the champion as NAME-challenger.",
+        "keraspipe challenger digits@2",
+    ),
+    "sync": ("Apply aliases that were changed in MLflow, and send it what it has missed.", "keraspipe sync digits"),
+    "card": ("Show the model card of a published version: use, metrics, limits, lineage.", "keraspipe card digits"),
+    "reproduce": ("Repeat a run, and show the difference.", "keraspipe reproduce digits@1"),
+    "schema": ("Show or accept changes of the data's schema.", "keraspipe schema diff digits"),
     "serve": ("Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501"),
-    "predict": ("Ask a model.", "keraspipe predict digits image.png"),
-    "explain": ("Show which pixels, words or columns made its answer.", "keraspipe explain digits image.png"),
-    "loadtest": ("Put load on a server and tell how long answers take.", "keraspipe loadtest digits --rate 200"),
-    "monitor": ("Say whether requests drift from what a model has learnt from.", "keraspipe monitor digits --since 1d"),
+    "predict": ("Predict with a published model.", "keraspipe predict digits image.png"),
+    "explain": ("Show which pixels, words or columns decided a prediction.", "keraspipe explain digits image.png"),
+    "loadtest": ("Send load to a server, and measure its latency.", "keraspipe loadtest digits --rate 200"),
+    "monitor": ("Find drift between live requests and the training data.", "keraspipe monitor digits --since 1d"),
     "compile": ("Write the pipeline as a file for Kubeflow Pipelines.", "keraspipe compile digits --to kubeflow"),
     "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
-    "deploy": ("Say what is wrong with this machine as a host of the stack.", "keraspipe deploy check --profile gpu"),
-    "secrets": ("Make the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
+    "deploy": ("Check this machine as a host of the docker compose stack.", "keraspipe deploy check --profile gpu"),
+    "secrets": ("Create the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
 }
 
 
@@ -103,7 +112,7 @@ def _report_errors(options: argparse.Namespace) -> int:
         print(f"keraspipe: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader has left; there is nothing more to flush.

@@ -1,4 +1,4 @@
-"""The one error that a user is meant to read."""
+"""The errors that a user reads: what happened, what was expected, what was received, what to do next."""
 
 from __future__ import annotations
 

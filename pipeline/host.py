@@ -1,4 +1,4 @@
-"""Facts of the machine and the environment, read quickly and without anything heavy."""
+"""Facts of this machine: packages, memory, GPU driver, ports. Read quickly, without importing anything heavy."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Metric:
             gives the number.
         config: Arguments of that class.
         higher_is_better: Direction of the comparison with the live model.
-        positive: The class that is told from all others, for a metric of two classes such as "AUC".
+        positive: The class against all others, for a metric of two classes such as "AUC".
     """
 
     name: str
@@ -124,14 +124,14 @@ class Gate:
         at_least: Lower bounds over the whole test split, by metric.
         at_most: Upper bounds over the whole test split, by metric.
         slices: Lower bounds in every slice: {feature: {metric: bound}}.
-        min_slice_examples: Slices with fewer examples are reported and not judged.
+        min_slice_examples: Slices with fewer examples are reported but not checked.
         no_worse: By how much a metric may fall behind the live model's: {metric: tolerance}. Beyond that a one-sided
             paired test over the same examples decides whether it is worse or may be unlucky; where a metric has no
             values by row, the difference alone decides.
         quick: Lower bounds that replace `at_least`, `at_most`, `slices` and `calibration` in a --quick run.
         calibration: Largest expected calibration error of a classifier's probabilities, between 0 and 1.
         latency_ms: Longest time of one row through `serving_default`, in milliseconds: the median of up to a hundred
-            calls in the process that judges, on its machine. Percentiles above it would judge the machine's load.
+            calls in the process that evaluates, on its machine. Higher percentiles would measure the machine's load.
         size_mb: Largest size of the SavedModel, in millions of bytes.
         significance: The paired test's p up to which a candidate counts as worse.
     """

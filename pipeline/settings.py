@@ -1,4 +1,4 @@
-"""What a run needs to know of its surroundings; the only reader of environment variables."""
+"""The settings of a run: where workspace, data, recipes and MLflow are. The only reader of environment variables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Settings:
         mixed_precision: Keras policy: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Same seed, same weights; slower.
         debug: Show tracebacks.
-        notify: Who is told of verdicts and failures: an address or a command; empty for nobody.
+        notify: Who is notified of verdicts and failures: an address or a command; empty for nobody.
         nodes: Where the nodes are that train: HOST:PORT, several with commas; a name may have many addresses.
         node_count: Number of nodes to wait for; empty for all that the names have.
     """

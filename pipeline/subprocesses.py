@@ -1,6 +1,4 @@
-"""Imports of large packages, in less time.
-
-Child processes of keraspipe, and the environment variables that TensorFlow and MLflow are to find.
+"""Child processes of keraspipe, their environment variables, and faster imports of large packages.
 
 Other programs (docker, nvidia-smi, the user's own) are run where they are needed.
 """

@@ -13,7 +13,7 @@ from serving.config.flags import FlagError
 from serving.config.security_flags import is_loopback
 from serving.errors import ServingError
 from serving.logs import log_to_stderr
-from serving.process.supervisor import start_server
+from serving.process.start import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -148,7 +148,7 @@ def error_from_code(code: Code, message: str) -> ServingError:
 
 
 def unexpected_error(error: Exception, what: str) -> ServingError:
-    """What whoever waits is told of a bug; the log gets the traceback.
+    """The error that a client gets for a bug; the log gets the traceback.
 
     Args:
         error: What nobody thought of.

@@ -149,12 +149,12 @@ class ServeOptions:
         names: Models of that folder to serve; empty for all, looked for again at every poll.
         model: Name and folder of one model, in place of `base_path`.
         model_config_file: A `ModelServerConfig` in text form, in place of both.
-        source: Lists the models, asked again at every poll, in place of all three; labels follow their versions then.
+        source: Lists the models at every poll, in place of all three; labels follow their versions then.
             To be sent to worker processes, it must be picklable.
         host: Address to listen at; beyond loopback needs a token, or `Security.insecure`.
         rest_port: Port of the REST API; 0 for any free one, None for no REST.
         grpc_port: Port of the gRPC API; 0 for any free one, None for none.
-        grpc_socket: Path of a UNIX socket for gRPC, beside the port.
+        grpc_socket: Path of a UNIX socket for gRPC, in addition to the port.
         grpc_arguments: Channel arguments of the gRPC server.
         rest_timeout_seconds: How long a REST request may take.
         threads: Threads that answer requests too large for the event loop; 0 for four per processor.

@@ -13,8 +13,7 @@ The way of a request, and of its answer back:
     session         core/model, core/session: TensorFlow runs the graph
     wire            wire/json_answers              | wire/tensor_proto: arrays to the answer's bytes
 
-`lifecycle` loads and unloads versions meanwhile, so that `core/models` has what is to be served. Status, metadata and
-reloads need no scheduler: `core/metadata`, `grpc_api/control`.
+`lifecycle` loads and unloads versions meanwhile. Metadata and reloads need no scheduler (`grpc_api/control`).
 """
 
 from __future__ import annotations
@@ -128,8 +127,6 @@ class ServerCore:
     def _make_batch_scheduler(self, batching: Batching) -> BatchScheduler:
         return BatchScheduler(batching, self._metrics.batch)
 
-    # Models.
-
     async def load(self, stop: asyncio.Event) -> None:
         """Load the models as they lie on disk now; ends early, without them, once `stop` is set.
 
@@ -207,12 +204,10 @@ class ServerCore:
             control.handle_reload(self._manager, request)
         except ServingError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - the one who asked must not take it for a success
+        except Exception as error:  # noqa: BLE001 - the sender must not take it for a success
             _LOG.exception("The list of models was not applied")
             return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
         return None
-
-    # Transports.
 
     async def listen_grpc(self, holder: socket.socket | None, *, shared: bool = False) -> str:
         """Open the gRPC port and socket; returns the port's address, empty without a port."""
@@ -267,8 +262,6 @@ class ServerCore:
         await self._rest.listen(holder)
         return self.url
 
-    # Pages.
-
     def wanted(self) -> list[str]:
         """Names of the models that are to be served."""
         return [config.name for config in self._manager.configs]
@@ -287,8 +280,6 @@ class ServerCore:
     def _snapshot(self) -> Snapshot:
         record_states(self._metrics, self.models)
         return self._metrics.snapshot()
-
-    # The end.
 
     async def drain(self) -> None:
         """Answer what is in flight, and close the ports."""

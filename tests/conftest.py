@@ -9,6 +9,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.popen_forkserver
 import os
+import platform
 import runpy
 import signal
 import subprocess
@@ -35,7 +36,6 @@ SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
-LONG = ("e2e", "models", "readme")  # folders whose tests take many seconds
 
 
 class ServerFork(multiprocessing.popen_forkserver.Popen):
@@ -164,6 +164,7 @@ class Starts:
 
     def __init__(self) -> None:
         self.since_setup: list[str] = []
+        platform.processor()  # kept from here on; a library that asks for it first would start `uname -p`
         sys.addaudithook(self._hear)
         start = multiprocessing.process.BaseProcess.start
 

@@ -1,1 +1,1 @@
-"""What the serving benchmarks share: models, requests, and a file for each server that ours is measured against."""
+"""Shared by the serving benchmarks: models, requests, and one module per server that keraspipe is compared with."""

@@ -1,4 +1,4 @@
-"""What servers answer: speeds are not compared where answers are not the same."""
+"""Comparison of the servers' answers: speeds are compared only if the answers are equal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def of(target: Target) -> bytes:
-    """The body of the answer to a REST request."""
+    """Returns the body of the answer to a REST request."""
     reply = requests.post(target.address + target.path, target.body, timeout=target.timeout_s)
     reply.raise_for_status()
     return reply.content
@@ -36,7 +36,7 @@ def must_be_the_same(targets: Mapping[str, Target]) -> None:
 
 
 def _numbers(answer: bytes) -> list[float]:
-    """All numbers of an answer, sorted."""
+    """Returns all numbers of an answer, sorted."""
     document = json.loads(answer)
     found = document["predictions"] if "predictions" in document else [one["data"] for one in document["outputs"]]
     return sorted(_flat(found))

@@ -1,4 +1,4 @@
-"""A process with TensorFlow and one model, and no server: what starting, memory and speed are measured against.
+"""The baseline of start time, memory and speed: a process with TensorFlow and one model, without a server.
 
     python -m benchmarks.serving.bare MODEL_FOLDER [FILE]
 

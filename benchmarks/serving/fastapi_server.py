@@ -28,7 +28,7 @@ def application(session: Session) -> FastAPI:
         values = [_value(item) for item in body["instances"]]
         return JSONResponse({"predictions": rows(session(np.array(values, session.dtype)))})
 
-    # FastAPI looks the annotations up among the module's names.
+    # FastAPI resolves the annotations in the module's namespace.
     app.add_api_route("/predict", predict, methods=["POST"], response_model=None)
     return app
 

@@ -1,4 +1,4 @@
-"""MLServer's side: a custom runtime around the same callable, with MLServer's own codec."""
+"""MLServer's runtime around the same callable, with MLServer's codec."""
 
 from __future__ import annotations
 

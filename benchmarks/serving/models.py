@@ -17,14 +17,14 @@ from typing import Any
 
 from benchmarks.measure import keraspipe, module, say
 
-_KEPT: list[Any] = []  # folders that live as long as this process
+_KEPT: list[Any] = []  # folders that are deleted when this process ends
 SIDE = 1080  # pixels of the large image: noise, 1 MB as JPEG
 QUALITY = 90
 
 
 @cache
 def folder(name: str) -> Path:
-    """A folder that holds `NAME/1/saved_model.pb`."""
+    """Returns a folder that contains `NAME/1/saved_model.pb`."""
     made = tempfile.TemporaryDirectory(prefix="keraspipe-bench-")
     _KEPT.append(made)
     root = Path(made.name)
@@ -38,13 +38,13 @@ def folder(name: str) -> Path:
 
 @cache
 def large_image() -> bytes:
-    """A JPEG of about 1 MB."""
+    """Returns a JPEG of about 1 MB."""
     return _image("JPEG", SIDE, quality=QUALITY)
 
 
 @cache
 def small_image() -> bytes:
-    """A PNG of 8 by 8 pixels, as the digits are."""
+    """Returns a PNG of 8 x 8 pixels, as in `digits`."""
     return _image("PNG", 8, grey=True)
 
 

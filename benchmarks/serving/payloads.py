@@ -1,4 +1,4 @@
-"""The same values as a request of each protocol."""
+"""The same values as requests of each protocol."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ TIMEOUT_S = 30.0
 
 
 def numbers(rows: int) -> np.ndarray:
-    """Rows for the MLP."""
+    """Returns rows for the MLP."""
     return np.random.default_rng(1).random((rows, 16), dtype=np.float32).round(4)
 
 
 def texts(content: bytes) -> np.ndarray:
-    """One value of bytes."""
+    """Returns one value of bytes."""
     return np.array([content], dtype=object)
 
 
 def of_rest(url: str, model: str, values: np.ndarray, path: str = "") -> Target:
-    """TensorFlow Serving's row format; `path` for a server that has another one."""
+    """Returns a request in TensorFlow Serving's row format; `path` for a server with another path."""
     body = json.dumps({"instances": [_jsonable(row) for row in values.tolist()]}).encode()
     return Target(url, path or f"/v1/models/{model}:predict", body, model=model, timeout_s=TIMEOUT_S)
 
 
 def of_v2(url: str, model: str, values: np.ndarray) -> Target:
-    """The open inference protocol, which MLServer speaks."""
+    """Returns a request of the Open Inference Protocol, for MLServer."""
     is_bytes = values.dtype == object
     data = [base64.b64encode(item).decode() for item in values] if is_bytes else values.reshape(-1).tolist()
     tensor = {"name": INPUT[model], "shape": list(values.shape), "datatype": "BYTES" if is_bytes else "FP32"}
@@ -41,7 +41,7 @@ def of_v2(url: str, model: str, values: np.ndarray) -> Target:
 
 
 def of_grpc(address: str, model: str, values: np.ndarray) -> Target:
-    """A PredictRequest."""
+    """Returns a PredictRequest."""
     request = protos.load("apis.predict_pb2").PredictRequest()
     request.model_spec.name = model
     request.model_spec.signature_name = "serving_default"

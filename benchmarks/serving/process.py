@@ -25,7 +25,7 @@ LOOK_S = 0.02
 
 
 def free_port() -> int:
-    """A port that nobody has."""
+    """Returns a free port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Loads, by turns, so that what slows the machine down for a while slows all sides."""
+"""Loads on several servers, alternating, so that a slow phase of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rates(targets: Mapping[str, Target], clients: tuple[int, ...], repeat: int, 
 
 
 def closed(clients: int, channels: int | None = None) -> Load:
-    """A short closed loop."""
+    """Runs a short closed loop."""
     return Load(concurrency=clients, duration_s=MEASURED_S, warmup_s=WARMUP_S, connections=channels)
 
 
@@ -69,7 +69,7 @@ def uninterrupted(target: Target, load: Load) -> Result:
 
 
 def details(found: Rates) -> dict[str, dict[str, float]]:
-    """The median of every number of clients by target, for the JSON."""
+    """Returns the median by target and number of clients, for the JSON."""
     return {
         name: {f"{count} clients": round(median(values), 1) for count, values in by.items()}
         for name, by in found.items()

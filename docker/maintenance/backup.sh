@@ -1,6 +1,6 @@
 #!/bin/sh
 # Writes the folder /backups/TIME: the database, MLflow's artifacts, the workspace and the published models.
-# It appears when it is complete. What is written meanwhile makes it fail: back up while nothing runs.
+# It appears when it is complete. It fails if files change during the backup: back up while nothing runs.
 set -eu
 PGPASSWORD=$(cat /run/secrets/postgres_password)
 export PGPASSWORD

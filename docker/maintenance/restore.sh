@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the backup /backups/NAME in place of what is there. What was there stays: the database as mlflow_before_TIME,
+# Replaces the present data with the backup /backups/NAME. The earlier data are kept: the database as mlflow_before_TIME,
 # files in .before-TIME of each volume.
 set -eu
 PGPASSWORD=$(cat /run/secrets/postgres_password)
@@ -20,7 +20,7 @@ fail() {
 used=$(psql --tuples-only --no-align --command "SELECT count(*) FROM pg_stat_activity WHERE datname = 'mlflow'")
 [ "$used" -eq 0 ] || fail "$used connections use the database" "docker compose stop mlflow serving, then the same again"
 
-# All is unpacked beside before anything is changed.
+# Everything is unpacked next to the present data before anything is changed.
 unpack() { # NAME FOLDER
     rm -rf "$2/.restoring"
     mkdir "$2/.restoring"

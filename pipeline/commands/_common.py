@@ -9,9 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.registry import serving_config
-from pipeline.tracking import alias_sync
-
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
@@ -25,7 +22,10 @@ def add_json(parser: ArgumentParser) -> None:
 
 
 def repair(settings: Settings) -> None:
-    """Finishes the work of a killed command for servers and MLflow, in the background."""
+    """Finishes the work of a killed command: updates models.config, and sends MLflow's aliases without waiting."""
+    from pipeline.registry import serving_config
+    from pipeline.tracking import alias_sync
+
     serving_config.write_config(settings.workspace)
     if alias_sync.out_of_sync(settings.workspace, settings.mlflow_uri):
         alias_sync.spawn_alias_sync(settings.workspace, settings.mlflow_uri)

@@ -25,15 +25,15 @@ REPORT_INTERVAL_S = 5.0
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--file", metavar="IN", help="ask about every row of a table, or every file of a folder")
-    parser.add_argument("--out", metavar="OUT", help="where the answers go: .csv, .tsv, .jsonl or .parquet")
+    parser.add_argument("--file", metavar="IN", help="predict for every row of a table, or every file of a folder")
+    parser.add_argument("--out", metavar="OUT", help="file for the predictions: .csv, .tsv, .jsonl or .parquet")
 
 
 def require_both(options: Namespace) -> None:
     """Raises a UsageError unless there are --file and --out, and no INPUT."""
     if not (options.file and options.out) or options.inputs:
         raise UsageError(
-            "A whole file is asked about with --file and --out.",
+            "Batch prediction needs both --file and --out, and no INPUT.",
             expected=f"keraspipe predict {options.name} --file IN --out OUT",
             received=f"--file {options.file} --out {options.out} {' '.join(options.inputs)}".strip(),
         )
@@ -50,9 +50,9 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
     print(summary, file=terminal.out, flush=True)
     if outcome.bad == outcome.rows:
         raise PipelineError(
-            "No row got an answer.",
+            "No row has a prediction.",
             expected=f"rows with {', '.join(source.signatures[options.signature].inputs)}",
-            received=f"{outcome.rows} rows, whose reasons are in {outcome.reasons}",
+            received=f"{outcome.rows} rows without one; the reasons are in {outcome.reasons}",
         )
     return 0
 
@@ -98,9 +98,9 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
     new_rows = outcome.rows - outcome.resumed
     lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({new_rows / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
     if outcome.resumed:
-        lines.append(f"{outcome.resumed:,} of them were done before the job was interrupted.")
+        lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
     if outcome.reasons:
-        lines.append(f"{outcome.bad:,} rows without an answer, each with its reason: {outcome.reasons}")
+        lines.append(f"{outcome.bad:,} rows have no prediction; the reasons are in {outcome.reasons}")
     return "\n".join(lines)
 
 

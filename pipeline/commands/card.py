@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("version", metavar="NAME[@VERSION]", help="a published version; NAME alone: the live one")
-    parser.add_argument("--html", action="store_true", help="print the path of the page, to open in a browser")
+    parser.add_argument(
+        "version",
+        metavar="NAME[@VERSION]",
+        help="a published version; NAME alone is the champion, the version that is live",
+    )
+    parser.add_argument("--html", action="store_true", help="print the path of the HTML page instead")
     add_json(parser)
 
 

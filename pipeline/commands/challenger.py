@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("version", metavar="NAME@VERSION", help="with --none, NAME")
-    parser.add_argument("--none", action="store_true", help="serve no challenger any more")
+    parser.add_argument("version", metavar="NAME@VERSION", help="the version; with --none only NAME")
+    parser.add_argument("--none", action="store_true", help="stop serving a challenger")
     add_json(parser)
 
 
@@ -34,7 +34,7 @@ def _change(options: Namespace, settings: Settings) -> AliasChange:
         return promotion.withdraw(settings.workspace, name)
     if not number:
         raise UsageError(
-            "Which version is to be the challenger?",
+            "A challenger needs a version.",
             expected="NAME@VERSION, or NAME --none",
             received=options.version,
             action="list the runs with their versions: keraspipe runs",

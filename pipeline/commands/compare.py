@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("first", metavar="A", help="a run id, NAME@VERSION, or NAME for the live version")
+    parser.add_argument(
+        "first", metavar="A", help="a run id, NAME@VERSION, or NAME for the champion, the version that is live"
+    )
     parser.add_argument("second", metavar="B", help="the same")
     add_json(parser)
 

@@ -26,12 +26,12 @@ DEFAULT_IMAGE, DEFAULT_TRAINER = "keraspipe/pipeline:local", "keraspipe/trainer:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--to", choices=["kubeflow"], required=True, help="what will run it")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
+    parser.add_argument("--to", choices=["kubeflow"], required=True, help="the system that will run the pipeline")
     parser.add_argument("--out", metavar="FILE", help="default: NAME.yaml")
     parser.add_argument("--image", default=DEFAULT_IMAGE, help=f"image of the steps (default: {DEFAULT_IMAGE})")
     parser.add_argument(
-        "--root", default="", help="gs://, s3:// or minio:// folder where Kubeflow notes artifacts (default: its own)"
+        "--root", default="", help="gs://, s3:// or minio:// folder for Kubeflow's artifacts (default: Kubeflow's own)"
     )
     parser.add_argument("--gpus", type=int, default=0, metavar="N", help="GPUs of the training (default: 0)")
     parser.add_argument(
@@ -40,14 +40,14 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="IMAGE",
         help=f"image of a training with GPUs (default: {DEFAULT_TRAINER})",
     )
-    parser.add_argument("--quick", action="store_true", help="a small sample and few epochs")
+    parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
     parser.add_argument(
         "--challenger", dest="alias", action="store_const", const="challenger", default="champion",
-        help="publish as the challenger and leave the champion as it is",
+        help="publish as the challenger, served next to the live version (the champion)",
     )  # fmt: skip
     parser.set_defaults(until=run.STEPS[-1], cache=True)
 
@@ -70,13 +70,15 @@ def command(options: Namespace, settings: Settings) -> int:
     out = Path(options.out or f"{request.name}.yaml")
     _write_documents(out, _compile_pipeline(request.source, inside, where))
     print(f"Compiled: {out}")
-    print("Next: upload it on Kubeflow's page Pipelines, in a namespace with the claims of deploy/kubernetes")
+    print(
+        "Next: upload it on Kubeflow's page Pipelines, in a namespace that has the volume claims of deploy/kubernetes"
+    )
     return 0
 
 
 def _require_count(gpus: int) -> None:
     if gpus < 0:
-        raise UsageError("A training has no negative number of GPUs.", expected="--gpus 0 or more", received=gpus)
+        raise UsageError("The number of GPUs is negative.", expected="--gpus 0 or more", received=gpus)
 
 
 def _compile_pipeline(source: RecipeSource, inside: RunRequest, where: Cluster) -> list[dict[str, Any]]:
@@ -98,5 +100,5 @@ def _write_documents(out: Path, documents: list[dict[str, Any]]) -> None:
             f"{out} cannot be written.",
             expected="a file in a folder that can be written",
             received=error.strerror,
-            action="name another one with --out FILE",
+            action="choose another file with --out FILE",
         ) from error

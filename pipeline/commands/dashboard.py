@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--port", type=int, default=5000, help="default: %(default)s")
 
 
 def command(options: Namespace, settings: Settings) -> int:

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("action", choices=("check",), help="engine, GPU runtime, disk, .env, secrets and ports")
-    parser.add_argument("--profile", action="append", default=[], metavar="PROFILE", help="also what this one needs")
+    parser.add_argument("action", choices=("check",), help="check engine, GPU runtime, disk, .env, secrets and ports")
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="PROFILE",
+        help="check what this profile needs, too; may be repeated",
+    )
     parser.add_argument("--env", type=Path, default=ROOT / ".env", metavar="FILE", help="default: the checkout's .env")
     add_json(parser)
 

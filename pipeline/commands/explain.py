@@ -23,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     predict.add_inputs(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the picture (default: beside the input, as NAME.explained.png)"
+        "--out", type=Path, metavar="FILE", help="the picture (default: NAME.explained.png in the folder of the input)"
     )
     add_json(parser)
 

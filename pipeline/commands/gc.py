@@ -22,15 +22,17 @@ MIB = 1 << 20
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("--days", type=float, default=30.0, metavar="N", help="keep what is newer (default: 30)")
-    parser.add_argument("--delete", action="store_true", help="remove it; without this nothing is removed")
+    parser.add_argument(
+        "--days", type=float, default=30.0, metavar="N", help="keep everything that is newer (default: 30)"
+    )
+    parser.add_argument("--delete", action="store_true", help="delete; without this option the command only lists")
     add_json(parser)
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Lists what is not needed, and removes it with --delete."""
+    """Lists what is not needed, and deletes it with `--delete`."""
     if not options.days >= 0:
-        raise UsageError("The age is no number of days.", expected="--days of at least 0", received=options.days)
+        raise UsageError("--days is not a number of days.", expected="--days of at least 0", received=options.days)
     home = settings.workspace
     garbage = (
         retention.remove_garbage(home, options.days) if options.delete else retention.find_garbage(home, options.days)

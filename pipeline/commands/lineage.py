@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("version", metavar="NAME[@VERSION]", help="a published version; NAME alone: the live one")
+    parser.add_argument(
+        "version",
+        metavar="NAME[@VERSION]",
+        help="a published version; NAME alone is the champion, the version that is live",
+    )
     add_json(parser)
 
 

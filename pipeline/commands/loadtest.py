@@ -20,31 +20,53 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a served model")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--url", help="the REST API (default: http://127.0.0.1:8501); https://HOST for TLS")
     where.add_argument("--grpc", metavar="HOST:PORT", help="the gRPC API instead; grpcs://HOST:PORT for TLS")
     loop = parser.add_mutually_exclusive_group()
     loop.add_argument(
-        "--rate", type=float, metavar="R", help="open loop: requests per second, whatever the server does"
+        "--rate",
+        type=float,
+        metavar="R",
+        help="open loop: send so many requests per second, even if the server is slow",
     )
-    loop.add_argument("--concurrency", type=int, metavar="N", help="closed loop: clients that wait (default: 16)")
-    parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds that count (default: 10)")
-    parser.add_argument("--warmup", type=float, default=1.0, metavar="S", help="seconds before that (default: 1)")
-    parser.add_argument("--arrivals", default="poisson", metavar="HOW", help="of the open loop: poisson or constant")
-    parser.add_argument("--connections", type=int, metavar="N", help="of the open loop (default: 64, gRPC: 4)")
-    parser.add_argument("--signature", default="serving_default")
+    loop.add_argument(
+        "--concurrency", type=int, metavar="N", help="closed loop: clients that wait for each answer (default: 16)"
+    )
+    parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds to measure (default: 10)")
     parser.add_argument(
-        "--input", nargs="+", default=[], metavar="FILE", help="what to send; made up from the signature else"
+        "--warmup", type=float, default=1.0, metavar="S", help="seconds of load before measuring (default: 1)"
+    )
+    parser.add_argument(
+        "--arrivals",
+        default="poisson",
+        metavar="HOW",
+        help="arrivals of the open loop: poisson or constant (default: poisson)",
+    )
+    parser.add_argument(
+        "--connections", type=int, metavar="N", help="connections of the open loop (default: 64, gRPC: 4)"
+    )
+    parser.add_argument("--signature", default="serving_default", help="signature of the model (default: %(default)s)")
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files to send (default: random values that fit the signature)",
     )
     parser.add_argument("--rows", type=int, default=1, metavar="N", help="rows of each request (default: 1)")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds that an answer may take")
-    parser.add_argument("--ca", metavar="FILE", help="PEM of the authorities to trust with TLS, not the usual ones")
-    parser.add_argument("--token-file", metavar="FILE", help="holds the server's bearer token")
+    parser.add_argument(
+        "--timeout", type=float, default=30.0, metavar="S", help="seconds until a request fails (default: 30)"
+    )
+    parser.add_argument(
+        "--ca", metavar="FILE", help="PEM file of the certificate authorities to trust with TLS (default: the system's)"
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="file with the server's bearer token")
     add_json(parser)
 
 
-def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - a server is asked, not the workspace
+def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - it needs no workspace
     """Prints the result; 1 if a request failed."""
     load = _make_load(options)
     target = _make_target(options)
@@ -66,7 +88,7 @@ def _make_load(options: Namespace) -> Load:
 
     if options.rows < 1 or not options.timeout > 0:
         raise UsageError(
-            "This load cannot be made.",
+            "--rows or --timeout is too small.",
             expected="--rows of at least 1 and a --timeout above 0",
             received=f"--rows {options.rows} --timeout {options.timeout:g}",
         )

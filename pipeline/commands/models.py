@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-TABLE_HEAD = ("recipe", "live", "task", "data", "reached", "minutes")
+TABLE_HEAD = ("recipe", "live", "task", "data", "result", "minutes")
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -29,27 +29,25 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?")
-    parser.add_argument(
-        "--all", action="store_true", help="every recipe that has a published version, in place of NAME"
-    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="a recipe with a published version")
+    parser.add_argument("--all", action="store_true", help="monitor every recipe that has a published version")
     parser.add_argument("--log", type=Path, metavar="DIR", help="request log (default: WORKSPACE/request-log)")
-    parser.add_argument("--since", metavar="TIME", help="only requests since: 2h, 7d, 2026-11-21T09:30")
+    parser.add_argument("--since", metavar="TIME", help="read only requests since then: 2h, 7d, 2026-11-21T09:30")
     parser.add_argument(
         "--allow",
         action="append",
         default=[],
         metavar="FEATURE=DISTANCE",
-        help="drift without harm, beyond chance (default: L-infinity 0.05, Jensen-Shannon 0.02); may be repeated",
+        help="harmless distance beyond chance (default: L-infinity 0.05, Jensen-Shannon 0.02); may be repeated",
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report there, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the report to this file, too")
     parser.add_argument(
         "--prometheus",
         metavar="FILE|[HOST:]PORT",
-        help="metrics as a file, or with --watch at a port, of this machine only without HOST (0.0.0.0 for all)",
+        help="write metrics to a file, or with --watch serve them at a port (default HOST: this machine only)",
     )
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="look again and again until it is stopped")
-    parser.add_argument("--retrain", action="store_true", help="on drift: keraspipe run NAME, and its exit code")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="repeat with this pause until stopped")
+    parser.add_argument("--retrain", action="store_true", help="on drift run the recipe, and return its exit code")
     add_json(parser)
 
 
@@ -68,11 +66,11 @@ def command(options: Namespace, settings: Settings) -> int:
 def _check(options: Namespace, settings: Settings) -> None:
     _check_name(options, settings)
     if options.watch is not None and not options.watch > 0:
-        raise UsageError("--watch takes a pause.", expected="seconds above 0", received=options.watch)
+        raise UsageError("--watch needs a pause.", expected="seconds above 0", received=options.watch)
     if not options.watch and _prometheus_address(options):
         raise UsageError(
-            "A port for Prometheus needs a command that goes on.",
-            expected="--watch SECONDS beside --prometheus PORT, or a file",
+            "A port for Prometheus needs --watch, which keeps the command running.",
+            expected="--watch SECONDS with --prometheus PORT, or a file",
             received=f"--prometheus {options.prometheus}",
             action=f"keraspipe monitor {options.name or '--all'} --watch 60 --prometheus {options.prometheus}",
         )
@@ -83,12 +81,14 @@ def _check(options: Namespace, settings: Settings) -> None:
 def _check_name(options: Namespace, settings: Settings) -> None:
     if options.all == bool(options.name):
         received = f"{options.name} and --all" if options.all else "neither"
-        raise UsageError("Which recipe is meant is not clear.", expected="NAME or --all", received=received)
+        raise UsageError("The command needs one recipe, or --all.", expected="NAME or --all", received=received)
     if options.all and (options.html or options.retrain):
         received = "--html" if options.html else "--retrain"
-        raise UsageError("That is for one recipe.", expected=f"NAME beside {received}", received=f"--all {received}")
+        raise UsageError(
+            f"{received} works for one recipe only.", expected=f"NAME {received}", received=f"--all {received}"
+        )
     if options.name and champions.read_champion(settings.workspace, options.name) is None:
-        catalog.find_recipe(options.name, settings)  # an unknown name is an error that lists similar ones
+        catalog.find_recipe(options.name, settings)  # an unknown name is an error with similar names
 
 
 def _prometheus_address(options: Namespace) -> tuple[str, int] | None:
@@ -124,7 +124,11 @@ def _parse_tolerances(options: Namespace) -> dict[str, float]:
         except ValueError:
             tolerances[name] = -1.0
         if not name or not 0 <= tolerances[name] <= 1:
-            raise UsageError("--allow takes a feature and a distance.", expected="age=0.1, 0 to 1", received=text)
+            raise UsageError(
+                "--allow needs a feature and a distance.",
+                expected="FEATURE=DISTANCE with a distance from 0 to 1, such as age=0.1",
+                received=text,
+            )
     return tolerances
 
 
@@ -164,7 +168,7 @@ def _check_all_once(options: Namespace, settings: Settings, sinks: Sinks) -> int
 
 
 def _watch(options: Namespace, settings: Settings, sinks: Sinks) -> int:
-    """Checks periodically; prints in full, stores and records only what has changed."""
+    """Compares repeatedly; prints in full, stores and records only reports that differ from the one before."""
     from pipeline.monitoring import monitor
 
     if options.all:

@@ -23,13 +23,15 @@ RECIPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="name of the new recipe")
     parser.add_argument(
         "--data", required=True, metavar="PATH", help="a table, or a folder or archive of files per class"
     )
-    parser.add_argument("--target", default="", metavar="COLUMN", help="of a table: what is to be predicted")
     parser.add_argument(
-        "--task", default="", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)}; found in the data"
+        "--target", default="", metavar="COLUMN", help="the column of a table to predict (default: found in the data)"
+    )
+    parser.add_argument(
+        "--task", default="", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)} (default: found in the data)"
     )
     parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")
     parser.add_argument("--force", action="store_true", help="overwrite a file of that name")
@@ -59,7 +61,7 @@ def recipe_path(options: Namespace, settings: Settings) -> Path:
     path = folder / f"{options.name}.py"
     if not RECIPE_NAME.fullmatch(options.name):
         raise UsageError(
-            "That is no name of a recipe.",
+            "This cannot be the name of a recipe.",
             expected="letters, digits and underscores, a letter first",
             received=options.name,
             action="choose another name",
@@ -67,16 +69,16 @@ def recipe_path(options: Namespace, settings: Settings) -> Path:
     other = catalog.recipe_paths(settings).get(options.name, path)
     if other != path:
         raise UsageError(
-            f"There is a recipe {options.name} already.",
-            expected="a name of its own",
+            f"A recipe {options.name} exists already.",
+            expected="a name that no other recipe has",
             received=str(other),
             action="choose another name",
         )
     if path.exists() and not options.force:
         raise UsageError(
-            f"{path} is there already.",
+            f"{path} exists already.",
             expected="a new file",
-            received="one that may have been edited",
+            received="a file that may have been edited",
             action="choose another name, or overwrite it with --force",
         )
     return path
@@ -104,4 +106,4 @@ def describe_gate(plan: Plan) -> list[str]:
     limits += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]
     faults = plan.facts.get("faults", 0)
     unusable = [f"{faults} rows cannot be used; a run lists them."] if faults else []
-    return [*unusable, f"{bounds.baseline} The gate asks for {', '.join(limits)}.".strip()]
+    return [*unusable, f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]

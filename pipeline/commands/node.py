@@ -19,7 +19,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on (default: %(default)s); it asks for no password, so keep it in a network of its own",
+        help="address to listen on (default: %(default)s); there is no password, so use a private network",
     )
     parser.add_argument("--port", type=int, default=PORT, help="0 for any free one (default: %(default)s)")
 

@@ -33,17 +33,21 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     add_inputs(parser)
     _predict_file.arguments(parser)
-    parser.add_argument("--signature", default="serving_default")
+    parser.add_argument("--signature", default="serving_default", help="signature of the model (default: %(default)s)")
     add_json(parser)
 
 
 def add_inputs(parser: ArgumentParser) -> None:
-    """Adds model, inputs and server."""
-    parser.add_argument("name", metavar="NAME[@VERSION]", help="without a version the champion")
-    parser.add_argument("inputs", nargs="*", metavar="INPUT", help="a file, or a value")
+    """Adds the options for model, inputs and server."""
+    parser.add_argument(
+        "name", metavar="NAME[@VERSION]", help="a published model; NAME alone is the champion, the version that is live"
+    )
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="a file or a value; NAME=VALUE if the model has several inputs"
+    )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--url", help="ask a server over REST, for instance http://127.0.0.1:8501")
-    where.add_argument("--grpc", metavar="HOST:PORT", help="ask a server over gRPC")
+    where.add_argument("--url", help="predict on a server over REST, such as http://127.0.0.1:8501")
+    where.add_argument("--grpc", metavar="HOST:PORT", help="predict on a server over gRPC")
 
 
 def command(options: Namespace, settings: Settings) -> int:
@@ -138,9 +142,7 @@ def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, A
     declared = signatures[signature].inputs
     names = list(declared)
     if not options.inputs:
-        raise UsageError(
-            f"Nothing to ask {options.name}.", expected=f"INPUT for {', '.join(names)}", received="nothing"
-        )
+        raise UsageError(f"{options.name} got no input.", expected=f"INPUT for {', '.join(names)}", received="nothing")
     if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
         return {names[0]: [_parse_value(text, names[0], declared) for text in options.inputs]}
     pairs = [text.partition("=") for text in options.inputs]
@@ -183,7 +185,9 @@ def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
     except (OSError, ValueError):
         fits = False
     if not fits:
-        raise UsageError(f"The value of {name} is not of its kind.", expected=f"{name}={wanted}", received=text[:80])
+        raise UsageError(
+            f"The value of {name} has the wrong type or shape.", expected=f"{name}={wanted}", received=text[:80]
+        )
     return value
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("version", metavar="NAME[@VERSION]", help="without @VERSION the challenger")
+    parser.add_argument(
+        "version",
+        metavar="NAME[@VERSION]",
+        help="the version; NAME alone is the challenger, the version served next to the live one",
+    )
     add_json(parser)
 
 

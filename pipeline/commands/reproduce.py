@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("run", metavar="RUN", help="a run id, NAME@VERSION, or NAME for the live version")
+    parser.add_argument(
+        "run", metavar="RUN", help="a run id, NAME@VERSION, or NAME for the champion, the version that is live"
+    )
     add_json(parser)
 
 
@@ -35,7 +37,8 @@ def command(options: Namespace, settings: Settings) -> int:
     with console.redirect_output(Path(os.devnull)):  # the recipe imports TensorFlow
         reproduce.require_same_data(run_record, wanted)
     result = execution.execute_request(
-        wanted, lambda: print("The same is going on in another process.", file=sys.stderr)
+        wanted,
+        lambda: print("The same run is in progress in another process; waiting for its result.", file=sys.stderr),
     )
     difference = reproduce.compare_repetition(run_record, result, settings.workspace)
     print(json.dumps(difference) if options.json else "\n".join(reproduce.describe(difference)))

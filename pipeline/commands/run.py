@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 NOT_BLESSED = 3
-WAITING_MESSAGE = "The same run is going on in another process; waiting for its result."
+WAITING_MESSAGE = "The same run is in progress in another process; waiting for its result."
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--quick", action="store_true", help="a small sample and few epochs")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
+    parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
     )
@@ -42,7 +42,7 @@ def arguments(parser: ArgumentParser) -> None:
         action="store_const",
         const="challenger",
         default="champion",
-        help="publish as the challenger and leave the champion as it is",
+        help="publish as the challenger, served next to the live version (the champion)",
     )
     add_json(parser)
 
@@ -89,7 +89,7 @@ def make_request(options: Namespace, settings: Settings) -> RunRequest:
 
 def _refusal_title(result: RunResult) -> str:
     if result.model_version:  # the live model itself, on data or by a gate that changed
-        return f"The live model, version {result.model_version}, does not pass any more; it stays where it is:"
+        return f"The champion, version {result.model_version}, does not pass the gate any more; it stays live:"
     return "Not blessed, nothing was published:"
 
 
@@ -104,7 +104,7 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     if result.diagnosis:
         lines.append(f"Training: {result.diagnosis}")
     if result.drift:
-        lines += ["Warning: the data differ from those of the live model:", *(f"  - {line}" for line in result.drift)]
+        lines += ["Warning: the data have drifted from the champion's:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:
         lines += [_refusal_title(result), *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
@@ -113,5 +113,5 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
         lines.append(f"Next: keraspipe {f'promote {request.name}' if role else 'serve'}, keraspipe dashboard")
     if result.not_recorded:
         lines.append(f"Not recorded in MLflow: {result.not_recorded.splitlines()[0]}")
-        lines.append("It is kept in the workspace, and recorded by a later run when MLflow is there again.")
+        lines.append("The record is in the workspace; a later run sends it when MLflow is reachable again.")
     return lines

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("run", nargs="?", metavar="RUN")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run id; without it all runs are listed")
     add_json(parser)
 
 
@@ -35,7 +35,7 @@ def command(options: Namespace, settings: Settings) -> int:
     if options.run not in by_id:
         raise UsageError(
             f"There is no run {options.run!r} in {settings.workspace}.",
-            expected="a run id as `keraspipe runs` lists it",
+            expected="a run id from `keraspipe runs`",
             received=options.run,
             action=errors.did_you_mean(options.run, by_id) or "list them with: keraspipe runs",
         )
@@ -45,7 +45,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 
 def format_run(row: dict[str, Any], folder: RunFolder) -> str:
-    """Formats one run: its line and the gate's page, or all fields if it was not evaluated."""
+    """Formats one run as text: its line and the gate's page, or its record as JSON if it has no page."""
     page = folder.gate_page
     return f"{format_line(row)}\n\n{page.read_text()}".rstrip() if page.exists() else json.dumps(row, indent=1)
 

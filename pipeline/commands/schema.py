@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("action", choices=("diff", "accept"))
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "action", choices=("diff", "accept"), help="show the changes, or make the newest schema the accepted one"
+    )
+    parser.add_argument("name", metavar="NAME", help="a recipe")
 
 
 def command(options: Namespace, settings: Settings) -> int:
@@ -36,7 +38,7 @@ def command(options: Namespace, settings: Settings) -> int:
         lines = schema.diff_schemas(frozen, bound)
         if options.action == "accept":
             schema.write_schema(bound, frozen)
-    print("\n".join(lines) or f"The data of {source.name} have the frozen schema.")
+    print("\n".join(lines) or f"The data of {source.name} have the accepted schema.")
     if options.action == "accept":
         print(f"Accepted: {frozen}")
     return 0
@@ -52,9 +54,9 @@ def newest_schema(workspace: Workspace, name: str) -> Path:
     paths = sorted(folder.glob("*/schema.pbtxt"), key=lambda path: int(path.parent.name))
     if not paths:
         raise PipelineError(
-            f"The workspace knows no schema of {name}.",
-            expected="a run of it that came as far as the schema",
-            received=f"nothing below {folder}",
+            f"The workspace has no schema of {name}.",
+            expected="an earlier run that finished the step infer_schema",
+            received=f"no schema in {folder}",
             action=f"run: keraspipe run {name} --until schema",
         )
     return paths[-1]

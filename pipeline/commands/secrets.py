@@ -39,9 +39,13 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--dir", type=Path, metavar="FOLDER", help="default: SECRETS of .env, or secrets/")
     parser.add_argument("--env", type=Path, metavar="FILE", default=ROOT / ".env", help="default: the checkout's .env")
-    parser.add_argument("--self-signed", action="store_true", help="also a certificate for the profile public")
+    parser.add_argument("--self-signed", action="store_true", help="also create a certificate for the profile public")
     parser.add_argument(
-        "--host", action="append", default=[], metavar="NAME", help="that it is for; default: PUBLIC_HOST of .env"
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="host name in the certificate (default: PUBLIC_HOST of .env); may be repeated",
     )
     parser.add_argument("--rotate", choices=ROTATABLE, metavar="NAME", default="", help=f"renew {', '.join(ROTATABLE)}")
 
@@ -56,7 +60,7 @@ def command(options: Namespace, _settings: Settings) -> int:
             "The secrets cannot be written.",
             expected="a folder and a file that this user may write",
             received=str(error),
-            action="name others: keraspipe secrets --dir FOLDER --env FILE",
+            action="choose others: keraspipe secrets --dir FOLDER --env FILE",
         ) from error
 
 
@@ -65,8 +69,8 @@ def _check(options: Namespace) -> None:
         raise UsageError("--host is the name in a new certificate.", action="add --self-signed")
     if options.rotate == secrets.CERTIFICATE_FILE and not options.self_signed:
         raise UsageError(
-            "A certificate of your own is renewed where you got it.",
-            action="replace tls.pem by certificate and key in one file, or add --self-signed",
+            "keraspipe can renew self-signed certificates only.",
+            action="get a new certificate, and store it with its key in tls.pem; or add --self-signed",
         )
     for host in options.host:
         tls.check_host(host)
@@ -105,16 +109,16 @@ def secrets_folder(text: str) -> Path:
     named = env_file.parse_env(text).get(FOLDER_VARIABLE) or "secrets"
     if "$" in named or named.startswith("~"):
         raise UsageError(
-            f"{FOLDER_VARIABLE} in .env holds a variable.",
-            expected="a folder as it is called",
+            f"{FOLDER_VARIABLE} in .env contains a variable.",
+            expected="the path of a folder without $ and ~",
             received=named,
-            action="say which it is: keraspipe secrets --dir FOLDER",
+            action="give the path: keraspipe secrets --dir FOLDER",
         )
     return ROOT / named
 
 
 def env_value(folder: Path) -> str:
-    """The folder as `.env` names it: from the checkout if it lies in it, so that both can be moved together."""
+    """Returns the folder as `.env` names it: relative if it is in the checkout, so that both can be moved together."""
     return f"./{folder.relative_to(ROOT)}" if folder.is_relative_to(ROOT) else str(folder)
 
 

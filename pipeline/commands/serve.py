@@ -26,7 +26,7 @@ from serving.config.flags import Flag, FlagError
 from serving.config.from_flags import Plan, from_workspace_flags
 from serving.errors import ServingError
 from serving.logs import log_to_stderr
-from serving.process.supervisor import start_server
+from serving.process.start import start_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,12 +37,21 @@ if TYPE_CHECKING:
 
 
 _USAGE = "keraspipe serve [NAME]... [--FLAG=VALUE]..."
-_DESCRIPTION = "Serve the champions over REST and gRPC, and challengers as NAME-challenger. NAME: a published recipe."
+_DESCRIPTION = "Serve live models (champions) over REST and gRPC, challengers as NAME-challenger. NAME: a recipe."
 _EXAMPLE = "keraspipe serve digits --rest-port 8501"
 _OWN_FLAGS = (
     Flag("workspace", "", "folder of the models", "./workspace, or KERASPIPE_WORKSPACE", takes="DIR"),
-    Flag("canary", "", "share of a model's requests for its challenger; may be repeated", "", "NAME=10%", repeats=True),
-    Flag("sync", 0.0, "look so often for aliases changed in MLflow, in a process of its own", "never", "SECONDS", 0.0),
+    Flag(
+        "canary",
+        "",
+        "share of a model's requests that its challenger answers; may be repeated",
+        "",
+        "NAME=10%",
+        repeats=True,
+    ),
+    Flag(
+        "sync", 0.0, "apply aliases changed in MLflow at this interval, in a separate process", "never", "SECONDS", 0.0
+    ),
 )
 
 
@@ -137,7 +146,7 @@ def _parse_share(text: str) -> tuple[str, float]:
 def _challenger_warnings(shares: Mapping[str, float], settings: Settings) -> Iterator[str]:
     for name in shares:
         if champions.current_entry(settings.workspace, name).challenger is None:
-            yield f"{name} has no challenger; until it has, all requests go to the champion"
+            yield f"{name} has no challenger; until then the champion answers all requests"
 
 
 def _format_error(error: FlagError) -> str:
@@ -162,7 +171,10 @@ def _require_published(name: str, settings: Settings) -> None:
 
 def _announce(endpoints: Endpoints, plan: Plan, terminal: Terminal) -> None:
     names = [f"{name} (version {max(versions)})" for name, versions in endpoints.models.items() if versions]
-    print(f"Serving {', '.join(names) or 'no model yet; a published one is found within a second'}", file=terminal.out)
+    print(
+        f"Serving {', '.join(names) or 'no model yet; a new version is found within a second after it is published'}",
+        file=terminal.out,
+    )
     if plan.options.rest_port is not None:
         print(f"  REST  {endpoints.rest}/v1/models/NAME:predict", file=terminal.out)
     if plan.options.grpc_port is not None:

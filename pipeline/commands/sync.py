@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a published recipe; all of them without one")
-    parser.add_argument("--every", type=float, default=0.0, metavar="SECONDS", help="again and again, until stopped")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a published recipe (default: all)")
+    parser.add_argument(
+        "--every", type=float, default=0.0, metavar="SECONDS", help="repeat at this interval until stopped"
+    )
     parser.add_argument("--parent", type=int, default=0, help=SUPPRESS)  # `keraspipe serve --sync`, with which it ends
     add_json(parser)
 
@@ -64,7 +66,7 @@ def _once(names: list[str], settings: Settings, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([asdict(result) for result in results]))
     else:
-        print("\n".join(line for result in results for line in format_lines(result)) or "Nothing is published yet.")
+        print("\n".join(line for result in results for line in format_lines(result)) or "No model is published yet.")
     return int(any(result.problems for result in results))
 
 
@@ -83,9 +85,9 @@ def _tracking_store(settings: Settings) -> TrackingStore:
 
 def format_lines(result: Reconciliation) -> list[str]:
     """Formats the result of a recipe."""
-    updates = [f"MLflow was told: {text}" for text in result.told]
+    updates = [f"sent to MLflow: {text}" for text in result.told]
     both = ", ".join(f"{alias} {version}" for alias, version in result.aliases.items())
-    messages = [*result.applied, *updates, *result.problems] or [f"{both or 'no version stands'}; MLflow says the same"]
+    messages = [*result.applied, *updates, *result.problems] or [f"{both or 'no version is live'}; MLflow agrees"]
     return [f"{result.name}: {text}" for text in messages]
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.tuning.study import Trial
 
 
-WAITING_MESSAGE = "The same search is going on in another process; waiting for it."
+WAITING_MESSAGE = "The same search is in progress in another process; waiting for it."
 DEFAULT_TRIALS = 20
 MAX_SHOWN = 5
 MAX_REASON_LENGTH = 160
@@ -34,25 +34,27 @@ SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # the hyperparameters that 
 
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="a recipe")
     parser.add_argument(
         "--trials",
         type=int,
         default=DEFAULT_TRIALS,
         metavar="N",
-        help=f"how many in all, with those of the same search before (default: {DEFAULT_TRIALS})",
+        help=f"total number, including earlier trials of the same search (default: {DEFAULT_TRIALS})",
     )
-    parser.add_argument("--only", default="", metavar="KEY,KEY", help="search these (default: all that have a range)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter that stays; may be repeated"
+        "--only", default="", metavar="KEY,KEY", help="hyperparameters to search (default: all that have a range)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="fix a hyperparameter; may be repeated"
     )
     parser.add_argument(
         "--objective",
         default="val_loss",
         metavar="METRIC",
-        help="of the eval split, as the curves name it, such as val_accuracy (default: val_loss)",
+        help="metric of the eval split to optimize, such as val_accuracy (default: val_loss)",
     )
-    parser.add_argument("--quick", action="store_true", help="a small sample and few epochs")
+    parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument("--seed", type=int, default=1, help="seed of the search and of each training (default: 1)")
     parser.add_argument("--no-run", dest="run", action="store_false", help="do not run the best trial afterwards")
     parser.set_defaults(until=run.STEPS[-1], cache=True, alias="champion")
@@ -60,7 +62,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Searches, prints the result, and runs the best trial through the whole pipeline."""
+    """Searches, prints the best trials, and trains the best one in an ordinary run with its gate."""
     plan = _make_search(options, settings)
     layout.prepare(settings.workspace)
     _common.repair(settings)
@@ -86,11 +88,11 @@ def _make_search(options: Namespace, settings: Settings) -> Search:
     from pipeline.tuning.search import Search
 
     if options.trials < 1:
-        raise UsageError("There is nothing to search.", expected="--trials of at least 1", received=options.trials)
+        raise UsageError("--trials is too small.", expected="--trials of at least 1", received=options.trials)
     if not options.objective.startswith("val_"):
         raise UsageError(
-            "The objective is measured on rows that were not trained on.",
-            expected="a metric of the eval split, val_…, such as val_loss",
+            "The objective must be a metric of the eval split.",
+            expected="a name that begins with val_, such as val_loss",
             received=options.objective,
         )
     request = command_run.make_request(options, settings)
@@ -136,7 +138,7 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
 
 def format_changes(trial: Trial, plan: Search) -> str:
     """Formats the differences between a trial and the recipe."""
-    return _format_assignments(plan.space.changes(trial.params)) or "the recipe as it is"
+    return _format_assignments(plan.space.changes(trial.params)) or "the recipe's defaults"
 
 
 def _format_assignments(values: Mapping[str, Any]) -> str:
@@ -158,7 +160,7 @@ def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
     ]
     if outcome.importances:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in list(outcome.importances.items())[:MAX_SHOWN])
-        lines.append(f"Matters most: {shares}")
+        lines.append(f"Most important: {shares}")
     return [*lines, f"Best: {equivalent_command(outcome.best, plan)}"]
 
 

@@ -1,1 +1,1 @@
-"""Where examples come from: one file per data set, one per file format."""
+"""Public data sets, one file each: where they come from, their licence, and how they are read."""

@@ -71,7 +71,7 @@ class Cifar10:
         return [fetch(folder / BINARY, (SOURCE,), SHA256, file_digest)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The images in the order of the archive, as many of each class as are asked for."""
+        """The images in the order of the archive, as many of each class as `count` says."""
         (path,) = self.files(data)
         limits = {"train": self.train_per_class, "test": self.test_per_class}
         seen: Counter[tuple[str, str]] = Counter()

@@ -1,16 +1,10 @@
-"""MNIST: 60,000 and 10,000 handwritten digits of 28x28 pixels.
+"""MNIST and Fashion-MNIST: 60,000 and 10,000 grey images of 28x28 pixels each, in IDX files.
 
-Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition,
-Proceedings of the IEEE 86(11), 1998, section III.A. Licence: CC BY-SA 3.0.
-
-Fashion-MNIST: 60,000 and 10,000 articles of clothing of 28x28 pixels, ten balanced classes.
-
-Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking machine learning
-algorithms, arXiv:1708.07747, section 2. Licence: MIT.
-
-IDX files: the format of MNIST and of the data sets made in its image.
-
-Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, section "File formats".
+Sources: MNIST, handwritten digits: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to
+document recognition, Proceedings of the IEEE 86(11), 1998, section III.A; licence CC BY-SA 3.0. Fashion-MNIST,
+articles of clothing in ten balanced classes: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for
+benchmarking machine learning algorithms, arXiv:1708.07747, section 2; licence MIT. IDX: Y. LeCun, C. Cortes, C.
+Burges, The MNIST database of handwritten digits, section "File formats".
 """
 
 from __future__ import annotations

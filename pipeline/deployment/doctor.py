@@ -1,4 +1,4 @@
-"""What is wrong with this machine, and what to type against it: `keraspipe doctor`, in well under a second.
+"""Checks this machine and says what to type where something is wrong: `keraspipe doctor`, in well under a second.
 
 Each check is a pure function from plain values to a `Finding`; `examine` reads the values off the machine.
 Nothing heavy is imported, so that it also answers where TensorFlow does not.

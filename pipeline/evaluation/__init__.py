@@ -1,1 +1,1 @@
-"""What the answers of a model on the test split tell: pure functions over arrays, one notion per file."""
+"""The numbers of a candidate on the test split, and the gate: the checks that decide whether it may go live."""

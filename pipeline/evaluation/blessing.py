@@ -1,7 +1,8 @@
-"""The verdict on a model as a ModelBlessing, the artifact by which TFX's Evaluator tells Pusher what may be published.
+"""The verdict of the gate as a ModelBlessing, the artifact that says in ML Metadata what may be published.
 
-Source: `tfx.components.evaluator.constants` and `.executor` for the file and the custom properties; ours come
-after them. Nothing of TFX is imported here, which takes seconds: `keraspipe lineage` reads the same properties.
+A model is blessed when it passed the gate. Source: `tfx.components.evaluator.constants` and `.executor` for the file
+and the custom properties; ours come after them. Nothing of TFX is imported here, which takes seconds: `keraspipe
+lineage` reads the same properties.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The metrics of a recipe with their intervals, overall and in slices, and against the live model."""
+"""Metrics of a candidate with confidence intervals, overall and by slice, and paired tests against the live model."""
 
 from __future__ import annotations
 

@@ -1,15 +1,8 @@
-"""What the pictures of an evaluation are drawn from, small enough for a JSON file.
+"""The data of an evaluation's figures, small enough for a JSON file: curves, residuals, forecasts, calibration.
 
-ROC and precision-recall curves, thinned to what a picture needs.
-
-Forecasts of several steps: the error by steps ahead, and windows from good to bad.
-
-How far predicted numbers are from the true ones.
-
-Whether probabilities mean what they say: of the answers given with 80 % four in five should be right.
-
-C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many
-rows, which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
+Calibration says whether probabilities can be believed: of the answers given with 80 % four in five should be right.
+C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many rows,
+which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
 scikit-learn's `calibration_curve` does not say how many rows a bin holds, which the error needs, and its quantiles of
 the confidence put all rows of which a network is quite sure into one bin.
 """
@@ -97,7 +90,7 @@ def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[st
 
 
 def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The curves of the classes that are told worst, the worst first.
+    """The curves of the classes that are recognised worst, the worst first.
 
     Args:
         positives: By name of a class, whether each row is of it, (rows,); those without both kinds of rows have none.

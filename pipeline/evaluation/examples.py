@@ -1,9 +1,4 @@
-"""The rows that the model gets most wrong, with their inputs.
-
-Test examples beside what the model makes of them, for models that draw their input again.
-
-What a model says about test images, or which images it draws, for the picture of samples.
-"""
+"""Examples that an evaluation shows: the worst answers, reconstructions, samples with predictions or drawn images."""
 
 from __future__ import annotations
 
@@ -175,7 +170,7 @@ def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, A
     """Pairs of the first test examples: {"image", "drawn"} as base64, or {"numbers", "drawn"}; empty without any.
 
     Images come from a signature `reconstruct` from image_bytes to image_bytes, vectors from an output `reconstruction`
-    of `serving_examples`, beside the preprocessed feature of its shape.
+    of `serving_examples`, with the preprocessed feature of its shape.
 
     Args:
         model: The loaded SavedModel.

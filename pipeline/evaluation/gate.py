@@ -1,6 +1,7 @@
-"""The gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
+"""The conditions of the gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
 
-Every condition is here, so that one place decides. What cannot be computed is not met.
+The gate decides whether a model may go live; a model that meets all conditions is blessed. Every condition is checked
+here, in one place. A number that cannot be computed does not meet its condition.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.evaluation.measured import NOT_AVAILABLE, Measurements
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +28,7 @@ class Condition:
     Attributes:
         kind: "at_least", "at_most", "measured", "slice", "no_worse", "calibration", "latency_ms", "size_mb",
             "same_answers" or "tfma".
-        name: What is asked, such as "accuracy".
+        name: The metric or cost, such as "accuracy".
         where: The slice, such as "label=7"; empty for all else.
         asked: What is required, in words.
         reached: The number; NaN where it could not be computed.
@@ -56,7 +57,7 @@ def check_conditions(recipe: Recipe, measured: Measurements, *, quick: bool) -> 
     Args:
         recipe: Has the gate.
         measured: What was measured.
-        quick: Whether the bounds of a --quick run count: then metrics alone and costs are judged.
+        quick: Whether the bounds of a --quick run count: then only metrics and costs count.
     """
     own_conditions = [
         *_check_bounds(recipe, measured, quick=quick),
@@ -173,7 +174,7 @@ def _check_tfma(recipe: Recipe, measured: Measurements, own_conditions: list[Con
     sizes = {part["slice"]: part["examples"] for part in measured.slices}
     known = {(condition.name, condition.where) for condition in own_conditions if not condition.passed}
     for name, where in dict.fromkeys(measured.refused):
-        # TFMA judges every slice; a bound on a handful of examples would judge chance.
+        # TFMA checks every slice; on a handful of examples that would be a check of chance.
         small = where and sizes.get(where, 0) < recipe.gate.min_slice_examples
         if (name, where) not in known and not small:
             value = _metric_value(measured.metrics, name) if not where else NOT_AVAILABLE

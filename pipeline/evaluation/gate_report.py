@@ -1,4 +1,4 @@
-"""The gate's page: why a model is blessed or not, in words and numbers. Markdown, made from an evaluation."""
+"""The report of the gate as Markdown: why a model is blessed or not, in words and numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ under a ROC curve. A metric that falls behind the live model's by more than its 
 paired test over the same examples calls that no chance. Rows in the order of time repeat each other, so stretches of
 them are taken as one. The calibration error is the mean distance of confidence and accuracy in 15 bins of equally many
 examples; on few examples chance alone gives some. Latency is that of one row through `serving_default` in the process
-that judged, on its machine."""
+that evaluated, on its machine."""
 SMALL_NUMBER = 1e-3  # below, four decimals would hide the number
 
 
@@ -47,7 +47,7 @@ def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
         ]
         for entry in entries
     ]
-    yield from _section("Conditions", ("", "what", "asked", "reached", "margin"), rows)
+    yield from _section("Conditions", ("", "what", "required", "measured", "margin"), rows)
     tested = [entry["words"] for entry in entries if entry["kind"] == "no_worse"]
     yield from ["", *(f"- {words}" for words in tested)] if tested else []
 
@@ -99,7 +99,7 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield from ["", f"… and {len(worst) - MAX_SLICES} more."]
     least = evaluation["gate"].get("min_slice_examples", 0)
     if any(part.get("examples", least) < least for part in slices):
-        yield from ["", f"Slices with fewer than {least} examples are not judged."]
+        yield from ["", f"Slices with fewer than {least} examples are not checked."]
 
 
 def _slice_cells(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the candidate and the live model answered to every row of the test split."""
+"""The predictions of the candidate and of the live model for every row of the test split."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from serving.core.model import LoadedModel
 
 PREDICTIONS_FILE = "predictions.npz"
-BATCH_ROWS = 256  # rows that are asked about at once
+BATCH_ROWS = 256  # rows of a request
 FLOAT_TYPES = ("float", "double", "half")  # as TensorFlow names them
 SLICE_PREFIX = "slice "
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers in the order of the data, beside the truth.
+    """The predictions in the order of the data, with the truth.
 
     Attributes:
         kind: "classes": probabilities (rows, classes) and the class's number (rows,). "numbers": numbers (rows,) or
@@ -78,7 +78,7 @@ def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, li
 
 
 def find_output(recipe: Recipe, model: LoadedModel) -> str:
-    """The output that a recipe is judged by: `predicted`, or its only number; empty if there is none."""
+    """The output that a recipe is evaluated by: `predicted`, or its only number; empty if there is none."""
     outputs = model.signatures["serving_examples"].outputs
     name = recipe.predicted or ("probabilities" if recipe.data.classes else "value")
     numbers = [key for key, info in outputs.items() if info.dtype.name in FLOAT_TYPES]
@@ -137,7 +137,7 @@ def answer_kind(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: 
         truth: Class numbers or numbers.
         answers: Of the candidate.
         classes: How many classes there are; 0 if the label is a number.
-        named: Whether the recipe names the output that it is judged by.
+        named: Whether the recipe names the output that it is evaluated by.
     """
     if classes:
         return "classes" if answers.shape[1:] == (classes,) else "level" if answers.ndim == 1 else ""

@@ -1,10 +1,8 @@
-"""What each row contributes to a metric: values (rows,) whose mean is the metric.
+"""Metrics row by row: values (rows,) whose mean is the metric, and areas under the ROC curve with their variance.
 
-With them two models can be compared row by row, and a metric has an interval.
+With them two models can be compared on the same rows, and a metric has a confidence interval.
 
-The area under the ROC curve with its variance, and two of them on the same rows.
-
-E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
+Areas: E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
 characteristic curves, Biometrics 44(3), 1988; computed by ranks as in X. Sun, W. Xu, Fast implementation of DeLong's
 algorithm, IEEE Signal Processing Letters 21(11), 2014.
 """
@@ -147,6 +145,6 @@ def roc_areas(positive: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _covariance(parts: np.ndarray) -> np.ndarray:
-    """Of means of correlated parts (models, rows); of a single row nothing is known, and none is told."""
+    """Of means of correlated parts (models, rows); a single row gives none."""
     rows = parts.shape[1]
     return np.cov(parts).reshape(len(parts), len(parts)) / rows if rows > 1 else np.zeros((len(parts), len(parts)))

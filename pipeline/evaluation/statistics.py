@@ -1,14 +1,11 @@
-"""Confidence intervals, in closed form: the same numbers each time, at no cost.
+"""Confidence intervals of a metric, and paired tests whether a candidate is worse than the live model.
 
-Wilson's is written out, for `scipy.stats.binomtest` has to be imported: that takes the recorder, which has no
-TensorFlow that brings it, half a second and more at the end of a run, for the picture of the calibration.
+Intervals are in closed form: the same numbers each time, at no cost. Shares: E. Wilson, Probable inference, Journal
+of the American Statistical Association 22, 1927, which also holds near 0 and 1. Other means: Student's t. Areas under
+a curve: DeLong's variance, see `row_metrics`. Wilson's is written out, for `scipy.stats.binomtest` has to be
+imported: that takes the recorder, which has no TensorFlow that brings it, half a second and more at the end of a run.
 
-Shares: E. Wilson, Probable inference, Journal of the American Statistical Association 22, 1927, which also holds near
-0 and 1. Other means: Student's t. Areas under a curve: DeLong's variance, see `area`.
-
-Whether the candidate is worse than the live model on the same rows, or only unlucky.
-
-The test is one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
+Tests are one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
 nothing about that, so equal models always have p = 1.
 """
 
@@ -26,7 +23,7 @@ LEVEL = 0.95
 NORMAL = NormalDist()
 Interval = tuple[float, float]
 MAX_ROWS = 10_000  # beyond it Student's t gives the same, in no time
-PERMUTATIONS = 1999  # beside the signs as they were found: p is at least 1 / 2000
+PERMUTATIONS = 1999  # in addition to the measured signs: p is at least 1 / 2000
 PERMUTATIONS_AT_ONCE = 100  # of the flips, which bounds the memory
 MIN_BLOCKS, MAX_BLOCKS = 2, 40
 SEED = 1

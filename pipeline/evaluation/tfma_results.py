@@ -1,4 +1,4 @@
-"""TFMA's results read back: metrics, slices, confusions, and the thresholds that it finds missed."""
+"""Reads TFMA's results: metrics, slices, confusion matrix, and the thresholds that were missed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow_model_analysis as tfma
 
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

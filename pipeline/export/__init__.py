@@ -1,1 +1,1 @@
-"""Export."""
+"""The exported SavedModel: its signatures, its check against the network in memory, its explanations."""

@@ -1,7 +1,8 @@
-"""What the numbers of an explanation belong to: the columns of a table, the words of a text.
+"""Which raw column or word each number of an explanation belongs to.
 
-A recipe's preprocessing may put columns side by side, fold two into one or cut a text as it likes, and says so nowhere.
-So it is asked: on some rows of the data, what changes where, and which words always get the same number.
+A recipe's preprocessing may put columns next to each other, combine two into one or split a text as it likes, and
+declares none of it. So it is tried out on some rows of the data: which column changes which number, and which way of
+splitting a text gives the same word the same number every time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ColumnOwners:
     names: tuple[str, ...]
     owner: dict[str, np.ndarray]
 
-    def summed(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def sum_columns(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Attributions of one row by feature, {name: (…)}, to those of its columns, (len(names),)."""
         flat = tf.concat([tf.reshape(attributions[feature], [-1]) for feature in self.owner], axis=0)
         owner = np.concatenate(list(self.owner.values()))

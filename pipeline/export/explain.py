@@ -5,9 +5,9 @@ Inputs are those of `serving_default`. Outputs, one row for each input row:
 - `label` (of a classifier) and `score`: its probability, or the number that the model gives; of a forecast the mean.
 - `baseline_score`: the same of a row of zeros as the network sees it: black where pixels lie in [0, 1], the mean where
   columns are standardized, silence, and no vector at all for a word or a category.
-- `attributions`: by how much each part moved the score from there, see `explain_integral`. Of an image, a recording or
-  a series the shape of the preprocessed feature; of several columns one number each, named in `columns`; of a text one
-  for each word, which stand in `tokens`. Several features of one input come as `attributions_FEATURE`.
+- `attributions`: by how much each part moved the score from there, see `integrated_gradients`. Of an image, a recording
+  or a series the shape of the preprocessed feature; of several columns one number each, named in `columns`; of a text
+  one for each word, which stand in `tokens`. Several features of one input come as `attributions_FEATURE`.
 - `completeness_gap`: what is missing in their sum to `score - baseline_score`.
 
 Rows are explained one after the other, so that an explanation depends on its row alone, to the last bit, and takes no
@@ -92,7 +92,7 @@ class Explainer:
 
     def _name_outputs(self, attributions: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         if self.columns:
-            return {"attributions": self.columns.summed(attributions)}
+            return {"attributions": self.columns.sum_columns(attributions)}
         if len(attributions) == 1:
             return {"attributions": next(iter(attributions.values()))}
         return {f"attributions_{name}": value for name, value in attributions.items()}

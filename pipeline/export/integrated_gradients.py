@@ -1,16 +1,15 @@
-"""Integrated gradients of one row: what each number of it adds to a score, on the way from zero to its value.
+"""Integrated gradients of one row: what each number of it adds to a score, on the path from zero to its value.
 
 Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic attribution for deep networks, ICML 2017, arXiv:1703.01365,
 equation 1, with a baseline of zero. The paper sums at 20 to 300 equal steps (section 5) and has the user check that
-the attributions add up to the change of the score (proposition 1). That check tells the error of every piece of the
-way, too; so here the piece with the largest one is halved again and again, as in QAG of R. Piessens et al., QUADPACK,
-1983, until it adds up: a saturated softmax or a kink of relu is followed closely, and nothing is spent elsewhere.
+the attributions add up to the change of the score (proposition 1). That check gives the error of every piece of the
+path, too; so here the piece with the largest one is halved again and again, as in QAG of R. Piessens et al.,
+QUADPACK, 1983, until it adds up: a saturated softmax or a kink of relu is followed closely, and nothing is spent
+elsewhere.
 
-The way from nothing to a row: which numbers of the network an explanation moves, and what the network says there.
-
-Numbers are moved themselves. Positions in a vocabulary cannot be moved by a half: what is moved is the vector that an
-Embedding looks up for them, from zero. All that is derived from the positions themselves, masks and places, stays that
-of the row.
+Floating-point features are moved along the path themselves. Positions in a vocabulary cannot be moved by a half: what
+is moved is the vector that an Embedding looks up for them. All that is derived from the positions themselves, such as
+masks, stays that of the row.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ PIECE_TOLERANCE = 0.02  # of all ups and downs of the score may be wrong in some
 FLOAT_TOLERANCE = 1e-6  # of the score: float32 has no more
 MIN_PIECES, MAX_PIECES = 64, 512  # pieces, for each of which a part of every attribution is kept: fewer of large rows
 MAX_NUMBERS = 2**22  # numbers
-# Of the halves of a piece, in lengths of a half: where the network is asked, and what counts for each; the middle comes
-# last, and is asked for its score.
+# Of the halves of a piece, in lengths of a half: where the network is run, and the weight of each; the middle comes
+# last, and its score is needed too.
 SHARES = np.concatenate([_NODES + 0.5, _NODES + 1.5, [1.0]]).astype(np.float32)
 WEIGHTS = np.pad(np.kron(np.eye(2), _WEIGHTS), ((0, 0), (0, 1))).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Export: preprocessing and network become one SavedModel that takes what a client naturally has."""
+"""Exports preprocessing and network as one SavedModel, which takes raw inputs, and compares it with the network."""
 
 from __future__ import annotations
 

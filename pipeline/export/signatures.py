@@ -1,4 +1,4 @@
-"""Signatures of an exported model: what they are asked with, and their description as JSON."""
+"""Signatures of the exported model: preprocessing and network as functions, example requests, and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What `serving_default` is asked with: raw inputs; zeros where the recipe has one of its own that takes others."""
+    """Inputs for `serving_default`: raw inputs; zeros where the recipe has a signature that takes others."""
     declared = loaded.signatures["serving_default"].inputs
     if declared.keys() == inputs.keys():
         return inputs

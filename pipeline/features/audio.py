@@ -1,4 +1,4 @@
-"""Recordings travel as WAV files: the check of a file, and decoding and spectrograms in the graph.
+"""WAV files: the check of a file, and decoding and mel spectrograms in the TensorFlow graph.
 
 One kind is read, that of `tf.audio.decode_wav`: PCM of 16 bits, any number of channels. Source of the format: IBM and
 Microsoft, Multimedia programming interface and data specifications 1.0, 1991, chapter "Waveform audio file format".

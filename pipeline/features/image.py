@@ -1,4 +1,4 @@
-"""Images travel encoded: the encoding of pixels, the check of a file, and the decoding in the graph."""
+"""Encoded images: encoding of pixels, the check of a file, and decoding in the TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -116,17 +116,17 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
     """
     import tensorflow as tf
 
-    def exact(content: Any) -> Any:
+    def decode_exact(content: Any) -> Any:
         image = tf.io.decode_image(content, channels=shape[2], expand_animations=False)
         # Its message names both shapes. An assertion would be lost: Transform prunes what no output depends on.
         return tf.ensure_shape(image, shape)
 
-    def resized(content: Any) -> Any:
+    def decode_resized(content: Any) -> Any:
         pixels = _turn_upright(_rgb(content), _read_orientation(content))
         pixels = tf.image.resize(pixels if shape[2] == 3 else _to_grey(pixels), shape[:2], antialias=True)  # noqa: PLR2004
         return tf.ensure_shape(tf.saturate_cast(tf.round(pixels), tf.uint8), shape)
 
-    decode_single = resized if resize else exact
+    decode_single = decode_resized if resize else decode_exact
     return tf.map_fn(decode_single, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 

@@ -1,4 +1,4 @@
-"""Text travels as UTF-8: the check of a file, and its words in the graph."""
+"""Texts in UTF-8: the check of a file, and splitting into words in the TensorFlow graph."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a data set gives and declares.
+"""What every data set declares and gives: inputs, label, classes and examples; and a data set under other names.
 
-A data set under other names: a served signature takes letters, digits and underscores only.
+A served signature takes letters, digits and underscores only, so columns with other names are renamed.
 """
 
 from __future__ import annotations

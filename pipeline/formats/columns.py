@@ -1,6 +1,6 @@
-"""What the columns of a table hold, found by looking at it: what a recipe over the table would declare.
+"""Inspects the columns of a table: kinds, missing values, distinct values; what a recipe over it would declare.
 
-How many different values there are, in bounded memory.
+Memory stays bounded: distinct values are counted exactly while they are few, and estimated from hashes beyond that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of separated values, plain or compressed by gzip, with a header."""
+"""CSV and TSV files with a header, plain or compressed by gzip."""
 
 from __future__ import annotations
 

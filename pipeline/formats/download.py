@@ -1,8 +1,7 @@
-"""Files of public data sets: looked up in the data folder, fetched with a sha256 check when absent.
+"""Files of public data sets: downloaded with a sha256 check when absent, and read from folders and archives.
 
-The digest is that of the uncompressed content: mirrors compress the same file differently.
-
-Files of a folder or of an archive, one after the other, without unpacking anything.
+The digest is that of the uncompressed content where mirrors compress the same file differently. Archives are read one
+member after the other, without unpacking anything to the disk.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
-"""One folder of files per class, with or without a level such as `train` and `test` above: as folders or an archive.
+"""Folders and archives with one folder of files per class: images, texts, recordings.
 
-A folder or archive with one folder of images per class, with or without a level of splits above the classes.
-
-A folder or archive with one folder of `.txt` files per class, with or without a level of splits above them.
-
-A folder or archive with one folder of WAV files per class, with or without `train` and `test` above the classes.
+A level such as `train` and `test` may lie above the classes; it gives the official split.
 """
 
 from __future__ import annotations
@@ -169,7 +165,7 @@ class TextFolder:
 
 
 def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
-    """One example for every `.txt` file in a class's folder; a file beside such folders, a README, is none.
+    """One example for every `.txt` file in a class's folder; a file outside such folders, a README, is none.
 
     Args:
         path: Folder or archive.

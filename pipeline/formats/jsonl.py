@@ -1,4 +1,4 @@
-"""JSON lines: an object a line, plain or compressed by gzip."""
+"""JSON lines: one object per line, plain or compressed by gzip."""
 
 from __future__ import annotations
 

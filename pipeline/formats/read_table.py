@@ -1,4 +1,4 @@
-"""The rows of a table one after the other, whatever its format, each with its place in the file."""
+"""Reads the rows of a table, whatever its format, each with its place in the file for messages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rows of a table: texts or values under the names of columns become an `Example`, or the reason why they cannot.
 
-What CSV, JSON lines, Parquet, TFRecords and generators share. A missing value is absent from the example: the graph
-sees NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
+Used by CSV, JSON lines, Parquet, TFRecord and generators. A missing value is absent from the example: the graph sees
+NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
 absent; null and NaN inside it are missing, and one that is null as a whole is a fault of its row.
 """
 
@@ -233,7 +233,7 @@ def assign_splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
 
 
 def encode_class(label: Any, classes: tuple[str, ...]) -> bytes:
-    """The name of a class from its number; a name, or a number that has none, as it is, for ingest to judge."""
+    """The name of a class from its number; a name, or a number that has none, as it is: ingest checks it."""
     if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
         return classes[int(label)].encode()
     return to_text(label)

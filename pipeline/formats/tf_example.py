@@ -1,4 +1,4 @@
-"""Records of TFRecord files, and the values of a serialized `tf.train.Example`."""
+"""Reads TFRecord files, and the values of a serialized `tf.train.Example`."""
 
 from __future__ import annotations
 

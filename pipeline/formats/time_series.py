@@ -1,4 +1,4 @@
-"""A time series in a table, cut into windows: the past as inputs, what follows as the label."""
+"""A time series in a table, cut into windows: the past as inputs, the following values as the label."""
 
 from __future__ import annotations
 

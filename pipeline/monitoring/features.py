@@ -88,10 +88,13 @@ def _detect_bytes_role(values: Sequence[bytes]) -> str:
 
 def measure(role: str, values: Sequence[Any]) -> dict[str, Any]:
     """Returns measures of a feature's values, by name: numbers (rows,), categories, sets of words, and `outline`."""
-    modules = {"image": measures, "audio": measures, "text": measures}
-    if role in modules:
-        columns: dict[str, Any] = modules[role].measured(values)
-        return columns
+    by_role = {
+        "image": measures.measure_images,
+        "audio": measures.measure_recordings,
+        "text": measures.measure_texts,
+    }
+    if role in by_role:
+        return by_role[role](values)
     if role == "vector":
         return _measure_vector(values)
     return {"value": _to_numbers(values) if role == "number" else values}

@@ -1,6 +1,6 @@
-"""The recipes in `models/` and in the folders of KERASPIPE_RECIPES, found by file name.
+"""Finds recipes in `models/` and in the folders of KERASPIPE_RECIPES, by file name.
 
-Everything but `load` works on the source text alone: importing a recipe imports Keras, which takes seconds.
+Only `load_recipe` and `pin_recipe` import a recipe, and with it Keras, which takes seconds; all else reads its text.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no nu
 
 
 def step_digest(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> str:
-    """Digest of what the result of a step depends on, beside its inputs.
+    """Digest of what the result of a step depends on, in addition to its inputs.
 
     Args:
         source: The recipe.
@@ -84,13 +84,13 @@ def recipe_digest(source: RecipeSource) -> str:
 
 
 def recipe_files(source: RecipeSource) -> list[Path]:
-    """The recipe's file, and the files beside it or in the project that it imports, without keraspipe's own."""
+    """The recipe's file and the files that it imports from its folder or the project, without keraspipe's own."""
     files = import_closure.import_closure(import_closure.reachable_files(_analyze_recipe(source, ROOT)))
     return sorted({source.path, *(path for path in files if not imports.is_project(path))})
 
 
 def step_params(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
-    """The hyperparameters that a step depends on; all of them where that cannot be told."""
+    """The hyperparameters that a step depends on; all of them where that is not known."""
     parts = _recipe_parts(_step_file(step, root), root)
     if source.keywords and "params" not in parts:
         return {}

@@ -231,7 +231,7 @@ class _Flow:
 
 
 def follow_hook(hook: ast.expr, position: int, scope: Scope, params: ast.ClassDef | None) -> frozenset[str] | None:
-    """The hyperparameters that a hook of a recipe reads; None where that cannot be told: it may be all.
+    """The hyperparameters that a hook of a recipe reads; None where that is not known: it may be all.
 
     Args:
         hook: The hook as it stands in `RECIPE = Recipe(…)`: a name or a lambda.

@@ -1,4 +1,4 @@
-"""Hyperparameters: their declaration read from the recipe's text, and their values from the command line."""
+"""Hyperparameters: their declaration, read from the recipe's text, and their values from the command line."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Which files a piece of code reaches through its imports, and a digest of each that a move does not change.
+"""The files that a piece of code reaches through its imports, and a digest of each that a move does not change.
 
 Read by `ast`, nothing is imported. Imports inside functions count, for they run; those under `if TYPE_CHECKING:` do
-not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as an
-import of it.
+not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as
+an import of it.
 
 A digest leaves out comments, docstrings, formatting, the import lines of the project's own modules and the names that
-these bind to modules: `atomic.write` and `fileio.write` are the same after a pure move. In their place stands the
-content of the module that is meant.
+these bind to modules: moving a module changes no digest. In their place stands the content of the module that is
+meant.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Code:
     Attributes:
         imports: Files that it imports.
         on_demand: Files that a module's `__getattr__` imports, for whoever takes a name out of the module.
-        names: What its import lines bind beside modules: file, name in it, name here.
+        names: What its import lines bind in addition to modules: file, name in it, name here.
         text: Its syntax tree without what computes nothing, files in place of the names of modules.
     """
 
@@ -93,7 +93,7 @@ def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
 
     Args:
         nodes: Statements or expressions of one file, with the import lines that they need.
-        path: The file; where it is not the project's own, modules beside it are found first.
+        path: The file; where it is not the project's own, modules of its folder come first.
         root: Folder of the project's packages.
     """
     bindings = imports.Imports(nodes, path, root)
@@ -168,7 +168,7 @@ class _Normalizer(ast.NodeTransformer):
         return self.generic_visit(node) if module is node else module
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        module = self.found.named(node.value)
+        module = self.found.parse_module(node.value)
         if module and isinstance(node.value, str):
             node.value = f"{_OPEN}{imports.locate(module, (self.found.root,))}{_CLOSE}{node.value[len(module) :]}"
         return node

@@ -44,7 +44,7 @@ class Imports(ast.NodeVisitor):
     Attributes:
         files: The files.
         on_demand: Those of a module's `__getattr__`.
-        names: What is bound beside modules: file, name in it, name here.
+        names: What is bound in addition to modules: file, name in it, name here.
         modules: Names bound to modules, dotted ones too, and the files; None where only types need them.
     """
 
@@ -106,7 +106,7 @@ class Imports(ast.NodeVisitor):
 
     def visit_Constant(self, node: ast.Constant) -> None:
         """A dotted name as text: of a function that TFX loads, or of a module that a process runs."""
-        module = self.named(node.value)
+        module = self.parse_module(node.value)
         if module:
             self._follow_text(module)
             self._follow_text(f"{module}.__main__")  # `python -m`
@@ -115,13 +115,13 @@ class Imports(ast.NodeVisitor):
         """A package as the beginning of a text means any of its modules."""
         first = node.values[0] if node.values else None
         start = str(first.value) if isinstance(first, ast.Constant) else ""
-        package = self.named(start.rpartition(".")[0]) if len(node.values) > 1 else ""
+        package = self.parse_module(start.rpartition(".")[0]) if len(node.values) > 1 else ""
         if package and start == f"{package}.":
             for path in sorted(self.root.joinpath(*package.split(".")).glob("*.py")):
                 self._follow_text(f"{package}.{path.stem}")
         self.generic_visit(node)
 
-    def named(self, text: object) -> str:
+    def parse_module(self, text: object) -> str:
         """The module at the beginning of a dotted text; empty if it names none."""
         name = text if isinstance(text, str) and _DOTTED.fullmatch(text) else ""
         while "." in name and not locate(name, (self.root,)):

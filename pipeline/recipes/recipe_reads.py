@@ -26,7 +26,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_parts(files: Iterable[Path]) -> frozenset[str]:
-    """The fields of `Recipe` that the files read, such as "data" and "gate.slices"; all where that cannot be told."""
+    """The fields of `Recipe` that the files read, such as "data" and "gate.slices"; all where that is not known."""
     texts = [(path.stem, path.read_text(encoding="utf-8")) for path in files]
     return _Reads([(stem, ast.parse(text)) for stem, text in texts if "recipe" in text.lower()]).parts()
 
@@ -143,7 +143,7 @@ def _edges(parent: ast.AST, around: ast.AST | None = None) -> Iterator[tuple[ast
 
 
 def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
-    """What names of a file stand for, each after the module or package that it is in: "catalogue.load"."""
+    """What names of a file stand for, each after the module or package that it is in: "catalog.load_recipe"."""
     for node in ast.walk(tree):
         if isinstance(node, Function):
             yield node.name, f"{stem}.{node.name}"

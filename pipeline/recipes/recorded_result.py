@@ -1,4 +1,4 @@
-"""What a recipe reached in a real run, as its docstring records it, and whether that still holds for its code."""
+"""The result of a recipe's last real run, as its docstring records it, and whether it still holds for its code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Registry."""
+"""Which published version answers under which alias, and the configuration of model servers."""

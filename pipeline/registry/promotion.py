@@ -1,7 +1,8 @@
-"""Promote, roll back, challenge: the acts that change which version of a recipe stands where.
+"""Promote, roll back, challenge: changes which version of a recipe is its champion (live) or its challenger.
 
-Each is one rename of the recipe's record, under the lock that publishing takes too; what servers read is made from it
-at once, and by whoever comes next where a kill came between. MLflow is told by a process of its own.
+Each change is one rename of the recipe's record, under the lock that publishing takes, too. What model servers read
+is written right after it; if the process is killed in between, the next change or server repairs it. MLflow is
+updated by a separate process.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def find_published(workspace: Workspace, text: str) -> ModelVersion:
 
 
 def _model_digest(workspace: Workspace, target: versions.Version) -> str:
-    """As the run told it; reading the whole model takes longer."""
+    """As the run recorded it; reading the whole model takes longer."""
     events = (event for event, _ in journal.iter_events(workspace.run(target.run_id).journal))
     digests = [event["digest"] for event in events if event["event"] == "publish" and event["version"] == target.number]
     return str(digests[-1]) if digests else fileio.digest_folder(workspace.model(target.name, target.number))
@@ -173,7 +174,7 @@ def _require_published(workspace: Workspace, name: str) -> None:
 def _never_blessed_error(workspace: Workspace, target: versions.Version) -> PipelineError:
     return PipelineError(
         f"No run in {workspace} says that {target} was blessed.",
-        expected="a version that a run has judged and published",
+        expected="a version that a run has evaluated and published",
         received=f"a directory without a run's record, {workspace.model(target.name, target.number)}",
         action=_listing_hint(target.name),
     )

@@ -1,20 +1,22 @@
 """What model servers read: a folder of links to the live versions, and `models.config` over it.
 
-TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a model
-of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base path
-`serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another link there
-is loaded first, and then takes the place of the old one.
+TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a
+model of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base
+path `serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another
+link there is loaded first, and then takes the place of the old one.
 
-Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels of
-a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version that
-is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap; --allow_version_labels_for_unavailable_models
-helps new labels only). A file that moves version and label at once is refused for ever; to write it in two steps needs
-somebody who knows when each server has read the first. With links, the version is loaded whatever becomes of the list,
-and a list that was refused is read again at the next poll, when the label's version is there. One write, in any order.
+Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels
+of a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version
+that is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap;
+--allow_version_labels_for_unavailable_models helps new labels only). A file that moves version and label at once is
+refused for ever; to write it in two steps needs somebody who knows when each server has read the first. With links,
+the version is loaded whatever becomes of the list, and a list that was refused is read again at the next poll, when
+the label's version is there. One write, in any order.
 
-A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models too.
+A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models
+too.
 
-What `keraspipe serve` serves: the versions that the workspace's records name, asked again at every look.
+`keraspipe serve` reads no `models.config`: `WorkspaceModels` gives it the versions from the records themselves.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The card of a version: what it is for, how well it does, where it fails, where it comes from, how to ask it."""
+"""Reports for people: the card of a version, the report on the data, explanations."""

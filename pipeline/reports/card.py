@@ -1,6 +1,6 @@
-"""The card as files: beside the run, and for a published version under `WORKSPACE/cards/NAME/VERSION`.
+"""Writes the card of a version as Markdown and HTML: with the run, and under `WORKSPACE/cards/NAME/VERSION`.
 
-Learning curves as SVG within the card.
+A card says what a model is for, how well it does, where it fails, where it comes from and how to send it a request.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
 
 
 def card_paths(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
-    """Where the card lies beside a run: Markdown and HTML."""
+    """The card's files in a run's folder: Markdown and HTML."""
     markdown = workspace.run(run_id).card
     return markdown, markdown.with_suffix(".html")
 

@@ -1,8 +1,6 @@
-"""What a card says, as plain values, taken from the run's record alone.
+"""The content of a card as plain values, from the run's record alone: facts, limits of use, an example request.
 
-Where a model must not be trusted, as its run's record shows it.
-
-A request that the version answers: the first row of its own warm-up requests, and the `curl` that sends it.
+The request is the first row of the version's own warm-up requests, with the `curl` command that sends it.
 """
 
 from __future__ import annotations
@@ -124,7 +122,7 @@ def sort_slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The slice in which the leading metric is worst, beside the whole; empty without slices."""
+    """The slice in which the leading metric is worst, with the overall value; empty without slices."""
     entries, name = sort_slices(evaluation), leading_metric(evaluation)
     if not entries:
         return {}
@@ -210,7 +208,7 @@ def find_limits(run: RunRecord) -> list[str]:
 
 def _request_limits(run: RunRecord) -> Iterator[str]:
     if run.params.get("quick"):
-        yield "Made by a --quick run, on a small sample and few epochs: to try the road, not to be used."
+        yield "Made by a --quick run, on a small sample and few epochs: to try the pipeline, not to be used."
 
 
 def _data_limits(run: RunRecord) -> Iterator[str]:

@@ -1,12 +1,7 @@
-"""Explanations as pictures: a heat map over an image, a coloured curve of a recording or a series.
+"""Shows explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
 
-Explanations in a terminal: coloured words of a text, bars of columns; lines with numbers where nobody looks.
-
-The two colours of an explanation, which people who cannot tell red from green tell apart.
-
-Source: M. Okabe, K. Ito, Color universal design, 2008: blue and vermilion.
-
-One explained row, as the signature `explain` answers it.
+People who do not see red and green apart can see these two colours apart. Source: M. Okabe, K. Ito, Color universal
+design, 2008: blue and vermilion.
 """
 
 from __future__ import annotations
@@ -50,7 +45,7 @@ def write_picture(row: ExplainedRow, path: Path) -> None:
 
 
 def draw_picture(row: ExplainedRow) -> Figure:
-    """What the network saw, and beside or below it what of that counted."""
+    """The input of the network, and to the right or below the parts that counted."""
     figure = Figure(figsize=(8.5, 4.2 * len(row.parts)), layout="constrained")
     figure.suptitle(row.title)
     for part, place in zip(row.parts, figure.subfigures(len(row.parts), 1, squeeze=False)[:, 0], strict=True):
@@ -130,7 +125,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
             )
         )
     elif row.words:
-        for word, value in row.named():
+        for word, value in row.pairs():
             console.print(Text(f"{value:+.4f}  {word}"), soft_wrap=True)
     elif row.names:
         for line in column_bars(row):
@@ -139,7 +134,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
 
 def colour_words(row: ExplainedRow) -> Text:
     """The words of a text, the more coloured the more they count."""
-    pairs = row.named()
+    pairs = row.pairs()
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     return Text(" ").join(Text(word, _word_style(value / largest)) for word, value in pairs)
 
@@ -152,7 +147,7 @@ def _word_style(share: float) -> str:
 
 def column_bars(row: ExplainedRow) -> Iterator[Text]:
     """One line for each column, the one that counts most first."""
-    pairs = sorted(row.named(), key=lambda pair: -abs(pair[1]))
+    pairs = sorted(row.pairs(), key=lambda pair: -abs(pair[1]))
     width = max((len(name) for name, _ in pairs), default=0)
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     for name, value in pairs:
@@ -200,7 +195,7 @@ class ExplainedRow:
         )
         return f"{label}score {self.score:.4f}, {self.baseline:.4f} on zeros{missing}"
 
-    def named(self) -> list[tuple[str, float]]:
+    def pairs(self) -> list[tuple[str, float]]:
         """Names with their attributions, in the order of the model; empty names are left out."""
         (values,) = self.parts.values()
         return [(name, float(value)) for name, value in zip(self.names, values, strict=True) if name]

@@ -1,4 +1,4 @@
-"""A text made from a Jinja template that lies beside the code; what ends in `.html.jinja` is escaped."""
+"""Renders the Jinja templates of reports; a template that ends in `.html.jinja` is escaped."""
 
 from __future__ import annotations
 

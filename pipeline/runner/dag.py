@@ -1,4 +1,4 @@
-"""Recipe and settings become a TFX pipeline. Wiring only: it reads like the way of the data."""
+"""The TFX pipeline of a recipe: its components and how they are connected. Wiring only, in the order of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Verdicts on record: a model is not judged twice by the same data, schema and gate, and never trusted beyond them."""
+"""Digests that decide what is computed again: one for each step, and one for the basis of a verdict.
+
+TFX's cache sees these digests instead of the code. A verdict of the gate holds as long as model, data, schema,
+metrics and gate are the same; then the model is not evaluated a second time.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
-    """Digest of what a verdict depends on beside the model: data, schema, metrics, gate, and the code that measures."""
+    """Digest of what a verdict depends on, the model aside: data, schema, metrics, gate, and the code that measures."""
     return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
 def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
-    """The newest evaluation of a model on the same basis; None if it has to be judged.
+    """The newest evaluation of a model on the same basis; None if there is none.
 
     Args:
         workspace: The workspace.

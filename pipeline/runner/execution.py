@@ -1,4 +1,7 @@
-"""A run from its request to its result: locks, journal, recorder, errors; the steps themselves are the runner's."""
+"""Carries out a run, from its request to its result: locks, output, live view, errors, notifications.
+
+The steps themselves are run by `pipeline.runner.local`.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def _run_with_progress(request: RunRequest, session: RunSession) -> RunResult:
 
 
 def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
-    """Goes the road; returns what came of it."""
+    """Runs the steps; returns their state."""
     name, run_id = request.name, session.folder.run_id
     tags = {"reproduces": request.reproduces} if request.reproduces else {}
     tags |= {"trial": request.trial} if request.trial else {}
@@ -141,7 +144,7 @@ def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
 
     def leave(*_: object) -> None:
         cursor = "\x1b[?25h" if terminal.err.isatty() else ""  # the live view has hidden it
-        terminal.err.write(f"{cursor}\nInterrupted. The same command goes on from here.\n")
+        terminal.err.write(f"{cursor}\nInterrupted. Run the same command again to continue.\n")
         terminal.err.flush()
         os._exit(1)
 

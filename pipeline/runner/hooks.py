@@ -1,6 +1,6 @@
-"""What the runner does after a step: read its outputs, tell the journal, and decide whether to go on.
+"""What the runner does after a step: reads its outputs, writes events to the journal, decides whether to go on.
 
-Each function has the name of its step; `refusals` stands around all.
+A hook has the name of its step. `keep_rows_report` is a context around all of them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def validate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def _report_data(state: RunState, anomalies: Path) -> None:
-    """Where all lies that is known of the data; told before anomalies end the run, since they are best seen there."""
+    """Reports the files about the data, before anomalies end the run: they are shown there."""
     journal.report(
         "data",
         name=state.request.name + " (quick)" * state.request.quick,

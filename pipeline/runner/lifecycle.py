@@ -1,6 +1,6 @@
 """The life cycle of a run: its lock, its journal, the process that records it in MLflow, its start and its end.
 
-Runs, the tasks of a run on Kubeflow and searches for hyperparameters all go through it.
+Runs, the tasks of a run on Kubeflow and searches for hyperparameters all use it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RunSession:
         journal.report("start", run_id=self.folder.run_id, **about)
 
     def start_run(self, request: RunRequest, **tags: str) -> None:
-        """Tells the journal what was asked for, and the digests of code and request."""
+        """Writes the request, and the digests of code and request, to the journal."""
         code = fingerprint.run_digest(request.source, run.RUNNER)
         params = {**request.params, "seed": request.seed, "quick": request.quick}
         digests = {"code_digest": code, "request_digest": request.key}
@@ -113,7 +113,7 @@ def run_session(
     """Holds a run's lock, writes to its journal and has it recorded in MLflow during the block.
 
     An error within the block ends the run as failed. An interruption leaves no end, like a kill: the recorder sees the
-    process die, and the run goes on under the same id when it is asked for again.
+    process die, and the run continues under the same id when it is requested again.
 
     Args:
         folder: The run's folder.
@@ -136,7 +136,7 @@ def run_session(
 
 
 def _fail(session: RunSession, error: Exception, on_failure: Callable[[], None] | None) -> None:
-    with suppress(OSError):  # a full disk is the error itself, which is about to be told
+    with suppress(OSError):  # a full disk is the error itself, which is reported next
         session.report_end("failed", str(error))
         if on_failure:
             on_failure()

@@ -1,4 +1,4 @@
-"""Runs the DAG step by step: TFX's launcher does each one; here is what comes between them."""
+"""Runs the steps of a pipeline one by one in this process; TFX's launcher carries out each of them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _run_steps_once(state: RunState) -> None:
 
 
 def is_unneeded(state: RunState, step: str) -> bool:
-    """Whether nothing is left for a step to decide: the model is judged, live or not blessed already."""
+    """Whether a step has nothing to decide: the model is evaluated, live or not blessed already."""
     if step in EVALUATION_STEPS:
         return state.is_judged
     return step in PUBLICATION_STEPS and (state.is_live or state.result.blessed is False)

@@ -1,4 +1,4 @@
-"""ML Metadata of a workspace: what the steps left there, and what killed runs left open."""
+"""ML Metadata of a workspace: the artifacts of executions, and executions that killed runs left open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A word to whoever should know of a verdict or a failure: a webhook, or a command that gets it on stdin."""
+"""Notifies somebody of a verdict or a failure: by a webhook, or by a command that reads it from stdin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILURES = (OSError, ValueError, subprocess.SubprocessError)
 
 
 def verdict_message(result: RunResult) -> dict[str, Any]:
-    """What is told of a run that came to an end."""
+    """The message about a run that ended."""
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     outcome = {True: f"blessed, version {result.model_version}", False: "not blessed", None: "done"}[result.blessed]
     reasons = "".join(f"\n- {reason}" for reason in result.reasons)
@@ -29,7 +29,7 @@ def verdict_message(result: RunResult) -> dict[str, Any]:
 
 
 def failure_message(recipe: str, run_id: str, error: Exception) -> dict[str, Any]:
-    """What is told of a run that failed."""
+    """The message about a run that failed."""
     return {
         "event": "failure",
         "text": f"{recipe}: the run failed: {error}",
@@ -58,7 +58,7 @@ def send(target: str, message: dict[str, Any]) -> str:
                 shlex.split(target), input=body, check=True, timeout=TIMEOUT_S, stdout=sys.stderr
             )
     except FAILURES as error:
-        return f"{_redact_target(target)} was not told: {error}"
+        return f"{_redact_target(target)} was not notified: {error}"
     return ""
 
 

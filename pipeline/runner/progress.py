@@ -1,4 +1,4 @@
-"""The live view of a run: its steps with seconds, and the training's progress, told by the journal."""
+"""The live view of a run: its steps with seconds, and the progress of the training, read from the journal."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StepLine:
 
 @dataclass
 class ProgressView:
-    """What the journal has told so far."""
+    """The events of the journal so far."""
 
     steps: dict[str, StepLine]
     epochs: int = 0

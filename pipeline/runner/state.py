@@ -1,4 +1,4 @@
-"""What the steps of a run have produced so far."""
+"""The state of a run between its steps: its request, and what the steps have made so far."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class RunState:
     """What the steps of one run have produced so far.
 
     Attributes:
-        request: What was asked for.
+        request: The request.
         recipe: The recipe.
-        result: What will be reported.
+        result: The result to report.
         files: Files of the data set.
         data: Digest of the files.
         digests: Digests of the steps.
@@ -30,7 +30,7 @@ class RunState:
         model: Digest of the candidate's SavedModel; known when the live model is.
         judged_against: Digest of the live model at the time of the evaluation.
         is_live: Whether the candidate is the live model itself.
-        is_judged: Whether the candidate was judged before, by the same data, schema and gate.
+        is_judged: Whether the candidate was evaluated before, with the same data, schema and gate.
     """
 
     request: RunRequest

@@ -1,1 +1,1 @@
-"""Runs."""
+"""Runs and what they left behind: requests, results, records, comparison, lineage, repetition, clean-up."""

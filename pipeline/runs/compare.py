@@ -1,4 +1,4 @@
-"""Two runs side by side: what was asked, what it was learned from, how it went, and what came out."""
+"""Compares two runs: hyperparameters, data, learning curves, metrics and slices."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def compare_runs(first: RunRecord, second: RunRecord) -> dict[str, Any]:
     return {
         "runs": [record.run_id for record in both],
         "metrics": _pair_numbers(*(record.evaluation.get("metrics", {}) for record in both)),
-        "slices": _pair_slices(*(_by_slice(record) for record in both)),
-        "params": _differing(first.params, second.params),
+        "slices": _pair_slices(*(_metrics_by_slice(record) for record in both)),
+        "params": _find_differences(first.params, second.params),
         "same": {name: first.tags.get(key) == second.tags.get(key) for key, name in DIGESTS.items()},
         "data": _pair_numbers(*(_counts(record) for record in both)),
         "curves": _pair_curves(first.epochs, second.epochs),
@@ -50,7 +50,7 @@ def _pair_numbers(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[s
     return {name: _pair(first.get(name), second.get(name)) for name in {**first, **second}}
 
 
-def _by_slice(record: RunRecord) -> dict[str, Mapping[str, float]]:
+def _metrics_by_slice(record: RunRecord) -> dict[str, Mapping[str, float]]:
     return {part["slice"]: part["metrics"] for part in record.evaluation.get("slices") or []}
 
 
@@ -63,7 +63,7 @@ def _largest(pairs: Iterable[Mapping[str, Any]]) -> float:
     return max((abs(pair["difference"]) for pair in pairs if pair["difference"] is not None), default=0.0)
 
 
-def _differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _find_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     names = [name for name in {**first, **second} if first.get(name) != second.get(name)]
     return {name: {"a": first.get(name), "b": second.get(name)} for name in names}
 

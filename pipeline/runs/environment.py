@@ -1,4 +1,4 @@
-"""What a run ran on: interpreter, packages, TensorFlow's build, machine and commit; enough to set it up once more."""
+"""The environment of a run: interpreter, packages, TensorFlow's build, machine and commit, to set it up again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.settings import ROOT
 
 
 def describe_environment() -> dict[str, Any]:
-    """Facts as JSON. TensorFlow is asked where it is loaded already; pip is not.
+    """Facts as JSON. TensorFlow's facts are read where it is loaded already; pip is not used.
 
     Returns:
         `python`, `platform`, `cpu` {cores, memory_bytes}, `gpu` [name], `tensorflow` {version, build facts}, `git`

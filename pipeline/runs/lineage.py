@@ -1,6 +1,7 @@
-"""Where a published version comes from: data, statistics, preprocessing, training, verdict, and where it is served.
+"""Where a published version comes from: its data, the executions of its steps, and the verdicts of the gate.
 
-What the steps of a run took and gave, as ML Metadata tells it; read without importing TFX, which takes seconds.
+The gate is the check that decides whether a model may go live; a model that passes it is blessed. ML Metadata is read
+without importing TFX, which takes seconds.
 
 Source: ML Metadata's model of artifacts, executions, events and contexts, as TFX's launcher writes it: an execution
 belongs to the context of its run ("RUN_ID@ATTEMPT") and to that of its step ("RECIPE.STEP").

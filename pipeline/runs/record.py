@@ -1,4 +1,4 @@
-"""What a run has left in the workspace, read without MLflow: what it was asked, what it learned, what came out."""
+"""The record of a run in the workspace, read without MLflow: parameters, epochs, data, evaluation, result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunRecord:
     Attributes:
         run_id: Its id.
         recipe: Its recipe.
-        params: Hyperparameters and what else was asked for.
+        params: Hyperparameters and the other options of the request.
         tags: Digests of code and data, host.
         epochs: Metrics of each epoch, the first one first.
         result: Its record; empty while there is none.

@@ -1,4 +1,4 @@
-"""A run once more: from the recipe, the hyperparameters and the seed that were kept, on data that must be the same."""
+"""Repeats a run with its own recipe, hyperparameters and seed, on the same data, and compares both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VARIABLES, ORDERED_PREFIX = "Format-Serving/variables/variables", "variables/"
 
 
 def save_request(request: RunRequest, folder: RunFolder) -> None:
-    """Puts what was asked for, and the recipe with the files that it imports, into a run's folder."""
+    """Stores the request, and the recipe with the files that it imports, in a run's folder."""
     settings = request.settings
     for path in fingerprint.recipe_files(request.source):
         with fileio.replace_file(folder.recipe / path.name) as temporary:
@@ -50,13 +50,13 @@ def repeat_request(original: RunRecord, settings: Settings) -> RunRequest:
     """The request that repeats a run up to its verdict; it publishes nothing.
 
     Raises:
-        UsageError: What the run was asked for is not kept.
+        UsageError: The run's request is not stored.
     """
     folder = settings.workspace.run(original.run_id)
     saved = fileio.read_json(folder.request)
     if saved is None:
         raise UsageError(
-            f"Run {original.run_id} cannot be repeated: what it was asked for is not kept.",
+            f"Run {original.run_id} cannot be repeated: its request is not stored.",
             expected=str(folder.request),
             received="no such file",
             action="repeat a later run; list them with: keraspipe runs",

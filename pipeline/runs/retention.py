@@ -1,8 +1,8 @@
-"""What of a workspace nobody needs any more.
+"""Finds and removes what a workspace no longer needs: old versions, artifacts, runs and checkpoints.
 
-Kept is what is live, what an alias names, what those came from, and what is newer than some days. While a run goes on
-nothing is removed. Steps of older runs are cached results: one that was removed is done again when it is asked for,
-because TFX takes nothing from its cache whose files are gone.
+Kept is what an alias names, the version a rollback leads to, what those were made from, and what is newer than some
+days. While a run goes on nothing is removed. Artifacts of older runs are cached results: a step whose artifact was
+removed is run again when it is needed, because TFX takes nothing from its cache whose files are gone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run: what was asked for, its digest, and the record of what came out."""
+"""A run: its request, the digest of that request, and the record of its result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RUNNER = "pipeline.runner.local"  # the module that a run's result comes from
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What `keraspipe run` was asked for.
+    """A request to `keraspipe run`.
 
     Attributes:
         source: The recipe.
@@ -72,7 +72,7 @@ class RunRequest:
 
     @cached_property
     def key(self) -> str:
-        """Digest of the request and of the code as they were when it was first asked for, without the data.
+        """Digest of the request and of the code as they were when this was first read, without the data.
 
         Taken once: a file that is edited while its run goes on must not lend its new digest to the old result.
         """
@@ -178,7 +178,7 @@ def save_result(request: RunRequest, result: RunResult, files: list[Path], judge
     """Records a finished run under its request.
 
     Args:
-        request: What was asked for.
+        request: The request.
         result: What came out.
         files: Files of the data set.
         judged_against: Digest of the live model at the time of the evaluation; empty without one.

@@ -1,4 +1,4 @@
-"""A published version as people name it, NAME@VERSION, and the run that made it."""
+"""A published version, written NAME@VERSION, and the run that made it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Version:
 
 
 def find_version(workspace: Workspace, text: str) -> Version:
-    """The version that `NAME@VERSION` names, or the live one for `NAME` alone.
+    """The version that `NAME@VERSION` names, or the champion for `NAME` alone.
 
     Raises:
         UsageError: There is none; says which there are.
@@ -88,7 +88,7 @@ def _unknown_version(workspace: Workspace, text: str, name: str, versions: list[
     numbers = ", ".join(f"{name}@{number}" for number in versions)
     return UsageError(
         f"There is no published version {text} in {workspace}.",
-        expected=numbers or "NAME@VERSION of a published model, or NAME for the live one",
+        expected=numbers or "NAME@VERSION of a published model, or NAME for the champion",
         received=text,
         action=errors.did_you_mean(name, published) or "list them with: keraspipe runs",
     )

@@ -1,1 +1,1 @@
-"""The steps of the road: pure functions, each with its thin TFX component beside it."""
+"""The steps of the pipeline: pure functions, each with its thin TFX component in the same file."""

@@ -1,7 +1,7 @@
-"""Evaluate: TFMA asks the served signature with raw examples of the test split, beside the live model.
+"""Evaluate: TFMA computes the metrics of the candidate and of the live model on raw examples of the test split.
 
-TFMA also checks the bounds on values. What it finds is one part of the verdict, which the step `gate` gives: whether a
-model falls behind the live one is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
+TFMA also checks the bounds on values. Its findings are one part of the verdict, which the step `gate` gives: whether
+a model is worse than the champion is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Gate: the one verdict on a candidate, over TFMA's own thresholds and ours, as a ModelBlessing in ML Metadata.
+"""Gate: decides whether a candidate may go live, and writes the verdict as a ModelBlessing into ML Metadata.
 
-TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it knows no paired test and no
-costs, and refuses a model for a slice of a handful of examples. So only this step blesses.
+A model that passes is blessed. TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it
+knows no paired test and no costs, and refuses a model for a slice of a handful of examples. So only this step
+blesses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.evaluation import blessing as blessings
 from pipeline.evaluation import gate as evaluation_gate
 from pipeline.evaluation import gate_report, tfma_results
-from pipeline.evaluation.measured import NOT_AVAILABLE, Measurements
+from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog

@@ -245,7 +245,7 @@ def Ingest(  # noqa: N802  (TFX names components like classes)
     quick: Parameter[int],
     digest: Parameter[str],  # noqa: ARG001  (code and data, for TFX's cache)
 ) -> None:
-    """Writes the splits of a recipe's data set as TFRecords, and report.json beside them."""
+    """Writes the splits of a recipe's data set as TFRecords, with report.json."""
     folder = Path(examples.uri)
     report = ingest(catalog.load_recipe(Path(recipe)), Path(data), folder, quick=bool(quick))
     fileio.write_json(folder / REPORT, vars(report))

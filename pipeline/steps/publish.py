@@ -1,7 +1,7 @@
-"""Publish: the blessed SavedModel appears as a new version, whole, and becomes the champion or the challenger.
+"""Publish: copies a blessed SavedModel, one that passed the gate, to a new version and gives it an alias.
 
-TFX's Pusher copies straight to the destination, where a server would find a half-written version, and names it after
-the second, so that two pushes within one become one.
+The alias is champion (live) or challenger. TFX's Pusher copies straight to the destination, where a server would find
+a half-written version, and names it after the second, so that two pushes within one become one.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from pipeline.store.layout import Workspace
 
 
 class ChampionChangedError(Exception):
-    """Another run published while this one was judged: it must be judged again, against that one."""
+    """Another run published meanwhile: the candidate must be evaluated again, against that model."""
 
 
 def publish(
@@ -86,7 +86,7 @@ def Publish(  # noqa: N802
     run_id: Parameter[str],
     alias: Parameter[str],
 ) -> None:
-    """Publishes the candidate if it is blessed, and the model that it was compared with is still the live one."""
+    """Publishes the candidate if it is blessed, and the model that it was compared with is still the champion."""
     require_blessing(blessing)
     judged_against = baseline.get_string_custom_property(CHAMPION_DIGEST)
     source = Path(serving_model_dir(model.uri))

@@ -1,4 +1,4 @@
-"""Register: the blessed SavedModel becomes a version in MLflow's registry; the recorder reads it from the journal."""
+"""Register: asks the recorder, through the journal, to register a blessed SavedModel in MLflow's model registry."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Resolve: which model is live, so that the candidate is judged against it and against no other.
+"""Resolve: finds the live model, the baseline that the candidate is compared with.
 
 TFX's LatestBlessedModelStrategy takes the blessed model with the highest id; after a rollback that is not the live
 one.

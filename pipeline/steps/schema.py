@@ -1,7 +1,7 @@
-"""Schema: what SchemaGen infers from train, bound to what the recipe declares and to the frozen schema.
+"""Schema: what SchemaGen infers from train, completed by what the recipe declares, or the frozen schema.
 
-The schema of the first blessed run is frozen in the workspace; later data are validated against it, until
-`keraspipe schema accept` takes over what has changed.
+The schema of the first blessed run (one whose model passed the gate) is frozen in the workspace; later data are
+validated against it, until `keraspipe schema accept` takes over what has changed.
 """
 
 import difflib

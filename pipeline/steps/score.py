@@ -1,10 +1,8 @@
-"""How long the served signature takes for one row, in this process and on this machine.
+"""Score: numbers of the candidate and of the live model that TFMA lacks, and the predictions of both, row by row.
 
-Score: all numbers of a candidate beside those of the live model, and the predictions of both, row by row.
-
-TFMA goes row by row over labelled predictions and forgets them; it cannot hold forecasts against a naive one, look at
-samples of a generative model, or compare two models on the same rows. What it has measured is taken over here, so that
-the gate finds all numbers in one file.
+TFMA goes row by row over labelled predictions and does not keep them; it cannot compare forecasts with a naive one,
+look at samples of a generative model, compare two models on the same rows, or measure latency. Its own results are
+copied here, so that the gate finds all numbers in one file.
 """
 
 import time
@@ -23,7 +21,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.errors import PipelineError
 from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export import signatures
 from pipeline.features import types
@@ -59,7 +57,7 @@ def measure_latency(call: Callable[[], object]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Splits:
-    """The raw features of the splits, read when they are asked for; eval is not among them.
+    """The raw features of the splits, read when they are first used; eval is not among them.
 
     Attributes:
         folder: Folder of the splits.
@@ -139,7 +137,7 @@ def recipe_scores(
 
 
 def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
-    """What `serving_default` is asked with: the first row of a split; zeros where its inputs are not the raw ones."""
+    """Inputs for `serving_default`: the first row of a split; zeros where its inputs are not the raw ones."""
     (record,) = next(predictions.read_batches(folder, 1))
     row = tf_example.parse_features(record)
     return signatures.make_request(
@@ -208,7 +206,7 @@ def score(
         examples: The splits.
         models: The models.
         measured: What TFMA has measured.
-        trained: What the training wrote beside its model: {"weights", "flops", "export_difference", …}.
+        trained: What the training wrote about its model: {"weights", "flops", "export_difference", …}.
 
     Returns:
         The scores as docs/journal.md describes them under "evaluation", without the gate; and the predictions.

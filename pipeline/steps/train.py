@@ -1,4 +1,4 @@
-"""."""
+"""Train: the function that TFX's Trainer calls, by its dotted name. The work is done in `pipeline.training.trainer`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transform: the recipe's `preprocess` becomes a TensorFlow graph, used in training and in the served model."""
+"""Transform: the recipe's `preprocess` as a TensorFlow graph, used in training and in the served model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validate: ExampleValidator finds anomalies; here they become an error before anything is trained."""
+"""Validate: turns the anomalies that ExampleValidator finds into an error, before anything is trained."""
 
 from __future__ import annotations
 

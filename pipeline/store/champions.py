@@ -1,7 +1,8 @@
-"""Which versions of each recipe stand where: the champion, the challenger, and the champions before.
+"""The record of each recipe's aliases: champion, challenger, and earlier champions.
 
-`WORKSPACE/champions/NAME.json` is the one truth. Servers, `models.config` and MLflow's aliases follow it; whoever is
-killed before they do leaves that to the next one who looks.
+The champion is the version that is live; the challenger is served next to it for comparison.
+`WORKSPACE/champions/NAME.json` is the only source of truth. Servers, `models.config` and MLflow's aliases follow it;
+a process that is killed before it has updated them leaves that to the next one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class RegistryEntry:
 
     Attributes:
         champion: The version that is live.
-        challenger: The version that is served beside it, under `NAME-challenger`.
+        challenger: The version that is served in addition, under `NAME-challenger`.
         before: The champions that `rollback` walks back to, the oldest first.
     """
 

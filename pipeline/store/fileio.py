@@ -1,11 +1,8 @@
-"""Files and folders that appear complete or not at all: write beside, fsync, rename.
+"""Safe files: they appear complete or not at all, have digests, and are locked between processes.
 
-A SavedModel on disk.
-
-Locks between processes: a lock ends with the process that holds it, however it dies.
-
-The request log of `serving` locks its own data files through the descriptors that it writes with; that is the only
-other place.
+A file is written under a temporary name, synced to the disk and renamed. A lock ends with the process that holds it,
+however that process ends. The request log of `serving` locks its own data files through the descriptors that it
+writes with; that is the only other place with locks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The journal of one run: an append-only file of events, from which the live view and MLflow are fed.
+"""The journal of a run: an append-only file of events, from which the live view and MLflow are fed.
 
 A line is one JSON object with `time` (seconds since 1970) and `event`; docs/journal.md lists the kinds. The file is
-the outbox too: what MLflow has not seen yet is what lies behind the offset that the recorder keeps.
-
-Reading a journal that may still be written to, may be cut off, or may hold a line that nobody can read.
+the outbox, too: what MLflow has not recorded yet lies behind the offset that the recorder keeps. A reader must expect
+a journal that is still written to, is cut off, or holds a line that is no JSON.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The workspace: where everything lies that runs leave behind, and whether it can be used.
+"""The layout of a workspace: the path of everything that runs leave there, and whether the folder can be used.
 
-No other module joins these names to a path; what lies inside of an artifact is named by the step that writes it.
+No other module joins these names to a path; the files inside an artifact are named by the step that writes them.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Workspace:
         return self.champions / f"{recipe}.json"
 
     def card(self, recipe: str, version: int) -> Path:
-        """The card of a version in Markdown; beside it lies the same as HTML."""
+        """The card of a version in Markdown; the same as HTML is next to it."""
         return self.root / "cards" / recipe / f"{version}.md"
 
     def card_request(self, recipe: str, version: int) -> Path:
@@ -195,7 +195,7 @@ class RunFolder:
     recorder_lock = PathBelow(".recorder.lock")  # held by the one process that records the run in MLflow
     mlflow_log = PathBelow("mlflow.txt")  # what that process prints
 
-    request = PathBelow("request.json")  # what was asked for, to repeat the run
+    request = PathBelow("request.json")  # the request, to repeat the run
     recipe = PathBelow("recipe")  # a copy of the recipe with the files that it imports
     environment = PathBelow("environment.json")  # machine, packages, commit
 
@@ -203,7 +203,7 @@ class RunFolder:
     anomalies = PathBelow("anomalies.json")  # what in the data does not fit the schema
     evaluation = PathBelow("evaluation.json")  # the verdict on the model, with all numbers
     gate_page = PathBelow("gate.md")  # the verdict for a person
-    card = PathBelow("card.md")  # beside it lies the same as HTML
+    card = PathBelow("card.md")  # the same as HTML is next to it
 
     kubeflow_state = PathBelow("kubeflow.json")  # what the run's next task needs to know
     study = PathBelow("study.db")  # the trials of a search, Optuna's SQLite database

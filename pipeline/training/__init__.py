@@ -1,1 +1,1 @@
-"""The parts of the train step."""
+"""Training: input pipeline, fit, callbacks, devices, and the layers and optimizers that recipes use."""

@@ -1,13 +1,9 @@
-"""A checkpoint after every epoch, as one file that appears whole, and the way back from it.
+"""Keras callbacks of a training: checkpoints, progress, curves within an epoch, and the norm of the gradient.
 
 Keras' BackupAndRestore keeps neither the history nor the state of EarlyStopping with its best weights; a training
-that goes on from it can stop at another epoch and keep worse weights.
-
-Reports the training to the run's journal: within an epoch for the live view, after it for MLflow.
-
-Points of the curves within an epoch: loss, metrics, learning rate, gradient norm and speed, about once a second.
-
-The length of the gradient, taken by the optimizer in passing at the steps that somebody asks for.
+that goes on from it can stop at another epoch and keep worse weights. So a checkpoint here is one file that holds all
+of it, and appears whole after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
+reading the numbers waits for the device, so both report only now and then.
 """
 
 from __future__ import annotations
@@ -177,7 +173,7 @@ class StepCurves(keras.callbacks.Callback):
         super().__init__()
         self.steps, self.batch_size, self.gradient_norm = steps, batch_size, gradient_norm
         self._began = time.monotonic()
-        self._last_point = self._since = 0.0  # when the last point was told, and from when on its speed is measured
+        self._last_point = self._since = 0.0  # when the last point was reported, and since when its speed is measured
         self._epoch = self._first_batch = 0
         self._due = False
 
@@ -232,12 +228,12 @@ class GradientNorm:
         self._wanted.assign(value=True)
 
     def read(self) -> float:
-        """That of the last step that was asked; not a number where a training step of its own passes no optimizer."""
+        """The norm of the last step; not a number where a training step of its own passes no optimizer."""
         self._wanted.assign(value=False)
         return float(self._norm.numpy())
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def attach(self) -> Iterator[None]:
         """Puts itself before the optimizer while a model is fitted."""
         original = self.optimizer.apply
 

@@ -1,7 +1,7 @@
-"""The nodes that train one network together: each takes its share of every batch, and all take the same steps.
+"""Several workers train one network together: each takes its share of every batch, and all take the same steps.
 
 Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` hands a whole batch to
-`Strategy.reduce`, which takes one tensor). So every node runs the ordinary `fit`, and the strategy only carries
+`Strategy.reduce`, which takes one tensor). So every worker runs the ordinary `fit`, and the strategy only carries
 numbers: gradients at each step, weights and metrics at the end of each epoch.
 """
 
@@ -134,7 +134,7 @@ class MultiWorker:
         Raises:
             PipelineError: The nodes did not read the same checkpoint.
         """
-        if self.now([float(first)]) != [float(first)]:
+        if self.mean([float(first)]) != [float(first)]:
             raise PipelineError(
                 "The nodes begin in different epochs.",
                 expected="the same checkpoint on all nodes",
@@ -157,7 +157,7 @@ class MultiWorker:
         """Those that must stand before all others."""
         return [SyncEpoch(self)]
 
-    def now(self, values: Sequence[float]) -> list[float]:
+    def mean(self, values: Sequence[float]) -> list[float]:
         """The mean over all nodes of some numbers."""
         (means,) = self._mean([tf.constant(values, tf.float64)])
         return [float(value) for value in means.numpy()]
@@ -195,7 +195,7 @@ def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
 
 
 class SyncEpoch(keras.callbacks.Callback):
-    """Has all nodes judge an epoch by the same weights and numbers, so that they go on, slow down and stop as one.
+    """Gives all nodes the same weights and metrics after an epoch, so that they continue, slow down and stop together.
 
     It must stand before all callbacks that look at metrics.
     """
@@ -205,14 +205,14 @@ class SyncEpoch(keras.callbacks.Callback):
         self.collective = collective
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Before the epoch is judged."""
+        """Before other callbacks read the epoch's metrics."""
         self.collective.average_weights(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Replaces each number by its mean over all nodes, for the callbacks behind this one."""
         if logs:
             names = sorted(logs)
-            logs.update(zip(names, self.collective.now([logs[name] for name in names]), strict=True))
+            logs.update(zip(names, self.collective.mean([logs[name] for name in names]), strict=True))
 
 
 Workers = SingleWorker | MultiWorker

@@ -1,7 +1,4 @@
-"""Where training computes: devices, numeric precision, determinism.
-
-What one answer of a network costs in floating-point operations.
-"""
+"""Where training computes, and what the network costs: devices, precision, determinism, operations per row."""
 
 from __future__ import annotations
 
@@ -41,12 +38,12 @@ def configure(config: dict[str, Any]) -> None:
     if config["deterministic"]:
         tf.config.experimental.enable_op_determinism()
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Without growth TensorFlow takes the whole card, and evaluation beside it finds none left.
+        # Without growth TensorFlow takes the whole card, and an evaluation at the same time finds no memory left.
         tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
 def make_strategy(distribution: str) -> tf.distribute.Strategy:
-    """MirroredStrategy over all devices when asked for or when there are several GPUs, else the default one."""
+    """MirroredStrategy over all devices when configured or when there are several GPUs, else the default one."""
     import tensorflow as tf
 
     gpus = tf.config.list_logical_devices("GPU")

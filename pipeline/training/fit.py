@@ -1,6 +1,6 @@
-"""One fit with checkpoints, early stopping and reports; it goes on where it was interrupted.
+"""One fit with checkpoints, early stopping and reports, and a diagnosis of its learning curves in words.
 
-What the learning curves say, in words.
+A fit that was interrupted goes on from its checkpoint.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Training:
             norm = GradientNorm(self.model.optimizer)
         self._announce(epochs, first)
         self.nodes.begin(self.model, first)
-        with norm.noted(), self.nodes.average_gradients(self.model.optimizer):
+        with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
             self.model.fit(
                 self.train(first),
                 validation_data=self.evaluation,

@@ -1,6 +1,7 @@
-"""Batches for `fit`: records are decoded and preprocessed once, kept in memory when they fit, augmented anew.
+"""The input pipeline of `fit`: decoded and preprocessed rows in batches, augmented anew in every epoch.
 
-A picture of what augmentation does to a few rows of the training split.
+Records are decoded and preprocessed once and kept in memory where they fit. A preview shows what augmentation does to
+a few rows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Augmentation of texts, which Keras does not bring.
-
-Augmentation of recordings that Keras does not bring.
-"""
+"""Layers for augmentation that Keras lacks: word dropout in texts, time shift of recordings."""
 
 from __future__ import annotations
 

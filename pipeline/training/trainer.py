@@ -1,4 +1,4 @@
-"""Train: what TFX's Trainer calls. Builds the recipe's network, fits it, exports it, and checks the export."""
+"""Trains a recipe: builds its network, fits it, exports it, and checks that the export answers as the network does."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def fit_recipe(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     nodes: Workers | None = None,
 ) -> keras.Model:
-    """Fits the recipe's network, going on from its checkpoint where there is one; `callbacks` come beside our own.
+    """Fits the recipe's network from its checkpoint, if there is one; `callbacks` are added to our own.
 
     One of several `nodes` learns from its share of each batch, and the first one writes.
     """

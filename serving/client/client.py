@@ -75,7 +75,7 @@ class Client:
         Args:
             name: The model.
             inputs: Arrays, nested lists, numbers, str, bytes or `pathlib.Path` by input name; or the one value of a
-                signature with one input. They take the declared types where nothing is lost. A path stands for its
+                signature with one input. They take the declared types where nothing is lost. A path means its
                 file's bytes.
             signature: Key of the signature.
             version: Version to ask; None for the highest.

@@ -49,7 +49,7 @@ class ClientProtocol:
 
     Attributes:
         dialect: Puts requests together.
-        timeout_s: How long one method may take where it is not told.
+        timeout_s: How long one method may take by default.
         attempts: How often to send a call at most.
     """
 
@@ -61,8 +61,8 @@ class ClientProtocol:
     def predict(self, args: PredictArgs, timeout_s: float | None) -> Flow[dict[str, np.ndarray]]:
         """Outputs by name.
 
-        The signatures are asked for once. What does not fit them, here or at the server, may be meant for a
-        version that came later: then they are asked for again, and the question too where they changed.
+        The signatures are read once. Inputs that do not fit them, here or at the server, may be meant for a
+        later version: then they are read again, and the request is repeated where they changed.
         """
         deadline = self._deadline(timeout_s)
         known = self._known.get(args.target)

@@ -51,7 +51,7 @@ def broken_off_error(where: str, reason: object) -> DataLoss:
 
 
 def unreadable_error(what: str, reason: object) -> UnreadableAnswer:
-    """The error of an answer that is not what was asked for."""
+    """The error of an answer of another kind than the request's."""
     return UnreadableAnswer(
         f"The answer to {what} cannot be read.\n"
         f"Expected: an answer of TensorFlow Serving's protocol that fits the model's signatures\n"

@@ -125,7 +125,7 @@ def reload(config: Any) -> Call[None]:  # noqa: ARG001 - the protocol's
 
 
 def read_error(status_code: int, content: bytes, where: str) -> ServingError:
-    """The error that an answer other than 200 stands for; its text is the server's."""
+    """The error that an answer other than 200 means; its text is the server's."""
     text = content.decode("utf-8", "surrogateescape")
     try:
         message = json.loads(text, strict=False)["error"]

@@ -28,7 +28,7 @@ def to_array(value: Any, dtype: Dtype, what: str) -> np.ndarray:
     """A value as an array of a type.
 
     Args:
-        value: An array, a number, str, bytes, a `Path` or nested lists of them. A path stands for its file's
+        value: An array, a number, str, bytes, a `Path` or nested lists of them. A path means its file's
             bytes; text is never taken for a path.
         dtype: The type to have. Floats may be rounded to it; all else must keep its value.
         what: What the error calls it.

@@ -81,7 +81,7 @@ class Flag:
         return (self.words + (f" (default: {default})" if default else "")).replace("%", "%%")
 
     def read(self, text: str) -> Value:
-        """The value that a text stands for.
+        """The value of a text.
 
         Raises:
             FlagError: It is none of this flag's values.
@@ -146,7 +146,7 @@ OWN_FLAGS = (
 )
 TF_SERVING_FLAGS = (
     Flag("port", 8500, "port of gRPC; 0 for none", takes="PORT", least=0, most=_PORT),
-    Flag("grpc_socket_path", "", "UNIX socket for gRPC, beside the port", takes="PATH"),
+    Flag("grpc_socket_path", "", "UNIX socket for gRPC, in addition to the port", takes="PATH"),
     Flag("rest_api_port", 0, "port of REST; 0 for none", takes="PORT", least=0, most=_PORT),
     Flag("rest_api_num_threads", 0, "as --threads", "four per processor", "N", least=0, most=_INT32),
     Flag(

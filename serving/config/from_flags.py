@@ -31,7 +31,7 @@ class Plan:
 
     Attributes:
         options: The server's options.
-        warnings: What was asked for and is not done, or is not wise; one line each.
+        warnings: Flags that have no effect or are unwise, one line each.
     """
 
     options: ServeOptions
@@ -187,7 +187,7 @@ def _loading(line: CommandLine) -> Loading:
 
 
 def _session(line: CommandLine) -> Session:
-    """The runtime; `tensorflow_session_parallelism` stands for what is not said on its own."""
+    """The runtime; `tensorflow_session_parallelism` is the default of both thread counts."""
     both = line["tensorflow_session_parallelism"]
     intra, inter = line["tensorflow_intra_op_parallelism"], line["tensorflow_inter_op_parallelism"]
     if both and intra and inter:

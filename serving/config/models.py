@@ -20,7 +20,7 @@ _SCHEME = "://"
 
 
 def model_source(options: ServeOptions) -> Callable[[], list[ModelConfig]]:
-    """A function that lists the models to serve now; it is asked again at every poll.
+    """A function that lists the models to serve now; it is called at every poll.
 
     Raises:
         InvalidArgument: The config file cannot be parsed or asks for what cannot be.

@@ -26,7 +26,7 @@ Answer = bytes | ServingError
 
 
 class RequestMetrics(Protocol):
-    """What is told about each request."""
+    """What is counted of each request."""
 
     def request(
         self, entrypoint: str, api: str, model: str, version: int | None, signature: str, code: Code, seconds: float

@@ -16,7 +16,7 @@ _FIELD = "signature_def"
 
 
 def status_response(models: Models, spec: ModelSpec) -> Any:
-    """A `GetModelStatusResponse`: the state of every version, or of the one asked for.
+    """A `GetModelStatusResponse`: the state of every version, or of the one in the request.
 
     Raises:
         NotFound: `Could not find any versions of model NAME`.

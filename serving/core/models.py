@@ -74,7 +74,7 @@ class Models:
         """Set the labels of all models at once; those not named have none any more."""
         self._labels = labels
 
-    def of(self, name: str) -> dict[int, Servable]:
+    def servables(self, name: str) -> dict[int, Servable]:
         """All versions of a model that were ever seen."""
         return self._versions.get(name, {})
 
@@ -87,7 +87,7 @@ class Models:
         served = {
             name: [
                 version
-                for version, servable in sorted(self.of(name).items())
+                for version, servable in sorted(self.servables(name).items())
                 if servable.state is ServableState.AVAILABLE
             ]
             for name in self.names()
@@ -96,7 +96,7 @@ class Models:
 
     def failed(self) -> dict[str, str]:
         """Error text of each version that could not be loaded (yet), by `NAME/VERSION`."""
-        every = [servable for name in self.names() for servable in self.of(name).values()]
+        every = [servable for name in self.names() for servable in self.servables(name).values()]
         errors = {f"{entry.name}/{entry.version}": entry.error or entry.last_error for entry in every}
         return {version: error.text for version, error in errors.items() if error}
 
@@ -142,7 +142,7 @@ class Models:
             held.release()
 
     def _candidates(self, spec: ModelSpec) -> list[Servable]:
-        versions = self.of(spec.name)
+        versions = self.servables(spec.name)
         number = self._number(spec)
         if number is None:
             return [versions[number] for number in sorted(versions, reverse=True)]
@@ -161,14 +161,14 @@ class Models:
         return f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
 
     def statuses(self, spec: ModelSpec) -> list[Servable]:
-        """The versions of a model, highest first, or the one asked for; labels are ignored, as upstream.
+        """The versions of a model, highest first, or the one in the request; labels are ignored, as upstream.
 
         Raises:
             NotFound: `Could not find any versions of model NAME`.
         """
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        versions = self.of(spec.name)
+        versions = self.servables(spec.name)
         if spec.version is not None:
             if spec.version not in versions:
                 raise NotFound(f"Could not find version {spec.version} of model {spec.name}")
@@ -254,7 +254,7 @@ def follow_labels(configs: Iterable[ModelConfig], models: Models) -> Labels:
 
 
 def _is_available(name: str, version: int, models: Models) -> bool:
-    servable = models.of(name).get(version)
+    servable = models.servables(name).get(version)
     return servable is not None and servable.state is ServableState.AVAILABLE
 
 

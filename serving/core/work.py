@@ -31,7 +31,7 @@ Outcome = Values | ServingError
 
 
 class RunArgs:
-    """What a graph is asked.
+    """What to feed to a graph and what to fetch from it.
 
     Args:
         feeds: Names of the tensors that are fed, sorted as TensorFlow's session numbers its arguments.

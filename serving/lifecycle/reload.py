@@ -141,7 +141,7 @@ class ConfigFileWatcher:
             self.look()
 
     def look(self) -> None:
-        """Apply the file if it has changed; whatever is wrong with it is told once, and the old list stays."""
+        """Apply the file if it has changed; an error in it is logged once, and the old list stays."""
         try:
             message = models.read_config_message(self._path)
             if message != self._applied:

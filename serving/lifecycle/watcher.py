@@ -77,7 +77,7 @@ class Watcher:
 
     def wanted(self, name: str) -> list[Servable]:
         """The versions of a model that are to be served, highest first."""
-        versions, wanted = self._models.of(name), self._wanted.get(name, set())
+        versions, wanted = self._models.servables(name), self._wanted.get(name, set())
         return [versions[number] for number in sorted(wanted, reverse=True) if number in versions]
 
     def start(self, poll_seconds: float) -> None:
@@ -148,7 +148,7 @@ class Watcher:
         self.unreadable = error
 
     def _begin(self, name: str, folders: Mapping[int, Path]) -> None:
-        known = self._models.of(name)
+        known = self._models.servables(name)
         for version, path in folders.items():
             servable = known.get(version)
             if servable is None or self._has_ended(servable):
@@ -192,7 +192,7 @@ class Watcher:
             if self._follow:
                 self._follow(self._configs)
             wanted = self._wanted.get(name, set())
-            versions = self._models.of(name)
+            versions = self._models.servables(name)
             replaced = any(_is_available(versions.get(number)) for number in wanted) if wanted else self._may_drop_all()
             for number, servable in versions.items():
                 if number not in wanted:

@@ -40,7 +40,7 @@ def target_for_model(
     timeout_s: float = 10.0,
     ca: str = "",
 ) -> Target:
-    """The request for a served model; its metadata are asked for once.
+    """The request for a served model; its metadata are read once.
 
     Args:
         name: The model.

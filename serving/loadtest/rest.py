@@ -71,7 +71,7 @@ class RestConnection(asyncio.Protocol):
         try:
             await asyncio.wait_for(self.open(), self._target.timeout_s)
         except (OSError, TimeoutError) as error:
-            # A refused connection is told after a pause, or a closed loop would do nothing but connect.
+            # A refused connection is reported after a pause, or a closed loop would do nothing but connect.
             await asyncio.sleep(_PAUSE_S)
             self._end("timeout" if isinstance(error, TimeoutError) else "no connection")
         else:

@@ -74,7 +74,7 @@ class Target:
 
     def http(self) -> bytes:
         """The whole HTTP request: it is the same every time."""
-        self._split()  # an address that is none is told here
+        self._split()  # raises for an address that is none
         url = urlsplit(self.address)
         token = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
         head = (

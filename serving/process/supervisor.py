@@ -1,8 +1,7 @@
 """A server of several processes that share its ports (SO_REUSEPORT), and the supervisor that keeps them alive.
 
 One Python process answers on one processor. The supervisor loads no TensorFlow: it starts the workers, restarts those
-that die, and passes on what one worker asks the others, such as their metrics. `start_server` takes this way where the
-options want more than one worker, else it serves in the process that calls it.
+that die, and passes on what one worker asks the others, such as their metrics.
 """
 
 from __future__ import annotations
@@ -199,20 +198,3 @@ def _handle_signals(stop: Callable[[], None]) -> Iterator[int]:
             signal.signal(number, handler)
         os.close(wake)
         os.close(woken)
-
-
-def start_server(options: ServeOptions, ready: Callable[[Endpoints], None]) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code.
-
-    Args:
-        options: What to serve and where.
-        ready: Called once the ports answer.
-
-    Raises:
-        ServingError: The server cannot start.
-    """
-    if options.workers > 1:
-        return int(serve_with_workers(options, ready))
-    from serving.process.server import serve
-
-    return serve(options, ready)

@@ -33,7 +33,7 @@ _REAP_S = 5.0  # for a process that has closed its line already
 _ASK_TIMEOUT_S = 600.0  # the parent gives up before
 _LOG = logging.getLogger("keraspipe.serving")
 _RELOAD = "reload"
-_NO_REPLY = 0  # the number of what is told and not asked
+_NO_REPLY = 0  # the number of a message that wants no reply
 
 
 @dataclasses.dataclass(eq=False)
@@ -99,7 +99,7 @@ def _run_worker(options: ServeOptions, line: Connection, config: bytes | None) -
         code = serve(options, lambda endpoints: peers.send("ready", endpoints), peers, config)
     except ServingError as error:
         peers.send("failed", int(error.code), error.message)
-    except Exception as error:  # noqa: BLE001 - the parent is told, the log has the traceback
+    except Exception as error:  # noqa: BLE001 - the parent gets the error, the log the traceback
         failure = unexpected_error(error, "The worker")
         peers.send("failed", int(failure.code), failure.message)
     finally:
@@ -166,7 +166,7 @@ class PeerChannel:
         answers = []
         try:
             answers.append(self._answers[kind](content))
-        except Exception:  # noqa: BLE001 - the asker is told that there is no answer, the log the traceback
+        except Exception:  # noqa: BLE001 - the sender learns that there is no answer, the log has the traceback
             _LOG.exception("The answer to another process failed: %s", kind)
         with contextlib.suppress(OSError):  # the parent is gone, which is noticed by itself
             self.send("reply", number, answers)

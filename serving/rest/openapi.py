@@ -38,8 +38,8 @@ _PARAMETERS: dict[str, Schema] = {
 _STATES = ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]
 _FEATURE: Schema = {
     "anyOf": [
-        *(one := [{"type": "number"}, {"type": "boolean"}, {"type": "string"}, openapi_schema.BASE64]),
-        {"type": "array", "items": {"anyOf": one}},
+        *(scalars := [{"type": "number"}, {"type": "boolean"}, {"type": "string"}, openapi_schema.BASE64]),
+        {"type": "array", "items": {"anyOf": scalars}},
     ]
 }
 _EXAMPLE: Schema = {"type": "object", "description": "Values by feature name.", "additionalProperties": _FEATURE}

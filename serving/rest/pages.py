@@ -101,7 +101,7 @@ def _readiness_page(state: ServerState) -> Response:
 
 def _missing_reason(models: Models, name: str) -> str:
     """State and error of a model's highest version."""
-    versions = models.of(name)
+    versions = models.servables(name)
     if not versions:
         return "no version found"
     servable = versions[max(versions)]
@@ -124,7 +124,8 @@ def _describe_model(state: ServerState, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "versions": [
-            _describe_version(servable, labels) for _, servable in sorted(state.models.of(name).items(), reverse=True)
+            _describe_version(servable, labels)
+            for _, servable in sorted(state.models.servables(name).items(), reverse=True)
         ],
         "labels": labels,
         "signatures": _signatures(state.models, name),

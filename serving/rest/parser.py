@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
 _MAX_HEAD = 1 << 16  # bytes of request line and headers
-_HEADER_COST = 32  # bytes that a header takes beside its text
+_HEADER_COST = 32  # bytes that a header takes in addition to its text
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
 

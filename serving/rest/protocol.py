@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def _write(self, response: Response, current: ReceivedRequest | None, *, keep_alive: bool) -> None:
-        if keep_alive and current and current.version == "1.0":  # such a client expects to be told
+        if keep_alive and current and current.version == "1.0":  # such a client expects this header
             response = replace(response, headers=f"{response.headers}Connection: keep-alive\r\n")
         body = b"" if current and current.request.method == "HEAD" else response.body
         self._transport.write(response_head(response, int(time.time()), keep_alive=keep_alive) + body)
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._all.give(sum(received.held for received in self._waiting))
         self._waiting.clear()
 
-    # How it stands; the server's keeper of connections asks too.
+    # The state of the connection; the server's list of connections reads it too.
 
     @property
     def _is_due(self) -> bool:

@@ -89,7 +89,7 @@ class RestServer:
 
 
 def _cors_headers(options: ServeOptions) -> str:
-    """Browsers may send a token only where they are told that they may."""
+    """Browsers send a token only where a header allows it."""
     return _CORS.replace("{more}", ", Authorization" if options.security.token else "")
 
 

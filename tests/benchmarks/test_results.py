@@ -52,7 +52,7 @@ def test_table_aligns_and_says_why_a_row_is_missing() -> None:
         results.as_json(Row("mnist", unit="", at_most=0.5, note="there is no mnist/")),
     ]
     assert results.table(rows).splitlines() == [
-        "name              ours    theirs  ratio  asked          reached",
+        "name              ours    theirs  ratio  target         met",
         "digits, cold      20.0 s  40.0 s  0.50   at most 0.8    yes",
         "keraspipe models  0.10 s                 at most 0.5 s  yes",
         "mnist                                    at most 0.5    skipped: there is no mnist/",

@@ -86,7 +86,7 @@ def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorde
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert 1 == process.returncode
-    assert "Interrupted. The same command goes on from here." in err
+    assert "Interrupted. Run the same command again to continue." in err
     assert "Traceback" not in err
     (interrupted,) = prepared_unrecorded("runs", "--json").json
     assert "interrupted" == interrupted["state"]

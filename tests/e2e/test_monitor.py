@@ -70,7 +70,7 @@ def test_before_training_new_data_are_compared_with_the_last_blessed_ones(square
         ImageOps.invert(Image.open(path)).point(lambda value: value // 2).save(path)
     answer = squares("run", "squares", "--until", "ingest")
     assert 0 == answer.code, answer.err
-    assert "Warning: the data differ from those of the live model:" in answer.out
+    assert "Warning: the data have drifted from the champion's:" in answer.out
     assert "image_bytes.brightness: drift. Jensen-Shannon" in answer.out
     runs = squares.keraspipe.workspace / "runs"
     assert 1 == len(list(runs.glob("*/drift.html")))

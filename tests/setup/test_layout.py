@@ -22,11 +22,13 @@ def run(*command):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_imports_go_down_only_and_in_no_circle():
     answer = run(Path(sys.executable).with_name("lint-imports"))
     assert 0 == answer.returncode, answer.stdout
 
 
+@pytest.mark.process
 def test_the_map_is_that_of_the_code():
     answer = run(sys.executable, "bin/map.py", "--check")
     assert 0 == answer.returncode, answer.stderr

@@ -77,7 +77,7 @@ def test_the_same_as_json(keraspipe):
         (["promote", "plian@1"], 2, "did you mean plain?"),
         (["rollback", "plain"], 1, "plain cannot be rolled back: no version was champion before.\n"),
         (["rollback", "plian"], 2, "did you mean plain?"),
-        (["challenger", "plain"], 2, "Which version is to be the challenger?"),
+        (["challenger", "plain"], 2, "A challenger needs a version."),
         (["challenger", "plain@1"], 1, "plain@1 is the champion of plain."),
         (["challenger", "plain", "--none"], 1, "plain has no challenger."),
     ],

@@ -73,7 +73,7 @@ def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
     assert ("A title. And more", 3) == (rows["plain"]["title"], rows["plain"]["live_version"])
     assert rows["digits"]["live_version"] is None
     head, *lines = keraspipe("models")[1].splitlines()
-    assert ["recipe", "live", "task", "data", "reached", "minutes"] == head.split()
+    assert ["recipe", "live", "task", "data", "result", "minutes"] == head.split()
     assert sorted(lines) == lines
     assert ["plain", "v3", "-", "-"] in [line.split() for line in lines]
 

@@ -65,7 +65,7 @@ def test_nothing_is_overwritten_without_force(new, tmp_path):
     file.write_text("mine")
     code, _, err = new("flowers", "--data", data, "--target", "species")
     assert 2 == code
-    assert "is there already" in err
+    assert "exists already" in err
     assert "--force" in err
     assert "mine" == file.read_text()
     assert 0 == new("flowers", "--data", data, "--target", "species", "--force")[0]
@@ -81,8 +81,8 @@ def test_another_folder_and_the_command_that_finds_it(new, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("digits",), "There is a recipe digits already."),
-        (("my-flowers",), "That is no name of a recipe."),
+        (("digits",), "A recipe digits exists already."),
+        (("my-flowers",), "This cannot be the name of a recipe."),
         (("flowers", "--target", "specis"), "did you mean species?"),
         (("flowers", "--task", "guessing"), "invalid choice: 'guessing'"),
     ],
@@ -115,7 +115,6 @@ def test_tensorflow_is_not_needed(tmp_path):
 def blessed(keraspipe, tmp_path, data, *arguments):
     """Writes a recipe for the data and runs it as it is; the metrics."""
     recipes = {"KERASPIPE_RECIPES": str(tmp_path / "recipes")}
-    recipes["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"  # nobody looks at it here
     written = keraspipe("new", "mine", "--data", data, *arguments, **recipes)
     assert (0, "") == (written.code, written.err)
     away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}  # nobody looks at it here, and recording is half of a run

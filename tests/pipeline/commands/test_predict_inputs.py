@@ -61,7 +61,7 @@ def test_vectors_stand_there_or_in_a_file(tmp_path):
         (TABLE, ("size=1", "colour=red", "weight=2"), "Received: size=1 colour=red weight=2"),
         (TABLE, ("1", "red"), "The inputs do not fit plain"),
         (TABLE, ("size=large", "colour=red"), "Expected: size=NUMBER"),
-        (TABLE, ("size=[1, 2]", "colour=red"), "The value of size is not of its kind."),
+        (TABLE, ("size=[1, 2]", "colour=red"), "The value of size has the wrong type or shape."),
         (BEAT, ("[1, 2]",), "Expected: beat=[NUMBER,…] of shape 3, or a .json file with it"),
         (BEAT, ("nowhere.json",), "Received: nowhere.json"),
         (IMAGE, ("absent.png",), "There is no file absent.png"),

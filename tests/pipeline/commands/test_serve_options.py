@@ -33,7 +33,7 @@ def started(tmp_path, monkeypatch, capfd):
         ready(types.SimpleNamespace(rest=rest, grpc=rpc, models={"digits": [1, 2]}, failed={"other/3": "broken"}))
         return 0
 
-    monkeypatch.setattr(serve, "start", start)
+    monkeypatch.setattr(serve, "start_server", start)
     for name in ("KERASPIPE_DEBUG", "KERASPIPE_SERVING_HOST", "KERASPIPE_SERVING_TOKEN", "KERASPIPE_SERVING_INSECURE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -129,7 +129,7 @@ def test_a_canary(started):
     assert 0 == code, err
     (options,) = started.plans
     assert {"digits": 0.1, "xor": 0.25} == options.canary
-    assert "keraspipe serve: warning: digits has no challenger; until it has, all requests go to the champion" in err
+    assert "keraspipe serve: warning: digits has no challenger; until then the champion answers all requests" in err
     assert ["Canary digits: champion no request", "Canary digits: challenger no request"] == err.splitlines()[-4:-2]
 
 

@@ -35,7 +35,7 @@ def test_a_line_says_what_was_tried_and_what_came_of_it():
     assert line.startswith("trial 1   complete  val_loss 0.01235 ")
     assert "best 0.5 (trial 0)" in line
     assert line.endswith("learning_rate=0.00123 filters=16,96 activation=gelu batch_norm=True")
-    assert tune.format_trial(first, first, search).endswith("the recipe as it is")
+    assert tune.format_trial(first, first, search).endswith("the recipe's defaults")
 
 
 def test_a_failed_trial_gives_its_reason_on_one_line():
@@ -72,7 +72,7 @@ def test_the_table_has_the_best_first():
     lines = tune.format_summary(found, search)
     assert "mnist: 3 trials, 3 complete (tune-mnist-1)" == lines[0]
     assert ["3", "1", "2"] == [line.split()[0] for line in lines[2:5]]
-    assert "Matters most: filters 75%, dropout 25%" == lines[5]
+    assert "Most important: filters 75%, dropout 25%" == lines[5]
     assert lines[6].startswith("Best: keraspipe run mnist --set ")
 
 

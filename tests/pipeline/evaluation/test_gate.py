@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.evaluation import gate
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import CLASSIFICATION, Gate, Metric
 

@@ -198,7 +198,7 @@ def test_missing_columns(found, header, words):
 def test_a_step_that_does_not_fit_the_file_is_told(found):
     with pytest.raises(PipelineError, match=r"holds no window of 3 and 2 steps") as caught:
         found(text([(hour, "1,1,NW") for hour in range(9)]), replace(DATA, step=timedelta(days=1)))
-    assert "Received: 9 rows; 8 gaps, 0 windows with a hole" in str(caught.value)
+    assert "Received: 9 rows; 8 gaps, 0 with a gap in the horizon" in str(caught.value)
 
 
 def test_no_file(tmp_path):

@@ -218,7 +218,7 @@ def test_an_error_says_what_to_do(words, code, expected, tmp_path, capsys):
 
 
 def test_a_recipe_that_fails_leaves_the_file_of_before(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(compile, "ROOT", tmp_path)
+    monkeypatch.setattr(compiler, "ROOT", tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / "models/mine.py").write_text(
         catalog.find_recipe("digits", Settings()).text + "\nraise ValueError('broken')\n"

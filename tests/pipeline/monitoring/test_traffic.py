@@ -32,7 +32,7 @@ def written(path, logs):
 def columns(monkeypatch, *logs):
     """The raw columns that requests bring."""
     kept = []
-    monkeypatch.setattr(traffic, "counted", lambda features, rows: kept.append(rows) or traffic.Traffic().profile)
+    monkeypatch.setattr(traffic, "count_rows", lambda features, rows: kept.append(rows) or traffic.Traffic().profile)
     counting = RequestCounter(WANTED)
     for log in logs:
         counting.add(log)

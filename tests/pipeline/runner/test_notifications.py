@@ -76,7 +76,7 @@ def test_nobody_is_told_nothing():
 )
 def test_a_deaf_receiver_is_said_without_secrets(target, shown):
     problem = notifications.send(target, {"text": "x"})
-    assert problem.startswith(f"{shown} was not told: ")
+    assert problem.startswith(f"{shown} was not notified: ")
     assert "secret" not in problem
 
 

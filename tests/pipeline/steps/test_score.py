@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.evaluation.measured import Measurements
+from pipeline.evaluation.measurements import Measurements
 from pipeline.recipe import Metric
 from pipeline.steps import ingest, score
 from pipeline.store.layout import Workspace

@@ -75,8 +75,8 @@ def test_process_killed_in_the_block_leaves_the_old_content(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
     code = (
-        "import os, pathlib, sys; from pipeline import atomic\n"
-        "with atomic.file(pathlib.Path(sys.argv[1])) as beside:\n"
+        "import os, pathlib, sys; from pipeline.store import fileio\n"
+        "with fileio.replace_file(pathlib.Path(sys.argv[1])) as beside:\n"
         "    beside.write_text('new'); os.kill(os.getpid(), 9)"
     )
     assert -9 == subprocess.run([sys.executable, "-c", code, path], check=False).returncode

@@ -113,9 +113,11 @@ def joined(tree):
 def test_no_other_module_names_a_path_of_the_workspace():
     layout = Path(store_layout.__file__)
     tree = ast.parse(layout.read_text())
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and "Below" == getattr(node.func, "id", ""))
+    calls = (
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and "PathBelow" == getattr(node.func, "id", "")
+    )
     names = {part.value for call in calls for part in call.args} | set(joined(tree))
     assert {"journal.jsonl", "serving", "locks", "metadata.db", "trials"} <= names
-    others = (path for path in layout.parent.rglob("*.py") if path != layout)
+    others = (path for path in layout.parents[1].rglob("*.py") if path != layout)
     found = {f"{path}: {name}" for path in others for name in joined(ast.parse(path.read_text())) if name in names}
     assert set() == {text for text in found if text.partition(": ")[2] not in NOT_ALONE}

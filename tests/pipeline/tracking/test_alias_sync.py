@@ -49,7 +49,9 @@ def registered(original, workspace, uri):
     """A copy of it, and of its MLflow, which has another address."""
     home, was = original
     shutil.copytree(home, workspace, dirs_exist_ok=True)
-    alias_sync.write(Workspace(workspace), NAME, uri, alias_sync.read_synced(Workspace(home), NAME, was))
+    alias_sync.write_last_synced(
+        Workspace(workspace), NAME, uri, alias_sync.read_last_synced(Workspace(home), NAME, was)
+    )
     return workspace
 
 
@@ -158,7 +160,7 @@ def test_changed_on_both_sides_somebody_has_to_say(registered, reconcile, uri, c
 def test_the_command_says_what_it_did_and_what_is_wrong(registered, uri, client, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert 0 == cli.main(["sync", "--workspace", str(registered)])
-    assert "digits: champion 2; MLflow says the same\n" == capsys.readouterr().out
+    assert "digits: champion 2; MLflow agrees\n" == capsys.readouterr().out
     call_it(client, "champion", 1)
     assert 0 == cli.main(["sync", NAME, "--json", "--workspace", str(registered)])
     (found,) = json.loads(capsys.readouterr().out)

@@ -38,8 +38,8 @@ def test_an_older_end_does_not_end_a_run_that_goes_on(run, ending):
 
 
 def test_over_when_the_parent_is_gone(ending):
-    assert not ending(parent=os.getppid()).reached()
-    assert ending(parent=os.getpid()).reached()
+    assert not ending(parent=os.getppid()).has_ended()
+    assert ending(parent=os.getpid()).has_ended()
 
 
 def test_over_when_asked_to_stop(ending):

@@ -70,7 +70,7 @@ def main(out):
     few = {"random": True, "rows": 67, "batch_size": 17, "patience": 1}  # shares of 34 and 33, in batches of 8
     trained(out / "small", nodes, epochs=2, **few)
     np.savez(out / f"small-{index}.npz", **weights(trained(out / "small", nodes, epochs=30, **few)))
-    said = {"mean": nodes.now([float(index), 3.0]), "batches": [nodes.batch_size(wanted) for wanted in (2, 5)]}
+    said = {"mean": nodes.mean([float(index), 3.0]), "batches": [nodes.batch_size(wanted) for wanted in (2, 5)]}
     said |= {"few": fault(lambda: nodes.batch_size(1)), "epochs": fault(lambda: nodes.begin(keras.Model(), index))}
     (out / f"said-{index}.json").write_text(
         json.dumps({**said, "apart": fault(lambda: nodes.average_weights(unlike(index)))})

@@ -155,8 +155,8 @@ def test_interruption_before_the_rename_leaves_the_epoch_before(tmp_path, monkey
 def test_process_killed_between_write_and_rename_leaves_the_old_checkpoint(tmp_path):
     Training(tmp_path).fit(1, (X, Y))
     code = (
-        "import os, pathlib, sys; from pipeline import atomic; import numpy as np\n"
-        "with atomic.file(pathlib.Path(sys.argv[1])) as beside, beside.open('wb') as file:\n"
+        "import os, pathlib, sys; from pipeline.store import fileio; import numpy as np\n"
+        "with fileio.replace_file(pathlib.Path(sys.argv[1])) as beside, beside.open('wb') as file:\n"
         "    np.savez(file, state=np.zeros(9)); file.flush(); os.kill(os.getpid(), 9)"
     )
     assert -9 == subprocess.run([sys.executable, "-c", code, tmp_path / CHECKPOINT_FILE], check=False).returncode

@@ -27,7 +27,7 @@ def line(weight=2.0, **compiled):
 def test_the_norm_is_that_of_the_gradient_of_the_step_that_was_asked():
     model = line()
     norm = GradientNorm(model.optimizer)
-    with norm.noted():
+    with norm.attach():
         norm.ask()
         model.fit(X, Y, verbose=0)
         assert norm.read() == pytest.approx(20.0)
@@ -38,7 +38,7 @@ def test_the_norm_is_that_of_the_gradient_of_the_step_that_was_asked():
 def test_the_optimizer_is_left_as_it_was():
     model = line(optimizer=keras.optimizers.SGD(0.1))
     plain = line(optimizer=keras.optimizers.SGD(0.1))
-    with GradientNorm(model.optimizer).noted():
+    with GradientNorm(model.optimizer).attach():
         model.fit(X, Y, verbose=0)
     plain.fit(X, Y, verbose=0)
     assert "apply" not in vars(model.optimizer)
@@ -49,7 +49,7 @@ def test_the_scale_of_half_precision_is_taken_out():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.0), initial_scale=1024.0)
     model = line(optimizer=optimizer)
     norm = GradientNorm(model.optimizer)
-    with norm.noted():
+    with norm.attach():
         norm.ask()
         model.fit(X, Y, verbose=0)
     assert norm.read() == pytest.approx(20.0)
@@ -60,7 +60,7 @@ def test_several_replicas():
     with strategy.scope():
         model = line()
         norm = GradientNorm(model.optimizer)
-    with norm.noted():
+    with norm.attach():
         norm.ask()
         model.fit(X, Y, verbose=0)
     assert norm.read() == pytest.approx(20.0)
@@ -72,7 +72,7 @@ def test_points_are_told_with_the_step_of_the_whole_training(tmp_path, monkeypat
     model = line(metrics=["mae"])
     norm = GradientNorm(model.optimizer)
     path = tmp_path / "journal.jsonl"
-    with journal.use_journal(path), norm.noted():
+    with journal.use_journal(path), norm.attach():
         curves = StepCurves(steps=2, batch_size=1, gradient_norm=norm)
         model.fit(X, Y, batch_size=1, epochs=3, initial_epoch=1, shuffle=False, callbacks=[curves], verbose=0)
     points = [event for event, _ in journal.iter_events(path)]
@@ -87,6 +87,6 @@ def test_a_step_that_is_not_due_tells_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 1e9)
     model = line()
     norm = GradientNorm(model.optimizer)
-    with journal.use_journal(tmp_path / "journal.jsonl"), norm.noted():
+    with journal.use_journal(tmp_path / "journal.jsonl"), norm.attach():
         model.fit(X, Y, callbacks=[StepCurves(1, 2, norm)], verbose=0)
     assert [] == list(journal.iter_events(tmp_path / "journal.jsonl"))

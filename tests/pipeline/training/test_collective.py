@@ -60,9 +60,9 @@ def said(out, index):
 
 def test_nodes_take_the_steps_of_a_single_process(out, tmp_path):
     # Batches of all rows: what nodes see together is what one process sees, whatever the order.
-    NODE.devices.prepare(NODE.CONFIG)
+    NODE.devices.configure(NODE.CONFIG)
     at_first = NODE.weights(NODE.trained(tmp_path / "first", epochs=0))
-    NODE.devices.prepare(NODE.CONFIG)
+    NODE.devices.configure(NODE.CONFIG)
     alone = NODE.weights(NODE.trained(tmp_path / "alone"))
     together = saved(out, "whole-0")
     assert sorted(alone) == sorted(together)

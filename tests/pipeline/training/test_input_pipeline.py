@@ -35,7 +35,7 @@ def rows(tmp_path_factory):
 @pytest.fixture(params=["cached", "streamed"])
 def either(request, rows, monkeypatch):
     """The rows, once with room for them in memory and once without."""
-    monkeypatch.setattr(Rows, "cached", property(lambda self: request.param == "cached"))
+    monkeypatch.setattr(Rows, "fits_memory", property(lambda self: request.param == "cached"))
     return rows
 
 
@@ -96,7 +96,7 @@ def test_order_differs_between_epochs_and_is_fixed_by_the_seed(either):
 def test_cached_and_streamed_give_the_same_rows(rows, monkeypatch):
     found = []
     for cached in (True, False):
-        monkeypatch.setattr(Rows, "cached", property(lambda self, cached=cached: cached))
+        monkeypatch.setattr(Rows, "fits_memory", property(lambda self, cached=cached: cached))
         pairs = [
             (x, y)
             for f, y in input_pipeline.training_batches(rows, 5, 1, same, None).unbatch()

@@ -52,7 +52,7 @@ class Disk:
         self.configs.append(ModelConfig(name, self.base / name, **policy))
 
     def states(self, name="m"):
-        return {number: one.state.name for number, one in self.models.of(name).items()}
+        return {number: one.state.name for number, one in self.models.servables(name).items()}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 
 from serving import __main__ as binary
 from serving.options import ServeOptions
-from serving.process import supervisor
+from serving.process.start import start_server
 from serving.wire import protos
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -236,7 +236,7 @@ def test_one_line_for_each_transport(monkeypatch, capsys, arguments, expected):
         ready(types.SimpleNamespace(rest=rest, grpc="127.0.0.1:8500" if options.grpc_port else None))
         return 0
 
-    monkeypatch.setattr(binary, "start", serve)
+    monkeypatch.setattr(binary, "start_server", serve)
     monkeypatch.delenv("KERASPIPE_SERVING_HOST", raising=False)
     assert 0 == binary.main(["--model_base_path=m", *arguments])
     assert expected == capsys.readouterr().out.splitlines()
@@ -248,5 +248,5 @@ def test_several_workers_are_started_elsewhere(monkeypatch):
     workers.serve_with_workers = lambda *arguments: calls.append(arguments) or 7
     monkeypatch.setitem(sys.modules, "serving.process.supervisor", workers)
     options = ServeOptions(workers=2)
-    assert 7 == supervisor.start_server(options, print)
+    assert 7 == start_server(options, print)
     assert [(options, print)] == calls

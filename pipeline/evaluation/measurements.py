@@ -1,4 +1,4 @@
-"""What the evaluation measured of a candidate: the numbers that the gate decides by."""
+"""The measurements of a candidate that the gate decides by."""
 
 from __future__ import annotations
 
