@@ -84,7 +84,7 @@ def _tracking_store(settings: Settings) -> TrackingStore:
 
 
 def format_lines(result: Reconciliation) -> list[str]:
-    """What became of a recipe, for a person."""
+    """Formats the result of a recipe."""
     updates = [f"sent to MLflow: {text}" for text in result.told]
     both = ", ".join(f"{alias} {version}" for alias, version in result.aliases.items())
     messages = [*result.applied, *updates, *result.problems] or [f"{both or 'no version is live'}; MLflow agrees"]

@@ -137,7 +137,7 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
 
 
 def format_changes(trial: Trial, plan: Search) -> str:
-    """What a trial has otherwise than the recipe."""
+    """Formats the differences between a trial and the recipe."""
     return _format_assignments(plan.space.changes(trial.params)) or "the recipe's defaults"
 
 

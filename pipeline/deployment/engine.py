@@ -200,7 +200,7 @@ def runtime_finding(there: bool) -> Finding:
 
 
 def count_finding(there: int, wanted: str) -> Finding:
-    """As many cards as are asked for."""
+    """Whether there are as many cards as configured."""
     ok = not wanted.isdigit() or int(wanted) <= there
     fix = f"set GPU_COUNT in .env to {there or 'a number that there is'}, or to all"
     return Finding("GPU count", ok, f"{there} here, {wanted or 'all'} wanted", "" if ok else fix)

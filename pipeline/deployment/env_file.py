@@ -257,7 +257,7 @@ def find_holders(ports: Iterable[int]) -> dict[int, str]:
 
 
 def _is_listening(port: int) -> bool:
-    """Also without psutil, and where the engine forwards without a process of its own."""
+    """Also without psutil, and where the engine forwards without a separate process."""
     with socket.socket() as client:
         client.settimeout(CONNECT_TIMEOUT_S)
         return client.connect_ex(("127.0.0.1", port)) == 0

@@ -56,7 +56,7 @@ def make_secrets(folder: Path, pair: Callable[[], tuple[str, str]] | None = None
     """
     _prepare_folder(folder)
     with fileio.lock(folder):  # two commands at once would each keep half of what the other made
-        # Who has written `authorization` by hand gets no password beside it that opens nothing.
+        # With a hand-written `authorization`, a new password would be of no use, so none is made.
         own = (folder / AUTHORIZATION_FILE).exists()
         names = [
             name

@@ -11,5 +11,5 @@ What is different from `keraspipe run`:
 - A run that finds another champion (live version) when it publishes fails there, where `keraspipe run` evaluates
   the gate again.
 - In MLflow the run is shown as killed from the end of one task to the beginning of the next.
-- Nobody is notified by KERASPIPE_NOTIFY: Kubeflow has notifications of its own.
+- Nobody is notified by KERASPIPE_NOTIFY: Kubeflow has its own notifications.
 """

@@ -2,7 +2,7 @@
 
 A limit is the sum of two numbers: the sampling noise, which is the distance by chance between two samples of these
 sizes from one distribution, and a tolerance for harmless changes. So few requests raise no alert by chance, and many
-requests raise none for a small change. The distances are those of TFDV's comparators; both lie in [0, 1], are
+requests raise none for a small change. The distances are those of TFDV's comparators; both are in [0, 1], are
 symmetric, and are 0 for equal distributions only.
 """
 

@@ -87,7 +87,7 @@ def _detect_bytes_role(values: Sequence[bytes]) -> str:
 
 
 def measure(role: str, values: Sequence[Any]) -> dict[str, Any]:
-    """Measures of a feature's values, by name: numbers (rows,), categories, sets of words, and `outline`."""
+    """Returns measures of a feature's values, by name: numbers (rows,), categories, sets of words, and `outline`."""
     by_role = {
         "image": measures.measure_images,
         "audio": measures.measure_recordings,

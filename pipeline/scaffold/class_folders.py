@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER_HEAD = ("class", "train", "test")
-STRAY_RATIO = 10  # times as many files has the smallest class as lie above all classes
+STRAY_RATIO = 10  # minimum ratio of files in the smallest class to files above all classes
 
 
 @dataclass

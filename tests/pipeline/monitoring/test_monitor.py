@@ -163,7 +163,7 @@ def test_all_recipes_in_words(model, keraspipe, nowhere):
     shutil.rmtree(keraspipe.workspace / "profiles")
     shutil.rmtree(keraspipe.workspace / "artifacts")
     failed = keraspipe("monitor", "--all", **nowhere)
-    assert (1, True) == (failed.code, "The training data of model are gone" in failed.out)
+    assert (1, True) == (failed.code, "The training data of model do not exist any more" in failed.out)
 
 
 def test_a_workspace_without_any_recipe_is_no_fault(keraspipe):

@@ -111,13 +111,13 @@ def test_the_frame_outlives_the_training_data(model, drifted):
 def test_training_data_that_are_gone_before_the_first_look_are_told(model):
     model.send(KNOWN[:50])
     shutil.rmtree(model.workspace / "artifacts")
-    with pytest.raises(PipelineError, match="training data of model are gone"):
+    with pytest.raises(PipelineError, match="training data of model do not exist any more"):
         model.monitored()
 
 
 def test_a_model_whose_run_is_gone_is_told(model):
     shutil.rmtree(Workspace(model.workspace).run("run").root)
-    with pytest.raises(PipelineError, match="not known what version 1"):
+    with pytest.raises(PipelineError, match="training data of version 1 of model are not known"):
         model.monitored()
 
 
