@@ -202,9 +202,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what a fixture makes once for their file run in one process, or each process would make it."""
     for item in items:
-        if STARTERS & set(item.fixturenames):
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if STARTERS & set(item.fixturenames) or folder in {*LONG, "engine"}:
             item.add_marker("process")
-        if LONG & set(item.path.relative_to(ROOT / "tests").parts[:-1]):
+        if folder in LONG:
             item.add_marker("heavy")
         fixtures = item._fixtureinfo.name2fixturedefs.values()
         shares = any(fixture.scope == "module" for found in fixtures for fixture in found)
