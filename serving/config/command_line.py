@@ -41,7 +41,7 @@ def parse(arguments: Sequence[str], more: Sequence[Flag] = ()) -> CommandLine:
 
     Args:
         arguments: The command line without the program.
-        more: Flags beside those of the table.
+        more: Flags in addition to those of the table.
 
     Raises:
         FlagError: A flag is unknown or its value cannot be read.
