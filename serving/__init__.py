@@ -1,8 +1,8 @@
 """The embedded model server: TensorFlow Serving's protocol over REST and gRPC, and its clients.
 
-Nothing heavy is imported here: the clients come when they are first named, TensorFlow with
-`serving.process.server.serve` and `serving.core.model.LoadedModel` only. The way of a request through the server is
-drawn in `serving.server_core`.
+Nothing heavy is imported here: the clients are imported on first use, TensorFlow with
+`serving.process.server.serve` and `serving.core.model.LoadedModel` only. `serving.server_core`
+shows how a request passes through the server.
 """
 
 from __future__ import annotations

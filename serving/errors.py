@@ -97,7 +97,7 @@ class Unimplemented(ServingError):
 
 
 class Unavailable(ServingError):
-    """The server cannot be reached or is going away; trying again may work."""
+    """The server is unreachable or shutting down; a retry may work."""
 
     code = Code.UNAVAILABLE
 
@@ -148,11 +148,11 @@ def error_from_code(code: Code, message: str) -> ServingError:
 
 
 def unexpected_error(error: Exception, what: str) -> ServingError:
-    """The error that a client gets for a bug; the log gets the traceback.
+    """Returns the error that a client receives for a bug, and logs the traceback.
 
     Args:
         error: What nobody thought of.
         what: What failed, to begin a sentence with.
     """
-    _LOG.error("%s failed in an unforeseen way", what, exc_info=error)
+    _LOG.error("%s failed unexpectedly", what, exc_info=error)
     return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)

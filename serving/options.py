@@ -1,4 +1,4 @@
-"""What an embedded server is started with: one frozen record per concern, and one per model to serve."""
+"""Options of an embedded server: one frozen dataclass per concern, and one per model to serve."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Security:
-    """Who may ask.
+    """Access to the server: token and TLS.
 
     Attributes:
         token: Bearer token that every request must carry; empty for none.
@@ -129,7 +129,7 @@ class RequestLog:
 
     Attributes:
         folder: Where the files go, `MODEL/TIME.tfrecord`.
-        rate: Share of the requests that is kept, 0 to 1.
+        rate: Share of the requests that is logged, 0 to 1.
         file_bytes: Size at which a new file is begun.
         total_bytes: Size of all files beyond which the oldest are deleted.
     """
@@ -146,10 +146,10 @@ class ServeOptions:
 
     Attributes:
         base_path: Folder that holds `NAME/VERSION/saved_model.pb`; the models when there is no other source.
-        names: Models of that folder to serve; empty for all, looked for again at every poll.
+        names: Models of that folder to serve; empty for all, listed again at every poll.
         model: Name and folder of one model, in place of `base_path`.
         model_config_file: A `ModelServerConfig` in text form, in place of both.
-        source: Lists the models at every poll, in place of all three; labels follow their versions then.
+        source: Lists the models, called again at every poll, in place of all three; labels follow their versions then.
             To be sent to worker processes, it must be picklable.
         host: Address to listen at; beyond loopback needs a token, or `Security.insecure`.
         rest_port: Port of the REST API; 0 for any free one, None for no REST.
@@ -158,7 +158,7 @@ class ServeOptions:
         grpc_arguments: Channel arguments of the gRPC server.
         rest_timeout_seconds: How long a REST request may take.
         threads: Threads that answer requests too large for the event loop; 0 for four per processor.
-        cors: Whether browsers of other origins may ask.
+        cors: Whether to accept requests from browsers of other origins (CORS).
         health_service: Whether gRPC's health service is served.
         monitoring_path: Path of Prometheus' metrics on the REST port; None for none.
         half_in_json: Whether half and bfloat16 travel as JSON numbers over REST; tensorflow/serving refuses them.

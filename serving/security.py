@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from serving.options import Security
 
 _OPEN = frozenset({b"/healthz", b"/readyz"})  # probes of orchestrators carry no token
-_API = b"/v1/models/"  # where a browser asks whether it may ask
+_API = b"/v1/models/"  # paths of CORS preflight requests
 
 
 def token_check(token: str) -> Callable[[str], bool]:
-    """A check of `Authorization` values, in a time that tells nothing; everything passes where there is no token."""
+    """A check of `Authorization` values, in constant time; accepts everything if there is no token."""
     if not token:
         return lambda _: True
     wanted = token.encode()
@@ -84,7 +84,7 @@ def grpc_credentials(security: Security) -> grpc.ServerCredentials | None:
 
 
 def _is_plain(security: Security) -> bool:
-    """Whether there is no TLS by files of its own; half of it is an error, not silently none."""
+    """Whether TLS has no certificate files; a certificate without its key is an error."""
     if security.certificate and security.key:
         return False
     given = [name for name in ("certificate", "key", "client_ca") if getattr(security, name)]

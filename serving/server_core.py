@@ -1,9 +1,9 @@
 """The core of one server process: models, schedulers, transports and metrics, put together.
 
-The way of a request, and of its answer back:
+A request passes through:
 
     transport       rest/protocol, rest/parser     | grpc_api/server: bytes, token, limits, memory budget
-    RequestContext  rest/app                       | grpc_api/server: who asks for what, and until when
+    RequestContext  rest/app                       | grpc_api/server: caller, method and deadline
     handler         core/handler: small requests on the event loop, large ones in threads; counts, request log
     request         rest/handlers.RequestParser    | grpc_api/servicer.predict_methods: body to arrays (wire), checked
                     against the signature (core/predict, core/classify_regress)
@@ -73,7 +73,7 @@ class Peers(Protocol):
     """The other processes of a server (`serving.process.worker`)."""
 
     def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
-        """Answer from now on what others ask, by kind of question."""
+        """Starts to answer the requests of other processes, by kind."""
 
     def ask(self, kind: str, content: Any) -> list[Any]:
         """What the others answer."""
@@ -149,7 +149,7 @@ class ServerCore:
         sys.setswitchinterval(_SWITCH_S)
         self._manager.start_up()
         if self._config and (error := self._reload_here(self._config)):
-            _LOG.error("The list of models that came since the start was not applied: %s", error.text)
+            _LOG.error("The list of models received since the start was not applied: %s", error.text)
         self._configure_log()
         record_states(self._metrics, self.models)
 
@@ -176,7 +176,7 @@ class ServerCore:
         self._log.configure({name: settings for name, settings in log_settings.items() if settings})
 
     def watch(self) -> None:
-        """Follow what changes on disk, and answer what the other processes ask."""
+        """Watches the disk for changes, and answers the requests of the other processes."""
         self._manager.start()
         if self._peers:
             self._peers.listen({"metrics": lambda _: self._snapshot(), "reload": self._reload_here})
@@ -204,7 +204,7 @@ class ServerCore:
             control.handle_reload(self._manager, request)
         except ServingError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - the sender must not take it for a success
+        except Exception as error:  # noqa: BLE001 - the requester must not take it for a success
             _LOG.exception("The list of models was not applied")
             return ServingError(f"{type(error).__name__}: {error}", Code.INTERNAL)
         return None

@@ -1,1 +1,1 @@
-"""Schedulers: when a request runs, and which others share its run."""
+"""Schedulers decide when a request runs and which requests share a batch."""

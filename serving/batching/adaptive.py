@@ -1,4 +1,4 @@
-"""Runs a request at once where the machine is free, and several together where they meet and that is faster.
+"""Adaptive batching: run a request at once on an idle machine, and concurrent requests together if that is faster.
 
 A lone request runs in the turn of the event loop that brought it. Requests of one turn, and those that wait for a run
 in flight, are joined. What is known to take less than half a millisecond runs on the event loop itself (a thread costs
@@ -71,7 +71,7 @@ class AdaptiveScheduler:
         queue = model.shape_queues.get(key)
         if queue is None:
             if len(model.shape_queues) >= _MAX_QUEUES:
-                model.shape_queues.clear()  # lanes in use go on; they are only not found any more
+                model.shape_queues.clear()  # queues in use continue; new requests get new ones
             mergeable = self._merging and args.rows is not None and model.takes_batches(args)
             queue = model.shape_queues[key] = ShapeQueue(mergeable=mergeable)
         return queue
@@ -173,7 +173,7 @@ def _run_trial(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
     args = shapes.join_rows([task.fetch for task in group])
     together = _run_timed(queue, model, args, max(task.left() for task in group), [])
     if isinstance(together, list):
-        queue.judge(together, apart, args.rows or 0)
+        queue.compare(together, apart, args.rows or 0)
     return apart
 
 
@@ -265,7 +265,7 @@ class ShapeQueue:
             self._seconds[_size_class(rows)] = together * _DECAY
         return pays
 
-    def judge(self, merged: Values, singles: Sequence[Outcome], rows: int) -> None:
+    def compare(self, merged: Values, singles: Sequence[Outcome], rows: int) -> None:
         """Compare a merged run with single ones, and trust or never merge again."""
         try:
             shapes.check_outputs(merged, rows)

@@ -1,4 +1,4 @@
-"""Which scheduler a request goes to: the server's, or that of its model's own batching parameters."""
+"""Choose the scheduler of a request: the server's, or one with the model's own batching parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client for code that runs in an event loop."""
+"""The asynchronous client, for code that runs in an event loop."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ Flow = Generator[Send | Pause, bytes, T]
 
 
 class Transport(Protocol):
-    """Carries calls over connections of its own; safe to use from several threads."""
+    """Sends calls over its own connections; thread-safe."""
 
     def send(self, step: Send) -> bytes:
         """The bytes of a good answer.

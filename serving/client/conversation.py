@@ -49,7 +49,7 @@ class ClientProtocol:
 
     Attributes:
         dialect: Puts requests together.
-        timeout_s: How long one method may take by default.
+        timeout_s: How long one call may take unless the call sets its own timeout.
         attempts: How often to send a call at most.
     """
 

@@ -1,4 +1,4 @@
-"""Where a client connects, the credentials it shows there, and connections that belong to one event loop."""
+"""The address of a server, the client's credentials, and connections that belong to one event loop."""
 
 from __future__ import annotations
 
@@ -139,13 +139,13 @@ def _split_url(text: str, address: str) -> SplitResult:
 
 def _parse_url(scheme: str, parts: SplitResult, address: str) -> tuple[bool, bool, str, str]:
     host = parts.hostname or ""
-    shown = f"[{host}]" if ":" in host else host
+    host_text = f"[{host}]" if ":" in host else host
     if scheme in {"http", "https"}:
         port = f":{parts.port}" if parts.port else ""
-        return True, scheme == "https", f"{scheme}://{shown}{port}{parts.path.rstrip('/')}", host
+        return True, scheme == "https", f"{scheme}://{host_text}{port}{parts.path.rstrip('/')}", host
     if parts.path.strip("/") or (scheme == "bare" and not parts.port):
         raise _address_error(address)
-    return False, scheme == "grpcs", f"{shown}:{parts.port or _GRPC_PORT}", host
+    return False, scheme == "grpcs", f"{host_text}:{parts.port or _GRPC_PORT}", host
 
 
 def _check_files(files: tuple[Path, ...], address: str, *, secure: bool) -> None:
@@ -165,8 +165,10 @@ def _check_files(files: tuple[Path, ...], address: str, *, secure: bool) -> None
 
 def _address_error(address: str) -> InvalidArgument:
     # An address may hold a password: it is not repeated from where one would stand.
-    shown = address.rpartition("@")[2]
-    return _endpoint_error("This is no address of a model server.", _FORMS, repr(shown), "use one of these forms")
+    without_password = address.rpartition("@")[2]
+    return _endpoint_error(
+        "This is no address of a model server.", _FORMS, repr(without_password), "use one of these forms"
+    )
 
 
 def _endpoint_error(what: str, expected: str, received: str, action: str) -> InvalidArgument:

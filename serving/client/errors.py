@@ -1,4 +1,4 @@
-"""The errors between a client and its server, in words."""
+"""Error messages for failed connections and invalid responses."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def broken_off_error(where: str, reason: object) -> DataLoss:
 
 
 def unreadable_error(what: str, reason: object) -> UnreadableAnswer:
-    """The error of an answer of another kind than the request's."""
+    """Returns the error for a response that does not match the request."""
     return UnreadableAnswer(
         f"The answer to {what} cannot be read.\n"
         f"Expected: an answer of TensorFlow Serving's protocol that fits the model's signatures\n"

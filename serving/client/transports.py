@@ -117,7 +117,7 @@ def _http_options(endpoint: Endpoint) -> dict[str, Any]:
         "limits": httpx.Limits(
             max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_KEPT_S
         ),
-        "trust_env": not endpoint.is_local,  # no proxy between a machine and itself
+        "trust_env": not endpoint.is_local,  # a local server needs no proxy
         "timeout": None,
     }
 
@@ -252,7 +252,7 @@ def _channel_options(endpoint: Endpoint) -> ChannelOptions:
         ("grpc.initial_reconnect_backoff_ms", 50),
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_http_proxy", 0 if endpoint.is_local else 1),  # none between a machine and itself
+        ("grpc.enable_http_proxy", 0 if endpoint.is_local else 1),  # a local server needs no proxy
     ]
 
 

@@ -1,4 +1,4 @@
-"""What clients take and give: the model that a call means, feature values as Examples, states of versions."""
+"""The types of the client API: the model of a call, feature values as Examples, states of versions."""
 
 from __future__ import annotations
 

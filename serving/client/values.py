@@ -1,6 +1,6 @@
-"""What a caller passes as inputs, as arrays of the types that a signature declares.
+"""Convert a caller's inputs to arrays of the types that a signature declares.
 
-Nothing is lost on the way, or there is an error.
+A conversion that would lose information raises an error.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def convert(source: np.ndarray, dtype: Dtype, what: str) -> np.ndarray:
 
 
 def _kind(dtype: np.dtype) -> str:
-    bfloat16 = dtypes.from_number(14).numpy  # numpy has no letter of its own for it
+    bfloat16 = dtypes.from_number(14).numpy  # numpy has no type letter for it
     return "f" if dtype == bfloat16 else dtype.kind
 
 

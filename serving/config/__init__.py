@@ -1,1 +1,1 @@
-"""From flags, environment and TensorFlow Serving's files to `ServeOptions` and the models to serve."""
+"""Read flags, environment and TensorFlow Serving's files into `ServeOptions` and the list of models to serve."""

@@ -101,7 +101,7 @@ def read_text_proto(path: Path, name: str) -> Any:
 
 @functools.cache
 def _message_class(name: str) -> type:
-    """The class of a message, in a pool of its own: another library may bring the real one."""
+    """Returns the class of a message, in a separate pool: another library may register the real one."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
     pool = descriptor_pool.DescriptorPool()

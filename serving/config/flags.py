@@ -21,7 +21,7 @@ class FlagError(Exception):
     Args:
         what: What is wrong, one sentence.
         expected: What would have been right.
-        received: What was found instead.
+        received: The value that was given.
         action: What to do next.
     """
 
@@ -44,7 +44,7 @@ class Flag:
         name: Name, words joined by `_` where upstream has it, else by `-`; both are read.
         default: Value when it is not given.
         words: What it does, in one line.
-        shown: The default in words, where the value itself does not say it.
+        default_text: The default as text, where the value alone does not explain it.
         takes: Name of the value in the help.
         least: Smallest number.
         most: Largest number.
@@ -55,7 +55,7 @@ class Flag:
     name: str
     default: Value
     words: str
-    shown: str = ""
+    default_text: str = ""
     takes: str = ""
     least: float | None = None
     most: float | None = None
@@ -75,13 +75,13 @@ class Flag:
     @property
     def help(self) -> str:
         """What it does, and its default unless that is nothing, for argparse."""
-        default = self.shown
+        default = self.default_text
         if not default and (isinstance(self.default, float) or self.default not in ("", False)):
             default = f"{self.default:g}" if isinstance(self.default, float) else str(self.default).lower()
         return (self.words + (f" (default: {default})" if default else "")).replace("%", "%%")
 
     def read(self, text: str) -> Value:
-        """The value of a text.
+        """Parses the text of a value.
 
         Raises:
             FlagError: It is none of this flag's values.
@@ -133,16 +133,22 @@ OWN_FLAGS = (
     Flag("workers", 1, "server processes that share the ports", takes="N", least=1, most=1024),
     Flag("threads", 0, "threads for long requests", "four per processor", "N", least=0, most=_INT32),
     Flag("half-in-json", False, "take half and bfloat16 over REST, which tensorflow/serving refuses"),
-    Flag("no-adaptive-batching", False, "do not merge concurrent requests by itself"),
+    Flag("no-adaptive-batching", False, "do not merge concurrent requests automatically"),
     Flag("max-request-mb", 0.0, "largest request", "no limit", "MB", least=0),
     Flag("max-concurrent-requests", 0, "requests at a time", "no limit", "N", least=0, most=_INT32),
     Flag("max-memory-mb", 0.0, "sum of the requests being answered", "half of the memory", "MB", least=0),
     Flag("request-log", "", "folder for a sample of the traffic, as TFRecords of PredictionLog", takes="DIR"),
-    Flag("request-log-rate", 0.01, "share of the requests that is kept", takes="SHARE", least=0, most=1),
-    Flag("request-log-file-mb", 64.0, "size at which a new file is begun", takes="MB", least=0.001),
-    Flag("request-log-total-mb", 1024.0, "size of all files; beyond it the oldest go", takes="MB", least=0.001),
+    Flag("request-log-rate", 0.01, "share of the requests that is logged", takes="SHARE", least=0, most=1),
+    Flag("request-log-file-mb", 64.0, "size at which a new file starts", takes="MB", least=0.001),
+    Flag(
+        "request-log-total-mb",
+        1024.0,
+        "total size of all files; above it the oldest are deleted",
+        takes="MB",
+        least=0.001,
+    ),
     Flag("drain-seconds", 30.0, "how long requests in flight may take after SIGTERM", takes="SECONDS", least=0),
-    Flag("help", False, "print this and end"),
+    Flag("help", False, "print this help and exit"),
 )
 TF_SERVING_FLAGS = (
     Flag("port", 8500, "port of gRPC; 0 for none", takes="PORT", least=0, most=_PORT),
@@ -157,7 +163,7 @@ TF_SERVING_FLAGS = (
         least=0,
         most=_INT32,
     ),
-    Flag("rest_api_enable_cors_support", False, "let browsers of other origins ask"),
+    Flag("rest_api_enable_cors_support", False, "allow requests from browsers of other origins (CORS)"),
     Flag("enable_batching", False, "batch by parameters; =false never to", "merge where faster"),
     Flag("batching_parameters_file", "", "BatchingParameters as text, with --enable_batching", takes="FILE"),
     Flag("enable_per_model_batching_parameters", False, "a version's batching_params.pbtxt comes first"),
@@ -170,7 +176,7 @@ TF_SERVING_FLAGS = (
     Flag("num_unload_threads", 0, "versions unloaded at a time; 0 for one", takes="N", least=0, most=_INT32),
     Flag("max_num_load_retries", 5, "how often a failed load is tried again", takes="N", least=0, most=_INT32),
     Flag("load_retry_interval_micros", 60_000_000, "pause before each try", takes="MICROS"),
-    Flag("file_system_poll_wait_seconds", 1, "pause between two looks for versions; 0 for one look", takes="SECONDS"),
+    Flag("file_system_poll_wait_seconds", 1, "seconds between checks for versions; 0 checks once", takes="SECONDS"),
     Flag("flush_filesystem_caches", True, "accepted; the system keeps its caches"),
     Flag("tensorflow_session_parallelism", 0, "threads of a session", "TensorFlow's choice", "N", least=0, most=_INT32),
     Flag(
@@ -201,7 +207,7 @@ TF_SERVING_FLAGS = (
     Flag("grpc_max_threads", 0, "accepted; gRPC runs in an event loop", takes="N", least=0, most=_INT32),
     Flag("enable_model_warmup", True, "run a version's own warm-up requests before it serves"),
     Flag("num_request_iterations_for_warmup", 0, "how often each of them; 0 for once", takes="N", most=_INT32),
-    Flag("version", False, "print the version and end"),
+    Flag("version", False, "print the version and exit"),
     Flag("monitoring_config_file", "", "MonitoringConfig as text: Prometheus on the REST port", takes="FILE"),
     Flag("remove_unused_fields_from_bundle_metagraph", True, "accepted; answers do not depend on it"),
     Flag("prefer_tflite_model", False, "not supported", unsupported=_NO_LITE),

@@ -1,4 +1,4 @@
-"""From a command line to `ServeOptions`: as `python -m serving` and as `keraspipe serve` understand it."""
+"""Convert a command line to `ServeOptions`, for `python -m serving` and for `keraspipe serve`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Plan:
 
     Attributes:
         options: The server's options.
-        warnings: Flags that have no effect or are unwise, one line each.
+        warnings: Settings that are ignored or unsafe; one line each.
     """
 
     options: ServeOptions
@@ -187,7 +187,7 @@ def _loading(line: CommandLine) -> Loading:
 
 
 def _session(line: CommandLine) -> Session:
-    """The runtime; `tensorflow_session_parallelism` is the default of both thread counts."""
+    """Returns the session options; `tensorflow_session_parallelism` is the default of the other two thread counts."""
     both = line["tensorflow_session_parallelism"]
     intra, inter = line["tensorflow_intra_op_parallelism"], line["tensorflow_inter_op_parallelism"]
     if both and intra and inter:

@@ -1,4 +1,4 @@
-"""Which models to serve: those of a folder, one by name, or those listed in a `ModelServerConfig`."""
+"""List the models to serve: all models of a folder, one by name, or those of a `ModelServerConfig`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SCHEME = "://"
 
 
 def model_source(options: ServeOptions) -> Callable[[], list[ModelConfig]]:
-    """A function that lists the models to serve now; it is called at every poll.
+    """Returns a function that lists the models to serve now; it is called again at every poll.
 
     Raises:
-        InvalidArgument: The config file cannot be parsed or asks for what cannot be.
+        InvalidArgument: The config file cannot be parsed or has invalid settings.
     """
     if options.source:
         return options.source
@@ -55,7 +55,7 @@ def read_config_file(path: Path) -> list[ModelConfig]:
     """The models of a `tensorflow.serving.ModelServerConfig` in protobuf's text form.
 
     Raises:
-        InvalidArgument: The file cannot be read or parsed, or asks for what cannot be.
+        InvalidArgument: The file cannot be read or parsed, or has invalid settings.
     """
     return from_config_message(read_config_message(path))
 

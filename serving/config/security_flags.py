@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def security_options(line: CommandLine, environment: Environment) -> Security:
-    """The security that a command line asks for.
+    """Returns the security options of a command line.
 
     Raises:
         FlagError: A file is missing, flags do not go together, or the server would be open to the network.
@@ -81,7 +81,7 @@ def _check_open(address: str, options: Security) -> None:
         expected="a token, or client certificates, beyond this machine",
         received=f"host {address} and no token",
         action="pass --token-file FILE or set KERASPIPE_SERVING_TOKEN; --host 127.0.0.1 serves this machine only; "
-        "--insecure (KERASPIPE_SERVING_INSECURE=1) where a network of its own protects the server",
+        "--insecure (KERASPIPE_SERVING_INSECURE=1) where a private network protects the server",
     )
 
 

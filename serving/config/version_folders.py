@@ -19,7 +19,7 @@ _warned: set[tuple[str, int]] = set()
 def list_versions(base_path: Path) -> dict[int, str]:
     """Names of the versions below a folder: children whose whole name is an int64; leading zeros are allowed.
 
-    One reading of the folder, whatever lies in the versions: a base path may hold thousands.
+    Reads the folder once and not the versions inside: a base path may hold thousands.
 
     Raises:
         OSError: The folder cannot be read.
@@ -70,14 +70,14 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 def folder_fingerprint(path: Path) -> Fingerprint:
-    """Names, sizes and times of what lies in a version's folder, to see that a broken one was mended."""
+    """Returns names, sizes and times of the files of a version, to detect that a broken version was repaired."""
     marks = []
     for folder, _, names in os.walk(path):
         for name in names:
             file = Path(folder, name)
             try:
                 status = file.stat()
-            except OSError:  # it went away while we looked
+            except OSError:  # it was deleted meanwhile
                 continue
             marks.append((str(file), status.st_size, status.st_mtime_ns))
     return tuple(sorted(marks))

@@ -169,7 +169,7 @@ def classes(outputs: Outputs, count: int) -> Classes:
 
     Args:
         outputs: `classes` (count, k) strings and/or `scores` (count, k) float32.
-        count: How many examples the request has.
+        count: Number of examples in the request.
 
     Raises:
         InvalidArgument: The tensors have other types or shapes.
@@ -205,7 +205,7 @@ def values(outputs: Outputs, count: int) -> np.ndarray:
 
     Args:
         outputs: `outputs` (count,) or (count, 1) float32.
-        count: How many examples the request has.
+        count: Number of examples in the request.
 
     Returns:
         (count,) float32.

@@ -1,6 +1,6 @@
-"""From a request to its answer, for both transports: read it, run the graph, encode the result.
+"""Handle a request of either transport: read it, run the graph, encode the result.
 
-Small requests are read and answered on the event loop, large ones in threads, so that none keeps the others waiting.
+Small requests are read and answered on the event loop, large ones in threads, so that none delays the others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Answer = bytes | ServingError
 
 
 class RequestMetrics(Protocol):
-    """What is counted of each request."""
+    """The metrics recorded for each request."""
 
     def request(
         self, entrypoint: str, api: str, model: str, version: int | None, signature: str, code: Code, seconds: float
@@ -59,10 +59,10 @@ class RequestSampler(Protocol):
     """Keeps a sample of the traffic."""
 
     def wants(self, model: str) -> bool:
-        """Whether this request is to be kept."""
+        """Whether to log this request."""
 
     def rate(self, model: str) -> float:
-        """Share of the model's requests that is kept."""
+        """Share of the model's requests that is logged, 0 to 1."""
 
     def put(self, model: str, make: Callable[[], Any], size: int) -> None:
         """Keep what `make` gives, a `PredictionLog`, some time later."""
@@ -91,7 +91,7 @@ class PreparedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """Who asks for what, how, and until when.
+    """The caller, method, transport and deadline of a request.
 
     Attributes:
         entrypoint: `REST` or `GRPC`.
@@ -116,7 +116,7 @@ class RequestHandler:
     Args:
         scheduler: Runs the graphs.
         executor: Threads for what is large.
-        metrics: Told about every request.
+        metrics: Record every request.
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
     """
@@ -146,7 +146,7 @@ class RequestHandler:
         """Answer a request.
 
         Args:
-            context: Who asks.
+            context: The request's caller, method and deadline.
             read: Reads and checks it; may raise `ServingError`, and must not hold the lease then.
             fast_path: Reads a large request without a thread if that takes no time, or else gives None.
         """

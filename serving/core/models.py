@@ -1,4 +1,4 @@
-"""The models that are served: find the version that a request means, by number, label or canary.
+"""The served models, and the lookup of a request's version by number, label or canary.
 
 A *label* is a name that clients use for a version, such as `stable`. A *canary* is a model with a challenger, a new
 version that is tried on a share of the requests; the champion is the version that is live and answers the others. The
@@ -32,7 +32,7 @@ Labels = dict[str, dict[str, int]]  # model -> label -> version
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What a request asks for: a version, a label, or neither for the highest version that is loaded."""
+    """The version or label of a request, or neither for the highest loaded version."""
 
     name: str
     version: int | None = None
@@ -74,7 +74,7 @@ class Models:
         """Set the labels of all models at once; those not named have none any more."""
         self._labels = labels
 
-    def servables(self, name: str) -> dict[int, Servable]:
+    def versions(self, name: str) -> dict[int, Servable]:
         """All versions of a model that were ever seen."""
         return self._versions.get(name, {})
 
@@ -87,7 +87,7 @@ class Models:
         served = {
             name: [
                 version
-                for version, servable in sorted(self.servables(name).items())
+                for version, servable in sorted(self.versions(name).items())
                 if servable.state is ServableState.AVAILABLE
             ]
             for name in self.names()
@@ -96,7 +96,7 @@ class Models:
 
     def failed(self) -> dict[str, str]:
         """Error text of each version that could not be loaded (yet), by `NAME/VERSION`."""
-        every = [servable for name in self.names() for servable in self.servables(name).values()]
+        every = [servable for name in self.names() for servable in self.versions(name).values()]
         errors = {f"{entry.name}/{entry.version}": entry.error or entry.last_error for entry in every}
         return {version: error.text for version, error in errors.items() if error}
 
@@ -104,7 +104,7 @@ class Models:
         """The version that a request means, kept loaded until the lease is released.
 
         Args:
-            spec: What it asks for.
+            spec: The requested model and version.
             body: What it holds, by which a canary chooses.
 
         Raises:
@@ -142,7 +142,7 @@ class Models:
             held.release()
 
     def _candidates(self, spec: ModelSpec) -> list[Servable]:
-        versions = self.servables(spec.name)
+        versions = self.versions(spec.name)
         number = self._number(spec)
         if number is None:
             return [versions[number] for number in sorted(versions, reverse=True)]
@@ -168,7 +168,7 @@ class Models:
         """
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        versions = self.servables(spec.name)
+        versions = self.versions(spec.name)
         if spec.version is not None:
             if spec.version not in versions:
                 raise NotFound(f"Could not find version {spec.version} of model {spec.name}")
@@ -254,7 +254,7 @@ def follow_labels(configs: Iterable[ModelConfig], models: Models) -> Labels:
 
 
 def _is_available(name: str, version: int, models: Models) -> bool:
-    servable = models.servables(name).get(version)
+    servable = models.versions(name).get(version)
     return servable is not None and servable.state is ServableState.AVAILABLE
 
 

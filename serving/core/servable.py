@@ -1,4 +1,4 @@
-"""One version of one model, from the first look at it to its end (TensorFlow Serving's servable).
+"""One version of one model, from its discovery on disk until it is unloaded (TensorFlow Serving's servable).
 
 Requests hold it by a `ServableHandle`, so that it is unloaded only when the last of them is done.
 """
@@ -50,7 +50,7 @@ class Servable:
         trouble: Why the last try to load it failed, while it is tried again.
         tries: How often it was tried to load.
         wanted: Whether it is to be served; a load that runs on for nobody is thrown away.
-        mark: What lay in the folder at the last try.
+        mark: Fingerprint of the folder at the last attempt to load it.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
-"""One run of a graph for one request: what to feed and fetch, until when, and who waits for it.
+"""One run of a graph for one request: feeds, fetches, deadline and callback.
 
-Also what schedulers and models must offer each other (`Scheduler`, `Graph`), and the budget of bytes that requests may
-hold at a time.
+Also the interfaces of schedulers and models (`Scheduler`, `Graph`), and the budget of bytes for concurrent requests.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Outcome = Values | ServingError
 
 
 class RunArgs:
-    """What to feed to a graph and what to fetch from it.
+    """The arguments of one run of a graph.
 
     Args:
         feeds: Names of the tensors that are fed, sorted as TensorFlow's session numbers its arguments.
@@ -116,7 +115,7 @@ class LogMetadata:
         model: Name of the model.
         version: Its version.
         signature: Key of the signature that was run.
-        rate: Share of the requests that are kept, to weigh this one with; 0 to have `RequestLog.put` fill it in.
+        rate: Share of the requests that are logged, to weigh this one with; 0 to have `RequestLog.put` fill it in.
         timestamp: Unix time in whole seconds; 0 to have `RequestLog.put` fill it in.
         tags: Tags of the graph.
     """
@@ -158,7 +157,7 @@ class InferenceTask:
         return self._answer is None
 
     def answer(self, outcome: Outcome) -> None:
-        """Tell the caller; a second answer is dropped."""
+        """Sends the result to the caller; a second result is dropped."""
         answer, self._answer = self._answer, None
         if answer:
             answer(outcome)

@@ -49,7 +49,7 @@ def handle_reload(manager: ServableManager, request: Any, counters: Callable[[],
     try:
         _apply_config(manager, request.config)
     except ServingError as error:
-        _LOG.error("The models' list was not (fully) applied: %s", error.text)
+        _LOG.error("The new list of models was not fully applied: %s", error.text)
         raise
     response = protos.load("apis.model_management_pb2").ReloadConfigResponse()
     response.status.SetInParent()

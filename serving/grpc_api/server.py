@@ -93,7 +93,7 @@ class RpcHandlers(grpc.GenericRpcHandler):
         telling: What answers other requests, in a thread, by path.
         executor: Threads for the latter.
         budget: Bytes of requests that the server holds.
-        allows: Whether an `authorization` may ask.
+        allows: Whether an `authorization` value is accepted.
     """
 
     def __init__(
@@ -182,5 +182,5 @@ async def _abort(context: grpc.aio.ServicerContext, error: ServingError) -> Any:
 
 def truncate(text: str) -> str:
     """A message no longer than what TensorFlow Serving puts in a status, and what gRPC carries of it."""
-    kept = text[:_MAX_TEXT].encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
-    return kept if len(kept) == len(text) else f"{kept}...TRUNCATED"
+    truncated = text[:_MAX_TEXT].encode(errors="replace")[:_MAX_TEXT_BYTES].decode(errors="ignore")
+    return truncated if len(truncated) == len(text) else f"{truncated}...TRUNCATED"

@@ -128,12 +128,12 @@ def _encode_prediction(
 
 
 def prepare_classify(check_method: bool, acquire: Acquire, request: Any) -> PreparedRequest:
-    """What a `ClassificationRequest` asks."""
+    """Prepares the run of a `ClassificationRequest`."""
     return _prepare_task(acquire, request, classify_regress.CLASSIFY, check_method=check_method)
 
 
 def prepare_regress(check_method: bool, acquire: Acquire, request: Any) -> PreparedRequest:
-    """What a `RegressionRequest` asks."""
+    """Prepares the run of a `RegressionRequest`."""
     return _prepare_task(acquire, request, classify_regress.REGRESS, check_method=check_method)
 
 
@@ -179,7 +179,7 @@ def _fill_result(
 
 
 def prepare_multi_inference(acquire: Acquire, request: Any) -> PreparedRequest:
-    """What a `MultiInferenceRequest` asks: several tasks of one model over the same examples, in one run."""
+    """Prepares a `MultiInferenceRequest`: several tasks of one model over the same examples, in one run."""
     first = model_spec_from_message(request.tasks[0].model_spec) if request.tasks else ModelSpec("")
     lease = acquire(first)
     try:
@@ -208,7 +208,7 @@ def _encode_results(
 
 
 def read_model_spec(request: Any) -> ModelSpec:
-    """The model that a request asks for.
+    """Returns the requested model.
 
     Raises:
         InvalidArgument: `Missing ModelSpec`.

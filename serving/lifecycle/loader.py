@@ -1,4 +1,4 @@
-"""Loads versions in threads of its own, and retries those that failed.
+"""Load versions in background threads, and retry those that failed.
 
 A version that waits for its next try takes no thread, so that a broken one holds up no other.
 """
@@ -146,7 +146,7 @@ class Loader:
             model = self._load(servable.path)
         except ServingError as error:
             self._handle_failure(servable, error)
-        except Exception as error:  # noqa: BLE001 - whatever a model's files do, the thread goes on
+        except Exception as error:  # noqa: BLE001 - a broken model must not end the thread
             _LOG.exception("%s version %s: the load failed unexpectedly", servable.name, servable.version)
             self._handle_failure(servable, error_from_code(Code.INTERNAL, str(error)))
         else:
@@ -165,7 +165,7 @@ class Loader:
         if servable.wanted and servable.tries <= self._options.max_retries and not self._stopped:
             servable.last_error = error
             pause = self._options.retry_seconds
-            _LOG.warning("%s version %s cannot be loaded, next try in %s s: %s", name, version, pause, error)
+            _LOG.warning("%s version %s cannot be loaded, next attempt in %s s: %s", name, version, pause, error)
             self._put(servable, pause)
             return
         servable.fail(error)
@@ -173,7 +173,7 @@ class Loader:
 
 
 class Unloader:
-    """Frees models in threads of its own, so that no request does it for the others.
+    """Frees models in background threads, so that no request waits for it.
 
     Args:
         threads: How many at a time.
@@ -197,4 +197,4 @@ def _free(servable: Servable, model: LoadedModel, ended: Callable[[], None]) -> 
     except Exception:  # noqa: BLE001 - it is gone in any case
         _LOG.exception("%s version %s could not be unloaded cleanly", servable.name, servable.version)
     ended()
-    _LOG.info("%s version %s is unloaded in %.1f s", servable.name, servable.version, time.monotonic() - began)
+    _LOG.info("%s version %s was unloaded in %.1f s", servable.name, servable.version, time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""The ServableManager: start, watch over disk and config file, reload and stop the models of one server."""
+"""The ServableManager starts, watches, reloads and stops the models of one server."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class ServableManager:
         models: What is served; filled here.
         options: What to serve and how.
         load: Loads a version's folder; without one, a plain `LoadedModel` with the options' session and tags.
-        warmed: Told about each warm-up: folder, outcome, seconds, records.
+        warmed: Called after each warm-up with folder, outcome, seconds and number of records.
         applied: Called when a new list of models is in place, by a call or by the config file; see `configs`.
 
     Raises:
-        InvalidArgument: The config file cannot be parsed, or asks for what cannot be.
+        InvalidArgument: The config file cannot be parsed, or has invalid settings.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A new list of models in place of the old one, by a message or by a config file that changed.
+"""Replace the list of models, on a request or when the config file changes.
 
 A reload waits until the new models are available (`is_settled`), and says why where they are not (`check_available`).
 """
@@ -127,7 +127,7 @@ class ConfigFileWatcher:
         self._thread: threading.Thread | None = None
 
     def start(self, seconds: float) -> None:
-        """Read the file every so many seconds, in a thread of its own; 0 or less for never."""
+        """Read the file every so many seconds, in a background thread; 0 or less for never."""
         if seconds > 0:
             self._thread = threading.Thread(target=self._watch, args=(seconds,), name="config", daemon=True)
             self._thread.start()
@@ -141,7 +141,7 @@ class ConfigFileWatcher:
             self.look()
 
     def look(self) -> None:
-        """Apply the file if it has changed; an error in it is logged once, and the old list stays."""
+        """Applies the file if it has changed; an error is logged once, and the old list stays."""
         try:
             message = models.read_config_message(self._path)
             if message != self._applied:
@@ -149,8 +149,8 @@ class ConfigFileWatcher:
                 self._applied = message
         except ServingError as error:
             self._complain(f"The models' config file was not applied: {error.text}")
-        except Exception:  # noqa: BLE001 - the watch goes on
-            _LOG.exception("The look at the models' config file failed")
+        except Exception:  # noqa: BLE001 - keep watching
+            _LOG.exception("The check of the models' config file failed")
         else:
             self._complaint = ""
 

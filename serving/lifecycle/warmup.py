@@ -1,4 +1,4 @@
-"""Requests that a model brings along, run before it takes real ones.
+"""Run the warm-up requests stored with a model before it receives real ones.
 
 `assets.extra/tf_serving_warmup_requests` is a TFRecord file of `tensorflow.serving.PredictionLog`. The first call of a
 graph compiles and allocates; done here, no client waits for it.
@@ -51,7 +51,7 @@ def run_requests(model: LoadedModel, iterations: int = 1, warmed: WarmupCallback
     Args:
         model: The loaded model.
         iterations: How often each request is run; 0 for once.
-        warmed: Told how it went, if there is a file.
+        warmed: Called with the outcome, if there is a file.
 
     Returns:
         How many records were run.

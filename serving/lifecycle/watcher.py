@@ -1,6 +1,6 @@
-"""Keeps what is served equal to what lies on disk, without a gap.
+"""Keep the served versions equal to those on disk, without an interruption.
 
-Each look lists the wanted versions and has the new ones loaded, the highest first. The others are dropped only when a
+Each check lists the wanted versions and has the new ones loaded, the highest first. The others are dropped only when a
 wanted one is available: a broken version leaves the old one serving.
 """
 
@@ -77,11 +77,11 @@ class Watcher:
 
     def wanted(self, name: str) -> list[Servable]:
         """The versions of a model that are to be served, highest first."""
-        versions, wanted = self._models.servables(name), self._wanted.get(name, set())
+        versions, wanted = self._models.versions(name), self._wanted.get(name, set())
         return [versions[number] for number in sorted(wanted, reverse=True) if number in versions]
 
     def start(self, poll_seconds: float) -> None:
-        """Look again every `poll_seconds`, in a thread of its own; 0 or less for no further look."""
+        """Checks every `poll_seconds`, in a background thread; 0 or less for no further check."""
         if poll_seconds > 0:
             self._thread = threading.Thread(target=self._watch, args=(poll_seconds,), name="watcher", daemon=True)
             self._thread.start()
@@ -104,11 +104,11 @@ class Watcher:
         while not self.halted.wait(poll_seconds):
             try:
                 self.poll()
-            except Exception:  # noqa: BLE001 - the watch goes on, whatever a folder holds
-                _LOG.exception("The look at the models failed; the next one comes in %s s.", poll_seconds)
+            except Exception:  # noqa: BLE001 - keep watching, whatever a folder contains
+                _LOG.exception("The check for new versions failed; the next one is in %s s.", poll_seconds)
 
     def look(self) -> None:
-        """One look at the disk, until each version that it found was tried."""
+        """Checks the disk once, and waits until loading of each new version was attempted."""
         self.poll()
         with self.changed:
             while not (self.halted.is_set() or self.loader.idle):
@@ -144,11 +144,11 @@ class Watcher:
     def _complain(self, error: OSError) -> None:
         """Warn, once as long as nothing changes: a folder may stay away for days."""
         if str(error) != str(self.unreadable):
-            _LOG.warning("Cannot read the served models, they stay as they are: %s", error)
+            _LOG.warning("Cannot read the list of models; the served models stay unchanged: %s", error)
         self.unreadable = error
 
     def _begin(self, name: str, folders: Mapping[int, Path]) -> None:
-        known = self._models.servables(name)
+        known = self._models.versions(name)
         for version, path in folders.items():
             servable = known.get(version)
             if servable is None or self._has_ended(servable):
@@ -192,7 +192,7 @@ class Watcher:
             if self._follow:
                 self._follow(self._configs)
             wanted = self._wanted.get(name, set())
-            versions = self._models.servables(name)
+            versions = self._models.versions(name)
             replaced = any(_is_available(versions.get(number)) for number in wanted) if wanted else self._may_drop_all()
             for number, servable in versions.items():
                 if number not in wanted:
@@ -209,7 +209,7 @@ class Watcher:
         elif servable.state is ServableState.AVAILABLE and replaced:
             self._models.retire(servable)
             _LOG.info(
-                "%s version %s is served no more, requests in flight: %s",
+                "%s version %s is no longer served, requests in flight: %s",
                 servable.name,
                 servable.version,
                 servable.in_flight,

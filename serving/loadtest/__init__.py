@@ -1,4 +1,4 @@
-"""Load on a model server, and how it answers.
+"""Load tests: send requests to a model server and measure latencies.
 
 Two ways to send. *Open loop*: requests are due at the times of a rate, whatever the server does, and latency counts
 from the time a request was due. *Closed loop*: a number of clients each send the next request when the last one is

@@ -39,7 +39,7 @@ def run(target: Target, load: Load, stop: threading.Event | None = None) -> Resu
     """Put load on a server and measure.
 
     Args:
-        target: The server and the request.
+        target: The request and the server.
         load: How much, and for how long.
         stop: Ends the run early when set; so does Ctrl-C in the main thread.
 

@@ -54,7 +54,7 @@ class ClosedLoop:
 
     Args:
         connections: All that may be used.
-        load: The load to make.
+        load: The requested load.
         start: When sending begins, on the clock of `time.monotonic`.
         end: When it ends.
 

@@ -94,7 +94,7 @@ def _encode_json(declared: Signature, arrays: Mapping[str, np.ndarray]) -> bytes
         if value.dtype.name in {"float16", "bfloat16"} or value.dtype.kind == "c":
             raise Unimplemented(
                 f"JSON cannot carry input {name}.\nExpected: a type of JSON\nReceived: {value.dtype}\n"
-                "Next: ask over gRPC, with --grpc HOST:PORT"
+                "Next: use gRPC, with --grpc HOST:PORT"
             )
     if all(info.shape and info.shape[0] == -1 for info in declared.inputs.values()):
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

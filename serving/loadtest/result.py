@@ -31,8 +31,8 @@ class Result:
     """Counts and times of the requests that were sent after the warm-up.
 
     Attributes:
-        target: The server and the request.
-        load: The load that was made.
+        target: The request and the server.
+        load: The requested load.
         latency: Seconds of the answers, timeouts and unsent requests, float32 in the order of their ends: 4 bytes for
             each, and exact to seven digits. From the time a request was due in an open loop, from its sending in a
             closed one. Other failures are counted in `errors` only.

@@ -1,4 +1,4 @@
-"""Both sides of a canary in a few numbers: how many requests, how many failed, how long they took.
+"""Statistics of both sides of a canary: requests, failures and latencies.
 
 The sides are the champion, the version that is live, and its challenger (`serving.core.models`).
 """

@@ -106,7 +106,7 @@ def _escape(text: str) -> str:
 
 
 def process_snapshot() -> Snapshot:
-    """The `process_*` series that every Prometheus client has; without those that the system does not tell."""
+    """The `process_*` series that every Prometheus client has; without those that the system does not report."""
     import psutil
 
     process = psutil.Process()

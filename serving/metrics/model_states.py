@@ -24,7 +24,7 @@ def record_states(metrics: Metrics, models: Models) -> None:
     """
     for name in models.names():
         ended = 0
-        for _, servable in sorted(models.servables(name).items(), reverse=True):
+        for _, servable in sorted(models.versions(name).items(), reverse=True):
             ended += servable.state is ServableState.END
             if servable.state is not ServableState.END or ended <= ENDED_KEPT:
                 _record_version(metrics, models, servable)

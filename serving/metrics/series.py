@@ -1,4 +1,4 @@
-"""The metrics that there are (name, kind, labels, buckets), and the numbers of one under one set of labels.
+"""Definitions of all metrics (name, kind, labels, buckets), and the values of one metric for one set of labels.
 
 Names with slashes are TensorFlow's own (`monitoring::Counter` and `Sampler` in its sources); on the page each character
 that Prometheus does not allow in a name becomes a colon, and there is no `# HELP`. The others are ours, in seconds and

@@ -130,7 +130,7 @@ class _Supervisor:
         elif time.monotonic() >= self._kill_at:
             self._kill_at = time.monotonic() + _MARGIN_S
             for child in self._workers:
-                _LOG.error("Worker %s does not end and is killed", child.number)
+                _LOG.error("Worker %s does not exit and is killed", child.number)
                 child.process.kill()
 
     def _dispatch(self, child: Worker) -> None:
@@ -149,7 +149,7 @@ class _Supervisor:
 
     def _mark_ready(self, child: Worker, endpoints: Endpoints) -> None:
         child.ready = True
-        _LOG.info("Worker %s (process %s) answers", child.number, child.process.pid)
+        _LOG.info("Worker %s (process %s) is ready", child.number, child.process.pid)
         if not self._started and all(each.ready for each in self._workers):
             self._started = True
             if self._ready:
@@ -176,7 +176,7 @@ class _Supervisor:
         pause = 0.0 if steady else min(max(2 * self._pauses.get(child.number, 0.25), 0.5), _LONGEST_PAUSE_S)
         self._pauses[child.number] = pause
         self._due[child.number] = time.monotonic() + pause
-        _LOG.error("Worker %s ended with code %s and is started again", child.number, code)
+        _LOG.error("Worker %s exited with code %s and is restarted", child.number, code)
 
 
 @contextlib.contextmanager

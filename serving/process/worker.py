@@ -1,4 +1,4 @@
-"""One worker process, and how the workers of a server ask each other.
+"""One worker process, and requests between the workers of a server.
 
 A worker has one pipe to its supervisor. What it asks (`PeerChannel.ask`: all metrics, a new list of models) the
 supervisor's `Broker` sends to the others and collects, so that workers need no connection among themselves.
@@ -33,7 +33,7 @@ _REAP_S = 5.0  # for a process that has closed its line already
 _ASK_TIMEOUT_S = 600.0  # the parent gives up before
 _LOG = logging.getLogger("keraspipe.serving")
 _RELOAD = "reload"
-_NO_REPLY = 0  # the number of a message that wants no reply
+_NO_REPLY = 0  # the number of a message that expects no reply
 
 
 @dataclasses.dataclass(eq=False)
@@ -54,7 +54,7 @@ class Worker:
     started: float
     ready: bool = False
 
-    def tell(self, *message: Any) -> None:
+    def send(self, *message: Any) -> None:
         """Send it something."""
         with contextlib.suppress(OSError):  # it has just died, which is noticed by itself
             self.line.send(message)
@@ -99,7 +99,7 @@ def _run_worker(options: ServeOptions, line: Connection, config: bytes | None) -
         code = serve(options, lambda endpoints: peers.send("ready", endpoints), peers, config)
     except ServingError as error:
         peers.send("failed", int(error.code), error.message)
-    except Exception as error:  # noqa: BLE001 - the parent gets the error, the log the traceback
+    except Exception as error:  # noqa: BLE001 - the parent gets the message, the log the traceback
         failure = unexpected_error(error, "The worker")
         peers.send("failed", int(failure.code), failure.message)
     finally:
@@ -123,7 +123,7 @@ class PeerChannel:
         self._sending = threading.Lock()
 
     def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
-        """Answer from now on what others ask, by kind of question, in threads of its own."""
+        """Starts to answer the requests of other workers, by kind, in background threads."""
         self._answers = answers
         threading.Thread(target=self._listen, name="peers", daemon=True).start()
 
@@ -144,7 +144,7 @@ class PeerChannel:
             self._pending.pop(number, None)
 
     def send(self, *message: Any) -> None:
-        """Tell the parent something."""
+        """Sends a message to the parent."""
         with self._sending:
             self._line.send(message)
 
@@ -166,8 +166,8 @@ class PeerChannel:
         answers = []
         try:
             answers.append(self._answers[kind](content))
-        except Exception:  # noqa: BLE001 - the sender learns that there is no answer, the log has the traceback
-            _LOG.exception("The answer to another process failed: %s", kind)
+        except Exception:  # noqa: BLE001 - the requester gets no answer, the log the traceback
+            _LOG.exception("Answering the request of another worker failed: %s", kind)
         with contextlib.suppress(OSError):  # the parent is gone, which is noticed by itself
             self.send("reply", number, answers)
 
@@ -177,8 +177,8 @@ _REPLY_TIMEOUT_S = {"metrics": 5.0, _RELOAD: 570.0}  # others may have to load a
 
 @dataclasses.dataclass
 class _PeerRequest:
-    asker: Worker
-    number: int  # the asker's own
+    requester: Worker
+    number: int  # the requester's own
     kind: str
     waiting: set[Worker]
     due: float
@@ -197,19 +197,19 @@ class Broker:
         self._questions: dict[int, _PeerRequest] = {}
         self._last_number = _NO_REPLY
 
-    def ask(self, asker: Worker, number: int, kind: str, content: Any, workers: Collection[Worker]) -> None:
+    def ask(self, requester: Worker, number: int, kind: str, content: Any, workers: Collection[Worker]) -> None:
         """Pass a question on: a new list of models to all, also to those that still start; others to the ready."""
-        others = {other for other in workers if other is not asker and (other.ready or kind == _RELOAD)}
+        others = {other for other in workers if other is not requester and (other.ready or kind == _RELOAD)}
         if kind == _RELOAD:
             self.config = content
         crossing = kind == _RELOAD and any(other.kind == _RELOAD for other in self._questions.values())
         self._last_number += 1
         due = time.monotonic() + _REPLY_TIMEOUT_S[kind]
-        request = self._questions[self._last_number] = _PeerRequest(asker, number, kind, others, due)
+        request = self._questions[self._last_number] = _PeerRequest(requester, number, kind, others, due)
         for other in others:
-            other.tell("ask", self._last_number, kind, content)
-        if crossing:  # the asker may have heard of the earlier list after it set its own: the last one counts for all
-            asker.tell("ask", _NO_REPLY, kind, content)
+            other.send("ask", self._last_number, kind, content)
+        if crossing:  # the requester may get the earlier list after it set its own: the last one counts for all
+            requester.send("ask", _NO_REPLY, kind, content)
         self._finish(self._last_number, request)
 
     def reply(self, worker: Worker, number: int, answers: list[Any]) -> None:
@@ -245,4 +245,4 @@ class Broker:
     def _finish(self, number: int, request: _PeerRequest) -> None:
         if not request.waiting:
             del self._questions[number]
-            request.asker.tell("answered", request.number, request.answers)
+            request.requester.send("answered", request.number, request.answers)

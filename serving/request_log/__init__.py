@@ -1,4 +1,4 @@
-"""A sample of the traffic on disk, to see later whether it drifts from what a model was trained on."""
+"""Log a sample of the traffic, to detect drift from a model's training data later."""
 
 from serving.core.work import LogMetadata
 from serving.request_log.log import RequestLog, from_config

@@ -1,4 +1,4 @@
-"""Files of the request log: names, writing, recovery, how much is kept.
+"""Files of the request log: names, writing, recovery, retention.
 
 `MODEL/20261121T101530Z-PID-0001.tfrecord` is whole and never changes. While it is written it is called `.NAME.part` and
 locked, so that another process can tell the file of a killed writer from one in use.

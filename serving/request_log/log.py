@@ -1,4 +1,4 @@
-"""The request log: requests hand over, one thread writes.
+"""The request log: requests are queued, one thread writes them.
 
 A request never waits for the disk and never fails for it. What cannot be kept, since the queue or the disk is full, is
 counted.
@@ -93,7 +93,7 @@ class RequestLog:
         self._per_model = dict(per_model)
 
     def rate(self, model: str = "") -> float:
-        """Share of a model's requests that is kept, 0 to 1."""
+        """Share of a model's requests that is logged, 0 to 1."""
         return self._settings_of(model).rate
 
     def _settings_of(self, model: str) -> options.RequestLog:
@@ -129,7 +129,7 @@ class RequestLog:
         """Write what is queued, publish all files, take no more.
 
         Returns:
-            Whether that was done within the time; the thread goes on if not.
+            Whether that was done within the time; if not, the thread continues.
         """
         with self._changed:
             self._closed = True

@@ -1,4 +1,4 @@
-"""Requests and their answers as `tensorflow.serving.PredictionLog`: made, and read from a file."""
+"""Write requests and responses as `tensorflow.serving.PredictionLog`, and read them from a file."""
 
 from __future__ import annotations
 

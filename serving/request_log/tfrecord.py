@@ -23,7 +23,7 @@ _CHUNK = 2**20  # a damaged length must not make us reserve terabytes
 
 
 def frame(record: bytes) -> bytes:
-    """A record as bytes of the file."""
+    """Returns the bytes of a record in the file."""
     length = _LENGTH.pack(len(record))
     return b"".join((length, _CRC.pack(_masked_crc(length)), record, _CRC.pack(_masked_crc(record))))
 

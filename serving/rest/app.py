@@ -1,4 +1,4 @@
-"""From one HTTP request to one HTTP answer: routes and JSON, no sockets."""
+"""Answer one HTTP request: routes and JSON, no sockets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Application:
         models: What is served.
         inference: Runs them.
         executor: Threads for descriptions of models.
-        pages: Answers what lies outside of the protocol, such as `/healthz`; None where there is no such page.
+        pages: Answers paths outside of the protocol, such as `/healthz`; None where there is no such page.
         monitoring_path: Path of one page that may lie within; None for none.
         questions: Reads the requests that run a model.
         timeout_seconds: How long a request may take.
@@ -130,7 +130,7 @@ class Application:
 
 
 def _preflight(request: Request) -> Response:
-    """A browser's question whether it may ask; any web origin may."""
+    """Answers a CORS preflight request; any origin is allowed."""
     origin = request.headers.get("origin", "")
     known = "http://" in origin or "https://" in origin
     return Response(200 if known else 400, b"", "")

@@ -1,6 +1,6 @@
-"""The REST requests that run a model: their paths, and what their bodies ask for.
+"""The REST requests that run a model: paths and bodies.
 
-Paths are matched undecoded, so that `%2F` and `%3A` may stand in a model's name.
+Paths are matched undecoded, so that a model's name may contain `%2F` and `%3A`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TARGET = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MAX_VERSION = 2**63
 _MAX_DIGITS = 1000  # longer ones only cost time
-_MAX_CACHED = 256  # characters; longer paths are not remembered
+_MAX_CACHED = 256  # characters; longer paths are not cached
 
 
 class RequestParser:
@@ -58,10 +58,10 @@ class RequestParser:
         self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
 
     def read(self, route: Route, request: Request) -> PreparedRequest:
-        """What a request asks.
+        """Reads a request.
 
         Raises:
-            ServingError: It cannot be read, or asks for what is not there.
+            ServingError: It cannot be read, or names a model or signature that does not exist.
         """
         body = _inflate(request, self._request_bytes)
         return self.rows(route, body) or self._read_document(route, body)
@@ -220,7 +220,7 @@ _GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNO
 
 @dataclass(frozen=True)
 class Route:
-    """What a request asks of whom.
+    """The model and method of a request's path.
 
     Attributes:
         action: `predict`, `classify`, `regress`, `metadata` or `status`.
@@ -263,7 +263,7 @@ def _match_route(method: str, path: str) -> Route:
     return Route(action, ModelSpec(_decode(name), _parse_version(version), _decode(label) if label else None))
 
 
-_cached_route = lru_cache(maxsize=256)(_match_route)  # clients ask the same few paths again and again
+_cached_route = lru_cache(maxsize=256)(_match_route)  # clients request the same few paths again and again
 
 
 def _decode(part: str) -> str:

@@ -1,4 +1,4 @@
-"""Request bodies that a model really answers, as examples of its OpenAPI document.
+"""Valid request bodies of a model, as examples in its OpenAPI document.
 
 The best ones are a version's own warm-up requests, which are real data. Where there are none, ones and short texts of
 the declared shape do, unless the input is of a kind that cannot be made up: an image, a serialized example.
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 Samples = dict[tuple[str, str], Any]
 _RECORDS = 32
-_MAX_FILE = 2**23  # bytes of warm-up requests; more would hold up whoever asks
+_MAX_FILE = 2**23  # bytes of warm-up requests; more would delay the response
 _MAX_BODY = 2**16  # bytes of JSON; longer ones are no good to read
-_EXAMPLES = {"inputs", "examples", "input_examples"}  # names under which exporters ask for serialized examples
+_EXAMPLES = {"inputs", "examples", "input_examples"}  # input names that exporters use for serialized examples
 METHODS = {"classify": classify_regress.CLASSIFY, "regress": classify_regress.REGRESS}
 
 

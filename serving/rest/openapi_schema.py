@@ -33,7 +33,7 @@ _INTEGERS = {
     "uint64": (0, 2**64 - 1),
 }
 _NUMBERS = {"float", "double", "half", "bfloat16"}
-_UNSUPPORTED = "TensorFlow Serving's REST API has no form for this type: ask over gRPC."
+_UNSUPPORTED = "TensorFlow Serving's REST API has no form for this type: use gRPC."
 SUPPORTED_TYPES = {"float", "double", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "bool", "string"}
 
 

@@ -27,7 +27,7 @@ _OPENAPI = "/openapi.json"
 
 
 class ServerState(Protocol):
-    """What the pages tell about.
+    """The state of the server that the pages report.
 
     Attributes:
         models: What is served.
@@ -101,7 +101,7 @@ def _readiness_page(state: ServerState) -> Response:
 
 def _missing_reason(models: Models, name: str) -> str:
     """State and error of a model's highest version."""
-    versions = models.servables(name)
+    versions = models.versions(name)
     if not versions:
         return "no version found"
     servable = versions[max(versions)]
@@ -125,7 +125,7 @@ def _describe_model(state: ServerState, name: str) -> dict[str, Any]:
         "name": name,
         "versions": [
             _describe_version(servable, labels)
-            for _, servable in sorted(state.models.servables(name).items(), reverse=True)
+            for _, servable in sorted(state.models.versions(name).items(), reverse=True)
         ],
         "labels": labels,
         "signatures": _signatures(state.models, name),

@@ -29,8 +29,8 @@ class ReceivedRequest:
     """A request that was read.
 
     Attributes:
-        request: What it asks.
-        keep_alive: Whether the client goes on with its connection.
+        request: The parsed request.
+        keep_alive: Whether the client keeps its connection open.
         version: Of HTTP, such as `1.1`.
         held: Bytes that are held of the server's budget until it is answered.
     """
@@ -58,7 +58,7 @@ class RequestReader:
     """Reads the requests of one connection.
 
     Args:
-        limits: Say who may ask, and what may be held.
+        limits: Checks of the token and of the memory budget.
         received: Takes each request that is complete.
 
     Attributes:
@@ -98,7 +98,7 @@ class RequestReader:
         except httptools.HttpParserError as error:
             return self._refusal or Response(400, str(error).encode(), "text/plain")
         self._silent += len(piece)
-        # A header, trailer or chunk extension without an end is kept by the parser, which tells nobody.
+        # A header, trailer or chunk extension without an end is kept by the parser, which reports nothing.
         return Response(431, b"", "") if self._silent > _MAX_HEAD + PIECE else None
 
     # httptools calls these.

@@ -161,13 +161,13 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def _write(self, response: Response, current: ReceivedRequest | None, *, keep_alive: bool) -> None:
-        if keep_alive and current and current.version == "1.0":  # such a client expects this header
+        if keep_alive and current and current.version == "1.0":  # such a client expects the header
             response = replace(response, headers=f"{response.headers}Connection: keep-alive\r\n")
         body = b"" if current and current.request.method == "HEAD" else response.body
         self._transport.write(response_head(response, int(time.time()), keep_alive=keep_alive) + body)
 
     def _continue(self) -> None:
-        """Ask for a body, if the client waits for that and no other answer comes first."""
+        """Sends "100 Continue" if the client waits for it and no other answer comes first."""
         if self._reader.owes_continue and not self._is_due:
             self._reader.owes_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._all.give(sum(received.held for received in self._waiting))
         self._waiting.clear()
 
-    # The state of the connection; the server's list of connections reads it too.
+    # The connection's state; `server.Connections` reads it too.
 
     @property
     def _is_due(self) -> bool:

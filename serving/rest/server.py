@@ -89,7 +89,7 @@ class RestServer:
 
 
 def _cors_headers(options: ServeOptions) -> str:
-    """Browsers send a token only where a header allows it."""
+    """Returns the CORS headers; browsers send a token only where a header allows it."""
     return _CORS.replace("{more}", ", Authorization" if options.security.token else "")
 
 
@@ -100,7 +100,7 @@ class Connections:
         handle: Answers a request by calling back once.
         budget: Bytes of requests that the server holds.
         request_bytes: Size of a request at most; None for any.
-        allows: Whether a method, path and `Authorization` may ask.
+        allows: Whether a method, path and `Authorization` are accepted.
         headers: Lines that every answer gets, each ending in a line break.
         patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
     """

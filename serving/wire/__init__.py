@@ -1,1 +1,1 @@
-"""JSON and tensors as they travel: pure functions between bytes and numpy."""
+"""Encode and decode JSON and tensors: pure functions between bytes and numpy."""

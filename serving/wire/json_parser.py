@@ -83,7 +83,7 @@ def parse(body: bytes) -> Any:
 
 
 class _Parser:
-    """An iterative parser: the containers that are open lie on a stack of its own."""
+    """An iterative parser: open containers are kept on an explicit stack."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body

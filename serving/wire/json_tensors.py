@@ -167,7 +167,7 @@ _thread_parser = _ThreadParser()
 
 
 def match_signature(body: bytes) -> str | None:
-    """The signature that a body asks for, empty for the default; None for one of another form, or of few numbers."""
+    """Returns the signature that a body names, empty for the default; None for another form or few numbers."""
     head = _HEAD.match(body) if len(body) > _FEW else None
     return (head[1] or b"").decode() if head else None
 

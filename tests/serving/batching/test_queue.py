@@ -277,7 +277,7 @@ def test_an_unforeseen_failure_is_answered_and_costs_no_thread(error, caplog):
         assert [1.0] == (await desk.submit([1.0]))[0].tolist()
 
     tell(story)
-    assert "A batch failed in an unforeseen way" in caplog.text
+    assert "A batch failed unexpectedly" in caplog.text
 
 
 def test_a_failing_observer_is_no_leak(caplog):

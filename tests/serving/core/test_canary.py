@@ -73,7 +73,7 @@ def test_a_lease_on_either_side_is_given_back():
     found = models({"m": 0.5}, m=1, m_challenger=2)
     for number in range(50):
         answered(found, ModelSpec("m"), bytes([number]))
-    assert [0, 0] == [found.servables(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
+    assert [0, 0] == [found.versions(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
 
 
 def test_an_error_knows_who_would_have_answered():
@@ -83,7 +83,7 @@ def test_an_error_knows_who_would_have_answered():
     found.acquire(ModelSpec("m", version=1)).refuse(plain)
     assert (("m", "challenger", 2), None) == (chosen.chosen, plain.chosen)
     found.acquire(ModelSpec("m")).refuse(KeyboardInterrupt())
-    assert [0, 0] == [found.servables(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
+    assert [0, 0] == [found.versions(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
 
 
 def test_both_sides_in_numbers(tmp_path):

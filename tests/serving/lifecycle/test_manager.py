@@ -173,7 +173,7 @@ def test_a_folder_that_is_not_there_yet_is_told_once(tmp_path, saved, caplog):
     watcher = Watcher(models, model_source(ServeOptions(tmp_path / "later")))
     watcher.look()
     watcher.look()
-    assert ["Cannot read the served models, they stay as they are"] == [
+    assert ["Cannot read the list of models; the served models stay unchanged"] == [
         record.getMessage().split(": ")[0] for record in caplog.records
     ]
     shutil.copytree(saved / "linear_1", tmp_path / "later" / "m" / "3")

@@ -116,7 +116,7 @@ def test_a_later_list_supersedes_one_that_is_still_loading(put, listed, make_lif
 
     thread = threading.Thread(target=send)
     thread.start()
-    wait_for(lambda: life.models.servables("slow"))
+    wait_for(lambda: life.models.versions("slow"))
     ask(life, listed("a"))
     thread.join(20)
     assert [Code.ABORTED] == found
@@ -137,7 +137,7 @@ def test_a_reload_ends_when_the_server_does(put, listed, make_life, wait_for, as
 
     thread = threading.Thread(target=send)
     thread.start()
-    wait_for(lambda: life.models.servables("slow"))
+    wait_for(lambda: life.models.versions("slow"))
     life.halt()
     thread.join(20)
     assert [Code.UNAVAILABLE] == found

@@ -216,10 +216,9 @@ def test_a_start_that_waits_for_a_retry_can_be_stopped(start, tmp_path):
         lines = []
         for line in output:
             lines.append(line)
-            if "next try in 60.0 s" in line:
+            if "next attempt in 60.0 s" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        output.read()
-        code = process.wait(timeout=30)
-    assert "m version 2 cannot be loaded, next try in 60.0 s" in lines[-1]
-    assert 0 == code
+        process.communicate(timeout=30)
+    assert "m version 2 cannot be loaded, next attempt in 60.0 s" in lines[-1]
+    assert 0 == process.returncode

@@ -52,7 +52,7 @@ class Disk:
         self.configs.append(ModelConfig(name, self.base / name, **policy))
 
     def states(self, name="m"):
-        return {number: one.state.name for number, one in self.models.servables(name).items()}
+        return {number: one.state.name for number, one in self.models.versions(name).items()}
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_request_keeps_its_version_until_it_is_done(disk, watch, wait_for, cap
         watcher.look()
     assert {1: "UNLOADING"} == disk.states()
     assert 0 == lease.model.closed
-    assert "m version 1 is served no more, requests in flight: 1" in caplog.messages
+    assert "m version 1 is no longer served, requests in flight: 1" in caplog.messages
     with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(m\)"):
         disk.models.acquire(ModelSpec("m"))
     lease.release()
@@ -238,7 +238,7 @@ def test_a_missing_base_path_leaves_every_model_as_it_is(disk, watch, wait_for, 
     watcher.look()
     watcher.look()
     assert ({1: "AVAILABLE"}, {1: "AVAILABLE"}) == (disk.states(), disk.states("other"))
-    [text] = [one for one in caplog.messages if one.startswith("Cannot read the served models")]
+    [text] = [one for one in caplog.messages if one.startswith("Cannot read the list of models")]
     assert text.endswith(f"Could not find base path {disk.base / 'other'} for servable other")
     (disk.base / "away").rename(disk.base / "other")
     watcher.look()

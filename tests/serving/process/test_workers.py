@@ -304,7 +304,7 @@ def test_a_drain_answers_what_is_in_flight_and_kills_who_hangs(served, tmp_path_
         busy.request("POST", "/v1/models/echo:predict", json.dumps({"signature_name": "slow", "instances": [1.0]}))
         assert (0, 200) == (running.stop(), busy.getresponse().status)
         assert not any(psutil.pid_exists(pid) for pid in pids)
-        assert "does not end and is killed" in running.log.read_text()
+        assert "does not exit and is killed" in running.log.read_text()
 
 
 def _free_port():

@@ -44,4 +44,4 @@ def test_half_where_it_is_asked_for(models):
 def test_half_is_refused_as_upstream_else(models):
     with pytest.raises(Unimplemented, match=r"^Conversion of JSON Value: 1.5 to type: half$"):
         _answered(models, {"signature_name": "float16", "inputs": [1.5]})
-    assert 0 == models.servables("echo")[1].in_flight
+    assert 0 == models.versions("echo")[1].in_flight

@@ -153,7 +153,7 @@ def complaints(server, log=None):
     """What a server's log says of failures that nobody foresaw; `log` where the process is gone."""
     with log or log_of(server) as file:
         text = file.read()
-    words = ("Traceback", "unforeseen", "never retrieved", "Fatal error", "Exception in callback", "Check failed")
+    words = ("Traceback", "unexpectedly", "never retrieved", "Fatal error", "Exception in callback", "Check failed")
     return [line for line in text.splitlines() if any(word in line for word in words)]
 
 
