@@ -219,6 +219,7 @@ def test_a_start_that_waits_for_a_retry_can_be_stopped(start, tmp_path):
             if "next attempt in 60.0 s" in line:
                 break
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        output.read()
+        code = process.wait(timeout=30)
     assert "m version 2 cannot be loaded, next attempt in 60.0 s" in lines[-1]
-    assert 0 == process.returncode
+    assert 0 == code
