@@ -1,9 +1,9 @@
 """Keras callbacks of a training: checkpoints, progress, curves within an epoch, and the norm of the gradient.
 
-Keras' BackupAndRestore keeps neither the history nor the state of EarlyStopping with its best weights; a training
-that goes on from it can stop at another epoch and keep worse weights. So a checkpoint here is one file that holds all
-of it, and appears whole after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
-reading the numbers waits for the device, so both report only now and then.
+Keras' BackupAndRestore saves neither the history nor the state of EarlyStopping with its best weights; a training
+resumed from it can stop at another epoch and keep worse weights. So a checkpoint here is one file with all of it,
+replaced atomically after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
+reading the metrics waits for the device, so both report only now and then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECKPOINT_FILE = "checkpoint.npz"
 STOPPING_STATE = ("wait", "stopped_epoch", "best", "best_epoch")
 PROGRESS_INTERVAL_S = 0.25
 CURVE_INTERVAL_S = 1.0
-CURVE_TIME_SHARE = 1 / 500  # of the time so far, beyond which points come less often: an hour has about 1,500
+CURVE_TIME_SHARE = 1 / 500  # of the time so far between two points, at least: an hour has about 1,500 points
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -186,7 +186,7 @@ class StepCurves(keras.callbacks.Callback):
         now = time.monotonic()
         self._due = now - self._last_point > max(CURVE_INTERVAL_S, CURVE_TIME_SHARE * (now - self._began))
         if self._due:
-            self.gradient_norm.ask()
+            self.gradient_norm.request()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Tells the point."""
@@ -223,7 +223,7 @@ class GradientNorm:
         self._wanted = tf.Variable(initial_value=False, trainable=False, aggregation=first)
         self._norm = tf.Variable(float("nan"), trainable=False, aggregation=first)
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Has the next step take it; a step that nobody asks pays for one comparison."""
         self._wanted.assign(value=True)
 
