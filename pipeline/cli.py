@@ -63,21 +63,21 @@ COMMANDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in the form of all others, with the names that come close."""
+    """A parser whose errors have the form of all others."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        """Ends with exit code 2."""
+        """Prints the error and exits with code 2."""
         self.exit(USAGE_ERROR, f"{self.prog}: {message}\nNext: {self.prog} --help\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns 0 done, 1 failed, 2 usage, 3 not blessed, 4 drift."""
+    """Runs one command; returns 0 for success, 1 failure, 2 wrong usage, 3 not blessed, 4 drift."""
     options = parse(list(sys.argv[1:] if argv is None else argv))
     return _report_errors(options) if options.command else 0
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """What the arguments say; ends the program with exit code 2 where they are wrong."""
+    """Parses the arguments; exits with code 2 if they are wrong."""
     name = arguments[0] if arguments else ""
     if name == "serve":  # its many flags have a parser of their own
         return argparse.Namespace(**vars(_import_command(name).parse(arguments[1:])))
@@ -94,7 +94,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def script() -> None:
-    """The console script: runs the command and leaves at once; TensorFlow takes seconds to take itself apart."""
+    """Runs the command and exits at once, as the console script: TensorFlow's own shutdown takes seconds."""
     code = main()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
@@ -115,7 +115,7 @@ def _report_errors(options: argparse.Namespace) -> int:
         print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader has left; there is nothing more to flush.
+        # The reader has closed the pipe; there is nothing left to flush.
         sys.stdout = None  # type: ignore[assignment]
         return 0
 

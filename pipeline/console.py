@@ -1,7 +1,7 @@
 """Output to the terminal: what libraries print goes to a log file, and tables have aligned columns.
 
 rich.table aligns, too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
-that it may take. Its padding and wrapping would also have to be undone for pipes.
+that it may take. For pipes its padding and wrapping would also have to be removed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Terminal:
 def redirect_output(log: Path) -> Iterator[Terminal]:
     """Sends file descriptors 1 and 2 to a log file and yields the real ones.
 
-    TensorFlow's C++ code writes to the descriptors, so replacing sys.stderr would not do.
+    TensorFlow's C++ code writes to the descriptors, so replacing sys.stderr is not enough.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -52,6 +52,6 @@ def redirect_output(log: Path) -> Iterator[Terminal]:
 
 
 def align_columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """One line for each row; all rows have as many cells as the first."""
+    """Returns one line for each row; all rows must have as many cells as the first."""
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

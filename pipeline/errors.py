@@ -15,7 +15,7 @@ class PipelineError(Exception):
     Args:
         what: What happened, one sentence.
         expected: What would have been right.
-        received: What was found instead.
+        received: The actual value.
         action: What to do next.
     """
 
@@ -33,12 +33,12 @@ class PipelineError(Exception):
 
 
 def unreadable_file(path: Path, expected: str, error: Exception) -> PipelineError:
-    """The error about a file that cannot be read to its end."""
+    """Returns the error for a file that cannot be read completely."""
     return PipelineError(
-        f"{path} cannot be read to its end.",
+        f"{path} cannot be read completely.",
         expected=expected,
         received=str(error),
-        action=f"replace {path} by a sound copy",
+        action=f"replace {path} with an intact copy",
     )
 
 
@@ -49,6 +49,6 @@ class UsageError(PipelineError):
 
 
 def did_you_mean(name: str, names: Any) -> str:
-    """A hint with the names that look like the one given; empty if none does."""
+    """Returns a hint with the names that are similar to the given one; empty if none is."""
     close = difflib.get_close_matches(name, list(names), n=3)
     return f"did you mean {' or '.join(close)}?" if close else ""

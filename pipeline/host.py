@@ -20,7 +20,7 @@ COMMAND_TIMEOUT_S = 3.0
 
 
 def glibc_version() -> str:
-    """Version of the C library; empty where it is not glibc."""
+    """Returns the version of the C library; empty if it is not glibc."""
     with suppress(ValueError, OSError, AttributeError):  # musl and other systems do not know the name
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ")
     return ""
@@ -31,7 +31,7 @@ def _normalize(name: str) -> str:
 
 
 def installed_packages() -> dict[str, str]:
-    """Packages of this environment and their versions."""
+    """Returns the packages of this environment and their versions."""
     # Names of folders, not importlib.metadata: 3 ms instead of half a second for 250 packages.
     folders = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
     parts = (folder.name.removesuffix(".dist-info").rsplit("-", 1) for folder in folders)
@@ -39,8 +39,8 @@ def installed_packages() -> dict[str, str]:
 
 
 def locked_versions(lock: Path) -> dict[str, set[str]]:
-    """Versions that a uv.lock allows, by package."""
-    # By pattern: tomllib takes a quarter of a second for a file of this size.
+    """Returns the versions that a uv.lock allows, by package."""
+    # By regular expression: tomllib takes a quarter of a second for a file of this size.
     text = lock.read_text() if lock.is_file() else ""
     versions: dict[str, set[str]] = {}
     for name, version in re.findall(r'^\[\[package\]\]\nname = "(.+)"\nversion = "(.+)"', text, re.MULTILINE):
@@ -49,7 +49,7 @@ def locked_versions(lock: Path) -> dict[str, set[str]]:
 
 
 def required_packages(project: Path) -> list[str]:
-    """Packages that a pyproject.toml names itself."""
+    """Returns the packages that a pyproject.toml requires directly."""
     if not project.is_file():
         return []
     stated = tomllib.loads(project.read_text())["project"]["dependencies"]
@@ -63,12 +63,12 @@ def nearest_folder(folder: Path) -> Path:
 
 
 def write_problem(folder: Path) -> str:
-    """Why nothing can be written into the folder, made or not yet made; empty if it can."""
+    """Returns why the folder, existing or not, cannot be written; empty if it can."""
     place = nearest_folder(folder)
     if not place.is_dir():
         return f"{place} is a file"
     try:
-        # A real file, without a name: os.access knows neither a full disk nor what root may not do.
+        # Writes a temporary file: os.access does not notice a full disk, nor what root may not do.
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"x")
     except OSError as error:
@@ -77,7 +77,7 @@ def write_problem(folder: Path) -> str:
 
 
 def memory_bytes() -> int:
-    """Memory of the machine, or of the container where that is less."""
+    """Returns the bytes of memory of the machine, or of the container if that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # "max", or no control group
         total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
@@ -85,7 +85,7 @@ def memory_bytes() -> int:
 
 
 def nvidia_driver() -> str | None:
-    """Version of the NVIDIA driver; None without one, empty if it does not answer."""
+    """Returns the version of the NVIDIA driver; None without one, empty if it does not answer."""
     with suppress(OSError):
         return driver_version(Path("/proc/driver/nvidia/version").read_text())
     if shutil.which("nvidia-smi") is None:
@@ -94,13 +94,13 @@ def nvidia_driver() -> str | None:
 
 
 def driver_version(text: str) -> str:
-    """The version in what the driver or nvidia-smi says of itself; three digits, then dots."""
+    """Returns the version in the output of the driver or of nvidia-smi: three digits, then dots."""
     match = re.search(r"\b\d{3,}(\.\d+)+\b", text)
     return match.group() if match else ""
 
 
 def command_output(*command: str) -> str:
-    """What a command prints; empty if it is missing, fails or hangs."""
+    """Returns the output of a command; empty if it is missing, fails or hangs."""
     with suppress(OSError, subprocess.SubprocessError):
         answer = subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT_S, text=True, check=True)  # noqa: S603
         return answer.stdout.strip()
@@ -108,7 +108,7 @@ def command_output(*command: str) -> str:
 
 
 def listeners(ports: Iterable[int]) -> dict[int, str]:
-    """Who listens on those of the ports that are taken."""
+    """Returns the process that listens on each port in use."""
     try:
         import psutil
     except ImportError:  # reported as a missing package

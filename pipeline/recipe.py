@@ -1,4 +1,4 @@
-"""What a model file declares: the one contract that every recipe in `models/` fills in.
+"""The declaration of a model: the types that every recipe in `models/` uses.
 
 Importing this module imports nothing heavy.
 """
@@ -37,7 +37,7 @@ class Widths:
         fewest: Number of entries at least: layers, blocks.
         most: Number of entries at most.
         low: Smallest width of an entry.
-        high: Largest width; powers of two, and what lies halfway between them, are tried.
+        high: Largest width; the search tries powers of two and the midpoints between them.
     """
 
     fewest: int
@@ -48,14 +48,14 @@ class Widths:
 
 @dataclass(frozen=True)
 class Official:
-    """The data set has a test split of its own; `eval` is split off train by hash of the content."""
+    """The data set has an official test split; `eval` is split off train by hash of the content."""
 
     eval: float = 0.1
 
 
 @dataclass(frozen=True)
 class Hash:
-    """Train, eval and test are split by hash of the content, so that a row never changes sides between runs."""
+    """Train, eval and test are split by hash of the content, so that a row is in the same split in every run."""
 
     eval: float = 0.1
     test: float = 0.1
@@ -63,7 +63,7 @@ class Hash:
 
 @dataclass(frozen=True)
 class Group:
-    """All rows with the same value of a column land on the same side, by hash of that value: speakers, patients."""
+    """All rows with the same value of a column are in the same split, by hash of that value: speakers, patients."""
 
     column: str
     eval: float = 0.1
@@ -72,7 +72,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Time:
-    """Train is the past, then comes eval, and test is the latest; a window that reaches over a border is dropped.
+    """Train is the oldest part, eval follows, test is the newest; a window that crosses a border is dropped.
 
     Args:
         eval_from: ISO time at which eval begins, for instance "2013-07-01".
@@ -88,14 +88,14 @@ Split = Official | Hash | Group | Time
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that the gate and MLflow know by its name.
+    """A metric of the evaluation, by which name the gate and MLflow refer to it.
 
     Args:
         name: For instance "accuracy".
         tfma: Class name in TFMA or Keras, for instance "SparseCategoricalAccuracy"; empty if the recipe's `score`
-            gives the number.
+            computes it.
         config: Arguments of that class.
-        higher_is_better: Direction of the comparison with the live model.
+        higher_is_better: Direction of the comparison with the champion.
         positive: The class against all others, for a metric of two classes such as "AUC".
     """
 
@@ -114,20 +114,20 @@ CLASSIFICATION = (
 
 @dataclass(frozen=True)
 class Gate:
-    """What a model must reach on the test split to be published.
+    """The conditions that a model must meet on the test split to be published.
 
-    A bound that cannot be computed is not kept: a metric that is missing or NaN, a sliced feature or a declared class
-    without examples, a calibration error without probabilities. In any case every declared metric must be a number, and
-    the exported model must answer as the one in memory did.
+    A condition whose number cannot be computed is not met: a metric that is missing or NaN, a sliced feature or a
+    declared class without examples, a calibration error without probabilities. Every declared metric must be a number,
+    and the exported model must give the same answers as the one in memory. The champion is the version that is live.
 
     Args:
         at_least: Lower bounds over the whole test split, by metric.
         at_most: Upper bounds over the whole test split, by metric.
         slices: Lower bounds in every slice: {feature: {metric: bound}}.
         min_slice_examples: Slices with fewer examples are reported but not checked.
-        no_worse: By how much a metric may fall behind the live model's: {metric: tolerance}. Beyond that a one-sided
-            paired test over the same examples decides whether it is worse or may be unlucky; where a metric has no
-            values by row, the difference alone decides.
+        no_worse: By how much a metric may be worse than the champion's: {metric: tolerance}. Beyond that a one-sided
+            paired test on the same examples decides whether it is worse or the difference may be chance; for a metric
+            without values by row, the difference alone decides.
         quick: Lower bounds that replace `at_least`, `at_most`, `slices` and `calibration` in a --quick run.
         calibration: Largest expected calibration error of a classifier's probabilities, between 0 and 1.
         latency_ms: Longest time of one row through `serving_default`, in milliseconds: the median of up to a hundred
@@ -150,7 +150,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Quick:
-    """How far --quick shrinks a run: rows per split, and epochs."""
+    """The size of a --quick run: rows per split, and epochs."""
 
     train_rows: int = 2000
     other_rows: int = 500
@@ -160,8 +160,8 @@ class Quick:
 class Params(Protocol):
     """Hyperparameters of a recipe: a frozen dataclass with at least these fields.
 
-    Two more mean something to the pipeline where a recipe has them: `fine_tune_epochs: int`, and `class_weight: float`,
-    the power of a class's inverse frequency that weights its examples in the loss (0 none, 1 balanced).
+    The pipeline also uses two optional ones: `fine_tune_epochs: int`, and `class_weight: float`, the power of a class's
+    inverse frequency that weights its examples in the loss (0 none, 1 balanced).
     """
 
     epochs: int
@@ -170,13 +170,13 @@ class Params(Protocol):
 
 
 def restore_params(params: dict[str, Any]) -> dict[str, Any]:
-    """Hyperparameters after a journey through JSON, which knows no tuples."""
+    """Restores the tuples in hyperparameters that were read from JSON, which has only lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What `build` learns of the data.
+    """The facts about the data that `build` gets.
 
     Attributes:
         features: Shape without the batch and dtype name of each preprocessed feature.
@@ -192,12 +192,12 @@ class Spec:
 
 
 def no_augmentation(p: Any) -> list[Any]:  # noqa: ARG001
-    """The default of `Recipe.augment`."""
+    """Returns no layers: the default of `Recipe.augment`."""
     return []
 
 
 def no_signatures(served: Any) -> dict[str, Any]:  # noqa: ARG001
-    """The default of `Recipe.signatures`."""
+    """Returns no signatures: the default of `Recipe.signatures`."""
     return {}
 
 
@@ -207,30 +207,30 @@ class Recipe:
 
     Args:
         data: A data set (`pipeline.datasets`).
-        split: `Official()` or `Hash()`.
+        split: `Official(…)`, `Hash(…)`, `Group(…)` or `Time(…)`.
         params: Default hyperparameters, an instance of a frozen dataclass (see `Params`).
         preprocess: (inputs, p) -> features: a TensorFlow Transform graph, used in training and in the served model.
             `inputs` are the raw features without the label, one tensor (batch,) or (batch, …) each.
         build: (p, spec) -> compiled `keras.Model` over a dict of features. The last layer of a classifier gives
             probabilities.
-        augment: (p) -> Keras layers applied one after the other to `augmented`, on training batches only.
+        augment: (p) -> Keras layers applied in order to `augmented`, on training batches only.
         augmented: The feature that `augment` works on.
-        fine_tune: (model, p, spec) -> None: changes what is trainable and compiles anew, for a second fit of
+        fine_tune: (model, p, spec) -> None: changes what is trainable and compiles again, for a second fit of
             `p.fine_tune_epochs` epochs; None for none.
         finish: (model, rows) -> None: called once after training with batches (features, label) of the training
-            split, for what is computed from a trained network, such as a threshold; assigns non-trainable weights.
-        outputs: (model, features) -> {name: tensor (batch, …)}: what clients see. Calls the network itself, with
+            split, to compute values from the trained network, such as a threshold; assigns non-trainable weights.
+        outputs: (model, features) -> {name: tensor (batch, …)}: the outputs for clients. Calls the network with
             `training=False`. None gives `label` and `probabilities`, or `value` where the label is a number.
-        signatures: (served) -> {name: endpoint}: further ones, or another `serving_default`.
-        predicted: The output that the metrics of TFMA are of; empty for `probabilities` or `value`.
-        metrics: The numbers of the evaluation.
-        score: (served, examples, others) -> {name: float}: the metrics that TFMA does not know. `served` and each of
+        signatures: (served) -> {name: endpoint}: additional signatures, or another `serving_default`.
+        predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
+        metrics: The metrics of the evaluation.
+        score: (served, examples, others) -> {name: float}: the metrics that TFMA lacks. `served` and each of
             `others` answer `predict(signature, {input: array}) -> {output: array}`; `examples.test` and
             `examples.train` are the raw features, {name: array (rows, …)}.
-        needs: Recipes whose live models `score` gets as `others`.
-        gate: Thresholds.
+        needs: Recipes whose champions `score` gets as `others`.
+        gate: The conditions for publishing.
         quick: Size of a --quick run.
-        bad_share: Share of unreadable rows above which a run fails; such rows are listed in any case.
+        bad_share: Share of unreadable rows above which a run fails; the run reports such rows in any case.
     """
 
     data: Any

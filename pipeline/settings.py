@@ -14,10 +14,10 @@ WORKSPACE = Workspace(Path("workspace"))
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are. The command line overrides the environment, which overrides the defaults.
+    """The settings of a run. The command line overrides the environment, which overrides the defaults.
 
     Attributes:
-        workspace: Folder of all that runs leave behind.
+        workspace: Folder of everything that runs write.
         data: Folder of the data sets.
         recipe_folders: Folders of recipes, the catalogue first.
         tracking_uri: MLflow server; empty for the database in the workspace.
@@ -26,9 +26,9 @@ class Settings:
         mixed_precision: Keras policy: "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: Same seed, same weights; slower.
         debug: Show tracebacks.
-        notify: Who is notified of verdicts and failures: an address or a command; empty for nobody.
-        nodes: Where the nodes are that train: HOST:PORT, several with commas; a name may have many addresses.
-        node_count: Number of nodes to wait for; empty for all that the names have.
+        notify: URL or command that is notified of verdicts and failures; empty for none.
+        nodes: Addresses of the training nodes: HOST:PORT, separated by commas; a host name may have many addresses.
+        node_count: Number of nodes to wait for; empty for all addresses of the host names.
     """
 
     workspace: Workspace = WORKSPACE
@@ -45,12 +45,12 @@ class Settings:
 
     @property
     def mlflow_uri(self) -> str:
-        """The server, or the SQLite database of the workspace."""
+        """The MLflow server, or the SQLite database of the workspace."""
         return self.tracking_uri or f"sqlite:///{self.workspace.mlflow_db}"
 
 
 def from_environment(workspace: str | None = None) -> Settings:
-    """Settings as the environment gives them, with absolute paths."""
+    """Reads the settings from the environment variables; all paths are absolute."""
     extra = os.environ.get("KERASPIPE_RECIPES", "")
     folders = [ROOT / "models", *(Path(part) for part in extra.split(os.pathsep) if part)]
     return Settings(

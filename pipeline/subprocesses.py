@@ -1,6 +1,6 @@
 """Child processes of keraspipe, their environment variables, and faster imports of large packages.
 
-Other programs (docker, nvidia-smi, the user's own) are run where they are needed.
+Other programs (docker, nvidia-smi, the user's own) are started by the modules that need them.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 KERAS_3 = {"TF_USE_LEGACY_KERAS": "0"}  # TensorFlow Transform sets it to 1 when it is imported
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}
-# MLflow's own defaults retry for minutes; the journal is the better place to wait.
+# MLflow's own defaults retry for minutes; here events wait in the journal instead.
 MLFLOW_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
-# The address comes from the settings alone, and an active run or experiment of the caller is not ours.
+# The URI comes from the settings alone; an active run or experiment of the caller must not be used.
 MLFLOW_REMOVED = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME")
 
 
 @contextmanager
 def pause_gc() -> Iterator[None]:
-    """Imports make millions of objects and no garbage: looking for it takes a quarter of their time.
+    """Pauses garbage collection, which takes a quarter of the time of large imports and finds nothing.
 
-    What is there by the end of the block is never looked through again either.
+    The collector also ignores from then on all objects that exist at the end of the block.
     """
     gc.disable()
     try:
@@ -57,24 +57,24 @@ QUIET_MLFLOW = {
 
 
 def environment() -> dict[str, str]:
-    """The environment for a child process: ours, with the project's modules and Keras 3."""
+    """Returns the environment for a child process: ours, with the project's modules and Keras 3."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**os.environ, **KERAS_3, "PYTHONPATH": path}
 
 
 def mlflow_environment() -> dict[str, str]:
-    """The environment for a child process in which MLflow runs."""
+    """Returns the environment for a child process in which MLflow runs."""
     inherited = {name: value for name, value in environment().items() if name not in MLFLOW_REMOVED}
     return {**MLFLOW_DEFAULTS, **inherited, **QUIET_MLFLOW}
 
 
 def use_keras_3() -> None:
-    """Makes TensorFlow take Keras 3 in this process; call it before TFX or a recipe is imported."""
+    """Makes TensorFlow use Keras 3 in this process; call it before TFX or a recipe is imported."""
     os.environ.update(KERAS_3)
 
 
 def use_quiet_mlflow() -> None:
-    """Sets this process's environment for MLflow, where it was not started with `mlflow_environment`."""
+    """Sets this process's environment for MLflow, unless it was started with `mlflow_environment`."""
     os.environ.update(QUIET_MLFLOW)
     for name, value in MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -82,7 +82,7 @@ def use_quiet_mlflow() -> None:
 
 @contextmanager
 def set_variables(**values: str) -> Iterator[None]:
-    """Sets environment variables within the block; what the user has set himself stays as it is."""
+    """Sets environment variables within the block, except those that the user has set."""
     ours = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(ours)
     try:
@@ -100,14 +100,14 @@ def start_module(
     env: Mapping[str, str],
     output: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts `python -m MODULE ARGUMENTS` in a session of its own: it may outlive us and does not hear our Ctrl-C.
+    """Starts `python -m MODULE ARGUMENTS` in a new session: it may outlive us, and our Ctrl-C does not reach it.
 
     Args:
-        module: Full name.
+        module: Full dotted name.
         arguments: Its arguments.
-        cwd: The folder in which it works.
+        cwd: Its working directory.
         env: Its environment, as `environment` or `mlflow_environment` gives it.
-        output: Takes what it prints; None for our own stdout and stderr.
+        output: File for its stdout and stderr; None for our own.
     """
     return subprocess.Popen(  # noqa: S603  (our own program)
         _command(module, arguments),
@@ -121,12 +121,12 @@ def start_module(
 
 
 def start_worker(module: str, *, cwd: Path, log: IO[bytes]) -> subprocess.Popen[str]:
-    """Starts `python -m MODULE` as a part of us, which takes lines on stdin and answers on stdout.
+    """Starts `python -m MODULE` as a worker that reads lines from stdin and answers on stdout.
 
     Args:
-        module: Full name.
-        cwd: The folder in which it works.
-        log: Takes its stderr.
+        module: Full dotted name.
+        cwd: Its working directory.
+        log: File for its stderr.
     """
     return subprocess.Popen(  # noqa: S603  (our own program)
         _command(module),

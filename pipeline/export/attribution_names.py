@@ -1,8 +1,8 @@
-"""Which raw column or word each number of an explanation belongs to.
+"""Assigns each number of an explanation to its raw column or word.
 
-A recipe's preprocessing may put columns next to each other, combine two into one or split a text as it likes, and
-declares none of it. So it is tried out on some rows of the data: which column changes which number, and which way of
-splitting a text gives the same word the same number every time.
+A recipe's preprocessing may concatenate columns, combine two into one or split a text in any way, and declares none of
+this. So it is tested on some rows of the data: which column changes which number, and which way to split a text always
+gives the same word the same number.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ class ColumnOwners:
     """The columns that a row's numbers come from.
 
     Attributes:
-        names: One for each attribution, such as "age", or "latitude, longitude" of a number made from both.
-        owner: For each feature, in order, the place in `names` of each of its numbers, in row-major order.
+        names: A name for each attribution, such as "age", or "latitude, longitude" for a number made from both.
+        owner: For each feature, in order, the index in `names` of each of its numbers, in row-major order.
     """
 
     names: tuple[str, ...]
     owner: dict[str, np.ndarray]
 
     def sum_columns(self, attributions: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Attributions of one row by feature, {name: (…)}, to those of its columns, (len(names),)."""
+        """Sums attributions of one row by feature, {name: (…)}, to those of its columns, (len(names),)."""
         flat = tf.concat([tf.reshape(attributions[feature], [-1]) for feature in self.owner], axis=0)
         owner = np.concatenate(list(self.owner.values()))
         return tf.math.unsorted_segment_sum(flat, owner, len(self.names))
 
 
 def find_columns(served: ServingModel, features: list[str]) -> ColumnOwners:
-    """Finds out which raw columns each number of the features depends on, by giving rows another's value.
+    """Finds the raw columns that each number of the features depends on, by exchanging values between rows.
 
-    A number that no column moves, for its column is the same in all rows of the sample, is named after its feature.
+    A number that no column changes, because its column is constant in the sample, is named after its feature.
     """
     raw = {name: tf.constant(value) for name, value in served.sample.items()}
     before = {name: value.numpy() for name, value in served.features(raw).items()}
@@ -67,10 +67,10 @@ def _column_names(feature: str, depends: np.ndarray, raw: list[str]) -> list[str
 
 
 def find_tokenizer(served: ServingModel, feature: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
-    """How a text (batch,) is cut into the words that the feature numbers, (batch, length); None where that is unknown.
+    """Finds the function that splits texts (batch,) into the words behind the ids (batch, length); None if unknown.
 
-    A way to cut fits if in all texts of the sample the same word always gets the same number, and places without a word
-    one that no word has.
+    A way to split fits if in all texts of the sample the same word always has the same id, and padding has an id that
+    no word has.
     """
     (texts,) = (tf.constant(value) for value in served.sample.values())
     (name,) = served.sample

@@ -1,17 +1,17 @@
-"""The signature `explain`: what each pixel, column or word added to the answer, computed where the model is served.
+"""The signature `explain`: what each pixel, column or word adds to the prediction, computed by the model server.
 
 Inputs are those of `serving_default`. Outputs, one row for each input row:
 
-- `label` (of a classifier) and `score`: its probability, or the number that the model gives; of a forecast the mean.
-- `baseline_score`: the same of a row of zeros as the network sees it: black where pixels lie in [0, 1], the mean where
-  columns are standardized, silence, and no vector at all for a word or a category.
-- `attributions`: by how much each part moved the score from there, see `integrated_gradients`. Of an image, a recording
-  or a series the shape of the preprocessed feature; of several columns one number each, named in `columns`; of a text
-  one for each word, which stand in `tokens`. Several features of one input come as `attributions_FEATURE`.
-- `completeness_gap`: what is missing in their sum to `score - baseline_score`.
+- `label` (of a classifier) and `score`: its probability, or the predicted number; for a forecast the mean.
+- `baseline_score`: the score of a row of zeros as input of the network: black for pixels in [0, 1], the mean for
+  standardized columns, silence, and a zero vector for a word or a category.
+- `attributions`: by how much each part changed the score from there, see `integrated_gradients`. For an image, a
+  recording or a series in the shape of the preprocessed feature; for several columns one number each, named in
+  `columns`; for a text one for each word in `tokens`. Several features of one input are `attributions_FEATURE`.
+- `completeness_gap`: the difference between their sum and `score - baseline_score`.
 
-Rows are explained one after the other, so that an explanation depends on its row alone, to the last bit, and takes no
-more memory for many rows than for one.
+Rows are explained one by one, so that an explanation depends on its row alone, to the last bit, and needs no more
+memory for many rows than for one.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Explainer:
-    """What an explanation of a recipe's answers is made of.
+    """Explains the predictions of a recipe.
 
     Attributes:
         served: The recipe, its network and its preprocessing.
-        path: What is moved.
-        columns: Where the numbers of several columns belong; None where there is one input.
-        tokens: How a text is cut into words; None where there is none.
+        path: The network as a function of the path of integrated gradients.
+        columns: The columns of the attributions; None for a single input.
+        tokens: Splits a text into words; None without a text.
     """
 
     served: ServingModel
@@ -53,13 +53,13 @@ class Explainer:
     tokens: Callable[[tf.Tensor], tf.Tensor] | None
 
     def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Explains rows: raw inputs (batch, …) by name to the outputs."""
+        """Explains rows: maps raw inputs (batch, …) by name to the outputs."""
         features = self.served.features(raw)
         shapes = {name: tf.TensorSpec(shape, dtype) for name, (shape, dtype) in self._output_specs(features).items()}
         scope = tf.compat.v1.get_variable_scope()
         try:
             outputs = tf.map_fn(self.row, features, fn_output_signature=shapes, parallel_iterations=1)
-        finally:  # map_fn leaves it changed where a network cannot be explained, and then no strategy can be entered
+        finally:  # after an error map_fn leaves it changed, and then no strategy can be entered
             scope.set_caching_device(None)
         classes = self.served.recipe.data.classes
         number = outputs.pop("number")
@@ -72,7 +72,7 @@ class Explainer:
         return outputs
 
     def row(self, features: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Explains one row, of which the features have no batch."""
+        """Explains one row; its features have no batch axis."""
 
         def answer(points: integrated_gradients.PathPoint) -> tf.Tensor:
             count = tf.shape(next(iter(points.values())))[0]
@@ -98,7 +98,7 @@ class Explainer:
         return {f"attributions_{name}": value for name, value in attributions.items()}
 
     def _output_specs(self, features: Mapping[str, tf.Tensor]) -> dict[str, tuple[Any, tf.DType]]:
-        """Shape without the batch and dtype of what `row` gives."""
+        """Returns shape without the batch, and dtype, of each output of `row`."""
         numbers = dict.fromkeys(("score", "baseline_score", "completeness_gap"), ((), tf.float32))
         shapes = {
             name: features[name] for name in (*self.path.numbers, *(lookup.feature for lookup in self.path.lookups))
@@ -112,19 +112,19 @@ class Explainer:
 
 
 def explain_endpoint(served: ServingModel, inputs: list[tf.TensorSpec]) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
-    """The signature by its name; nothing, and the reason in the log, where the model cannot be explained."""
+    """Returns the signature by its name; if the model cannot be explained, nothing, and logs the reason."""
     try:
         return {SIGNATURE: (trace_explainer(make_explainer(served), inputs), inputs)}
-    except Exception as reason:  # noqa: BLE001  (whatever a network does: it is trained, and can be served without)
+    except Exception as reason:  # noqa: BLE001  (a trained model can be served without explanations)
         log.warning("The model has no signature %s: %s: %s", SIGNATURE, type(reason).__name__, reason)
         return {}
 
 
 def make_explainer(served: ServingModel) -> Explainer:
-    """How the answers of a recipe are explained.
+    """Returns the explainer of a recipe's predictions.
 
     Raises:
-        UnexplainableError: They cannot be.
+        UnexplainableError: They cannot be explained.
     """
     recipe, raw = served.recipe, {name: tf.constant(value) for name, value in served.sample.items()}
     own = recipe.signatures(served).get("serving_default")
@@ -140,7 +140,7 @@ def make_explainer(served: ServingModel) -> Explainer:
 
 
 def trace_explainer(explanation: Explainer, inputs: list[tf.TensorSpec]) -> Any:
-    """The explanation as a graph of the raw inputs, made at once, so that a network that forbids it is noticed here."""
+    """Traces the explanation as a graph of the raw inputs; a network that forbids it fails here, before the export."""
 
     def explain(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return explanation(dict(zip((spec.name for spec in inputs), tensors, strict=True)))

@@ -1,15 +1,14 @@
-"""Integrated gradients of one row: what each number of it adds to a score, on the path from zero to its value.
+"""Integrated gradients of one row: what each of its numbers adds to a score, on the path from zero to its value.
 
 Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic attribution for deep networks, ICML 2017, arXiv:1703.01365,
 equation 1, with a baseline of zero. The paper sums at 20 to 300 equal steps (section 5) and has the user check that
-the attributions add up to the change of the score (proposition 1). That check gives the error of every piece of the
-path, too; so here the piece with the largest one is halved again and again, as in QAG of R. Piessens et al.,
-QUADPACK, 1983, until it adds up: a saturated softmax or a kink of relu is followed closely, and nothing is spent
-elsewhere.
+the attributions add up to the change of the score (proposition 1). That check also gives the error of every piece of
+the path. So here the piece with the largest error is halved repeatedly, as in QAG of R. Piessens et al., QUADPACK,
+1983, until the sum is right: small steps where a softmax saturates or a relu has its kink, large ones elsewhere.
 
-Floating-point features are moved along the path themselves. Positions in a vocabulary cannot be moved by a half: what
-is moved is the vector that an Embedding looks up for them. All that is derived from the positions themselves, such as
-masks, stays that of the row.
+Floating-point features are scaled along the path. Positions in a vocabulary are integers and cannot be scaled: instead
+the vector that an Embedding looks up for them is scaled. Everything else that depends on the positions, such as masks,
+stays that of the row.
 """
 
 from __future__ import annotations
@@ -28,30 +27,30 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 
-PathPoint = dict[str, tf.Tensor]  # what the path moves, by name
-_NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(8))  # on a way of length 1
-SUM_TOLERANCE = 0.005  # of the change of the score may be missing in the sum
-PIECE_TOLERANCE = 0.02  # of all ups and downs of the score may be wrong in some piece, also where errors cancel
-FLOAT_TOLERANCE = 1e-6  # of the score: float32 has no more
-MIN_PIECES, MAX_PIECES = 64, 512  # pieces, for each of which a part of every attribution is kept: fewer of large rows
-MAX_NUMBERS = 2**22  # numbers
-# Of the halves of a piece, in lengths of a half: where the network is run, and the weight of each; the middle comes
-# last, and its score is needed too.
+PathPoint = dict[str, tf.Tensor]  # the scaled tensors, by name
+_NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(8))  # on an interval of length 1
+SUM_TOLERANCE = 0.005  # error of the sum, as a share of the change of the score
+PIECE_TOLERANCE = 0.02  # error of the pieces, as a share of the score's total variation, even if they cancel
+FLOAT_TOLERANCE = 1e-6  # as a share of the score: the precision of float32
+MIN_PIECES, MAX_PIECES = 64, 512  # pieces; each stores a part of every attribution, so large rows get fewer
+MAX_NUMBERS = 2**22  # numbers stored for all pieces
+# For both halves of a piece, in lengths of a half: the points at which the network is run, and their weights; the
+# middle is last, and its score is needed too.
 SHARES = np.concatenate([_NODES + 0.5, _NODES + 1.5, [1.0]]).astype(np.float32)
 WEIGHTS = np.pad(np.kron(np.eye(2), _WEIGHTS), ((0, 0), (0, 1))).astype(np.float32)
 
 
 class NoGradientError(Exception):
-    """The score does not depend on what is moved, or not in a way that can be derived."""
+    """The score does not depend on the scaled tensors, or cannot be differentiated."""
 
 
 def compute_attributions(
     score: Callable[[PathPoint], tf.Tensor], values: PathPoint, before: tf.Tensor, after: tf.Tensor
 ) -> PathPoint:
-    """What each number adds to the score.
+    """Computes what each number adds to the score.
 
     Args:
-        score: {name: (points, …)} to the score at each point, (points,).
+        score: {name: (points, …)} -> the score at each point, (points,).
         values: The end of the path, {name: (…)}; it begins at zero.
         before: The score at zero, ().
         after: The score at the end, ().
@@ -61,7 +60,7 @@ def compute_attributions(
         run out.
 
     Raises:
-        NoGradientError: While the graph is made.
+        NoGradientError: The score has no gradient; raised while the graph is traced.
     """
     size = sum(value.shape.num_elements() for value in values.values())
     most = min(max(MAX_NUMBERS // size, MIN_PIECES), MAX_PIECES)
@@ -87,14 +86,14 @@ def compute_attributions(
 
 
 def sum_attributions(contributions: PathPoint) -> tf.Tensor:
-    """The sum of all attributions, ()."""
+    """Returns the sum of all attributions, ()."""
     return tf.add_n([tf.reduce_sum(value) for value in contributions.values()])
 
 
 def _split_piece(
     score: Callable[[PathPoint], tf.Tensor], values: PathPoint, piece: PathPoint
 ) -> tuple[PathPoint, PathPoint]:
-    """Both halves of a piece, {name: (2,)}, and what is found on them, {name: (2, …)}."""
+    """Returns both halves of a piece, {name: (2,)}, and their attributions, {name: (2, …)}."""
     length = piece["length"] / 2
     shares = piece["begin"] + length * SHARES
     scores, slopes = _score_gradients(score, {name: tf.tensordot(shares, value, 0) for name, value in values.items()})
@@ -111,7 +110,7 @@ def _scatter_rows(table: PathPoint, places: tf.Tensor, rows: PathPoint) -> PathP
 
 
 def _score_gradients(score: Callable[[PathPoint], tf.Tensor], points: PathPoint) -> tuple[tf.Tensor, PathPoint]:
-    """The score at each point, (points,), and its gradient there, {name: (points, …)}."""
+    """Returns the score at each point, (points,), and its gradient there, {name: (points, …)}."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(points)
         scores = score(points)
@@ -122,17 +121,17 @@ def _score_gradients(score: Callable[[PathPoint], tf.Tensor], points: PathPoint)
 
 
 class UnexplainableError(Exception):
-    """An explanation of this network would not mean what it says; the message is the reason."""
+    """An explanation of this network would be wrong; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class EmbeddingLookup:
-    """One look-up of an Embedding straight from an input of the network.
+    """One call of an Embedding directly on an input of the network.
 
     Attributes:
         feature: Name of the input, integers.
         layer: The Embedding.
-        vectors: Its symbolic answer.
+        vectors: Its symbolic output.
     """
 
     feature: str
@@ -141,18 +140,18 @@ class EmbeddingLookup:
 
     @property
     def key(self) -> str:
-        """Its name on the path."""
+        """The name of the vectors in a `PathPoint`."""
         return f"{self.feature}/{self.vectors.name}"
 
 
 @dataclass(frozen=True)
 class AttributionPath:
-    """The network as a function of what is moved.
+    """The network as a function of the scaled tensors.
 
     Attributes:
-        numbers: Features that are moved themselves.
-        lookups: Look-ups whose vectors are moved.
-        answer: ({feature: (points, …)} of the row, {name: (points, …)} moved) to (points, classes), or (points, 1).
+        numbers: Features that are scaled.
+        lookups: Look-ups whose vectors are scaled.
+        answer: ({feature: (points, …)}, {name: (points, …)} scaled) -> (points, classes), or (points, 1).
     """
 
     numbers: tuple[str, ...]
@@ -160,12 +159,12 @@ class AttributionPath:
     answer: Callable[[Mapping[str, tf.Tensor], PathPoint], tf.Tensor]
 
     def end(self, features: Mapping[str, tf.Tensor]) -> PathPoint:
-        """Where a row lies, {name: (…)}; its features have no batch."""
+        """Returns the end of the path for a row, {name: (…)}; its features have no batch axis."""
         vectors = {lookup.key: tf.cast(lookup.layer(features[lookup.feature]), tf.float32) for lookup in self.lookups}
         return {**{name: features[name] for name in self.numbers}, **vectors}
 
     def sum_by_feature(self, contributions: PathPoint) -> dict[str, tf.Tensor]:
-        """Attributions of each feature in its own shape: those of a vector are added up."""
+        """Returns attributions of each feature in its own shape; those of an embedding vector are summed."""
         sums = {name: contributions[name] for name in self.numbers}
         for lookup in self.lookups:
             row = tf.reduce_sum(contributions[lookup.key], axis=-1)
@@ -174,15 +173,15 @@ class AttributionPath:
 
 
 def make_path(recipe: Recipe, model: keras.Model, features: Mapping[str, tf.Tensor]) -> AttributionPath:
-    """The path of a recipe's network.
+    """Returns the path of a recipe's network.
 
     Args:
         recipe: The recipe.
         model: Its network.
-        features: Preprocessed features (batch, …), of which only dtypes and names matter.
+        features: Preprocessed features (batch, …); only dtypes and names matter.
 
     Raises:
-        UnexplainableError: A feature reaches the network in a way that cannot be moved.
+        UnexplainableError: The network uses a feature in a way that cannot be scaled.
     """
     inputs = _network_inputs(model, features)
     numbers = tuple(name for name in inputs if features[name].dtype.is_floating)
@@ -190,43 +189,43 @@ def make_path(recipe: Recipe, model: keras.Model, features: Mapping[str, tf.Tens
     if not positions:
         return AttributionPath(numbers, (), lambda _, point: _network_scores(recipe, model, point))
     if _has_own_outputs(recipe):
-        raise UnexplainableError(f"it has outputs of its own, and integers as features ({', '.join(positions)})")
+        raise UnexplainableError(f"it has custom outputs, and integers as features ({', '.join(positions)})")
     lookups = _find_lookups(model, positions)
     unreachable = [name for name in positions if name not in {lookup.feature for lookup in lookups}]
     if unreachable:
         kinds = ", ".join(f"{name} ({features[name].dtype.name})" for name in unreachable)
-        raise UnexplainableError(f"{kinds} reaches the network otherwise than by an Embedding")
+        raise UnexplainableError(f"{kinds} enters the network without an Embedding")
     network = _network_after(model, lookups)
     return AttributionPath(numbers, lookups, lambda row, point: _to_scores(recipe, network(row, point)))
 
 
 def _network_inputs(model: keras.Model, features: Mapping[str, tf.Tensor]) -> list[str]:
-    """The features that the network takes; all of them where it does not tell."""
+    """Returns the features that the network takes; all of them if it has no named inputs."""
     names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
     return names if names and set(names) <= set(features) else sorted(features)
 
 
 def _has_own_outputs(recipe: Recipe) -> bool:
-    """Whether what clients see is made by the recipe; of a classifier it is the network's answer in any case."""
+    """Returns whether the recipe computes the output; for a classifier it is always the network's output."""
     return recipe.outputs is not None and not recipe.data.classes
 
 
 def _network_scores(recipe: Recipe, model: keras.Model, features: PathPoint) -> tf.Tensor:
-    """What can be explained of an answer, (batch, classes), or (batch, 1) of a number."""
+    """Returns the scores to explain, (batch, classes), or (batch, 1) for a number."""
     if not recipe.outputs or not _has_own_outputs(recipe):
         return _to_scores(recipe, model(features, training=False))
     outputs = recipe.outputs(model, features)
     floats = [name for name, value in outputs.items() if value.dtype.is_floating]
     if not recipe.predicted and len(floats) != 1:
-        raise UnexplainableError(f"its outputs are several ({', '.join(floats)}), and none is the one to be explained")
+        raise UnexplainableError(f"it has several outputs ({', '.join(floats)}), and none is declared as `predicted`")
     return _to_scores(recipe, outputs[recipe.predicted or floats[0]])
 
 
 def _to_scores(recipe: Recipe, answer: tf.Tensor) -> tf.Tensor:
-    """Probabilities, (batch, classes), or one number, (batch, 1): of several, such as a forecast's, their mean."""
+    """Returns probabilities, (batch, classes), or one number, (batch, 1): the mean of several, such as a forecast."""
     classes = len(recipe.data.classes)
     if not tf.is_tensor(answer) or (classes and answer.shape[1:] != (classes,)):
-        raise UnexplainableError("the network's answer is neither a number nor one probability for each class")
+        raise UnexplainableError("the network's output is neither a number nor one probability for each class")
     answer = tf.cast(answer, tf.float32)
     if classes:
         return answer
@@ -234,9 +233,9 @@ def _to_scores(recipe: Recipe, answer: tf.Tensor) -> tf.Tensor:
 
 
 def _find_lookups(model: keras.Model, positions: list[str]) -> tuple[EmbeddingLookup, ...]:
-    """Every call of an Embedding in the network on one of these inputs itself."""
+    """Returns every call of an Embedding directly on one of these inputs."""
     inputs = {id(tensor): tensor.name for tensor in getattr(model, "inputs", None) or () if tensor.name in positions}
-    # Keras tells all calls of a layer nowhere else.
+    # Keras has no public API for all calls of a layer.
     nodes = [node for nodes in getattr(model, "_nodes_by_depth", {}).values() for node in nodes]
     return tuple(
         EmbeddingLookup(inputs[id(node.input_tensors[0])], node.operation, node.output_tensors[0])
@@ -246,10 +245,10 @@ def _find_lookups(model: keras.Model, positions: list[str]) -> tuple[EmbeddingLo
 
 
 def _submodel(model: keras.Model, inputs: list[keras.KerasTensor]) -> keras.Model:
-    """The part of a network behind some of its tensors, which leaves the network as it was.
+    """Returns the part of a network after some of its tensors, and leaves the network unchanged.
 
-    Keras adds the nodes of the new model to the layers and has the old inputs come from them: the old one could be
-    written into no `.keras` file any more.
+    Keras adds the nodes of the new model to the layers and connects the old inputs to them: without the repair below
+    the old model could no longer be saved as `.keras`.
     """
     known = [(o, len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]  # noqa: SLF001
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]  # noqa: SLF001
@@ -265,7 +264,7 @@ def _submodel(model: keras.Model, inputs: list[keras.KerasTensor]) -> keras.Mode
 def _network_after(
     model: keras.Model, lookups: tuple[EmbeddingLookup, ...]
 ) -> Callable[[Mapping[str, tf.Tensor], PathPoint], tf.Tensor]:
-    """The network from its look-ups on, which also takes its usual inputs for masks and places."""
+    """Returns the network after its look-ups, which also takes its usual inputs for masks and positions."""
     network = _submodel(model, [*model.inputs, *(lookup.vectors for lookup in lookups)])
     names = [tensor.name for tensor in model.inputs]
 
@@ -273,7 +272,7 @@ def _network_after(
         inputs = [point.get(name, row[name]) for name in names]
         vectors = [tf.cast(point[lookup.key], lookup.vectors.dtype) for lookup in lookups]
         masks = [None] * len(inputs) + [lookup.layer.compute_mask(row[lookup.feature]) for lookup in lookups]
-        # Not by calling it: that warns that a network hands no mask on, which nothing behind this one needs.
+        # Not `model(...)`: that warns that the network returns no mask, which nothing needs here.
         return network.call([*inputs, *vectors], training=False, mask=masks)
 
     return answer

@@ -1,4 +1,4 @@
-"""Exports preprocessing and network as one SavedModel, which takes raw inputs, and compares it with the network."""
+"""Exports preprocessing and network as one SavedModel for raw inputs, and compares it with the network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WARM_UP_ROWS = (1, 8)
 
 
 def make_endpoints(served: ServingModel) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
-    """The signatures that every model has, each with its input specification."""
+    """Returns the signatures that every model has, each with its input specification."""
     names = list(served.recipe.data.inputs)
     raw = [
         tf.TensorSpec([None, *types.parse_kind(kinds)[1]], types.tf_dtype(kinds), name)
@@ -66,7 +66,7 @@ def export_model(served: ServingModel, folder: Path) -> None:
 
 
 def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> None:
-    """Writes requests that a server runs before it announces the version: alone and in a small batch."""
+    """Writes requests that a server runs before the version becomes available: one row, and a small batch."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     extra = folder / "assets.extra"
@@ -83,7 +83,7 @@ def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> Non
 
 
 def read_raw_rows(pattern: list[str], recipe: Recipe, count: int) -> tuple[list[bytes], dict[str, np.ndarray]]:
-    """The first serialized examples of a split, and their raw inputs as a client would send them."""
+    """Reads the first serialized examples of a split, and their raw inputs as a client would send them."""
     records = tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).take(count)
     examples = [record.numpy() for record in records]
     spec = {name: types.parsing_spec(kinds) for name, kinds in recipe.data.inputs.items()}
@@ -97,13 +97,13 @@ def require_same_answers(
     """Compares the export, loaded back, with the network in memory; returns the largest difference.
 
     Raises:
-        PipelineError: The exported model answers differently, by more than 1e-5.
+        PipelineError: The answers of the exported model differ by more than 1e-5.
     """
     raw = {name: tf.constant(value) for name, value in inputs.items()}
     expected = {name: value.numpy() for name, value in served.outputs(served.features(raw)).items()}
     requests = {"serving_examples": {"examples": np.array(examples, object)}, "serving_default": inputs}
     if loaded.signatures["serving_default"].inputs.keys() != inputs.keys():
-        del requests["serving_default"]  # the recipe's own, which answers another question
+        del requests["serving_default"]  # the recipe's own signature, with other inputs
     worst = 0.0
     for signature, request in requests.items():
         answer = loaded.predict(signature, request)
@@ -114,14 +114,14 @@ def require_same_answers(
             "The exported model answers differently from the trained one.",
             expected=f"a difference of at most {TOLERANCE} on {len(examples)} examples of the eval split",
             received=f"{worst:.3g}",
-            action="look in the recipe for layers that behave differently with training=False or keep state",
+            action="check the recipe for layers that behave differently with training=False or have state",
         )
     return worst
 
 
 def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:
     if expected.dtype.kind in "fiu":
-        # Relative where numbers are large: a fare of 100 has no more digits than a probability.
+        # Relative for large numbers: float32 gives a fare of 100 no more digits than a probability.
         scale = np.maximum(np.abs(expected.astype(np.float64)), 1.0)
         return float(np.max(np.abs(expected - received) / scale, initial=0.0))
     return 0.0 if np.array_equal(expected, received) else 1.0

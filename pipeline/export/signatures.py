@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Inputs for `serving_default`: raw inputs; zeros where the recipe has a signature that takes others."""
+    """Returns inputs for `serving_default`: raw inputs; zeros if the recipe's signature takes others."""
     declared = loaded.signatures["serving_default"].inputs
     if declared.keys() == inputs.keys():
         return inputs
@@ -25,7 +25,7 @@ def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str
 
 
 def signatures_to_dict(signatures: dict[str, Any]) -> dict[str, Any]:
-    """Signatures of a loaded SavedModel as JSON: {name: {"inputs"|"outputs": {name: {"dtype", "shape"}}}}."""
+    """Returns a SavedModel's signatures as JSON: {name: {"inputs"|"outputs": {name: {"dtype", "shape"}}}}."""
 
     def tensors(infos: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -38,14 +38,15 @@ def signatures_to_dict(signatures: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ServingModel:
-    """What the endpoints are made of; handed to a recipe's `signatures`.
+    """The model behind the endpoints; the argument of a recipe's `signatures`.
 
     Attributes:
         recipe: The recipe.
-        model: The trained network, features to outputs.
-        transform: Transform's graph, raw features (batch, 1) to preprocessed features.
+        model: The trained network, features -> outputs.
+        transform: Transform's graph, raw features (batch, 1) -> preprocessed features.
         spec: Parsing specification of the raw features.
-        sample: Raw inputs of some rows, by which `explain` learns what depends on what; without them there is none.
+        sample: Raw inputs of some rows, from which `explain` finds the columns of each feature; without them the
+            model has no `explain`.
     """
 
     recipe: Recipe
@@ -59,7 +60,7 @@ class ServingModel:
         return self._transform_raw({name: tf.convert_to_tensor(value) for name, value in raw.items()})
 
     def outputs(self, features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The network's answer under the names that clients see."""
+        """Returns the network's outputs under the names that clients see."""
         if self.recipe.outputs:
             return self.recipe.outputs(self.model, features)
         answer = self.model(features, training=False)
@@ -81,7 +82,7 @@ class ServingModel:
 
 
 def _to_spec(value: Any, spec: Any) -> Any:
-    """What Transform's graph takes: sparse where values may be missing, else of the shape in the schema."""
+    """Converts an input for Transform's graph: sparse if values may be missing, else in the shape of the schema."""
     if isinstance(value, tf.SparseTensor):
         return value
     if isinstance(spec, tf.io.VarLenFeature):

@@ -1,7 +1,7 @@
 """Evaluate: TFMA computes the metrics of the candidate and of the live model on raw examples of the test split.
 
-TFMA also checks the bounds on values. Its findings are one part of the verdict, which the step `gate` gives: whether
-a model is worse than the champion is decided by a paired test, which TFMA does not have (`pipeline.evaluation.gate`).
+TFMA also checks the thresholds of metrics. The verdict of the step `gate` uses them, and adds a paired test against
+the champion (the live model), which TFMA does not have (`pipeline.evaluation.gate`).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ OVERALL = ()
 
 
 class OptionalBaselineExecutor(executor.Executor):
-    """Leaves the baseline out where there is no live model: an artifact is never absent, only empty.
+    """Runs Evaluator without a baseline if there is no champion: an artifact is never absent, only empty.
 
-    Evaluator's own blessing goes to a folder that is thrown away: only the gate blesses.
+    Evaluator's own blessing is written to a temporary folder: only the gate blesses.
     """
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: Any) -> None:  # noqa: N802
-        """Runs TFX's Evaluator, if the recipe has metrics of TFMA."""
+        """Runs TFX's Evaluator, if the recipe has TFMA metrics."""
         if not proto_utils.json_to_proto(exec_properties["eval_config"], config_pb2.EvalConfig()).metrics_specs:
             return
         (baseline,) = input_dict["baseline_model"]
@@ -45,10 +45,10 @@ class OptionalBaselineExecutor(executor.Executor):
 
 
 class LiveEvaluator(Evaluator):
-    """TFX's Evaluator for a baseline that may be empty, and without a blessing.
+    """TFX's Evaluator with a baseline that may be empty, and without a blessing.
 
     Args:
-        inputs: As of TFX's Evaluator.
+        inputs: The arguments of TFX's Evaluator.
     """
 
     EXECUTOR_SPEC = BeamExecutorSpec(OptionalBaselineExecutor)
@@ -59,7 +59,7 @@ class LiveEvaluator(Evaluator):
 
 
 def make_config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
-    """TFMA's configuration of a recipe's gate, overall and per slice."""
+    """Returns TFMA's configuration for a recipe's gate, overall and per slice."""
     label = recipe.data.label
     common = {
         "signature_name": "serving_examples",
@@ -79,7 +79,7 @@ def make_config(recipe: Recipe, *, quick: bool) -> config_pb2.EvalConfig:
 
 
 def _metrics_specs(recipe: Recipe, *, quick: bool) -> list[config_pb2.MetricsSpec]:
-    """The metrics of TFMA, those of one class against the rest apart."""
+    """Returns the TFMA metrics; those of one class against the rest have a specification each."""
     classes, measured = list(recipe.data.classes), [metric for metric in recipe.metrics if metric.tfma]
     specs = []
     for positive in dict.fromkeys(metric.positive for metric in measured):

@@ -1,8 +1,7 @@
 """Gate: decides whether a candidate may go live, and writes the verdict as a ModelBlessing into ML Metadata.
 
-A model that passes is blessed. TFX's Evaluator would bless by TFMA's thresholds alone, and so contradict the gate: it
-knows no paired test and no costs, and refuses a model for a slice of a handful of examples. So only this step
-blesses.
+A model that passes is blessed. Only this step blesses. TFX's Evaluator would bless by TFMA's thresholds alone and
+contradict the gate: it has no paired test and no limits on costs, and rejects a model for a slice of a few examples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,13 +28,13 @@ from pipeline.store.layout import RunFolder, Workspace
 def decide(
     recipe: Recipe, scores: Mapping[str, Any], refused: Sequence[tuple[str, str]], *, quick: bool
 ) -> dict[str, Any]:
-    """The verdict on a candidate.
+    """Returns the verdict on a candidate.
 
     Args:
-        recipe: Has the bounds.
-        scores: What the step `score` has measured.
-        refused: Metric and slice of each bound that TFMA finds missed.
-        quick: Whether the bounds of a --quick run count.
+        recipe: The recipe, for its gate.
+        scores: The output of the step `score`.
+        refused: Metric and slice of each threshold that TFMA reports as missed.
+        quick: Whether to use the bounds of a --quick run.
 
     Returns:
         {"blessed", "reasons", "conditions", "min_slice_examples"}, as docs/journal.md describes it.
@@ -50,7 +49,7 @@ def decide(
 
 
 def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> Measurements:
-    """The numbers that the conditions are about."""
+    """Returns the measurements that the conditions check."""
     cost = scores["cost"]
     return Measurements(
         metrics=scores["metrics"],
@@ -67,7 +66,7 @@ def read_measured(scores: Mapping[str, Any], refused: Sequence[tuple[str, str]])
 
 
 def write_evaluation(folder: RunFolder, evaluation: Mapping[str, Any]) -> None:
-    """Writes a run's `evaluation.json`, and the same for people as `gate.md`."""
+    """Writes a run's `evaluation.json`, and the same as a page for people, `gate.md`."""
     fileio.write_json(folder.evaluation, evaluation)
     with fileio.replace_file(folder.gate_page) as temporary:
         temporary.write_text(gate_report.render_markdown(evaluation))
@@ -87,7 +86,7 @@ def Gate(  # noqa: N802
     quick: Parameter[int],
     basis: Parameter[str],
 ) -> None:
-    """Blesses the candidate, or says why not: in ML Metadata and in the run's folder."""
+    """Writes the verdict and its reasons to ML Metadata and to the run's folder."""
     declared, measured = catalog.load_recipe(Path(recipe)), fileio.read_json(Path(scores.uri) / score.SCORES_FILE)
     outcome = decide(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
     digest = fileio.digest_folder(Path(serving_model_dir(model.uri)))

@@ -1,7 +1,7 @@
 """Ingest: rows of a data set become serialized `tf.train.Example`s in the splits train, eval and test.
 
-TFX's ExampleGens read CSV, TFRecord and BigQuery and split by hash of the serialized row, label included; images and
-official test sets need a component of our own.
+TFX's ExampleGens read CSV, TFRecord and BigQuery and split by hash of the serialized row, label included. Images and
+official test sets need this component.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ REPORT = "report.json"
 
 @dataclass
 class Report:
-    """What was found: rows per split and class, and the rows that cannot be used, each with its reason.
+    """The report on a data set: rows per split and class, and the unusable rows, each with its reason.
 
-    `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that reach over
-    a border between splits and are left out.
+    `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that cross a
+    border between splits and are dropped.
     """
 
     sound: int = 0
@@ -46,7 +46,7 @@ class Report:
 
 
 class UnusableRowsError(PipelineError):
-    """Too many rows are bad, or a split has none; takes what PipelineError takes, and the report on all rows."""
+    """Too many rows are bad, or a split has none; has the report on all rows."""
 
     def __init__(self, report: Report, what: str, **details: Any) -> None:
         super().__init__(what, **details)
@@ -54,9 +54,9 @@ class UnusableRowsError(PipelineError):
 
 
 def fraction(features: Mapping[str, Any], label: str) -> float:
-    """A number in [0, 1) from the content of a row without its label.
+    """Returns a number in [0, 1) from the hash of a row without its label.
 
-    Equal inputs land in the same split even when they are labelled differently.
+    Equal inputs are in the same split even when their labels differ.
     """
     digest = hashlib.sha256()
     for name in sorted(features.keys() - {label}):
@@ -74,15 +74,15 @@ def _content(value: Any) -> bytes:
 
 
 def choose_split(example: Example, part: float, recipe: Recipe) -> str:
-    """The split of a row: "train", "eval" or "test"; empty where it reaches over a border.
+    """Returns the split of a row: "train", "eval" or "test"; empty if it crosses a border.
 
     Args:
         example: The row.
-        part: Its fraction.
-        recipe: Says how to split.
+        part: Its `fraction`.
+        recipe: The recipe, for its split.
 
     Raises:
-        PipelineError: The row lacks what the split goes by.
+        PipelineError: The row lacks the column or the time that decides.
     """
     split = recipe.split
     if isinstance(split, Time):
@@ -125,7 +125,7 @@ def _split_by_time(example: Example, split: Time) -> str:
 
 
 def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
-    """Passes sound rows on and notes the others in the report."""
+    """Yields the usable rows and adds the others to the report."""
     for example in examples:
         label = example.features.get(data.label, b"")
         name = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
@@ -142,7 +142,7 @@ def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> It
 
 
 def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -> Iterator[Row]:
-    """Rows with their split and their fraction, which lies in [0, 1) within each split's own stretch."""
+    """Yields rows with their split and a fraction in [0, 1), uniform within each split."""
     for example in examples:
         part = fraction(example.features, recipe.data.label)
         split = choose_split(example, part, recipe)
@@ -153,7 +153,7 @@ def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -
 
 
 def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Any]:
-    """The rows with the smallest fractions of each split: a sample that does not depend on the order."""
+    """Yields the rows with the smallest fractions of each split: a sample that does not depend on the order."""
     samples: dict[str, list[Any]] = {split: [] for split in SPLITS}
     for number, (split, part, features) in enumerate(rows):
         item = (-part, number, features)
@@ -202,7 +202,7 @@ def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
 
 
 def require_rows(report: Report, bad_share: float, where: str) -> None:
-    """Raises an UnusableRowsError when rows are bad beyond the share that the recipe allows, or a split is empty."""
+    """Raises an UnusableRowsError if more rows are bad than the recipe allows, or a split is empty."""
     total = len(report.bad) + report.sound
     if report.bad and len(report.bad) > bad_share * total:
         shown = report.bad[:MAX_SHOWN] + [f"… and {len(report.bad) - MAX_SHOWN} more"] * (len(report.bad) > MAX_SHOWN)
@@ -211,7 +211,7 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
             f"{len(report.bad)} of {total} rows of {where} cannot be used.",
             expected=f"at most {bad_share:.1%} bad rows",
             received="\n  " + "\n  ".join(shown),
-            action="mend or remove them (report.json in the run's folder names all), "
+            action="correct or remove them (report.json in the run's folder lists all), "
             "or allow a share with bad_share= in the recipe",
         )
     empty = [split for split in SPLITS if not report.rows[split]]

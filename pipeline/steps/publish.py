@@ -1,7 +1,7 @@
 """Publish: copies a blessed SavedModel, one that passed the gate, to a new version and gives it an alias.
 
-The alias is champion (live) or challenger. TFX's Pusher copies straight to the destination, where a server would find
-a half-written version, and names it after the second, so that two pushes within one become one.
+The alias is champion (live) or challenger. TFX's Pusher copies directly to the destination, where a server would see a
+half-written version, and uses the time in seconds as version, so that two pushes within a second collide.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from pipeline.store.layout import Workspace
 
 
 class ChampionChangedError(Exception):
-    """Another run published meanwhile: the candidate must be evaluated again, against that model."""
+    """Another run has published meanwhile: the candidate must be evaluated again, against the new champion."""
 
 
 def publish(
@@ -35,11 +35,11 @@ def publish(
         workspace: The workspace.
         name: The recipe.
         run_id: The run that made the model.
-        judged_against: Digest of the champion that it was evaluated against; empty if there was none.
+        judged_against: Digest of the champion in the evaluation; empty if there was none.
         alias: "champion", or "challenger" to leave the champion as it is.
 
     Raises:
-        ChampionChangedError: Another model is live by now.
+        ChampionChangedError: Another model is the champion now.
     """
     digest = fileio.digest_folder(model)
     with lock(workspace.publish_lock(name)):
@@ -59,14 +59,14 @@ def publish(
 
 
 def _commit() -> str:
-    """The project's commit, with a sign where files are changed since; empty where it is no git checkout."""
+    """Returns the project's commit, with a mark if files have changed since; empty without a git checkout."""
     state = environment.git_state()
     return state.get("commit", "") + "-dirty" * state.get("dirty", False)
 
 
 def _copy_model(model: Path, workspace: Workspace, name: str, digest: str) -> int:
     versions = champions.versions(workspace, name)
-    # A kill between the rename and the record leaves a version that nobody knows of: it is this one.
+    # A kill between the rename and the record leaves a version without a record: reuse it.
     if versions and fileio.digest_folder(workspace.model(name, versions[-1])) == digest:
         return versions[-1]
     version = versions[-1] + 1 if versions else 1
@@ -86,7 +86,7 @@ def Publish(  # noqa: N802
     run_id: Parameter[str],
     alias: Parameter[str],
 ) -> None:
-    """Publishes the candidate if it is blessed, and the model that it was compared with is still the champion."""
+    """Publishes the candidate if it is blessed and the baseline is still the champion."""
     require_blessing(blessing)
     judged_against = baseline.get_string_custom_property(CHAMPION_DIGEST)
     source = Path(serving_model_dir(model.uri))

@@ -1,4 +1,4 @@
-"""Register: asks the recorder, through the journal, to register a blessed SavedModel in MLflow's model registry."""
+"""Register: has a blessed SavedModel registered in MLflow's model registry, by an event in the journal."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pipeline.training.files import MODEL
 
 
 def register(model: Path, workspace: Workspace, signatures: dict[str, Any]) -> str:
-    """Asks the recorder to register a SavedModel; returns its digest."""
+    """Writes the event by which the recorder registers a SavedModel; returns the model's digest."""
     digest = fileio.digest_folder(model)
     journal.report("register", model=workspace.relative(model), digest=digest, signatures=signatures)
     return digest

@@ -1,7 +1,6 @@
-"""Resolve: finds the live model, the baseline that the candidate is compared with.
+"""Resolve: finds the champion (the live model), the baseline that the candidate is compared with.
 
-TFX's LatestBlessedModelStrategy takes the blessed model with the highest id; after a rollback that is not the live
-one.
+TFX's LatestBlessedModelStrategy takes the blessed model with the highest id; after a rollback that is not the champion.
 """
 
 import shutil
@@ -18,7 +17,7 @@ from pipeline.store.layout import Workspace
 
 
 def resolve(workspace: Workspace, name: str, folder: Path) -> champions.ModelVersion | None:
-    """Copies the live model of a recipe into `folder`, where TFMA looks for it; None and no copy without one."""
+    """Copies the champion of a recipe into `folder` for TFMA and returns it; None without one."""
     live = champions.read_champion(workspace, name)
     if live is not None:
         source = workspace.model(name, live.version)
@@ -33,7 +32,7 @@ def Resolve(  # noqa: N802
     name: Parameter[str],
     live: Parameter[str],  # noqa: ARG001  (digest of the champion, for TFX's cache)
 ) -> None:
-    """Gives the live model of a recipe, or an empty artifact."""
+    """Writes the champion of a recipe, or an empty artifact."""
     current = resolve(Workspace(Path(workspace)), name, Path(model.uri))
     model.set_string_custom_property(CHAMPION_DIGEST, current.digest if current else "")
     model.set_int_custom_property(CHAMPION_VERSION, current.version if current else 0)

@@ -1,7 +1,7 @@
-"""Schema: what SchemaGen infers from train, completed by what the recipe declares, or the frozen schema.
+"""Schema: the one that SchemaGen infers from train, completed by the recipe's declarations, or the frozen one.
 
 The schema of the first blessed run (one whose model passed the gate) is frozen in the workspace; later data are
-validated against it, until `keraspipe schema accept` takes over what has changed.
+validated against it, until `keraspipe schema accept` accepts the changes.
 """
 
 import difflib
@@ -41,16 +41,16 @@ def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
 
 
 def freeze_schema(schema: Path, frozen: Path) -> None:
-    """Freezes the schema of a first blessed run; later ones change nothing."""
+    """Freezes the schema of the first blessed run; does nothing if one is frozen already."""
     if not frozen.exists():
         fileio.write_json(frozen.with_name(ORIGIN_FILE), {"digest": hashing.digest(schema.read_text())})
         write_schema(read_schema(schema), frozen)
 
 
 def accepted_digest(frozen: Path) -> str:
-    """Digest of a frozen schema that was changed since it was frozen; empty as long as it was not.
+    """Returns the digest of a frozen schema that was changed since it was frozen; empty if it was not.
 
-    What is frozen first is what the step has just written, so that freezing alone must not make it run again.
+    Freezing stores the step's own output, so freezing alone must not make the step run again.
     """
     if not frozen.exists():
         return ""
@@ -60,7 +60,7 @@ def accepted_digest(frozen: Path) -> str:
 
 
 def diff_schemas(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
-    """Changed lines between the frozen schema and another, in text format; empty where nothing is frozen."""
+    """Returns the changed lines from the frozen schema to another, in text format; empty if none is frozen."""
     from google.protobuf import text_format
 
     if not frozen.exists():
@@ -70,14 +70,14 @@ def diff_schemas(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
 
 
 def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
-    """An inferred schema with what the recipe declares put in: classes, and encoded bytes as mere bytes."""
+    """Returns an inferred schema with the recipe's declarations: classes, and encoded files as plain bytes."""
     bound = schema_pb2.Schema()
     bound.CopyFrom(inferred)
     for feature in bound.feature:
         if feature.name.endswith("_bytes") or _is_open_ended(_domain_values(bound, feature)):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
-            # A rare category that chance put into one split only is no anomaly; a new one of some weight is.
+            # A rare category that is by chance in one split only is no anomaly; a frequent new one is.
             feature.distribution_constraints.min_domain_mass = DOMAIN_MASS
         if feature.name in data.inputs:
             _bind_shape(feature, data.inputs[feature.name])
@@ -90,23 +90,23 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
 
 def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
     name, shape = types.parse_kind(declared)
-    if shape:  # what the file holds is flat
+    if shape:  # the file holds a flat list
         feature.ClearField("value_count")
         feature.shape.CopyFrom(schema_pb2.FixedShape(dim=[{"size": size} for size in shape]))
     elif name != "int" and not feature.name.endswith("_bytes"):
-        # A value that is missing here and there is no anomaly, even if chance put none into train; many are.
+        # A few missing values are no anomaly, even if train has none by chance; many are.
         feature.ClearField("shape")
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
 
 
 def _domain_values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:
-    """The values of a feature's domain; none for one without."""
+    """Returns the values of a feature's domain; empty without a domain."""
     named = next((domain.value for domain in schema.string_domain if domain.name == feature.domain), ())
     return named or feature.string_domain.value
 
 
 def _is_open_ended(values: Sequence[str]) -> bool:
-    """Whether these are dates, alone or side by side in a window, or sentences: every row brings new ones."""
+    """Returns whether these are dates (one, or those of a window) or sentences: every row has new ones."""
     if all(dates.iso(value.rpartition(",")[2]) for value in values):
         return bool(values)
     words = sum(len(value.split()) for value in values)
@@ -128,7 +128,7 @@ def BoundSchema(  # noqa: N802
     frozen: Parameter[str],
     digest: Parameter[str],  # noqa: ARG001  (the recipe's declarations and the frozen schema, for TFX's cache)
 ) -> None:
-    """Writes the frozen schema where there is one, else the inferred one with the recipe's declarations."""
+    """Writes the frozen schema if there is one, else the inferred one with the recipe's declarations."""
     data = catalog.load_recipe(Path(recipe)).data
     source = Path(frozen) if Path(frozen).exists() else Path(inferred.uri) / SCHEMA_FILE
     write_schema(bind_schema(read_schema(source), data), Path(schema.uri) / SCHEMA_FILE)

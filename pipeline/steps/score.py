@@ -1,8 +1,8 @@
-"""Score: numbers of the candidate and of the live model that TFMA lacks, and the predictions of both, row by row.
+"""Score: the metrics of the candidate and the champion (the live model) that TFMA lacks, and their predictions by row.
 
-TFMA goes row by row over labelled predictions and does not keep them; it cannot compare forecasts with a naive one,
-look at samples of a generative model, compare two models on the same rows, or measure latency. Its own results are
-copied here, so that the gate finds all numbers in one file.
+TFMA reads labelled predictions row by row and does not store them; it cannot compare forecasts with a naive one,
+evaluate samples of a generative model, compare two models on the same rows, or measure latency. Its own results are
+copied here, so that the gate has all numbers in one file.
 """
 
 import time
@@ -40,9 +40,9 @@ SCORES_FILE = "scores.json"
 
 
 def measure_latency(call: Callable[[], object]) -> dict[str, float]:
-    """Milliseconds of one call: {"p50", "p95", "p99", "calls"}.
+    """Measures the milliseconds of one call: {"p50", "p95", "p99", "calls"}.
 
-    Ten to a hundred calls, for about 0.1 s, after a few that are not counted.
+    Makes ten to a hundred calls in about 0.1 s, after a few to warm up.
     """
     for _ in range(WARM_UP_CALLS):
         call()
@@ -57,7 +57,7 @@ def measure_latency(call: Callable[[], object]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Splits:
-    """The raw features of the splits, read when they are first used; eval is not among them.
+    """The raw features of the splits train and test, read on first use.
 
     Attributes:
         folder: Folder of the splits.
@@ -79,11 +79,11 @@ class Splits:
 
 
 def read_columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """All rows of a split as arrays by name; what is missing is as in `preprocess`.
+    """Returns all rows of a split as arrays by name; missing values are as in `preprocess`.
 
     Args:
         folder: Folder of TFRecords of `tf.train.Example`.
-        kinds: Kind of each raw input; the other features are single values or vectors as they were found.
+        kinds: Kind of each raw input; the other features are single values or vectors, as they are stored.
     """
     rows = [
         tf_example.parse_features(record)
@@ -107,10 +107,10 @@ def _to_column(cells: list[Any], declared: str) -> np.ndarray:
 def recipe_scores(
     recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]
 ) -> dict[str, float]:
-    """Asks the recipe's `score` about a SavedModel.
+    """Calls the recipe's `score` with a SavedModel.
 
     Raises:
-        PipelineError: It fails, or does not give the metrics that the recipe declares.
+        PipelineError: It fails, or does not return the metrics that the recipe declares.
     """
     declared = {metric.name for metric in recipe.metrics if not metric.tfma}
     if not recipe.score:
@@ -128,16 +128,16 @@ def recipe_scores(
         ) from error
     if values.keys() != declared:
         raise PipelineError(
-            "score() of the recipe does not give the metrics that it declares.",
+            "score() of the recipe does not return the metrics that it declares.",
             expected=", ".join(sorted(declared)) or 'Metric("…") without tfma= in metrics=',
             received=", ".join(sorted(values)) or "none",
-            action="name the same in metrics= and in what score() returns",
+            action="use the same names in metrics= and in the result of score()",
         )
     return values
 
 
 def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
-    """Inputs for `serving_default`: the first row of a split; zeros where its inputs are not the raw ones."""
+    """Returns inputs for `serving_default`: the first row of a split; zeros if it takes other inputs."""
     (record,) = next(predictions.read_batches(folder, 1))
     row = tf_example.parse_features(record)
     return signatures.make_request(
@@ -146,15 +146,15 @@ def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[st
 
 
 def size_mb(folder: Path) -> float:
-    """Size of a SavedModel's files, in millions of bytes."""
+    """Returns the size of a SavedModel's files, in millions of bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def needed_models(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
-    """The live models of the recipes that a recipe needs, by name.
+    """Returns the champions of the recipes that a recipe needs, by name.
 
     Raises:
-        PipelineError: One of them has none.
+        PipelineError: One of them has no champion.
     """
     live_models = {name: champions.read_champion(workspace, name) for name in recipe.needs}
     absent = [name for name, live in live_models.items() if live is None]
@@ -170,11 +170,11 @@ def needed_models(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class CandidateScores:
-    """What is measured of a candidate.
+    """The output of the step.
 
     Attributes:
         numbers: The scores as JSON, see `score`.
-        predictions: Of the candidate and the live model, row by row.
+        predictions: Predictions of the candidate and the champion, row by row.
     """
 
     numbers: Mapping[str, Any]
@@ -183,7 +183,7 @@ class CandidateScores:
 
 @dataclass(frozen=True)
 class Models:
-    """The models whose numbers are taken.
+    """The models to measure.
 
     Attributes:
         candidate: The exported candidate.
@@ -199,17 +199,17 @@ class Models:
 def score(
     recipe: Recipe, examples: Path, models: Models, measured: Measurements, trained: Mapping[str, Any]
 ) -> CandidateScores:
-    """All that is measured of a candidate.
+    """Measures a candidate.
 
     Args:
         recipe: The recipe.
-        examples: The splits.
+        examples: Folder of the splits.
         models: The models.
-        measured: What TFMA has measured.
-        trained: What the training wrote about its model: {"weights", "flops", "export_difference", …}.
+        measured: The results of TFMA.
+        trained: The training's `model.json`: {"weights", "flops", "export_difference", …}.
 
     Returns:
-        The scores as docs/journal.md describes them under "evaluation", without the gate; and the predictions.
+        The scores as docs/journal.md describes them under "evaluation", without the gate, and the predictions.
 
     Raises:
         PipelineError: The recipe's `score` fails.
@@ -239,12 +239,12 @@ def score(
 def merge_metrics(
     measured: Measurements, candidate: Mapping[str, float], live: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, float] | None]:
-    """TFMA's numbers and those of the recipe's `score`: the candidate's, and the live model's (None without one)."""
+    """Returns TFMA's and the recipe's own metrics, of the candidate and of the champion (None without one)."""
     return {**measured.metrics, **candidate}, {**(measured.baseline or {}), **live} or None
 
 
 def measure_cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mapping[str, Any]) -> dict[str, Any]:
-    """{"weights", "flops", "size_mb", "latency_ms": {"p50", "p95", "p99", "calls"}, "difference"}."""
+    """Returns {"weights", "flops", "size_mb", "latency_ms": {"p50", "p95", "p99", "calls"}, "difference"}."""
     request = sample_request(recipe, served, test)
     return {
         "weights": trained["weights"],
@@ -267,7 +267,7 @@ def Score(  # noqa: N802
     workspace: Parameter[str],
     digest: Parameter[str],  # noqa: ARG001  (the recipe's score and the models that it needs, for TFX's cache)
 ) -> None:
-    """Writes the numbers, and the predictions of the candidate and of the live model."""
+    """Writes the scores, and the predictions of the candidate and of the champion."""
     declared, folder = catalog.load_recipe(Path(recipe)), Path(scores.uri)
     models = Models(
         candidate=LoadedModel(serving_model_dir(model.uri)),

@@ -1,4 +1,4 @@
-"""Train: the function that TFX's Trainer calls, by its dotted name. The work is done in `pipeline.training.trainer`."""
+"""Train: the function that TFX's Trainer calls by its dotted name; `pipeline.training.trainer` does the work."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """What TFX's Transform calls: features by the recipe, the label by its declared classes."""
+    """Preprocesses features and label; the function that TFX's Transform calls by its dotted name."""
     recipe = catalog.load_recipe(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
     raw = {name: to_dense(value) for name, value in inputs.items()}
@@ -37,9 +37,9 @@ def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, A
 
 
 def to_dense(value: Any) -> Any:
-    """A raw feature as a tensor (batch,) or, of a vector, (batch, …); a missing value is NaN, "" or 0.
+    """Returns a raw feature as a tensor (batch,) or, for a vector, (batch, …); a missing value is NaN, "" or 0.
 
-    Transform gives single values as (batch, 1), and sparse where they may be missing.
+    Transform's inputs are single values (batch, 1), sparse if they may be missing.
     """
     import tensorflow as tf
 
@@ -51,7 +51,7 @@ def to_dense(value: Any) -> Any:
 
 
 def encode_label(label: Any, data: Dataset) -> Any:
-    """Class names (batch,) to int64 positions among the declared classes; numbers and vectors to float32."""
+    """Maps class names (batch,) to int64 positions among the declared classes; numbers and vectors to float32."""
     import tensorflow as tf
 
     if not data.classes:

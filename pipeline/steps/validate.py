@@ -1,4 +1,4 @@
-"""Validate: turns the anomalies that ExampleValidator finds into an error, before anything is trained."""
+"""Validate: raises an error for the anomalies that ExampleValidator finds, before the training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPLITS = ("train", "eval", "test")
 
 
 def read_anomalies(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
-    """The anomalies of each split from ExampleValidator's output folder."""
+    """Reads the anomalies of each split from ExampleValidator's output folder."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
     anomalies = {}
@@ -26,7 +26,7 @@ def read_anomalies(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
 
 
 def describe_anomalies(anomalies: dict[str, anomalies_pb2.Anomalies]) -> list[str]:
-    """One line per anomaly: split, feature, and what is wrong with it."""
+    """Returns one line per anomaly: split, feature and description."""
     return [
         f"{split}: {feature or 'data set'}: {info.description}"
         for split, split_anomalies in anomalies.items()
@@ -42,6 +42,6 @@ def require_none(folder: Path, recipe: str) -> None:
             "The data do not fit the schema.",
             expected="values, types and columns like those of the first published run",
             received="\n  " + "\n  ".join(lines),
-            action=f"mend the data, or see what changed with `keraspipe schema diff {recipe}` and take it over with "
+            action=f"correct the data, or see what changed with `keraspipe schema diff {recipe}` and accept it with "
             f"`keraspipe schema accept {recipe}`",
         )

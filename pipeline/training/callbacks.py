@@ -1,9 +1,9 @@
 """Keras callbacks of a training: checkpoints, progress, curves within an epoch, and the norm of the gradient.
 
-Keras' BackupAndRestore keeps neither the history nor the state of EarlyStopping with its best weights; a training
-that goes on from it can stop at another epoch and keep worse weights. So a checkpoint here is one file that holds all
-of it, and appears whole after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
-reading the numbers waits for the device, so both report only now and then.
+Keras' BackupAndRestore saves neither the history nor the state of EarlyStopping with its best weights; a training
+resumed from it can stop at another epoch and keep worse weights. So a checkpoint here is one file with all of it,
+replaced atomically after every epoch. Progress and curves go to the run's journal, for the live view and MLflow;
+reading the metrics waits for the device, so both report only now and then.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHECKPOINT_FILE = "checkpoint.npz"
 STOPPING_STATE = ("wait", "stopped_epoch", "best", "best_epoch")
 PROGRESS_INTERVAL_S = 0.25
 CURVE_INTERVAL_S = 1.0
-CURVE_TIME_SHARE = 1 / 500  # of the time so far, beyond which points come less often: an hour has about 1,500
+CURVE_TIME_SHARE = 1 / 500  # of the time so far between two points, at least: an hour has about 1,500 points
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -38,8 +38,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: Folder of this training, named after its digest.
-        early_stopping: Its state is saved and restored with the weights; it must stand before this callback.
-        reads_only: Restores and keeps the history, but saves nothing: another process does.
+        early_stopping: Its state is saved and restored with the weights; it must come before this callback.
+        reads_only: Restores and records the history, but saves nothing: another process does.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._restored: dict[str, Any] | None = None
 
     def restore(self, model: keras.Model) -> int:
-        """Puts a model back to where it was and returns the number of finished epochs; 0 without a checkpoint."""
+        """Restores a model and returns the number of finished epochs; 0 without a checkpoint."""
         if not self.path.exists():
             return 0
         with np.load(self.path, allow_pickle=False) as saved:
@@ -72,14 +72,14 @@ class Checkpoint(keras.callbacks.Callback):
         return bool((self._restored or {}).get("stopped_epoch"))  # epochs count from 0, and the first never stops
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Gives early stopping its state back, which it has just reset."""
+        """Restores the state of early stopping, which has just reset it."""
         for name, value in (self._restored or {}).items():
             setattr(self.early_stopping, name, value)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves everything under one name by one rename."""
+        """Saves everything in one file, replaced by one rename."""
         if not math.isfinite((logs or {}).get("loss", 0.0)):
-            return  # a diverged training is nothing to go on from: the same command would pass it on as finished
+            return  # a diverged training must not be resumed: the same command would report it as finished
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if self.reads_only:
@@ -110,7 +110,11 @@ def _to_number(value: Any) -> Any:
 
 
 class Progress(keras.callbacks.Callback):
-    """Args: rows: Rows per epoch, for samples per second."""
+    """Reports batches and epochs to the journal.
+
+    Args:
+        rows: Rows per epoch, for samples per second.
+    """
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -132,11 +136,11 @@ class Progress(keras.callbacks.Callback):
             journal.report("progress", epoch=self._epoch, step=batch + 1, metrics=values)
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Ends the training part of the epoch."""
+        """Stops the clock of the epoch's training part."""
         self._validating = time.monotonic() - self._started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Reports the epoch; a loss that is no number ends the training.
+        """Reports the epoch; a loss that is not finite ends the training.
 
         Raises:
             PipelineError: The training diverged.
@@ -161,12 +165,12 @@ class Progress(keras.callbacks.Callback):
 
 
 class StepCurves(keras.callbacks.Callback):
-    """Tells the journal; reading the numbers waits for the device, hence not at every step.
+    """Reports points of the curves to the journal, not at every step: reading the metrics waits for the device.
 
     Args:
         steps: Batches per epoch.
         batch_size: Rows per batch.
-        gradient_norm: Stands before the model's optimizer.
+        gradient_norm: Attached to the model's optimizer.
     """
 
     def __init__(self, steps: int, batch_size: int, gradient_norm: GradientNorm) -> None:
@@ -178,22 +182,22 @@ class StepCurves(keras.callbacks.Callback):
         self._due = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Leaves out of the speed what lies between the epochs: validation and the checkpoint."""
+        """Excludes the time between epochs from the speed: validation and the checkpoint."""
         self._epoch, self._first_batch, self._since = epoch, 0, time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Asks for the gradient's norm if it is time for a point."""
+        """Requests the gradient's norm if a point is due."""
         now = time.monotonic()
         self._due = now - self._last_point > max(CURVE_INTERVAL_S, CURVE_TIME_SHARE * (now - self._began))
         if self._due:
-            self.gradient_norm.ask()
+            self.gradient_norm.request()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Tells the point."""
+        """Reports the point."""
         if self._due:
             point = self._point(logs or {})
-            now = time.monotonic()  # the numbers are there when the device has done all steps up to here
-            if self._last_point:  # the first step of all is compiled, which has no speed
+            now = time.monotonic()  # reading the metrics has waited for all steps up to here
+            if self._last_point:  # the first step includes the compilation
                 point["samples_per_second"] = (batch + 1 - self._first_batch) * self.batch_size / (now - self._since)
             step = self._epoch * self.steps + batch + 1
             journal.report("curve", epoch=self._epoch + 1, step=step, metrics=point)
@@ -208,13 +212,13 @@ class StepCurves(keras.callbacks.Callback):
 
 
 class GradientNorm:
-    """The global norm of the gradients, taken where they are anyway: another pass over a batch would cost a step.
+    """The global norm of the gradients, computed within the training step: a second pass would cost another step.
 
-    With several replicas it is that of the first one, before gradients are brought together and clipped. Make it in the
+    With several replicas it is that of the first one, before gradients are aggregated and clipped. Create it in the
     scope of the model's strategy.
 
     Args:
-        optimizer: Of the compiled model.
+        optimizer: The compiled model's optimizer.
     """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -223,22 +227,22 @@ class GradientNorm:
         self._wanted = tf.Variable(initial_value=False, trainable=False, aggregation=first)
         self._norm = tf.Variable(float("nan"), trainable=False, aggregation=first)
 
-    def ask(self) -> None:
-        """Has the next step take it; a step that nobody asks pays for one comparison."""
+    def request(self) -> None:
+        """Has the next step compute the norm; other steps pay for one comparison."""
         self._wanted.assign(value=True)
 
     def read(self) -> float:
-        """The norm of the last step; not a number where a training step of its own passes no optimizer."""
+        """Returns the norm of the last step; NaN if a custom training step does not use the optimizer."""
         self._wanted.assign(value=False)
         return float(self._norm.numpy())
 
     @contextmanager
     def attach(self) -> Iterator[None]:
-        """Puts itself before the optimizer while a model is fitted."""
+        """Wraps the optimizer's `apply` during the block."""
         original = self.optimizer.apply
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
-            # Assigned outside the branch, where a distribution strategy can carry it from one device to another.
+            # Assigned outside the branch, where a distribution strategy can copy it from one device to another.
             self._norm.assign(tf.cond(self._wanted, lambda: self._norm_of(grads), lambda: float("nan")))
             return original(grads, trainable_variables)
 
@@ -246,7 +250,7 @@ class GradientNorm:
         try:
             yield
         finally:
-            del self.optimizer.apply  # the method of its class is found again
+            del self.optimizer.apply  # uncovers the method of its class
 
     def _norm_of(self, grads: Sequence[Any]) -> tf.Tensor:
         # Half precision scales the loss up, and the gradients with it.

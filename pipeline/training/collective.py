@@ -1,7 +1,7 @@
 """Several workers train one network together: each takes its share of every batch, and all take the same steps.
 
-Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` hands a whole batch to
-`Strategy.reduce`, which takes one tensor). So every worker runs the ordinary `fit`, and the strategy only carries
+Keras 3's `fit` cannot run under MultiWorkerMirroredStrategy (`Trainer._maybe_symbolic_build` passes a whole batch to
+`Strategy.reduce`, which takes one tensor). So every worker runs the ordinary `fit`, and the strategy only reduces
 numbers: gradients at each step, weights and metrics at the end of each epoch.
 """
 
@@ -26,28 +26,28 @@ TOLERANCE = 1e-3  # of the largest weight: machines of different kinds round dif
 
 
 class SingleWorker:
-    """A process that trains by itself.
+    """A process that trains alone.
 
     Attributes:
-        index: Number of this process, from 0; number 0 writes what is kept.
+        index: Number of this process, from 0; number 0 writes the files.
         count: Number of processes.
     """
 
     index, count = 0, 1
 
     def share(self, rows: Rows) -> Rows:
-        """All of them."""
+        """Returns all rows."""
         return rows
 
     def batch_size(self, wanted: int) -> int:
-        """What is wanted."""
+        """Returns the wanted size."""
         return wanted
 
     def begin(self, model: keras.Model, first: int) -> None:
-        """Nothing to agree on."""
+        """Does nothing."""
 
     def average_gradients(self, optimizer: keras.optimizers.Optimizer) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Nothing to average."""
+        """Averages nothing."""
         return nullcontext()
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
@@ -56,13 +56,13 @@ class SingleWorker:
 
 
 class MultiWorker:
-    """This process among the nodes that TF_CONFIG names.
+    """This process among the nodes that TF_CONFIG lists.
 
-    Made once in a process, before TensorFlow computes anything; waits for the other nodes. A node computes on its first
-    GPU: a machine with several runs a node for each.
+    Create it once in a process, before TensorFlow computes anything; it waits for the other nodes. A node computes on
+    its first GPU: a machine with several GPUs runs a node for each.
 
     Attributes:
-        index: Number of this node, from 0; node 0 writes what is kept.
+        index: Number of this node, from 0; node 0 writes the files.
         count: Number of nodes.
     """
 
@@ -77,20 +77,20 @@ class MultiWorker:
         )
 
     def _all_reduce(self, op: tf.distribute.ReduceOp, values: Sequence[Any]) -> list[Any]:
-        """Over all nodes; every node must ask for the same shapes in the same order."""
+        """Reduces over all nodes; every node must call it with the same shapes in the same order."""
 
         def reduce_replica(own: list[Any]) -> list[Any]:
-            here = [tf.identity(value) for value in own]  # on this node's device, which the strategy asks for
+            here = [tf.identity(value) for value in own]  # on this node's device, as the strategy requires
             return list(tf.distribute.get_replica_context().all_reduce(op, here))
 
         return list(self._cluster.run(reduce_replica, args=(list(values),)))
 
     def share(self, rows: Rows) -> Rows:
-        """This node's part of the rows: the parts of all nodes are all rows, none twice."""
+        """Returns this node's part of the rows: the parts of all nodes are disjoint and cover all rows."""
         return rows.share(self.index, self.count)
 
     def batch_size(self, wanted: int) -> int:
-        """The largest number of rows up to the wanted one that all nodes can share equally.
+        """Returns the largest batch size up to the wanted one that all nodes can share equally.
 
         Raises:
             PipelineError: There are more nodes than rows in a batch.
@@ -106,7 +106,7 @@ class MultiWorker:
 
     @contextmanager
     def average_gradients(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-        """Has an optimizer apply the mean of all nodes' gradients, which it then scales and clips as ever."""
+        """Has an optimizer apply the mean of all nodes' gradients, which it then scales and clips as usual."""
         original = optimizer.apply
 
         def apply(grads: Sequence[Any], trainable_variables: Any = None) -> Any:
@@ -119,16 +119,16 @@ class MultiWorker:
             optimizer.apply = original
 
     def _average(self, grads: Sequence[Any]) -> list[Any]:
-        # Sparse ones stay sparse and are gathered: Keras' optimizers take them by slice, and a vocabulary is large.
+        # Sparse gradients stay sparse and are gathered: Keras' optimizers apply slices, and a vocabulary is large.
         known = [gradient for gradient in grads if gradient is not None]
         means = iter(self._mean(known))
         return [None if gradient is None else next(means) for gradient in grads]
 
     def begin(self, model: keras.Model, first: int) -> None:
-        """Readies a model: all nodes begin with the weights of node 0, and each draws random numbers of its own.
+        """Prepares a model: all nodes begin with the weights of node 0, and each with its own random seed.
 
         Args:
-            model: Compiled, and restored from its checkpoint.
+            model: Compiled and restored from its checkpoint.
             first: Number of finished epochs.
 
         Raises:
@@ -141,7 +141,7 @@ class MultiWorker:
                 received=f"node {self.index} begins in epoch {first + 1}",
                 action="check that all nodes mount the same workspace",
             )
-        model.jit_compile = False  # XLA compiles nothing that waits for another machine
+        model.jit_compile = False  # XLA cannot compile an operation that waits for another machine
         weights = _float_variables(model)
         for variable, value in zip(weights, self._sum([self._only_first(v) for v in weights]), strict=True):
             variable.assign(value)
@@ -154,21 +154,21 @@ class MultiWorker:
         return value if self.index == 0 else tf.zeros_like(value)
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """Those that must stand before all others."""
+        """Returns the callbacks that must come before all others."""
         return [SyncEpoch(self)]
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """The mean over all nodes of some numbers."""
+        """Returns the mean of each number over all nodes."""
         (means,) = self._mean([tf.constant(values, tf.float64)])
         return [float(value) for value in means.numpy()]
 
     def average_weights(self, model: keras.Model) -> None:
-        """Gives all nodes the same weights: those that were not learnt, as moving statistics, are their mean.
+        """Gives all nodes the same weights: those that are not trained, such as moving statistics, are averaged.
 
-        A moving mean is linear, so that the mean of all nodes' is the one that a single process would have.
+        A moving mean is linear, so the mean over all nodes is the one that a single process would have.
 
         Raises:
-            PipelineError: Learnt weights differ: a training step of its own passed the optimizer by.
+            PipelineError: Trained weights differ: a custom training step did not use the optimizer.
         """
         variables = _float_variables(model)
         means = self._mean([tf.convert_to_tensor(variable.value) for variable in variables])
@@ -185,7 +185,7 @@ def _float_variables(model: keras.Model) -> list[keras.Variable]:
 
 def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
     difference = float(tf.reduce_max(tf.abs(variable.value - mean)))
-    if difference > TOLERANCE * max(1.0, float(tf.reduce_max(tf.abs(mean)))):  # not a number is for the loss to tell
+    if difference > TOLERANCE * max(1.0, float(tf.reduce_max(tf.abs(mean)))):  # the loss reports NaN
         raise PipelineError(
             f"The weights {variable.path} differ between the nodes.",
             expected="the same steps on all nodes, taken by model.optimizer",
@@ -197,7 +197,7 @@ def _require_near(variable: keras.Variable, mean: tf.Tensor) -> None:
 class SyncEpoch(keras.callbacks.Callback):
     """Gives all nodes the same weights and metrics after an epoch, so that they continue, slow down and stop together.
 
-    It must stand before all callbacks that look at metrics.
+    It must come before all callbacks that read metrics.
     """
 
     def __init__(self, collective: MultiWorker) -> None:
@@ -205,11 +205,11 @@ class SyncEpoch(keras.callbacks.Callback):
         self.collective = collective
 
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-        """Before other callbacks read the epoch's metrics."""
+        """Averages the weights, before other callbacks read the epoch's metrics."""
         self.collective.average_weights(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        """Replaces each number by its mean over all nodes, for the callbacks behind this one."""
+        """Replaces each metric by its mean over all nodes, for the callbacks after this one."""
         if logs:
             names = sorted(logs)
             logs.update(zip(names, self.collective.mean([logs[name] for name in names]), strict=True))

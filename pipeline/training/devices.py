@@ -1,4 +1,4 @@
-"""Where training computes, and what the network costs: devices, precision, determinism, operations per row."""
+"""Devices, precision and determinism of a training, and the operations that a network needs for one row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DISTRIBUTIONS = ("auto", "mirrored", "none", "nodes")
 
 
 def check_names(distribution: str, mixed_precision: str) -> None:
-    """Raises a UsageError for a name that means nothing."""
+    """Raises a UsageError for an unknown name."""
     for name, value, allowed in (
         ("KERASPIPE_DISTRIBUTION", distribution, DISTRIBUTIONS),
         ("KERASPIPE_MIXED_PRECISION", mixed_precision, POLICIES),
@@ -38,12 +38,12 @@ def configure(config: dict[str, Any]) -> None:
     if config["deterministic"]:
         tf.config.experimental.enable_op_determinism()
     for gpu in tf.config.list_physical_devices("GPU"):
-        # Without growth TensorFlow takes the whole card, and an evaluation at the same time finds no memory left.
+        # Without growth TensorFlow takes the whole GPU's memory and leaves none for an evaluation at the same time.
         tf.config.experimental.set_memory_growth(gpu, enable=True)
 
 
 def make_strategy(distribution: str) -> tf.distribute.Strategy:
-    """MirroredStrategy over all devices when configured or when there are several GPUs, else the default one."""
+    """Returns MirroredStrategy over all devices if configured or with several GPUs, else the default strategy."""
     import tensorflow as tf
 
     gpus = tf.config.list_logical_devices("GPU")
@@ -54,10 +54,10 @@ def make_strategy(distribution: str) -> tf.distribute.Strategy:
 
 
 def count_flops(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | None:
-    """Operations of the network for one row, by TensorFlow's profiler: a multiplication and an addition are two.
+    """Counts the operations of the network for one row by TensorFlow's profiler; a multiply-add counts as two.
 
-    Preprocessing is not counted, the body of a loop once, and what has no fixed shape not at all. None where the
-    network cannot be traced alone.
+    Preprocessing and operations without a fixed shape are not counted, and the body of a loop counts once. None if
+    the network cannot be traced alone.
 
     Args:
         model: The network.
@@ -71,5 +71,5 @@ def count_flops(model: keras.Model, features: Mapping[str, tf.Tensor]) -> int | 
         function = tf.function(lambda features: model(features, training=False), autograph=False)
         graph = function.get_concrete_function(inputs).graph
         return int(tf.compat.v1.profiler.profile(graph, options={**options, "output": "none"}).total_float_ops)
-    except Exception:  # noqa: BLE001  (a number that only informs must not cost the training)
+    except Exception:  # noqa: BLE001  (an informative number must not fail the training)
         return None

@@ -1,4 +1,4 @@
-"""Names of the files that a training leaves in the folder of its model_run."""
+"""Names of the files that a training writes into the folder of its model_run."""
 
 HISTORY = "history.json"  # metrics by epoch
 MODEL = "model.json"  # weights, operations, signatures of the export

@@ -1,6 +1,6 @@
 """One fit with checkpoints, early stopping and reports, and a diagnosis of its learning curves in words.
 
-A fit that was interrupted goes on from its checkpoint.
+An interrupted fit is resumed from its checkpoint.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ RECENT = 3
 
 @dataclass(frozen=True)
 class Training:
-    """What one fit needs.
+    """One fit of a network.
 
     Attributes:
         model: The compiled network.
-        train: First epoch -> batches of (features, target), shuffled by that number.
-        evaluation: The same of the eval split.
-        folder: Where the checkpoint lies.
+        train: (first epoch) -> batches of (features, target), shuffled by the number of the epoch.
+        evaluation: Batches of the eval split.
+        folder: Folder of the checkpoint.
         patience: Epochs without a lower `val_loss` before the training stops.
         steps: Batches per epoch.
         batch_size: Rows per batch.
-        strategy: Under which the network was built.
-        precision: Its dtype policy.
-        nodes: This process among those that train together; `train` gives its share.
+        strategy: The strategy in whose scope the network was built.
+        precision: The network's dtype policy.
+        nodes: This process among those that train together; `train` yields its share.
         class_weight: Weight of each class in the loss, by its number; None for equal ones.
-        callbacks: Further ones, called after our own.
+        callbacks: Additional callbacks, called after our own.
     """
 
     model: keras.Model
@@ -66,7 +66,7 @@ class Training:
 
         Args:
             epochs: Number of the last epoch.
-            begin: Epochs of an earlier fit, by which this one's are numbered on.
+            begin: Epochs of an earlier fit; this one's numbers continue from there.
         """
         import keras
 
@@ -109,7 +109,7 @@ class Training:
 
 
 def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
-    """Calls underfitting and overfitting by name, with the numbers that show it.
+    """Names underfitting and overfitting, with the numbers that show it.
 
     Args:
         history: Values per epoch, `loss` and `val_loss` among them.
@@ -117,7 +117,7 @@ def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
     """
     loss, val = history.get("loss", []), history.get("val_loss", [])
     if not loss or not val:
-        return "no finished epoch, nothing to say."
+        return "no finished epoch, no diagnosis."
     if not all(map(math.isfinite, [*loss, *val])):
         return "diverged: the loss is not a number; try a smaller learning_rate."
     best = min(range(len(val)), key=val.__getitem__)

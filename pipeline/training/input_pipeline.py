@@ -1,7 +1,6 @@
-"""The input pipeline of `fit`: decoded and preprocessed rows in batches, augmented anew in every epoch.
+"""The input pipeline of `fit`: decoded and preprocessed rows in batches, with new augmentation in every epoch.
 
-Records are decoded and preprocessed once and kept in memory where they fit. A preview shows what augmentation does to
-a few rows.
+Records are decoded and preprocessed once, and cached in memory if they fit. A preview shows a few augmented rows.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ STREAM_SHUFFLE_ROWS = 10_000
 MEMORY_SHARE = 0.25
 PREVIEW_FILE = "augmentation.png"
 PREVIEW_ROWS, PREVIEW_DRAWS = 8, 7
-PREVIEW_SIDE = 96  # pixels, at least, of one image in the grid
+PREVIEW_SIDE = 96  # smallest side of one image in the grid, in pixels
 PREVIEW_GAP = 4
 
 
@@ -37,8 +36,8 @@ class Rows:
     Attributes:
         dataset: Elements (features, label), one row each.
         count: Number of rows.
-        bytes: Size of all rows once decoded.
-        part: (index, of) -> every `of`-th row from the index-th on, reading no other.
+        bytes: Size of all decoded rows.
+        part: (index, of) -> every `of`-th row from the index-th on; reads no others.
     """
 
     dataset: tf.data.Dataset
@@ -48,11 +47,11 @@ class Rows:
 
     @property
     def fits_memory(self) -> bool:
-        """Whether the decoded rows fit a quarter of the free memory."""
+        """Whether the decoded rows fit into a quarter of the free memory."""
         return self.bytes < MEMORY_SHARE * psutil.virtual_memory().available
 
     def share(self, index: int, of: int) -> Rows:
-        """Every `of`-th row from the index-th on, for one of several processes."""
+        """Returns every `of`-th row from the index-th on, for one of several processes."""
         count = len(range(index, self.count, of))
         dataset = self.part(index, of) if self.part else self.dataset.shard(of, index)
         return Rows(dataset, count, self.bytes * count // max(self.count, 1))
@@ -99,15 +98,15 @@ def training_batches(
     target: Callable[[Any, Any], Any],
     augment: Callable[[Any, Any], Any] | None,
 ) -> tf.data.Dataset:
-    """Shuffled and augmented batches; the order differs from epoch to epoch and is fixed by the seed.
+    """Returns shuffled and augmented batches; the order differs from epoch to epoch and is fixed by the seed.
 
-    The last, smaller batch is left out (another one each epoch): it would be compiled a second time.
+    The last, smaller batch is dropped (other rows each epoch): TensorFlow would compile a second graph for it.
 
     Args:
         rows: The training split.
         batch_size: Rows per batch.
         seed: Seed of the order.
-        target: (features, label) -> features and what the loss compares with.
+        target: (features, label) -> (features, target of the loss).
         augment: (features, target) -> the same, changed at random; None for nothing.
     """
     import tensorflow as tf
@@ -121,7 +120,7 @@ def training_batches(
 
 
 def validation_batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
-    """All rows in order, never augmented."""
+    """Returns batches of all rows in order, never augmented."""
     import tensorflow as tf
 
     dataset = rows.dataset.batch(batch_size)
@@ -131,14 +130,14 @@ def validation_batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
 def write_preview(
     folder: Path, rows: Rows, target: Callable[..., Any], augment: Callable[..., Any] | None, name: str
 ) -> None:
-    """Writes the grid: one row per example, first as it is, then as it may come. Nothing where it is no image.
+    """Writes the grid: one row per example, first the original, then augmented. Writes nothing if it is no image.
 
     Args:
-        folder: Where the picture goes.
+        folder: Folder of the picture.
         rows: The training split.
-        target: (features, label) -> features and what the loss compares with.
-        augment: (features, target) -> the same, changed at random; None where a recipe augments nothing.
-        name: The feature that is augmented.
+        target: (features, label) -> (features, target of the loss).
+        augment: (features, target) -> the same, changed at random; None if a recipe augments nothing.
+        name: The augmented feature.
     """
     if augment is None or not _is_image(rows.dataset.element_spec[0][name].shape):
         return
@@ -153,7 +152,7 @@ def _is_image(shape: Sequence[int]) -> bool:
 
 
 def _draw_grid(draws: list[np.ndarray]) -> Any:
-    """One image of the draws, each (rows, height, width, channels): side by side, light where values are high."""
+    """Draws one image of the draws, each (rows, height, width, channels), side by side; high values are light."""
     import numpy as np
     from PIL import Image
 

@@ -10,15 +10,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("keraspipe")
 class WordDropout(keras.layers.Layer):
-    """Replaces words by the unknown one at random, so that no single word decides; in training only.
+    """Replaces words at random by the unknown word, so that no single word decides; in training only.
 
     Source: A. M. Dai, Q. V. Le, Semi-supervised sequence learning, arXiv:1511.01432, section 4.1 ("word dropout").
 
     Args:
-        rate: Share of the words that is replaced, from 0 to 1.
+        rate: Share of replaced words, from 0 to 1.
         unknown: Id of words outside the vocabulary.
-        padding: Id of the places after the end of a text, which stay.
-        seed: Of the random numbers.
+        padding: Id of the padding after the end of a text, which is never replaced.
+        seed: Seed of the random numbers.
 
     Shapes: integer ids (batch, length), before and after.
     """
@@ -31,7 +31,7 @@ class WordDropout(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, ids: Any, *, training: bool = False) -> Any:
-        """Draws for every word by itself."""
+        """Replaces each word independently; returns ids (batch, length)."""
         if not training:
             return ids
         drawn = keras.random.uniform(ops.shape(ids), seed=self.seed_generator) < self.rate
@@ -45,12 +45,12 @@ class WordDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keraspipe")
 class TimeShift(keras.layers.Layer):
-    """Moves each recording in time by an amount of its own, filling with silence; in training only.
+    """Shifts each recording in time by a random amount and fills with silence; in training only.
 
     Args:
         factor: Bounds of the shift as shares of the length, (earliest, latest); negative is earlier. One number shifts
-            by up to that share to either side.
-        seed: Of the random numbers.
+            by up to that share in both directions.
+        seed: Seed of the random numbers.
 
     Shapes: (batch, samples) or (batch, samples, channels), before and after.
     """
@@ -64,7 +64,7 @@ class TimeShift(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, recordings: Any, *, training: bool = False) -> Any:
-        """Shifts by whole samples."""
+        """Shifts by whole samples; returns the shape of `recordings`."""
         if not training:
             return recordings
         batch, samples = ops.shape(recordings)[:2]

@@ -13,7 +13,7 @@ EXPONENTIAL_END = 0.01
 def optimizer(
     name: str, learning_rate: float, schedule: str, steps: int, *, warm_up: float = 0.0, **config: Any
 ) -> keras.optimizers.Optimizer:
-    """Makes an optimizer.
+    """Returns an optimizer.
 
     Args:
         name: Name of a Keras optimizer: "adam", "sgd", "rmsprop", "adamw", …
@@ -23,10 +23,10 @@ def optimizer(
         steps: Optimizer steps of the whole training.
         warm_up: Share of the steps in which the rate rises from zero (Goyal et al., arXiv:1706.02677, section 2.2);
             "cosine" only.
-        config: Further arguments of the optimizer.
+        config: Other arguments of the optimizer.
 
     Raises:
-        ValueError: Unknown optimizer or schedule, or a warm-up that the schedule has not.
+        ValueError: Unknown optimizer or schedule, or a warm-up with another schedule than "cosine".
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"unknown schedule; expected one of {', '.join(SCHEDULES)}. Received: {schedule}")

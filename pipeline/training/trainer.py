@@ -1,4 +1,4 @@
-"""Trains a recipe: builds its network, fits it, exports it, and checks that the export answers as the network does."""
+"""Trains a recipe: builds its network, fits it, exports it, and checks that the export gives the same answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABEL_MIXING_LAYERS = {"MixUp", "CutMix"}  # Keras layers that mix the labels as
 
 
 def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> None:
-    """Trains and exports in this process; `join` makes it one of several nodes, of which the first one exports."""
+    """Trains and exports in this process; `join` makes it one of several nodes, of which the first exports."""
     import tensorflow_transform as tft
 
     from pipeline.training import devices, input_pipeline
@@ -64,9 +64,9 @@ def fit_recipe(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     nodes: Workers | None = None,
 ) -> keras.Model:
-    """Fits the recipe's network from its checkpoint, if there is one; `callbacks` are added to our own.
+    """Fits the recipe's network, from its checkpoint if there is one; `callbacks` are added to our own.
 
-    One of several `nodes` learns from its share of each batch, and the first one writes.
+    Each of several `nodes` trains on its share of each batch; the first writes the files.
     """
     from pipeline.training import devices, input_pipeline
     from pipeline.training.collective import SingleWorker
@@ -108,7 +108,7 @@ def fit_recipe(
 
 
 def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dict[str, Any]:
-    """Fits, and once more where the recipe tunes finely; the history of both, and what the curves say."""
+    """Fits, and again if the recipe fine-tunes; returns the history of both and the diagnosis."""
     from pipeline.training.fit import diagnose
 
     history = training.fit(p.epochs)
@@ -124,13 +124,13 @@ def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dic
 
 
 def vocabulary_sizes(graph: Any) -> dict[str, int]:
-    """Entries of each vocabulary of a Transform graph, by the name of its file."""
+    """Returns the number of entries of each vocabulary of a Transform graph, by the name of its file."""
     assets = Path(graph.transform_savedmodel_dir) / "assets"
     return {path.name: graph.vocabulary_size_by_name(path.name) for path in sorted(assets.glob("*"))}
 
 
 def class_weights(train: Rows, classes: int, power: float) -> dict[int, float] | None:
-    """Weight of each class in the loss: its inverse frequency to a power, one on the average of all rows."""
+    """Returns each class's weight in the loss: its inverse frequency to a power, with mean 1 over all rows."""
     import numpy as np
 
     if not power or not classes:
@@ -141,14 +141,14 @@ def class_weights(train: Rows, classes: int, power: float) -> dict[int, float] |
 
 
 def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, int]) -> Spec:
-    """What `build` learns of the data."""
+    """Returns the facts about the data that `build` gets."""
     features, _ = rows.dataset.element_spec
     shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
     return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary)
 
 
 def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
-    """Builds the network and asks it once, so that a misfit is found before training.
+    """Builds the network and calls it once, so that errors appear before the training.
 
     Raises:
         PipelineError: `build` fails, or the model does not fit the features or the classes.
@@ -171,7 +171,7 @@ def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
             received=f"{type(error).__name__}: {error}",
             action="correct build() in the recipe, or a hyperparameter",
         ) from error
-    shape = tuple(getattr(answer, "shape", ()))  # a recipe with outputs of its own may give several
+    shape = tuple(getattr(answer, "shape", ()))  # a recipe with `outputs` may return several
     if spec.classes and not recipe.outputs and shape[-1:] != (len(spec.classes),):
         raise PipelineError(
             "The model does not fit its classes.", expected=f"(batch, {len(spec.classes)})", received=shape
@@ -181,7 +181,7 @@ def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
 
 
 def target_map(model: keras.Model, classes: int) -> Any:
-    """A map over (features, label) batches that gives the loss what it wants: class numbers, or one-hot vectors."""
+    """Returns a map over (features, label) batches to the target of the loss: class numbers or one-hot vectors."""
     import tensorflow as tf
 
     loss = model.loss if isinstance(model.loss, str) else getattr(model.loss, "name", type(model.loss).__name__)
@@ -191,7 +191,7 @@ def target_map(model: keras.Model, classes: int) -> Any:
 
 
 def augmentation_map(recipe: Recipe, p: Any) -> Any:
-    """A map over (features, target) batches, or None if the recipe augments nothing."""
+    """Returns a map over (features, target) batches; None if the recipe augments nothing."""
     layers = recipe.augment(p)
     if not layers:
         return None

@@ -223,8 +223,8 @@ def drawn(seed):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: series(error), "its outputs are several (score, drawn)"),
-        (lambda: text(one_hot), "words (int64) reaches the network otherwise than by an Embedding"),
+        (lambda: series(error), "it has several outputs (score, drawn)"),
+        (lambda: text(one_hot), "words (int64) enters the network without an Embedding"),
         (
             lambda: series(
                 error,

@@ -91,7 +91,7 @@ def test_nothing_there(tmp_path):
 
 def test_neither_folder_nor_archive(tmp_path):
     (tmp_path / "pictures").write_text("")
-    with pytest.raises(PipelineError, match="cannot be read to its end"):
+    with pytest.raises(PipelineError, match="cannot be read completely"):
         list(DATA.examples(tmp_path))
 
 

@@ -93,7 +93,7 @@ def test_one_text_after_the_other(tmp_path):
     found = TextFolder(str(path), ("pos",)).examples(tmp_path)
     assert isinstance(found, Iterator)
     assert b"good" == next(found).features["text"]
-    with pytest.raises(PipelineError, match="cannot be read to its end"):
+    with pytest.raises(PipelineError, match="cannot be read completely"):
         list(found)
 
 

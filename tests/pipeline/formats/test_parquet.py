@@ -65,7 +65,7 @@ def test_damaged_files(tmp_path):
     content = (tmp_path / "t.parquet").read_bytes()
     for damaged in (content[:-1], content[:4] + b"\xff" * 200 + content[204:], b""):
         (tmp_path / "t.parquet").write_bytes(damaged)
-        with pytest.raises(PipelineError, match="cannot be read to its end"):
+        with pytest.raises(PipelineError, match="cannot be read completely"):
             list(DATA.examples(tmp_path))
 
 

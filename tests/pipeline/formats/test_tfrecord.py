@@ -55,7 +55,7 @@ def test_damaged_file(tmp_path):
     write(tmp_path / "t-1", ROWS)
     content = (tmp_path / "t-1").read_bytes()
     (tmp_path / "t-1").write_bytes(content[:-3])
-    with pytest.raises(PipelineError, match="cannot be read to its end"):
+    with pytest.raises(PipelineError, match="cannot be read completely"):
         list(DATA.examples(tmp_path))
 
 

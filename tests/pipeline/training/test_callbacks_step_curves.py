@@ -28,7 +28,7 @@ def test_the_norm_is_that_of_the_gradient_of_the_step_that_was_asked():
     model = line()
     norm = GradientNorm(model.optimizer)
     with norm.attach():
-        norm.ask()
+        norm.request()
         model.fit(X, Y, verbose=0)
         assert norm.read() == pytest.approx(20.0)
         model.fit(X, Y, verbose=0)
@@ -50,7 +50,7 @@ def test_the_scale_of_half_precision_is_taken_out():
     model = line(optimizer=optimizer)
     norm = GradientNorm(model.optimizer)
     with norm.attach():
-        norm.ask()
+        norm.request()
         model.fit(X, Y, verbose=0)
     assert norm.read() == pytest.approx(20.0)
 
@@ -61,7 +61,7 @@ def test_several_replicas():
         model = line()
         norm = GradientNorm(model.optimizer)
     with norm.attach():
-        norm.ask()
+        norm.request()
         model.fit(X, Y, verbose=0)
     assert norm.read() == pytest.approx(20.0)
 
