@@ -38,8 +38,8 @@ def trace_version(workspace: Workspace, version: Version) -> dict[str, Any]:
     """Returns the lineage of a version as JSON.
 
     Returns:
-        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (of the search that
-        found the hyperparameters, or empty), `params`, `steps`: a list of {step, execution, state, seconds, made_by,
+        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (the search that
+        found the hyperparameters; or empty), `params`, `steps`: a list of {step, execution, state, seconds, made_by,
         inputs, outputs}, the last two as {name: {artifact, type, path, there}}, and `verdicts`: a list of {artifact,
         run_id, blessed, reasons, conditions, baseline_version}, one for each evaluation of the model by the gate.
     """
