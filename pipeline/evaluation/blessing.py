@@ -1,8 +1,8 @@
-"""The verdict of the gate as a ModelBlessing, the artifact that says in ML Metadata what may be published.
+"""The verdict of the gate as a ModelBlessing, the artifact in ML Metadata that allows to publish a model.
 
-A model is blessed when it passed the gate. Source: `tfx.components.evaluator.constants` and `.executor` for the file
-and the custom properties; ours come after them. Nothing of TFX is imported here, which takes seconds: `keraspipe
-lineage` reads the same properties.
+A model is blessed if it has passed the gate. Source of the file and the custom properties:
+`tfx.components.evaluator.constants` and `.executor`; ours are added to them. TFX is not imported here, which takes
+seconds: `keraspipe lineage` reads the same properties.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ BLESSING_FILES = {True: "BLESSED", False: "NOT_BLESSED"}
 BLESSED = "blessed"
 MODEL, MODEL_ID = "current_model", "current_model_id"
 BASELINE, BASELINE_ID = "baseline_model", "baseline_model_id"
-REASONS, CONDITIONS = "reasons", "conditions"  # lists of sentences as JSON: what is missed, and all that is required
+REASONS, CONDITIONS = "reasons", "conditions"  # lists of sentences as JSON: missed conditions, and all conditions
 BASELINE_VERSION, BASELINE_DIGEST = "baseline_version", "baseline_digest"
-# The step `resolve` leaves these on the live model.
+# The step `resolve` writes these to the artifact of the champion (the live model).
 CHAMPION_VERSION, CHAMPION_DIGEST = "champion_version", "champion_digest"
 
 
@@ -31,10 +31,10 @@ def bless(blessing: Any, gate: Mapping[str, Any], model: Any, baseline: Any) -> 
     """Writes a verdict into an artifact, as TFX's Evaluator does.
 
     Args:
-        blessing: TFX's artifact; gets a file BLESSED or NOT_BLESSED and the custom properties.
+        blessing: TFX's artifact, to which a file BLESSED or NOT_BLESSED and the custom properties are added.
         gate: The verdict: {"blessed", "reasons", "conditions"}.
         model: The candidate's artifact.
-        baseline: The live model's; empty where there is none.
+        baseline: The champion's artifact; empty if there is none.
     """
     folder = Path(blessing.uri)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ def bless(blessing: Any, gate: Mapping[str, Any], model: Any, baseline: Any) -> 
 
 
 def require_blessing(blessing: Any) -> None:
-    """Raises a PipelineError where a model is not blessed; TFX's Pusher does not push it, either."""
+    """Raises a PipelineError if a model is not blessed; TFX's Pusher does not push it either."""
     if blessing.get_int_custom_property(BLESSED) != 1:
         reasons = json.loads(blessing.get_string_custom_property(REASONS) or "[]")
         raise PipelineError(
             "The model is not blessed, so it is neither registered nor published.",
             expected=f"a {BLESSING_TYPE} with {BLESSED} = 1, from the step gate",
             received="; ".join(reasons) or "no verdict",
-            action="read why with: keraspipe runs RUN; then change the recipe or its gate",
+            action="see the reasons with: keraspipe runs RUN; then change the recipe or its gate",
         )

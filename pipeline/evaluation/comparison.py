@@ -1,4 +1,4 @@
-"""Metrics of a candidate with confidence intervals, overall and by slice, and paired tests against the live model."""
+"""Confidence intervals of a candidate's metrics, overall and by slice, and paired tests against the champion."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from pipeline.evaluation.statistics import Comparison, Interval
     from pipeline.recipe import Metric, Recipe
 
-# TFMA adds up an area from thresholds, here it is exact.
+# TFMA approximates an area by thresholds, here it is exact.
 AREA_TOLERANCE = 0.01
 
 
 def compare_models(
     recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], baseline: Mapping[str, float] | None
 ) -> dict[str, Comparison]:
-    """The paired test of each metric that has values by row; none without a live model.
+    """Returns the paired test of each metric that has values by row; empty without a champion (the live model).
 
     Args:
-        recipe: Declares the metrics.
-        predictions: The answers of both models.
-        metrics: The candidate's numbers, as they were measured.
-        baseline: The live model's.
+        recipe: The recipe, for its metrics.
+        predictions: The predictions of both models.
+        metrics: The candidate's metrics.
+        baseline: The champion's metrics.
     """
     if predictions.live is None or baseline is None:
         return {}
@@ -63,7 +63,7 @@ def _compare_metric(
 def _area_inputs(
     metric: Metric, predictions: Predictions, answers: np.ndarray, value: float, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What a metric that is an area is of; None if it is another, or of something else under the same name."""
+    """Returns the inputs of a metric that is an area; None if its value is not that of the area."""
     inputs = row_metrics.binary_scores(metric, predictions.kind, predictions.truth, answers, classes)
     if inputs is None:
         return None
@@ -72,7 +72,7 @@ def _area_inputs(
 
 
 def overall_intervals(recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float]) -> dict[str, list[float]]:
-    """The 95 % interval of each metric that has values by row: {metric: [low, high]}."""
+    """Returns the 95 % interval of each metric that has values by row: {metric: [low, high]}."""
     everywhere = np.ones(len(predictions.truth), bool)
     intervals = {name: _metric_interval(name, recipe, predictions, metrics, everywhere) for name in metrics}
     return {name: list(interval) for name, interval in intervals.items() if interval}
@@ -81,13 +81,13 @@ def overall_intervals(recipe: Recipe, predictions: Predictions, metrics: Mapping
 def add_slice_intervals(
     recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], slices: list[dict[str, Any]]
 ) -> Any:
-    """The slices, each with `intervals`: {metric: [low, high]}.
+    """Returns the slices, each with `intervals`: {metric: [low, high]}.
 
     Args:
-        recipe: Declares the metrics.
-        predictions: The answers.
-        metrics: The candidate's numbers over the whole test split, by which values by row are known to be the metric's.
-        slices: As in `Measured`.
+        recipe: The recipe, for its metrics.
+        predictions: The predictions.
+        metrics: The candidate's metrics over the whole test split, to verify that values by row have this mean.
+        slices: As in `Measurements`.
     """
     return [{**part, "intervals": _slice_intervals(recipe, predictions, metrics, part)} for part in slices]
 
@@ -99,7 +99,7 @@ def _slice_intervals(
     if feature not in predictions.slices or not predictions.kind:
         return {}
     rows = predictions.slices[feature] == value
-    if rows.sum() != part["examples"]:  # another way to write the value
+    if rows.sum() != part["examples"]:  # TFMA formats the value differently
         return {}
     intervals = {name: _metric_interval(name, recipe, predictions, metrics, rows) for name in part["metrics"]}
     return {name: list(interval) for name, interval in intervals.items() if interval}

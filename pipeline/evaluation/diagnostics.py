@@ -1,10 +1,10 @@
 """The data of an evaluation's figures, small enough for a JSON file: curves, residuals, forecasts, calibration.
 
-Calibration says whether probabilities can be believed: of the answers given with 80 % four in five should be right.
-C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; the bins hold equally many rows,
-which keeps sparse ones from deciding (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
-scikit-learn's `calibration_curve` does not say how many rows a bin holds, which the error needs, and its quantiles of
-the confidence put all rows of which a network is quite sure into one bin.
+Calibration measures whether probabilities are right: of the predictions with 80 % four in five should be correct.
+Source: C. Guo et al., On calibration of modern neural networks, arXiv:1706.04599, section 2; with equally many rows in
+each bin, so that no sparse bin dominates (M. Nixon et al., Measuring calibration in deep learning, arXiv:1904.01685).
+scikit-learn's `calibration_curve` does not return the rows of a bin, which the error needs, and its quantiles put all
+rows with confidence close to 1 into one bin.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
 
 
-PAST_RATIO = 3  # times as much past as future is shown before a forecast
+PAST_RATIO = 3  # length of the past before a forecast, in lengths of the forecast
 CURVE_POINTS = 100
 MAX_CURVES = 5
-WINDOW_QUANTILES = (0.1, 0.5, 0.9, 1.0)  # windows are shown that have this quantile of the error
+WINDOW_QUANTILES = (0.1, 0.5, 0.9, 1.0)  # quantiles of the error, of which one window each is drawn
 SCATTER_POINTS = 200
 HISTOGRAM_BINS = 40
 MIN_BIN_WIDTH = 1e-6
-HISTOGRAM_QUANTILES = (0.005, 0.995)  # quantiles between which the histogram looks: one outlier would flatten it
+HISTOGRAM_QUANTILES = (0.005, 0.995)  # range of the histogram: one outlier would flatten it
 CALIBRATION_BINS = 15
 
 
 def diagnose(recipe: Recipe, predictions: Predictions, folder: Path) -> dict[str, Any]:
-    """What the kind of the answers allows to draw; answers or truths that are no numbers leave the mistakes only.
+    """Returns the data of all figures for the kind of predictions; only the mistakes if some are not finite.
 
     Args:
         recipe: The recipe.
-        predictions: The answers.
+        predictions: The predictions.
         folder: TFRecords of the test split.
 
     Returns:
@@ -76,7 +76,7 @@ def _class_curves(recipe: Recipe, predictions: Predictions) -> list[dict[str, An
 
 
 def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Adds to each window what was known before it, where an input is the past of the label's own column."""
+    """Adds the past to each window, if an input is the past of the label's column."""
     data = recipe.data
     columns = getattr(data, "numbers", {})
     past = next((name for name, column in columns.items() if column == getattr(data, "target", "")), None)
@@ -90,11 +90,11 @@ def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[st
 
 
 def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The curves of the classes that are recognised worst, the worst first.
+    """Returns the curves of the classes with the smallest areas, the worst first.
 
     Args:
-        positives: By name of a class, whether each row is of it, (rows,); those without both kinds of rows have none.
-        scores: By the same names, (rows,).
+        positives: By class name, whether each row is of that class, (rows,); a class needs rows of both kinds.
+        scores: Scores by the same names, (rows,).
 
     Returns:
         {"name", "area", "roc": [x, y], "average_precision", "precision_recall": [x, y], "share"}; at most 5 curves of
@@ -122,7 +122,7 @@ def _binary_curve(name: str, positive: np.ndarray, score: np.ndarray) -> dict[st
 
 
 def thin_curve(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> list[list[float]]:
-    """Points of a curve at even distances along it, both ends among them: [x, y]."""
+    """Returns points of a curve at equal distances along it, including both ends: [x, y]."""
     way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
     places = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points)).clip(0, len(x) - 1))
     places = np.unique([0, *places, len(x) - 1])[:points] if len(x) > points else np.arange(len(x))
@@ -130,12 +130,12 @@ def thin_curve(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> list
 
 
 def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray | None) -> dict[str, Any]:
-    """Mean absolute error by steps ahead, and some windows.
+    """Returns the mean absolute error by steps ahead, and some windows.
 
     Args:
-        truth: (rows, steps).
-        answers: The candidate's, (rows, steps).
-        live: The live model's; None without one.
+        truth: True values, (rows, steps).
+        answers: The candidate's predictions, (rows, steps).
+        live: The champion's predictions; None without one.
 
     Returns:
         {"error": [by step], "live_error": [by step] or None, "windows": [{"row", "error", "quantile", "truth",
@@ -163,11 +163,11 @@ def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray |
 
 
 def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]:
-    """Residuals (answer minus truth) in numbers, as a histogram, and a sample of points.
+    """Returns statistics of the residuals (prediction minus truth), their histogram, and a sample of points.
 
     Args:
-        truth: Numbers, (rows,).
-        answers: Numbers, (rows,).
+        truth: True values, (rows,).
+        answers: Predictions, (rows,).
 
     Returns:
         {"bias", "deviation", "largest", "histogram": {"edges", "counts"}, "truth": [...], "predicted": [...]}.
@@ -175,7 +175,7 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
     truth, answers = truth.astype(np.float64), answers.astype(np.float64)
     residuals = answers - truth
     low, high = np.quantile(residuals, HISTOGRAM_QUANTILES)
-    # Where all residuals are alike, bins have a width nevertheless.
+    # Bins need a width even if all residuals are equal.
     half = max((high - low) / 2, MIN_BIN_WIDTH * max(1.0, abs(low), abs(high)))
     ends = ((low + high) / 2 - half, (low + high) / 2 + half)
     counts, edges = np.histogram(residuals.clip(*ends), bins=HISTOGRAM_BINS, range=ends)
@@ -192,12 +192,12 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Rows of a like confidence.
+    """Rows of similar confidence.
 
     Attributes:
-        confidence: Mean probability of the answers.
-        accuracy: Share of them that is right.
-        rows: How many there are.
+        confidence: Mean probability of the predicted classes.
+        accuracy: Share of correct predictions.
+        rows: Number of rows.
     """
 
     confidence: float
@@ -208,12 +208,12 @@ class ReliabilityBin:
 def reliability_curve(
     probabilities: np.ndarray, truth: np.ndarray, count: int = CALIBRATION_BINS
 ) -> list[ReliabilityBin]:
-    """The reliability curve: bins of equally many rows, by rising confidence.
+    """Returns the reliability curve: bins of equally many rows, by rising confidence.
 
     Args:
         probabilities: (rows, classes).
         truth: Class numbers, (rows,).
-        count: Bins at most; never more than rows.
+        count: Largest number of bins; never more than rows.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth
@@ -223,13 +223,13 @@ def reliability_curve(
 
 
 def calibration_error(bins: list[ReliabilityBin]) -> float:
-    """The expected calibration error: the mean distance of confidence and accuracy; NaN without rows."""
+    """Returns the expected calibration error: mean distance of confidence and accuracy; NaN without rows."""
     rows = sum(group.rows for group in bins)
     distance = sum(abs(group.confidence - group.accuracy) * group.rows for group in bins)
     return distance / rows if rows else float("nan")
 
 
 def describe_calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Both as JSON: {"error", "bins": [{"confidence", "accuracy", "rows"}]}."""
+    """Returns error and curve as JSON: {"error", "bins": [{"confidence", "accuracy", "rows"}]}."""
     bins = reliability_curve(probabilities, truth)
     return {"error": calibration_error(bins), "bins": [asdict(group) for group in bins]}

@@ -1,4 +1,4 @@
-"""Examples that an evaluation shows: the worst answers, reconstructions, samples with predictions or drawn images."""
+"""Examples for the report of an evaluation: worst mistakes, reconstructions, predictions or generated images."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 WORST_COUNT = 16
 MAX_CHARACTERS = 400  # characters of a text
 MAX_POINTS = 100  # of a vector
-THUMBNAIL_SIDE = 160  # pixels of the longer side of a picture that is kept
+THUMBNAIL_SIDE = 160  # pixels of the longer side of a stored picture
 RECONSTRUCTION_COUNT = 8
 IMAGE, VECTOR = "image_bytes", "reconstruction"
 SAMPLE_COUNT = 40
 
 
 def worst_rows(predictions: Predictions, count: int = WORST_COUNT) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that are most wrong, the worst first, and how wrong they are; classes that are right are no mistakes.
+    """Returns the rows with the largest error, the worst first, and their errors; without correct classes.
 
-    How wrong: for classes one minus the probability of the true one, for numbers the absolute error, for a score the
-    share of rows on its wrong side, and for a level its own value, the lowest first.
+    Error: for classes one minus the probability of the true one, for numbers the absolute error, for a score the share
+    of rows on its wrong side, and for a level its value, the lowest first.
     """
     wrong = _wrongness(predictions)
     rows = np.argsort(-wrong, kind="stable")
@@ -43,7 +43,7 @@ def worst_rows(predictions: Predictions, count: int = WORST_COUNT) -> tuple[np.n
 
 
 def _without_overlap(rows: np.ndarray, steps: int, count: int) -> np.ndarray:
-    """The first of some windows that do not overlap, so that one bad day is not shown sixteen times."""
+    """Returns the first windows that do not overlap, so that one bad day does not appear sixteen times."""
     chosen: list[int] = []
     for row in rows:
         if len(chosen) < count and all(abs(row - other) >= steps for other in chosen):
@@ -59,19 +59,19 @@ def _wrongness(predictions: Predictions) -> np.ndarray:
     if predictions.kind == "numbers":
         return np.abs(answers - truth).reshape(len(truth), -1).mean(axis=1)
     if predictions.kind == "score":
-        # By ranks: scores have no scale of their own.
+        # By ranks: scores have no common scale.
         ranks = np.argsort(np.argsort(answers)) / max(1, len(answers) - 1)
         return np.where(truth > 0, 1 - ranks, ranks)
     return -answers
 
 
 def worst_examples(predictions: Predictions, recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
-    """The worst mistakes, the worst first.
+    """Returns the worst mistakes, the worst first.
 
     Args:
-        predictions: The answers.
-        recipe: Its data set names classes and inputs.
-        folder: TFRecords of the test split, in the order of the answers.
+        predictions: The predictions.
+        recipe: The recipe, for the classes and inputs of its data.
+        folder: TFRecords of the test split, in the order of the predictions.
 
     Returns:
         {"truth", "predicted", "probability" or "error", "inputs": {name: {"image"|"text"|"numbers": …}}}.
@@ -106,12 +106,12 @@ def _round(value: np.ndarray) -> Any:
 
 
 def read_features(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """Raw features of some rows, by the row's number.
+    """Reads raw features of some rows, by the row's number.
 
     Args:
         folder: TFRecords of one split.
         rows: Their numbers, from 0, in the order of the files.
-        names: The features to read; one that is missing in a row is None.
+        names: The features to read; a missing one is None.
     """
     from pipeline.evaluation.predictions import read_batches
     from pipeline.formats import tf_example
@@ -128,14 +128,14 @@ def read_features(folder: Path, rows: Sequence[int], names: Sequence[str]) -> di
 
 
 def display_inputs(inputs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Inputs, fit to be shown; of several vectors only the first as numbers, which is what a picture has room for."""
+    """Converts inputs for display; of several vectors only the first, since a picture has no room for more."""
     vectors = [name for name, value in inputs.items() if isinstance(value, list)]
     few = {name: f"{len(inputs[name])} numbers" for name in vectors[1:]}
     return {name: {"text": few[name]} if name in few else display_value(name, value) for name, value in inputs.items()}
 
 
 def display_value(name: str, value: Any) -> dict[str, Any]:
-    """An input as {"image": base64 PNG}, {"text": words} or {"numbers": [...]}."""
+    """Converts an input to {"image": base64 PNG}, {"text": words} or {"numbers": [...]}."""
     if isinstance(value, bytes):
         if name.endswith("image_bytes") and (small := _thumbnail(value)):
             return {"image": small}
@@ -152,7 +152,7 @@ def _shorten(value: bytes) -> str:
 
 
 def _thumbnail(content: bytes) -> str:
-    """A small PNG in base64; empty for bytes that are no image."""
+    """Returns a small PNG in base64; empty if the bytes are no image."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -167,10 +167,10 @@ def _thumbnail(content: bytes) -> str:
 
 
 def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, Any]]:
-    """Pairs of the first test examples: {"image", "drawn"} as base64, or {"numbers", "drawn"}; empty without any.
+    """Returns pairs of the first test examples: {"image", "drawn"} as base64, or {"numbers", "drawn"}.
 
     Images come from a signature `reconstruct` from image_bytes to image_bytes, vectors from an output `reconstruction`
-    of `serving_examples`, with the preprocessed feature of its shape.
+    of `serving_examples`, with the preprocessed feature of the same shape. Empty if the model has neither.
 
     Args:
         model: The loaded SavedModel.
@@ -219,16 +219,16 @@ def _reconstruct_vectors(model: LoadedModel, records: np.ndarray) -> list[dict[s
 
 
 def _matching_feature(features: Mapping[str, np.ndarray], drawn: np.ndarray) -> np.ndarray | None:
-    """The feature that was drawn again: the first of its shape, which must be rows of numbers."""
+    """Returns the reconstructed feature: the first with its shape, which must be rows of numbers."""
     if drawn.ndim != 2:  # noqa: PLR2004  (rows and numbers)
         return None
     return next((value for value in features.values() if value.shape == drawn.shape), None)
 
 
 def sample_examples(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
-    """Images: those that a generative model draws, else the first test examples with the model's answers.
+    """Returns generated images of a generative model, else the first test images with the model's predictions.
 
-    Empty where the model neither draws nor classifies images.
+    Empty if the model neither generates nor classifies images.
 
     Args:
         model: The loaded SavedModel.
@@ -241,7 +241,7 @@ def sample_examples(model: LoadedModel, test: Path, data: Dataset) -> list[dict[
 
 
 def _seed_input(model: LoadedModel) -> str:
-    """The input of a `serving_default` that makes one image of one integer; empty if it is another."""
+    """Returns the input of a `serving_default` that generates an image from an integer; empty for another one."""
     declared = model.signatures["serving_default"]
     name, info = next(iter(declared.inputs.items()))
     draws = declared.outputs.keys() == {"image_bytes"} and len(declared.inputs) == 1

@@ -1,7 +1,7 @@
-"""The conditions of the gate: what a candidate must reach, what it reached, and in words why it is blessed or not.
+"""The conditions of the gate: requirements, measured numbers, and the reasons for the verdict in words.
 
-The gate decides whether a model may go live; a model that meets all conditions is blessed. Every condition is checked
-here, in one place. A number that cannot be computed does not meet its condition.
+The gate decides whether a model may go live; a model that meets all conditions is blessed. A number that cannot be
+computed does not meet its condition.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Condition:
         kind: "at_least", "at_most", "measured", "slice", "no_worse", "calibration", "latency_ms", "size_mb",
             "same_answers" or "tfma".
         name: The metric or cost, such as "accuracy".
-        where: The slice, such as "label=7"; empty for all else.
-        asked: What is required, in words.
-        reached: The number; NaN where it could not be computed.
-        margin: How far inside the bound it is, in its own units; negative if it is missed.
-        passed: Whether it is met.
+        where: The slice, such as "label=7"; empty for everything else.
+        asked: The requirement, in words.
+        reached: The measured number; NaN if it could not be computed.
+        margin: Distance to the bound, in the metric's units; negative if it is missed.
+        passed: Whether the condition is met.
         words: The condition in one sentence.
     """
 
@@ -47,17 +47,17 @@ class Condition:
     words: str
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON; what is no number is null."""
+        """Returns the condition as JSON; NaN and infinity are null."""
         return {name: None if _is_not_finite(value) else value for name, value in asdict(self).items()}
 
 
 def check_conditions(recipe: Recipe, measured: Measurements, *, quick: bool) -> list[Condition]:
-    """All conditions of a recipe's gate over what was measured.
+    """Checks all conditions of a recipe's gate.
 
     Args:
-        recipe: Has the gate.
-        measured: What was measured.
-        quick: Whether the bounds of a --quick run count: then only metrics and costs count.
+        recipe: The recipe, for its gate.
+        measured: The measurements.
+        quick: Whether to use the bounds of a --quick run, which checks only metrics and costs.
     """
     own_conditions = [
         *_check_bounds(recipe, measured, quick=quick),
@@ -70,17 +70,17 @@ def check_conditions(recipe: Recipe, measured: Measurements, *, quick: bool) -> 
 
 
 def failed_reasons(checked: list[Condition]) -> list[str]:
-    """Why a candidate is not blessed; empty if it is."""
+    """Returns the reasons why a candidate is not blessed; empty if it is."""
     return list(dict.fromkeys(condition.words for condition in checked if not condition.passed))
 
 
 def describe_place(where: str) -> str:
-    """Where a metric was measured, in words."""
+    """Returns in words where a metric was measured."""
     return f" on slice {where}" if where else " on the test split"
 
 
 def _check_bounds(recipe: Recipe, measured: Measurements, *, quick: bool) -> Iterator[Condition]:
-    """Bounds over the whole test split, and that every declared metric is a number at all."""
+    """Checks bounds over the whole test split, and that every declared metric is a finite number."""
     gate = recipe.gate
     low, high = (gate.quick, {}) if quick else (gate.at_least, gate.at_most)
     for name, bound in low.items():
@@ -95,7 +95,7 @@ def _check_bounds(recipe: Recipe, measured: Measurements, *, quick: bool) -> Ite
 
 
 def _check_slices(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
-    """Bounds in every slice that is large enough; each feature must have one, and each declared class examples."""
+    """Checks every slice that is large enough; each feature needs one, and each declared class needs examples."""
     gate = recipe.gate
     for feature, bounds in gate.slices.items():
         parts = {part["slice"]: part for part in measured.slices if part["slice"].startswith(f"{feature}=")}
@@ -111,7 +111,7 @@ def _check_slices(recipe: Recipe, measured: Measurements) -> Iterator[Condition]
 
 
 def _check_no_worse(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
-    """Where a model is live: what may not fall behind it."""
+    """Checks, if there is a champion (a live model), that the candidate is not worse."""
     if measured.baseline is None:
         return
     for name, allowed in recipe.gate.no_worse.items():
@@ -119,7 +119,7 @@ def _check_no_worse(recipe: Recipe, measured: Measurements) -> Iterator[Conditio
         higher = next((metric.higher_is_better for metric in recipe.metrics if metric.name == name), True)
         worse = live - value if higher else value - live
         test = measured.comparisons.get(name)
-        # The tolerance itself still passes, whatever its last binary digit.
+        # A difference equal to the tolerance passes, in spite of rounding.
         beyond = not worse <= allowed + 1e-9
         passed = not beyond or (test is not None and math.isfinite(worse) and test.p > recipe.gate.significance)
         known = "the live model's could not be computed" if math.isnan(live) else f"the live model has {live:.4f}"
@@ -137,7 +137,7 @@ def _check_no_worse(recipe: Recipe, measured: Measurements) -> Iterator[Conditio
 
 
 def _describe_test(test: Comparison | None, significance: float, *, beyond: bool) -> str:
-    """What the paired test says, in words."""
+    """Returns the result of the paired test in words."""
     if test is None:
         return "; it has no values by row, so the difference alone decides"
     sign = 1 if test.worse > 0 else -1
@@ -157,7 +157,7 @@ def _check_calibration(recipe: Recipe, measured: Measurements, *, quick: bool) -
 
 
 def _check_costs(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
-    """Latency and size where they have a budget; that the export answers as the network does, in any case."""
+    """Checks latency and size if they have a bound, and always that the export gives the network's answers."""
     gate = recipe.gate
     if gate.latency_ms is not None:
         yield _at_most(
@@ -170,11 +170,11 @@ def _check_costs(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
 
 
 def _check_tfma(recipe: Recipe, measured: Measurements, own_conditions: list[Condition]) -> Iterator[Condition]:
-    """What TFMA's own validation refuses and no condition explains: never silently overruled."""
+    """Fails for thresholds that TFMA's own validation misses and no condition covers."""
     sizes = {part["slice"]: part["examples"] for part in measured.slices}
     known = {(condition.name, condition.where) for condition in own_conditions if not condition.passed}
     for name, where in dict.fromkeys(measured.refused):
-        # TFMA checks every slice; on a handful of examples that would be a check of chance.
+        # TFMA checks every slice; with a few examples the result would be chance.
         small = where and sizes.get(where, 0) < recipe.gate.min_slice_examples
         if (name, where) not in known and not small:
             value = _metric_value(measured.metrics, name) if not where else NOT_AVAILABLE
@@ -193,9 +193,9 @@ def _at_most(kind: str, what: str, name: str, value: float, bound: float, digits
 
 
 def _empty_slice(where: str, received: str) -> Condition:
-    words = f"slice {where} cannot be judged: {received}"
+    words = f"slice {where} cannot be evaluated: {received}"
     return Condition(
-        "slice", "examples", where, "examples to judge by", NOT_AVAILABLE, NOT_AVAILABLE, passed=False, words=words
+        "slice", "examples", where, "enough examples", NOT_AVAILABLE, NOT_AVAILABLE, passed=False, words=words
     )
 
 
@@ -204,7 +204,7 @@ def _metric_value(values: Mapping[str, float], name: str) -> float:
 
 
 def _describe_value(value: float, digits: str = ".4f") -> str:
-    """A number in words, and that there is none."""
+    """Returns a number in words, or that it could not be computed."""
     return "could not be computed" if math.isnan(value) else f"is {value:{digits}}"
 
 

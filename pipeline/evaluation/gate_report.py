@@ -1,4 +1,4 @@
-"""The report of the gate as Markdown: why a model is blessed or not, in words and numbers."""
+"""The report of the gate as Markdown: the reasons of the verdict, in words and numbers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ if TYPE_CHECKING:
 
 MAX_SLICES = 20
 METHODS = """\
-Intervals hold the true value in 95 of 100 cases: Wilson's of a share, Student's t of another mean, DeLong's of an area
-under a ROC curve. A metric that falls behind the live model's by more than its tolerance is refused if a one-sided
-paired test over the same examples calls that no chance. Rows in the order of time repeat each other, so stretches of
-them are taken as one. The calibration error is the mean distance of confidence and accuracy in 15 bins of equally many
-examples; on few examples chance alone gives some. Latency is that of one row through `serving_default` in the process
-that evaluated, on its machine."""
+Intervals contain the true value in 95 of 100 cases: Wilson's for a share, Student's t for another mean, DeLong's for an
+area under a ROC curve. A metric that is worse than the live model's by more than its tolerance is rejected if a
+one-sided paired test on the same examples finds the difference significant. Rows in the order of time are correlated,
+so the test compares means of neighbouring rows. The calibration error is the mean distance of confidence and accuracy
+in 15 bins of equally many examples; on few examples it is above 0 by chance. Latency is the time of one row through
+`serving_default` in the process that evaluated, on its machine."""
 SMALL_NUMBER = 1e-3  # below, four decimals would hide the number
 
 
 def render_markdown(evaluation: Mapping[str, Any]) -> str:
-    """The page of an evaluation as docs/journal.md describes it; parts that it lacks are left out."""
+    """Renders the page of an evaluation as docs/journal.md describes it, without the parts that it lacks."""
     return "\n".join([*_verdict(evaluation), *_conditions(evaluation), *_numbers(evaluation)]) + "\n"
 
 
@@ -33,7 +33,7 @@ def _verdict(evaluation: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    """Missed ones first."""
+    """Yields the table of conditions, missed ones first."""
     entries = sorted(evaluation["gate"].get("conditions", []), key=lambda condition: condition["passed"])
     if not entries:
         return
@@ -86,7 +86,7 @@ def _test_cells(comparison: Mapping[str, Any] | None) -> list[str]:
 
 
 def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
-    """The slices by their first metric."""
+    """Yields the table of slices, sorted by their first metric."""
     slices = evaluation.get("slices") or []
     names = list(dict.fromkeys(name for part in slices for name in part["metrics"]))
     if not names:

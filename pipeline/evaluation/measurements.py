@@ -1,4 +1,4 @@
-"""The measurements of a candidate that the gate decides by."""
+"""The measurements of a candidate that the gate checks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ NOT_AVAILABLE = float("nan")
 
 @dataclass(frozen=True)
 class Measurements:
-    """What the evaluation measured.
+    """The measurements of an evaluation.
 
     Attributes:
-        metrics: Of the candidate, over the whole test split.
-        baseline: Of the live model on the same examples; None without one.
+        metrics: Metrics of the candidate over the whole test split.
+        baseline: Metrics of the champion (the live model) on the same examples; None without one.
         slices: {"slice": "feature=value", "examples", "metrics"} of the candidate.
-        confusion: Counts, rows are the truth; empty for numbers.
-        refused: Metric and slice (empty for the whole) of each threshold that TFMA itself found missed.
-        comparisons: The paired test of each metric that has values by row, against the live model.
-        calibration: Expected calibration error; NaN where there are no probabilities.
+        confusion: Confusion matrix of counts, rows are the truth; empty if the label is a number.
+        refused: Metric and slice (empty for the whole split) of each threshold that TFMA reports as missed.
+        comparisons: The paired test of each metric that has values by row, against the champion.
+        calibration: Expected calibration error; NaN without probabilities.
         latency_ms: Median time of one row.
         size_mb: Size of the SavedModel, in millions of bytes.
         difference: Largest difference between the answers of the network in memory and those of the export.

@@ -1,4 +1,4 @@
-"""The predictions of the candidate and of the live model for every row of the test split."""
+"""The predictions of the candidate and of the champion (the live model) for every row of the test split."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from serving.core.model import LoadedModel
 
 PREDICTIONS_FILE = "predictions.npz"
-BATCH_ROWS = 256  # rows of a request
+BATCH_ROWS = 256  # rows per request
 FLOAT_TYPES = ("float", "double", "half")  # as TensorFlow names them
 SLICE_PREFIX = "slice "
 
@@ -28,11 +28,11 @@ class Predictions:
 
     Attributes:
         kind: "classes": probabilities (rows, classes) and the class's number (rows,). "numbers": numbers (rows,) or
-            (rows, steps), both. "score": a score (rows,) that should be higher where the truth is 1 than where it is 0.
-            "level": a number (rows,) of which there is no truth. Empty where there is nothing to compare row by row.
+            (rows, steps), both. "score": a score (rows,) that should be higher if the truth is 1 than if it is 0.
+            "level": a number (rows,) without a truth. Empty if nothing can be compared row by row.
         truth: See `kind`.
         candidate: See `kind`.
-        live: The live model's answers; None without one, or where it answers something else.
+        live: The champion's predictions; None without one, or if they are of another kind.
         slices: The value of each sliced feature in each row, as text, (rows,).
     """
 
@@ -52,7 +52,7 @@ class Predictions:
 
 
 def load_predictions(path: Path) -> Predictions:
-    """Reads what `save` wrote."""
+    """Reads predictions that `save` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         slices = {
             name.removeprefix(SLICE_PREFIX): arrays[name] for name in arrays.files if name.startswith(SLICE_PREFIX)
@@ -62,7 +62,7 @@ def load_predictions(path: Path) -> Predictions:
 
 
 def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, live: LoadedModel | None) -> Predictions:
-    """Asks both models about the rows of a folder of TFRecords, a batch at a time; only the answers stay in memory."""
+    """Predicts all rows of a folder of TFRecords with both models, in batches; only predictions stay in memory."""
     output = find_output(recipe, candidate)
     classes = list(recipe.data.classes)
     features = list(dict.fromkeys([*recipe.gate.slices, *([recipe.data.label] if classes else [])]))
@@ -78,7 +78,7 @@ def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, li
 
 
 def find_output(recipe: Recipe, model: LoadedModel) -> str:
-    """The output that a recipe is evaluated by: `predicted`, or its only number; empty if there is none."""
+    """Returns the output to evaluate: `predicted`, or the model's only number; empty if there is none."""
     outputs = model.signatures["serving_examples"].outputs
     name = recipe.predicted or ("probabilities" if recipe.data.classes else "value")
     numbers = [key for key, info in outputs.items() if info.dtype.name in FLOAT_TYPES]
@@ -86,7 +86,7 @@ def find_output(recipe: Recipe, model: LoadedModel) -> str:
 
 
 def read_batches(folder: Path, rows: int = BATCH_ROWS) -> Iterator[np.ndarray]:
-    """Serialized examples of all TFRecords of a folder, in their order, (at most `rows`,) of bytes."""
+    """Yields serialized examples of all TFRecords of a folder in order, (at most `rows`,) of bytes."""
     import tensorflow as tf
 
     files = sorted(str(path) for path in folder.iterdir())
@@ -98,7 +98,7 @@ def _predict_batch(model: LoadedModel | None, records: np.ndarray, output: str) 
 
 
 def _read_values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
-    """Raw values of some features, one list per row."""
+    """Reads raw values of some features, one list per row."""
     from pipeline.formats import tf_example
 
     rows = [tf_example.parse_features(record, names) for record in records]
@@ -126,18 +126,18 @@ def _join_parts(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str
 
 
 def slice_value(value: Any) -> str:
-    """A feature's value as TFMA names it in a slice."""
+    """Formats a feature's value as TFMA does in the name of a slice."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def answer_kind(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: bool) -> str:
-    """The kind of the answers, see `Predictions`.
+    """Returns the kind of the predictions, see `Predictions`.
 
     Args:
         truth: Class numbers or numbers.
-        answers: Of the candidate.
-        classes: How many classes there are; 0 if the label is a number.
-        named: Whether the recipe names the output that it is evaluated by.
+        answers: Predictions of the candidate.
+        classes: Number of classes; 0 if the label is a number.
+        named: Whether the recipe declares the output to evaluate.
     """
     if classes:
         return "classes" if answers.shape[1:] == (classes,) else "level" if answers.ndim == 1 else ""

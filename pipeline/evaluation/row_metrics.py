@@ -1,6 +1,6 @@
 """Metrics row by row: values (rows,) whose mean is the metric, and areas under the ROC curve with their variance.
 
-With them two models can be compared on the same rows, and a metric has a confidence interval.
+They allow to compare two models on the same rows, and to compute a confidence interval of a metric.
 
 Areas: E. DeLong, D. DeLong, D. Clarke-Pearson, Comparing the areas under two or more correlated receiver operating
 characteristic curves, Biometrics 44(3), 1988; computed by ranks as in X. Sun, W. Xu, Fast implementation of DeLong's
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 SMALLEST = 1e-7  # Keras keeps probabilities this far from 0 and 1
-TFMA_NAMES = {  # of a recipe's own metrics, where they are the same as one of TFMA
+TFMA_NAMES = {  # of a recipe's own metrics that are equal to one of TFMA
     "accuracy": "SparseCategoricalAccuracy",
     "loss": "SparseCategoricalCrossentropy",
     "balanced_accuracy": "BalancedAccuracy",
@@ -33,15 +33,14 @@ TFMA_NAMES = {  # of a recipe's own metrics, where they are the same as one of T
 
 
 def row_values(metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, value: float) -> np.ndarray | None:
-    """Values (rows,) whose mean is the metric; None where the metric is no mean over rows that is known here.
+    """Returns values (rows,) whose mean is the metric; None if the metric is not a known mean over rows.
 
     Args:
         metric: The metric.
-        kind: Kind of the answers, see `Predictions`.
+        kind: Kind of the predictions, see `Predictions`.
         truth: See `Predictions`.
-        answers: Of one model.
-        value: The metric as it was measured. A name may mean something else in a recipe: what does not have this mean
-            is not taken.
+        answers: Predictions of one model.
+        value: The measured metric. A recipe may use a name for something else: values with another mean are dropped.
     """
     compute = METRICS_BY_KIND.get(kind, {}).get(metric.tfma or TFMA_NAMES.get(metric.name, metric.name))
     if metric.positive or kind == "level":
@@ -67,7 +66,7 @@ def _crossentropy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.
 
 
 def _balanced_accuracy(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
-    """Each class weighs the same: a row of a class of n among k classes counts rows / (k n)."""
+    """Weights each class equally: a row of a class of n rows among k classes counts rows / (k n)."""
     counts = np.bincount(truth)
     return _accuracy(truth, answers, metric) * len(truth) / (np.count_nonzero(counts) * counts[truth])
 
@@ -81,7 +80,7 @@ def _squared_error(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np
 
 
 def _explained_variance(truth: np.ndarray, answers: np.ndarray, metric: Metric) -> np.ndarray:
-    """The share of variance explained is one minus the mean square error in units of the truth's variance."""
+    """Computes explained variance as one minus the mean square error in units of the truth's variance."""
     return 1 - _squared_error(truth, answers, metric) / max(float(truth.var()), SMALLEST)
 
 
@@ -103,13 +102,13 @@ METRICS_BY_KIND: dict[str, dict[str, Contribution]] = {
 def binary_scores(
     metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What an area is of: whether each row is positive, and its score, both (rows,); None if the metric is no area.
+    """Returns whether each row is positive, and its score, both (rows,); None if the metric is no area.
 
     Args:
         metric: The metric.
-        kind: Kind of the answers, see `Predictions`.
+        kind: Kind of the predictions, see `Predictions`.
         truth: See `Predictions`.
-        answers: Of one model.
+        answers: Predictions of one model.
         classes: The declared classes.
     """
     if metric.tfma != "AUC" and (metric.tfma or metric.name != "auc"):
@@ -125,10 +124,10 @@ def binary_scores(
 
 
 def roc_areas(positive: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Areas (models,) and their covariance (models, models).
+    """Returns areas (models,) and their covariance (models, models).
 
     Args:
-        positive: Whether each row is positive, (rows,); at least one is and one is not, else the area is NaN.
+        positive: Whether each row is positive, (rows,); without both kinds of rows the area is NaN.
         answers: Scores, (models, rows).
     """
     from scipy.stats import rankdata
@@ -138,13 +137,13 @@ def roc_areas(positive: np.ndarray, answers: np.ndarray) -> tuple[np.ndarray, np
         return np.full(len(answers), np.nan), np.full((len(answers), len(answers)), np.nan)
     above, below = answers[:, positive], answers[:, ~positive]
     ranks = rankdata(np.concatenate([above, below], axis=1), axis=1)
-    # Of each positive the share of negatives below it, of each negative the share of positives above it.
+    # For each positive the share of negatives below it, for each negative the share of positives above it.
     first = (ranks[:, :count] - rankdata(above, axis=1)) / rest
     second = 1 - (ranks[:, count:] - rankdata(below, axis=1)) / count
     return first.mean(axis=1), _covariance(first) + _covariance(second)
 
 
 def _covariance(parts: np.ndarray) -> np.ndarray:
-    """Of means of correlated parts (models, rows); a single row gives none."""
+    """Returns the covariance of the means of correlated parts (models, rows); zero for a single row."""
     rows = parts.shape[1]
     return np.cov(parts).reshape(len(parts), len(parts)) / rows if rows > 1 else np.zeros((len(parts), len(parts)))

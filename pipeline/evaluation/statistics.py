@@ -1,12 +1,12 @@
-"""Confidence intervals of a metric, and paired tests whether a candidate is worse than the live model.
+"""Confidence intervals of a metric, and paired tests whether a candidate is worse than the champion (the live model).
 
-Intervals are in closed form: the same numbers each time, at no cost. Shares: E. Wilson, Probable inference, Journal
-of the American Statistical Association 22, 1927, which also holds near 0 and 1. Other means: Student's t. Areas under
-a curve: DeLong's variance, see `row_metrics`. Wilson's is written out, for `scipy.stats.binomtest` has to be
-imported: that takes the recorder, which has no TensorFlow that brings it, half a second and more at the end of a run.
+Intervals are in closed form: reproducible, and fast. Shares: E. Wilson, Probable inference, Journal of the American
+Statistical Association 22, 1927, which is also valid near 0 and 1. Other means: Student's t. Areas under a curve:
+DeLong's variance, see `row_metrics`. Wilson's interval is written out, because the recorder would need half a second
+to import `scipy.stats.binomtest` at the end of a run.
 
-Tests are one-sided: the null hypothesis is that the candidate is not worse. Rows on which both answer the same say
-nothing about that, so equal models always have p = 1.
+Tests are one-sided: the null hypothesis is that the candidate is not worse. Rows on which both models agree have no
+influence, so equal models always have p = 1.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from pipeline.evaluation import row_metrics
 LEVEL = 0.95
 NORMAL = NormalDist()
 Interval = tuple[float, float]
-MAX_ROWS = 10_000  # beyond it Student's t gives the same, in no time
+MAX_ROWS = 10_000  # for more rows Student's t gives the same p much faster
 PERMUTATIONS = 1999  # in addition to the measured signs: p is at least 1 / 2000
-PERMUTATIONS_AT_ONCE = 100  # of the flips, which bounds the memory
+PERMUTATIONS_AT_ONCE = 100  # in memory
 MIN_BLOCKS, MAX_BLOCKS = 2, 40
 SEED = 1
 
 
 def share_interval(hits: float, rows: int, level: float = LEVEL) -> Interval:
-    """Wilson's interval of a share.
+    """Returns Wilson's interval of a share.
 
     Args:
-        hits: Rows of which it is true.
-        rows: All rows; without any the share may be anything.
-        level: Probability that the interval holds the true share.
+        hits: Rows for which it is true.
+        rows: All rows; without any the interval is (0, 1).
+        level: Probability that the interval contains the true share.
     """
     if not rows:
         return 0.0, 1.0
@@ -46,9 +46,9 @@ def share_interval(hits: float, rows: int, level: float = LEVEL) -> Interval:
 
 
 def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
-    """The interval of a mean: Wilson's where all values are 0 or 1, else Student's t; NaN for less than two values.
+    """Returns the interval of a mean: Wilson's if all values are 0 or 1, else Student's t; NaN for fewer than two.
 
-    What is never negative has no negative mean either.
+    If no value is negative, the interval is not negative either.
     """
     from scipy.special import stdtrit
 
@@ -62,7 +62,7 @@ def mean_interval(values: np.ndarray, level: float = LEVEL) -> Interval:
 
 
 def area_interval(value: float, variance: float, level: float = LEVEL) -> Interval:
-    """The interval of an area under a ROC curve, kept within 0 and 1; NaN for an area that is none."""
+    """Returns the interval of an area under a ROC curve, limited to [0, 1]; NaN if the area is NaN."""
     if math.isnan(value):
         return math.nan, math.nan
     half = NORMAL.inv_cdf((1 + level) / 2) * math.sqrt(variance)
@@ -74,12 +74,12 @@ class Comparison:
     """How much worse the candidate is, in the units of the metric; negative where it is better.
 
     Attributes:
-        worse: By how much.
-        low: Lower end of the 95 % interval of that.
-        high: Its upper end.
-        p: Probability of so much or more by chance, if the candidate were not worse.
+        worse: The difference.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        p: Probability of this difference or a larger one by chance, if the candidate is not worse.
         rows: Examples of the test split.
-        test: Which test.
+        test: Name of the test.
     """
 
     worse: float
@@ -94,11 +94,11 @@ def compare_means(candidate: np.ndarray, live: np.ndarray, *, higher: bool, in_o
     """Compares two means over the same rows.
 
     Args:
-        candidate: What each row contributes to the candidate's metric, (rows,).
-        live: The same of the live model.
+        candidate: The contribution of each row to the candidate's metric, (rows,).
+        live: The same for the champion.
         higher: Whether higher is better.
-        in_order: Whether neighbours depend on each other, as windows of a time series do: then the means of at most 40
-            stretches are compared instead of the rows.
+        in_order: Whether neighbouring rows are correlated, as windows of a time series are: then means of at most 40
+            blocks are compared instead of the rows.
     """
     differences = live - candidate if higher else candidate - live
     rows = len(differences)
@@ -115,7 +115,7 @@ def compare_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray)
     Args:
         positive: Whether each row is positive, (rows,).
         candidate: Scores, (rows,).
-        live: The same of the live model.
+        live: The same for the champion.
     """
     from scipy.stats import norm
 
@@ -128,16 +128,16 @@ def compare_areas(positive: np.ndarray, candidate: np.ndarray, live: np.ndarray)
 
 
 def block_means(values: np.ndarray) -> np.ndarray:
-    """Means of at most 40 stretches of neighbours, (stretches,)."""
+    """Returns the means of at most 40 blocks of neighbouring rows, (blocks,)."""
     count = max(MIN_BLOCKS, min(MAX_BLOCKS, math.isqrt(len(values))))
     return np.array([part.mean() for part in np.array_split(values, count) if len(part)])
 
 
 def p_value(differences: np.ndarray) -> tuple[float, str]:
-    """One-sided p of "their mean is above 0", and the name of the test, (differences,).
+    """Returns the one-sided p of "their mean is above 0" for differences (rows,), and the name of the test.
 
-    Under the null hypothesis each difference could as well have the other sign: all signs are flipped at random. Where
-    all differences are of one size this is McNemar's test, and exact.
+    Under the null hypothesis both signs of each difference are equally likely: signs are flipped at random. If all
+    differences have the same size this is McNemar's test, and exact.
     """
     from scipy.stats import binomtest, ttest_1samp
 
@@ -153,7 +153,7 @@ def p_value(differences: np.ndarray) -> tuple[float, str]:
 
 
 def _permutation_p(differences: np.ndarray) -> float:
-    """The share of random signs, those that were found among them, with a sum at least as large."""
+    """Returns the share of random signs, including the measured ones, with a sum at least as large."""
     random = np.random.default_rng(SEED)
     observed, above = differences.sum(), 1
     for done in range(0, PERMUTATIONS, PERMUTATIONS_AT_ONCE):

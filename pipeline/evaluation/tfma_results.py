@@ -1,4 +1,4 @@
-"""Reads TFMA's results: metrics, slices, confusion matrix, and the thresholds that were missed."""
+"""Reads TFMA's results: metrics, slices, confusion matrix, and missed thresholds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def read_results(folder: Path, recipe: Recipe) -> Measurements:
-    """Reads TFMA's output folder; it is empty where the recipe has no metrics of TFMA."""
+    """Reads TFMA's output folder, which is empty if the recipe has no TFMA metrics."""
     names = [metric.name for metric in recipe.metrics if metric.tfma]
     if not names:
         return Measurements({})
     has_baseline = _has_baseline(folder)
-    # TFMA drops the name of a model that stands alone.
+    # TFMA drops the name of a single model.
     candidate = tfma.load_eval_result(str(folder), model_name="candidate" if has_baseline else "")
     slices = [_slice_to_dict(key, values, names, recipe) for key, values in candidate.slicing_metrics]
     overall: dict[str, float] = next((entry["metrics"] for entry in slices if not entry["slice"]), {})
@@ -42,7 +42,7 @@ def _slice_to_dict(key: tuple[Any, ...], values: Any, names: list[str], recipe: 
 
 
 def _slice_name(key: Iterable[tuple[str, Any]], recipe: Recipe) -> str:
-    """A slice in words: TFMA slices by the transformed label, people know its class."""
+    """Returns a slice in words, with the class name instead of TFMA's transformed label."""
     classes = recipe.data.classes
     pairs = ((k, classes[v] if k == recipe.data.label and classes and isinstance(v, int) else v) for k, v in key)
     return ", ".join(f"{k}={v}" for k, v in pairs)
@@ -62,7 +62,7 @@ def _read_baseline(folder: Path, names: list[str], recipe: Recipe) -> dict[str, 
 def _read_confusion(result: Any, classes: int) -> list[list[int]]:
     counts = [[0] * classes for _ in range(classes)]
     for key, plots in result.plots:
-        if key or not classes:  # numbers have no plots at all
+        if key or not classes:  # regressions have no confusion matrix
             continue
         matrices = plots[""][""].get("multiClassConfusionMatrixAtThresholds", {}).get("matrices", [])
         for entry in matrices[0].get("entries", []) if matrices else []:
@@ -73,7 +73,7 @@ def _read_confusion(result: Any, classes: int) -> list[list[int]]:
 
 
 def read_refused(folder: Path, recipe: Recipe) -> list[tuple[str, str]]:
-    """Metric and slice (empty for the whole) of each bound that TFMA finds missed."""
+    """Returns metric and slice (empty for the whole split) of each threshold that TFMA reports as missed."""
     if not any(metric.tfma for metric in recipe.metrics):
         return []
     result = tfma.load_validation_result(str(folder))

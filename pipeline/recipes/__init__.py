@@ -1,1 +1,1 @@
-"""Recipes read as text: where they lie, their hyperparameters, the digests of their code, their recorded results."""
+"""Recipes read as text: their files, hyperparameters, digests of code, and recorded results."""

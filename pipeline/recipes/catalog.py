@@ -43,32 +43,32 @@ class RecipeSource:
 
     @property
     def docstring(self) -> str:
-        """What the file says of itself."""
+        """The module docstring of the recipe."""
         return ast.get_docstring(self.tree) or ""
 
-    def said(self, field: str) -> str:
-        """The rest of the docstring's line that begins with `field` and a colon; empty without one."""
+    def docstring_field(self, field: str) -> str:
+        """Returns the rest of the docstring's line that begins with `field` and a colon; empty without one."""
         lines = [line for line in self.docstring.splitlines() if line.startswith(f"{field}: ")]
         return lines[0].partition(": ")[2] if lines else ""
 
     @property
     def task(self) -> str:
-        """What kind of model it is, such as "image classification"."""
-        return self.said("Task").rstrip(".")
+        """The kind of model, such as "image classification"."""
+        return self.docstring_field("Task").rstrip(".")
 
     @property
     def data(self) -> str:
-        """Name of its data set."""
-        return self.said("Data").partition(",")[0].rstrip(".")
+        """The name of its data set."""
+        return self.docstring_field("Data").partition(",")[0].rstrip(".")
 
     @property
     def title(self) -> str:
-        """First line of the docstring."""
+        """The first line of the docstring."""
         return self.docstring.partition("\n")[0].rstrip(".")
 
 
 def recipe_paths(settings: Settings) -> dict[str, Path]:
-    """Recipe files by name; an earlier folder wins."""
+    """Returns recipe files by name; an earlier folder takes precedence."""
     recipes: dict[str, Path] = {}
     for folder in settings.recipe_folders:
         for path in sorted(folder.glob("*.py")):
@@ -140,22 +140,22 @@ def _defined_names(tree: ast.Module) -> set[str]:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Imports a recipe file and returns its RECIPE; the one that was pinned, if one was.
+    """Imports a recipe file and returns its RECIPE, or the pinned one.
 
     Raises:
-        PipelineError: The file fails on import or does not hold a Recipe.
+        PipelineError: The file fails on import or has no Recipe.
     """
     return _PINNED.get(path) or _execute(path, path.read_text(encoding="utf-8"))
 
 
 def pin_recipe(source: RecipeSource) -> Recipe:
-    """Imports a recipe from its text, and has `load` return the same from now on.
+    """Imports a recipe from its text, and makes `load_recipe` return the same from now on.
 
-    A run's steps ask for the recipe by its path; a file that is edited meanwhile must not change a run whose digest
-    was taken from the text before.
+    A run's steps load the recipe by its path; a file that is edited meanwhile must not change a run whose digest was
+    computed before.
 
     Raises:
-        PipelineError: As `load`.
+        PipelineError: As `load_recipe`.
     """
     recipe = _PINNED[source.path] = _execute(source.path, source.text)
     return recipe
@@ -165,12 +165,12 @@ _PINNED: dict[Path, Recipe] = {}
 
 
 def _execute(path: Path, text: str) -> Recipe:
-    """The RECIPE of a text; no bytecode is read or written, which could be of another text."""
+    """Returns the RECIPE of a text; reads and writes no bytecode, which could belong to another text."""
     from pipeline.recipe import Recipe
 
     module = types.ModuleType(f"keraspipe_recipe_{path.stem}")
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # dataclasses look their module up while the class is made
+    sys.modules[module.__name__] = module  # dataclasses look up their module when the class is created
     linecache.cache[str(path)] = (
         len(text),
         None,

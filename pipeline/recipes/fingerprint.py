@@ -1,8 +1,8 @@
-"""Digests of code: what the result of a step depends on, so that it is reused exactly as long as that stays the same.
+"""Digests of the code that the result of a step depends on, so that the cache is valid exactly while it is unchanged.
 
-A step is `pipeline/steps/NAME.py`. Its digest covers all files that this one imports, through any number of steps; of
-the recipe, the arguments that these files read, with the statements and the files that they need, and the
-hyperparameters that its hooks read; and the lock file of the dependencies. No list is kept of any of these.
+A step is `pipeline/steps/NAME.py`. Its digest covers all files that this one imports, directly and indirectly; the
+arguments of the recipe that these files read, with the statements and files that they need; the hyperparameters that
+its hooks read; and the lock file of the dependencies. All of these are found by reading the code, not from a list.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pipeline.recipes.catalog import RecipeSource
 
 PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the one hook that runs before training
-IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no number of a whole run
+IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no result of a full run
 
 
 def step_digest(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> str:
-    """Digest of what the result of a step depends on, in addition to its inputs.
+    """Returns the digest of everything that the result of a step depends on, in addition to its inputs.
 
     Args:
         source: The recipe.
@@ -41,18 +41,18 @@ def step_digest(source: RecipeSource, step: str, params: dict[str, Any], root: P
 
 
 def code_digest(source: RecipeSource, step: str, root: Path = ROOT) -> str:
-    """Digest of the code that a step runs: keraspipe's, the recipe's part in it, and the locked dependencies'."""
+    """Returns the digest of the code that a step runs: keraspipe's, the recipe's part, and the lock file."""
     code = import_closure.analyze(_step_nodes(source, step, root), source.path, root)
     files = import_closure.import_closure([_step_file(step, root), *import_closure.reachable_files(code, root)], root)
     return hashing.digest([_lock_digest(root), code.digest(root), import_closure.digest_code(files, root)])
 
 
 def run_digest(source: RecipeSource, entry: str, root: Path = ROOT) -> str:
-    """Digest of all code of a run: what its entry and the recipe reach, and the locked dependencies.
+    """Returns the digest of all code of a run: the imports of its entry and of the recipe, and the lock file.
 
     Args:
         source: The recipe.
-        entry: Dotted name of the module that runs it.
+        entry: Dotted name of the module that executes the run.
         root: Folder of keraspipe's packages.
     """
     start = imports.locate(entry, (root,))
@@ -63,9 +63,9 @@ def run_digest(source: RecipeSource, entry: str, root: Path = ROOT) -> str:
 
 
 def result_digest(source: RecipeSource, defaults: dict[str, Any]) -> str:
-    """Digest of a recipe's own code and own files, of its gate none, and of the defaults of its hyperparameters.
+    """Returns the digest of a recipe's own code and files without its gate, and of its default hyperparameters.
 
-    What lies in keraspipe counts by the names that are imported, so that moving a module there changes nothing.
+    Of keraspipe only the imported names count, so that moving a module there changes nothing.
     """
     roots = [
         ast.keyword(name, value) for name, value in sorted(source.keywords.items()) if name not in IGNORED_ARGUMENTS
@@ -79,22 +79,22 @@ def result_digest(source: RecipeSource, defaults: dict[str, Any]) -> str:
 
 
 def recipe_digest(source: RecipeSource) -> str:
-    """Digest of a recipe's file and of the files of its own that it imports, as they stand there."""
+    """Returns the digest of the text of a recipe's file and of its own imported files."""
     return hashing.digest({path.name: path.read_text() for path in recipe_files(source)})
 
 
 def recipe_files(source: RecipeSource) -> list[Path]:
-    """The recipe's file and the files that it imports from its folder or the project, without keraspipe's own."""
+    """Returns the recipe's file and those that it imports from its folder or project, without keraspipe's."""
     files = import_closure.import_closure(import_closure.reachable_files(_analyze_recipe(source, ROOT)))
     return sorted({source.path, *(path for path in files if not imports.is_project(path))})
 
 
 def step_params(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> dict[str, Any]:
-    """The hyperparameters that a step depends on; all of them where that is not known."""
+    """Returns the hyperparameters that a step depends on; all of them if that is unknown."""
     parts = _recipe_parts(_step_file(step, root), root)
     if source.keywords and "params" not in parts:
         return {}
-    # Training itself reads some: epochs, batch_size, class_weight.
+    # Training itself reads some of them: epochs, batch_size, class_weight.
     if not source.keywords or "build" in parts or PREPROCESS not in source.keywords:
         return params
     scope = hyperparameter_reads.Scope(source.tree, source.path, root)
@@ -109,7 +109,7 @@ def _step_file(step: str, root: Path) -> Path:
 
 @cache
 def _recipe_parts(entry: Path, root: Path) -> frozenset[str]:
-    """The parts of a recipe that a step reads: "data", "gate.slices"."""
+    """Returns the parts of a recipe that a step reads: "data", "gate.slices"."""
     return recipe_reads.find_parts(import_closure.import_closure([entry], root))
 
 
@@ -129,7 +129,7 @@ def _params_class(source: RecipeSource) -> ast.ClassDef | None:
 
 
 def _step_nodes(source: RecipeSource, step: str, root: Path) -> list[ast.AST]:
-    """The parts of RECIPE that a step reads, and the statements that these depend on."""
+    """Returns the parts of RECIPE that a step reads, and the statements that these depend on."""
     if not source.keywords:
         return copy.deepcopy([*source.tree.body])
     parts = sorted(_recipe_parts(_step_file(step, root), root))
@@ -138,7 +138,7 @@ def _step_nodes(source: RecipeSource, step: str, root: Path) -> list[ast.AST]:
 
 
 def _declared_values(source: RecipeSource, part: str) -> list[ast.expr]:
-    """What a recipe gives for "name" or "name.field"; all of the name where no plain class declares the field."""
+    """Returns the values of "name" or "name.field"; all of the name if no plain class declares the field."""
     name, _, inner = part.partition(".")
     value = source.keywords.get(name)
     if value is None:
@@ -154,14 +154,14 @@ def _declared_values(source: RecipeSource, part: str) -> list[ast.expr]:
 
 
 def _plain_fields(value: ast.expr) -> tuple[str, ...]:
-    """Fields of the declaration that is made here, such as `Gate(…)`; none where all of it counts."""
+    """Returns the fields of a declaration such as `Gate(…)`; empty if the whole declaration counts."""
     call = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and all(k.arg for k in value.keywords)
     declaration = getattr(recipe, value.func.id, None) if call else None  # type: ignore[attr-defined]
     return tuple(getattr(declaration, "__dataclass_fields__", ()))
 
 
 def _strip_params(source: RecipeSource, nodes: list[ast.AST]) -> list[ast.AST]:
-    """A copy without the fields of the hyperparameters, which come in as values, and without imports not needed."""
+    """Copies nodes without the hyperparameters' fields, which count as values, and without unused imports."""
     nodes, params = copy.deepcopy(nodes), _params_class(source)
     declarations = sum(isinstance(node, ast.keyword) and node.arg == "params" for node in nodes)
     for node in nodes:
@@ -174,13 +174,13 @@ def _strip_params(source: RecipeSource, nodes: list[ast.AST]) -> list[ast.AST]:
 
 
 def _narrow_import(node: ast.Import | ast.ImportFrom, unused: set[str]) -> bool:
-    """Takes names that are used elsewhere alone out of an import line; whether any are left."""
+    """Removes unused names from an import line; returns whether any are left."""
     node.names = [alias for alias in node.names if (alias.asname or alias.name.partition(".")[0]) not in unused]
     return bool(node.names)
 
 
 def _is_for_effect(node: ast.stmt, used: Counter[str]) -> bool:
-    """Whether a statement counts in any case: it binds no name, or imports what nothing in the file uses."""
+    """Returns whether a statement always counts: it binds no name, or imports a name that the file never uses."""
     names = set(hyperparameter_reads.bound_names(node))
     return not names or (isinstance(node, ast.Import | ast.ImportFrom) and not names & used.keys())
 
@@ -194,7 +194,7 @@ def _is_docstring(node: ast.AST) -> bool:
 
 
 def _reachable_statements(tree: ast.Module, roots: Iterable[ast.AST]) -> list[ast.AST]:
-    """Top-level statements that the roots depend on through the names they use, in the order of the file."""
+    """Returns the top-level statements that the roots depend on by name, in the order of the file."""
     defined = defaultdict(list)  # a name may be bound more than once: X = …; X = f(X)
     for node in tree.body:
         for name in hyperparameter_reads.bound_names(node):

@@ -1,7 +1,7 @@
-"""Which hyperparameters a function of a recipe reads, found by following its `p` through the code.
+"""Finds the hyperparameters that a function of a recipe reads, by data-flow analysis of its argument `p`.
 
 `p` is followed into functions, methods and properties, of the recipe and of files of the project, by position and by
-keyword, through aliases and into nested functions. Where it goes anywhere else, all hyperparameters may be read.
+keyword, through aliases and into nested functions. If it is used in any other way, all hyperparameters may be read.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Function = ast.FunctionDef | ast.Lambda
-READERS = ("property", "cached_property", "cache", "lru_cache", "function")  # decorators that change no argument
-OPAQUE_CALLS = {"locals", "vars", "globals", "eval", "exec", "super"}  # see names without naming them
+READERS = ("property", "cached_property", "cache", "lru_cache", "function")  # decorators that leave arguments unchanged
+OPAQUE_CALLS = {"locals", "vars", "globals", "eval", "exec", "super"}  # read local names dynamically
 
 
 class EscapeError(Exception):
-    """The hyperparameters go where they cannot be followed."""
+    """The hyperparameters are used in a way that cannot be followed."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Scope:
     root: Path
 
     def function(self, name: str) -> tuple[Function, Scope]:
-        """The function of a name, bound once at the top of the file or imported.
+        """Returns the function of a name, bound once at the top of the file or imported.
 
         Raises:
-            EscapeError: There is none, or it is not alone.
+            EscapeError: There is none, or the name is bound more than once.
         """
         node = self._binding(name)
         if isinstance(node, ast.ImportFrom):
@@ -58,7 +58,7 @@ class Scope:
         return node, self
 
     def inside(self, module: str, name: str) -> tuple[Function, Scope]:
-        """The function of an imported module.
+        """Returns the function of an imported module.
 
         Raises:
             EscapeError: There is none.
@@ -69,7 +69,7 @@ class Scope:
         return self._module(node, f".{_original_name(node, module)}").function(name)
 
     def _binding(self, name: str) -> ast.stmt:
-        """The one statement at the top of the file that binds a name."""
+        """Returns the only statement at the top of the file that binds a name."""
         nodes = [node for node in self.tree.body if name in _top_level_names(node)]
         if len(nodes) != 1:
             raise EscapeError
@@ -89,11 +89,11 @@ def _scope(path: Path, text: str, root: Path) -> Scope:
 
 @dataclass
 class Reads:
-    """The hyperparameters that have been found, and where else `p` goes.
+    """The hyperparameters that are read.
 
     Attributes:
-        params: The class of the hyperparameters; None where it is not known.
-        names: Those that are read.
+        params: The class of the hyperparameters; None if unknown.
+        names: The names of those that are read.
     """
 
     params: ast.ClassDef | None
@@ -101,20 +101,20 @@ class Reads:
     _seen: set[tuple[int, str]] = field(default_factory=set)
 
     def follow(self, function: Function, argument: str, scope: Scope) -> None:
-        """Adds what a function reads of one of its arguments.
+        """Adds the hyperparameters that a function reads from one of its arguments.
 
         Raises:
-            EscapeError: The argument goes where it cannot be followed.
+            EscapeError: The argument is used in a way that cannot be followed.
         """
         if (id(function), argument) not in self._seen:
             self._seen.add((id(function), argument))
             _Flow(self, function, argument, scope).run()
 
     def member(self, name: str) -> ast.FunctionDef | None:
-        """A method or property of the hyperparameters; None for a plain value.
+        """Returns a method or property of the hyperparameters; None for a plain value.
 
         Raises:
-            EscapeError: There is no such thing in the class.
+            EscapeError: The class has no such member.
         """
         for item in self.params.body if self.params else []:
             if isinstance(item, ast.FunctionDef) and item.name == name:
@@ -173,7 +173,7 @@ class _Flow:
             raise EscapeError
 
     def _is_assigned(self, node: ast.AST, around: ast.AST | None) -> bool:
-        """Whether it only gets another name, that is followed as well."""
+        """Returns whether the node is only assigned to another name, which is followed as well."""
         if isinstance(around, ast.Tuple):
             around = self.parents.get(around)
         if not isinstance(around, ast.Assign | ast.AnnAssign):
@@ -189,7 +189,7 @@ class _Flow:
             self.reads.names.add(node.attr)
 
     def _enter(self, call: ast.AST, place: int | str | None) -> None:
-        """Follows into a function that is called with it, at a position or under a name."""
+        """Follows the argument into a called function, by position or by keyword."""
         if not isinstance(call, ast.Call) or place is None or any(isinstance(arg, ast.Starred) for arg in call.args):
             raise EscapeError
         if isinstance(call.func, ast.Name) and call.func.id == "getattr" and "getattr" not in self.local:
@@ -214,7 +214,7 @@ class _Flow:
                 raise
 
     def _callee(self, function: ast.expr) -> tuple[Function, Scope, int]:
-        """The function that is called, its file, and how many arguments it gets before those of the call."""
+        """Returns the called function, its file, and the number of arguments before those of the call (`self`)."""
         if isinstance(function, ast.Name):
             if function.id in self.nested and self.local[function.id] == 1 and _is_plain(self.nested[function.id]):
                 return self.nested[function.id], self.scope, 0
@@ -231,11 +231,11 @@ class _Flow:
 
 
 def follow_hook(hook: ast.expr, position: int, scope: Scope, params: ast.ClassDef | None) -> frozenset[str] | None:
-    """The hyperparameters that a hook of a recipe reads; None where that is not known: it may be all.
+    """Returns the hyperparameters that a hook of a recipe reads; None if unknown, so that all count.
 
     Args:
-        hook: The hook as it stands in `RECIPE = Recipe(…)`: a name or a lambda.
-        position: Which of its arguments are the hyperparameters.
+        hook: The hook in `RECIPE = Recipe(…)`: a name or a lambda.
+        position: Index of its argument with the hyperparameters.
         scope: The recipe's file.
         params: The class of the hyperparameters.
     """
@@ -249,12 +249,12 @@ def follow_hook(hook: ast.expr, position: int, scope: Scope, params: ast.ClassDe
 
 
 def positional_parameters(function: Function) -> list[str]:
-    """Names of the arguments that can be given by position."""
+    """Returns the names of the arguments that can be passed by position."""
     return [arg.arg for arg in [*function.args.posonlyargs, *function.args.args]]
 
 
 def bound_names(node: ast.AST) -> Iterator[str]:
-    """Names that a statement, a function or a target binds."""
+    """Yields the names that a statement, a function or a target binds."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -269,18 +269,18 @@ def bound_names(node: ast.AST) -> Iterator[str]:
 
 
 def _top_level_names(statement: ast.stmt) -> set[str]:
-    """Names that a statement binds at the top of a file; those under an `if` or `try` as well."""
+    """Returns the names that a statement at the top of a file binds, including those under an `if` or `try`."""
     compound = isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While | ast.Match)
     return {name for node in (ast.walk(statement) if compound else [statement]) for name in bound_names(node)}
 
 
 def _original_name(node: ast.ImportFrom, name: str) -> str:
-    """What a name is called where it is imported from."""
+    """Returns the name in the module that it is imported from."""
     return next(alias.name for alias in node.names if name == (alias.asname or alias.name))
 
 
 def _is_plain(function: ast.FunctionDef) -> bool:
-    """Whether its decorators hand its arguments on as they are."""
+    """Returns whether all decorators pass the arguments on unchanged."""
     words = [ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in function.decorator_list]
     return all(word in READERS for word in words)
 

@@ -26,8 +26,8 @@ class Field:
         name: Its name.
         type: "int", "float", "str", "bool", or "tuple[int, ...]" and the like.
         default: Its default value.
-        range: The search range as it stands in the source; empty if none is declared.
-        comment: The words behind it in the source.
+        range: The source text of the search range; empty if none is declared.
+        comment: The comment on its line.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Field:
 
 
 def fields(source: RecipeSource) -> dict[str, Field]:
-    """The hyperparameters that a recipe declares, in the order of its file.
+    """Returns the hyperparameters that a recipe declares, in the order of its file.
 
     Raises:
         PipelineError: `params=` does not name a dataclass of the file whose defaults are literals.
     """
     call = source.keywords.get("params")
-    # Arguments would change the defaults behind the back of the command line, which reads those of the class.
+    # Arguments would override the defaults of the class, which the command line reads.
     name = None
     if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args and not call.keywords:
         name = call.func.id
@@ -85,7 +85,7 @@ def _annotation(node: ast.expr) -> tuple[str, str]:
 
 
 def resolve(source: RecipeSource, assignments: Iterable[str]) -> dict[str, Any]:
-    """All hyperparameters of a recipe with the values of `KEY=VALUE` put in.
+    """Returns all hyperparameters of a recipe, with the values of `KEY=VALUE` assignments.
 
     Raises:
         UsageError: An assignment without `=`, an unknown key, or a value of the wrong type.
@@ -106,7 +106,7 @@ def resolve(source: RecipeSource, assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_value(field: Field, text: str) -> Any:
-    """The value of one hyperparameter from its text.
+    """Parses the value of one hyperparameter.
 
     Raises:
         UsageError: The text is not of the declared type.
@@ -122,10 +122,10 @@ def parse_value(field: Field, text: str) -> Any:
 
 
 def search_range(field: Field) -> Range | Choice | Widths | None:
-    """The search range of a hyperparameter; None where none is declared.
+    """Returns the search range of a hyperparameter; None if none is declared.
 
     Raises:
-        PipelineError: What stands there cannot be read as text.
+        PipelineError: It is not a call with literal values.
     """
     if not field.range:
         return None
@@ -146,7 +146,7 @@ def search_range(field: Field) -> Range | Choice | Widths | None:
 
 
 def format_assignment(name: str, value: Any) -> str:
-    """KEY=VALUE, as `--set` reads it back to the same value."""
+    """Formats KEY=VALUE so that `--set` parses the same value."""
     return f"{name}={_format_value(value)}"
 
 
@@ -160,7 +160,7 @@ def _parse_text(kind: str, text: str) -> Any:
         return text.lower() in TRUE
     if kind == "float":
         value = float(text)
-        if value != value:  # noqa: PLR0124  (not a number is no hyperparameter)
+        if value != value:  # noqa: PLR0124  (NaN is no hyperparameter)
             raise ValueError(text)
         return value
     if kind == "int":

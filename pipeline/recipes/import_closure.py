@@ -1,12 +1,11 @@
-"""The files that a piece of code reaches through its imports, and a digest of each that a move does not change.
+"""The files that a piece of code imports, directly and indirectly, and digests that do not change when a module moves.
 
-Read by `ast`, nothing is imported. Imports inside functions count, for they run; those under `if TYPE_CHECKING:` do
-not. A text that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as
-an import of it.
+Files are read by `ast` and not imported. Imports inside functions count; those under `if TYPE_CHECKING:` do not. A
+string that names a module ("pipeline.steps.train.run_fn", or an f-string that begins with a package) counts as an
+import of it.
 
 A digest leaves out comments, docstrings, formatting, the import lines of the project's own modules and the names that
-these bind to modules: moving a module changes no digest. In their place stands the content of the module that is
-meant.
+these bind to modules: moving a module changes no digest. Instead they contain the digest of the module's content.
 """
 
 from __future__ import annotations
@@ -28,19 +27,19 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = (
     chr(0x27E8),
     chr(0x27E9),
-)  # around a file that stands for a module; no source holds them, this one neither
+)  # around a file in place of a module; they occur in no source, not even here
 _MODULE = re.compile(f"{_OPEN}(.*?){_CLOSE}")
 
 
 @dataclass(frozen=True)
 class Code:
-    """A piece of code of the project, ready for digests.
+    """A piece of code of the project, normalized for digests.
 
     Attributes:
         imports: Files that it imports.
-        on_demand: Files that a module's `__getattr__` imports, for whoever takes a name out of the module.
-        names: What its import lines bind in addition to modules: file, name in it, name here.
-        text: Its syntax tree without what computes nothing, files in place of the names of modules.
+        on_demand: Files that a module's `__getattr__` imports when a name of the module is used.
+        names: Names that its import lines bind, except modules: file, name in it, name here.
+        text: Its syntax tree without docstrings and the like, and with files instead of names of modules.
     """
 
     imports: frozenset[Path]
@@ -50,17 +49,17 @@ class Code:
 
     @property
     def sources(self) -> set[Path]:
-        """Files that names are taken from."""
+        """Files that names are imported from."""
         modules = {Path(name) for name in _MODULE.findall(self.text) if name}
         return modules | {file for file, _, _ in self.names}
 
     @cached_property
     def own_digest(self) -> str:
-        """Digest of the code without what it imports from the project, of which only the names count."""
+        """Returns the digest of the code; of imports from the project only the names count."""
         return self._digest(lambda _: "")
 
     def digest(self, root: Path = ROOT) -> str:
-        """Digest of the code and, one step deep, of the modules that it names, wherever these lie."""
+        """Returns the digest of the code and of the modules that it imports directly, independent of their paths."""
         return self._digest(lambda path: read_code(path, root).own_digest)
 
     def _digest(self, content: Callable[[Path], str]) -> str:
@@ -70,7 +69,7 @@ class Code:
 
 
 def read_code(path: Path, root: Path = ROOT) -> Code:
-    """A whole file; keraspipe's own as it was when this process first read it."""
+    """Reads a file; keraspipe's own as it was when this process first read it."""
     return (
         _read_once(path, root)
         if imports.is_project(path, root)
@@ -89,11 +88,11 @@ def _read(text: str, path: Path, root: Path) -> Code:
 
 
 def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
-    """Reads the imports of syntax trees, and takes out what computes nothing: the trees are changed.
+    """Reads the imports of syntax trees, and normalizes the trees in place.
 
     Args:
         nodes: Statements or expressions of one file, with the import lines that they need.
-        path: The file; where it is not the project's own, modules of its folder come first.
+        path: The file; if it is not the project's own, modules of its folder take precedence.
         root: Folder of the project's packages.
     """
     bindings = imports.Imports(nodes, path, root)
@@ -105,7 +104,7 @@ def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
 
 
 def import_closure(paths: Iterable[Path], root: Path = ROOT) -> frozenset[Path]:
-    """The files and all that they import, through any number of steps."""
+    """Returns the files and all that they import, directly and indirectly."""
     files: set[Path] = set()
     waiting = list(paths)
     while waiting:
@@ -118,18 +117,18 @@ def import_closure(paths: Iterable[Path], root: Path = ROOT) -> frozenset[Path]:
 
 
 def reachable_files(code: Code, root: Path = ROOT) -> frozenset[Path]:
-    """The files that a piece of code imports, and those that a module imports to give it a name."""
+    """Returns the files that code imports, and those that modules import on demand for its names."""
     return code.imports.union(*(read_code(file, root).on_demand for file in code.sources))
 
 
 def _package_files(path: Path, root: Path) -> list[Path]:
-    """The `__init__` files that run before one of the project's modules."""
+    """Returns the `__init__` files that run before one of the project's modules."""
     folders = path.relative_to(root).parents if imports.is_project(path, root) else ()
     return [file for folder in folders if (file := root / folder / "__init__.py").is_file()]
 
 
 def digest_code(paths: Iterable[Path], root: Path = ROOT) -> str:
-    """Digest of files, whatever their names and order; those without code, as many `__init__`, are left out."""
+    """Returns the digest of files, independent of names and order; files without code, as `__init__`, are omitted."""
     codes = (read_code(path, root) for path in paths)
     return _sha256("\n".join(sorted(code.digest(root) for code in codes if code.text or code.names)))
 
@@ -139,7 +138,7 @@ def _sha256(text: str) -> str:
 
 
 class _Normalizer(ast.NodeTransformer):
-    """Takes out docstrings, imports of the project and blocks for types, and puts files for names of modules."""
+    """Removes docstrings, imports of the project and blocks for types; replaces names of modules by files."""
 
     def __init__(self, bindings: imports.Imports) -> None:
         self.found = bindings
@@ -180,7 +179,7 @@ class _Normalizer(ast.NodeTransformer):
 
 
 def _dotted_name(node: ast.expr) -> str:
-    """`a.b.c` as text; empty for any other expression."""
+    """Returns `a.b.c` as text; empty for any other expression."""
     if isinstance(node, ast.Attribute):
         base = _dotted_name(node.value)
         return f"{base}.{node.attr}" if base else ""

@@ -1,4 +1,4 @@
-"""What the import lines of a file lead to and bind, read by `ast`: nothing is imported."""
+"""The files that a module imports and the names that its imports bind, read by `ast` without importing."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 
 
 def is_project(path: Path, root: Path = ROOT) -> bool:
-    """Whether a file is keraspipe's own, and no recipe's."""
+    """Returns whether a file belongs to keraspipe, not to a recipe."""
     return any(path.is_relative_to(root / package) for package in PACKAGES)
 
 
 def folders(path: Path, root: Path = ROOT) -> tuple[Path, ...]:
-    """Where the imports of a file are looked for."""
+    """Returns the folders in which the imports of a file are searched."""
     return (root,) if is_project(path, root) else (path.parent, root)
 
 
 @cache
 def locate(name: str, within: tuple[Path, ...]) -> Path | None:
-    """The file of a dotted module name; None where it is not below one of the folders."""
+    """Returns the file of a dotted module name; None if it is not below one of the folders."""
     for folder in within:
         base = folder.joinpath(*name.split("."))
         for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
@@ -39,13 +39,13 @@ def locate(name: str, within: tuple[Path, ...]) -> Path | None:
 
 
 class Imports(ast.NodeVisitor):
-    """What imports lead to and bind.
+    """The imported files and bound names of some syntax trees.
 
     Attributes:
-        files: The files.
-        on_demand: Those of a module's `__getattr__`.
-        names: What is bound in addition to modules: file, name in it, name here.
-        modules: Names bound to modules, dotted ones too, and the files; None where only types need them.
+        files: The imported files.
+        on_demand: Files that a module's `__getattr__` imports.
+        names: Bound names except modules: file, name in it, name here.
+        modules: Names bound to modules, dotted ones too, and their files; None if only types need them.
     """
 
     def __init__(self, nodes: Sequence[ast.AST], path: Path, root: Path) -> None:
@@ -59,7 +59,7 @@ class Imports(ast.NodeVisitor):
         self.defers = any(isinstance(node, ast.FunctionDef) and _is_lazy(node) for node in nodes)
 
     def visit_If(self, node: ast.If) -> None:
-        """What type checkers alone read binds names and leads nowhere."""
+        """Binds names in blocks for type checkers, without adding files."""
         if is_type_checking(node):
             self.runs = False
             for child in node.body:
@@ -71,7 +71,7 @@ class Imports(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        """What a module's `__getattr__` imports is kept apart."""
+        """Collects the imports of a module's `__getattr__` separately."""
         if _is_lazy(node):
             files, self.files = self.files, set()
             self.generic_visit(node)
@@ -81,14 +81,14 @@ class Imports(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
-        """`import a.b` runs a and a.b."""
+        """Adds a and a.b for `import a.b`."""
         for alias in node.names:
             file = self._follow(alias.name)
             if file:
                 self._bind(alias.asname or alias.name, file)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """`from a import b` takes a module, or what stands in one."""
+        """Adds for `from a import b` a module, or a name of one."""
         module = self.absolute(node)
         file = self._follow(module)
         for alias in node.names:
@@ -100,19 +100,19 @@ class Imports(ast.NodeVisitor):
                 self.names.add((file, alias.name, alias.asname or alias.name))
 
     def absolute(self, node: ast.ImportFrom) -> str:
-        """The module of `from … import`, without dots in front."""
+        """Returns the absolute module of `from … import`."""
         base = self.package[: len(self.package) - node.level + 1] if node.level else ()
         return ".".join([*base, *([node.module] if node.module else [])])
 
     def visit_Constant(self, node: ast.Constant) -> None:
-        """A dotted name as text: of a function that TFX loads, or of a module that a process runs."""
+        """Follows a dotted name in a string: of a function that TFX loads, or of a module that a process runs."""
         module = self.parse_module(node.value)
         if module:
             self._follow_text(module)
             self._follow_text(f"{module}.__main__")  # `python -m`
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """A package as the beginning of a text means any of its modules."""
+        """Follows all modules of a package if its name begins an f-string."""
         first = node.values[0] if node.values else None
         start = str(first.value) if isinstance(first, ast.Constant) else ""
         package = self.parse_module(start.rpartition(".")[0]) if len(node.values) > 1 else ""
@@ -122,14 +122,14 @@ class Imports(ast.NodeVisitor):
         self.generic_visit(node)
 
     def parse_module(self, text: object) -> str:
-        """The module at the beginning of a dotted text; empty if it names none."""
+        """Returns the module at the beginning of a dotted text; empty if it names none."""
         name = text if isinstance(text, str) and _DOTTED.fullmatch(text) else ""
         while "." in name and not locate(name, (self.root,)):
             name = name.rpartition(".")[0]
         return name if "." in name else ""
 
     def _follow(self, module: str) -> Path | None:
-        """The file of a module, which counts with the packages that hold it."""
+        """Adds the file of a module and of its parent packages; returns the module's file."""
         parts = module.split(".")
         paths = [locate(".".join(parts[: i + 1]), self.folders) for i in range(len(parts))]
         if self.runs:
@@ -137,7 +137,7 @@ class Imports(ast.NodeVisitor):
         return paths[-1]
 
     def _follow_text(self, module: str) -> None:
-        """A table of names of modules is what a `__getattr__` chooses from."""
+        """Follows a module name in a string, such as those of the table of a lazy `__getattr__`."""
         if not self.defers:
             self._follow(module)
         elif self.runs:
@@ -148,10 +148,10 @@ class Imports(ast.NodeVisitor):
 
 
 def _is_lazy(node: ast.FunctionDef) -> bool:
-    """Whether this is the `__getattr__` of a module, which has no self."""
+    """Returns whether this is the `__getattr__` of a module, which has no self."""
     return node.name == "__getattr__" and not node.args.args[1:]
 
 
 def is_type_checking(node: ast.If) -> bool:
-    """Whether a block is for type checkers alone."""
+    """Returns whether a block is for type checkers only."""
     return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"

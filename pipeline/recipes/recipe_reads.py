@@ -1,7 +1,7 @@
-"""Which parts of a recipe some files read: `split` and `bad_share` of a `Recipe`, for instance.
+"""Finds the parts of a recipe that some files read: `split` and `bad_share` of a `Recipe`, for instance.
 
-By `ast`: what is annotated as `Recipe`, what a function annotated so returns, and what is assigned from these. Where
-a recipe goes somewhere that cannot be followed, all its parts count.
+By `ast`: names annotated as `Recipe`, results of functions annotated so, and names assigned from these. If a recipe is
+used in a way that cannot be followed, all its parts count.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 PARTS = frozenset(field.name for field in dataclasses.fields(Recipe))
 _TYPE = re.compile(rf"\b{Recipe.__name__}\b")
 _PASS_THROUGH = (ast.BoolOp, ast.IfExp, ast.NamedExpr)
-# A function that returns a recipe is annotated so; what passes it on is looked at itself.
+# A function that returns a recipe has this annotation; functions that pass it on are analyzed themselves.
 _HARMLESS = (ast.Return, ast.If, ast.Compare, ast.Expr, *_PASS_THROUGH)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def find_parts(files: Iterable[Path]) -> frozenset[str]:
-    """The fields of `Recipe` that the files read, such as "data" and "gate.slices"; all where that is not known."""
+    """Returns the fields of `Recipe` that the files read, such as "data" and "gate.slices"; all if unknown."""
     texts = [(path.stem, path.read_text(encoding="utf-8")) for path in files]
     return _Reads([(stem, ast.parse(text)) for stem, text in texts if "recipe" in text.lower()]).parts()
 
 
 class _Reads:
-    """What a closure of files says of recipes.
+    """The uses of recipes in an import closure.
 
     Attributes:
-        makers: Functions that return one, as "file.function".
-        takers: Functions that take one, and classes that hold one.
-        holders: Attributes that hold one.
+        makers: Functions that return a recipe, as "file.function".
+        takers: Functions with a recipe as argument, and classes with one as field.
+        holders: Attributes that are a recipe.
     """
 
     def __init__(self, trees: list[tuple[str, ast.Module]]) -> None:
@@ -59,7 +59,7 @@ class _Reads:
             self.takers |= {node.name} if fields else set()
 
     def parts(self) -> frozenset[str]:
-        """The fields that are read."""
+        """Returns the fields that are read."""
         parts: set[str] = set()
         for stem, tree in self.trees:
             self.origins = dict(_origins(tree, stem))
@@ -69,13 +69,13 @@ class _Reads:
         return frozenset(part for part in parts if part.partition(".")[0] in PARTS)
 
     def _in(self, scope: ast.AST) -> set[str]:
-        """The fields read in a function with all that is nested in it, or in a statement."""
+        """Returns the fields read in a function, including nested ones, or in a statement."""
         names, parents = self._names(scope), {child: parent for parent, child in _edges(scope)}
         uses = (self._use(parent, parents) for child, parent in parents.items() if self._yields(child, names))
         return set().union(*uses)
 
     def _names(self, scope: ast.AST) -> set[str]:
-        """Names bound to a recipe in a scope."""
+        """Returns the names bound to a recipe in a scope."""
         nodes = list(ast.walk(scope))
         names = {arg.arg for node in nodes if isinstance(node, ast.arg) and _is_recipe((arg := node).annotation)}
         names |= set(_annotated_names(nodes))
@@ -96,14 +96,14 @@ class _Reads:
         return isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
 
     def _origin(self, function: ast.expr) -> str:
-        """What is called, as "file.function"."""
+        """Returns the called function as "file.function"."""
         if not isinstance(function, ast.Attribute):
             return self.origins.get(_identifier(function), "")
         owner = _last_identifier(function.value)
         return f"{self.origins.get(owner, owner).rpartition('.')[2]}.{function.attr}"
 
     def _use(self, parent: ast.AST, parents: dict[ast.AST, ast.AST]) -> set[str]:
-        """The fields that the expression around a recipe may read."""
+        """Returns the fields that the expression around a recipe may read."""
         if isinstance(parent, ast.Attribute):
             outer = parents.get(parent)
             return {f"{parent.attr}.{outer.attr}" if isinstance(outer, ast.Attribute) else parent.attr}
@@ -114,12 +114,12 @@ class _Reads:
         return set() if isinstance(parent, _HARMLESS) else set(PARTS)
 
     def _keeps(self, target: ast.expr) -> bool:
-        """Whether what is assigned is found again: under a name, an annotated attribute, or in a table of recipes."""
+        """Returns whether an assignment target is followed: a name, an annotated attribute, or a dict of recipes."""
         return isinstance(target, ast.Name | ast.Subscript) or _last_identifier(target) in self.holders
 
 
 def assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Targets and values of an assignment; those of equally long tuples one by one."""
+    """Yields targets and values of an assignment; those of equally long tuples one by one."""
     if isinstance(node, ast.Assign):
         targets = node.targets
     elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value:
@@ -135,7 +135,7 @@ def assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
 
 
 def _edges(parent: ast.AST, around: ast.AST | None = None) -> Iterator[tuple[ast.AST, ast.AST]]:
-    """Each node and the one around it: the call around a keyword's value, the statement around an assigned tuple."""
+    """Yields each node and its parent: for a keyword's value the call, for an assigned tuple the statement."""
     for child in ast.iter_child_nodes(parent):
         yield around or parent, child
         inner = isinstance(child, ast.keyword) or (isinstance(child, ast.Tuple) and isinstance(parent, ast.Assign))
@@ -143,7 +143,7 @@ def _edges(parent: ast.AST, around: ast.AST | None = None) -> Iterator[tuple[ast
 
 
 def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
-    """What names of a file stand for, each after the module or package that it is in: "catalog.load_recipe"."""
+    """Yields functions and imported names of a file, each with its module: "catalog.load_recipe"."""
     for node in ast.walk(tree):
         if isinstance(node, Function):
             yield node.name, f"{stem}.{node.name}"
@@ -155,7 +155,7 @@ def _origins(tree: ast.Module, stem: str) -> Iterator[tuple[str, str]]:
 
 
 def _annotated_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """Names that are annotated as a recipe."""
+    """Yields the names that are annotated as a recipe."""
     for node in nodes:
         if isinstance(node, ast.AnnAssign) and _is_recipe(node.annotation):
             yield _identifier(node.target)
@@ -174,5 +174,5 @@ def _identifier(node: ast.expr) -> str:
 
 
 def _last_identifier(node: ast.expr) -> str:
-    """The last word of a dotted name."""
+    """Returns the last part of a dotted name."""
     return node.attr if isinstance(node, ast.Attribute) else _identifier(node)

@@ -1,4 +1,4 @@
-"""The result of a recipe's last real run, as its docstring records it, and whether it still holds for its code."""
+"""The result of a recipe's last full run, as its docstring records it, with the digest of the code that ran."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LINE = re.compile(
 
 @dataclass(frozen=True)
 class RecordedResult:
-    """The result of a real run with the default hyperparameters.
+    """The result of a full run with the default hyperparameters.
 
     Attributes:
-        metric: Name of the metric that the gate asks for first.
+        metric: Name of the first metric of the gate.
         value: Its value on the test split.
-        minutes: Of the whole run, data to published model.
-        hardware: What it ran on, such as "2 cores".
-        weights: Numbers in the network.
-        digest: Of the recipe's code that ran; see `digest`.
+        minutes: Duration of the whole run, from data to published model.
+        hardware: The machine, such as "2 cores".
+        weights: Number of weights of the network.
+        digest: Digest of the recipe's code, see `recorded_digest`.
     """
 
     metric: str
@@ -46,8 +46,8 @@ class RecordedResult:
 
 
 def read_result(source: RecipeSource) -> RecordedResult | None:
-    """The record in a recipe's docstring; None before its first real run."""
-    match = _LINE.fullmatch(source.said("Reaches"))
+    """Reads the record in a recipe's docstring; None before its first full run."""
+    match = _LINE.fullmatch(source.docstring_field("Reaches"))
     if not match:
         return None
     fields = match.groupdict()
@@ -62,7 +62,7 @@ def read_result(source: RecipeSource) -> RecordedResult | None:
 
 
 def recorded_digest(source: RecipeSource) -> str:
-    """Digest of all in a recipe that its result depends on: code without comments and docstrings, and defaults."""
+    """Returns the digest of a recipe's code, without comments and docstrings, and of its default hyperparameters."""
     from pipeline.recipes import fingerprint
 
     defaults = {name: field.default for name, field in hyperparameters.fields(source).items()}
@@ -70,5 +70,5 @@ def recorded_digest(source: RecipeSource) -> str:
 
 
 def replace_result(source: RecipeSource, result: RecordedResult) -> str:
-    """The recipe's text with a new record in its docstring."""
+    """Returns the recipe's text with a new record in its docstring."""
     return re.sub(r"^Reaches: .*$", f"Reaches: {result}", source.text, count=1, flags=re.MULTILINE)

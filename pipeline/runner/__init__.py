@@ -1,1 +1,1 @@
-"""How a run is carried out: the TFX pipeline, its steps one by one, and what happens around and after them."""
+"""The execution of a run: the TFX pipeline, its steps one by one, and the hooks around and after them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import tfx  # noqa: F401  (first: it stands in for modules that TFDV and TFMA miss)
+import tfx  # noqa: F401  (first: it provides modules that TFDV and TFMA lack)
 
 # isort: split
 from tensorflow_data_validation import StatsOptions
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 from pipeline.runner.digests import StepDigests, training_config
 
-# In this process: DirectRunner would look for Prism first, which it downloads, and come back to this one.
+# In this process: DirectRunner would first download Prism, and then fall back to this runner.
 BEAM = [
     "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
     "--direct_running_mode=in_memory",
     "--direct_num_workers=1",
-    # Nothing runs in a container; without a name for one, TFX packs its own source for remote workers, in each step.
+    # Nothing runs in a container; without the name of one, TFX packages its source for remote workers in each step.
     "--sdk_container_image=none",
 ]
 
 
 def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigests, run_id: str) -> Pipeline:
-    """The road of one run.
+    """Returns the TFX pipeline of one run.
 
     Args:
         request: The run.
@@ -59,7 +59,7 @@ def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigest
     ).with_id("ingest")
     statistics = StatisticsGen(
         examples=ingest.outputs["examples"],
-        # Exact counts of distinct values would sort all images by their bytes.
+        # Exact counts of distinct values would sort all images by content.
         stats_options=StatsOptions(num_top_values=20, experimental_use_sketch_based_topk_uniques=True),
     ).with_id("statistics")
     inferred = SchemaGen(

@@ -1,7 +1,7 @@
 """Digests that decide what is computed again: one for each step, and one for the basis of a verdict.
 
-TFX's cache sees these digests instead of the code. A verdict of the gate holds as long as model, data, schema,
-metrics and gate are the same; then the model is not evaluated a second time.
+TFX's cache uses these digests instead of the code. A verdict of the gate is valid as long as model, data, schema,
+metrics and gate are the same; then the model is not evaluated again.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
-    """Digest of what a verdict depends on, the model aside: data, schema, metrics, gate, and the code that measures."""
+    """Returns the digest of data, schema, metrics, gate, and the code of the evaluation; not of the model."""
     return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
 
 
 def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
-    """The newest evaluation of a model on the same basis; None if there is none.
+    """Returns the newest evaluation of a model on the same basis; None if there is none.
 
     Args:
         workspace: The workspace.
         name: The recipe.
         model: Digest of the SavedModel.
-        wanted_basis: What `basis` gives.
+        wanted_basis: The digest of `verdict_basis`.
     """
     for folder in reversed(workspace.run_folders(name)):
         evaluation: dict[str, Any] = fileio.read_json(folder.evaluation, {})
@@ -42,7 +42,7 @@ def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str)
 
 @dataclass(frozen=True)
 class StepDigests:
-    """What each step's result depends on beyond its inputs; TFX's cache sees these instead of the code."""
+    """The digest of each step's code and parameters, in addition to its inputs, for TFX's cache."""
 
     ingest: str
     schema: str
@@ -52,7 +52,7 @@ class StepDigests:
 
 
 def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDigests:
-    """Digests of the steps' code, hyperparameters and data.
+    """Computes the digests of the steps' code, hyperparameters and data.
 
     Args:
         request: The run.
@@ -76,7 +76,7 @@ def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDiges
 
 
 def training_config(request: RunRequest, step_digests: StepDigests) -> dict[str, Any]:
-    """What the Trainer hands to `run_fn`; nothing in it differs between equal runs."""
+    """Returns the `custom_config` of the Trainer for `run_fn`; it is the same for equal runs."""
     settings = request.settings
     training = hashing.digest(
         [step_digests.ingest, step_digests.schema, step_digests.transform, step_digests.train, request.params]

@@ -1,6 +1,6 @@
-"""Carries out a run, from its request to its result: locks, output, live view, errors, notifications.
+"""Executes a run, from its request to its result: locks, output, live view, errors, notifications.
 
-The steps themselves are run by `pipeline.runner.local`.
+`pipeline.runner.local` runs the steps.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ FULL_BYTES = 1 << 20
 
 
 def execute_request(request: RunRequest, on_wait: Callable[[], None]) -> RunResult:
-    """Runs a request, or takes over the result of the same request in another process.
+    """Executes a request, or returns the result of the same request in another process.
 
     Args:
-        request: What to run.
-        on_wait: Called when another process is at it.
+        request: The request.
+        on_wait: Called if another process executes the request.
     """
     home = request.settings.workspace
     with (
@@ -59,7 +59,7 @@ def execute_request(request: RunRequest, on_wait: Callable[[], None]) -> RunResu
 
 
 def replay_journals(settings: Settings) -> None:
-    """Gives MLflow what it has not seen of earlier runs, in a process that nobody waits for."""
+    """Sends MLflow the missing events of earlier runs, in a background process."""
     if recorder.pending_runs(settings.workspace):
         log = settings.workspace.replay_log
         recorder.replay_pending(settings.workspace, settings.mlflow_uri, log, REPLAY_TIMEOUT_S)
@@ -127,19 +127,19 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
 
 
 def _try_write_card(request: RunRequest, session: RunSession) -> None:
-    """Writes the card; the model is published by now, and one that cannot be described is not taken back."""
+    """Writes the card; an error is only logged, since the model is published already."""
     try:
         session.record_card(request.source)
-    except Exception:  # noqa: BLE001  (whatever a record may lack)
+    except Exception:  # noqa: BLE001  (any part of a record may be missing)
         with session.folder.log.open("a") as file:
             traceback.print_exc(file=file)
 
 
 @contextmanager
 def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
-    """Ctrl-C ends the process where it stands, which a run survives like a kill.
+    """Makes Ctrl-C end the process at once; a run can be resumed after it, as after a kill.
 
-    A KeyboardInterrupt would be raised wherever Python is at work for TensorFlow, and abort the process from its C++.
+    A KeyboardInterrupt could be raised in a Python callback of TensorFlow, whose C++ would abort the process.
     """
 
     def leave(*_: object) -> None:
@@ -158,7 +158,7 @@ def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
 
 
 def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
-    """Puts into the result what MLflow knows of it, and notifies."""
+    """Adds the outcome of the recording in MLflow to the result, and notifies."""
     result.mlflow_run_id = outcome.mlflow_run_id or None
     if not outcome.complete:
         result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
@@ -173,7 +173,7 @@ def _notify(settings: Settings, message: dict[str, Any]) -> None:
 
 
 def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
-    """The error as the user is to read it; the traceback of an unforeseen one goes to the log."""
+    """Returns the error for the user; the traceback of an unexpected one goes to the log."""
     if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
@@ -186,7 +186,7 @@ def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
     first = str(error).strip().partition("\n")[0] or "no message"
     return PipelineError(
         f"The run of {request.name} failed.",
-        expected="a run to the end",
+        expected="a run without errors",
         received=f"{type(error).__name__}: {first}",
         action=f"read {log}, or run again with KERASPIPE_DEBUG=1 for the traceback",
     )

@@ -1,6 +1,6 @@
-"""What the runner does after a step: reads its outputs, writes events to the journal, decides whether to go on.
+"""Hooks that the runner calls after a step: they read its outputs, write events to the journal, and may end the run.
 
-A hook has the name of its step. `keep_rows_report` is a context around all of them.
+A hook has the name of its step. `keep_rows_report` is a context manager around all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAVEDMODEL = "Format-Serving"
 
 @contextmanager
 def keep_rows_report(state: RunState) -> Iterator[None]:
-    """Keeps the report on rows that end a run: TFX removes what a failed step has written."""
+    """Saves the report on rows if they end the run: TFX removes the outputs of a failed step."""
     try:
         yield
     except UnusableRowsError as error:
@@ -40,14 +40,14 @@ def _relative_path(state: RunState, path: Path) -> str:
 
 
 def ingest(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
-    """Shows what was found in the data."""
+    """Reports the rows of the data set."""
     report = state.uri("ingest", "examples") / REPORT
     journal.report("file", path=_relative_path(state, report), folder="data")
     _report_drift(state, report.parent)
 
 
 def _report_drift(state: RunState, examples: Path) -> None:
-    """Warns where new data differ from those that the live model has learnt from."""
+    """Warns if new data differ from the training data of the champion (the live model)."""
     from pipeline.monitoring import monitor, outputs
 
     drift_report = monitor.compare_new_data(state.workspace, state.request.name, examples)
@@ -62,7 +62,7 @@ def _report_drift(state: RunState, examples: Path) -> None:
 
 
 def schema(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
-    """Shows the schema."""
+    """Reports the schema."""
     path = state.uri("schema", "schema") / SCHEMA_FILE
     journal.report("file", path=_relative_path(state, path), folder="data")
 
@@ -79,7 +79,7 @@ def validate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def _report_data(state: RunState, anomalies: Path) -> None:
-    """Reports the files about the data, before anomalies end the run: they are shown there."""
+    """Reports the files about the data; called before anomalies, which these files show, end the run."""
     journal.report(
         "data",
         name=state.request.name + " (quick)" * state.request.quick,
@@ -93,7 +93,7 @@ def _report_data(state: RunState, anomalies: Path) -> None:
 
 
 def train(state: RunState, *, cached: bool) -> None:
-    """Tells the curves, and drops the checkpoints, which are needed no more."""
+    """Reports the curves, and deletes the checkpoints, which are no longer needed."""
     from pipeline.training.files import HISTORY
     from pipeline.training.input_pipeline import PREVIEW_FILE as AUGMENTED
 
@@ -116,7 +116,7 @@ def _replay_epochs(history: dict[str, list[float]]) -> None:
 
 
 def resolve(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
-    """Finds out whether the candidate is the live model itself."""
+    """Checks whether the candidate is the champion itself, or was evaluated before."""
     live = champions.read_champion(state.workspace, state.request.name)
     state.model = fileio.digest_folder(state.uri("train", "model") / SAVEDMODEL)
     state.judged_against = live.digest if live else ""
@@ -131,14 +131,14 @@ def resolve(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def gate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
-    """Takes over the verdict that the step has written."""
+    """Reads the verdict of the step and reports it."""
     path = state.workspace.run(state.result.run_id).evaluation
     _copy_evaluation(state, fileio.read_json(path))
     journal.report("evaluation", path=_relative_path(state, path))
 
 
 def _copy_evaluation(state: RunState, evaluation: dict[str, Any]) -> None:
-    """Makes an evaluation the run's own."""
+    """Copies an earlier evaluation to the run."""
     state.result.blessed = evaluation["gate"]["blessed"]
     state.result.metrics = evaluation["metrics"]
     state.result.reasons = evaluation["gate"]["reasons"]
@@ -155,7 +155,7 @@ def publish(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 
 def _save_predictions(state: RunState) -> None:
-    """Keeps how the published model answers to the test split, to tell later whether its answers drift."""
+    """Saves the distribution of the published model's predictions on the test split, to detect drift later."""
     from pipeline.evaluation import predictions
     from pipeline.monitoring import predictions as monitoring_predictions
 

@@ -1,6 +1,6 @@
 """The life cycle of a run: its lock, its journal, the process that records it in MLflow, its start and its end.
 
-Runs, the tasks of a run on Kubeflow and searches for hyperparameters all use it.
+Runs, the tasks of a run on Kubeflow and hyperparameter searches all use it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunSession:
-    """A run that goes on in this process; made by `run_session`.
+    """A run in progress in this process; created by `run_session`.
 
     Attributes:
         folder: The run's folder.
         recording: The process that records it in MLflow.
-        timeout_s: For how long the end of that process is waited for.
-        has_ended: Whether the journal has the run's end.
+        timeout_s: Longest wait for the end of that process, in seconds.
+        has_ended: Whether the journal contains the run's end.
     """
 
     folder: RunFolder
@@ -42,7 +42,7 @@ class RunSession:
     _since: float = field(default_factory=time.monotonic)
 
     def start(self, recipe: str, description: str, params: dict[str, Any], tags: dict[str, str]) -> None:
-        """Tells the journal what begins, or what has become known of it."""
+        """Writes the start of a run to the journal, or adds facts to it."""
         about = {"recipe": recipe, "description": description, "params": params, "tags": tags}
         journal.report("start", run_id=self.folder.run_id, **about)
 
@@ -54,17 +54,17 @@ class RunSession:
         self.start(request.name, request.source.title, params, {**digests, **tags})
 
     def record_environment(self) -> None:
-        """Keeps what the run runs on: machine, packages, commit."""
+        """Saves the run's environment: machine, packages, commit."""
         from pipeline.runs import environment
 
         fileio.write_json(self.folder.environment, environment.describe_environment())
         journal.report("environment", path=self.folder.workspace.relative(self.folder.environment))
 
     def record_card(self, source: RecipeSource) -> None:
-        """Writes the card of what the run has made.
+        """Writes the card of the run's model.
 
         Raises:
-            Exception: Whatever the record lacks.
+            Exception: The record is incomplete, in whatever part.
         """
         from pipeline.reports import card
 
@@ -74,18 +74,18 @@ class RunSession:
         journal.report("card", markdown=markdown, html=html)
 
     def end(self, status: str, message: str = "", seconds: float | None = None) -> Outcome:
-        """Tells the journal that the run is over, and waits until MLflow knows.
+        """Writes the run's end to the journal, and waits until it is recorded in MLflow.
 
         Args:
             status: "finished", "not_blessed" or "failed".
-            message: Why, where it is not finished.
-            seconds: How long it took; None for the time since the session began.
+            message: The reason, if it is not finished.
+            seconds: Duration; None for the time since the session began.
         """
         self.report_end(status, message, seconds)
         return self.recording.finish(self.timeout_s)
 
     def report_end(self, status: str, message: str = "", seconds: float | None = None) -> None:
-        """Tells the journal that the run is over, and does not wait; see `end`."""
+        """Writes the run's end to the journal without waiting; see `end`."""
         taken = time.monotonic() - self._since if seconds is None else seconds
         journal.report("end", status=status, message=message, seconds=taken)
         self.has_ended = True
@@ -96,7 +96,7 @@ class RunSession:
         return self.end(status, "; ".join(result.reasons), result.seconds)
 
     def suspend(self) -> None:
-        """Has the recorder record what there is, without an end: the run goes on in another process."""
+        """Has the recorder record all events so far, without an end: the run continues in another process."""
         self.recording.process.terminate()
         self.recording.finish(self.timeout_s)
 
@@ -112,13 +112,13 @@ def run_session(
 ) -> Iterator[RunSession]:
     """Holds a run's lock, writes to its journal and has it recorded in MLflow during the block.
 
-    An error within the block ends the run as failed. An interruption leaves no end, like a kill: the recorder sees the
-    process die, and the run continues under the same id when it is requested again.
+    An error within the block ends the run as failed. An interruption writes no end, like a kill: the recorder notices
+    the death of the process, and the run continues under the same id when it is requested again.
 
     Args:
         folder: The run's folder.
         uri: MLflow server or database.
-        timeout_s: For how long the recorder is waited for; after that it goes on by itself.
+        timeout_s: Longest wait for the recorder, in seconds; after that it continues in the background.
         on_wait: Called when another process holds the run.
         on_failure: Called when the run ends as failed.
     """
@@ -136,7 +136,7 @@ def run_session(
 
 
 def _fail(session: RunSession, error: Exception, on_failure: Callable[[], None] | None) -> None:
-    with suppress(OSError):  # a full disk is the error itself, which is reported next
+    with suppress(OSError):  # a full disk may be the very error, which is reported next
         session.report_end("failed", str(error))
         if on_failure:
             on_failure()

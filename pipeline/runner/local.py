@@ -1,4 +1,4 @@
-"""Runs the steps of a pipeline one by one in this process; TFX's launcher carries out each of them."""
+"""Runs the steps of a pipeline one by one in this process; TFX's launcher executes each of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVALUATION_STEPS, PUBLICATION_STEPS = ("evaluate", "score", "gate"), ("register"
 
 
 def run_steps(state: RunState) -> None:
-    """Runs all steps; again from the choice of the live model if another run published meanwhile."""
+    """Runs all steps; again from `resolve` if another run has published meanwhile."""
     if not state.request.cache:
         shutil.rmtree(state.checkpoints, ignore_errors=True)
     while True:
@@ -54,7 +54,7 @@ def _run_steps_once(state: RunState) -> None:
 
 
 def is_unneeded(state: RunState, step: str) -> bool:
-    """Whether a step has nothing to decide: the model is evaluated, live or not blessed already."""
+    """Returns whether a step can be skipped: the model is evaluated or live already, or not blessed."""
     if step in EVALUATION_STEPS:
         return state.is_judged
     return step in PUBLICATION_STEPS and (state.is_live or state.result.blessed is False)
@@ -63,7 +63,7 @@ def is_unneeded(state: RunState, step: str) -> bool:
 def _compile_pipeline(state: RunState) -> Any:
     request = state.request
     pipeline = Compiler().compile(dag.build_pipeline(request, state.recipe, state.digests, state.result.run_id))
-    # Every attempt has an id of its own: TFX takes a second one under the same id for the first.
+    # Every attempt has its own id: TFX would take a second attempt under the same id for the first.
     attempt = f"{state.result.run_id}@{secrets.token_hex(3)}"
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": attempt})
     for node in pipeline.nodes:
@@ -98,7 +98,7 @@ def _launch_step(state: RunState, step: str, node: Any, pipeline: Any, deploymen
 
 @contextmanager
 def _report_execution(state: RunState, step: str, pipeline: Any) -> Iterator[None]:
-    """Tells the journal what ML Metadata knows of a step, also of one that failed."""
+    """Writes ML Metadata's record of a step to the journal, also if the step failed."""
     try:
         yield
     finally:
@@ -111,7 +111,7 @@ def _report_execution(state: RunState, step: str, pipeline: Any) -> Iterator[Non
 
 @contextmanager
 def time_step(state: RunState, step: str) -> Iterator[dict[str, Any]]:
-    """Records a step, its seconds and how it ended; `cached` of the entry is for the block to set."""
+    """Records a step, its seconds and its state; the block may set `cached` of the yielded entry."""
     order, started = len(state.result.steps), time.monotonic()
     entry: dict[str, Any] = {"name": step, "seconds": 0.0, "cached": False}
     journal.report("step", name=step, state="started", seconds=0.0, order=order)

@@ -1,4 +1,4 @@
-"""ML Metadata of a workspace: the artifacts of executions, and executions that killed runs left open."""
+"""ML Metadata of a workspace: the artifacts of executions, and executions that killed runs left as running."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def open_store(workspace: Workspace) -> Metadata:
-    """The workspace's ML Metadata store; enter it to use it."""
+    """Returns the workspace's ML Metadata store, a context manager."""
     return Metadata(sqlite_metadata_connection_config(str(workspace.metadata_db)))
 
 
 def output_artifacts(metadata: Metadata, execution_id: int) -> dict[str, Any]:
-    """The first artifact of each output of an execution, cached or not."""
+    """Returns the first artifact of each output of an execution, cached or not."""
     by_name = execution_lib.get_output_artifacts(metadata, execution_id)
     return {name: artifacts[0] for name, artifacts in by_name.items() if artifacts}
 
 
 def execution_to_event(metadata: Metadata, pipeline_run: str, node: str) -> dict[str, Any] | None:
-    """What the journal tells of a step's execution: its ids, and {name: [{"id", "type", "uri"}]} of both sides.
+    """Returns a step's execution for the journal: ids, and inputs and outputs as {name: [{"id", "type", "uri"}]}.
 
     Args:
         metadata: The opened store.
@@ -36,7 +36,7 @@ def execution_to_event(metadata: Metadata, pipeline_run: str, node: str) -> dict
         node: Name of the node, `PIPELINE.STEP`.
 
     Returns:
-        None where the step failed before it was there.
+        None if the step failed before the execution was registered.
     """
     names = {"pipeline_run": pipeline_run, "node": node}
     contexts = [metadata.store.get_context_by_type_and_name(kind, name) for kind, name in names.items()]
@@ -63,18 +63,18 @@ def _artifacts_to_dict(artifacts: Mapping[str, Iterable[Any]]) -> dict[str, list
 
 
 def is_cached(metadata: Metadata, execution_id: int) -> bool:
-    """Whether an execution took an earlier one's outputs."""
+    """Returns whether an execution took its outputs from the cache."""
     (execution,) = metadata.store.get_executions_by_id([execution_id])
     return bool(execution.last_known_state == mlmd.Execution.CACHED)
 
 
 def fail_dead_executions(metadata: Metadata, workspace: Workspace, own: str) -> int:
-    """Marks executions of runs that no process carries on as failed; returns how many there were.
+    """Marks running executions of runs without a process as failed; returns their number.
 
     Args:
         metadata: The opened store.
         workspace: The workspace.
-        own: Id of the run that is starting: what it left open in an earlier life is dead too.
+        own: Id of the run that is starting: its executions of an earlier, killed process are dead too.
     """
     running = [e for e in metadata.store.get_executions() if e.last_known_state == mlmd.Execution.RUNNING]
     dead = [

@@ -1,4 +1,4 @@
-"""Notifies somebody of a verdict or a failure: by a webhook, or by a command that reads it from stdin."""
+"""Notifications of a verdict or a failure: by a webhook, or by a command that reads them from stdin."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILURES = (OSError, ValueError, subprocess.SubprocessError)
 
 
 def verdict_message(result: RunResult) -> dict[str, Any]:
-    """The message about a run that ended."""
+    """Returns the message about a run that has ended."""
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     outcome = {True: f"blessed, version {result.model_version}", False: "not blessed", None: "done"}[result.blessed]
     reasons = "".join(f"\n- {reason}" for reason in result.reasons)
@@ -29,7 +29,7 @@ def verdict_message(result: RunResult) -> dict[str, Any]:
 
 
 def failure_message(recipe: str, run_id: str, error: Exception) -> dict[str, Any]:
-    """The message about a run that failed."""
+    """Returns the message about a run that has failed."""
     return {
         "event": "failure",
         "text": f"{recipe}: the run failed: {error}",
@@ -40,11 +40,11 @@ def failure_message(recipe: str, run_id: str, error: Exception) -> dict[str, Any
 
 
 def send(target: str, message: dict[str, Any]) -> str:
-    """Tells it; returns why that did not work, empty if it did. A run never fails because of it.
+    """Sends a notification; returns the error, empty on success. A run never fails because of it.
 
     Args:
-        target: An address, to which the message is sent as JSON (`text` is what chat services show), or a command,
-            which gets it on stdin; empty for nobody.
+        target: A URL, to which the message is sent as JSON (chat services show its `text`), or a command, which gets it
+            on stdin; empty for none.
         message: The message.
     """
     if not target:
@@ -63,7 +63,7 @@ def send(target: str, message: dict[str, Any]) -> str:
 
 
 def _redact_target(target: str) -> str:
-    """A target without what is secret about it: an address ends in a key, and a command may carry one."""
+    """Returns a target without its secrets: a URL may end in a key, and a command may contain one."""
     if "://" not in target:
         return target.split(maxsplit=1)[0]
     scheme, _, rest = target.partition("://")

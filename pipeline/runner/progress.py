@@ -55,14 +55,14 @@ class ProgressView:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def update(self, event: dict[str, Any]) -> list[str]:
-        """Takes one event in; returns lines for a terminal that cannot be redrawn."""
+        """Adds one event; returns lines for a terminal that cannot be redrawn."""
         kind = event["event"]
         if kind == "step":
             return self._step(event)
         if kind == "training":
             self.epochs, self.steps_per_epoch = event["epochs"], event["steps_per_epoch"]
             resumed = 1 < event["first_epoch"] <= event["epochs"]
-            return [f"  going on from epoch {event['first_epoch']}"] * resumed
+            return [f"  resuming from epoch {event['first_epoch']}"] * resumed
         if kind == "progress":
             self.epoch, self.step, self.metrics = event["epoch"], event["step"], event["metrics"]
         if kind == "epoch" and self.epochs:
@@ -78,20 +78,20 @@ class ProgressView:
         return [self.line(step).plain]
 
     def training(self) -> str:
-        """The progress line: epoch, batch, loss and metrics."""
+        """Returns the progress line: epoch, batch, loss and metrics."""
         shown = [name for name in self.metrics if name != "learning_rate"]
         numbers = "  ".join(f"{name} {self.metrics[name]:.4f}" for name in shown)
         return f"epoch {self.epoch}/{self.epochs}  {numbers}"
 
     def line(self, step: StepLine) -> Text:
-        """One step: mark, name, seconds, and what is special about it."""
+        """Renders one step: mark, name, seconds, and a note."""
         mark, style = MARKS[step.state]
         seconds = time.time() - step.since if step.state == "started" else step.seconds
         shown = f"{seconds:6.1f} s" if step.state in ("started", "done", "failed") else " " * 8
         return Text(f"{mark} {step.name:<13}{shown}  {WORDS.get(step.state, '')}".rstrip(), style=style)
 
     def render(self) -> RenderableType:
-        """All steps, with the training's progress under its own."""
+        """Renders all steps, with the training's progress below its step."""
         lines: list[RenderableType] = []
         if all(step.state == "waiting" for step in self.steps.values()):
             lines.append(Text("  loading TFX and TensorFlow …", style="dim"))
@@ -108,7 +108,7 @@ class ProgressView:
 
 @contextmanager
 def show_progress(path: Path, offset: int, names: list[str], terminal: TextIO) -> Iterator[Console]:
-    """Shows what is written into a journal behind an offset until the block ends."""
+    """Shows the events of a journal after an offset until the block ends."""
     view = ProgressView({name: StepLine(name) for name in names})
     console = Console(file=terminal, highlight=False)
     over = threading.Event()
@@ -133,7 +133,7 @@ def _events(path: Path, offset: int, over: threading.Event) -> Iterator[dict[str
 
 
 def _redraw(view: ProgressView, path: Path, offset: int, console: Console, over: threading.Event) -> None:
-    # Live would take sys.stderr for itself, and with it what belongs into the log.
+    # Live would redirect sys.stderr, and with it the output that belongs into the log.
     with Live(view.render(), console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         for event in _events(path, offset, over):
             if event is None:

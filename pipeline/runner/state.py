@@ -1,4 +1,4 @@
-"""The state of a run between its steps: its request, and what the steps have made so far."""
+"""The state of a run between its steps: its request, and the outputs of the steps so far."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunState:
-    """What the steps of one run have produced so far.
+    """The state of a run between its steps.
 
     Attributes:
         request: The request.
@@ -27,9 +27,9 @@ class RunState:
         data: Digest of the files.
         digests: Digests of the steps.
         artifacts: Outputs by step and name.
-        model: Digest of the candidate's SavedModel; known when the live model is.
-        judged_against: Digest of the live model at the time of the evaluation.
-        is_live: Whether the candidate is the live model itself.
+        model: Digest of the candidate's SavedModel; set after the step `resolve`.
+        judged_against: Digest of the champion (the live model) at the time of the evaluation.
+        is_live: Whether the candidate is the champion itself.
         is_judged: Whether the candidate was evaluated before, with the same data, schema and gate.
     """
 
@@ -56,5 +56,5 @@ class RunState:
         return Path(training_config(self.request, self.digests)["checkpoints"])
 
     def uri(self, step: str, output: str) -> Path:
-        """Folder of an artifact."""
+        """Returns the folder of an artifact."""
         return Path(self.artifacts[step][output].uri)

@@ -1,1 +1,1 @@
-"""Runs and what they left behind: requests, results, records, comparison, lineage, repetition, clean-up."""
+"""Runs and their files: requests, results, records, comparison, lineage, repetition, clean-up."""

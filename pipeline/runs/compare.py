@@ -21,7 +21,7 @@ DIGESTS = {"data_digest": "data", "code_digest": "code"}
 
 
 def compare_runs(first: RunRecord, second: RunRecord) -> dict[str, Any]:
-    """All that two runs have in common and all that differs, as JSON.
+    """Compares two runs; returns common and different facts as JSON.
 
     Returns:
         `runs`: their ids; `metrics` {name: {a, b, difference}}; `slices` {slice: {metric: {a, b, difference}}}, those
@@ -81,7 +81,7 @@ def _pair_curves(first: Sequence[Mapping[str, float]], second: Sequence[Mapping[
 
 
 def describe(comparison: Mapping[str, Any]) -> list[str]:
-    """What a person reads."""
+    """Renders the comparison as lines of text."""
     a, b = comparison["runs"]
     rows = [("", "A", "B", "B - A")]
     rows += [(name, *_pair_cells(pair)) for name, pair in comparison["metrics"].items()]
@@ -140,7 +140,7 @@ def _curve_rows(curves: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float) -> str:
-    """A curve in one line of text, at most 40 characters wide."""
+    """Draws a curve in one line of text, at most 40 characters wide."""
     step = max(1, math.ceil(len(values) / CURVE_WIDTH))
     span = (high - low) or 1.0
     shown = [value for value in values[::step] if value is not None]

@@ -1,4 +1,4 @@
-"""The environment of a run: interpreter, packages, TensorFlow's build, machine and commit, to set it up again."""
+"""The environment of a run, to recreate it: interpreter, packages, TensorFlow's build, machine and commit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.settings import ROOT
 
 
 def describe_environment() -> dict[str, Any]:
-    """Facts as JSON. TensorFlow's facts are read where it is loaded already; pip is not used.
+    """Describes the environment as JSON. TensorFlow's build is only described if it is imported already.
 
     Returns:
         `python`, `platform`, `cpu` {cores, memory_bytes}, `gpu` [name], `tensorflow` {version, build facts}, `git`
@@ -50,7 +50,7 @@ def _gpu_names() -> list[str]:
 
 
 def git_state() -> dict[str, Any]:
-    """The checkout's commit and whether tracked files differ from it; empty where it is no checkout."""
+    """Returns the checkout's commit and whether tracked files differ from it; empty without a checkout."""
     status = host.command_output("git", "-C", str(ROOT), "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     lines = status.splitlines()
     commit = next((line.rpartition(" ")[2] for line in lines if line.startswith("# branch.oid ")), "")

@@ -1,4 +1,4 @@
-"""Where a published version comes from: its data, the executions of its steps, and the verdicts of the gate.
+"""The lineage of a published version: its data, the executions of its steps, and the verdicts of the gate.
 
 The gate is the check that decides whether a model may go live; a model that passes it is blessed. ML Metadata is read
 without importing TFX, which takes seconds.
@@ -35,14 +35,13 @@ RUN_CONTEXT = "pipeline_run"
 
 
 def trace_version(workspace: Workspace, version: Version) -> dict[str, Any]:
-    """The way of a version as JSON.
+    """Returns the lineage of a version as JSON.
 
     Returns:
-        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (of a
-        search that found the hyperparameters, or empty), `params`, `steps`: a list of {step, execution, state,
-        seconds, made_by, inputs, outputs}, the last two as {name: {artifact, type, path, there}}, and `verdicts`: a
-        list of {artifact, run_id, blessed, reasons, conditions, baseline_version}, one for each time that the gate has
-        looked at the model.
+        `version`, `path`, `aliases`, `run_id`, `mlflow_run_id`, `data_digest`, `code_digest`, `trial` (the search that
+        found the hyperparameters; or empty), `params`, `steps`: a list of {step, execution, state, seconds, made_by,
+        inputs, outputs}, the last two as {name: {artifact, type, path, there}}, and `verdicts`: a list of {artifact,
+        run_id, blessed, reasons, conditions, baseline_version}, one for each evaluation of the model by the gate.
     """
     source = Provenance(workspace)
     run = record.read_record(workspace, version.run_id)
@@ -81,7 +80,7 @@ def _artifact_to_dict(artifact: Artifact) -> dict[str, Any]:
 
 
 def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[str, Any]]:
-    """What the gate has said of the model; nothing of runs from before it wrote that into ML Metadata."""
+    """Returns the gate's verdicts on the model; none of runs before the gate wrote them to ML Metadata."""
     models = [
         execution.outputs["model"]
         for execution in executions
@@ -102,7 +101,7 @@ def _verdicts(source: Provenance, executions: Iterable[Execution]) -> list[dict[
 
 
 def describe(lineage: Mapping[str, Any], workspace: Workspace) -> list[str]:
-    """What a person reads: one step after the other, each with what it took and what it gave."""
+    """Renders the lineage as lines of text: the steps in order, with inputs and outputs."""
     aliases = f" ({', '.join(lineage['aliases'])})" if lineage["aliases"] else ""
     lines = [f"{lineage['version']}{aliases}", f"  {lineage['path']}"]
     lines += [f"  made by run {lineage['run_id'] or '(no longer recorded)'}"]
@@ -147,13 +146,13 @@ def _output_line(name: str, artifact: Mapping[str, Any], workspace: Workspace) -
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a step gave.
+    """An output of a step.
 
     Attributes:
         id: Its number in ML Metadata.
         type: For instance "Examples".
         uri: Its folder or file.
-        properties: What its step has noted on it: the custom properties.
+        properties: Its custom properties, which the step has set.
     """
 
     id: int
@@ -170,9 +169,9 @@ class Execution:
         id: Its number in ML Metadata.
         step: For instance "ingest".
         state: "complete", "cached", "failed", "running", … .
-        seconds: How long it took.
+        seconds: Its duration.
         inputs: Artifacts by the name of the input.
-        outputs: Artifacts by the name of the output; those of a cached step are of the run that made them.
+        outputs: Artifacts by the name of the output; those of a cached step belong to the run that made them.
     """
 
     id: int
@@ -184,7 +183,7 @@ class Execution:
 
 
 class Provenance:
-    """ML Metadata of a workspace, to be read.
+    """Reads ML Metadata of a workspace.
 
     Args:
         workspace: The workspace.
@@ -194,11 +193,11 @@ class Provenance:
         self._store = _open_store(workspace)
 
     def runs(self) -> list[str]:
-        """Ids of all runs that ML Metadata knows."""
+        """Returns the ids of all runs in ML Metadata."""
         return sorted({context.name.partition("@")[0] for context in self._contexts()})
 
     def executions(self, run_id: str) -> list[Execution]:
-        """The steps of a run in their order; of a run that was killed and went on, those of its last attempt."""
+        """Returns the steps of a run in order; after a kill, those of its last attempt."""
         attempts = list(self._contexts(run_id))
         if self._store is None or not attempts:
             return []
@@ -207,7 +206,7 @@ class Provenance:
         return [self._execution(execution) for execution in stored]
 
     def maker(self, artifact: Artifact) -> str:
-        """Id of the run whose step made an artifact; empty if it is not known."""
+        """Returns the id of the run whose step made an artifact; empty if unknown."""
         from ml_metadata.proto import metadata_store_pb2 as mlmd
 
         if self._store is None:
@@ -218,10 +217,10 @@ class Provenance:
         return next((context.name.partition("@")[0] for context in contexts if context.type == RUN_CONTEXT), "")
 
     def blessings(self, model: Artifact) -> list[Artifact]:
-        """All verdicts on a model, the oldest first: that of the run that made it, and those of later data or gates."""
+        """Returns all verdicts on a model, oldest first: of the run that made it, and of later data or gates."""
         stored = self._store.get_artifacts_by_type(blessing.BLESSING_TYPE) if self._store else []
         artifacts = [_to_artifact(item) for item in sorted(stored, key=lambda item: item.id)]
-        # TFX's Evaluator writes no reasons; in workspaces from before the gate blessed, its word was not the verdict.
+        # TFX's Evaluator writes no reasons; in old workspaces, whose gate did not bless, its blessing is no verdict.
         verdicts = [item for item in artifacts if blessing.REASONS in item.properties]
         return [item for item in verdicts if item.properties[blessing.MODEL_ID] == model.id]
 

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunRecord:
-    """One run.
+    """The record of a run.
 
     Attributes:
-        run_id: Its id.
+        run_id: The run.
         recipe: Its recipe.
         params: Hyperparameters and the other options of the request.
         tags: Digests of code and data, host.
         epochs: Metrics of each epoch, the first one first.
-        result: Its record; empty while there is none.
-        evaluation: Metrics, slices, gate; empty if the run did not come so far.
+        result: Its result; empty while there is none.
+        evaluation: Metrics, slices, gate; empty if the run did not get that far.
         data: The ingestion's report: rows by split, classes, bad files.
     """
 
@@ -41,14 +41,14 @@ class RunRecord:
 
 
 def read_record(workspace: Workspace, run_id: str) -> RunRecord:
-    """The account of a run; what is not there stays empty."""
+    """Reads the record of a run; missing parts are empty."""
     folder = workspace.run(run_id)
     run = RunRecord(
         run_id,
         result=fileio.read_json(folder.result, {}),
         evaluation=fileio.read_json(folder.evaluation, {}),
     )
-    epochs: dict[int, dict[str, float]] = {}  # a run that was killed tells its last epoch again
+    epochs: dict[int, dict[str, float]] = {}  # a run that was killed reports its last epoch again
     for event, _ in journal.iter_events(folder.journal):
         if event["event"] == "start":
             run.recipe = event["recipe"]
@@ -63,10 +63,10 @@ def read_record(workspace: Workspace, run_id: str) -> RunRecord:
 
 
 def find_record(workspace: Workspace, text: str) -> RunRecord:
-    """The account of a run id, of `NAME@VERSION`, or of the run whose model is live as `NAME`.
+    """Returns the record of a run id, of `NAME@VERSION`, or of the run whose model is the champion of `NAME`.
 
     Raises:
-        UsageError: There is none, or it is no longer kept.
+        UsageError: There is none, or it was deleted.
     """
     if workspace.run(text).journal.exists():
         return read_record(workspace, text)

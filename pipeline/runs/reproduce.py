@@ -1,4 +1,4 @@
-"""Repeats a run with its own recipe, hyperparameters and seed, on the same data, and compares both."""
+"""Repeats a run with its stored recipe, hyperparameters and seed on the same data, and compares both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.store.layout import RunFolder, Workspace
 
-LAST_STEP = "gate"  # what comes after would publish
+LAST_STEP = "gate"  # later steps would publish
 VARIABLES, ORDERED_PREFIX = "Format-Serving/variables/variables", "variables/"
 
 
@@ -47,7 +47,7 @@ def save_request(request: RunRequest, folder: RunFolder) -> None:
 
 
 def repeat_request(original: RunRecord, settings: Settings) -> RunRequest:
-    """The request that repeats a run up to its verdict; it publishes nothing.
+    """Returns the request that repeats a run up to its verdict, without publishing.
 
     Raises:
         UsageError: The run's request is not stored.
@@ -74,12 +74,12 @@ def repeat_request(original: RunRecord, settings: Settings) -> RunRequest:
 
 
 def require_same_data(original: RunRecord, repetition: RunRequest) -> None:
-    """Raises a PipelineError when the data are not those that the run had."""
+    """Raises a PipelineError if the data are not those of the run."""
     recipe = catalog.load_recipe(repetition.source.path)
     digest = run.data_digest(repetition, recipe.data.files(repetition.settings.data))
     if digest != original.tags.get("data_digest"):
         raise PipelineError(
-            f"The data of run {original.run_id} are not there any more.",
+            f"The data of run {original.run_id} have changed or are gone.",
             expected=f"files with digest {original.tags.get('data_digest')}",
             received=f"digest {digest}",
             action="restore the files, or compare with a run on the new data: keraspipe compare RUN RUN",
@@ -87,7 +87,7 @@ def require_same_data(original: RunRecord, repetition: RunRequest) -> None:
 
 
 def has_same_code(original: RunRecord, workspace: Workspace) -> bool:
-    """Whether keraspipe itself is what it was when the run was made."""
+    """Returns whether keraspipe's code is the same as in the run."""
     folder = workspace.run(original.run_id)
     saved = fileio.read_json(folder.request, {})
     recipe = folder.root / saved.get("recipe", "")
@@ -95,11 +95,11 @@ def has_same_code(original: RunRecord, workspace: Workspace) -> bool:
 
 
 def compare_repetition(original: RunRecord, repeated: RunResult, workspace: Workspace) -> dict[str, Any]:
-    """What `keraspipe compare` says of both, and whether metrics and weights are equal.
+    """Compares both runs as `keraspipe compare` does, and also their metrics and weights for equality.
 
     Returns:
-        The object of `compare.compare_runs` with `same_code`, `same_metrics` and `same_weights` (None where a
-        model is no longer there).
+        The object of `compare.compare_runs` with `same_code`, `same_metrics` and `same_weights` (None if a model was
+        deleted).
     """
     both = (original, record.read_record(workspace, repeated.run_id))
     result = compare.compare_runs(*both)
@@ -112,7 +112,7 @@ def compare_repetition(original: RunRecord, repeated: RunResult, workspace: Work
 
 
 def _weights_digest(run_id: str, workspace: Workspace) -> str:
-    """Digest of all values of a run's model; empty where it is gone."""
+    """Returns the digest of all weights of a run's model; empty if it was deleted."""
     steps = {execution.step: execution for execution in Provenance(workspace).executions(run_id)}
     model = steps["train"].outputs.get("model") if "train" in steps else None
     path = Path(model.uri) / VARIABLES if model else Path()
@@ -120,7 +120,7 @@ def _weights_digest(run_id: str, workspace: Workspace) -> str:
 
 
 def _checkpoint_digest(path: Path) -> str:
-    """Digest of a checkpoint's variables in Keras' order; the same tensors under other names are in no fixed order."""
+    """Returns the digest of a checkpoint's variables in Keras' order; the order of other names is not fixed."""
     import tensorflow as tf
 
     checkpoint, digest = tf.train.load_checkpoint(str(path)), hashlib.sha256()
@@ -131,7 +131,7 @@ def _checkpoint_digest(path: Path) -> str:
 
 
 def describe(result: dict[str, Any]) -> list[str]:
-    """What a person reads."""
+    """Renders the comparison as lines of text."""
     weights = {True: "the same weights", False: "other weights", None: "weights that are no longer there"}
     words = [weights[result["same_weights"]], "the same metrics" if result["same_metrics"] else "other metrics"]
     lines = [*compare.describe(result), f"The repetition has {' and '.join(words)}."]

@@ -1,8 +1,8 @@
 """Finds and removes what a workspace no longer needs: old versions, artifacts, runs and checkpoints.
 
-Kept is what an alias names, the version a rollback leads to, what those were made from, and what is newer than some
-days. While a run goes on nothing is removed. Artifacts of older runs are cached results: a step whose artifact was
-removed is run again when it is needed, because TFX takes nothing from its cache whose files are gone.
+Versions with an alias, the version that a rollback would restore, everything that these were made from, and everything
+newer than some days is kept. During a run nothing is removed. Artifacts of older runs are cached results: TFX ignores
+cache entries without files, so a step whose artifact was removed runs again when it is needed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Garbage:
-    """A folder or file that can go.
+    """A folder or file that can be removed.
 
     Attributes:
-        path: Where it is.
+        path: The folder or file.
         what: "version", "artifact", "run" or "checkpoint".
-        size: Bytes.
+        size: Its size in bytes.
         days: Days since it was last written.
     """
 
@@ -46,11 +46,11 @@ class Garbage:
 
 
 def find_garbage(workspace: Workspace, days: float) -> list[Garbage]:
-    """All that can go, the largest first.
+    """Returns everything that can be removed, the largest first.
 
     Args:
         workspace: The workspace.
-        days: What is newer is kept.
+        days: Age in days; newer files are kept.
     """
     protected = needed_paths(workspace)
     garbage = [_measure(path, what) for path, what in removable_paths(workspace) if path not in protected]
@@ -58,7 +58,7 @@ def find_garbage(workspace: Workspace, days: float) -> list[Garbage]:
 
 
 def needed_paths(workspace: Workspace) -> set[Path]:
-    """What live and aliased versions are made of: their directories, their runs, and the artifacts of those."""
+    """Returns the folders of versions with an alias, of their runs, and of the artifacts of these."""
     source = Provenance(workspace)
     paths = set()
     for model in referenced_versions(workspace):
@@ -66,11 +66,11 @@ def needed_paths(workspace: Workspace) -> set[Path]:
         paths.add(workspace.run(model.run_id).root)
         for execution in source.executions(model.run_id):
             paths |= {Path(artifact.uri) for artifact in [*execution.inputs.values(), *execution.outputs.values()]}
-    return {path if path.is_dir() else path.parent for path in paths}  # a value lies as a file in its folder
+    return {path if path.is_dir() else path.parent for path in paths}  # a value artifact is a file in its folder
 
 
 def referenced_versions(workspace: Workspace) -> Iterator[Version]:
-    """The versions that an alias names, and the one to which a rollback leads."""
+    """Yields the versions with an alias, and the one that a rollback would restore."""
     for name in champions.recipe_names(workspace):
         entry = champions.current_entry(workspace, name)
         for model in (entry.champion, entry.challenger, *entry.before[-1:]):
@@ -79,7 +79,7 @@ def referenced_versions(workspace: Workspace) -> Iterator[Version]:
 
 
 def removable_paths(workspace: Workspace) -> Iterator[tuple[Path, str]]:
-    """Everything that may be removed at all, with what it is."""
+    """Yields all removable paths of the workspace, needed or not, with their kind."""
     yield from ((path, "version") for path in workspace.models.glob("*/*") if path.is_dir() and path.name.isdigit())
     yield from ((path, "artifact") for path in workspace.artifacts.glob("*/*/*/*") if path.name.isdigit())
     yield from ((folder.root, "run") for folder in workspace.run_folders())
@@ -87,10 +87,10 @@ def removable_paths(workspace: Workspace) -> Iterator[tuple[Path, str]]:
 
 
 def remove_garbage(workspace: Workspace, days: float) -> list[Garbage]:
-    """Removes what can go and returns it; killed halfway, it leaves nothing half removed under its name.
+    """Removes all garbage and returns it; if killed, it leaves nothing partly removed under its name.
 
     Raises:
-        PipelineError: A run is going on, whose needs are not known yet.
+        PipelineError: A run is in progress, and may need any of it.
     """
     with lock(workspace.runs_lock, on_wait=_refuse):
         garbage = find_garbage(workspace, days)
@@ -102,15 +102,15 @@ def remove_garbage(workspace: Workspace, days: float) -> list[Garbage]:
 
 def _refuse() -> None:
     raise PipelineError(
-        "Nothing was removed: a run is going on in this workspace.",
+        "Nothing was removed: a run is in progress in this workspace.",
         expected="a workspace without a run",
-        received="a run that may need what looks old",
-        action="wait for its end, and do the same again",
+        received="a run that may need old files",
+        action="wait for its end, then run the same command again",
     )
 
 
 def _move_to_trash(item: Garbage, workspace: Workspace) -> bool:
-    """Takes it away by a rename; not a version that has got an alias meanwhile."""
+    """Moves an item to the trash by a rename, unless it is a version that has an alias meanwhile."""
     workspace.trash.mkdir(exist_ok=True)
     with lock(workspace.publish_lock(item.path.parent.name)):
         if item.what == "version" and item.path in needed_paths(workspace):
@@ -120,7 +120,7 @@ def _move_to_trash(item: Garbage, workspace: Workspace) -> bool:
 
 
 def _forget_requests(run_ids: set[str], workspace: Workspace) -> None:
-    """Lets go of the answers to requests that removed runs gave: the same request runs anew."""
+    """Deletes the index entries of removed runs, so that the same request runs again."""
     for path in workspace.requests.glob("*.json"):
         entry = fileio.read_json(path, {})
         if {entry.get("unfinished"), entry.get("result", {}).get("run_id")} & run_ids:

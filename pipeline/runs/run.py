@@ -34,7 +34,7 @@ STEPS = (
     "register",
     "publish",
 )
-RUNNER = "pipeline.runner.local"  # the module that a run's result comes from
+RUNNER = "pipeline.runner.local"  # the module whose code computes a run's result
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class RunRequest:
         source: The recipe.
         settings: The settings.
         params: All hyperparameters.
-        quick: Small sample, few epochs.
+        quick: Whether to use a small sample and few epochs.
         seed: Seed of everything random in the training.
-        until: Last step.
+        until: Last step to run.
         cache: Whether results of earlier runs may be used.
-        alias: What a blessed version becomes: "champion" or "challenger".
+        alias: Alias of a blessed version: "champion" or "challenger".
         reproduces: The run that this one repeats; empty if it is no repetition.
-        trial: "SEARCH trial N", where a search has found the hyperparameters; empty where a person has.
+        trial: "SEARCH trial N" if a search has found the hyperparameters; empty otherwise.
     """
 
     source: RecipeSource
@@ -72,9 +72,9 @@ class RunRequest:
 
     @cached_property
     def key(self) -> str:
-        """Digest of the request and of the code as they were when this was first read, without the data.
+        """Digest of the request and of the code when this was first read, without the data.
 
-        Taken once: a file that is edited while its run goes on must not lend its new digest to the old result.
+        Computed once: a file edited during its run must not give its new digest to the old result.
         """
         settings = self.settings
         return hashing.digest(
@@ -96,7 +96,7 @@ class RunRequest:
 
 @dataclass
 class RunResult:
-    """What came out, as `run --json` prints it; `gate` holds every condition (`evaluation.gate.Condition`)."""
+    """The result of a run, as `run --json` prints it; `gate` has all conditions (`evaluation.gate.Condition`)."""
 
     run_id: str
     recipe: str
@@ -114,12 +114,12 @@ class RunResult:
     not_recorded: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The object of `--json`."""
+        """Returns the object that `--json` prints."""
         return asdict(self)
 
 
 def quick_epochs(source: RecipeSource) -> int:
-    """Epochs of a --quick run, read from the recipe's text."""
+    """Returns the epochs of a --quick run, read from the recipe's text."""
     from pipeline.recipe import Quick
 
     call = source.keywords.get("quick")
@@ -129,17 +129,17 @@ def quick_epochs(source: RecipeSource) -> int:
 
 
 def new_run_id(name: str) -> str:
-    """An id that sorts by time: RECIPE-YYYYMMDD-HHMMSS-xxxx."""
+    """Returns an id that sorts by time: RECIPE-YYYYMMDD-HHMMSS-xxxx."""
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def index_path(request: RunRequest) -> Path:
-    """The file that leads from a request to its last run."""
+    """Returns the index file of a request, which names its last run."""
     return request.settings.workspace.request(request.key)
 
 
 def find_result(request: RunRequest) -> RunResult | None:
-    """The result of the same request on the same data, if it still holds."""
+    """Returns the result of the same request on the same data, if it is still valid."""
     entry = fileio.read_json(index_path(request))
     if entry is None or not request.cache or "result" not in entry:
         return None
@@ -149,7 +149,7 @@ def find_result(request: RunRequest) -> RunResult | None:
 
 
 def data_digest(request: RunRequest, files: list[Path]) -> str:
-    """Digest of the data set's files; empty if one is gone."""
+    """Returns the digest of the data set's files; empty if one is missing."""
     try:
         return hashing.digest_files(files, request.settings.workspace.data_digest(request.name))
     except (FileNotFoundError, NotADirectoryError):
@@ -164,7 +164,7 @@ def _still_holds(result: RunResult, entry: dict[str, Any], request: RunRequest) 
 
 
 def begin_run(request: RunRequest) -> str:
-    """The id of a run for this request: that of an earlier one which was killed, or a new one."""
+    """Returns the id of a run for this request: that of an earlier run which was killed, or a new one."""
     entry = fileio.read_json(index_path(request), {})
     if "unfinished" in entry and request.settings.workspace.run(entry["unfinished"]).root.is_dir():
         return str(entry["unfinished"])
@@ -179,10 +179,10 @@ def save_result(request: RunRequest, result: RunResult, files: list[Path], judge
 
     Args:
         request: The request.
-        result: What came out.
+        result: The result.
         files: Files of the data set.
-        judged_against: Digest of the live model at the time of the evaluation; empty without one.
-        data: Digest of the files when the run read them; taken now where it is empty.
+        judged_against: Digest of the champion (the live model) at the time of the evaluation; empty without one.
+        data: Digest of the files when the run read them; computed now if empty.
     """
     entry = {
         "result": result.as_json(),
@@ -195,17 +195,17 @@ def save_result(request: RunRequest, result: RunResult, files: list[Path], judge
 
 
 def update_result(request: RunRequest, result: RunResult) -> None:
-    """Puts what became known after the run into its record."""
+    """Replaces the stored result of a run, with facts that became known after its end."""
     entry = fileio.read_json(index_path(request), {})
     fileio.write_json(index_path(request), {**entry, "result": result.as_json()})
     fileio.write_json(request.settings.workspace.run(result.run_id).result, result.as_json())
 
 
 def forget_request(request: RunRequest) -> None:
-    """Ends a failed run, so that the next one gets an id of its own."""
+    """Deletes the index entry of a failed run, so that the next one gets a new id."""
     index_path(request).unlink(missing_ok=True)
 
 
 def is_running(workspace: Workspace, run_id: str) -> bool:
-    """Whether a run is going on right now in some process."""
+    """Returns whether some process executes a run at the moment."""
     return is_locked(workspace.run(run_id).lock)

@@ -21,8 +21,8 @@ class Version:
 
     Attributes:
         name: Its recipe.
-        number: Its serving directory's number.
-        run_id: The run that made it; empty if no record of that run is left.
+        number: The number of its serving directory.
+        run_id: The run that made it; empty if that run's record was deleted.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Version:
         return f"{self.name}@{self.number}"
 
     def require_run_id(self, workspace: Workspace) -> str:
-        """Id of the run that made it.
+        """Returns the id of the run that made it.
 
         Raises:
-            UsageError: Nothing is left of that run.
+            UsageError: That run's record was deleted.
         """
         if self.run_id and workspace.run(self.run_id).journal.exists():
             return self.run_id
@@ -44,15 +44,15 @@ class Version:
             f"The run that made {self} is no longer recorded in {workspace}.",
             expected="a version whose run is kept",
             received=str(self),
-            action="list what is kept with: keraspipe runs",
+            action="list the kept runs with: keraspipe runs",
         )
 
 
 def find_version(workspace: Workspace, text: str) -> Version:
-    """The version that `NAME@VERSION` names, or the champion for `NAME` alone.
+    """Returns the version that `NAME@VERSION` names, or the champion for `NAME` alone.
 
     Raises:
-        UsageError: There is none; says which there are.
+        UsageError: There is none; the message lists the existing ones.
     """
     name, _, wanted = text.partition("@")
     numbers = champions.versions(workspace, name)
@@ -65,13 +65,13 @@ def find_version(workspace: Workspace, text: str) -> Version:
 
 
 def find_run_id(workspace: Workspace, name: str, number: int) -> str:
-    """Id of the run that published a version; empty if no record of it is left."""
+    """Returns the id of the run that published a version; empty if its record was deleted."""
     matches = [result for result in run_results(workspace, name) if result.get("model_version") == number]
     return next((str(result["run_id"]) for result in matches if _has_published(result)), "")
 
 
 def run_results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
-    """The records of finished runs, the oldest first; of one recipe, or of all."""
+    """Yields the results of finished runs, the oldest first, of one recipe or of all."""
     for folder in workspace.run_folders(name):
         result = fileio.read_json(folder.result)
         if result and name in ("", result["recipe"]):
@@ -79,7 +79,7 @@ def run_results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]
 
 
 def _has_published(result: dict[str, Any]) -> bool:
-    # A run whose model was live already names that version too, and has skipped this step.
+    # A run whose model was live already also names that version, but has skipped this step.
     return any(step["name"] == "publish" and not step.get("skipped") for step in result["steps"])
 
 

@@ -1,1 +1,1 @@
-"""What lies on disk: the layout of a workspace, files that appear whole, locks, the journal, the champions."""
+"""Files of a workspace: its layout, atomic writes, locks, digests, the journal, the record of champions."""

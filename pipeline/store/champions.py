@@ -1,8 +1,8 @@
 """The record of each recipe's aliases: champion, challenger, and earlier champions.
 
 The champion is the version that is live; the challenger is served next to it for comparison.
-`WORKSPACE/champions/NAME.json` is the only source of truth. Servers, `models.config` and MLflow's aliases follow it;
-a process that is killed before it has updated them leaves that to the next one.
+`WORKSPACE/champions/NAME.json` is the only source of truth. Servers, `models.config` and MLflow's aliases follow it; if
+a process is killed before it has updated them, the next one does so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ModelVersion:
     """A published version.
 
     Attributes:
-        version: Its serving directory's number.
+        version: The number of its serving directory.
         digest: Digest of the SavedModel's files.
         run_id: The run that made it.
     """
@@ -36,12 +36,12 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class RegistryEntry:
-    """Where the versions of a recipe stand.
+    """The aliases of a recipe.
 
     Attributes:
         champion: The version that is live.
-        challenger: The version that is served in addition, under `NAME-challenger`.
-        before: The champions that `rollback` walks back to, the oldest first.
+        challenger: The version that is served in addition, as `NAME-challenger`.
+        before: The earlier champions, for `rollback`, the oldest first.
     """
 
     champion: ModelVersion | None = None
@@ -49,20 +49,20 @@ class RegistryEntry:
     before: tuple[ModelVersion, ...] = ()
 
     def with_champion(self, model: ModelVersion) -> Self:
-        """With another champion, from which the present one can be come back to."""
+        """Returns an entry with a new champion; `rollback` restores the present one."""
         if self.champion and self.champion.version == model.version:
             return replace(self, champion=model)
         earlier = (*self.before, self.champion) if self.champion else self.before
         return replace(self.without(model), champion=model, before=earlier[-MAX_EARLIER:])
 
     def with_challenger(self, model: ModelVersion) -> Self:
-        """With another challenger."""
+        """Returns an entry with a new challenger."""
         return replace(self, challenger=model)
 
     def with_previous(self, present: set[int]) -> Self | None:
-        """With the champion before, of those whose directories are there; None where none is.
+        """Returns an entry with the previous champion whose directory exists; None if there is none.
 
-        What was the champion is forgotten, so that a second step goes further back and not to and fro.
+        The present champion is removed, so that a second rollback goes further back instead of forward again.
         """
         candidates = [model for model in self.before if model.version in present]
         return (
@@ -72,7 +72,7 @@ class RegistryEntry:
         )
 
     def without(self, model: ModelVersion) -> Self:
-        """Without a challenger of that version."""
+        """Returns an entry without that version as challenger."""
         return replace(self, challenger=None) if self.challenger and self.challenger.version == model.version else self
 
     @property
@@ -83,12 +83,12 @@ class RegistryEntry:
 
 
 def recipe_names(workspace: Workspace) -> list[str]:
-    """The recipes that have a record."""
+    """Returns the recipes that have a record."""
     return sorted(file.stem for file in workspace.champions.glob("*.json"))
 
 
 def current_entry(workspace: Workspace, name: str) -> RegistryEntry:
-    """Where a recipe's versions stand; a version whose directory is gone stands nowhere.
+    """Returns a recipe's aliases, without versions whose directories are gone.
 
     Raises:
         PipelineError: The record cannot be read.
@@ -99,7 +99,7 @@ def current_entry(workspace: Workspace, name: str) -> RegistryEntry:
 
 
 def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
-    """The record as it is written, whether the directories are there or not.
+    """Reads the record as it is stored, whether the directories exist or not.
 
     Raises:
         PipelineError: It cannot be read.
@@ -116,7 +116,7 @@ def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
 
 
 def _parse_version(record: dict[str, Any]) -> ModelVersion | None:
-    """A record may say more of it, and an older one says nothing of anything else."""
+    """Parses a version; a record may have other fields, and an old one may lack some."""
     if record.get("version") is None:
         return None
     return ModelVersion(record["version"], record["digest"], record["run_id"])
@@ -127,7 +127,7 @@ def _if_present(workspace: Workspace, name: str, model: ModelVersion | None) -> 
 
 
 def read_champion(workspace: Workspace, name: str) -> ModelVersion | None:
-    """The champion, or None if nothing is live or its directory is gone."""
+    """Returns the champion; None if there is none or its directory is gone."""
     return current_entry(workspace, name).champion
 
 
@@ -137,7 +137,7 @@ def set_champion(workspace: Workspace, name: str, champion: ModelVersion) -> Non
 
 
 def save_entry(workspace: Workspace, name: str, entry: RegistryEntry) -> None:
-    """Replaces the record: one rename, which is the moment at which everything changes."""
+    """Replaces the record by one rename, the moment at which the aliases change."""
     live = asdict(entry.champion) if entry.champion else {"version": None}
     challenger = asdict(entry.challenger) if entry.challenger else None
     before = [asdict(model) for model in entry.before]
@@ -145,6 +145,6 @@ def save_entry(workspace: Workspace, name: str, entry: RegistryEntry) -> None:
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:
-    """Published versions, ascending."""
+    """Returns the published versions, ascending."""
     folder = workspace.model_versions(name)
     return sorted(int(child.name) for child in folder.glob("*") if child.name.isdigit() and child.is_dir())

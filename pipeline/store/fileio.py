@@ -1,8 +1,7 @@
 """Safe files: they appear complete or not at all, have digests, and are locked between processes.
 
 A file is written under a temporary name, synced to the disk and renamed. A lock ends with the process that holds it,
-however that process ends. The request log of `serving` locks its own data files through the descriptors that it
-writes with; that is the only other place with locks.
+even if that is killed. The only other locks are those of the request log of `serving`, on its data files.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, default: Any = None) -> Any:
-    """The content of a JSON file, or `default` where there is none."""
+    """Returns the content of a JSON file, or `default` if there is none."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -75,7 +74,7 @@ def sync(path: Path) -> None:
 
 
 def digest_folder(folder: Path) -> str:
-    """Digest of all files of a SavedModel, names and contents."""
+    """Returns the digest of all files of a folder, such as a SavedModel: names and contents."""
     result = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -89,9 +88,9 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, *, shared: bool 
     """Waits for a lock and holds it during the block.
 
     Args:
-        path: The lock file, which is made if it is not there; or a folder, which is locked itself.
-        on_wait: Called once if another process holds it.
-        shared: Whether others may hold it too, if they share it.
+        path: The lock file, which is created if it does not exist; or a folder.
+        on_wait: Called once if another process holds the lock.
+        shared: Whether the lock is shared: other processes may hold it too, if theirs is shared.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with _open_lock(path) as descriptor:
@@ -104,15 +103,15 @@ def lock(path: Path, on_wait: Callable[[], None] | None = None, *, shared: bool 
 
 @contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Yields whether the lock was free; if so it is held during the block."""
+    """Tries to take a lock without waiting; yields whether it is held during the block."""
     with _open_lock(path) as descriptor:
         yield _try_flock(descriptor, fcntl.LOCK_EX)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds a lock."""
+    """Returns whether some process holds a lock."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # to read: also where this user may not write
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # read-only, for users who may not write
     except FileNotFoundError:
         return False
     with _close_after(descriptor):

@@ -1,4 +1,4 @@
-"""Digests of values and files: equal digests, equal content."""
+"""Digests of values and files: equal content has equal digests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def digest(value: Any) -> str:
-    """Digest of a JSON value."""
+    """Returns the digest of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def digest_files(paths: list[Path], memory: Path) -> str:
-    """Digest of the content of all files below the paths; read again only when a stamp differs.
+    """Returns the digest of the content of all files below the paths; reads them only if a stamp has changed.
 
     Args:
         paths: Files and folders.
-        memory: File that remembers the digest of the last stamps.
+        memory: File that caches the digest with the stamps.
     """
     key = digest(stamps(paths))
     cached = fileio.read_json(memory, {})
@@ -34,13 +34,13 @@ def digest_files(paths: list[Path], memory: Path) -> str:
 
 
 def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
-    """Path, size and times of every file below the paths: equal stamps, equal content."""
+    """Returns path, size and times of every file below the paths: if they are equal, so is the content."""
     entries = []
     for root in paths:
         for path in [root, *sorted(root.rglob("*"))] if root.is_dir() else [root]:
             status = path.stat()
             size = 0 if path.is_dir() else status.st_size
-            # ctime cannot be set back, so a file replaced with its old date is noticed too.
+            # ctime cannot be set, so a file replaced with its old date is noticed too.
             entries.append((str(path), size, status.st_mtime_ns, status.st_ctime_ns))
     return entries
 

@@ -1,8 +1,8 @@
-"""The journal of a run: an append-only file of events, from which the live view and MLflow are fed.
+"""The journal of a run: an append-only file of events, the source of the live view and of MLflow's data.
 
 A line is one JSON object with `time` (seconds since 1970) and `event`; docs/journal.md lists the kinds. The file is
-the outbox, too: what MLflow has not recorded yet lies behind the offset that the recorder keeps. A reader must expect
-a journal that is still written to, is cut off, or holds a line that is no JSON.
+also an outbox: the events after the recorder's offset are not recorded in MLflow yet. A reader must expect a journal
+that is still written to, is cut off, or contains a line that is not JSON.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-# TFX starts the steps itself and hashes all that it hands them, so a path that differs per run cannot travel there.
+# A global: TFX starts the steps and hashes all their parameters, so a path that differs per run cannot be one.
 _CURRENT: ContextVar[Callable[..., None] | None] = ContextVar("journal", default=None)
 
 
 def append_event(path: Path, event: str, /, **fields: Any) -> None:
-    """Appends one event to a journal, on a line of its own even behind one that a full disk cut off."""
+    """Appends one event to a journal, on a new line even after a line that a full disk has cut off."""
     line = json.dumps({"time": time.time(), "event": event, **fields}, default=float) + "\n"
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -38,7 +38,7 @@ def append_event(path: Path, event: str, /, **fields: Any) -> None:
 
 
 def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yields the complete lines behind a byte offset, each with the offset that follows it."""
+    """Yields the complete lines after a byte offset, each with the offset of its end."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -51,7 +51,7 @@ def read_lines(path: Path, offset: int = 0) -> Iterator[tuple[bytes, int]]:
 
 
 def iter_events(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yields the events behind a byte offset, each with the offset that follows it; passes over torn ones."""
+    """Yields the events after a byte offset, each with the offset of its end; skips unreadable lines."""
     for line, end in read_lines(path, offset):
         try:
             event = json.loads(line)
@@ -62,14 +62,14 @@ def iter_events(path: Path, offset: int = 0) -> Iterator[tuple[dict[str, Any], i
 
 @contextmanager
 def use_journal(path: Path) -> Iterator[None]:
-    """Makes a journal the one that `report` writes to."""
+    """Makes `report` write to a journal during the block."""
     with relay_events(partial(append_event, path)):
         yield
 
 
 @contextmanager
 def relay_events(handler: Callable[..., None]) -> Iterator[None]:
-    """Has `report` hand its events on, as `tell(event, **fields)`, to somebody who keeps a journal."""
+    """Makes `report` call `handler(event, **fields)` during the block, in a process that has no journal."""
     token = _CURRENT.set(handler)
     try:
         yield
@@ -89,9 +89,9 @@ class Event:
     """One line of a journal.
 
     Attributes:
-        fields: What the line says; empty for a line that cannot be read.
-        end: Offset of the byte behind the line.
-        problem: Why the line cannot be read; empty for a good one.
+        fields: The content of the line; empty if it cannot be read.
+        end: Offset of the byte after the line.
+        problem: Why the line cannot be read; empty if it can.
     """
 
     fields: dict[str, Any]
@@ -105,12 +105,12 @@ class Event:
 
 
 def read_events(path: Path, offset: int = 0) -> Iterator[Event]:
-    """What lies behind an offset, up to the last complete line."""
+    """Yields the events after an offset, up to the last complete line."""
     return (_parse(line, end) for line, end in read_lines(path, offset))
 
 
 def has_events(path: Path, offset: int) -> bool:
-    """Whether a complete line lies behind an offset."""
+    """Returns whether there is a complete line after an offset."""
     return next(read_events(path, offset), None) is not None
 
 

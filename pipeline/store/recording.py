@@ -15,17 +15,17 @@ MAX_ERROR_LENGTH = 2000
 
 @dataclass
 class RecordingState:
-    """What the recorder must know to go on where it stopped.
+    """The state from which the recorder continues.
 
     Attributes:
-        offset: Bytes of the journal that MLflow has seen.
-        uri: The MLflow that has seen them.
-        mlflow_run_id: The run there.
+        offset: Bytes of the journal that are recorded.
+        uri: The MLflow server or database that has them.
+        mlflow_run_id: The run in MLflow.
         experiment_id: Its experiment.
-        children: The runs of the steps there, by name.
+        children: The MLflow runs of the steps, by name.
         model_version: The version registered by this run; empty while there is none.
-        complete: The journal's last event was `end`, and it is recorded.
-        error: What could not be recorded and will not be tried again, one line each.
+        complete: Whether the journal's last event was `end` and is recorded.
+        error: Events that could not be recorded and will not be tried again, one per line.
         unreachable: Why MLflow does not answer; empty while it does.
     """
 
@@ -41,7 +41,7 @@ class RecordingState:
 
     @classmethod
     def load(cls, folder: RunFolder) -> Self:
-        """The state kept in a run's folder; a new one where there is none or where it cannot be read."""
+        """Loads the state from a run's folder; a new one if there is none or it cannot be read."""
         try:
             kept = fileio.read_json(folder.recorded, {})
             return cls(**{item.name: kept[item.name] for item in fields(cls) if item.name in kept})
@@ -53,7 +53,7 @@ class RecordingState:
         fileio.write_json(folder.recorded, asdict(self))
 
     def note(self, problem: str) -> None:
-        """Adds a problem, once; the text stays short enough to be shown."""
+        """Adds a problem, once; the length of the text is limited."""
         line = " ".join(problem.split())
         if line not in self.error and len(self.error) < MAX_ERROR_LENGTH:
             self.error = f"{self.error}\n{line[:500]}".strip()

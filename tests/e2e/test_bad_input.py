@@ -234,7 +234,9 @@ def mounted(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [("size=8m", "too little room"), ("size=8m,ro", "Read-only file system")], ids=["full", "ro"]
+    ("options", "words"),
+    [("size=8m", "too little free space"), ("size=8m,ro", "Read-only file system")],
+    ids=["full", "ro"],
 )
 def test_a_workspace_without_room(mounted, keraspipe, options, words):
     answer = keraspipe("run", "digits", KERASPIPE_WORKSPACE=str(mounted(options)))

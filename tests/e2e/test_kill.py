@@ -34,7 +34,7 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     process = prepared.keraspipe.fork("run", "squares", "--json", *arguments)
     _, err = process.communicate(timeout=300)
     assert 0 == process.returncode, err
-    resumed = re.search(r"going on from epoch (\d+)", err)
+    resumed = re.search(r"resuming from epoch (\d+)", err)
     assert resumed, err
     assert 6 <= int(resumed[1]) <= 60
     for step in ("ingest", "statistics", "transform"):

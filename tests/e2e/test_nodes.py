@@ -58,4 +58,4 @@ def test_a_node_that_dies_ends_the_run_and_the_same_command_goes_on(squares, nod
     assert "the same command goes on from the last checkpoint" in err
     again = squares(*arguments[:2], *arguments[2:], **settings)
     assert 0 == again.code, again.err
-    assert re.search(r"going on from epoch (\d+)", again.err)
+    assert re.search(r"resuming from epoch (\d+)", again.err)

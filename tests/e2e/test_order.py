@@ -84,7 +84,7 @@ def test_nothing_is_removed_while_a_run_goes_on(keraspipe, tmp_path):
     with fileio.lock(Workspace(home).runs_lock, shared=True):
         answer = keraspipe("gc", "--days", "0", "--delete", "--workspace", home)
         assert 1 == answer.code
-        assert "a run is going on" in answer.err
+        assert "a run is in progress" in answer.err
         assert old.exists()
     left = home / ".removed" / "half"
     left.mkdir(parents=True)

@@ -35,7 +35,7 @@ def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
     (squares.data / "dark" / "0.png").unlink()
     answer = squares("reproduce", "squares@1")
     assert 1 == answer.code
-    assert "are not there any more" in answer.err
+    assert "have changed or are gone" in answer.err
 
 
 def test_what_was_not_kept_is_said(unrecorded):

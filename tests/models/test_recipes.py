@@ -67,8 +67,8 @@ def test_text_and_object_tell_the_same_quick_run(source, imported):
 
 def test_docstring_says_what_one_needs_to_know(source):
     for field in ("Paper", "Data", "Task", "Reaches"):
-        assert source.said(field), field
-    assert f"keraspipe run {source.name}" == source.said("Command")
+        assert source.docstring_field(field), field
+    assert f"keraspipe run {source.name}" == source.docstring_field("Command")
     assert 10 <= len(source.title) <= 110
 
 

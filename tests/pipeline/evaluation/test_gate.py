@@ -85,13 +85,13 @@ def test_a_small_slice_is_not_judged():
 
 
 EMPTY = {
-    "class": ([SLICES[0]], "label", ["slice label=b cannot be judged: no example"]),
+    "class": ([SLICES[0]], "label", ["slice label=b cannot be evaluated: no example"]),
     "all too small": (
         [{"slice": "sex=f", "examples": 3, "metrics": GOOD}],
         "sex",
-        ["slice sex cannot be judged: no value with 20 examples, the most has 3"],
+        ["slice sex cannot be evaluated: no value with 20 examples, the most has 3"],
     ),
-    "feature": ([], "sex", ["slice sex cannot be judged: no value with 20 examples, the most has 0"]),
+    "feature": ([], "sex", ["slice sex cannot be evaluated: no value with 20 examples, the most has 0"]),
     "metric": (
         [{**part, "metrics": {"loss": 0.1}} for part in SLICES],
         "label",

@@ -78,7 +78,7 @@ def test_progress_is_drawn_under_the_training():
 
 
 def test_resumed_training_says_so():
-    assert ["  going on from epoch 4"] == view("train").update({**TRAINING, "first_epoch": 4})
+    assert ["  resuming from epoch 4"] == view("train").update({**TRAINING, "first_epoch": 4})
 
 
 def test_other_events_are_passed_over():

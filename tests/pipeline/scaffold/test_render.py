@@ -29,10 +29,10 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 def whole(source: catalog.RecipeSource) -> None:
     """The recipe has what the catalogue, `show` and the contract ask of one."""
     assert 10 <= len(source.title) <= 110
-    assert all(source.said(field) for field in ("Paper", "Data", "Task", "Command"))
-    assert "," in source.said("Data")
-    assert "keraspipe run mine" == source.said("Command")
-    assert "not measured yet." == source.said("Reaches")
+    assert all(source.docstring_field(field) for field in ("Paper", "Data", "Task", "Command"))
+    assert "," in source.docstring_field("Data")
+    assert "keraspipe run mine" == source.docstring_field("Command")
+    assert "not measured yet." == source.docstring_field("Reaches")
     assert hyperparameters.fields(source).keys() >= FIELDS
     gate = show.read_gate(source)
     assert gate["no_worse"]

@@ -35,12 +35,12 @@ def test_file_where_the_folder_should_be(tmp_path, inside):
     (tmp_path / "file").write_text("")
     with pytest.raises(PipelineError, match="cannot be written") as caught:
         store_layout.prepare(Workspace(tmp_path / "file" / inside))
-    assert "Next: mend that, or choose another folder" in str(caught.value)
+    assert "Next: correct that, or choose another folder" in str(caught.value)
 
 
 def test_too_little_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
-    with pytest.raises(PipelineError, match="too little room") as caught:
+    with pytest.raises(PipelineError, match="too little free space") as caught:
         store_layout.prepare(Workspace(tmp_path))
     assert "Received: 5 MiB free" in str(caught.value)
 
