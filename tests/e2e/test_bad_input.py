@@ -106,7 +106,7 @@ def test_the_report_of_the_run_names_all_bad_rows(unrecorded):
     assert len(list((unrecorded.data / "gloomy").iterdir())) == len(bad)
     assert all("label 'gloomy'" in line for line in bad)
     assert f"… and {len(bad) - 5} more" in answer.err
-    assert "report.json in the run's folder names all" in answer.err
+    assert "report.json in the run's folder lists all" in answer.err
     events = [json.loads(line) for line in path.with_name("journal.jsonl").read_text().splitlines()]
     assert ("data", str(path.relative_to(unrecorded.keraspipe.workspace))) in {
         (event["folder"], event["path"]) for event in events if event["event"] == "file"
