@@ -36,7 +36,7 @@ def test_changed_code_and_data_repeat_what_depends_on_them(prepared_unrecorded):
     assert ["evaluate", "score"] == repeated(stricter)  # the live model by another gate
     assert (False, live) == (stricter["blessed"], stricter["model_version"])
     assert ["accuracy on the test split is"] == [reason[:29] for reason in stricter["reasons"]]
-    assert f"The live model, version {live}, does not pass any more" in prepared_unrecorded("run", "squares").out
+    assert f"The champion, version {live}, does not pass the gate any more" in prepared_unrecorded("run", "squares").out
 
     verdicts = prepared_unrecorded("lineage", f"squares@{live}", "--json").json["verdicts"]
     assert [(True, scaled["run_id"]), (False, stricter["run_id"])] == [(v["blessed"], v["run_id"]) for v in verdicts]
