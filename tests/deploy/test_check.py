@@ -416,7 +416,7 @@ def test_what_keraspipe_secrets_makes_is_sound(tmp_path):
 # tls.pem
 
 
-def docstring_field(hosts=("a.example.org",), days=100, fits=True):
+def said(hosts=("a.example.org",), days=100, fits=True):
     return tls.Certificate(hosts, NOW - timedelta(days=1), NOW + timedelta(days=days), fits)
 
 

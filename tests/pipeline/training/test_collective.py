@@ -54,7 +54,7 @@ def saved(out, name):
         return dict(found)
 
 
-def docstring_field(out, index):
+def said(out, index):
     return json.loads((out / f"said-{index}.json").read_text())
 
 
