@@ -1,6 +1,6 @@
-"""What every data set declares and gives: inputs, label, classes and examples; and a data set under other names.
+"""The interface of a data set: inputs, label, classes and examples; and a data set with renamed columns.
 
-A served signature takes letters, digits and underscores only, so columns with other names are renamed.
+The inputs of a served signature may contain letters, digits and underscores only, so other columns are renamed.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Value = bytes | int | float | Sequence[float]
 
 @dataclass(frozen=True)
 class Example:
-    """One row as it was found.
+    """One row of a data set.
 
     Attributes:
-        source: Where it was found, for messages: a file, or a file and a row.
+        source: Its place, for messages: a file, or a file and a row.
         features: Raw values by name, the label among them; a missing value is absent, in a vector NaN.
-        split: "train" or "test" where the data set says so itself.
+        split: "train" or "test" if the data set has an official split; else empty.
         fault: Why the row cannot be used; empty if it can.
-        begins: ISO time of the first thing that the row tells of, for splits by time.
-        ends: ISO time of the last one; equal for one point in time.
+        begins: ISO time of the beginning of the row, for splits by time.
+        ends: ISO time of its end; equal for one point in time.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Example:
 
 
 class Dataset(Protocol):
-    """A data set: what it declares, which files it consists of, and its rows.
+    """A data set: its declaration, its files, and its rows.
 
     Attributes:
         inputs: Kind of each raw input that a client sends: "bytes", "int", "float", or a vector such as "float[140]".
@@ -57,11 +57,11 @@ class Dataset(Protocol):
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
     def files(self, data: Path) -> list[Path]:
-        """Files and folders that the rows come from, fetched first where they are absent."""
+        """Returns the files and folders of the rows; downloads missing ones first."""
         ...
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """All rows, in an order that does not change."""
+        """Yields all rows, always in the same order."""
         ...
 
 
@@ -71,7 +71,7 @@ class Renamed:
 
     Args:
         data: The data set.
-        names: Name in the data set by the new name; a feature that is not among them keeps its own.
+        names: Name in the data set by new name; other features keep their names.
     """
 
     data: Dataset
@@ -93,11 +93,11 @@ class Renamed:
         return self.data.classes
 
     def files(self, data: Path) -> list[Path]:
-        """As in the data set."""
+        """Returns the files of the data set."""
         return self.data.files(data)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The rows, in the order of the data set."""
+        """Yields the rows, in the order of the data set."""
         for example in self.data.examples(data):
             yield replace(example, features={self._new(name): value for name, value in example.features.items()})
 

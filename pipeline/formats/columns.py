@@ -1,6 +1,6 @@
-"""Inspects the columns of a table: kinds, missing values, distinct values; what a recipe over it would declare.
+"""Inspects the columns of a table: kinds, missing and distinct values, as needed to write a recipe for it.
 
-Memory stays bounded: distinct values are counted exactly while they are few, and estimated from hashes beyond that.
+Memory is bounded: a small number of distinct values is counted exactly, a large one is estimated from hashes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 SAMPLED_ROWS = 200_000
-MAX_VALUES = 100  # so many different values are kept
-FREE_SHARE = 0.5  # of the values differ
-ID_SHARE = 0.95  # of the values differ
+MAX_VALUES = 100  # distinct values that are stored
+FREE_SHARE = 0.5  # share of distinct values from which on text may be free text
+ID_SHARE = 0.95  # share of distinct values from which on a column may be an id
 ID_ROWS = 20  # with fewer, all values may differ by chance
 ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|nr|no)$|[a-z]I[dD]$", re.ASCII)
-# Digits with signs around and between them, which no kind reads: "12,5", "$3", "40 %", "3/4/2024".
+# Digits with other characters, which no kind accepts: "12,5", "$3", "40 %", "3/4/2024".
 FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
-SKETCH_SIZE = 1024  # hashes that are kept: an error of about 3 %
+SKETCH_SIZE = 1024  # stored hashes: an error of about 3 %
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Column:
 
     Attributes:
         name: Its name in the header.
-        kind: "float", "int", "bytes" or "float[n]", as a recipe declares it: whole numbers are "float" where some are
-            missing. Empty for nested values, which no feature holds.
+        kind: "float", "int", "bytes" or "float[n]", as a recipe declares it; integers are "float" if some are
+            missing. Empty for nested values, which no feature can have.
         rows: Rows of the whole table.
-        missing: Those without a value, of the whole table.
-        distinct: Different values among the sampled rows; exact to 1,023, beyond that an estimate.
-        values: These values in the order in which they appear, as text; empty if there are more than a hundred.
+        missing: Rows of the whole table without a value.
+        distinct: Number of distinct values in the sampled rows; exact up to 1,023, an estimate above.
+        values: These values in the order of appearance, as text; empty if there are more than a hundred.
         date: Whether all values are dates that `pipeline.features.dates` reads.
         free_text: Whether the values are sentences rather than names of categories.
-        figures: Whether the texts are numbers or dates in a form that is not read: "12,5", "$3", "3/4/2024".
+        figures: Whether the texts are numbers or dates in an unsupported form: "12,5", "$3", "3/4/2024".
         constant: Whether there is at most one value.
-        id_like: Whether it numbers or names the rows, so that nothing can be learnt from it.
+        id_like: Whether it identifies the rows, so that a model cannot learn from it.
     """
 
     name: str
@@ -65,28 +65,28 @@ class Column:
 
 
 def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
-    """Looks at a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
+    """Inspects a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
 
-    Memory stays flat: the first rows are the sample that kinds and values are found in; of the others only the missing
-    values are counted. Rows that cannot be read are passed over.
+    Memory is bounded: kinds and values are those of the first rows; in the others only missing values are counted.
+    Unreadable rows are skipped.
 
     Args:
         path: File, or folder of `.parquet` files.
-        delimiter: Of a CSV file; found in its header if empty.
+        delimiter: Delimiter of a CSV file; detected from its header if empty.
         sampled_rows: Rows of the sample, rounded up to whole blocks.
 
     Returns:
         The columns in the order of the table; none for an empty table.
 
     Raises:
-        PipelineError: There is no such table, or its format is not known.
+        PipelineError: There is no such table, or its format is unknown.
     """
     tallies: dict[str, ColumnTally] = {}
     rows = 0
     for block in _read_blocks(path, delimiter):
         size = len(next(iter(block.values()), []))
         for name in block:
-            tallies.setdefault(name, ColumnTally(missing=rows))  # in JSON lines a member may appear late
+            tallies.setdefault(name, ColumnTally(missing=rows))  # a JSON member may first appear in a later block
         for name, tally in tallies.items():
             tally.add(block.get(name, [None] * size), sampled=rows < sampled_rows)
         rows += size
@@ -118,7 +118,7 @@ def _parquet_kinds(path: Path) -> dict[str, str]:
 
 
 class DistinctSketch:
-    """Number of different values in bounded memory: the smallest hashes are as dense as all are.
+    """Counts distinct values in bounded memory: the smallest hashes are as dense as all hashes.
 
     Source: Z. Bar-Yossef et al., Counting distinct elements in a data stream, RANDOM 2002, algorithm 1.
     """
@@ -128,7 +128,7 @@ class DistinctSketch:
         self.heap: list[int] = []  # the same hashes negated, the largest on top
 
     def add(self, text: str) -> None:
-        """Takes in a value; one that was there before changes nothing."""
+        """Adds a value; a repeated one changes nothing."""
         content = text.encode(errors="surrogatepass")
         hashed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
         if hashed in self.kept or (len(self.heap) == SKETCH_SIZE and hashed > -self.heap[0]):
@@ -140,13 +140,13 @@ class DistinctSketch:
 
     @property
     def count(self) -> int:
-        """Exact while fewer values than hashes were seen."""
+        """Returns the number of distinct values; exact if it is below the number of stored hashes."""
         return len(self.heap) if len(self.heap) < SKETCH_SIZE else round((SKETCH_SIZE - 1) * 2**64 / -self.heap[0])
 
 
 @dataclass
 class ColumnTally:
-    """What was seen of one column; values as text."""
+    """Statistics of one column; values as text."""
 
     missing: int = 0
     present: int = 0  # in the sample
@@ -163,7 +163,7 @@ class ColumnTally:
     sketch: DistinctSketch = field(default_factory=DistinctSketch)
 
     def add(self, block: list[Any], *, sampled: bool) -> None:
-        """Takes in the next rows of the column."""
+        """Adds the next rows of the column."""
         cells = [raw for raw in block if not table.is_missing(raw)]
         self.missing += len(block) - len(cells)
         if sampled:
@@ -211,7 +211,7 @@ def _is_code(text: str) -> bool:
 
 
 def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) -> Column:
-    # A list's type need not say how long it is: "float[]" is one whose values do.
+    # A list's type need not have a length: for "float[]" it is that of the values.
     kind = _choose_kind(tally) if type_ in (None, "float[]") else type_
     if kind == "int" and tally.missing:
         kind = "float"
@@ -248,7 +248,7 @@ def _is_free_text(tally: ColumnTally, distinct: int) -> bool:
 
 
 def _is_id(name: str, kind: str, tally: ColumnTally, distinct: int) -> bool:
-    """Names that all differ, or whole numbers that rise from row to row or are called an id."""
+    """Returns whether values are distinct names, or integers that increase from row to row or are named an id."""
     if tally.present < ID_ROWS or distinct < ID_SHARE * tally.present:
         return False
     whole = tally.integer and (tally.rising or bool(ID_NAME.search(name)))

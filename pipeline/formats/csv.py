@@ -26,16 +26,16 @@ BLOCK_ROWS = 8192
 
 @dataclass(frozen=True)
 class Csv:
-    """A CSV or TSV file. Raw inputs are the declared columns; further columns of the file are passed over.
+    """A CSV or TSV file. Raw inputs are the declared columns; other columns of the file are ignored.
 
     Args:
-        path: File, absolute or under the data folder; `.gz` is read as it is.
+        path: File, absolute or under the data folder; may be `.gz`.
         columns: Kind of each input column: "float", "int" or "bytes" (text; dates, see `pipeline.features.dates`).
         label: Column of the label.
         classes: Declared classes; empty if the label is a number.
-        test: A second file with the same columns, the official test set; then `path` holds the rows to learn from.
-        delimiter: What separates the cells; found in the header if empty.
-        extra: Kind of further columns that clients do not send, for `Group` splits and slices.
+        test: A second file with the same columns, the official test set; then `path` has the training rows.
+        delimiter: Separator of the cells; detected from the header if empty.
+        extra: Kind of other columns, which clients do not send, for `Group` splits and slices.
         time: Column with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value. Clients leave such a value empty (NaN for a number).
     """
@@ -56,7 +56,7 @@ class Csv:
         return dict(self.columns)
 
     def files(self, data: Path) -> list[Path]:
-        """The file, and the official test file if there is one.
+        """Returns the file, and the official test file if there is one.
 
         Raises:
             PipelineError: There is no such file.
@@ -64,7 +64,7 @@ class Csv:
         return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The rows in the order of the file; a row with more cells than the header cannot be used.
+        """Yields the rows in the order of the file; a row with more cells than the header is unusable.
 
         Raises:
             PipelineError: A declared column is missing, or the file is damaged.
@@ -93,9 +93,9 @@ def _require_unique(path: Path, names: list[str]) -> None:
 
 
 def read_rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]]:
-    """Line number, stripped cells and fault of each row, the header first (empty for an empty file).
+    """Yields line number, stripped cells and fault of each row, the header first (empty for an empty file).
 
-    Bytes that are no UTF-8 are kept as surrogates, which no feature takes, so that they are faults of their row.
+    Bytes that are not UTF-8 become surrogates, which no feature accepts, so that their row is unusable.
 
     Raises:
         PipelineError: The file is damaged.
@@ -109,14 +109,14 @@ def read_rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str],
             for cells, fault in _read_lines(reader):
                 if not fault and len(cells) > len(header):
                     fault = f"{len(cells)} cells, expected {len(header)}"  # noqa: PLW2901
-                if cells or fault:  # an empty line is no row
+                if cells or fault:  # skips empty lines
                     yield reader.line_num, [cell.strip() for cell in cells], fault
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
 
 
 def _read_lines(reader: Any) -> Iterator[tuple[list[str], str]]:
-    """Cells or fault of each row: the reader goes on after a row that it cannot read."""
+    """Yields cells or fault of each row: the reader continues after a row that it cannot read."""
     while True:
         try:
             yield next(reader), ""
@@ -127,7 +127,7 @@ def _read_lines(reader: Any) -> Iterator[tuple[list[str], str]]:
 
 
 def open_text(path: Path) -> IO[str]:
-    """A text file, decompressed if it ends in .gz."""
+    """Opens a text file, decompressed if its name ends in .gz."""
     options = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
     if path.suffix.lower() == ".gz":
         return cast("IO[str]", gzip.open(path, "rt", **options))  # type: ignore[call-overload]
@@ -135,12 +135,12 @@ def open_text(path: Path) -> IO[str]:
 
 
 def detect_delimiter(header: str) -> str:
-    """The delimiter that divides the header into most cells."""
+    """Returns the delimiter that splits the header into the most cells."""
     return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
 
 
 def read_blocks(path: Path, delimiter: str = "") -> Iterator[dict[str, list[Any]]]:
-    """The sound rows as columns of texts, some thousand rows at a time; cells that a short row lacks are None."""
+    """Yields the readable rows as columns of texts, some thousand at a time; cells that a short row lacks are None."""
     lines = read_rows(path, delimiter)
     header = next(lines)[1]
     sound = (cells for _, cells, fault in lines if not fault)

@@ -1,7 +1,7 @@
-"""Files of public data sets: downloaded with a sha256 check when absent, and read from folders and archives.
+"""Files of public data sets: downloads missing files with a sha256 check, and reads folders and archives.
 
-The digest is that of the uncompressed content where mirrors compress the same file differently. Archives are read one
-member after the other, without unpacking anything to the disk.
+The digest is that of the uncompressed content if mirrors compress the same file differently. Archives are read member
+by member, without unpacking to the disk.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ UNPACK_FAILURES = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, lzma
 
 
 def content_digest(path: Path) -> str:
-    """The sha256 of a gzip file's content."""
+    """Returns the sha256 of a gzip file's content."""
     with gzip.open(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file as it is."""
+    """Returns the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path], str] = content_digest) -> Path:
-    """Returns `path`, fetched from the first address that gives the right bytes when it is absent.
+    """Returns `path`; if it is missing, downloads it from the first URL with the right content.
 
     Args:
-        path: Where the file is, or will be.
-        urls: Addresses of the same file.
-        sha256: Of what `digest` looks at.
+        path: The file.
+        urls: URLs of the same file.
+        sha256: The expected result of `digest`.
         digest: `content_digest` or `file_digest`.
 
     Raises:
-        PipelineError: The file is neither there nor to be had; says both.
+        PipelineError: The file does not exist and cannot be downloaded.
     """
     if path.exists():
         return path
@@ -65,7 +65,7 @@ def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path
         except DOWNLOAD_FAILURES as error:
             failures.append(f"{url}: {error}")
     raise PipelineError(
-        f"The data file {path.name} is not there and could not be fetched.",
+        f"The data file {path.name} does not exist and could not be downloaded.",
         expected=f"{path}, or access to one of its public sources",
         received="; ".join(failures),
         action=f"put the file at {path}, or set KERASPIPE_DATA to the folder that holds {path.parent.name}/",
@@ -73,11 +73,11 @@ def fetch(path: Path, urls: tuple[str, ...], sha256: str, digest: Callable[[Path
 
 
 def _download(path: Path, url: str, sha256: str, digest: Callable[[Path], str]) -> Path:
-    # A file with the wrong bytes must never appear under its name: the check is inside the block.
+    # A file with wrong content must never appear under its name: the check is inside the block.
     with fileio.replace_file(path) as temporary:
         with (
             temporary.open("wb") as out,
-            urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310  (addresses are ours)
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as response,  # noqa: S310  (the URLs are ours)
         ):
             shutil.copyfileobj(response, out)
         received = digest(temporary)
@@ -87,14 +87,14 @@ def _download(path: Path, url: str, sha256: str, digest: Callable[[Path], str]) 
 
 
 def read_members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """Path inside and content of every file with one of the endings.
+    """Yields path inside the archive and content of every file with one of the suffixes.
 
     Args:
         path: A folder (read in the order of the paths), or a `.tar`, `.tar.gz`, `.tar.xz` or `.zip` file (in its own).
-        suffixes: Endings in lower case, such as `.png`.
+        suffixes: Suffixes in lower case, such as `.png`.
 
     Raises:
-        PipelineError: The archive is damaged, or none.
+        PipelineError: The archive is damaged, or is not an archive.
     """
     read = _folder_members if path.is_dir() else _zip_members if zipfile.is_zipfile(path) else _tar_members
     wanted = tuple(suffixes)

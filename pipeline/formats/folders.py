@@ -1,6 +1,6 @@
 """Folders and archives with one folder of files per class: images, texts, recordings.
 
-A level such as `train` and `test` may lie above the classes; it gives the official split.
+A level with folders such as `train` and `test` above the classes is the official split.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 
-# Validation files are learnt from, too: eval is split off train by hash of the content.
+# Validation files belong to train: eval is split off train by hash of the content.
 SPLIT_FOLDERS = {"train": "train", "val": "train", "valid": "train", "validation": "train", "test": "test"}
 WAV_SUFFIXES = (".wav", ".wave")
 
@@ -28,10 +28,10 @@ class ClassFile:
     """A file in the folder of its class.
 
     Attributes:
-        source: Where it lies, for messages.
+        source: Its path, for messages.
         content: Its bytes.
-        folder: Name of the folder that it lies in; empty at the top.
-        split: "train", "test", or empty where no folder says so.
+        folder: Name of its folder; empty at the top.
+        split: "train", "test", or empty without an official split.
     """
 
     source: str
@@ -41,20 +41,20 @@ class ClassFile:
 
     @property
     def label(self) -> bytes:
-        """The folder's name; in an archive it need not be UTF-8, and Python keeps such bytes as lone surrogates."""
+        """The folder's name; in an archive it need not be UTF-8, and Python reads such bytes as surrogates."""
         return self.folder.encode(errors="surrogateescape")
 
 
 def locate(data: Path, path: str, each: str) -> Path:
-    """The folder or archive at a path, absolute or under the data folder.
+    """Returns the folder or archive at a path, absolute or under the data folder.
 
     Args:
         data: The data folder.
-        path: As the recipe has it.
-        each: What lies in the folder of a class, for the message.
+        path: The recipe's path.
+        each: The kind of files in the folder of a class, for the message.
 
     Raises:
-        PipelineError: There is nothing.
+        PipelineError: It does not exist.
     """
     location = data / Path(path).expanduser()
     if not location.exists():
@@ -68,14 +68,14 @@ def locate(data: Path, path: str, each: str) -> Path:
 
 
 def read_class_files(path: Path, suffixes: Collection[str], without: Collection[str] = ()) -> Iterator[ClassFile]:
-    """The files with one of the endings, ordered by path, or as they lie in the archive.
+    """Yields the files with one of the suffixes, ordered by path, or in the order of the archive.
 
-    Hidden files, which file managers leave, are passed over.
+    Hidden files, which file managers create, are skipped.
 
     Args:
         path: Folder or archive.
-        suffixes: Endings in lower case.
-        without: Folders whose own files are passed over.
+        suffixes: Suffixes in lower case.
+        without: Folders whose files are skipped.
 
     Raises:
         PipelineError: The archive is damaged.
@@ -90,15 +90,15 @@ def read_class_files(path: Path, suffixes: Collection[str], without: Collection[
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Raw input `image_bytes` (the file as it is), label `label` (the folder's name).
+    """Images in one folder per class: raw input `image_bytes` (the file), label `label` (the folder's name).
 
     Args:
         path: Folder, or `.tar`, `.tar.gz`, `.tar.xz` or `.zip` file; absolute or under the data folder.
-        shape: Height, width, channels (1 grey, 3 RGB) that every image has, or is decoded to.
+        shape: Height, width, channels (1 grey, 3 RGB) of every image, or to which it is decoded.
         classes: Declared classes; a folder of another name is an error.
-        resize: Whether images of other sizes, colours and orientations are taken, too; the recipe then decodes them
+        resize: Whether images of other sizes, colours and orientations are accepted; the recipe then decodes them
             with `image.decode(…, resize=True)`.
-        without: Folders of no class whose own files are passed over.
+        without: Folders without a class whose files are skipped.
     """
 
     path: str
@@ -122,7 +122,7 @@ class ImageFolder:
         return [locate(data, self.path, "images")]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The images, ordered by path, or as they lie in the archive; files with other endings are passed over."""
+        """Yields the images, ordered by path, or in the order of the archive; files with other suffixes are skipped."""
         (path,) = self.files(data)
         for file in read_class_files(path, image.SUFFIXES, self.without):
             features = {"image_bytes": file.content, "label": file.label}
@@ -132,12 +132,12 @@ class ImageFolder:
 
 @dataclass(frozen=True)
 class TextFolder:
-    """Raw input `text` (the file's bytes, UTF-8), label `label` (the name of the folder that the file lies in).
+    """Texts in one folder per class: raw input `text` (the file's bytes, UTF-8), label `label` (the folder's name).
 
     Args:
         path: Folder, or `.tar`, `.tar.gz`, `.tar.xz` or `.zip` file; absolute or under the data folder.
         classes: Declared classes; a folder of another name is an error.
-        without: Folders of no class that are passed over, such as "unsup".
+        without: Folders without a class that are skipped, such as "unsup".
     """
 
     path: str
@@ -159,17 +159,17 @@ class TextFolder:
         return [locate(data, self.path, ".txt files")]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The texts, ordered by path, or as they lie in the archive."""
+        """Yields the texts, ordered by path, or in the order of the archive."""
         (path,) = self.files(data)
         return read_texts(path, self.without)
 
 
 def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
-    """One example for every `.txt` file in a class's folder; a file outside such folders, a README, is none.
+    """Yields an example for every `.txt` file in a class's folder; skips files elsewhere, such as a README.
 
     Args:
         path: Folder or archive.
-        without: Folders that are passed over.
+        without: Folders that are skipped.
 
     Raises:
         PipelineError: The archive is damaged.
@@ -180,13 +180,13 @@ def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
 
 @dataclass(frozen=True)
 class WavFolder:
-    """Raw input `audio_bytes` (the file as it is), label `label` (the name of the folder that the file lies in).
+    """Recordings in one folder per class: raw input `audio_bytes` (the file), label `label` (the folder's name).
 
     Args:
         path: Folder or archive (`pipeline.formats.download`), absolute or under the data folder.
-        rate: Samples per second that every file has.
+        rate: Samples per second of every file.
         classes: Declared classes; a folder of another name is an error.
-        without: Folders of no class whose own files are passed over.
+        without: Folders without a class whose files are skipped.
     """
 
     path: str
@@ -209,7 +209,7 @@ class WavFolder:
         return [locate(data, self.path, "WAV files")]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The recordings in the order of the paths or of the archive; files with other endings are passed over."""
+        """Yields the recordings, ordered by path, or in the order of the archive; skips files with other suffixes."""
         (path,) = self.files(data)
         for file in read_class_files(path, WAV_SUFFIXES, self.without):
             features = {"audio_bytes": file.content, "label": file.label}

@@ -1,4 +1,4 @@
-"""Rows that a Python function of the recipe makes or reads."""
+"""Rows that a Python function of the recipe generates or reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator function over the data folder; its text belongs to the recipe, so that a change of it is noticed.
+    """A generator function over the data folder; its code is part of the recipe, so that changes are noticed.
 
     Args:
         function: (data) -> rows, each an `Example` or a mapping of raw values, always the same ones in the same order.
@@ -26,9 +26,9 @@ class Generator:
         columns: Kind of each input: "float", "int", "bytes", or "float[n]" for vectors.
         label: Name of the label.
         classes: Declared classes; empty if the label is a number.
-        reads: Files and folders that the function reads, absolute or under the data folder: a change of them is
-            noticed too.
-        extra: Kind of further values that clients do not send, for `Group` splits and slices.
+        reads: Files and folders that the function reads, absolute or under the data folder, so that changes are
+            noticed.
+        extra: Kind of other values, which clients do not send, for `Group` splits and slices.
         time: Name of the value with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value.
     """
@@ -48,17 +48,17 @@ class Generator:
         return dict(self.columns)
 
     def files(self, data: Path) -> list[Path]:
-        """What the function reads.
+        """Returns the files and folders that the function reads.
 
         Raises:
-            PipelineError: Something of it is not there.
+            PipelineError: One does not exist.
         """
         return table.find_files(
             data, self.reads, f"a file or folder that {self.function.__name__}() reads", folders=True
         )
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The rows of the function.
+        """Yields the rows of the function.
 
         Raises:
             PipelineError: The function fails.

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Example
 
-EXPECTED = "a file with one JSON object a line, plain or .gz"
+EXPECTED = "a file with one JSON object per line, plain or .gz"
 BLOCK_ROWS = 8192
 SHOWN_CHARACTERS = 40
 
 
 @dataclass(frozen=True)
 class JsonLines:
-    """Raw inputs are the declared members of each object; a member that is absent or null is a missing value.
+    """A file of JSON lines. Raw inputs are the declared members of each object; absent and null members are missing.
 
     Args:
-        path: File, absolute or under the data folder; `.gz` is read as it is.
+        path: File, absolute or under the data folder; may be `.gz`.
         columns: Kind of each input: "float", "int", "bytes" (text), or "float[n]" for a list of numbers.
         label: Member with the label.
         classes: Declared classes; empty if the label is a number.
-        test: A second file, the official test set; then `path` holds the rows to learn from.
-        extra: Kind of further members that clients do not send, for `Group` splits and slices.
+        test: A second file, the official test set; then `path` has the training rows.
+        extra: Kind of other members, which clients do not send, for `Group` splits and slices.
         time: Member with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value.
     """
@@ -52,7 +52,7 @@ class JsonLines:
         return dict(self.columns)
 
     def files(self, data: Path) -> list[Path]:
-        """The file, and the official test file if there is one.
+        """Returns the file, and the official test file if there is one.
 
         Raises:
             PipelineError: There is no such file.
@@ -60,7 +60,7 @@ class JsonLines:
         return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The objects in the order of the file; a line that is none carries its fault.
+        """Yields the objects in the order of the file; a line without an object is an example with a fault.
 
         Raises:
             PipelineError: The file is damaged.
@@ -73,7 +73,7 @@ class JsonLines:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Line number, object and fault of each line that is not blank.
+    """Yields line number, object and fault of each line that is not blank.
 
     Raises:
         PipelineError: The file is damaged.
@@ -98,7 +98,7 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str]:
 
 
 def read_blocks(path: Path) -> Iterator[dict[str, list[Any]]]:
-    """The sound objects as columns, some thousand at a time; what an object lacks is None."""
+    """Yields the readable objects as columns, some thousand at a time; missing members are None."""
     sound = (row for _, row, fault in read_rows(path) if not fault)
     while block := list(itertools.islice(sound, BLOCK_ROWS)):
         names = dict.fromkeys(name for row in block for name in row)

@@ -1,4 +1,4 @@
-"""NumPy's .npz archives: an array of inputs and one of labels."""
+"""NumPy's .npz archives: an array of inputs and an array of labels."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Npz:
         images: Whether the rows are images.
         x: Name of the array of inputs in the file.
         y: Name of the array of labels in the file.
-        test: A second file, the official test set; then `path` holds the rows to learn from.
+        test: A second file, the official test set; then `path` has the training rows.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Npz:
         return {name: kind}
 
     def files(self, data: Path) -> list[Path]:
-        """The file, and the official test file if there is one.
+        """Returns the file, and the official test file if there is one.
 
         Raises:
             PipelineError: There is no such file.
@@ -67,7 +67,7 @@ class Npz:
         return table.find_files(data, (self.path, self.test), EXPECTED)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The rows in the order of the arrays; memory holds one row at a time.
+        """Yields the rows in the order of the arrays; only one row is in memory at a time.
 
         Raises:
             PipelineError: An array is missing, has another shape, needs pickle, or the file is damaged.
@@ -107,7 +107,7 @@ class Npz:
 
 
 def read_header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of an array.
+    """Returns shape and dtype of an array.
 
     Raises:
         PipelineError: There is no such array, or the file is damaged.
@@ -121,7 +121,7 @@ def read_header(path: Path, name: str) -> tuple[tuple[int, ...], str]:
 
 
 def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
-    """The rows of an array one by one, as they are decompressed.
+    """Yields the rows of an array one by one, while decompressing.
 
     Raises:
         PipelineError: The array needs pickle, or the file is damaged.
@@ -131,7 +131,7 @@ def read_rows(path: Path, name: str) -> Iterator[np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
             shape, by_columns, dtype = _parse_header(file)
-            if by_columns and len(shape) > 1:  # a row lies scattered over the whole file
+            if by_columns and len(shape) > 1:  # a row is scattered over the whole file
                 yield from np.load(path, allow_pickle=False)[name]
                 return
             size = math.prod(shape[1:]) * dtype.itemsize
@@ -148,12 +148,12 @@ def _parse_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_columns, dtype = read(file)
     if dtype.hasobject:
-        raise ValueError("an array of Python objects, which only pickle can read and a data file must not run")
+        raise ValueError("an array of Python objects, which needs pickle; a data file must not run code")
     return shape, by_columns, dtype
 
 
 def _read_exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) < size:
-        raise EOFError("the array ends too early")
+        raise EOFError("the array is incomplete")
     return content

@@ -22,15 +22,15 @@ BATCH_ROWS = 4096
 
 @dataclass(frozen=True)
 class Parquet:
-    """Raw inputs are the declared columns; further columns of the file are not even read. Null and NaN are missing.
+    """Parquet files. Raw inputs are the declared columns; other columns are not read. Null and NaN are missing values.
 
     Args:
         path: File, or folder of `.parquet` files with the same columns, absolute or under the data folder.
         columns: Kind of each input column: "float", "int", "bytes" (text, dates), or "float[n]" for lists of numbers.
         label: Column of the label.
         classes: Declared classes; empty if the label is a number.
-        test: A second file or folder, the official test set; then `path` holds the rows to learn from.
-        extra: Kind of further columns that clients do not send, for `Group` splits and slices.
+        test: A second file or folder, the official test set; then `path` has the training rows.
+        extra: Kind of other columns, which clients do not send, for `Group` splits and slices.
         time: Column with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value.
     """
@@ -50,7 +50,7 @@ class Parquet:
         return dict(self.columns)
 
     def files(self, data: Path) -> list[Path]:
-        """The file or folder, and the official test set if there is one.
+        """Returns the file or folder, and the official test set if there is one.
 
         Raises:
             PipelineError: There is no such file.
@@ -58,10 +58,10 @@ class Parquet:
         return table.find_files(data, (self.path, self.test), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The rows in the order of the files, the files of a folder by name.
+        """Yields the rows in the order of the files, the files of a folder by name.
 
         Raises:
-            PipelineError: A declared column is missing or holds another type, or a file is damaged.
+            PipelineError: A declared column is missing or has another type, or a file is damaged.
         """
         layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
@@ -72,7 +72,7 @@ class Parquet:
 
 
 def part_files(path: Path) -> list[Path]:
-    """The file, or the `.parquet` files below a folder by name."""
+    """Returns the file, or the `.parquet` files below a folder by name."""
     return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
@@ -80,30 +80,30 @@ def _check_columns(path: Path, layout: table.Layout) -> None:
     types = column_kinds(path)
     layout.check(path, types)
     for name, kind in layout.kinds.items():
-        # Text may hold numbers, and whole numbers are numbers; a list is never one value.
+        # Text may contain numbers, and integers are numbers; a list is never a single value.
         if not types[name] or types[name].startswith("float[") != kind.startswith("float["):
             raise PipelineError(
-                f"The column {name} of {path} holds another type than the recipe declares.",
+                f"The column {name} of {path} has another type than the recipe declares.",
                 expected=kind,
-                received=types[name] or "nested values that no feature holds",
-                action="correct the column's kind in the recipe, or take it out",
+                received=types[name] or "nested values, which no feature can have",
+                action="correct the column's kind in the recipe, or remove the column from it",
             )
 
 
 def read_rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a file as they come, with the values of some columns."""
+    """Yields the rows of a file in order, with the values of some columns."""
     for block in read_blocks(path, names):
         for cells in zip(*block.values(), strict=True):
             yield dict(zip(block, cells, strict=True))
 
 
 def column_kinds(path: Path) -> dict[str, str]:
-    """The kind of each column by the file's schema; empty where a value is nested and no feature holds it."""
+    """Returns the kind of each column by the file's schema; empty for nested values, which no feature can have."""
     return {field.name: _to_kind(field.type) for field in read_schema(path)}
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Names and types of a file's columns.
+    """Reads names and types of a file's columns.
 
     Raises:
         PipelineError: The file is damaged.
@@ -127,7 +127,7 @@ def _to_kind(type_: pa.DataType) -> str:
 
 
 def read_blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[Any]]]:
-    """The rows as columns, some thousand at a time.
+    """Yields the rows as columns, some thousand at a time.
 
     Args:
         path: File.

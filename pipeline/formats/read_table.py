@@ -1,4 +1,4 @@
-"""Reads the rows of a table, whatever its format, each with its place in the file for messages."""
+"""Reads the rows of a table of any format, each with its place in the file for messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JSON_LINES = (".jsonl", ".ndjson", ".json")
 
 
 def read_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """Place ("line 7"), cells by column, and fault of each row; a short row lacks its last cells.
+    """Yields place ("line 7"), cells by column, and fault of each row; a short row lacks its last cells.
 
     Args:
         path: CSV or TSV, or JSON lines (both plain or .gz), or a Parquet file or a folder of such files.

@@ -1,8 +1,8 @@
-"""Rows of a table: texts or values under the names of columns become an `Example`, or the reason why they cannot.
+"""Rows of a table: converts texts or values by column to an `Example`, or to the reason why that is impossible.
 
-Used by CSV, JSON lines, Parquet, TFRecord and generators. A missing value is absent from the example: the graph sees
-NaN, b"" or 0 in its place, so a column of whole numbers that may be missing is declared "float". A vector is never
-absent; null and NaN inside it are missing, and one that is null as a whole is a fault of its row.
+Used by CSV, JSON lines, Parquet, TFRecord and generators. A missing value is absent from the example: the graph gets
+NaN, b"" or 0 instead, so a column of integers that may be missing is declared "float". A vector is never absent; null
+and NaN inside it are missing, and a row with null instead of a vector is unusable.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 INT64 = 2**63
 FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
 MAX_SHOWN = 40
-# What the constructors below raise about a value of another kind. UnicodeEncodeError is a ValueError.
+# Errors that the constructors below raise for a value of another kind. UnicodeEncodeError is a ValueError.
 FAILURES = (ValueError, TypeError, OverflowError)
 
 
 class TableDeclaration(Protocol):
-    """What a table declares: see `pipeline.formats.csv.Csv`."""
+    """The declaration of a table: see `pipeline.formats.csv.Csv`."""
 
     @property
     def columns(self) -> Mapping[str, str]: ...  # noqa: D102
@@ -52,13 +52,13 @@ class TableDeclaration(Protocol):
 
 @dataclass(frozen=True)
 class Layout:
-    """How rows become examples.
+    """Converts rows to examples.
 
     Attributes:
-        kinds: Kind of each column that is read, the label among them.
+        kinds: Kind of each column that is read, including the label.
         label: Column of the label, which every row must have.
         missing: Texts that mean a missing value.
-        time: Column of the moment a row belongs to; empty if there is none.
+        time: Column of the time of a row; empty if there is none.
     """
 
     kinds: Mapping[str, str]
@@ -68,7 +68,7 @@ class Layout:
 
     @classmethod
     def from_table(cls, data: TableDeclaration) -> Layout:
-        """The layout that a table declares: inputs, further columns, and the label as text or as a number."""
+        """Returns the layout that a table declares: inputs, extra columns, and the label as text or as a number."""
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
         _require_kinds(kinds)
@@ -80,11 +80,11 @@ class Layout:
         return list(dict.fromkeys([*self.kinds, *([self.time] if self.time else [])]))
 
     def check(self, path: Path, columns: Collection[str]) -> None:
-        """Raises a PipelineError when a declared column is not in the table."""
+        """Raises a PipelineError if a declared column is not in the table."""
         require_columns(path, self.names, columns)
 
     def example(self, source: str, row: Mapping[str, Any], split: str = "") -> Example:
-        """One row; its fault names the first column that does not fit."""
+        """Converts one row; its fault names the first column that does not fit."""
         features: dict[str, Value] = {}
         for name, declared in self.kinds.items():
             raw = row.get(name)
@@ -103,7 +103,7 @@ class Layout:
         return Example(source, features, split, begins=moment, ends=moment)
 
     def _moment(self, row: Mapping[str, Any]) -> str | None:
-        """ISO text that sorts by time; empty without a column of time, None if its value is no date."""
+        """Returns ISO text that sorts by time; empty without a column of time, None if its value is no date."""
         if not self.time:
             return ""
         raw = row.get(self.time)
@@ -111,14 +111,14 @@ class Layout:
 
 
 def require_columns(path: Path, wanted: list[str], columns: Collection[str]) -> None:
-    """Raises a PipelineError when a column is not in a table."""
+    """Raises a PipelineError if a column is not in a table."""
     missing = [name for name in wanted if name not in columns]
     if missing:
         raise PipelineError(
             f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}.",
             expected=f"the columns {', '.join(wanted)}",
             received=", ".join(columns) or "an empty file",
-            action="add the column to the file, or take it out of the recipe",
+            action="add the column to the file, or remove it from the recipe",
         )
 
 
@@ -134,32 +134,32 @@ def _require_kinds(kinds: Mapping[str, str]) -> None:
 
 
 def faulty_example(source: str, split: str, fault: str) -> Example:
-    """A row that cannot be used."""
+    """Returns an unusable row."""
     return Example(source, {}, split, fault)
 
 
 def is_missing(raw: Any, missing: Collection[str] = MISSING_TEXTS) -> bool:
-    """Whether a value stands for none: null, NaN, or one of the texts."""
+    """Returns whether a value is missing: null, NaN, or one of the texts."""
     if isinstance(raw, str):
         return raw in missing
     return raw is None or (isinstance(raw, Real) and not isinstance(raw, int) and math.isnan(raw))
 
 
 def to_value(raw: Any, declared: str) -> Value:
-    """A value as a feature of a kind.
+    """Converts a value to a feature of a kind.
 
     Args:
-        raw: Text, a number, a truth value, a date, or for "float[n]" numbers in any nesting of lists.
+        raw: Text, a number, a boolean, a date, or for "float[n]" numbers in any nesting of lists.
         declared: "bytes", "int", "float" or "float[n]".
 
     Raises:
-        ValueError: It is none, or one that no feature holds; likewise TypeError and OverflowError.
+        ValueError: The value is not of this kind, or out of range; likewise TypeError and OverflowError.
     """
     return CONSTRUCTORS[declared](raw) if declared in CONSTRUCTORS else to_vector(raw, types.parse_kind(declared)[1])
 
 
 def to_text(raw: Any) -> bytes:
-    """A single value as UTF-8 text; a date in ISO format, a truth value as JSON writes it."""
+    """Converts a single value to UTF-8 text; a date to ISO format, a boolean as in JSON."""
     if isinstance(raw, bytes):
         return raw
     if isinstance(raw, list | tuple | Mapping):
@@ -186,7 +186,7 @@ def _to_float(raw: Any) -> float:
 
 
 def _plain_digits(raw: str) -> str:
-    if "_" in raw:  # Python reads 1_000, nobody else does
+    if "_" in raw:  # only Python accepts 1_000
         raise ValueError(raw)
     return raw
 
@@ -195,14 +195,14 @@ CONSTRUCTORS: dict[str, Callable[[Any], Value]] = {"bytes": to_text, "int": _to_
 
 
 def to_vector(raw: Any, size: tuple[int, ...]) -> Any:
-    """Numbers as a flat float32 array; null and NaN inside are missing.
+    """Converts numbers to a flat float32 array; null and NaN inside are missing values.
 
     Raises:
-        ValueError: They are not of this shape, flat or nested, or one is infinite.
+        ValueError: They do not have this shape, flat or nested, or one is infinite.
     """
     import numpy as np
 
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
+    with np.errstate(over="ignore"):  # too large numbers become infinite
         array = np.asarray(raw, np.float32)
     if array.shape not in (size, (math.prod(size),)) or np.isinf(array).any():
         raise ValueError(array.shape)
@@ -210,10 +210,10 @@ def to_vector(raw: Any, size: tuple[int, ...]) -> Any:
 
 
 def find_files(data: Path, paths: Iterable[str], expected: str, *, folders: bool = False) -> list[Path]:
-    """The paths that are not empty, under the data folder.
+    """Returns the non-empty paths under the data folder.
 
     Raises:
-        PipelineError: One is not there, or is a folder where a file is expected.
+        PipelineError: One does not exist, or is a folder instead of a file.
     """
     locations = [data / Path(path).expanduser() for path in paths if path]
     for path in locations:
@@ -228,12 +228,12 @@ def find_files(data: Path, paths: Iterable[str], expected: str, *, folders: bool
 
 
 def assign_splits(paths: list[Path], test: str) -> list[tuple[Path, str]]:
-    """Each file with its split: train and test where there is an official test file, undecided where there is none."""
+    """Returns each file with its split: train and test if there is an official test file, else empty."""
     return list(zip(paths, ("train", "test") if test else ("",), strict=True))
 
 
 def encode_class(label: Any, classes: tuple[str, ...]) -> bytes:
-    """The name of a class from its number; a name, or a number that has none, as it is: ingest checks it."""
+    """Returns the name of a class from its number; a name or an unknown number unchanged: ingest checks it."""
     if isinstance(label, int | float) and float(label).is_integer() and 0 <= label < len(classes):
         return classes[int(label)].encode()
     return to_text(label)

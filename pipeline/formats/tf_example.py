@@ -15,10 +15,10 @@ GZIP = b"\x1f\x8b"
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """The records of a file.
+    """Yields the records of a file.
 
     Raises:
-        PipelineError: The file is damaged; the checksum of every record is compared.
+        PipelineError: The file is damaged; the checksum of every record is verified.
     """
     import tensorflow as tf
 
@@ -32,11 +32,11 @@ def read_records(path: Path) -> Iterator[bytes]:
 
 
 def parse_features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Values by name: None for an empty list, the value of a list of one, else the list.
+    """Returns values by name: None for an empty list, the value of a list of length 1, else the list.
 
     Args:
         content: A serialized example.
-        names: The features to read, as far as they are there; None for all.
+        names: The features to read, if they exist; None for all.
 
     Raises:
         DecodeError: This is no serialized `tf.train.Example`.

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TfRecord:
-    """Raw inputs are the declared features of each `tf.train.Example`; an absent or empty one is a missing value.
+    """TFRecord files. Raw inputs are the declared features of each `tf.train.Example`; absent or empty: missing.
 
     Args:
         path: File or pattern such as `train-*.gz`, absolute or under the data folder; files are read by name.
         columns: Kind of each input: "float", "int", "bytes", or "float[n]" for lists of numbers.
         label: Feature with the label.
         classes: Declared classes, the k-th for label k (or labels are their names); empty if the label is a number.
-        test: File or pattern of the official test set; then `path` holds the rows to learn from.
-        extra: Kind of further features that clients do not send, for `Group` splits and slices.
+        test: File or pattern of the official test set; then `path` has the training rows.
+        extra: Kind of other features, which clients do not send, for `Group` splits and slices.
         time: Feature with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value.
     """
@@ -46,7 +46,7 @@ class TfRecord:
         return dict(self.columns)
 
     def files(self, data: Path) -> list[Path]:
-        """All files of the patterns.
+        """Returns all files that match the patterns.
 
         Raises:
             PipelineError: There are none.
@@ -54,7 +54,7 @@ class TfRecord:
         return [file for pattern in (self.path, self.test) if pattern for file in match_files(data, pattern)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The records in the order of the files.
+        """Yields the records in the order of the files.
 
         Raises:
             PipelineError: A file is damaged.
@@ -84,7 +84,7 @@ class TfRecord:
 
 
 def match_files(data: Path, pattern: str) -> list[Path]:
-    """The files of a pattern, by name.
+    """Returns the files that match a pattern, by name.
 
     Raises:
         PipelineError: There are none.

@@ -39,14 +39,14 @@ class Step:
 
 @dataclass
 class WindowCounts:
-    """What was found on the way through a file; the journal gets it as the event `windows`.
+    """Counts of a file, which the journal gets as the event `windows`.
 
     Attributes:
-        steps: Sound rows.
-        windows: Windows given.
-        passed_over: Windows left out, for a value is missing in their horizon.
-        gaps: Places where the next row is not one step later; no window reaches over one.
-        first_gaps: The first of them, in words.
+        steps: Usable rows.
+        windows: Windows that were yielded.
+        passed_over: Windows that were skipped because a value is missing in their horizon.
+        gaps: Places where the next row is not one step later; no window crosses one.
+        first_gaps: Descriptions of the first gaps.
     """
 
     steps: int = 0
@@ -58,32 +58,32 @@ class WindowCounts:
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """Each row is a window: the inputs hold its first `length` steps, the label the target's next `horizon` values.
+    """A time series as windows: the inputs are `length` steps, the label is the target's next `horizon` values.
 
-    A missing number stays NaN and a missing text "". It is not filled here, for the windows that clients send have
-    holes, too: what fills them belongs into `preprocess`, which is served. A window whose label would have a hole is
-    passed over. No window reaches over a gap in time.
+    A missing number is NaN and a missing text "". They are not filled here, since the windows that clients send have
+    missing values, too: `preprocess`, which is served, must fill them. A window with a missing value in its label is
+    skipped. No window crosses a gap in time.
 
     Only one window's steps are in memory. `begins` and `ends` of an example are the times of its first and its last
-    step, horizon included, so that windows which overlap never lie on both sides of a split by `Time`.
+    step, horizon included, so that overlapping windows are never on both sides of a split by `Time`.
 
     Args:
         path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder; its
-            rows are in the order of time.
+            rows must be in the order of time.
         time: Column of times, ISO or as `pipeline.features.dates` reads them, or the columns of year, month, day and so
             on. Times with an offset become UTC.
-        step: From one row to the next; of calendar months, `relativedelta(months=1)`.
-        target: Column that is forecast; to see its past, a model needs it among `numbers`.
+        step: Time from one row to the next; for calendar months `relativedelta(months=1)`.
+        target: Column to forecast; for its past as an input, name it in `numbers`, too.
         numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
         texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.
-        length: Steps of the past.
-        horizon: Steps that are forecast.
-        stride: Steps from the begin of one window to the begin of the next.
+        length: Number of past steps.
+        horizon: Number of steps to forecast.
+        stride: Number of steps from the start of one window to the start of the next.
         label: Name of the label, a vector of `horizon` numbers.
-        missing: What stands for a missing value.
+        missing: Texts that mean a missing value.
 
     Raises:
-        ValueError: The step is of months and days.
+        ValueError: The step has months and days.
     """
 
     path: str
@@ -113,7 +113,7 @@ class TimeSeries:
         return ()
 
     def files(self, data: Path) -> list[Path]:
-        """The file.
+        """Returns the file.
 
         Raises:
             PipelineError: There is no such file.
@@ -121,7 +121,7 @@ class TimeSeries:
         return table.find_files(data, (self.path,), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The windows in the order of time, and rows that cannot be used in between.
+        """Yields the windows in the order of time, and the unusable rows between them.
 
         Raises:
             PipelineError: A column is missing, or there is no window at all.
@@ -134,7 +134,7 @@ class TimeSeries:
             raise self._no_window(path, counts)
 
     def _rows(self, path: Path) -> Iterator[Step | Example]:
-        """Each row as a step, or as an example with a fault."""
+        """Yields each row as a step, or as an example with a fault."""
         before: datetime | None = None
         names = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
         for place, row, unread in read_rows(path, names):
@@ -224,7 +224,7 @@ class TimeSeries:
 
     def _no_window(self, path: Path, counts: WindowCounts) -> PipelineError:
         return PipelineError(
-            f"{path} holds no window of {self.length} and {self.horizon} steps.",
+            f"{path} has no window of {self.length} and {self.horizon} steps.",
             expected=f"{self.length + self.horizon} rows, targets included, one every {_describe_step(self.step)}",
             received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} with a gap in the horizon",
             action="correct step, length, horizon or time in the recipe's data"
@@ -233,10 +233,10 @@ class TimeSeries:
 
 
 def month_count(step: relativedelta) -> int:
-    """A step of calendar months as their number.
+    """Returns the number of calendar months of a step.
 
     Raises:
-        ValueError: It is not of whole months.
+        ValueError: It is not a number of whole months.
     """
     if step != relativedelta(years=step.years, months=step.months):
         raise ValueError(f"a step is a timedelta or relativedelta(months=...): {step}")
@@ -244,12 +244,12 @@ def month_count(step: relativedelta) -> int:
 
 
 def months_between(earlier: datetime, later: datetime) -> int:
-    """Months from one month to the other, whatever the days: the last of a month comes before the last of the next."""
+    """Returns the number of months between two months; the days do not matter."""
     return 12 * (later.year - earlier.year) + later.month - earlier.month
 
 
 def follows(earlier: datetime, later: datetime, step: timedelta | relativedelta) -> bool:
-    """Whether one time is a step after the other."""
+    """Returns whether one time is a step after the other."""
     if isinstance(step, timedelta):
         return later - earlier == step
     return months_between(earlier, later) == month_count(step)
@@ -262,13 +262,13 @@ def _describe_step(step: timedelta | relativedelta) -> str:
 
 
 def parse_time(raw: Any) -> datetime:
-    """A time without a zone, in UTC if it names one.
+    """Parses a time; returns it without a zone, in UTC if it has one.
 
     Args:
         raw: A date or a time, or text: ISO, or as `pipeline.features.dates` reads it.
 
     Raises:
-        ValueError: It is none; likewise TypeError.
+        ValueError: It is no time; likewise TypeError.
     """
     value = _parse_text(raw) if isinstance(raw, str) else raw
     value = value if isinstance(value, datetime) else datetime.combine(value, time())

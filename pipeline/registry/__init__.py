@@ -1,1 +1,1 @@
-"""Which published version answers under which alias, and the configuration of model servers."""
+"""The aliases of published versions, and the configuration of model servers."""

@@ -1,8 +1,8 @@
 """Promote, roll back, challenge: changes which version of a recipe is its champion (live) or its challenger.
 
-Each change is one rename of the recipe's record, under the lock that publishing takes, too. What model servers read
-is written right after it; if the process is killed in between, the next change or server repairs it. MLflow is
-updated by a separate process.
+Each change is one rename of the recipe's record, under the same lock as publishing. The configuration of model servers
+is written after it; if the process is killed in between, the next change or server repairs it. A separate process
+updates MLflow.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AliasChange:
-    """What an act has done.
+    """A change of aliases.
 
     Attributes:
         name: The recipe.
-        before: Where its versions stood.
-        after: Where they stand.
+        before: The aliases before the change.
+        after: The aliases after it.
     """
 
     name: str
@@ -39,7 +39,7 @@ class AliasChange:
     after: RegistryEntry
 
     def as_json(self) -> dict[str, Any]:
-        """What `--json` prints: versions by alias, those that a rollback would find, and whether anything changed."""
+        """Returns the object of `--json`: versions by alias, those for a rollback, and whether anything changed."""
         aliases = {alias: self.after.aliases.get(alias) for alias in ("champion", "challenger")}
         earlier = [model.version for model in self.after.before]
         return {"recipe": self.name, **aliases, "before": earlier, "changed": self.before.aliases != self.after.aliases}
@@ -93,10 +93,10 @@ def withdraw(workspace: Workspace, name: str) -> AliasChange:
 
 
 def rollback(workspace: Workspace, name: str) -> AliasChange:
-    """Makes the version that was champion before the champion again.
+    """Makes the previous champion the champion again.
 
     Raises:
-        PipelineError: Nothing was before, or nothing of it is left.
+        PipelineError: There was none, or its directory is gone.
     """
 
     def choose(entry: RegistryEntry) -> RegistryEntry:
@@ -109,10 +109,10 @@ def rollback(workspace: Workspace, name: str) -> AliasChange:
 
 
 def change_aliases(workspace: Workspace, name: str, act: Callable[[RegistryEntry], RegistryEntry]) -> AliasChange:
-    """Replaces a recipe's record by what `act` makes of it, under the lock, and lets servers know.
+    """Replaces a recipe's record by the result of `act`, under the lock, and updates the servers' configuration.
 
     Raises:
-        UsageError: Nothing of the recipe is published.
+        UsageError: No version of the recipe is published.
     """
     _require_published(workspace, name)
     with lock(workspace.publish_lock(name)):
@@ -120,16 +120,16 @@ def change_aliases(workspace: Workspace, name: str, act: Callable[[RegistryEntry
         after = act(before)
         if after != before:
             champions.save_entry(workspace, name, after)
-    serving_config.write_config(workspace)  # outside of the lock: it takes one of its own
+    serving_config.write_config(workspace)  # outside of the lock: it takes another one
     return AliasChange(name, before, after)
 
 
 def find_published(workspace: Workspace, text: str) -> ModelVersion:
-    """The version `NAME@VERSION`, with the run that made it.
+    """Returns the version `NAME@VERSION`, with the run that made it.
 
     Raises:
         UsageError: There is no such version.
-        PipelineError: No record of a run says that it was blessed.
+        PipelineError: No record of a run shows that it was blessed.
     """
     target = versions.find_version(workspace, text)
     entry = champions.read_entry(workspace, target.name)
@@ -142,7 +142,7 @@ def find_published(workspace: Workspace, text: str) -> ModelVersion:
 
 
 def _model_digest(workspace: Workspace, target: versions.Version) -> str:
-    """As the run recorded it; reading the whole model takes longer."""
+    """Returns the digest that the run has recorded; computing it from the model takes longer."""
     events = (event for event, _ in journal.iter_events(workspace.run(target.run_id).journal))
     digests = [event["digest"] for event in events if event["event"] == "publish" and event["version"] == target.number]
     return str(digests[-1]) if digests else fileio.digest_folder(workspace.model(target.name, target.number))
@@ -173,7 +173,7 @@ def _require_published(workspace: Workspace, name: str) -> None:
 
 def _never_blessed_error(workspace: Workspace, target: versions.Version) -> PipelineError:
     return PipelineError(
-        f"No run in {workspace} says that {target} was blessed.",
+        f"No run in {workspace} shows that {target} was blessed.",
         expected="a version that a run has evaluated and published",
         received=f"a directory without a run's record, {workspace.model(target.name, target.number)}",
         action=_listing_hint(target.name),
@@ -183,8 +183,8 @@ def _never_blessed_error(workspace: Workspace, target: versions.Version) -> Pipe
 def _no_earlier_error(workspace: Workspace, name: str, entry: RegistryEntry) -> PipelineError:
     gone = ", ".join(str(model.version) for model in entry.before)
     return PipelineError(
-        f"{name} cannot be rolled back: no version was champion before"
-        + (f" whose directory is left (gone: {gone})." if gone else "."),
+        f"{name} cannot be rolled back: there is no previous champion"
+        + (f" whose directory still exists (gone: {gone})." if gone else "."),
         expected="an earlier champion",
         received=f"champion {entry.aliases.get('champion', 'none')}, published {_format_versions(workspace, name)}",
         action=f"name the version: keraspipe promote {name}@VERSION",

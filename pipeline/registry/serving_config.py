@@ -1,22 +1,21 @@
-"""What model servers read: a folder of links to the live versions, and `models.config` over it.
+"""The configuration of model servers: a folder of links to the live versions, and `models.config` for it.
 
 TensorFlow Serving answers a request without a version from the highest one that it has loaded. So each alias is a
-model of its own, `NAME` and `NAME-challenger` (recipe names have no hyphen), and sees exactly one version: its base
-path `serving/.live/NAME` holds one link, `2 -> ../../NAME/2`. The servers look for versions every second; another
-link there is loaded first, and then takes the place of the old one.
+separate model, `NAME` and `NAME-challenger` (recipe names have no hyphen), with exactly one version: its base path
+`serving/.live/NAME` contains one link, `2 -> ../../NAME/2`. The servers poll for versions every second; they load the
+version of a new link first, and then replace the old one.
 
 Why links, and not `model_version_policy { specific { … } }` over `serving/NAME`: TensorFlow Serving sets the labels
 of a new list before it loads anything, and refuses the whole list, versions included, if a label moves to a version
 that is not loaded (server_core.cc: ReloadConfig, UpdateModelVersionLabelMap;
---allow_version_labels_for_unavailable_models helps new labels only). A file that moves version and label at once is
-refused for ever; to write it in two steps needs somebody who knows when each server has read the first. With links,
-the version is loaded whatever becomes of the list, and a list that was refused is read again at the next poll, when
-the label's version is there. One write, in any order.
+--allow_version_labels_for_unavailable_models helps new labels only). A file that changes version and label at once is
+always refused; to write it in two steps would require to know when each server has read the first. With links, the
+version is loaded whether the list is accepted or not, and a refused list is read again at the next poll, when the
+label's version is loaded. So the order of writes does not matter.
 
-A folder of links is never removed: a base path that is missing stops TensorFlow Serving's look at all other models
-too.
+A folder of links is never removed: if a base path is missing, TensorFlow Serving stops polling all other models too.
 
-`keraspipe serve` reads no `models.config`: `WorkspaceModels` gives it the versions from the records themselves.
+`keraspipe serve` does not read `models.config`: `WorkspaceModels` reads the versions from the records.
 """
 
 from __future__ import annotations
@@ -47,12 +46,12 @@ CONFIG_ENTRY = """\
 
 
 def serving_name(name: str, alias: str) -> str:
-    """The name under which servers know an alias of a recipe."""
+    """Returns the name of the model that servers use for an alias of a recipe."""
     return name if alias == "champion" else f"{name}-{alias}"
 
 
 def render_config(aliases: dict[str, dict[str, int]], base: str) -> str:
-    """The configuration of recipes.
+    """Renders `models.config`.
 
     Args:
         aliases: Versions by recipe and alias.
@@ -70,11 +69,11 @@ def render_config(aliases: dict[str, dict[str, int]], base: str) -> str:
 
 
 def write_config(workspace: Workspace) -> None:
-    """Makes links and WORKSPACE/serving/models.config say what the records say; repairs what a kill has left.
+    """Writes links and WORKSPACE/serving/models.config from the records; also repairs them after a kill.
 
-    The workspace has the same path where the server runs.
+    The workspace must have the same path on the server's machine.
     """
-    with lock(workspace.models_config_lock):  # the records are read within: the last to write knows all
+    with lock(workspace.models_config_lock):  # the records are read within the lock: the last writer has all changes
         aliases = {name: champions.current_entry(workspace, name).aliases for name in champions.recipe_names(workspace)}
         if not aliases and not workspace.models.exists():
             return  # nothing was ever published
@@ -109,7 +108,7 @@ def _replace_text(path: Path, content: str) -> None:
 class WorkspaceModels:
     """Lists the models to serve, each with one version and its alias as label, as `models.config` does.
 
-    The records themselves are read, so that a change holds from its one rename on, whatever became of the rest.
+    Reads the records, so that a change takes effect with its rename, even if links are not written yet.
 
     Args:
         workspace: The workspace.
@@ -120,10 +119,10 @@ class WorkspaceModels:
     names: tuple[str, ...] = ()
 
     def __call__(self) -> list[ModelConfig]:
-        """The models as the records are now.
+        """Returns the models of the present records.
 
         Raises:
-            OSError: A record cannot be read; whoever polls then leaves everything as it is.
+            OSError: A record cannot be read; the caller then keeps its present models.
         """
         try:
             return [

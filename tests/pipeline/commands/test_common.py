@@ -75,7 +75,7 @@ def test_the_same_as_json(keraspipe):
         (["promote", "plain"], 1, "plain has no challenger.\nExpected: a challenger, or one of plain@1, plain@2"),
         (["promote", "plain@7"], 2, "Expected: plain@1, plain@2, plain@3\nReceived: plain@7"),
         (["promote", "plian@1"], 2, "did you mean plain?"),
-        (["rollback", "plain"], 1, "plain cannot be rolled back: no version was champion before.\n"),
+        (["rollback", "plain"], 1, "plain cannot be rolled back: there is no previous champion.\n"),
         (["rollback", "plian"], 2, "did you mean plain?"),
         (["challenger", "plain"], 2, "A challenger needs a version."),
         (["challenger", "plain@1"], 1, "plain@1 is the champion of plain."),

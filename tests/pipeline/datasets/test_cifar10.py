@@ -76,7 +76,7 @@ def test_jpeg_file_and_a_part_of_each_class(pack, tmp_path, encoded):
 def test_neither_file_nor_network(tmp_path, monkeypatch):
     source = (tmp_path / "nowhere").as_uri()
     monkeypatch.setattr(cifar10, "SOURCE", source)
-    with pytest.raises(PipelineError, match=r"cifar-10-binary\.tar\.gz is not there and could not") as caught:
+    with pytest.raises(PipelineError, match=r"cifar-10-binary\.tar\.gz does not exist and could not") as caught:
         CIFAR10.files(tmp_path)
     assert source in str(caught.value)
 

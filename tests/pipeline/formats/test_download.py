@@ -69,7 +69,7 @@ def test_absent_file_is_fetched_and_then_there(tmp_path, url, server):
 @pytest.mark.parametrize("name", [name[1:] for name in ANSWERS if name != "/good"])
 def test_bad_source_never_leaves_a_file(tmp_path, url, name):
     path = tmp_path / "set" / "rows.gz"
-    with pytest.raises(PipelineError, match="is not there and could not be fetched") as caught:
+    with pytest.raises(PipelineError, match="does not exist and could not be downloaded") as caught:
         fetch(path, (url(name),), DIGEST)
     assert url(name) in str(caught.value)
     assert [] == list(path.parent.iterdir())
@@ -95,7 +95,7 @@ def test_neither_there_nor_network_says_both(tmp_path):
         with pytest.raises(PipelineError) as caught:
             fetch(tmp_path / "set" / "rows.gz", (address,), DIGEST)
     text = str(caught.value)
-    assert "rows.gz is not there and could not be fetched" in text
+    assert "rows.gz does not exist and could not be downloaded" in text
     assert "Connection refused" in text
     assert f"Expected: {tmp_path}/set/rows.gz, or access" in text
     assert "set KERASPIPE_DATA to the folder that holds set/" in text

@@ -179,7 +179,7 @@ def test_months_are_steps_of_different_length(found, days, step):
     data = replace(DATA, step=step, texts={}, length=1, horizon=1)
     windows = found("date,dust,heat\n" + "".join(f"{day},{place},0\n" for place, day in enumerate(days)), data)
     assert [(1,), (2,)] == [one.features["next"] for one in windows]
-    with pytest.raises(PipelineError, match="holds no window"):
+    with pytest.raises(PipelineError, match="has no window"):
         found("date,dust,heat\n2020-01-01,1,1\n2020-06-01,1,1\n", data)
 
 
@@ -196,7 +196,7 @@ def test_missing_columns(found, header, words):
 
 
 def test_a_step_that_does_not_fit_the_file_is_told(found):
-    with pytest.raises(PipelineError, match=r"holds no window of 3 and 2 steps") as caught:
+    with pytest.raises(PipelineError, match=r"has no window of 3 and 2 steps") as caught:
         found(text([(hour, "1,1,NW") for hour in range(9)]), replace(DATA, step=timedelta(days=1)))
     assert "Received: 9 rows; 8 gaps, 0 with a gap in the horizon" in str(caught.value)
 

@@ -132,7 +132,7 @@ def test_a_rollback_passes_over_what_is_gone(tmp_path):
         promotion.promote(Workspace(tmp_path), f"plain@{version}")
     Workspace(tmp_path).model("plain", 2).rmdir()
     assert 1 == promotion.rollback(Workspace(tmp_path), "plain").after.champion.version
-    with pytest.raises(PipelineError, match="no version was champion before"):
+    with pytest.raises(PipelineError, match="there is no previous champion"):
         promotion.rollback(Workspace(tmp_path), "plain")
 
 
@@ -144,7 +144,7 @@ def test_a_rollback_passes_over_what_is_gone(tmp_path):
         ("other@1", UsageError, "No model 'other' is published"),
         ("other", UsageError, "No model 'other' is published"),
         ("plain", PipelineError, "Expected: a challenger, or one of plain@1, plain@2"),
-        ("plain@2", PipelineError, r"No run in .* says that plain@2 was blessed"),
+        ("plain@2", PipelineError, r"No run in .* shows that plain@2 was blessed"),
     ],
 )
 def test_what_cannot_be_promoted_and_why(tmp_path, text, error, words):
