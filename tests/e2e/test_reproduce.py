@@ -43,7 +43,7 @@ def test_what_was_not_kept_is_said(unrecorded):
     (unrecorded.keraspipe.workspace / "runs" / told["run_id"] / "request.json").unlink()
     answer = unrecorded("reproduce", told["run_id"])
     assert 2 == answer.code
-    assert "not kept" in answer.err
+    assert "its request is not stored" in answer.err
 
 
 def test_a_command_is_told_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
