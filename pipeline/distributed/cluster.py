@@ -126,7 +126,7 @@ async def _train(places: str, count: int, order: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """The call of the nodes.
+    """Gathers the nodes for one training.
 
     Attributes:
         places: Where they may be, (host, port).
@@ -201,7 +201,7 @@ async def _join(host: str, port: int, order: dict[str, str], rendezvous: Rendezv
 
 
 async def _follow(members: list[WorkerConnection]) -> None:
-    """Until node 0 is done.
+    """Passes on the nodes' events until node 0 has finished.
 
     Raises:
         PipelineError: A node was lost or failed.

@@ -193,14 +193,14 @@ def _run_timed(queue: ShapeQueue, model: Graph, args: RunArgs, left: float, grou
 
 
 def _choose_mode(expected: float, left: float) -> RunMode:
-    """How to run what is expected to take so many seconds and is of no use after `left`."""
+    """Chooses how to run, from the expected seconds and the seconds until the deadline."""
     if expected < _PARALLEL:
         return CALLER_THREAD
     return THREAD_POOL if expected < _SLOW else stop_after(left)
 
 
 def stop_after(left: float) -> RunMode:
-    """A run that is stopped some time after nobody waits for it any more."""
+    """Returns a mode that aborts the run some time after the deadline."""
     return THREAD_POOL._replace(timeout_ms=next((timeout for timeout in _TIMEOUTS_MS if timeout >= left * 1000), 0))
 
 

@@ -52,7 +52,7 @@ class Batch:
         self._began = self._seconds = 0.0
 
     def add(self, task: BatchTask) -> None:
-        """One more."""
+        """Adds a task."""
         self._tasks.append(task)
         self.rows += task.rows
 
@@ -77,7 +77,7 @@ class Batch:
         self._seconds = monotonic() - started
 
     def end(self) -> None:
-        """Tell everyone."""
+        """Gives each task its outcome."""
         for task, outcome in zip(self._tasks, self._outcomes, strict=True):
             task.work.seconds += self._seconds
             task.answer(outcome)

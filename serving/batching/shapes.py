@@ -219,7 +219,7 @@ def split_rows(values: Values, sizes: Sequence[int]) -> list[Values]:
 
 
 def check_outputs(values: Values, rows: int) -> None:
-    """Refuse results that cannot be parted.
+    """Raises an error for outputs that cannot be split by request.
 
     Raises:
         FailedPrecondition: A result has no batch dimension, or not that of the inputs.

@@ -48,7 +48,7 @@ class ClientProtocol:
     """The steps of every method of a client.
 
     Attributes:
-        dialect: Puts requests together.
+        codec: Encodes requests for REST or gRPC, and decodes the answers.
         timeout_s: How long one call may take unless the call sets its own timeout.
         attempts: How often to send a call at most.
     """

@@ -31,7 +31,7 @@ Classes = list[list[tuple[bytes, float]]]
 
 @dataclass(frozen=True)
 class SignatureTask:
-    """One checked question to a model.
+    """One classify or regress task, checked against its signature.
 
     Attributes:
         method: `CLASSIFY` or `REGRESS`.

@@ -34,10 +34,10 @@ class RequestMetrics(Protocol):
         """A request was answered."""
 
     def served(self, model: str, version: int, signatures: Iterable[str]) -> None:
-        """Names that are real."""
+        """Registers a loaded version's name, number and signatures as metric labels."""
 
     def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
-        """A canary had chosen who answers it."""
+        """Records a request whose version a canary chose."""
 
     def begin(self) -> None:
         """A request came in."""
@@ -46,10 +46,10 @@ class RequestMetrics(Protocol):
         """It was answered."""
 
     def runtime(self, api: str, model: str, seconds: float) -> None:
-        """Its run of the graph."""
+        """Records how long the graph ran for a request."""
 
     def examples(self, model: str, count: int) -> None:
-        """Its examples."""
+        """Records how many examples a request has."""
 
     def example_total(self, model: str, count: int) -> None:
         """Its examples, for MultiInference only."""
@@ -76,7 +76,7 @@ class PreparedRequest:
         lease: The hold on its model.
         signature: Key of the signature.
         fetch: What to run.
-        word: The answer's bytes from what the graph gave.
+        encode: Makes the answer's bytes from the outputs of the graph.
         examples: How many `tf.train.Example`s it carries.
         log: The `PredictionLog` of who answered, what the graph gave, and the answer.
     """
@@ -183,7 +183,7 @@ class RequestHandler:
         self._scheduler.submit(task)
 
     def _announce_version(self, lease: ServableHandle) -> None:
-        """Let the metrics know the names of a version at its first request; those that clients make up are none."""
+        """At a version's first request, gives its names to the metrics; names invented by clients never become labels."""
         if not lease.model.names_announced:
             lease.model.names_announced = True
             self._metrics.served(lease.servable.name, lease.servable.version, lease.model.signatures)

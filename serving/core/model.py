@@ -25,14 +25,16 @@ class LoadedModel:
 
     Args:
         path: Folder of the version, with `saved_model.pb`.
+        session: Options of TensorFlow's session; None for the defaults.
+        tags: Tags of the graph to load.
 
     Attributes:
         path: That folder.
         signatures: What can be called, by name.
         signature_defs: The same as `tensorflow.SignatureDef` messages.
-        lanes: What was learned about requests that could share a run.
+        shape_queues: What was learned about requests that could share a run.
         scheduler: Who runs its requests, once one came.
-        introduced: Whether the metrics know its names.
+        names_announced: Whether the metrics know its names.
 
     Raises:
         ServingError: It cannot be loaded.

@@ -54,14 +54,14 @@ class Models:
         self._lock = threading.Lock()
 
     def add(self, servable: Servable) -> None:
-        """Know a version; one of the same number is replaced."""
+        """Adds a version; replaces one with the same number."""
         with self._lock:
             known = self._versions.get(servable.name, {})
             # Copied, not changed: requests read the old one without a lock.
             self._versions[servable.name] = {**known, servable.version: servable}
 
     def retire(self, servable: Servable) -> None:
-        """Serve a version no more; if another is to take its place, that one is available by now."""
+        """Stops serving a version; its replacement, if any, is available already."""
         with self._lock:
             self._retired += 1  # first, so that a request that misses the version looks again
         servable.retire()
@@ -116,7 +116,7 @@ class Models:
         return self.plain(spec)
 
     def plain(self, spec: ModelSpec) -> ServableHandle:
-        """The version that a request means, whatever it holds; raises as `acquire`."""
+        """Returns the requested version without asking the canary; raises as `acquire`."""
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
         while True:

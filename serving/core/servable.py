@@ -47,7 +47,7 @@ class Servable:
     Attributes:
         state: Where it is in its life.
         error: Why it ended without having been served.
-        trouble: Why the last try to load it failed, while it is tried again.
+        last_error: Why the last try to load it failed, while it is tried again.
         tries: How often it was tried to load.
         wanted: Whether it is to be served; a load that runs on for nobody is thrown away.
         mark: Fingerprint of the folder at the last attempt to load it.
@@ -147,7 +147,7 @@ class ServableHandle:
         self.servable._give_back()  # noqa: SLF001 - the two are one thing
 
     def refuse(self, error: BaseException) -> None:
-        """This version cannot read the request: releases it, and notes on the error whom a canary had chosen."""
+        """Releases the version after a request that it cannot read; adds the canary's choice to the error."""
         if self.side and isinstance(error, ServingError):
             error.chosen = self.name, self.side, self.servable.version
         self.release()

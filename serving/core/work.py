@@ -67,7 +67,7 @@ class Graph(Protocol):
     """A loaded model as methods and schedulers know it.
 
     Attributes:
-        lanes: What a scheduler has learned about requests that could share a run.
+        shape_queues: What a scheduler has learned about requests that could share a run.
         scheduler: Who runs its requests, once one came.
     """
 
@@ -133,7 +133,7 @@ class InferenceTask:
 
     Args:
         lease: The hold on the model, released by `end`.
-        fetch: What to run.
+        args: The run.
         answer: Called with the values or the error, at most once.
         deadline: When the caller stops waiting, by `time.monotonic`.
     """

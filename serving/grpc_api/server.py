@@ -88,9 +88,9 @@ class RpcHandlers(grpc.GenericRpcHandler):
     """The handler of each path; grpc answers UNIMPLEMENTED where there is none.
 
     Args:
-        inference: Runs the models.
-        inferring: What reads a request to be run, by path.
-        telling: What answers other requests, in a thread, by path.
+        handler: Runs the models.
+        predict_methods: Functions that read a request to run, by path.
+        control_methods: Functions that answer any other request, in a thread, by path.
         executor: Threads for the latter.
         budget: Bytes of requests that the server holds.
         allows: Whether an `authorization` value is accepted.

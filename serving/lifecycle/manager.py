@@ -83,7 +83,7 @@ class ServableManager:
             self._check_start()
 
     def _has_started(self) -> bool:
-        """Whether all is settled; if not, after a while in which something may have changed."""
+        """Waits briefly for a change; returns whether every wanted version is served or has failed."""
         with self._watcher.changed:
             if self._is_settled():
                 return True
@@ -98,7 +98,7 @@ class ServableManager:
         return not (may_come and (watcher.unreadable or reload.absent_models(watcher, watcher.configs)))
 
     def _look_again(self) -> None:
-        """For the first version of a model that has none yet."""
+        """Checks the disk again for models that have no version yet."""
         loading = self._options.loading
         if loading.must_start and loading.poll_seconds > 0 and time.monotonic() > self._next_look:
             self._watcher.poll()

@@ -92,7 +92,7 @@ class Result:
         return list(zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=True))
 
     def warnings(self) -> list[str]:
-        """What makes the numbers less than they seem."""
+        """Returns reasons why the numbers are less reliable than they look."""
         texts = []
         if self.behind_schedule > _NOTICEABLE:
             texts.append(

@@ -77,7 +77,7 @@ class _Supervisor:
         self._options = options
         self._ready = ready
         self._workers: list[Worker] = []
-        self._exchange = Broker()
+        self._broker = Broker()
         self._due: dict[int, float] = {}  # when to start a worker again, by its number
         self._pauses: dict[int, float] = {}
         self._started = False
@@ -102,18 +102,18 @@ class _Supervisor:
         self._stopping = True
 
     def _start(self, number: int) -> None:
-        self._workers.append(worker.start_worker(number, worker_options(self._options, number), self._exchange.config))
+        self._workers.append(worker.start_worker(number, worker_options(self._options, number), self._broker.config))
 
     def _run_turn(self, wake: int) -> None:
         """Wait until something happens, and do what follows from it."""
         lines: dict[Any, Worker] = {child.line: child for child in self._workers}
-        due = min([*self._due.values(), self._exchange.due(), self._kill_at, time.monotonic() + _IDLE_S])
+        due = min([*self._due.values(), self._broker.due(), self._kill_at, time.monotonic() + _IDLE_S])
         for source in wait([*lines, wake], max(due - time.monotonic(), 0)):
             if source == wake:
                 os.read(wake, 64)
             else:
                 self._dispatch(lines[source])
-        self._exchange.give_up()
+        self._broker.give_up()
         if self._stopping:
             self._drain()
         for number in [number for number, due in self._due.items() if due <= time.monotonic()]:
@@ -143,7 +143,7 @@ class _Supervisor:
             "ready": self._mark_ready,
             "failed": self._handle_failure,
             "ask": self._ask,
-            "reply": self._exchange.reply,
+            "reply": self._broker.reply,
         }
         hear[verb](child, *rest)
 
@@ -162,12 +162,12 @@ class _Supervisor:
         _LOG.error("Worker %s cannot start: %s", child.number, text)
 
     def _ask(self, child: Worker, number: int, kind: str, content: Any) -> None:
-        self._exchange.ask(child, number, kind, content, self._workers)
+        self._broker.ask(child, number, kind, content, self._workers)
 
     def _handle_end(self, child: Worker) -> None:
         self._workers.remove(child)
         code = child.end()
-        self._exchange.left(child)
+        self._broker.left(child)
         if self._stopping:
             return
         if not self._started:

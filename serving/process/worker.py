@@ -186,7 +186,7 @@ class _PeerRequest:
 
 
 class Broker:
-    """Questions under way.
+    """Open requests between workers.
 
     Attributes:
         config: What the models were last set to, a serialized `ReloadConfigRequest`; None where they were not.

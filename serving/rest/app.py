@@ -48,11 +48,11 @@ class Application:
 
     Args:
         models: What is served.
-        inference: Runs them.
+        handler: Runs the models.
         executor: Threads for descriptions of models.
         pages: Answers paths outside of the protocol, such as `/healthz`; None where there is no such page.
         monitoring_path: Path of one page that may lie within; None for none.
-        questions: Reads the requests that run a model.
+        parser: Reads the requests that run a model.
         timeout_seconds: How long a request may take.
     """
 
@@ -72,7 +72,7 @@ class Application:
         self._pages = pages
         self._monitoring_path = monitoring_path
         self._timeout_seconds = timeout_seconds
-        self._questions = parser
+        self._parser = parser
         self._loop = asyncio.get_running_loop()
 
     def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
@@ -103,7 +103,7 @@ class Application:
             self._executor.submit(self._describe, target, reply)
             return
         size, packed = len(request.body), "content-encoding" in request.headers
-        fast_path = partial(self._questions.rows, target, request.body)
+        fast_path = partial(self._parser.rows, target, request.body)
         context = RequestContext(
             "REST",
             target.action,
@@ -112,7 +112,7 @@ class Application:
             size > _SMALL_BODY or packed,
             time.monotonic() + self._timeout_seconds,
         )
-        read = partial(self._questions.read, target, request)
+        read = partial(self._parser.read, target, request)
         self._handler.answer(context, read, fast_path if size <= _SMALL_ROWS and not packed else None)
 
     def _describe(self, target: handlers.Route, reply: Callable[[Response], None]) -> None:

@@ -67,7 +67,7 @@ class RequestParser:
         return self.rows(route, body) or self._read_document(route, body)
 
     def rows(self, route: Route, body: bytes) -> PreparedRequest | None:
-        """What a predict request of many numbers asks; None where it is another one, or anything is wrong with it."""
+        """Fast path for a predict request of many numbers; None if it is another request or has an error."""
         name = json_tensors.match_signature(body) if route.action == "predict" else None
         if name is None:
             return None

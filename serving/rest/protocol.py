@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
     # Reading and answering in turn.
 
     def _pump(self) -> None:
-        """Read and answer as far as both go now."""
+        """Reads and answers until it has to wait for the client or for an answer."""
         if self._pumping or self._closed:
             return
         self._pumping = True
