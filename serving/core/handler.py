@@ -183,7 +183,7 @@ class RequestHandler:
         self._scheduler.submit(task)
 
     def _announce_version(self, lease: ServableHandle) -> None:
-        """At a version's first request, gives its names to the metrics; names invented by clients never become labels."""
+        """Names a version to the metrics at its first request; names invented by clients never become labels."""
         if not lease.model.names_announced:
             lease.model.names_announced = True
             self._metrics.served(lease.servable.name, lease.servable.version, lease.model.signatures)
