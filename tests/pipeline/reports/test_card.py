@@ -77,7 +77,7 @@ def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
         "1 rows could not be used",
         "**The worst slice is label=cat**: accuracy 0.7000 on 40 examples, against 0.9000 overall.",
         "- met: accuracy is 0.9, at least 0.8 is required",
-        "Slices of fewer than 30 test examples, whose numbers are rough: label=<dog>.",
+        "Slices of fewer than 30 test examples, with imprecise metrics: label=<dog>.",
         "Its training shows overfitting",
         "| data | `da7a` |",
         "| model | `d1` |",
