@@ -74,10 +74,10 @@ class Cifar10:
         """Yields the images in the order of the archive, up to `train_per_class` and `test_per_class` of each class."""
         (path,) = self.files(data)
         limits = {"train": self.train_per_class, "test": self.test_per_class}
-        seen: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for source, split, label, content in (self._binary if path.name == BINARY else self._jpeg)(path):
-            seen[split, label] += 1
-            if not limits.get(split) or seen[split, label] <= limits[split]:
+            counts[split, label] += 1
+            if not limits.get(split) or counts[split, label] <= limits[split]:
                 features = {"image_bytes": content, "label": label.encode(errors="surrogateescape")}
                 yield Example(source, features, split, image.fault(content, self.shape))
 

@@ -97,8 +97,8 @@ def draw_curves(epochs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
 
 def _draw_curve(name: str, epochs: Sequence[Mapping[str, float]]) -> dict[str, str]:
     both = [[epoch.get(key, math.nan) for epoch in epochs] for key in (name, f"val_{name}")]
-    known = [value for values in both for value in values if math.isfinite(value)]
-    low, high = min(known, default=0.0), max(known, default=1.0)
+    finite = [value for values in both for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
     lines = [_draw_line(values, low, (high - low) or 1.0, colour) for values, colour in zip(both, COLOURS, strict=True)]
     words = f'<text x="0" y="11">{high:.4g}</text><text x="0" y="{HEIGHT}">{low:.4g}</text>'
     size = f'viewBox="0 0 {WIDTH} {HEIGHT + 6}" width="{WIDTH}" height="{HEIGHT + 6}"'

@@ -117,8 +117,8 @@ def sort_slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Sorts the slices by the leading metric, the worst first, and then by fewer examples."""
     name, entries = leading_metric(evaluation), evaluation.get("slices") or []
     sign = -1 if name in evaluation.get("lower_is_better", []) else 1
-    known = [entry for entry in entries if entry["metrics"].get(name) is not None]
-    return sorted(known, key=lambda entry: (sign * entry["metrics"][name], entry.get("examples") or 0))
+    measured = [entry for entry in entries if entry["metrics"].get(name) is not None]
+    return sorted(measured, key=lambda entry: (sign * entry["metrics"][name], entry.get("examples") or 0))
 
 
 def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,15 +113,18 @@ def draw_histogram(splits: Mapping[str, Column]) -> str:
 
     The buckets of each split cover its own range of values, so heights are shares per width.
     """
-    known = {split: _finite_buckets(column.buckets) for split, column in splits.items()}
-    known = {split: buckets for split, buckets in known.items() if buckets}
-    if not known:
+    buckets_by_split = {split: _finite_buckets(column.buckets) for split, column in splits.items()}
+    buckets_by_split = {split: buckets for split, buckets in buckets_by_split.items() if buckets}
+    if not buckets_by_split:
         return ""
-    low = min(buckets[0].low for buckets in known.values())
-    high = max(buckets[-1].high for buckets in known.values())
-    densities = {split: _bucket_densities(buckets, high - low) for split, buckets in known.items()}
+    low = min(buckets[0].low for buckets in buckets_by_split.values())
+    high = max(buckets[-1].high for buckets in buckets_by_split.values())
+    densities = {split: _bucket_densities(buckets, high - low) for split, buckets in buckets_by_split.items()}
     top = max(max(values) for values in densities.values()) or 1.0
-    lines = [_draw_outline(known[split], densities[split], low, high - low, top, split) for split in known]
+    lines = [
+        _draw_outline(buckets_by_split[split], densities[split], low, high - low, top, split)
+        for split in buckets_by_split
+    ]
     axis = f'<line x1="0" y1="{HISTOGRAM_HEIGHT}" x2="{HISTOGRAM_WIDTH}" y2="{HISTOGRAM_HEIGHT}" stroke="#999"/>'
     words = (
         f'<text x="0" y="{HISTOGRAM_HEIGHT + 15}">{low:.4g}</text>'
@@ -172,9 +175,9 @@ def draw_bars(splits: Mapping[str, Column]) -> str:
 
 def _draw_row(index: int, name: str, shares: Mapping[str, Mapping[str, float]], top: float) -> str:
     y, height = index * ROW_HEIGHT, (ROW_HEIGHT - 4) / len(shares)
-    shown = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
+    label = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
     parts = [
-        f'<text x="{NAME_WIDTH - 8}" y="{y + ROW_HEIGHT / 2 + 2}" text-anchor="end">{escape(shown) or "(empty)"}</text>'
+        f'<text x="{NAME_WIDTH - 8}" y="{y + ROW_HEIGHT / 2 + 2}" text-anchor="end">{escape(label) or "(empty)"}</text>'
     ]
     for place, (split, values) in enumerate(shares.items()):
         width = values.get(name, 0.0) / top * BAR_WIDTH

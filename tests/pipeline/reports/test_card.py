@@ -103,7 +103,7 @@ def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
     path = card.write_card(settings.workspace, source, "pets-2")
     assert card.card_paths(settings.workspace, "pets-2")[0] == path
     assert "**Not published.**" in path.read_text()
-    assert "None: the run did not come to its evaluation." in path.read_text()
+    assert "None: the run did not reach its evaluation." in path.read_text()
 
 
 def test_the_worst_slice_is_the_one_with_the_highest_loss():
