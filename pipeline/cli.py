@@ -129,7 +129,7 @@ def _import_command(command: str) -> Any:
 
 
 def parser(name: str) -> Parser:
-    """The parser of one command."""
+    """Returns the parser of one command."""
     words, example = COMMANDS[name]
     command_parser = Parser(prog=f"keraspipe {name}", description=words, epilog=f"example: {example}")
     command_parser.add_argument("--workspace", metavar="DIR", help="default: ./workspace, or KERASPIPE_WORKSPACE")

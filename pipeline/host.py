@@ -58,7 +58,7 @@ def required_packages(project: Path) -> list[str]:
 
 
 def nearest_folder(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
+    """Returns the folder, or its nearest parent that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 

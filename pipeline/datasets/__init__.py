@@ -1,1 +1,1 @@
-"""Public data sets, one file each: where they come from, their licence, and how they are read."""
+"""Public data sets, one file each: source, licence and reader."""

@@ -1,8 +1,8 @@
 """Adult: 32,561 people of the US census of 1994, and whether they earn more than 50,000 dollars a year.
 
 Source: B. Becker, R. Kohavi, Adult, UCI Machine Learning Repository, 1996, https://archive.ics.uci.edu/dataset/2/adult,
-licence CC BY 4.0. Expected are two files with a header line, `adult/adult_train.csv` and `adult/adult_test.csv` under
-the data folder, of 22,792 and 9,769 rows. Missing are workclass, occupation and native_country of some.
+licence CC BY 4.0. Needs two files with a header line, `adult/adult_train.csv` and `adult/adult_test.csv` in the data
+folder, of 22,792 and 9,769 rows. Some values of workclass, occupation and native_country are missing.
 """
 
 from pipeline.formats.csv import Csv

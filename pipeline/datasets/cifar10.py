@@ -1,4 +1,4 @@
-"""CIFAR-10: 50,000 and 10,000 photographs of 32x32 pixels, ten things that one may find in the world.
+"""CIFAR-10: 50,000 and 10,000 photographs of 32x32 pixels, ten classes of objects and animals.
 
 Source: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009, section 3
 (https://www.cs.toronto.edu/~kriz/cifar.html). Licence: none is stated; its author asks to be cited.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SOURCE = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"  # of the file; TensorFlow Datasets has it
+SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"  # of the file, as in TensorFlow Datasets
 BINARY = "cifar-10-binary.tar.gz"
 JPEG = "cifar10_jpeg.tar.gz"
 PIXELS = 32 * 32 * 3
@@ -33,12 +33,12 @@ PIXELS = 32 * 32 * 3
 class Cifar10:
     """Raw input `image_bytes` (JPEG or PNG, 32x32, RGB), label `label`; the official train and test split.
 
-    Read from `cifar10/cifar-10-binary.tar.gz`, the author's file (images become PNG), or else from
+    Reads `cifar10/cifar-10-binary.tar.gz`, the author's file (images become PNG), or else
     `cifar10/cifar10_jpeg.tar.gz`, with members `train/CLASS/NAME.jpg` and `test/CLASS/NAME.jpg`.
 
     Args:
-        train_per_class: Number of images of each class from the training part, the first ones of the file; 0: all.
-        test_per_class: The same of the test part.
+        train_per_class: Number of training images of each class, the first of the file; 0 for all.
+        test_per_class: The same for test images.
     """
 
     train_per_class: int = 0
@@ -64,20 +64,20 @@ class Cifar10:
         return {"image_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The archive, the author's own fetched where neither is there."""
+        """Returns the archive; downloads the author's if both are missing."""
         folder = data / "cifar10"
         if (folder / JPEG).exists() and not (folder / BINARY).exists():
             return [folder / JPEG]
         return [fetch(folder / BINARY, (SOURCE,), SHA256, file_digest)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The images in the order of the archive, as many of each class as `count` says."""
+        """Yields the images in the order of the archive, up to `train_per_class` and `test_per_class` of each class."""
         (path,) = self.files(data)
         limits = {"train": self.train_per_class, "test": self.test_per_class}
-        seen: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for source, split, label, content in (self._binary if path.name == BINARY else self._jpeg)(path):
-            seen[split, label] += 1
-            if not limits.get(split) or seen[split, label] <= limits[split]:
+            counts[split, label] += 1
+            if not limits.get(split) or counts[split, label] <= limits[split]:
                 features = {"image_bytes": content, "label": label.encode(errors="surrogateescape")}
                 yield Example(source, features, split, image.fault(content, self.shape))
 

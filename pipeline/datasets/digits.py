@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn brings: 8x8 pixels, 17 grey levels, nothing to download.
+"""The 1,797 handwritten digits of scikit-learn: 8x8 pixels, 17 grey levels, nothing to download.
 
 Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998 (its
 test part).
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Digits:
-    """Raw input `image_bytes` (PNG, 8x8, grey), label `label` ("0" to "9")."""
+    """Digits: raw input `image_bytes` (PNG, 8x8, grey), label `label` ("0" to "9")."""
 
     shape: tuple[int, int, int] = (8, 8, 1)
     classes: tuple[str, ...] = tuple("0123456789")
@@ -34,14 +34,14 @@ class Digits:
         return {"image_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:  # noqa: ARG002
-        """The file inside scikit-learn."""
+        """Returns the file inside scikit-learn."""
         spec = find_spec("sklearn")
         assert spec is not None
         assert spec.origin is not None
         return [Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The scans in the order of the file."""
+        """Yields the scans in the order of the file."""
         for row, (pixels, label) in enumerate(zip(*self._scans(data), strict=True)):
             features = {"image_bytes": image.encode_png(pixels), "label": str(label).encode()}
             yield Example(f"scan {row}", features)
@@ -50,6 +50,6 @@ class Digits:
         import numpy as np
 
         table = np.loadtxt(self.files(data)[0], delimiter=",")
-        # 0..16 is stretched to the 0..255 of an 8-bit image.
+        # Scales 0..16 to the 0..255 of an 8-bit image.
         pixels = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         return pixels, table[:, -1].astype(int)

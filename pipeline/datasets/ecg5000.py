@@ -29,11 +29,11 @@ FOLDS = 5
 class Ecg5000:
     """Raw input `beat` (140 floats, each beat of mean 0 and deviation 1), label `is_anomaly` (1.0 or 0.0).
 
-    The training split holds normal beats only: four fifths of them. The test split holds the others and all anomalies.
+    The training split has four fifths of the normal beats, the test split the other fifth and all anomalies.
 
     Args:
         path: File under the data folder.
-        fold: Every fifth normal beat, beginning with this one (0 to 4), is a test.
+        fold: Every fifth normal beat from this one on (0 to 4) is in the test split.
     """
 
     path: str = "ecg5000/ECG5000_TRAIN.arff"
@@ -47,10 +47,10 @@ class Ecg5000:
         return {"beat": f"float[{SAMPLES}]"}
 
     def files(self, data: Path) -> list[Path]:
-        """The file.
+        """Returns the file.
 
         Raises:
-            PipelineError: There is none.
+            PipelineError: It does not exist.
         """
         path = data / self.path
         if not path.is_file():
@@ -58,12 +58,12 @@ class Ecg5000:
                 f"There is no file {path}.",
                 expected="ECG5000_TRAIN.arff",
                 received="nothing at that path",
-                action=f"take it from {SOURCE}, or set KERASPIPE_DATA to the folder above {path.parent.name}/",
+                action=f"download it from {SOURCE}, or set KERASPIPE_DATA to the folder above {path.parent.name}/",
             )
         return [path]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The beats in the order of the file; a header of ARFF may be there or not."""
+        """Yields the beats in the order of the file, with or without an ARFF header."""
         (path,) = self.files(data)
         normal = 0
         with path.open(encoding="utf-8") as file:
@@ -77,11 +77,11 @@ class Ecg5000:
         try:
             *beat, kind = map(float, line.split(","))
         except ValueError as error:
-            return Example(source, {}, fault=f"not numbers with commas: {error}")
+            return Example(source, {}, fault=f"not numbers separated by commas: {error}")
         if len(beat) != SAMPLES or kind not in KINDS:
             return Example(source, {}, fault=f"{len(beat)} samples of kind {kind:g}, expected {SAMPLES} of kind 1 to 5")
         if not all(map(math.isfinite, beat)):
-            return Example(source, {}, fault="a sample is no finite number")
+            return Example(source, {}, fault="a sample is not finite")
         anomaly = kind != NORMAL
         split = "test" if anomaly or normal % FOLDS == self.fold else "train"
         return Example(source, {"beat": tuple(beat), "is_anomaly": float(anomaly)}, split)

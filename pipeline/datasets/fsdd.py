@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 SOURCE = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]+)\.wav")
-TEST_RECORDINGS = 5  # 0 to 4 of each digit and speaker are the official test
+TEST_RECORDINGS = 5  # recordings 0 to 4 of each digit and speaker are the official test split
 
 
 @dataclass(frozen=True)
 class SpokenDigits:
-    """Raw input `audio_bytes` (WAV, 8 kHz, mono), label `label` ("0" to "9"); `speaker` is there for slices and groups.
+    """Raw input `audio_bytes` (WAV, 8 kHz, mono), label `label` ("0" to "9"); `speaker` for slices and groups.
 
     Args:
-        path: Under the data folder: a clone of the source, or an archive of one.
+        path: Path in the data folder: a clone of the source, or an archive of one.
     """
 
     path: str
@@ -43,16 +43,16 @@ class SpokenDigits:
         return {"audio_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The archive, or else the folder that it would lie in.
+        """Returns the archive, or else the folder of the recordings.
 
         Raises:
-            PipelineError: There is neither.
+            PipelineError: Neither exists.
         """
         archive = data / self.path
         location = next((path for path in (archive, archive.parent / "recordings") if path.exists()), None)
         if location is None:
             raise PipelineError(
-                "The spoken digits are not there.",
+                "The files of the spoken digits do not exist.",
                 expected=f"the archive {archive}, or the folder {archive.parent / 'recordings'}",
                 received="neither",
                 action=f"git clone {SOURCE} {archive.parent}, or set KERASPIPE_DATA to the folder above it",
@@ -60,7 +60,7 @@ class SpokenDigits:
         return [location]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """The recordings in the order of the archive; the official test is recordings 0 to 4 of digit and speaker."""
+        """Yields the recordings in the order of the archive; test are recordings 0 to 4 of each digit and speaker."""
         (path,) = self.files(data)
         for name, content in read_members(path, (".wav",)):
             yield self._example(f"{path}: {name}", name.rpartition("/")[2], content)

@@ -37,7 +37,7 @@ class IdxImages:
 
     Args:
         folder: Folder under the data folder.
-        sources: Addresses of public folders that hold the four files.
+        sources: URLs of public folders with the four files.
         sha256: Digest of each file's uncompressed content, by file name.
         classes: Class names, in the order of the label numbers.
         shape: Height, width, channels.
@@ -56,14 +56,14 @@ class IdxImages:
         return {"image_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The four files, fetched where they are absent."""
+        """Returns the four files; downloads missing ones."""
         return [
             fetch(data / self.folder / name, tuple(source + name for source in self.sources), digest)
             for name, digest in self.sha256.items()
         ]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Train, then the official test set, in the order of the files."""
+        """Yields train, then the official test set, in the order of the files."""
         by_name = {path.name: path for path in self.files(data)}
         for part, split in SPLIT_BY_PREFIX.items():
             pixels = read_idx(by_name[f"{part}-images-idx3-ubyte.gz"])
@@ -79,7 +79,7 @@ class IdxImages:
                 action="replace both files from the same source",
             )
         for row, (image_pixels, number) in enumerate(zip(pixels, labels, strict=True)):
-            # A number without a name stays a number: ingest refuses it as a label outside the declared classes.
+            # An unknown number stays a number, which ingest rejects as a label outside the declared classes.
             name = self.classes[number] if number < len(self.classes) else str(number)
             features = {"image_bytes": image.encode_png(image_pixels), "label": name.encode()}
             yield Example(f"{self.folder} {split} row {row}", features, split)
@@ -127,7 +127,7 @@ def read_idx(path: Path) -> np.ndarray:
     """Reads one IDX file of unsigned bytes into an array of the shape in its header.
 
     Raises:
-        PipelineError: The file is not complete, or not of this format.
+        PipelineError: The file is incomplete, or not in this format.
     """
     import numpy as np
 
@@ -144,5 +144,5 @@ def read_idx(path: Path) -> np.ndarray:
             f"{path} is not a readable IDX file.",
             expected="a complete gzip file of unsigned bytes in IDX format",
             received=str(error),
-            action=f"delete {path} and run again to fetch it, or put a sound copy there",
+            action=f"delete {path} and run again to download it, or replace it with an intact copy",
         ) from error

@@ -2,7 +2,7 @@
 
 Source: X. Liang et al., Assessing Beijing's PM2.5 pollution, Proceedings of the Royal Society A 471, 2015; UCI Machine
 Learning Repository 381, https://archive.ics.uci.edu/dataset/381. Licence: CC BY 4.0. The archive's only file is
-`timeseries/pollution.csv` under the data folder. In 2,067 hours the dust was not measured; the longest hole is of 155.
+`timeseries/pollution.csv` in the data folder. 2,067 hours have no measurement of dust; the longest gap has 155 hours.
 """
 
 from datetime import timedelta
@@ -31,6 +31,6 @@ POLLUTION = TimeSeries(
     texts={"wind": "cbwd"},  # NW, NE, SE, cv (calm and variable)
     length=LENGTH,
     horizon=HORIZON,
-    stride=2,  # neighbours share nearly all of their hours: each hour would double the work, and tell little more
+    stride=2,  # neighbouring windows overlap almost completely: stride 1 would double the work for little gain
     label="next_pm25",
 )

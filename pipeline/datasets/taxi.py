@@ -1,15 +1,15 @@
 """Taxi: 15,002 trips in Chicago in the years 2013 to 2016, and their fares in dollars; nothing to download.
 
 Source: City of Chicago, Taxi Trips, https://data.cityofchicago.org/Transportation/Taxi-Trips-2013-2023-/wrvz-psew, in
-the sample that TFX brings (`examples/chicago_taxi_pipeline/data/simple/data.csv`).
+the sample inside TFX (`examples/chicago_taxi_pipeline/data/simple/data.csv`).
 
-Inputs are what is known when a passenger has named the destination. Left out is what only the end of a trip shows
-(`trip_miles`, `trip_seconds`) and what depends on the fare (`tips`, `payment_type`: who pays in cash is noted with no
-tip); the two census tracts are mostly missing, and the time stamp is in month, day and hour already. Places are centres
-of census tracts or community areas.
+Inputs are the facts that are known at the start of a trip. Left out are those known at its end (`trip_miles`,
+`trip_seconds`) and those that depend on the fare (`tips`, `payment_type`: cash trips are recorded without a tip); the
+two census tracts, which are mostly missing; and the time stamp, which month, day and hour repeat. Places are centres of
+census tracts or community areas.
 
-One trip of 600 seconds and 0 miles for 700.07 dollars is a slip of the meter and is refused: among 1,500 test rows it
-alone would be three quarters of the variance. So are the two trips without a place of pickup.
+One trip of 600 seconds and 0 miles for 700.07 dollars is a meter error and is rejected: among 1,500 test rows it
+alone would be three quarters of the variance. The two trips without a place of pickup are rejected, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LARGEST_FARE = 200.0  # dollars; the next one is 175.05, for 72 miles
 
 
 def _file() -> str:
-    """The file inside TFX, which is not imported."""
+    """Returns the file inside TFX, without importing TFX."""
     spec = find_spec("tfx")
     assert spec is not None
     assert spec.origin is not None
@@ -45,7 +45,7 @@ def _file() -> str:
 TRIPS = Csv(
     path=_file(),
     columns={
-        **dict.fromkeys((*COORDINATES, *AREAS), "float"),  # whole numbers too: some are missing
+        **dict.fromkeys((*COORDINATES, *AREAS), "float"),  # integers too, since some are missing
         **dict.fromkeys(TIMES, "int"),
         "company": "bytes",
     },
@@ -54,7 +54,7 @@ TRIPS = Csv(
 
 
 def trips(data: Path) -> Iterator[Example]:
-    """The trips in the order of the file."""
+    """Yields the trips in the order of the file."""
     for trip in TRIPS.examples(data):
         fault = trip.fault or _fault(trip.features)
         yield replace(trip, features={}, fault=fault) if fault else trip

@@ -1,6 +1,6 @@
 """Exclusive or: the four rows of its truth table.
 
-Source: M. Minsky, S. Papert, Perceptrons, MIT Press, 1969: no single layer tells the two classes apart.
+Source: M. Minsky, S. Papert, Perceptrons, MIT Press, 1969: no single layer can separate the two classes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ TABLE = ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 0))  # x, y, x xor y
 class Xor:
     """Raw inputs `x` and `y` (numbers), label `xor` ("0" or "1").
 
-    Four rows are all that there is to know, so nothing is held back from training, and the test asks whether the table
-    was learnt: the four rows themselves are the test split. To learn from there are `copies` of each, numbered in
-    `copy`, which is no input; it makes their hashes differ, so that `Official(eval=…)` finds all four rows for eval.
+    The table has only four rows, so the test split is the table itself, and checks whether it was learned. The training
+    rows are `copies` of each, numbered in `copy`, which is no input; it makes their hashes differ, so that
+    `Official(eval=…)` has all four rows in eval.
     """
 
     copies: int = 512
@@ -36,11 +36,11 @@ class Xor:
         return {"x": "float", "y": "float"}
 
     def files(self, data: Path) -> list[Path]:  # noqa: ARG002
-        """This file, which holds the table."""
+        """Returns this file, which contains the table."""
         return [Path(__file__)]
 
     def examples(self, data: Path) -> Iterator[Example]:  # noqa: ARG002
-        """The table once as the test (copy 0), then its copies."""
+        """Yields the table once as the test (copy 0), then its copies."""
         for copy in range(self.copies + 1):
             for x, y, xor in TABLE:
                 features: dict[str, Value] = {"x": float(x), "y": float(y), "xor": str(xor).encode(), "copy": copy}

@@ -67,8 +67,8 @@ def _class_curves(recipe: Recipe, predictions: Predictions) -> list[dict[str, An
         return describe_curves({recipe.data.label: predictions.truth > 0}, {recipe.data.label: predictions.candidate})
     classes = list(recipe.data.classes)
     positives = [metric.positive for metric in recipe.metrics if metric.positive]
-    shown = dict.fromkeys(positives or (classes[1:] if len(classes) == 2 else classes))  # noqa: PLR2004  (two are one)
-    places = {name: classes.index(name) for name in shown}
+    names = dict.fromkeys(positives or (classes[1:] if len(classes) == 2 else classes))  # noqa: PLR2004  (two are one)
+    places = {name: classes.index(name) for name in names}
     return describe_curves(
         {name: predictions.truth == place for name, place in places.items()},
         {name: predictions.candidate[:, place] for name, place in places.items()},

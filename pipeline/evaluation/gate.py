@@ -172,11 +172,11 @@ def _check_costs(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
 def _check_tfma(recipe: Recipe, measured: Measurements, own_conditions: list[Condition]) -> Iterator[Condition]:
     """Fails for thresholds that TFMA's own validation misses and no condition covers."""
     sizes = {part["slice"]: part["examples"] for part in measured.slices}
-    known = {(condition.name, condition.where) for condition in own_conditions if not condition.passed}
+    missed = {(condition.name, condition.where) for condition in own_conditions if not condition.passed}
     for name, where in dict.fromkeys(measured.refused):
         # TFMA checks every slice; with a few examples the result would be chance.
         small = where and sizes.get(where, 0) < recipe.gate.min_slice_examples
-        if (name, where) not in known and not small:
+        if (name, where) not in missed and not small:
             value = _metric_value(measured.metrics, name) if not where else NOT_AVAILABLE
             words = f"{name}{describe_place(where)} does not pass its threshold in TFMA's validation"
             yield Condition("tfma", name, where, "TFMA's threshold", value, NOT_AVAILABLE, passed=False, words=words)

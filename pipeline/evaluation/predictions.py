@@ -68,11 +68,11 @@ def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, li
     features = list(dict.fromkeys([*recipe.gate.slices, *([recipe.data.label] if classes else [])]))
     if not output:
         return Predictions("", np.zeros(0), np.zeros(0))
-    known = live is not None and output in live.signatures["serving_examples"].outputs
+    same_output = live is not None and output in live.signatures["serving_examples"].outputs
     parts: list[tuple[Any, ...]] = []
     for records in read_batches(folder):
         values = _read_values(records, [recipe.data.label, *features])
-        answers = [_predict_batch(model, records, output) for model in (candidate, live if known else None)]
+        answers = [_predict_batch(model, records, output) for model in (candidate, live if same_output else None)]
         parts.append((values, *answers))
     return _join_parts(recipe, parts, features)
 
@@ -114,13 +114,13 @@ def _join_parts(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str
     truth = np.array([classes.index(label) for label in labels] if classes else numbers)
     slices = {name: np.array([slice_value(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
     answers = np.concatenate(candidate)
-    known = None if live[0] is None else np.concatenate(live)
-    comparable = known is not None and known.shape == answers.shape
+    live_answers = None if live[0] is None else np.concatenate(live)
+    comparable = live_answers is not None and live_answers.shape == answers.shape
     return Predictions(
         answer_kind(truth, answers, len(classes), named=bool(recipe.predicted)),
         truth,
         answers,
-        known if comparable else None,
+        live_answers if comparable else None,
         slices,
     )
 

@@ -164,7 +164,7 @@ def _permutation_p(differences: np.ndarray) -> float:
 
 
 def _t_interval(differences: np.ndarray) -> tuple[float, float]:
-    """Student's t."""
+    """Returns Student's t interval."""
     from scipy.stats import t
 
     if len(differences) < 2:  # noqa: PLR2004  (one value has no spread)

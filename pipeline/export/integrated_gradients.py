@@ -250,11 +250,11 @@ def _submodel(model: keras.Model, inputs: list[keras.KerasTensor]) -> keras.Mode
     Keras adds the nodes of the new model to the layers and connects the old inputs to them: without the repair below
     the old model could no longer be saved as `.keras`.
     """
-    known = [(o, len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]  # noqa: SLF001
+    node_counts = [(o, len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]  # noqa: SLF001
     nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]  # noqa: SLF001
     histories = [(tensor, tensor._keras_history) for node in nodes for tensor in node.output_tensors]  # noqa: SLF001
     part = keras.Model(inputs, model.output)
-    for operation, inbound, outbound in known:
+    for operation, inbound, outbound in node_counts:
         del operation._inbound_nodes[inbound:], operation._outbound_nodes[outbound:]  # noqa: SLF001
     for tensor, history in histories:
         tensor._keras_history = history  # noqa: SLF001

@@ -1,6 +1,6 @@
 """WAV files: the check of a file, and decoding and mel spectrograms in the TensorFlow graph.
 
-One kind is read, that of `tf.audio.decode_wav`: PCM of 16 bits, any number of channels. Source of the format: IBM and
+Supported is the format of `tf.audio.decode_wav`: PCM of 16 bits, any number of channels. Source of the format: IBM and
 Microsoft, Multimedia programming interface and data specifications 1.0, 1991, chapter "Waveform audio file format".
 """
 
@@ -16,14 +16,14 @@ PCM = 1
 BITS = 16
 FORMAT_SIZES = (16, 18)
 CHUNK_LIMIT = 2**31 - 1
-# What TensorFlow skips before the format.
+# Chunks that TensorFlow skips before the format.
 SKIPPED_CHUNKS = (b"JUNK", b"bext", b"iXML", b"qlty", b"mext", b"levl", b"link", b"axml")
 
 
 def fault(content: bytes, rate: int) -> str:
-    """Why a file is not one that `decode` reads at `rate` (Hz); empty if it is.
+    """Returns why `decode` cannot read a file at `rate` (Hz); empty if it can.
 
-    TensorFlow's own reader would start its devices, before training has chosen and set them.
+    TensorFlow's own reader would initialize its devices, before the training has configured them.
     """
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return "not a WAV file"
@@ -31,17 +31,17 @@ def fault(content: bytes, rate: int) -> str:
     while chunks and chunks[0][0] in SKIPPED_CHUNKS:
         chunks.pop(0)
     if not chunks or chunks[0][0] != b"fmt ":
-        return "not a readable WAV file: its format does not come first"
+        return "not a readable WAV file: its format chunk is not the first"
     _, start, size = chunks[0]
     return _format_fault(content, start, size, rate) or _data_fault(content, start, chunks[1:])
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte and size of each chunk; a header that is cut short has no size."""
+    """Yields name, first byte and size of each chunk; a truncated header has no size."""
     at = 12
     while at < len(content):
         name, size = content[at : at + 4], content[at + 4 : at + 8]
-        # TensorFlow knows no byte of padding after a chunk of odd size, so none is known here.
+        # TensorFlow expects no padding byte after a chunk of odd size, so neither does this.
         yield name, at + 8, int.from_bytes(size, "little") if len(size) == 4 else CHUNK_LIMIT + 1  # noqa: PLR2004
         at += 8 + int.from_bytes(size, "little")
 
@@ -57,7 +57,7 @@ def _format_fault(content: bytes, start: int, size: int, rate: int) -> str:
     if file_rate != rate:
         return f"sample rate {file_rate} Hz, expected {rate} Hz"
     if not channels or frame != 2 * channels or bytes_per_second != (frame * file_rate) % 2**32:
-        return f"not a readable WAV file: {channels} channels, but {frame} bytes a frame, {bytes_per_second} a second"
+        return f"not a readable WAV file: {channels} channels, but {frame} bytes per frame, {bytes_per_second} per s"
     return ""
 
 
@@ -75,12 +75,12 @@ def _data_fault(content: bytes, form: int, chunks: list[tuple[bytes, int, int]])
 
 
 def decode(audio_bytes: Any, samples: int, rate: int) -> Any:
-    """Decodes a batch of WAV files in the graph: the mean of the channels, cut or filled with silence at the end.
+    """Decodes a batch of WAV files in the graph: the mean of the channels, cut or padded with silence at the end.
 
     Args:
         audio_bytes: String tensor (batch,): WAV, PCM of 16 bits.
-        samples: Length of every row afterwards.
-        rate: Samples per second that every file must have; another rate is an InvalidArgumentError that says both.
+        samples: Length of every decoded row.
+        rate: Samples per second of every file; for another rate the graph raises an InvalidArgumentError with both.
 
     Returns:
         float32 tensor (batch, samples) in [-1, 1).
@@ -98,10 +98,10 @@ def decode(audio_bytes: Any, samples: int, rate: int) -> Any:
 
 
 def log_mel(audio: Any, rate: int, frame: int, hop: int, bands: int, floor: float, low: float = 60.0) -> Any:
-    """Logarithm of the energy per frame and mel band, up to half the sample rate.
+    """Returns the logarithm of the energy per frame and mel band, up to half the sample rate.
 
-    Keras' MelSpectrogram cuts at a distance from the loudest value of the batch, so that a row's answer depends on its
-    neighbours.
+    Keras' MelSpectrogram clips relative to the loudest value of the batch, so that a row's prediction depends on the
+    other rows.
 
     Args:
         audio: float32 tensor (batch, samples).
@@ -110,7 +110,7 @@ def log_mel(audio: Any, rate: int, frame: int, hop: int, bands: int, floor: floa
         hop: Samples from one frame to the next.
         bands: Number of mel bands.
         floor: Energy that is added everywhere, so that silence has a logarithm. White noise has 3/8 · frame times its
-            mean square in each frequency of a frame: what is quieter than the floor is not seen.
+            mean square in each frequency of a frame: signals below the floor are invisible.
         low: Lower end of the first band in Hz.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Dates as text: read in Python at the ingest, and in the graph where they become inputs of a network.
+"""Dates as text: parsed in Python by the step `ingest`, and in the graph as inputs of a network.
 
-Read are YYYY-MM-DD, YYYY/MM/DD, DD.MM.YYYY and YYYY-MM (its first day), with one or two digits for day and month, and
-after the day a blank or a T and the time HH:MM or HH:MM:SS with any fraction, in UTC if a zone is named (Z, +00:00).
-03/04/2024 is not read: nobody knows whether that is in March or in April.
+Supported are YYYY-MM-DD, YYYY/MM/DD, DD.MM.YYYY and YYYY-MM (its first day), with one or two digits for day and month;
+after the day a blank or a T and the time HH:MM or HH:MM:SS with any fraction, in UTC if a zone is given (Z, +00:00).
+03/04/2024 is not supported: it may be in March or in April.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _TIME = r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:Z|\+00:?00)?)?"
 YEAR_FIRST = r"\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})" + _TIME + r"\s*"
 DAY_FIRST = r"\s*(\d{1,2})\.(\d{1,2})\.(\d{4})" + _TIME + r"\s*"
 MONTH = r"\s*(\d{4})-(\d{1,2})\s*"
-SEPARATORS = r"\s*\d{4}(-\d{1,2}-|/\d{1,2}/).*"  # 2024-01/02 is a slip of the pen
+SEPARATORS = r"\s*\d{4}(-\d{1,2}-|/\d{1,2}/).*"  # excludes 2024-01/02
 
 EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, Monday is 0
 SECONDS = 86_400
-MONTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each, of none in month 0
+MONTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month; index 0 is unused
 FEBRUARY = 2
 
 
 def iso(text: str) -> str | None:
-    """A date as text that sorts by time, "2024-02-29T00:00:00"; None if it is none.
+    """Returns a date as text that sorts by time, "2024-02-29T00:00:00"; None if it is no date.
 
     Fractions of a second are dropped.
     """
@@ -44,16 +44,16 @@ def iso(text: str) -> str | None:
 
 
 def parts(text: Any, name: str) -> dict[str, Any]:
-    """Inputs of a network from dates, in the graph.
+    """Converts dates to inputs of a network, in the graph.
 
     Args:
         text: String tensor (batch,).
-        name: Beginning of the names of the features.
+        name: Prefix of the names of the features.
 
     Returns:
-        Eight float32 tensors (batch,): `NAME_days` since 1 January 1970 with the time as a fraction, and sine and
-        cosine, for what comes round again, of the month (`NAME_month_sin`, `NAME_month_cos`), weekday and hour of the
-        day; `NAME_known` is 1 for a date. Where there is none, or none that can be read, all but `NAME_known` are NaN.
+        Eight float32 tensors (batch,): `NAME_days` since 1 January 1970 with the time as a fraction; sine and cosine of
+        the periodic parts month (`NAME_month_sin`, `NAME_month_cos`), weekday and hour of the day; and `NAME_known`, 1
+        for a date. If a date is missing or cannot be parsed, all but `NAME_known` are NaN.
     """
     import tensorflow as tf
 
@@ -75,13 +75,13 @@ def parts(text: Any, name: str) -> dict[str, Any]:
 
 
 def _fields(text: Any) -> list[Any]:
-    """Year, month, day, hour, minute, second as int64 (batch,), of 1970-01-01 where there is no date; and whether."""
+    """Returns year, month, day, hour, minute, second as int64 (batch,), of 1970-01-01 without a date; and whether."""
     import tensorflow as tf
 
     text = tf.strings.regex_replace(text, f"^{MONTH}$", r"\1-\2-01")
     first = tf.strings.regex_full_match(text, YEAR_FIRST) & tf.strings.regex_full_match(text, SEPARATORS)
     last = tf.strings.regex_full_match(text, DAY_FIRST)
-    # One form for all, "year month day hour minute second"; a part that is absent leaves a 0 before the next blank.
+    # One form for all, "year month day hour minute second"; a missing part becomes a 0.
     form = tf.where(first, tf.strings.regex_replace(text, YEAR_FIRST, _rewrite(1, 2, 3)), "01970 01 01 00 00 00")
     form = tf.where(last, tf.strings.regex_replace(text, DAY_FIRST, _rewrite(3, 2, 1)), form)
     numbers = tf.strings.to_number(tf.strings.split(form, " ").to_tensor(shape=[None, 6]), tf.int64)
@@ -95,7 +95,7 @@ def _rewrite(*date: int) -> str:
 
 
 def _exists(year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any) -> Any:
-    """Whether there is such a moment: 29 February in leap years only."""
+    """Returns whether such a time exists: 29 February in leap years only."""
     import tensorflow as tf
 
     leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
@@ -106,7 +106,7 @@ def _exists(year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any
 
 
 def _epoch_days(year: Any, month: Any, day: Any) -> Any:
-    """Days since 1 January 1970 in the Gregorian calendar.
+    """Returns the days since 1 January 1970 in the Gregorian calendar.
 
     Source: E. Richards, Mapping Time, 1998, algorithm E: the year begins in March, so that the leap day is its last.
     """

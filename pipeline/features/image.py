@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-# Of images of an exact shape: what TensorFlow decodes to that many channels without a conversion of colours.
+# For images of an exact shape: the modes that TensorFlow decodes to that many channels without converting colours.
 MODES = {
     ("PNG", 1): ("L", "1", "I;16"),
     ("PNG", 3): ("RGB",),
     ("JPEG", 1): ("L",),
     ("JPEG", 3): ("RGB",),
-    ("MPO", 3): ("RGB",),  # a JPEG with further pictures behind it, as phones write it
+    ("MPO", 3): ("RGB",),  # a JPEG followed by more pictures, as phones write it
     ("GIF", 3): ("P", "L", "RGB"),
     ("BMP", 3): ("RGB",),
     ("WEBP", 3): ("RGB",),
@@ -23,9 +23,9 @@ MODES = {
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"  # a preview inside ends before the last scan
+JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"  # an embedded preview ends before the last scan
 GIF_END = b"\0;"  # of the last block and of the file
-BMP_BITS = (24, 32)  # TensorFlow does not read palettes of BMP
+BMP_BITS = (24, 32)  # TensorFlow does not support palettes in BMP
 WEBP_ANIMATED = 0x02  # flag of the container: RFC 9649, section 2.7.1
 ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4
 LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 65536ths, as Pillow rounds it: a grey keeps its value
@@ -41,10 +41,10 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def fault(content: bytes, shape: tuple[int, int, int], *, resize: bool = False) -> str:
-    """Why an encoded image cannot be decoded to `shape` (height, width, channels); empty if it can.
+    """Returns why an encoded image cannot be decoded to `shape` (height, width, channels); empty if it can.
 
-    The whole image is decoded: a truncated file has a sound header. What Pillow forgives and TensorFlow does not is
-    asked for beside it. With `resize` an image may have any size, colours and orientation (see `decode`).
+    Decodes the whole image, since a truncated file has a valid header, and checks the errors that Pillow accepts and
+    TensorFlow does not. With `resize` an image may have any size, colours and orientation (see `decode`).
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -52,7 +52,7 @@ def fault(content: bytes, shape: tuple[int, int, int], *, resize: bool = False) 
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decode_fault(content, shape, resize=resize)
-    except UnidentifiedImageError:  # its own words name an address in memory
+    except UnidentifiedImageError:  # its own message contains an address in memory
         return f"not a readable image: neither {', '.join(FORMATS[:-1])} nor {FORMATS[-1]}, or damaged at its beginning"
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return f"not a readable image: {error or 'damaged'}"
@@ -62,7 +62,7 @@ def _decode_fault(content: bytes, shape: tuple[int, int, int], *, resize: bool) 
     from PIL import Image
 
     if content.startswith(b"\x89PNG"):
-        Image.open(io.BytesIO(content), formats=FORMATS).verify()  # the checksums, which load() passes over
+        Image.open(io.BytesIO(content), formats=FORMATS).verify()  # the checksums, which load() ignores
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         image.load()
         return _truncation_fault(content, image) or ("" if resize else _shape_fault(image, shape))
@@ -93,8 +93,8 @@ def _truncation_fault(content: bytes, image: Any) -> str:
         start, bits = int.from_bytes(content[10:14], "little"), int.from_bytes(content[28:30], "little")
         if bits not in BMP_BITS:
             return f"BMP of {bits} bits per pixel, expected 24 or 32"
-        row = (bits // 8 * width + 3) // 4 * 4  # a row is filled up to four bytes
-        if len(content) != start + height * row:  # TensorFlow takes no byte more, either
+        row = (bits // 8 * width + 3) // 4 * 4  # rows are padded to multiples of four bytes
+        if len(content) != start + height * row:  # TensorFlow rejects extra bytes, too
             return f"not a readable image: BMP of {len(content)} bytes, expected {start + height * row} by its header"
     return "WebP of several frames, expected one" if kind == "WEBP" and image.is_animated else ""
 
@@ -105,20 +105,20 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
     Args:
         image_bytes: String tensor (batch,): PNG, JPEG, GIF (its first frame), BMP of 24 or 32 bits, WebP of one frame.
         shape: Height, width and channels (1 grey, 3 RGB) of the result.
-        resize: False: every image must have this shape; the fast way for data sets of one size. True: any size, which
-            is stretched to `shape` (bilinear, antialiased); any colours: alpha is dropped (what is transparent in a GIF
-            is black), palettes, CMYK and 16 bits become 8-bit RGB, and RGB becomes grey where one channel is asked for;
-            and turned upright where the EXIF part of a JPEG, PNG or WebP says so.
+        resize: False: every image must have this shape; faster, for data sets of one size. True: images of any size are
+            resized to `shape` (bilinear, antialiased) and may have any colours: alpha is dropped (transparent pixels
+            of a GIF are black), palettes, CMYK and 16 bits become 8-bit RGB, and RGB becomes grey for one channel;
+            they are rotated by the EXIF orientation of a JPEG, PNG or WebP.
 
     Returns:
-        uint8 tensor (batch, height, width, channels). An unreadable image is an InvalidArgumentError, and so is one of
-        another size unless `resize`.
+        uint8 tensor (batch, height, width, channels). The graph raises an InvalidArgumentError for an unreadable image,
+        and for one of another size unless `resize`.
     """
     import tensorflow as tf
 
     def decode_exact(content: Any) -> Any:
         image = tf.io.decode_image(content, channels=shape[2], expand_animations=False)
-        # Its message names both shapes. An assertion would be lost: Transform prunes what no output depends on.
+        # Its message has both shapes. Transform would prune an assertion, since no output depends on it.
         return tf.ensure_shape(image, shape)
 
     def decode_resized(content: Any) -> Any:
@@ -131,17 +131,17 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
 
 
 def _rgb(content: Any) -> Any:
-    """Pixels (height, width, 3) of one image of any colours."""
+    """Returns the pixels (height, width, 3) of one image of any colours."""
     import tensorflow as tf
 
     is_unsafe = _has_palette(content) | _is_animated(content)
     image = tf.io.decode_image(tf.where(is_unsafe, b"no image", content), expand_animations=False)
-    colours = tf.cast(tf.shape(image)[-1] > 2, tf.int32)  # noqa: PLR2004  (of one and two channels the first is grey)
+    colours = tf.cast(tf.shape(image)[-1] > 2, tf.int32)  # noqa: PLR2004  (with one or two channels the first is grey)
     return tf.gather(image, tf.range(3) * colours, axis=-1)
 
 
 def _has_palette(content: Any) -> Any:
-    """Whether a file is a BMP with a palette, whose numbers TensorFlow takes for greys."""
+    """Returns whether a file is a BMP with a palette, whose indices TensorFlow would read as greys."""
     return (
         (_byte_range(content, 0, 2) == b"BM")
         & (_byte_range(content, 28, 1) != b"\x18")
@@ -150,7 +150,7 @@ def _has_palette(content: Any) -> Any:
 
 
 def _is_animated(content: Any) -> Any:
-    """Whether a file is a WebP of several frames: TensorFlow 2.21 writes these beyond its buffer, and aborts."""
+    """Returns whether a file is a WebP of several frames: TensorFlow 2.21 overflows its buffer and aborts."""
     import tensorflow as tf
 
     flags = tf.io.decode_raw(_byte_range(content, 20, 1), tf.uint8)[0]
@@ -171,7 +171,7 @@ def _to_grey(pixels: Any) -> Any:
 
 
 def _turn_upright(pixels: Any, orientation: Any) -> Any:
-    """Turns pixels as the orientation says: above 4 along the diagonal, then in steps of four left-right, up-down."""
+    """Rotates pixels by an EXIF orientation: above 4 transposes, then flips left-right and up-down."""
     import tensorflow as tf
 
     pixels = tf.cond(orientation > 4, lambda: tf.transpose(pixels, (1, 0, 2)), lambda: pixels)  # noqa: PLR2004
@@ -180,10 +180,10 @@ def _turn_upright(pixels: Any, orientation: Any) -> Any:
 
 
 def _read_orientation(content: Any) -> Any:
-    """The EXIF orientation of one image, 1 to 8; 1 where it says nothing of the kind."""
+    """Returns the EXIF orientation of one image, 1 to 8; 1 without one."""
     import tensorflow as tf
 
-    # The EXIF part is a small TIFF file: in a JPEG and a PNG behind its mark, in a WebP four bytes (its size) later.
+    # The EXIF part is a small TIFF file: in a JPEG and a PNG after its marker, in a WebP four bytes (its size) later.
     kind = tf.strings.substr(content, 0, 1)
     mark = tf.where(kind == b"\xff", b"Exif\0\0", tf.where(kind == b"R", b"EXIF", b"eXIf"))
     parts = tf.strings.split(content, mark, maxsplit=1)
@@ -197,7 +197,7 @@ def _read_orientation(content: Any) -> Any:
 
 
 def _tiff_orientation(tiff: Any) -> Any:
-    """The orientation in the first directory of a TIFF file (bytes,): TIFF 6.0, section 2."""
+    """Returns the orientation in the first directory of a TIFF file (bytes,): TIFF 6.0, section 2."""
     import tensorflow as tf
 
     little = tiff[0] == ord("I")

@@ -8,11 +8,11 @@ BREAK = r"<br\s*/?>"
 APOSTROPHE = r"['\x{2019}]"  # straight and curly
 MARK = r"([!?])"
 OTHER = r"[^\p{L}\p{M}\p{N}!?]+"
-FREE_WORDS = 3.0  # words a value on average, from which on text is free text, and no category
+FREE_WORDS = 3.0  # average words per value from which on a column is free text, not a category
 
 
 def fault(content: bytes) -> str:
-    """Why the bytes are no text to learn from; empty if they are."""
+    """Returns why bytes are no usable text; empty if they are."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -21,10 +21,10 @@ def fault(content: bytes) -> str:
 
 
 def words(text: Any) -> Any:
-    """Splits a batch of texts in the graph, each by itself.
+    """Splits a batch of texts into words, in the graph.
 
     Lower case, without HTML's line breaks. Words are letters and digits; an apostrophe joins ("isn't" is "isnt"), "!"
-    and "?" are words of their own, all else separates. Bytes that are not UTF-8 separate, too.
+    and "?" are separate words, everything else separates words. Bytes that are not UTF-8 separate words, too.
 
     Args:
         text: String tensor (batch,).

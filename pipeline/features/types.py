@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 _KIND = re.compile(r"(bytes|int|float)(?:\[(\d+(?:,\d+)*)\])?")
-MISSING_VALUES = {"bytes": b"", "int": 0, "float": float("nan")}  # what stands in `preprocess` for an absent value
+MISSING_VALUES = {"bytes": b"", "int": 0, "float": float("nan")}  # values of missing features in `preprocess`
 
 
 def parse_kind(kind: str) -> tuple[str, tuple[int, ...]]:
-    """The name and the shape of a kind; the shape of a single value is ().
+    """Returns name and shape of a kind; the shape of a single value is ().
 
     Raises:
         ValueError: It is no kind.
@@ -23,7 +23,7 @@ def parse_kind(kind: str) -> tuple[str, tuple[int, ...]]:
 
 
 def parsing_spec(kind: str) -> Any:
-    """How `tf.io.parse_example` reads a feature of this kind."""
+    """Returns the specification by which `tf.io.parse_example` reads a feature of this kind."""
     import tensorflow as tf
 
     name, shape = parse_kind(kind)
@@ -32,7 +32,7 @@ def parsing_spec(kind: str) -> Any:
 
 
 def tf_dtype(kind: str) -> Any:
-    """The `tf.DType` of a kind."""
+    """Returns the `tf.DType` of a kind."""
     import tensorflow as tf
 
     return {"bytes": tf.string, "int": tf.int64, "float": tf.float32}[parse_kind(kind)[0]]

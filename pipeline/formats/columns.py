@@ -124,23 +124,23 @@ class DistinctSketch:
     """
 
     def __init__(self) -> None:
-        self.kept: set[int] = set()
+        self.hashes: set[int] = set()
         self.heap: list[int] = []  # the same hashes negated, the largest on top
 
     def add(self, text: str) -> None:
         """Adds a value; a repeated one changes nothing."""
         content = text.encode(errors="surrogatepass")
         hashed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
-        if hashed in self.kept or (len(self.heap) == SKETCH_SIZE and hashed > -self.heap[0]):
+        if hashed in self.hashes or (len(self.heap) == SKETCH_SIZE and hashed > -self.heap[0]):
             return
-        self.kept.add(hashed)
+        self.hashes.add(hashed)
         heapq.heappush(self.heap, -hashed)
         if len(self.heap) > SKETCH_SIZE:
-            self.kept.remove(-heapq.heappop(self.heap))
+            self.hashes.remove(-heapq.heappop(self.heap))
 
     @property
     def count(self) -> int:
-        """Returns the number of distinct values; exact if it is below the number of stored hashes."""
+        """The number of distinct values; exact if it is below the number of stored hashes."""
         return len(self.heap) if len(self.heap) < SKETCH_SIZE else round((SKETCH_SIZE - 1) * 2**64 / -self.heap[0])
 
 

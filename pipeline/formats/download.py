@@ -97,9 +97,9 @@ def read_members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, b
         PipelineError: The archive is damaged, or is not an archive.
     """
     read = _folder_members if path.is_dir() else _zip_members if zipfile.is_zipfile(path) else _tar_members
-    wanted = tuple(suffixes)
+    endings = tuple(suffixes)
     try:
-        yield from read(path, wanted)
+        yield from read(path, endings)
     except UNPACK_FAILURES as error:
         raise unreadable_file(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
 

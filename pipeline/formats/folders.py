@@ -114,7 +114,7 @@ class ImageFolder:
         return {"image_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The folder or archive.
+        """Returns the folder or archive.
 
         Raises:
             PipelineError: There is none.
@@ -151,7 +151,7 @@ class TextFolder:
         return {"text": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The folder or archive.
+        """Returns the folder or archive.
 
         Raises:
             PipelineError: There is none.
@@ -201,7 +201,7 @@ class WavFolder:
         return {"audio_bytes": "bytes"}
 
     def files(self, data: Path) -> list[Path]:
-        """The folder or archive.
+        """Returns the folder or archive.
 
         Raises:
             PipelineError: There is none.

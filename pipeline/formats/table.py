@@ -92,14 +92,14 @@ class Layout:
                 try:
                     features[name] = to_value(raw, declared)
                 except FAILURES:
-                    shown = repr(raw)[:MAX_SHOWN]
-                    return faulty_example(source, split, f"column {name} is not of kind {declared}: {shown}")
+                    text = repr(raw)[:MAX_SHOWN]
+                    return faulty_example(source, split, f"column {name} is not of kind {declared}: {text}")
         if self.label not in features:
             return faulty_example(source, split, f"the label {self.label} is empty")
         moment = self._moment(row)
         if moment is None:
-            shown = repr(row.get(self.time))[:MAX_SHOWN]
-            return faulty_example(source, split, f"column {self.time} is not a date: {shown}")
+            text = repr(row.get(self.time))[:MAX_SHOWN]
+            return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
 
     def _moment(self, row: Mapping[str, Any]) -> str | None:

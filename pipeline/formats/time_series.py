@@ -163,8 +163,8 @@ class TimeSeries:
         try:
             return parse_time(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
         except (ValueError, TypeError, OverflowError):
-            shown = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
-            raise ValueError(f"column {', '.join(self.time)} is no time: {shown!r}") from None
+            text = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
+            raise ValueError(f"column {', '.join(self.time)} is no time: {text!r}") from None
 
     def _number(self, name: str, row: Mapping[str, Any]) -> float:
         raw = row.get(name)

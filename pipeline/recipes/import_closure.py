@@ -55,7 +55,7 @@ class Code:
 
     @cached_property
     def own_digest(self) -> str:
-        """Returns the digest of the code; of imports from the project only the names count."""
+        """The digest of the code; of imports from the project only the names count."""
         return self._digest(lambda _: "")
 
     def digest(self, root: Path = ROOT) -> str:
@@ -141,7 +141,7 @@ class _Normalizer(ast.NodeTransformer):
     """Removes docstrings, imports of the project and blocks for types; replaces names of modules by files."""
 
     def __init__(self, bindings: imports.Imports) -> None:
-        self.found = bindings
+        self.imports = bindings
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
@@ -153,11 +153,11 @@ class _Normalizer(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
-        node.names = [alias for alias in node.names if not imports.locate(alias.name, self.found.folders)]
+        node.names = [alias for alias in node.names if not imports.locate(alias.name, self.imports.folders)]
         return node if node.names else None
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
-        return None if imports.locate(self.found.absolute(node), self.found.folders) else node
+        return None if imports.locate(self.imports.absolute(node), self.imports.folders) else node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return self._module(node, node.id)
@@ -167,15 +167,15 @@ class _Normalizer(ast.NodeTransformer):
         return self.generic_visit(node) if module is node else module
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        module = self.found.parse_module(node.value)
+        module = self.imports.parse_module(node.value)
         if module and isinstance(node.value, str):
-            node.value = f"{_OPEN}{imports.locate(module, (self.found.root,))}{_CLOSE}{node.value[len(module) :]}"
+            node.value = f"{_OPEN}{imports.locate(module, (self.imports.root,))}{_CLOSE}{node.value[len(module) :]}"
         return node
 
     def _module(self, node: ast.expr, name: str) -> ast.expr:
-        if name not in self.found.modules:
+        if name not in self.imports.modules:
             return node
-        return ast.Name(f"{_OPEN}{self.found.modules[name] or ''}{_CLOSE}", ast.Load())
+        return ast.Name(f"{_OPEN}{self.imports.modules[name] or ''}{_CLOSE}", ast.Load())
 
 
 def _dotted_name(node: ast.expr) -> str:

@@ -162,12 +162,12 @@ def _require_challenger(workspace: Workspace, name: str, entry: RegistryEntry) -
 def _require_published(workspace: Workspace, name: str) -> None:
     if champions.versions(workspace, name):
         return
-    known = champions.recipe_names(workspace)
+    names = champions.recipe_names(workspace)
     raise UsageError(
         f"No model {name!r} is published in {workspace}.",
-        expected=f"one of {', '.join(known)}" if known else "a published model",
+        expected=f"one of {', '.join(names)}" if names else "a published model",
         received=name,
-        action=errors.did_you_mean(name, known) or f"run: keraspipe run {name}",
+        action=errors.did_you_mean(name, names) or f"run: keraspipe run {name}",
     )
 
 

@@ -1,1 +1,1 @@
-"""Reports for people: the card of a version, the report on the data, explanations."""
+"""Reports for people: model cards, the report on the data, pictures of explanations."""

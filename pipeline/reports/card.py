@@ -1,6 +1,6 @@
 """Writes the card of a version as Markdown and HTML: with the run, and under `WORKSPACE/cards/NAME/VERSION`.
 
-A card says what a model is for, how well it does, where it fails, where it comes from and how to send it a request.
+A card describes a model's purpose, metrics, limits and lineage, and shows how to send it a request.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ COLOURS = ("#4c78a8", "#f58518")  # training, validation
 
 
 def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
-    """Writes the card of what a run made, and returns its Markdown's path.
+    """Writes the card of a run's model, and returns the path of its Markdown.
 
-    A version's card does not lie in its SavedModel's folder, whose digest is what the version is known by.
+    A version's card is not stored in its SavedModel's folder, whose digest identifies the version.
 
     Args:
         workspace: The workspace.
@@ -50,13 +50,13 @@ def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
 
 
 def card_paths(workspace: Workspace, run_id: str) -> tuple[Path, Path]:
-    """The card's files in a run's folder: Markdown and HTML."""
+    """Returns the card's files in a run's folder: Markdown and HTML."""
     markdown = workspace.run(run_id).card
     return markdown, markdown.with_suffix(".html")
 
 
 def render_card(content: dict[str, Any]) -> tuple[str, str]:
-    """The card as Markdown and as HTML that asks nothing of the network."""
+    """Renders the card as Markdown and as HTML without external resources."""
     facts = {**content, "curves": draw_curves(content["training"]["epochs"])}
     filters = {"number": format_number, "interval": format_interval, "text": _escape_cell}
     markdown, html = (
@@ -66,20 +66,20 @@ def render_card(content: dict[str, Any]) -> tuple[str, str]:
 
 
 def format_number(value: float | None) -> str:
-    """Four digits behind the point, or as many as show something."""
+    """Formats a number with four decimals, or with three significant digits if it is small."""
     if value is None:
         return "-"
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.3g}"  # noqa: PLR2004
 
 
 def format_interval(value: Any) -> str:
-    """An interval as `0.981 to 0.997`; nothing where there is none."""
+    """Formats an interval as `0.981 to 0.997`; empty without one."""
     low, high = value.values() if isinstance(value, dict) else (value or (None, None))[:2]
     return "" if low is None else f"{low:.3f} to {high:.3f}"
 
 
 def _escape_cell(value: Any) -> str:
-    """A value within a table of Markdown."""
+    """Escapes a value for a table in Markdown."""
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
@@ -89,7 +89,7 @@ def _write_text(place: Path, text: str) -> None:
 
 
 def draw_curves(epochs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
-    """One drawing per metric: {"name", "svg", "last"}, the loss first, training and validation over each other."""
+    """Draws training and validation curves of each metric, the loss first: {"name", "svg", "last"}."""
     names = {name.removeprefix("val_") for epoch in epochs for name in epoch} - {"learning_rate"}
     ordered = sorted(names, key=lambda name: (name != "loss", name))
     return [_draw_curve(name, epochs) for name in ordered]
@@ -97,8 +97,8 @@ def draw_curves(epochs: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
 
 def _draw_curve(name: str, epochs: Sequence[Mapping[str, float]]) -> dict[str, str]:
     both = [[epoch.get(key, math.nan) for epoch in epochs] for key in (name, f"val_{name}")]
-    known = [value for values in both for value in values if math.isfinite(value)]
-    low, high = min(known, default=0.0), max(known, default=1.0)
+    finite = [value for values in both for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
     lines = [_draw_line(values, low, (high - low) or 1.0, colour) for values, colour in zip(both, COLOURS, strict=True)]
     words = f'<text x="0" y="11">{high:.4g}</text><text x="0" y="{HEIGHT}">{low:.4g}</text>'
     size = f'viewBox="0 0 {WIDTH} {HEIGHT + 6}" width="{WIDTH}" height="{HEIGHT + 6}"'

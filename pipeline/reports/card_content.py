@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 DOCSTRING_FIELDS = ("Paper", "Data", "Task", "Command", "Reaches")  # of a docstring
-FEW_EXAMPLES = 30  # examples, under which one metric of a slice says little
+FEW_EXAMPLES = 30  # examples below which a metric of a slice is not reliable
 RARE_SHARE = 0.1  # of the most frequent class
 URL = "http://127.0.0.1:8501"
-MAX_INLINE = 2000  # characters of a body that stands in the command itself
+MAX_INLINE = 2000  # characters of a body within the command
 
 
 def collect_content(workspace: Workspace, source: RecipeSource, run_id: str) -> dict[str, Any]:
-    """The card of what a run made; what the run did not come to is empty.
+    """Returns the content of the card of a run; parts that the run did not reach are empty.
 
     Args:
         workspace: The workspace.
@@ -72,10 +72,10 @@ def collect_content(workspace: Workspace, source: RecipeSource, run_id: str) -> 
 
 
 def split_docstring(docstring: str) -> tuple[str, dict[str, str]]:
-    """The recipe's own words without the title, and what it says under `Paper:` and the like, over several lines.
+    """Splits a recipe's docstring into its text without the title, and fields such as `Paper:`, of several lines.
 
     Returns:
-        The words, and the fields by name.
+        The text, and the fields by name.
     """
     words: list[str] = []
     fields: dict[str, str] = {}
@@ -91,14 +91,14 @@ def split_docstring(docstring: str) -> tuple[str, dict[str, str]]:
 
 
 def _last_events(path: Path) -> dict[str, dict[str, Any]]:
-    """The last event of each kind; of `start` the first."""
+    """Returns the last event of each kind; of `start` the first."""
     events = {event["event"]: event for event, _ in journal.iter_events(path)}
     first = next((event for event, _ in journal.iter_events(path)), None)
     return {**events, "start": first} if first else events
 
 
 def metric_facts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Name, value, interval, the live model's value and the better direction of each metric."""
+    """Returns name, value, interval, the champion's (the live model's) value and the direction of each metric."""
     baseline, intervals = evaluation.get("baseline") or {}, evaluation.get("intervals") or {}
     lower = evaluation.get("lower_is_better", [])
     return [
@@ -114,15 +114,15 @@ def metric_facts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def sort_slices(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The slices, the worst first by the metric that leads; among equals the one that rests on fewer examples."""
+    """Sorts the slices by the leading metric, the worst first, and then by fewer examples."""
     name, entries = leading_metric(evaluation), evaluation.get("slices") or []
     sign = -1 if name in evaluation.get("lower_is_better", []) else 1
-    known = [entry for entry in entries if entry["metrics"].get(name) is not None]
-    return sorted(known, key=lambda entry: (sign * entry["metrics"][name], entry.get("examples") or 0))
+    measured = [entry for entry in entries if entry["metrics"].get(name) is not None]
+    return sorted(measured, key=lambda entry: (sign * entry["metrics"][name], entry.get("examples") or 0))
 
 
 def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:
-    """The slice in which the leading metric is worst, with the overall value; empty without slices."""
+    """Returns the slice in which the leading metric is worst, with the overall value; empty without slices."""
     entries, name = sort_slices(evaluation), leading_metric(evaluation)
     if not entries:
         return {}
@@ -133,7 +133,7 @@ def worst_slice(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def leading_metric(evaluation: Mapping[str, Any]) -> str:
-    """The first metric that the gate asks something of, or else the first."""
+    """Returns the first metric with a condition in the gate, or else the first."""
     known = list(evaluation.get("metrics", {}))
     required = [
         condition["name"]
@@ -202,25 +202,25 @@ def _environment_facts(workspace: Workspace, events: Mapping[str, Any]) -> dict[
 
 
 def find_limits(run: RunRecord) -> list[str]:
-    """One sentence each."""
+    """Returns the limits of the model, one sentence each."""
     return [*_request_limits(run), *_data_limits(run), *_evaluation_limits(run)]
 
 
 def _request_limits(run: RunRecord) -> Iterator[str]:
     if run.params.get("quick"):
-        yield "Made by a --quick run, on a small sample and few epochs: to try the pipeline, not to be used."
+        yield "Made by a --quick run, on a small sample and few epochs: to test the pipeline, not for use."
 
 
 def _data_limits(run: RunRecord) -> Iterator[str]:
     classes, bad = run.data.get("classes", {}), run.data.get("bad", [])
     if classes:
-        yield f"Knows {len(classes)} classes and answers with one of them whatever it is shown."
+        yield f"Knows {len(classes)} classes and predicts one of them for any input."
         most = max(classes.values())
         rare = [name for name, count in classes.items() if count < RARE_SHARE * most]
         if rare:
-            yield f"Has seen few examples of {', '.join(rare[:10])}: less than a tenth of the most frequent class."
+            yield f"Was trained on few of {', '.join(rare[:10])}: less than a tenth of the most frequent class."
     if bad:
-        yield f"{len(bad)} rows could not be used and are in no number here."
+        yield f"{len(bad)} rows could not be used and are not counted here."
     if run.data:
         yield "Was measured on data split from the same source; other cameras, years or people may give other numbers."
 
@@ -230,9 +230,9 @@ def _evaluation_limits(run: RunRecord) -> Iterator[str]:
         entry["slice"] for entry in run.evaluation.get("slices") or [] if (entry.get("examples") or 0) < FEW_EXAMPLES
     ]
     if few:
-        yield f"Slices of fewer than {FEW_EXAMPLES} test examples, whose numbers are rough: {', '.join(few[:12])}."
+        yield f"Slices of fewer than {FEW_EXAMPLES} test examples, with imprecise metrics: {', '.join(few[:12])}."
     if run.evaluation and not run.evaluation.get("slices"):
-        yield "Was not measured per group: nothing is known of how evenly it serves them."
+        yield "Was not evaluated by group: differences between groups are unknown."
     if "overfitting" in run.result.get("diagnosis", "").replace("no sign of under- or overfitting", ""):
         yield "Its training shows overfitting, see the curves."
     for condition in run.evaluation.get("gate", {}).get("conditions", []):
@@ -241,7 +241,7 @@ def _evaluation_limits(run: RunRecord) -> Iterator[str]:
 
 
 def request_body(model: Path) -> dict[str, Any]:
-    """The request in TensorFlow Serving's row format; empty where no recorded row can be written as JSON.
+    """Returns a request in TensorFlow Serving's row format; empty if no recorded row can be written as JSON.
 
     Args:
         model: Folder of the SavedModel.
@@ -258,18 +258,18 @@ def request_body(model: Path) -> dict[str, Any]:
 
 
 def is_long(request: Mapping[str, Any]) -> bool:
-    """Whether a body is too long to stand in a command that people read."""
+    """Returns whether a body is too long for a readable command."""
     return len(json.dumps(request)) > MAX_INLINE
 
 
 def curl_command(name: str, version: int, request: Mapping[str, Any], path: Path | None) -> str:
-    """The command that asks a server on this machine; without a request, what the model takes.
+    """Returns the `curl` command that sends a request to a server on this machine; without one, for the metadata.
 
     Args:
-        name: Under which the model is served.
+        name: Name of the served model.
         version: The version.
-        request: What `body` gave.
-        path: The file that a long body is read from; None where it stands in the command.
+        request: The result of `request_body`.
+        path: The file of a long body; None if the command contains it.
     """
     if not request:
         return f"curl -s {URL}/v1/models/{name}/versions/{version}/metadata"

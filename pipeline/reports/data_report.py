@@ -1,4 +1,4 @@
-"""The report on a run's data: one HTML file with a drawing and a table for each feature, which needs no network."""
+"""The report on a run's data: one HTML file without external resources, with a figure and a table per feature."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ MAX_NAME_CHARACTERS = 22  # characters of a value
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the data's facts lie.
+    """The files with the facts about the data.
 
     Attributes:
         statistics: StatisticsGen's output folder.
         schema: The schema in text format.
         anomalies: JSON, lines `SPLIT: FEATURE: WORDS`.
-        report: What ingest found, JSON.
+        report: The report of `ingest`, JSON.
     """
 
     statistics: Path
@@ -44,12 +44,12 @@ class Sources:
 
 
 def render_html(name: str, digest: str, sources: Sources) -> str:
-    """The page.
+    """Renders the page.
 
     Args:
         name: The recipe.
-        digest: Fingerprint of the data.
-        sources: Where the facts lie.
+        digest: Digest of the data.
+        sources: The files with the facts.
     """
     anomalies = fileio.read_json(sources.anomalies)
     report = fileio.read_json(sources.report)
@@ -71,7 +71,7 @@ def render_html(name: str, digest: str, sources: Sources) -> str:
 
 
 def _feature_facts(feature: data_statistics.Feature) -> Mapping[str, Any]:
-    """A feature with its drawing and its table."""
+    """Returns a feature with its figure and its table."""
     from markupsafe import Markup
 
     drawn = draw_histogram(feature.splits) if feature.kind == "number" else draw_bars(feature.splits)
@@ -80,7 +80,7 @@ def _feature_facts(feature: data_statistics.Feature) -> Mapping[str, Any]:
         "kind": feature.kind,
         "declared": feature.declared,
         "anomalies": feature.anomalies,
-        "drawing": Markup(drawn),  # noqa: S704  (made of numbers and of escaped values)
+        "drawing": Markup(drawn),  # noqa: S704  (consists of numbers and escaped values)
         "columns": _table_columns(feature),
         "rows": {split: _table_cells(feature.kind, column) for split, column in feature.splits.items()},
         "missing": max(column.missing / max(column.rows, 1) for column in feature.splits.values()),
@@ -109,19 +109,22 @@ def _table_cells(kind: str, column: data_statistics.Column) -> list[str]:
 
 
 def draw_histogram(splits: Mapping[str, Column]) -> str:
-    """Share of the values per bucket, by split on one axis; empty where no split has numbers.
+    """Draws the share of values per bucket, all splits on one axis; empty if no split has numbers.
 
-    The buckets of each split reach from its own least to its own greatest value, so heights are shares per width.
+    The buckets of each split cover its own range of values, so heights are shares per width.
     """
-    known = {split: _finite_buckets(column.buckets) for split, column in splits.items()}
-    known = {split: buckets for split, buckets in known.items() if buckets}
-    if not known:
+    buckets_by_split = {split: _finite_buckets(column.buckets) for split, column in splits.items()}
+    buckets_by_split = {split: buckets for split, buckets in buckets_by_split.items() if buckets}
+    if not buckets_by_split:
         return ""
-    low = min(buckets[0].low for buckets in known.values())
-    high = max(buckets[-1].high for buckets in known.values())
-    densities = {split: _bucket_densities(buckets, high - low) for split, buckets in known.items()}
+    low = min(buckets[0].low for buckets in buckets_by_split.values())
+    high = max(buckets[-1].high for buckets in buckets_by_split.values())
+    densities = {split: _bucket_densities(buckets, high - low) for split, buckets in buckets_by_split.items()}
     top = max(max(values) for values in densities.values()) or 1.0
-    lines = [_draw_outline(known[split], densities[split], low, high - low, top, split) for split in known]
+    lines = [
+        _draw_outline(buckets_by_split[split], densities[split], low, high - low, top, split)
+        for split in buckets_by_split
+    ]
     axis = f'<line x1="0" y1="{HISTOGRAM_HEIGHT}" x2="{HISTOGRAM_WIDTH}" y2="{HISTOGRAM_HEIGHT}" stroke="#999"/>'
     words = (
         f'<text x="0" y="{HISTOGRAM_HEIGHT + 15}">{low:.4g}</text>'
@@ -135,7 +138,7 @@ def _finite_buckets(buckets: Sequence[Bucket]) -> list[Bucket]:
 
 
 def _bucket_densities(buckets: Sequence[Bucket], span: float) -> list[float]:
-    """Share per width, the whole axis being 1 wide; a bucket without a width is drawn as a hundredth."""
+    """Returns shares per width, for an axis of width 1; a bucket without a width is drawn as a hundredth."""
     total = sum(bucket.count for bucket in buckets) or 1.0
     return [bucket.count / total / max((bucket.high - bucket.low) / (span or 1.0), 0.01) for bucket in buckets]
 
@@ -157,7 +160,7 @@ def _draw_outline(
 
 
 def draw_bars(splits: Mapping[str, Column]) -> str:
-    """Share of the rows that have each of the most frequent values, by split; empty where there are none."""
+    """Draws the share of rows with each of the most frequent values, by split; empty without values."""
     names = list(dict.fromkeys(name for column in splits.values() for name in column.values))
     if not names:
         return ""
@@ -172,9 +175,9 @@ def draw_bars(splits: Mapping[str, Column]) -> str:
 
 def _draw_row(index: int, name: str, shares: Mapping[str, Mapping[str, float]], top: float) -> str:
     y, height = index * ROW_HEIGHT, (ROW_HEIGHT - 4) / len(shares)
-    shown = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
+    label = name if len(name) <= MAX_NAME_CHARACTERS else name[: MAX_NAME_CHARACTERS - 1] + "…"
     parts = [
-        f'<text x="{NAME_WIDTH - 8}" y="{y + ROW_HEIGHT / 2 + 2}" text-anchor="end">{escape(shown) or "(empty)"}</text>'
+        f'<text x="{NAME_WIDTH - 8}" y="{y + ROW_HEIGHT / 2 + 2}" text-anchor="end">{escape(label) or "(empty)"}</text>'
     ]
     for place, (split, values) in enumerate(shares.items()):
         width = values.get(name, 0.0) / top * BAR_WIDTH

@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
-BYTES_MARK = "__BYTES_VALUE__"  # how TFDV writes what is no text
+BYTES_MARK = "__BYTES_VALUE__"  # TFDV's mark for bytes that are not text
 MAX_VALUES = 20
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bar: how many values lie from `low` to `high`."""
+    """One bar of a histogram: the number of values from `low` to `high`."""
 
     low: float
     high: float
@@ -31,8 +31,8 @@ class Column:
         missing: Rows without a value.
         numbers: Mean, deviation, extremes, … by name; empty for text and bytes.
         buckets: Histogram of a number.
-        values: The most frequent values and how often each comes; empty for numbers and bytes.
-        unique: Different values; 0 for a number.
+        values: The most frequent values and their counts; empty for numbers and bytes.
+        unique: Number of distinct values; 0 for a number.
         length: Mean length of a text or of bytes.
     """
 
@@ -52,9 +52,9 @@ class Feature:
     Attributes:
         name: Its name.
         kind: "number", "text" or "bytes".
-        declared: What the schema asks of it, in words.
+        declared: The requirements of the schema, in words.
         splits: {split: Column}.
-        anomalies: What is wrong with it, in words.
+        anomalies: Descriptions of its anomalies.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Feature:
 
 
 def count_rows(folder: Path) -> dict[str, int]:
-    """Rows of each split from StatisticsGen's output folder."""
+    """Reads the number of rows of each split from StatisticsGen's output folder."""
     return {split: int(statistics.num_examples) for split, statistics in _read_statistics(folder).items()}
 
 
 def read_features(statistics: Path, schema: Path, anomalies: list[str]) -> list[Feature]:
-    """All features in the order of the schema.
+    """Reads all features in the order of the schema.
 
     Args:
         statistics: StatisticsGen's output folder.
@@ -96,7 +96,7 @@ def read_features(statistics: Path, schema: Path, anomalies: list[str]) -> list[
 
 
 def read_declarations(path: Path) -> dict[str, str]:
-    """What a schema asks of each feature, in words."""
+    """Describes the requirements of a schema for each feature, in words."""
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 

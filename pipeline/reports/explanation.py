@@ -1,7 +1,7 @@
-"""Shows explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
+"""Draws explanations: heat maps and coloured curves as pictures, coloured words and bars in a terminal.
 
-People who do not see red and green apart can see these two colours apart. Source: M. Okabe, K. Ito, Color universal
-design, 2008: blue and vermilion.
+The two colours are distinguishable for people with red-green colour blindness: blue and vermilion. Source: M. Okabe,
+K. Ito, Color universal design, 2008.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 
 
 CURVE_AXES, IMAGE_AXES = 1, 3  # dimensions
-FAINT_GREY = 0.35  # how dark the image under a heat map gets
-OUTLIERS = 99.5  # percentile that is drawn in the full colour
+FAINT_GREY = 0.35  # contrast of the image under a heat map
+OUTLIERS = 99.5  # percentile from which on the colour is saturated
 BAR_WIDTH = 30
 LABEL_LENGTH = 40  # characters of a text above its words
-FAINT_SHARE = 0.03  # of the largest: not coloured
-DARK_SHARE = 0.6  # from here on letters are white
+FAINT_SHARE = 0.03  # of the largest: below it, words are not coloured
+DARK_SHARE = 0.6  # of the largest: above it, letters are white
 RAISES, LOWERS = "#0072b2", "#d55e00"
 PREFIX = "attributions"
 SIGNS = LinearSegmentedColormap.from_list("signs", [LOWERS, "white", RAISES])
 
 
 def write_picture(row: ExplainedRow, path: Path) -> None:
-    """Draws a row to a PNG, which appears as a whole."""
+    """Draws a row to a PNG file, written atomically."""
     with fileio.replace_file(path) as temporary:
         draw_picture(row).savefig(temporary, format="png", dpi=120)
 
 
 def draw_picture(row: ExplainedRow) -> Figure:
-    """The input of the network, and to the right or below the parts that counted."""
+    """Draws the input of the network, and to the right or below it the attributions."""
     figure = Figure(figsize=(8.5, 4.2 * len(row.parts)), layout="constrained")
     figure.suptitle(row.title)
     for part, place in zip(row.parts, figure.subfigures(len(row.parts), 1, squeeze=False)[:, 0], strict=True):
@@ -74,7 +74,7 @@ def _draw_heat_map(place: Any, row: ExplainedRow, part: str) -> None:
 
 
 def _to_pixels(seen: np.ndarray) -> np.ndarray:
-    """An image (height, width) or (height, width, 3) within 0 and 1, whatever its scale was."""
+    """Returns an image (height, width) or (height, width, 3) scaled to [0, 1]."""
     low, high = seen.min(), seen.max()
     scaled = (seen - low) / max(high - low, np.finfo(np.float32).tiny)
     return scaled[..., 0] if scaled.ndim == IMAGE_AXES and scaled.shape[-1] != 3 else scaled  # noqa: PLR2004  (RGB)
@@ -115,7 +115,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
     """Prints one explained row under the label of its input."""
     short = (
         f"{label[: LABEL_LENGTH - 1]}…" if row.words and len(label) > LABEL_LENGTH else label
-    )  # a text follows in full
+    )  # a text is printed in full below
     console.print(Text(f"{short}  {row.title}"), soft_wrap=True)
     if row.words and console.is_terminal:
         console.print(colour_words(row))
@@ -133,7 +133,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
 
 
 def colour_words(row: ExplainedRow) -> Text:
-    """The words of a text, the more coloured the more they count."""
+    """Returns the words of a text, with colours by attribution."""
     pairs = row.pairs()
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     return Text(" ").join(Text(word, _word_style(value / largest)) for word, value in pairs)
@@ -146,7 +146,7 @@ def _word_style(share: float) -> str:
 
 
 def column_bars(row: ExplainedRow) -> Iterator[Text]:
-    """One line for each column, the one that counts most first."""
+    """Yields one line per column, the largest attribution first."""
     pairs = sorted(row.pairs(), key=lambda pair: -abs(pair[1]))
     width = max((len(name) for name, _ in pairs), default=0)
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
@@ -156,7 +156,7 @@ def column_bars(row: ExplainedRow) -> Iterator[Text]:
 
 
 def mix_colours(share: float) -> str:
-    """White at 0, blue at 1, vermilion at -1, as "#rrggbb"."""
+    """Returns white for 0, blue for 1, vermilion for -1, as "#rrggbb"."""
     colour = RAISES if share > 0 else LOWERS
     parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "#" + "".join(f"{round(255 + (part - 255) * min(abs(share), 1.0)):02x}" for part in parts)
@@ -169,12 +169,12 @@ class ExplainedRow:
     Attributes:
         label: The class; empty where the model gives a number.
         score: Its probability, or the number.
-        baseline: The same of a row of zeros.
-        gap: What the attributions miss of `score - baseline`.
-        parts: Attributions by the feature that they are of; its name is empty where there is one.
-        names: The words or columns that the attributions are of, where they have names.
+        baseline: The score of a row of zeros.
+        gap: The difference between `score - baseline` and the sum of the attributions.
+        parts: Attributions by feature; the name is empty for a single feature.
+        names: The words or columns of the attributions, if they have names.
         words: Whether the names are words, in the order of a text.
-        features: What the network saw, by name; where it is known.
+        features: The input of the network by name, if known.
     """
 
     label: str
@@ -188,7 +188,7 @@ class ExplainedRow:
 
     @property
     def title(self) -> str:
-        """What is explained, in one line."""
+        """Label and scores in one line."""
         label = f"label {self.label}  " if self.label else ""
         missing = (
             f", {self.gap:+.2g} missing in the sum" if abs(self.gap) > 0.01 * abs(self.score - self.baseline) else ""
@@ -196,22 +196,22 @@ class ExplainedRow:
         return f"{label}score {self.score:.4f}, {self.baseline:.4f} on zeros{missing}"
 
     def pairs(self) -> list[tuple[str, float]]:
-        """Names with their attributions, in the order of the model; empty names are left out."""
+        """Returns names with their attributions, in the order of the model, without empty names."""
         (values,) = self.parts.values()
         return [(name, float(value)) for name, value in zip(self.names, values, strict=True) if name]
 
     def feature(self, part: str) -> np.ndarray | None:
-        """What the network saw where these attributions are; None where that is not known."""
+        """Returns the input of the network for these attributions; None if unknown."""
         alike = [value for value in self.features.values() if value.shape == self.parts[part].shape]
         return self.features.get(part, alike[0] if len(alike) == 1 else None)
 
 
 def read_rows(answer: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]) -> list[ExplainedRow]:
-    """The rows of an answer of `explain`.
+    """Reads the rows of the outputs of `explain`.
 
     Args:
         answer: Arrays (batch, …) by output name.
-        features: The answer of `transform_features` to the same inputs, or nothing.
+        features: The outputs of `transform_features` for the same inputs, or empty.
     """
     return [_read_row(answer, features, row) for row in range(len(answer["score"]))]
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 def render_template(
     path: Path, facts: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None
 ) -> str:
-    """The template's text with the facts in it.
+    """Renders a template with the facts.
 
     Args:
         path: The template.
         facts: Values by the names that the template uses.
-        filters: Functions by the names behind `|`.
+        filters: Functions by the names after `|`.
 
     Raises:
         jinja2.UndefinedError: The template uses a name that is not among the facts.

@@ -86,8 +86,8 @@ class RunSession:
 
     def report_end(self, status: str, message: str = "", seconds: float | None = None) -> None:
         """Writes the run's end to the journal without waiting; see `end`."""
-        taken = time.monotonic() - self._since if seconds is None else seconds
-        journal.report("end", status=status, message=message, seconds=taken)
+        duration = time.monotonic() - self._since if seconds is None else seconds
+        journal.report("end", status=status, message=message, seconds=duration)
         self.has_ended = True
 
     def end_run(self, result: RunResult) -> Outcome:

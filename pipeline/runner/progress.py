@@ -79,8 +79,8 @@ class ProgressView:
 
     def training(self) -> str:
         """Returns the progress line: epoch, batch, loss and metrics."""
-        shown = [name for name in self.metrics if name != "learning_rate"]
-        numbers = "  ".join(f"{name} {self.metrics[name]:.4f}" for name in shown)
+        names = [name for name in self.metrics if name != "learning_rate"]
+        numbers = "  ".join(f"{name} {self.metrics[name]:.4f}" for name in names)
         return f"epoch {self.epoch}/{self.epochs}  {numbers}"
 
     def line(self, step: StepLine) -> Text:

@@ -120,9 +120,11 @@ def _format_param(value: Any) -> str:
 
 
 def _slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    shown = [(name, metrics) for name, metrics in slices.items() if _largest(metrics.values()) > 0]
+    differing = [(name, metrics) for name, metrics in slices.items() if _largest(metrics.values()) > 0]
     return [
-        (name, metric, *_pair_cells(pair)) for name, metrics in shown[:MAX_SLICES] for metric, pair in metrics.items()
+        (name, metric, *_pair_cells(pair))
+        for name, metrics in differing[:MAX_SLICES]
+        for metric, pair in metrics.items()
     ]
 
 

@@ -133,9 +133,9 @@ def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
     how = f"from the cache, made by run {step['made_by']}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
     if step["state"] not in ("cached", "complete"):
         how = step["state"]
-    taken = ", ".join(f"{name} {artifact['artifact']}" for name, artifact in step["inputs"].items())
+    inputs = ", ".join(f"{name} {artifact['artifact']}" for name, artifact in step["inputs"].items())
     lines = [f"{step['step']} (execution {step['execution']}, {how})"]
-    lines += [f"  from {taken}"] if taken else []
+    lines += [f"  from {inputs}"] if inputs else []
     return lines + [_output_line(name, artifact, workspace) for name, artifact in step["outputs"].items()]
 
 
@@ -212,8 +212,8 @@ class Provenance:
         if self._store is None:
             return ""
         events = self._store.get_events_by_artifact_ids([artifact.id])
-        given = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
-        contexts = self._store.get_contexts_by_execution(min(given)) if given else []
+        executions = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
+        contexts = self._store.get_contexts_by_execution(min(executions)) if executions else []
         return next((context.name.partition("@")[0] for context in contexts if context.type == RUN_CONTEXT), "")
 
     def blessings(self, model: Artifact) -> list[Artifact]:

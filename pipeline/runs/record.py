@@ -70,12 +70,12 @@ def find_record(workspace: Workspace, text: str) -> RunRecord:
     """
     if workspace.run(text).journal.exists():
         return read_record(workspace, text)
-    known = [folder.run_id for folder in workspace.run_folders()]
-    if "@" not in text and text not in {name.rsplit("-", 3)[0] for name in known}:
+    run_ids = [folder.run_id for folder in workspace.run_folders()]
+    if "@" not in text and text not in {name.rsplit("-", 3)[0] for name in run_ids}:
         raise UsageError(
             f"There is no run {text!r} in {workspace}.",
             expected="a run id as `keraspipe runs` lists it, or NAME@VERSION",
             received=text,
-            action=errors.did_you_mean(text, known) or "list them with: keraspipe runs",
+            action=errors.did_you_mean(text, run_ids) or "list them with: keraspipe runs",
         )
     return read_record(workspace, versions.find_version(workspace, text).require_run_id(workspace))

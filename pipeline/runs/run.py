@@ -123,9 +123,9 @@ def quick_epochs(source: RecipeSource) -> int:
     from pipeline.recipe import Quick
 
     call = source.keywords.get("quick")
-    given = dict(zip(Quick.__dataclass_fields__, getattr(call, "args", []), strict=False))
-    given |= {keyword.arg: keyword.value for keyword in getattr(call, "keywords", [])}
-    return int(ast.literal_eval(given["epochs"])) if "epochs" in given else Quick.epochs
+    arguments = dict(zip(Quick.__dataclass_fields__, getattr(call, "args", []), strict=False))
+    arguments |= {keyword.arg: keyword.value for keyword in getattr(call, "keywords", [])}
+    return int(ast.literal_eval(arguments["epochs"])) if "epochs" in arguments else Quick.epochs
 
 
 def new_run_id(name: str) -> str:

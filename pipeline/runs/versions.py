@@ -54,14 +54,14 @@ def find_version(workspace: Workspace, text: str) -> Version:
     Raises:
         UsageError: There is none; the message lists the existing ones.
     """
-    name, _, wanted = text.partition("@")
+    name, _, number = text.partition("@")
     numbers = champions.versions(workspace, name)
     live = champions.read_champion(workspace, name)
-    if not wanted and live:
+    if not number and live:
         return Version(name, live.version, live.run_id)
-    if not wanted.isdecimal() or int(wanted) not in numbers:
+    if not number.isdecimal() or int(number) not in numbers:
         raise _unknown_version(workspace, text, name, numbers)
-    return Version(name, int(wanted), find_run_id(workspace, name, int(wanted)))
+    return Version(name, int(number), find_run_id(workspace, name, int(number)))
 
 
 def find_run_id(workspace: Workspace, name: str, number: int) -> str:

@@ -205,12 +205,12 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
     """Raises an UnusableRowsError if more rows are bad than the recipe allows, or a split is empty."""
     total = len(report.bad) + report.sound
     if report.bad and len(report.bad) > bad_share * total:
-        shown = report.bad[:MAX_SHOWN] + [f"… and {len(report.bad) - MAX_SHOWN} more"] * (len(report.bad) > MAX_SHOWN)
+        lines = report.bad[:MAX_SHOWN] + [f"… and {len(report.bad) - MAX_SHOWN} more"] * (len(report.bad) > MAX_SHOWN)
         raise UnusableRowsError(
             report,
             f"{len(report.bad)} of {total} rows of {where} cannot be used.",
             expected=f"at most {bad_share:.1%} bad rows",
-            received="\n  " + "\n  ".join(shown),
+            received="\n  " + "\n  ".join(lines),
             action="correct or remove them (report.json in the run's folder lists all), "
             "or allow a share with bad_share= in the recipe",
         )

@@ -255,5 +255,5 @@ class GradientNorm:
     def _norm_of(self, grads: Sequence[Any]) -> tf.Tensor:
         # Half precision scales the loss up, and the gradients with it.
         scale = tf.cast(tf.convert_to_tensor(getattr(self.optimizer, "dynamic_scale", 1.0)), tf.float32)
-        known = [tf.cast(gradient, tf.float32) for gradient in grads if gradient is not None]
-        return tf.linalg.global_norm(known) / scale
+        gradients = [tf.cast(gradient, tf.float32) for gradient in grads if gradient is not None]
+        return tf.linalg.global_norm(gradients) / scale

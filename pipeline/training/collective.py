@@ -51,7 +51,7 @@ class SingleWorker:
         return nullcontext()
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """None."""
+        """Returns no callbacks."""
         return []
 
 
@@ -120,8 +120,8 @@ class MultiWorker:
 
     def _average(self, grads: Sequence[Any]) -> list[Any]:
         # Sparse gradients stay sparse and are gathered: Keras' optimizers apply slices, and a vocabulary is large.
-        known = [gradient for gradient in grads if gradient is not None]
-        means = iter(self._mean(known))
+        gradients = [gradient for gradient in grads if gradient is not None]
+        means = iter(self._mean(gradients))
         return [None if gradient is None else next(means) for gradient in grads]
 
     def begin(self, model: keras.Model, first: int) -> None:

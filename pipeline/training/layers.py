@@ -38,7 +38,7 @@ class WordDropout(keras.layers.Layer):
         return ops.where(ops.logical_and(drawn, ids != self.padding), ops.cast(self.unknown, ids.dtype), ids)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments of the layer."""
         own = {"rate": self.rate, "unknown": self.unknown, "padding": self.padding, "seed": self.seed}
         return {**super().get_config(), **own}
 
@@ -78,5 +78,5 @@ class TimeShift(keras.layers.Layer):
         return ops.where(inside[tuple(wide)], moved, ops.zeros_like(moved))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments."""
+        """Returns the arguments of the layer."""
         return {**super().get_config(), "factor": self.factor, "seed": self.seed}

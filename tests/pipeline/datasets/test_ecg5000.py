@@ -51,8 +51,8 @@ def test_header_and_empty_lines_are_passed_over(beats):
         (line(1, samples=139), "139 samples of kind 1, expected 140 of kind 1 to 5"),
         (line(6), "140 samples of kind 6, expected 140 of kind 1 to 5"),
         (line("nan"), "140 samples of kind nan, expected 140 of kind 1 to 5"),
-        (line(1, "?"), "not numbers with commas: could not convert string to float: '?'"),
-        (line(1, "inf"), "a sample is no finite number"),
+        (line(1, "?"), "not numbers separated by commas: could not convert string to float: '?'"),
+        (line(1, "inf"), "a sample is not finite"),
     ],
 )
 def test_no_beat_carries_its_fault_and_counts_for_nobody(beats, text, fault):
@@ -62,5 +62,5 @@ def test_no_beat_carries_its_fault_and_counts_for_nobody(beats, text, fault):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(PipelineError, match=r"take it from http://www\.timeseriesclassification\.com"):
+    with pytest.raises(PipelineError, match=r"download it from http://www\.timeseriesclassification\.com"):
         Ecg5000().files(tmp_path)

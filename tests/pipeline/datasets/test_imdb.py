@@ -51,7 +51,7 @@ def test_labelled_reviews_with_their_splits(put, tmp_path, name, kind):
 def test_not_there(tmp_path, monkeypatch):
     source = (tmp_path / "nowhere").as_uri()
     monkeypatch.setattr(imdb, "SOURCE", source)
-    with pytest.raises(PipelineError, match=r"aclImdb_v1\.tar\.gz does not exist and could not be") as caught:
+    with pytest.raises(PipelineError, match=r"aclImdb_v1\.tar\.gz does not exist and could not") as caught:
         IMDB.files(tmp_path)
     assert source in str(caught.value)
 

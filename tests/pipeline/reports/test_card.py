@@ -77,7 +77,7 @@ def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
         "1 rows could not be used",
         "**The worst slice is label=cat**: accuracy 0.7000 on 40 examples, against 0.9000 overall.",
         "- met: accuracy is 0.9, at least 0.8 is required",
-        "Slices of fewer than 30 test examples, whose numbers are rough: label=<dog>.",
+        "Slices of fewer than 30 test examples, with imprecise metrics: label=<dog>.",
         "Its training shows overfitting",
         "| data | `da7a` |",
         "| model | `d1` |",
@@ -103,7 +103,7 @@ def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
     path = card.write_card(settings.workspace, source, "pets-2")
     assert card.card_paths(settings.workspace, "pets-2")[0] == path
     assert "**Not published.**" in path.read_text()
-    assert "None: the run did not come to its evaluation." in path.read_text()
+    assert "None: the run did not reach its evaluation." in path.read_text()
 
 
 def test_the_worst_slice_is_the_one_with_the_highest_loss():
