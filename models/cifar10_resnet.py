@@ -1,4 +1,4 @@
-"""Small photographs with ResNet-20: shortcuts around every two convolutions, one warm and cosine-cooled cycle.
+"""Small photographs with ResNet-20: shortcuts around every two convolutions, a cosine schedule with warm-up.
 
     image_bytes ─ decode ─ (32, 32, 3) ─ conv 3x3 ─ (32, 32, 16) ─ 3 units ─ (32, 32, 16)
         ─ 3 units ─ (16, 16, 32) ─ 3 units ─ (8, 8, 64) ─ mean ─ (64) ─ softmax ─ (10)
@@ -6,16 +6,16 @@
     unit: x ─ conv 3x3 ─ norm ─ relu ─ conv 3x3 ─ norm ─ (+ x) ─ relu
 
 Paper: K. He, X. Zhang, S. Ren, J. Sun, Deep residual learning for image recognition, arXiv:1512.03385, section 4.2.
-Data: CIFAR-10, 50,000 photographs to learn from (a tenth of them to stop by) and the official 10,000 as the test.
+Data: CIFAR-10, 50,000 photographs for training (a tenth of them for early stopping), the official 10,000 as the test.
 Task: image classification
 Command: keraspipe run cifar10_resnet
 Reaches: accuracy 0.7722, 11.4 minutes on 2 cores, 271,098 weights, recipe 85172247e451.
 
 The paper trains for 64,000 steps of 128 images (some 180 epochs of 45,000) in three stages of the learning rate, with
-flips and shifts, and reaches 0.9125. Four epochs on two cores take some twelve minutes; a single cycle makes the most
-of them (L. Smith, N. Topin, Super-convergence, arXiv:1708.07120): `--set epochs=180` is the paper's length. Cutout
-(T. DeVries, G. Taylor, arXiv:1708.04552) pays in long trainings; it is weak here. Accuracy on eval after each of the
-four epochs: 0.539, 0.645, 0.755, 0.775.
+flips and shifts, and reaches 0.9125. Four epochs on two cores take some twelve minutes; a single cycle of the learning
+rate uses them best (L. Smith, N. Topin, Super-convergence, arXiv:1708.07120): `--set epochs=180` is the paper's length.
+Cutout (T. DeVries, G. Taylor, arXiv:1708.04552) helps in long trainings; it is weak here. Accuracy on eval after each
+of the four epochs: 0.539, 0.645, 0.755, 0.775.
 """
 
 from dataclasses import dataclass
@@ -55,13 +55,13 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels of mean 0 and deviation 1, (batch, 32, 32, 3)."""
+    """Decodes images (batch,) to pixels of mean 0 and deviation 1, (batch, 32, 32, 3)."""
     pixels = tf.cast(decode(inputs["image_bytes"], CIFAR10.shape), tf.float32) / 255.0
     return {"image": (pixels - MEAN) / DEVIATION}
 
 
 def augment(p):
-    """Mirrored, shifted by whole pixels, and with a patch cut out; what is missing gets the mean, zero."""
+    """Mirrors, shifts by whole pixels, and cuts out a patch; missing pixels become the mean, zero."""
     return [
         layers.RandomFlip("horizontal"),
         layers.RandomTranslation(p.shift, p.shift, fill_mode="constant", interpolation="nearest"),
@@ -70,7 +70,7 @@ def augment(p):
 
 
 def convolution(x, filters, stride, p):
-    """Convolution 3x3 and normalization: (batch, h, w, c) to (batch, h / stride, w / stride, filters)."""
+    """Applies a 3x3 convolution and normalization: (batch, h, w, c) to (batch, h / stride, w / stride, filters)."""
     regularizer = keras.regularizers.L2(p.l2)
     x = layers.Conv2D(
         filters, 3, stride, "same", use_bias=False, kernel_initializer="he_normal", kernel_regularizer=regularizer
@@ -79,18 +79,18 @@ def convolution(x, filters, stride, p):
 
 
 def unit(x, filters, stride, p):
-    """Two convolutions and a shortcut: (batch, h, w, c) to (batch, h / stride, w / stride, filters)."""
+    """Applies two convolutions and a shortcut: (batch, h, w, c) to (batch, h / stride, w / stride, filters)."""
     entry = x
     x = layers.ReLU()(convolution(x, filters, stride, p))
     x = convolution(x, filters, 1, p)
-    if stride > 1:  # the paper's option A: every second pixel, and zeros for the channels that are new
+    if stride > 1:  # the paper's option A: every second pixel, and zeros for the new channels
         entry = layers.MaxPooling2D(1, stride)(entry)
         entry = layers.Concatenate()([entry, layers.Rescaling(0.0)(entry)])
     return layers.ReLU()(layers.Add()([x, entry]))
 
 
 def build(p, spec):
-    """A convolution, the units of three sizes, the mean over the pixels, softmax."""
+    """Builds a convolution, the units of three sizes, the mean over the pixels, and softmax."""
     image = keras.Input(spec.features["image"][0], name="image")
     x = layers.ReLU()(convolution(image, p.filters, 1, p))
     for size in range(3):

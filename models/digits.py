@@ -1,6 +1,6 @@
 """Handwritten digits with a small convolutional network: the first recipe to run and to copy.
 
-Two blocks of convolutions see strokes and then loops; a small dense layer names the digit.
+Two blocks of convolutions detect strokes and then loops; a small dense layer classifies the digit.
 
     image_bytes ─ decode ─ (8, 8, 1) ─ 2 x [conv 3x3 ─ norm ─ relu] ─ (8, 8, 32) ─ pool ─ (4, 4, 32)
         ─ 2 x [conv 3x3 ─ norm ─ relu] ─ (4, 4, 64) ─ mean ─ (64) ─ dropout ─ softmax ─ (10)
@@ -53,12 +53,12 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels in [0, 1], (batch, 8, 8, 1)."""
+    """Decodes images (batch,) to pixels in [0, 1], (batch, 8, 8, 1)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], DATA.shape), tf.float32) / 255.0}
 
 
 def augment(p):
-    """Small rotations, shifts and zooms; a mirrored digit is none."""
+    """Rotates, shifts and zooms a little; a mirrored digit is no digit."""
     return [
         layers.RandomRotation(p.rotation, fill_mode="constant"),
         layers.RandomTranslation(p.shift, p.shift, fill_mode="constant"),
@@ -67,7 +67,7 @@ def augment(p):
 
 
 def convolution(x, filters, p):
-    """Convolution 3x3, normalization, activation: (batch, h, w, c) to (batch, h, w, filters)."""
+    """Applies a 3x3 convolution, normalization and activation: (batch, h, w, c) to (batch, h, w, filters)."""
     regularizer = keras.regularizers.L2(p.l2)
     x = layers.Conv2D(filters, 3, padding="same", use_bias=not p.batch_norm, kernel_regularizer=regularizer)(x)
     if p.batch_norm:
@@ -76,7 +76,7 @@ def convolution(x, filters, p):
 
 
 def build(p, spec):
-    """Two blocks of two convolutions, the mean over the pixels, softmax."""
+    """Builds two blocks of two convolutions, the mean over the pixels, and softmax."""
     image = keras.Input(spec.features["image"][0], name="image")
     x = convolution(convolution(image, p.filters, p), p.filters, p)
     x = layers.MaxPooling2D()(x)
@@ -99,7 +99,7 @@ RECIPE = Recipe(
     gate=Gate(
         at_least={"accuracy": 0.97},
         slices={"label": {"accuracy": 0.8}},
-        no_worse={"accuracy": 0.02},  # of about 180 test images three may fall the other way
+        no_worse={"accuracy": 0.02},  # three of about 180 test images may differ by chance
         quick={"accuracy": 0.6},
     ),
     quick=Quick(train_rows=1000, other_rows=300, epochs=4),

@@ -7,7 +7,7 @@ Three blocks of two convolutions, each half as large and twice as deep as the on
 
 Paper: K. Simonyan, A. Zisserman, Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556,
 section 2.1, made small; S. Ioffe, C. Szegedy, Batch normalization, arXiv:1502.03167, section 3.2.
-Data: Fashion-MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
+Data: Fashion-MNIST, 60,000 images for training (a tenth of them for early stopping), the official 10,000 as the test.
 Task: image classification.
 Command: keraspipe run fashion
 Reaches: accuracy 0.9328, 15.7 minutes on 2 cores, 163,234 weights, recipe aed441b0d283.
@@ -49,17 +49,17 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
+    """Decodes images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], FASHION_MNIST.shape), tf.float32) / 255.0}
 
 
 def augment(p):
-    """A mirrored shoe is a shoe; the articles lie upright, so they are shifted and not turned."""
+    """Mirrors and shifts; all articles are upright, so they are not rotated."""
     return [layers.RandomFlip("horizontal"), layers.RandomTranslation(p.shift, p.shift, fill_mode="constant")]
 
 
 def block(x, filters, p):
-    """Two convolutions and a pooling: (batch, h, w, c) to (batch, h / 2, w / 2, filters)."""
+    """Applies two convolutions and a pooling: (batch, h, w, c) to (batch, h / 2, w / 2, filters)."""
     for _ in range(2):
         regularizer = keras.regularizers.L2(p.l2)
         x = layers.Conv2D(filters, 3, padding="same", use_bias=not p.batch_norm, kernel_regularizer=regularizer)(x)
@@ -69,7 +69,7 @@ def block(x, filters, p):
 
 
 def build(p, spec):
-    """The blocks, the mean over the pixels, softmax."""
+    """Builds the blocks, the mean over the pixels, and softmax."""
     image = keras.Input(spec.features["image"][0], name="image")
     x = image
     for filters in p.blocks:

@@ -1,18 +1,18 @@
-"""Film reviews with a small transformer: words look at each other, and the answer says which of them counted.
+"""Film reviews with a small transformer, which also returns the weight of each word in the prediction.
 
     text ─ words ─ ids (256) ─ embedding + place ─ (256, 64)
         ─ 1 x [norm ─ attention, 2 heads ─ + ─ norm ─ dense 128 ─ dense 64 ─ +] ─ norm ─ (256, 64)
         ─ weight of each word ─ softmax ─ (256) ─ weighted mean ─ (64) ─ dropout ─ softmax ─ (2)
 
-Served beside `label` and `probabilities`: `attention` (batch, length), the weight of each word in the mean that is
-classified; they sum to one over a text, or are all zero where it has no words. And `tokens` (batch, length), the words
-that the weights belong to, "" after the end. Places after the end of a text are masked in attention and mean: a review
-gets the same answer whatever stands beside it in a batch.
+Served in addition to `label` and `probabilities`: `attention` (batch, length), the weight of each word in the mean that
+is classified; they sum to one over a text, or are all zero if it has no words. And `tokens` (batch, length), the words
+of these weights, "" after the end. Padding after the end of a text is masked in attention and mean, so a review gets
+the same prediction in any batch.
 
 Paper: A. Vaswani et al., Attention is all you need, arXiv:1706.03762, section 3 (the encoder); norm before each part as
 in R. Xiong et al., arXiv:2002.04745, section 3.1; weights of words as in Z. Yang et al., Hierarchical attention
 networks for document classification, NAACL 2016, equations 5 to 7.
-Data: IMDB, 25,000 reviews to learn from (a tenth of them to stop by) and the official 25,000 as the test.
+Data: IMDB, 25,000 reviews for training (a tenth of them for early stopping) and the official 25,000 as the test.
 Task: text classification
 Command: keraspipe run imdb_transformer
 Reaches: accuracy 0.8703, 6.4 minutes on 2 cores, 1,334,466 weights, recipe 3d0aa11ee013.
@@ -48,8 +48,8 @@ class Params:
     schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
     loss: str = "sparse_categorical_crossentropy"
     # words
-    vocabulary: Annotated[int, Range(5000, 50000, log=True)] = 20000  # the most frequent words that are known
-    length: Annotated[int, Range(100, 500)] = 256  # words of a review that are read; the rest is cut off
+    vocabulary: Annotated[int, Range(5000, 50000, log=True)] = 20000  # number of the most frequent words
+    length: Annotated[int, Range(100, 500)] = 256  # words of a review; the rest is cut off
     # network
     blocks: Annotated[int, Range(1, 4)] = 1
     width: Annotated[int, Range(32, 128, log=True)] = 64  # of a word's vector
@@ -60,23 +60,23 @@ class Params:
     block_dropout: Annotated[float, Range(0.0, 0.5)] = 0.2
     dropout: Annotated[float, Range(0.0, 0.6)] = 0.4
     # augmentation
-    word_dropout: Annotated[float, Range(0.0, 0.4)] = 0.2  # share of the words that are hidden
+    word_dropout: Annotated[float, Range(0.0, 0.4)] = 0.2  # share of the words that become unknown
 
 
 def preprocess(inputs, p):
-    """Texts (batch,) to ids of their first words, (batch, length), by a vocabulary of the training split."""
+    """Maps texts (batch,) to ids of their first words, (batch, length), by a vocabulary of the training split."""
     first = words(inputs["text"])[:, : p.length]
     known = tft.compute_and_apply_vocabulary(first, top_k=p.vocabulary, vocab_filename="words")  # others are -1
     return {"words": (known + KNOWN).to_tensor(PADDING, shape=[None, p.length])}
 
 
 def augment(p):
-    """Hides words here and there."""
+    """Replaces random words by the unknown word."""
     return [WordDropout(p.word_dropout, unknown=UNKNOWN, padding=PADDING)]
 
 
 def embedded(ids, p, spec):
-    """What a word means and where it stands: (batch, length) to (batch, length, width)."""
+    """Adds embeddings of words and positions: (batch, length) to (batch, length, width)."""
     places = ops.cumsum(ops.ones_like(ids), axis=1) - 1
     small = keras.initializers.RandomNormal(stddev=0.02)
     x = layers.Embedding(KNOWN + spec.vocabulary["words"], p.width, name="meanings")(ids)
@@ -85,7 +85,7 @@ def embedded(ids, p, spec):
 
 
 def block(x, there, p):
-    """Attention between the words that are there, then each word by itself: (batch, length, width), as before."""
+    """Applies attention between the words, then dense layers to each word: (batch, length, width), unchanged."""
     normal = layers.LayerNormalization()(x)
     seen = layers.MultiHeadAttention(p.heads, p.width // p.heads)(normal, normal, attention_mask=there[:, None, :])
     x = x + layers.Dropout(p.block_dropout)(seen)
@@ -94,7 +94,7 @@ def block(x, there, p):
 
 
 def build(p, spec):
-    """Blocks of attention, and the mean of the words by weights that are learned, too."""
+    """Builds the blocks of attention, the mean of the words with learned weights, and softmax."""
     ids = keras.Input(spec.features["words"][0], name="words", dtype="int64")
     there = ops.not_equal(ids, PADDING)
     x = embedded(ids, p, spec)
@@ -108,13 +108,13 @@ def build(p, spec):
     probabilities = layers.Dense(len(spec.classes), activation="softmax", dtype="float32", name="probabilities")(x)
     model = keras.Model({"words": ids}, probabilities)
     rule = optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps)
-    # Keras would compile with XLA, which takes minutes for attention on a processor and gains nothing there.
+    # Keras would compile with XLA, which takes minutes for attention on a CPU and is not faster.
     model.compile(rule, loss=p.loss, metrics=["accuracy"], jit_compile=False)
     return model
 
 
 def outputs(model, features):
-    """The usual answer, and the weight of each word in it."""
+    """Returns label and probabilities, and the weight of each word."""
     both = keras.Model(model.input, (model.output, model.get_layer("attention").output))
     probabilities, attention = both(features, training=False)
     label = tf.gather(tf.constant(IMDB.classes), tf.argmax(probabilities, axis=-1))
@@ -122,7 +122,7 @@ def outputs(model, features):
 
 
 def signatures(served):
-    """The default one also says which words the weights belong to, as they stood in the text."""
+    """Returns a `serving_default` that also has the words of the weights, as in the text."""
 
     def default(text):
         features = served.features({"text": text})

@@ -1,11 +1,11 @@
-"""MNIST with a LeNet of today: two convolutions, two poolings, one hidden layer, augmentation.
+"""MNIST with a modern LeNet: two convolutions, two poolings, one hidden layer, augmentation.
 
     image_bytes ─ decode ─ (28, 28, 1) ─ conv 3x3 ─ pool ─ (14, 14, 32) ─ conv 3x3 ─ pool ─ (7, 7, 64)
         ─ flatten ─ (3136) ─ dense ─ (128) ─ dropout ─ softmax ─ (10)
 
 Paper: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, Proceedings
 of the IEEE 86(11), 1998, section II.B (LeNet-5: 0.9905, with distortions 0.992).
-Data: MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
+Data: MNIST, 60,000 images for training (a tenth of them for early stopping) and the official 10,000 as the test.
 Task: image classification.
 Command: keraspipe run mnist
 Reaches: accuracy 0.9932, 5.2 minutes on 2 cores, 421,642 weights, recipe ac1db5f595d1.
@@ -50,12 +50,12 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
+    """Decodes images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], MNIST.shape), tf.float32) / 255.0}
 
 
 def augment(p):
-    """Small rotations, shifts and zooms; a mirrored digit is none."""
+    """Rotates, shifts and zooms a little; a mirrored digit is no digit."""
     return [
         layers.RandomRotation(p.rotation, fill_mode="constant"),
         layers.RandomTranslation(p.shift, p.shift, fill_mode="constant"),
@@ -64,7 +64,7 @@ def augment(p):
 
 
 def build(p, spec):
-    """Convolutions that see strokes, then their arrangement, and a hidden layer that decides."""
+    """Builds convolutions for strokes and their arrangement, a hidden layer, and softmax."""
     image = keras.Input(spec.features["image"][0], name="image")
     x = image
     for filters in p.filters:

@@ -1,11 +1,11 @@
-"""MNIST with a plain multilayer perceptron: what two hidden layers reach without a convolution.
+"""MNIST with a plain multilayer perceptron: two hidden layers without a convolution.
 
     image_bytes ─ decode ─ (28, 28, 1) ─ flatten ─ (784) ─ dense ─ (128) ─ dropout ─ dense ─ (64) ─ dropout
         ─ softmax ─ (10)
 
 Paper: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, Gradient-based learning applied to document recognition, Proceedings
 of the IEEE 86(11), 1998, section III.C.4 (two hidden layers of 300 and 100: 0.9695, with distortions 0.975).
-Data: MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test.
+Data: MNIST, 60,000 images for training (a tenth of them for early stopping) and the official 10,000 as the test.
 Task: image classification
 Command: keraspipe run mnist_mlp
 Reaches: accuracy 0.9871, 1.7 minutes on 2 cores, 109,386 weights, recipe 8f858559735f.
@@ -43,21 +43,21 @@ class Params:
     dropout: Annotated[float, Range(0.0, 0.6)] = 0.1
     l2: Annotated[float, Range(1e-6, 1e-2, log=True)] = 1e-6
     # augmentation
-    shift: Annotated[float, Range(0.0, 0.2)] = 0.04  # of the width: a perceptron knows nothing of neighbourhood
+    shift: Annotated[float, Range(0.0, 0.2)] = 0.04  # of the width: a perceptron ignores the neighbourhood of pixels
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
+    """Decodes images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], MNIST.shape), tf.float32) / 255.0}
 
 
 def augment(p):
-    """Shifts of a pixel; a mirrored digit is none."""
+    """Shifts by a pixel; a mirrored digit is no digit."""
     return [layers.RandomTranslation(p.shift, p.shift, fill_mode="constant")]
 
 
 def build(p, spec):
-    """The pixels in a row, the hidden layers, softmax."""
+    """Builds the flattened pixels, the hidden layers, and softmax."""
     image = keras.Input(spec.features["image"][0], name="image")
     x = layers.Flatten()(image)
     for neurons in p.hidden:

@@ -1,21 +1,21 @@
-"""Handwritten digits out of nothing: a variational autoencoder on MNIST, with convolutions.
+"""Generated handwritten digits: a variational autoencoder on MNIST, with convolutions.
 
     image (28, 28, 1) ─ conv 3x3 /2 ─ (14, 14, 16) ─ conv 3x3 /2 ─ (7, 7, 32) ─ dense (256) ─ mean, log variance (16)
     latent (16) ─ dense (256) ─ dense ─ (7, 7, 32) ─ conv 3x3 x2 ─ (14, 14, 32) ─ conv 3x3 x2 ─ (28, 28, 16) ─ conv 3x3
         ─ logits (28, 28, 1)
 
-A pixel's grey is the probability that it is white, so that the bound is comparable with papers that throw pixels anew
-("dynamic binarization"). Clients see the mean of the decoder. Latents are not drawn from the prior, which has room
-between the digits, but from a mixture of Gaussians that `finish` fits to the latents of training images (P. Ghosh et
-al., From Variational to Deterministic Autoencoders, ICLR 2020, section 4). The bound is that of the prior.
+A pixel's grey is the probability that it is white, so that the bound is comparable with papers that sample pixels in
+every epoch ("dynamic binarization"). Clients get the mean of the decoder. Latents are not drawn from the prior, which
+has gaps between the digits, but from a mixture of Gaussians that `finish` fits to the latents of training images
+(P. Ghosh et al., From Variational to Deterministic Autoencoders, ICLR 2020, section 4). The bound is that of the prior.
 
 Paper: D. P. Kingma, M. Welling, Auto-Encoding Variational Bayes, ICLR 2014 (arXiv:1312.6114).
-Data: MNIST, 60,000 images to learn from (a tenth of them to stop by) and the official 10,000 as the test; no labels.
+Data: MNIST, 60,000 images for training (a tenth for early stopping) and the official 10,000 as the test; no labels.
 Task: image generation.
 Command: keraspipe run mnist_vae
 Reaches: recognised 0.932, 9.7 minutes on 2 cores, 838,763 weights, recipe f5dce796ab19.
-Tried, on one network after 5 of 8 epochs, 500 samples each: the mnist model is sure of 0.60 drawn from the prior, 0.57
-and 0.54 with its deviation at 0.8 and 0.6, 0.90 from the mixture of 10, and 0.97 of training images through the latent.
+Tried, on one network after 5 of 8 epochs, 500 samples each: the mnist model is sure of 0.60 of samples from the prior,
+0.57 and 0.54 with its deviation at 0.8 and 0.6, 0.90 from the mixture of 10, and 0.97 of reconstructed training images.
 """
 
 import math
@@ -33,10 +33,10 @@ from pipeline.features.image import decode
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
 from pipeline.training.optimizers import optimizer
 
-SAMPLES = 1000  # that the mnist model is asked about
+SAMPLES = 1000  # generated images that the mnist model classifies
 CONFIDENT = 0.9
-PARTS = 20  # in which the test split is asked
-FITTED = 20_000  # training images whose latents the mixture is fitted to
+PARTS = 20  # requests for the test split
+FITTED = 20_000  # training images to whose latents the mixture is fitted
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
+    """Decodes images (batch,) to pixels in [0, 1], (batch, 28, 28, 1)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], MNIST.shape), tf.float32) / 255.0}
 
 
 @keras.saving.register_keras_serializable("keraspipe")
 class Autoencoder(keras.Model):
-    """The two networks, and as loss the negative evidence lower bound in nats per image.
+    """Encoder and decoder; the loss is the negative evidence lower bound in nats per image.
 
     Args:
-        encoder: Images (batch, height, width, 1) to mean and log variance of the latent, (batch, 2, latent).
-        decoder: Latents (batch, latent) to logits of the pixels, (batch, height, width, 1).
+        encoder: Images (batch, height, width, 1) -> mean and log variance of the latent, (batch, 2, latent).
+        decoder: Latents (batch, latent) -> logits of the pixels, (batch, height, width, 1).
         warm_up: Optimizer steps in which the weight of the second term rises from zero to one.
         components: Gaussians in the mixture that `generate` draws from; `finish` fits them.
     """
@@ -88,7 +88,7 @@ class Autoencoder(keras.Model):
         self.means = [keras.metrics.Mean(name) for name in ("reconstruction", "kl")]
 
     def call(self, features, training=False):
-        """Both terms of the bound for each image, {"reconstruction", "kl"}: (batch,)."""
+        """Returns both terms of the bound for each image, {"reconstruction", "kl"}: (batch,)."""
         image = features["image"]
         mean, log_variance = self.posterior(image, training)
         drawn = keras.random.normal(ops.shape(mean), seed=self.seeds) if training else noise(image, mean.shape[1])
@@ -98,7 +98,7 @@ class Autoencoder(keras.Model):
         return {"reconstruction": ops.sum(missed, axis=(1, 2, 3)), "kl": ops.sum(kl, axis=1)}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # noqa: ARG002
-        """Equation 3 of the paper, the other way up; the label stays unseen."""
+        """Returns the negative of equation 3 of the paper; the label is not used."""
         terms = [ops.mean(y_pred[name]) for name in ("reconstruction", "kl")]
         for metric, term in zip(self.means, terms, strict=True):
             metric.update_state(term)
@@ -106,15 +106,15 @@ class Autoencoder(keras.Model):
         return terms[0] + (ops.minimum(done, 1.0) if training else 1.0) * terms[1]
 
     def posterior(self, image, training=False):
-        """Mean and log variance of the latent, (batch, latent) each."""
+        """Returns mean and log variance of the latent, (batch, latent) each."""
         return ops.unstack(ops.cast(self.encoder(image, training=training), "float32"), 2, axis=1)
 
     def draw(self, latent):
-        """The decoder's mean, (batch, height, width, 1) in [0, 1]."""
+        """Returns the decoder's mean, (batch, height, width, 1) in [0, 1]."""
         return ops.sigmoid(ops.cast(self.decoder(latent, training=False), "float32"))
 
     def generate(self, seed):
-        """An image for each seed (batch,), (batch, height, width, 1) in [0, 1]."""
+        """Generates an image for each seed (batch,): (batch, height, width, 1) in [0, 1]."""
         drawn = normal(seed, 1 + self.decoder.input_shape[1])
         place = (1 + ops.erf(drawn[:, :1] / math.sqrt(2))) / 2  # uniform in [0, 1]
         chosen = ops.sum(ops.cast(place > ops.cumsum(self.share)[:-1], "int32"), axis=1)
@@ -128,13 +128,13 @@ class Autoencoder(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """From the arguments."""
+        """Creates the model from its arguments."""
         parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder")}
         return cls(**parts, **config)
 
 
 def normal(seed, size):
-    """Standard normal numbers (batch, size), each row by its own seed (batch,) and nothing else."""
+    """Returns standard normal numbers (batch, size), each row determined by its seed (batch,) alone."""
     rows = tf.TensorSpec([size], tf.float32)
     return tf.map_fn(
         lambda number: tf.random.stateless_normal([size], tf.stack([number, 0])), seed, fn_output_signature=rows
@@ -142,13 +142,13 @@ def normal(seed, size):
 
 
 def noise(image, size):
-    """Standard normal numbers (batch, size), each row by its pixels: the bound of an image is always the same."""
+    """Returns standard normal numbers (batch, size) by each row's pixels, so that its bound is always the same."""
     pixels = tf.cast(tf.reshape(tf.round(image * 255), [tf.shape(image)[0], -1]), tf.int64)
     return normal(tf.reduce_sum(pixels * tf.range(1, tf.shape(pixels, tf.int64)[1] + 1) ** 2, axis=1), size)
 
 
 def build(p, spec):
-    """Down to the latent, and up again as a mirror image."""
+    """Builds the encoder to the latent, and the mirrored decoder."""
     shape = spec.features["image"][0]
     image, latent = keras.Input(shape, name="image"), keras.Input((p.latent,), name="latent")
     x = image
@@ -168,7 +168,7 @@ def build(p, spec):
 
 
 def finish(model, rows):
-    """The mixture: fitted to a latent of each of the first training images."""
+    """Fits the mixture to a latent of each of the first training images."""
     from sklearn.mixture import GaussianMixture
 
     latents = []
@@ -182,15 +182,15 @@ def finish(model, rows):
 
 
 def outputs(model, features):
-    """`elbo` in nats, (batch,)."""
+    """Returns `elbo` in nats, (batch,)."""
     terms = model(features, training=False)
     return {"elbo": -terms["reconstruction"] - terms["kl"]}
 
 
 def png(draw, rows):
-    """PNG of what `draw` makes of each row, (batch,) of bytes.
+    """Encodes the image that `draw` returns for each row as PNG, (batch,) of bytes.
 
-    Rows go through the network one by one: its last digits depend on the size of the batch, and pixels round by them.
+    Rows are drawn one by one: the network's last digits depend on the size of the batch, and so would rounded pixels.
     """
 
     def draw_row(row):
@@ -200,7 +200,7 @@ def png(draw, rows):
 
 
 def signatures(served):
-    """`serving_default`: a seed gives an image. `reconstruct` and `embed`: an image through the latent, and into it."""
+    """Returns `serving_default` (seed to image), `reconstruct` (image to image) and `embed` (image to latent)."""
     model = served.model
     images, seeds = [tf.TensorSpec([None], tf.string, "image_bytes")], [tf.TensorSpec([None], tf.int64, "seed")]
 
@@ -219,7 +219,7 @@ def signatures(served):
 
 
 def score(served, examples, others):
-    """The bound over the test split, and the share of samples that the mnist model is sure to know."""
+    """Returns the bound over the test split, and the share of samples that the mnist model classifies confidently."""
     test = examples.test["image_bytes"]
     parts = [served.predict("reconstruct", {"image_bytes": part})["elbo"] for part in np.array_split(test, PARTS)]
     drawn = served.predict("serving_default", {"seed": np.arange(SAMPLES)})

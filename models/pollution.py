@@ -6,8 +6,8 @@
 
 Paper: A. van den Oord et al., WaveNet, arXiv:1609.03499, sections 2.1 and 2.3; S. Hochreiter, J. Schmidhuber, Long
 short-term memory, Neural Computation 9(8), 1997.
-Data: Beijing PM2.5, 43,824 hours of dust and weather; learnt from until June 2013, stopped by the rest of 2013, tested
-on 2014.
+Data: Beijing PM2.5, 43,824 hours of dust and weather; training until June 2013, early stopping by the rest of 2013,
+test on 2014.
 Task: forecasting
 Command: keraspipe run pollution
 Reaches: skill 0.1307, 2.0 minutes on 2 cores, 56,376 weights, recipe 4741e80639a8.
@@ -31,9 +31,9 @@ from pipeline.datasets.pollution import HORIZON, LENGTH, POLLUTION
 from pipeline.recipe import Choice, Gate, Metric, Quick, Range, Recipe, Time
 from pipeline.training.optimizers import optimizer
 
-TYPICAL = 72.0  # µg/m³, the median of the years: stands before the first measurement of a window
+TYPICAL = 72.0  # µg/m³, the median of the years: the value before the first measurement of a window
 WINDS = ("NW", "NE", "SE", "cv")
-HOURS = (1, 6, 12, 24)  # ahead, at which the skill is told
+HOURS = (1, 6, 12, 24)  # hours ahead for which the skill is reported
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Params:
     optimizer: Annotated[str, Choice("adam", "adamw", "rmsprop")] = "adam"
     learning_rate: Annotated[float, Range(1e-4, 1e-2, log=True)] = 1e-3
     schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
-    loss: Annotated[str, Choice("mae", "huber", "mse")] = "mae"  # in µg/m³; mae asks for the median
+    loss: Annotated[str, Choice("mae", "huber", "mse")] = "mae"  # in µg/m³; mae predicts the median
     # network
     network: Annotated[str, Choice("cnn", "lstm")] = "cnn"
     width: Annotated[int, Range(8, 128, log=True)] = 32  # channels, or units of the LSTM
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)  # one block each; a width of 3 sees 255 hours back
+    dilations: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)  # one block each; a kernel of 3 reaches 255 hours back
     dropout: Annotated[float, Range(0.0, 0.6)] = 0.3
     l2: Annotated[float, Range(1e-6, 1e-2, log=True)] = 1e-4
 
@@ -68,13 +68,13 @@ def known_before(values):
 
 
 def circle(values, period):
-    """A time of day or year (batch, …) as a point on a circle, twice as many channels: midnight is beside 23 hours."""
+    """Maps a time of day or year (batch, …) to a point on a circle, two channels each: 0 hours is next to 23 hours."""
     angle = values * (2 * pi / period)
     return tf.stack([tf.sin(angle), tf.cos(angle)], axis=-1)
 
 
 def preprocess(inputs, p):
-    """Raw columns (batch, 168) to channels near [-1, 1], (batch, 168, 19), and the last value of dust, (batch,)."""
+    """Maps raw columns (batch, 168) to channels near [-1, 1], (batch, 168, 19), and the last dust value, (batch,)."""
     dust = known_before(inputs["pm25"])
     level = tf.math.log1p(dust)
     last = level[:, -1:]
@@ -86,7 +86,7 @@ def preprocess(inputs, p):
         tf.cast(tf.math.is_nan(inputs["pm25"]), tf.float32),
         inputs["dew_point"] / 15.0,
         inputs["temperature"] / 15.0,
-        (inputs["temperature"] - inputs["dew_point"]) / 15.0,  # how dry the air is
+        (inputs["temperature"] - inputs["dew_point"]) / 15.0,  # dryness of the air
         (inputs["pressure"] - 1016.0) / 10.0,
         tf.math.log1p(inputs["wind_speed"]) - 3.0,
         tf.minimum(inputs["snow"], 3.0),
@@ -95,12 +95,12 @@ def preprocess(inputs, p):
     ]
     clock = tf.concat([circle(inputs["hour"], 24), circle(inputs["month"], 12)], axis=2)  # (batch, 168, 4)
     window = tf.concat([tf.stack(channels, axis=2), clock], axis=2)
-    # Any other hole is the middle of its scale.
+    # Any other missing value is the middle of its scale.
     return {"window": tf.where(tf.math.is_nan(window), 0.0, window), "last": dust[:, -1]}
 
 
 def gated(x, dilation, p):
-    """One block of WaveNet, (batch, time, width): what to say times how loudly, added to what came in."""
+    """Applies a block of WaveNet, (batch, time, width): tanh times sigmoid gate, added to the input."""
 
     def causal(activation):
         regularizer = keras.regularizers.L2(p.l2)
@@ -113,7 +113,7 @@ def gated(x, dilation, p):
 
 
 def convolutions(x, p):
-    """Blocks of growing reach; the answer is the sum of what each says about the last hour, (batch, width)."""
+    """Applies blocks of growing dilation; returns the sum of their outputs for the last hour, (batch, width)."""
     x = layers.Dense(p.width)(x)
     outputs = []
     for dilation in p.dilations:
@@ -123,7 +123,7 @@ def convolutions(x, p):
 
 
 def build(p, spec):
-    """The network reads the week; its answer are factors on the last value, between 1/20 and 20."""
+    """Builds the network; it predicts factors on the last value, between 1/20 and 20."""
     window = keras.Input(spec.features["window"][0], name="window")
     last = keras.Input(spec.features["last"][0], name="last")
     x = convolutions(window, p) if p.network == "cnn" else layers.LSTM(p.width)(window)
@@ -137,15 +137,15 @@ def build(p, spec):
 
 
 def outputs(model, features):
-    """The next day, hour by hour, in µg/m³: (batch, 24)."""
+    """Returns the next day, hour by hour, in µg/m³: (batch, 24)."""
     return {"forecast": model(features, training=False)}
 
 
 def naive(dust):
-    """What one guesses without a model, (rows, 1) each: the last known value, and the mean of the last day.
+    """Returns naive forecasts, (rows, 1) each: the last known value, and the mean of the last day.
 
     Args:
-        dust: The past, (rows, 168), NaN where nothing was measured.
+        dust: The past, (rows, 168), NaN for missing measurements.
     """
     known = np.maximum.accumulate(np.where(np.isnan(dust), 0, np.arange(LENGTH)), axis=1)[:, -1:]
     last = np.nan_to_num(np.take_along_axis(dust, known, axis=1), nan=TYPICAL)
@@ -154,7 +154,7 @@ def naive(dust):
 
 
 def score(served, examples, others):
-    """Mean absolute error over the 24 hours, and by which share it is below that of the naive forecasts."""
+    """Returns the mean absolute error over the 24 hours, and by which share it is below that of naive forecasts."""
     rows = examples.test
     forecast = served.predict("serving_default", {name: rows[name] for name in POLLUTION.inputs})["forecast"]
     truth = rows[POLLUTION.label]

