@@ -95,14 +95,14 @@ def _parse_value(raw: str) -> str:
 def _quote(value: str) -> str:
     if UNQUOTED.fullmatch(value):
         return value
-    if re.search(r"['\\\r\n]", value):
+    if re.search(r"['\r\n]|\\$", value):
         raise UsageError(
-            "A value of .env has one line, no single quotes and no backslashes.",
+            "A value of .env has one line, no single quotes and no backslash at its end.",
             expected="a path without them",
             received=repr(value),
             action="name another folder: keraspipe secrets --dir FOLDER",
         )
-    return f"'{value}'"  # docker compose replaces no $ between single quotes; a backslash would hide the last one
+    return f"'{value}'"  # docker compose replaces no $ between single quotes; a last backslash escapes the quote
 
 
 def find_used(compose: str) -> set[str]:
