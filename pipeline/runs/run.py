@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.recipes import fingerprint
 from pipeline.store import champions, fileio, hashing
 from pipeline.store.fileio import is_locked
 
@@ -77,6 +76,8 @@ class RunRequest:
         Computed once: a file edited during its run must not give its new digest to the old result.
         """
         settings = self.settings
+        from pipeline.recipes import fingerprint  # here: `keraspipe runs` answers without it
+
         return hashing.digest(
             {
                 "recipe": self.name,
