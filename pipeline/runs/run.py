@@ -75,9 +75,9 @@ class RunRequest:
 
         Computed once: a file edited during its run must not give its new digest to the old result.
         """
-        settings = self.settings
         from pipeline.recipes import fingerprint  # here: `keraspipe runs` answers without it
 
+        settings = self.settings
         return hashing.digest(
             {
                 "recipe": self.name,
