@@ -1,4 +1,4 @@
-"""Anomalous heartbeats with an autoencoder trained on normal ones: a beat that it cannot reconstruct is an anomaly.
+"""Anomalous heartbeats with an autoencoder trained on normal ones: it cannot reconstruct an anomaly.
 
 The score is the mean square error of the reconstruction. The threshold is a quantile of the training scores.
 
