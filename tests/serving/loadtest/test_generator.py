@@ -38,6 +38,7 @@ class Small:
         self.tls = tls
         self.heads = []
         self.connections = 0
+        self.writers = []
         self.ready = threading.Event()
         self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
@@ -48,9 +49,13 @@ class Small:
         self.ready.set()
         await self.stop.wait()
         server.close()
+        for writer in self.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)  # in which the transports let go of their sockets
 
     async def _talk(self, reader, writer):
         self.connections += 1
+        self.writers.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
