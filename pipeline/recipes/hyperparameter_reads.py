@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from pipeline.recipes import imports
-from pipeline.recipes.recipe_reads import assignments
+from pipeline.recipes.recipe_reads import assignments, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,7 +241,7 @@ def follow_hook(hook: ast.expr, position: int, scope: Scope, params: ast.ClassDe
     """
     reads = Reads(params)
     try:
-        function, origin = (hook, scope) if isinstance(hook, ast.Lambda) else scope.function(_identifier(hook))
+        function, origin = (hook, scope) if isinstance(hook, ast.Lambda) else scope.function(identifier(hook))
         reads.follow(function, positional_parameters(function)[position], origin)
     except (EscapeError, IndexError):
         return None
@@ -283,7 +283,3 @@ def _is_plain(function: ast.FunctionDef) -> bool:
     """Returns whether all decorators pass the arguments on unchanged."""
     words = [ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in function.decorator_list]
     return all(word in READERS for word in words)
-
-
-def _identifier(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else ""

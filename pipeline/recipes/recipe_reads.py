@@ -83,7 +83,7 @@ class _Reads:
         while before != len(names):
             before = len(names)
             pairs = (pair for node in nodes for pair in assignments(node))
-            names |= {_identifier(target) for target, value in pairs if self._yields(value, names)}
+            names |= {identifier(target) for target, value in pairs if self._yields(value, names)}
         return names - {""}
 
     def _yields(self, node: ast.AST, names: set[str]) -> bool:
@@ -98,7 +98,7 @@ class _Reads:
     def _origin(self, function: ast.expr) -> str:
         """Returns the called function as "file.function"."""
         if not isinstance(function, ast.Attribute):
-            return self.origins.get(_identifier(function), "")
+            return self.origins.get(identifier(function), "")
         owner = _last_identifier(function.value)
         return f"{self.origins.get(owner, owner).rpartition('.')[2]}.{function.attr}"
 
@@ -158,7 +158,7 @@ def _annotated_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Yields the names that are annotated as a recipe."""
     for node in nodes:
         if isinstance(node, ast.AnnAssign) and _is_recipe(node.annotation):
-            yield _identifier(node.target)
+            yield identifier(node.target)
 
 
 def _is_recipe(annotation: ast.expr | None) -> bool:
@@ -169,10 +169,11 @@ def _arguments(node: Function) -> list[ast.arg]:
     return [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
 
 
-def _identifier(node: ast.expr) -> str:
+def identifier(node: ast.expr) -> str:
+    """Returns the name that an expression is; empty where it is no plain name."""
     return node.id if isinstance(node, ast.Name) else ""
 
 
 def _last_identifier(node: ast.expr) -> str:
     """Returns the last part of a dotted name."""
-    return node.attr if isinstance(node, ast.Attribute) else _identifier(node)
+    return node.attr if isinstance(node, ast.Attribute) else identifier(node)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pipeline.recipe import Gate, Metric, Recipe
 
 BLESSING, CONFUSION = "blessing", "confusion"
-OVERALL = ()
 
 
 class OptionalBaselineExecutor(executor.Executor):

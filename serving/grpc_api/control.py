@@ -17,26 +17,12 @@ if TYPE_CHECKING:
     from serving.lifecycle.manager import ServableManager
 
 
-RELOAD_PATH = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
 _LOG = logging.getLogger("keraspipe.serving")
 # The full names are what clients of other servers ask for.
 _SERVICE_NAMES = frozenset(
     prefix + name for name in (b"ModelService", b"PredictionService") for prefix in (b"", b"tensorflow.serving.")
 ) | {b""}
 _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse{status}
-
-
-def reload_method(
-    manager: ServableManager, counters: Callable[[], Mapping[str, int]] = dict
-) -> tuple[Any, Callable[[Any], Any]]:
-    """Request type and handler, as in `servicer.control_methods`.
-
-    Args:
-        manager: Whose models are replaced.
-        counters: Values of the metrics that only grow, by name.
-    """
-    kind = protos.load("apis.model_management_pb2").ReloadConfigRequest
-    return kind, lambda request: handle_reload(manager, request, counters)
 
 
 def handle_reload(manager: ServableManager, request: Any, counters: Callable[[], Mapping[str, int]] = dict) -> Any:
