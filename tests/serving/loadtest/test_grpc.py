@@ -216,6 +216,8 @@ def test_a_closed_loop_without_a_server_does_not_spin(serve):
     served = serve()
     threading.Timer(0.2, served.server.stop, [None]).start()
     result = run(served.target(), Load(concurrency=1, duration_s=1, warmup_s=0))
+    # The call that the stop meets under way may end as CANCELLED; all later ones find no server.
+    assert result.errors.pop("CANCELLED", 0) <= 1
     assert {"UNAVAILABLE"} == set(result.errors)
     assert 1 <= result.failed <= 20
 
