@@ -258,8 +258,9 @@ def hear_interrupts() -> None:
 def _forking() -> multiprocessing.context.ForkServerContext:
     """A process that has imported what commands import, and forks."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.runner.local", "pipeline.commands.predict"])
+    context.set_forkserver_preload(["preloaded"])
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT / "tests"))
         patch.setenv("TF_USE_LEGACY_KERAS", "0")  # as a run does before it imports TFX
         multiprocessing.forkserver.ensure_running()
     return context

@@ -35,7 +35,10 @@ def check_format(out: Path) -> None:
     """Raises a UsageError if the suffix of the name is not a known format."""
     if out.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(
-            f"The format of {out} is not known by its ending.", expected=", ".join(OUTPUT_SUFFIXES), received=out.name
+            f"The format of {out} is not known by its ending.",
+            expected=", ".join(OUTPUT_SUFFIXES),
+            received=out.name,
+            action="give --out another ending",
         )
 
 
@@ -135,7 +138,7 @@ def infer_columns(path: Path, first: Mapping[str, Any], outputs: Mapping[str, Te
 
 
 def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
+    return path.suffix.lower() == ".parquet" or (path.is_dir() and any(path.rglob("*.parquet")))
 
 
 def _arrow_type(name: str, info: TensorInfo) -> pa.DataType:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.features import types
-from pipeline.formats import csv, jsonl, parquet, table
+from pipeline.formats import read_table, table
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from serving.core.signature import TensorInfo
 
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".data")
-JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 FILE_COLUMN = "file"
 # Raised by the readers of a cell for a value of another kind.
 CELL_FAILURES = (ValueError, TypeError, OverflowError, OSError)
@@ -65,44 +63,17 @@ def read_rows(path: Path, only: str = "") -> Iterator[Row]:
         yield Row(number, place, cells, fault)
 
 
-def format_suffix(path: Path) -> str:
-    """Returns the suffix that says the format, without `.gz`."""
-    return (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
-
-
 def _choose_reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
-    if path.is_dir():
-        return _read_parquet if any(path.glob("*.parquet")) else _list_files
-    ending = format_suffix(path)
-    if path.is_file() and (ending in (*TEXT_SUFFIXES, *JSON_SUFFIXES, ".parquet")):
-        return _read_csv if ending in TEXT_SUFFIXES else _read_jsonl if ending in JSON_SUFFIXES else _read_parquet
+    if path.is_dir() and not any(path.rglob("*.parquet")):
+        return _list_files
+    if path.is_dir() or (path.is_file() and read_table.table_format(path)):
+        return lambda path, _: read_table.read_rows(path)
     raise UsageError(
         f"{path} cannot be read row by row.",
-        expected=f"a folder, or a file ending in {', '.join((*TEXT_SUFFIXES, *JSON_SUFFIXES))} (also .gz) or .parquet",
+        expected=f"a folder, or {read_table.EXPECTED_FILE}",
         received=path.name if path.exists() else "nothing at that path",
         action="name an existing file with --file",
     )
-
-
-def _read_csv(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    lines = csv.read_rows(path)
-    header = next(lines)[1]
-    for line, cells, fault in lines:
-        yield f"line {line}", dict(zip(header, cells, strict=False)), fault
-
-
-def _read_jsonl(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for line, cells, fault in jsonl.read_rows(path):
-        yield f"line {line}", cells, fault
-
-
-def _read_parquet(path: Path, _: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    number = 0
-    for part in parquet.part_files(path):
-        for block in parquet.read_blocks(part):
-            for cells in zip(*block.values(), strict=True):
-                yield f"row {number}", dict(zip(block, cells, strict=True)), ""
-                number += 1
 
 
 def _list_files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any], str]]:

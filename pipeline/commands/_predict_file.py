@@ -36,6 +36,7 @@ def require_both(options: Namespace) -> None:
             "Batch prediction needs both --file and --out, and no INPUT.",
             expected=f"keraspipe predict {options.name} --file IN --out OUT",
             received=f"--file {options.file} --out {options.out} {' '.join(options.inputs)}".strip(),
+            action="name both files, and leave the inputs out",
         )
 
 
@@ -53,6 +54,7 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
             "No row has a prediction.",
             expected=f"rows with {', '.join(source.signatures[options.signature].inputs)}",
             received=f"{outcome.rows} rows without one; the reasons are in {outcome.reasons}",
+            action="read the reasons in the list of bad rows, and correct the file or its columns",
         )
     return 0
 
@@ -65,6 +67,7 @@ def _make_job(options: Namespace, source: Source) -> Job:
             f"{options.name} has no signature {options.signature!r}.",
             expected=f"one of {', '.join(source.signatures)}",
             received=options.signature,
+            action="leave --signature out, or name one of these",
         )
     return Job(
         Path(options.file).expanduser().absolute(),

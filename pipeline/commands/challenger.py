@@ -1,4 +1,4 @@
-"""`keraspipe challenger`: serves a version beside the live one (the champion), as `NAME-challenger`."""
+"""`keraspipe challenger`: serves a version next to the live one (the champion), as `NAME-challenger`."""
 
 from __future__ import annotations
 

@@ -78,7 +78,9 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def _require_count(gpus: int) -> None:
     if gpus < 0:
-        raise UsageError("The number of GPUs is negative.", expected="--gpus 0 or more", received=gpus)
+        raise UsageError(
+            "The number of GPUs is negative.", expected="--gpus 0 or more", received=gpus, action="correct --gpus"
+        )
 
 
 def _compile_pipeline(source: RecipeSource, inside: RunRequest, where: Cluster) -> list[dict[str, Any]]:

@@ -32,7 +32,10 @@ def command(options: Namespace, settings: Settings) -> int:
     """Prints what each word or column added to the score, or draws what each pixel did; or prints one JSON object."""
     if options.out and not options.out.parent.is_dir():
         raise UsageError(
-            "The picture cannot be written.", expected="--out in a folder that exists", received=str(options.out)
+            "The picture cannot be written.",
+            expected="--out in a folder that exists",
+            received=str(options.out),
+            action="make the folder, or name another file with --out",
         )
     answer, features = predict.ask_model(options, settings, SIGNATURES)
     if options.json:

@@ -32,7 +32,12 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Lists what is not needed, and deletes it with `--delete`."""
     if not options.days >= 0:
-        raise UsageError("--days is not a number of days.", expected="--days of at least 0", received=options.days)
+        raise UsageError(
+            "--days is not a number of days.",
+            expected="--days of at least 0",
+            received=options.days,
+            action="correct --days",
+        )
     home = settings.workspace
     garbage = (
         retention.remove_garbage(home, options.days) if options.delete else retention.find_garbage(home, options.days)

@@ -91,6 +91,7 @@ def _make_load(options: Namespace) -> Load:
             "--rows or --timeout is too small.",
             expected="--rows of at least 1 and a --timeout above 0",
             received=f"--rows {options.rows} --timeout {options.timeout:g}",
+            action="correct the value",
         )
     try:
         return Load(
@@ -133,7 +134,9 @@ def _read_token(path: str | None) -> str:
     try:
         return Path(path).read_text().strip()
     except OSError as error:
-        raise UsageError("The token cannot be read.", expected="a file with a token", received=error) from error
+        raise UsageError(
+            "The token cannot be read.", expected="a file with a token", received=error, action="correct --token-file"
+        ) from error
 
 
 def _run_load(target: Target, load: Load) -> Result:

@@ -66,7 +66,9 @@ def command(options: Namespace, settings: Settings) -> int:
 def _check(options: Namespace, settings: Settings) -> None:
     _check_name(options, settings)
     if options.watch is not None and not options.watch > 0:
-        raise UsageError("--watch needs a pause.", expected="seconds above 0", received=options.watch)
+        raise UsageError(
+            "--watch needs a pause.", expected="seconds above 0", received=options.watch, action="correct --watch"
+        )
     if not options.watch and _prometheus_address(options):
         raise UsageError(
             "A port for Prometheus needs --watch, which keeps the command running.",
@@ -81,11 +83,19 @@ def _check(options: Namespace, settings: Settings) -> None:
 def _check_name(options: Namespace, settings: Settings) -> None:
     if options.all == bool(options.name):
         received = f"{options.name} and --all" if options.all else "neither"
-        raise UsageError("The command needs one recipe, or --all.", expected="NAME or --all", received=received)
+        raise UsageError(
+            "The command needs one recipe, or --all.",
+            expected="NAME or --all",
+            received=received,
+            action="name a recipe, or add --all",
+        )
     if options.all and (options.html or options.retrain):
         received = "--html" if options.html else "--retrain"
         raise UsageError(
-            f"{received} works for one recipe only.", expected=f"NAME {received}", received=f"--all {received}"
+            f"{received} works for one recipe only.",
+            expected=f"NAME {received}",
+            received=f"--all {received}",
+            action="replace --all by the name of a recipe",
         )
     if options.name and champions.read_champion(settings.workspace, options.name) is None:
         catalog.find_recipe(options.name, settings)  # an unknown name is an error with similar names
@@ -128,6 +138,7 @@ def _parse_tolerances(options: Namespace) -> dict[str, float]:
                 "--allow needs a feature and a distance.",
                 expected="FEATURE=DISTANCE with a distance from 0 to 1, such as age=0.1",
                 received=text,
+                action="correct --allow",
             )
     return tolerances
 

@@ -82,7 +82,10 @@ def _open_model(options: Namespace, settings: Settings) -> Iterator[tuple[Source
             yield source, terminal
     except ServingError as error:
         raise PipelineError(
-            f"{options.name} did not answer.", expected="an answer", received=error.short_message
+            f"{options.name} did not answer.",
+            expected="an answer",
+            received=error.short_message,
+            action="correct the inputs, or read the server's log",
         ) from error
 
 
@@ -138,11 +141,17 @@ def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, A
             f"{options.name} has no signature {signature!r}.",
             expected=f"one of {', '.join(signatures)}",
             received=signature,
+            action="leave --signature out, or name one of these",
         )
     declared = signatures[signature].inputs
     names = list(declared)
     if not options.inputs:
-        raise UsageError(f"{options.name} got no input.", expected=f"INPUT for {', '.join(names)}", received="nothing")
+        raise UsageError(
+            f"{options.name} got no input.",
+            expected=f"INPUT for {', '.join(names)}",
+            received="nothing",
+            action="give the inputs, or a file of rows with --file and --out",
+        )
     if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
         return {names[0]: [_parse_value(text, names[0], declared) for text in options.inputs]}
     pairs = [text.partition("=") for text in options.inputs]
@@ -154,6 +163,7 @@ def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, A
             f"The inputs do not fit {options.name}.",
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
+            action="name each input once",
         )
     return {key: [_parse_value(text, key, declared)] for key, _, text in pairs}
 
@@ -167,7 +177,12 @@ def _parse_value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
     if name.endswith("_bytes"):
         path = Path(text)
         if not path.is_file():
-            raise UsageError(f"There is no file {text}.", expected=f"a file for {name}", received=text)
+            raise UsageError(
+                f"There is no file {text}.",
+                expected=f"a file for {name}",
+                received=text,
+                action="correct the path; it is relative to the current folder",
+            )
         return path.read_bytes()
     if declared[name].dtype.name == "string":
         return text
@@ -186,7 +201,10 @@ def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
         fits = False
     if not fits:
         raise UsageError(
-            f"The value of {name} has the wrong type or shape.", expected=f"{name}={wanted}", received=text[:80]
+            f"The value of {name} has the wrong type or shape.",
+            expected=f"{name}={wanted}",
+            received=text[:80],
+            action="correct the value",
         )
     return value
 

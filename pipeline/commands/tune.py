@@ -88,12 +88,18 @@ def _make_search(options: Namespace, settings: Settings) -> Search:
     from pipeline.tuning.search import Search
 
     if options.trials < 1:
-        raise UsageError("--trials is too small.", expected="--trials of at least 1", received=options.trials)
+        raise UsageError(
+            "--trials is too small.",
+            expected="--trials of at least 1",
+            received=options.trials,
+            action="correct --trials",
+        )
     if not options.objective.startswith("val_"):
         raise UsageError(
             "The objective must be a metric of the eval split.",
             expected="a name that begins with val_, such as val_loss",
             received=options.objective,
+            action="correct --objective",
         )
     request = command_run.make_request(options, settings)
     only = [name.strip() for name in options.only.split(",") if name.strip()]

@@ -163,7 +163,7 @@ class Cards:
 def read_cards(info: Mapping[str, Any]) -> Cards:
     """Asks driver and engine; `info` is what `docker info` says."""
     output = host.command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader")
-    # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up besides.
+    # The engine finds the hook by name; "nvidia" among its runtimes is what nvidia-ctk sets up as well.
     runtime = "nvidia" in (info.get("Runtimes") or {}) or bool(shutil.which("nvidia-container-runtime-hook"))
     return Cards(host.nvidia_driver(), parse_capabilities(output), runtime)
 

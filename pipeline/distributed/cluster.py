@@ -91,7 +91,12 @@ def _parse_places(text: str) -> list[tuple[str, int]]:
     for entry in filter(None, (part.strip() for part in text.split(","))):
         host, _, port = entry.partition(":")
         if not host or not (port or str(PORT)).isdecimal():
-            raise UsageError("KERASPIPE_NODES is malformed.", expected="HOST:PORT, several with commas", received=text)
+            raise UsageError(
+                "KERASPIPE_NODES is malformed.",
+                expected="HOST:PORT, several with commas",
+                received=text,
+                action="correct the variable",
+            )
         places.append((host, int(port or PORT)))
     if not places:
         raise UsageError(
@@ -107,7 +112,12 @@ def _parse_count(text: str) -> int:
     if not text:
         return 0
     if not text.isdecimal() or not int(text):
-        raise UsageError("KERASPIPE_NODE_COUNT is no number of nodes.", expected="1 or more", received=text)
+        raise UsageError(
+            "KERASPIPE_NODE_COUNT is no number of nodes.",
+            expected="1 or more",
+            received=text,
+            action="correct the variable",
+        )
     return int(text)
 
 

@@ -25,7 +25,7 @@ IDLE_S, INTERVAL_S, PROBES = 10, 5, 4
 
 
 def write_task(args: FnArgs) -> Path:
-    """Writes what the Trainer was called with, and the recipe as this run has read it, beside the checkpoint."""
+    """Writes what the Trainer was called with, and the recipe as this run has read it, next to the checkpoint."""
     config = args.custom_config
     path = Path(config["checkpoints"]) / TASK_FILE
     text = "".join(linecache.getlines(config["recipe"]))  # as it was pinned; the file may be edited meanwhile

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.features import dates, text
-from pipeline.formats import csv, jsonl, parquet, table
+from pipeline.formats import csv, jsonl, parquet, read_table, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,23 +96,23 @@ def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLE
 
 def _read_blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
     (path,) = table.find_files(path.parent, [path.name], "a table: CSV, TSV, JSON lines or Parquet", folders=True)
-    suffix = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
-    if path.is_dir() or suffix.lower() == ".parquet":
-        return (block for part in parquet.part_files(path) for block in parquet.read_blocks(part))
-    if suffix.lower() in (".csv", ".tsv", ".txt", ".data"):
-        return csv.read_blocks(path, delimiter)
-    if suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return jsonl.read_blocks(path)
+    match read_table.table_format(path):
+        case "parquet":
+            return (block for part in parquet.part_files(path) for block in parquet.read_blocks(part))
+        case "csv":
+            return csv.read_blocks(path, delimiter)
+        case "jsonl":
+            return jsonl.read_blocks(path)
     raise PipelineError(
         f"The format of {path} is not known by its ending.",
-        expected=".csv, .tsv, .txt, .data, .jsonl, .ndjson or .json, each also with .gz, or .parquet",
+        expected=read_table.EXPECTED_FILE,
         received=path.name,
         action="rename the file, or convert it",
     )
 
 
 def _parquet_kinds(path: Path) -> dict[str, str]:
-    if not (path.is_dir() or path.suffix.lower() == ".parquet"):
+    if read_table.table_format(path) != "parquet":
         return {}
     return {name: kind for part in parquet.part_files(path)[:1] for name, kind in parquet.column_kinds(part).items()}
 

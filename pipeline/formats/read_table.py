@@ -7,29 +7,42 @@ from typing import TYPE_CHECKING, Any
 from pipeline.formats import csv, jsonl, parquet, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-JSON_LINES = (".jsonl", ".ndjson", ".json")
+FORMATS = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    ".parquet": "parquet",
+}
+EXPECTED_FILE = f"a file ending in {', '.join(FORMATS)}; all but .parquet also with .gz"
 
 
-def read_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def table_format(path: Path) -> str:
+    """Returns "csv", "jsonl" or "parquet" by the ending, also for a path that does not exist; empty if not known.
+
+    A folder is one of Parquet files.
+    """
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return "parquet" if path.is_dir() else FORMATS.get(name.suffix.lower(), "")
+
+
+def read_rows(path: Path, names: Sequence[str] = ()) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     """Yields place ("line 7"), cells by column, and fault of each row; a short row lacks its last cells.
 
     Args:
-        path: CSV or TSV, or JSON lines (both plain or .gz), or a Parquet file or a folder of such files.
-        names: Columns to read.
+        path: CSV or TSV, or JSON lines (both plain or .gz), or a Parquet file or a folder of such files. A file with
+            another ending is read as CSV.
+        names: Columns that the table must have; of Parquet no others are read. All if empty.
 
     Raises:
         PipelineError: A column is missing, or the file is damaged.
     """
-    ending = (path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix).lower()
-    if path.is_dir() or ending == ".parquet":
-        return _parquet_rows(path, names)
-    return _json_rows(path) if ending in JSON_LINES else _csv_rows(path, names)
+    readers = {"parquet": _parquet_rows, "jsonl": _json_rows}
+    return readers.get(table_format(path), _csv_rows)(path, names)
 
 
-def _parquet_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _parquet_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     for part in parquet.part_files(path):
         table.require_columns(part, names, parquet.column_kinds(part))
         inside = f"{part.name} " if path.is_dir() else ""
@@ -37,12 +50,12 @@ def _parquet_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[s
             yield f"{inside}row {number}", row, ""
 
 
-def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _json_rows(path: Path, _: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     for number, row, fault in jsonl.read_rows(path):  # any object may lack any member
         yield f"line {number}", row, fault
 
 
-def _csv_rows(path: Path, names: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _csv_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     lines = csv.read_rows(path)
     header = next(lines)[1]
     table.require_columns(path, names, header)

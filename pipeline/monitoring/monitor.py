@@ -93,7 +93,7 @@ def _report_notes(frame: Baseline, inputs: tuple[str, ...], requests: Traffic, r
     notes += [f"{name} is no feature of the training data and is not compared" for name in inputs if name not in known]
     notes += [f"{name} is sent, but is no input of the model" for name in requests.profile.sent if name not in inputs]
     if requests.answers.rows:
-        notes.append(f"{requests.answers.rows:,} answers are beside the champion's answers to rows of the test split")
+        notes.append(f"{requests.answers.rows:,} answers are compared with the champion's on the test split")
     if rate < 1:
         notes.append(f"the log is large; a share of {rate:.3f} of its requests was looked at")
     if len(requests.versions) > 1:

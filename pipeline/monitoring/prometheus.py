@@ -105,7 +105,12 @@ def parse_address(text: str) -> tuple[str, int] | None:
     if not match:
         return None
     if int(match["port"]) >= PORT_LIMIT:
-        raise UsageError("There is no such port.", expected=f"0 to {PORT_LIMIT - 1}", received=text)
+        raise UsageError(
+            "There is no such port.",
+            expected=f"0 to {PORT_LIMIT - 1}",
+            received=text,
+            action="choose another port, or 0 for a free one",
+        )
     return (match["host"] or HOST).strip("[]"), int(match["port"])
 
 

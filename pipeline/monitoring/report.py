@@ -117,7 +117,7 @@ def headline(report: Report) -> str:
         ALERT: f"drift in {', '.join(alert_features(report)) or 'what is sent'}",
     }[report.status]
     period = f" from {_format_time(report.since)} to {_format_time(report.until)}" if report.until else ""
-    return f"{report.name}: {report.rows:,} {report.what}{period} beside {report.against}: {outcome}"
+    return f"{report.name}: {report.rows:,} {report.what}{period} against {report.against}: {outcome}"
 
 
 def alert_features(report: Report) -> list[str]:
@@ -152,7 +152,7 @@ def explain_limit(finding: Finding) -> str:
     side = "above" if finding.value > finding.limit else "within"
     return (
         f"{finding.distance} {finding.value:.3f} is {side} the limit {finding.limit:.3f}: "
-        f"{finding.chance:.3f} by chance ({finding.rows:,} rows beside {finding.training:,}, "
+        f"{finding.chance:.3f} by chance ({finding.rows:,} rows against {finding.training:,}, "
         f"in one of {1 / drift.FALSE_ALARM_RATE:,.0f} reports) and {finding.allowed:g} that may change without harm."
     )
 

@@ -189,6 +189,9 @@ def _execute(path: Path, text: str) -> Recipe:
         ) from error
     if not isinstance(recipe, Recipe):
         raise PipelineError(
-            f"RECIPE in {path} is not a recipe.", expected="pipeline.recipe.Recipe", received=type(recipe).__name__
+            f"RECIPE in {path} is not a recipe.",
+            expected="pipeline.recipe.Recipe",
+            received=type(recipe).__name__,
+            action="assign a pipeline.recipe.Recipe to RECIPE in that file",
         )
     return recipe

@@ -70,6 +70,7 @@ def _fields(node: ast.ClassDef, lines: list[str], source: RecipeSource) -> Itera
                     f"The default of {item.target.id} in {source.path} is not a literal.",
                     expected="a number, text, truth value or tuple of these",
                     received=ast.unparse(item.value),
+                    action="write the value itself; the file is read without being run",
                 ) from None
             kind, declared = _annotation(item.annotation)
             comment = lines[(item.end_lineno or 1) - 1][item.end_col_offset or 0 :].partition("#")[2].strip()
@@ -118,6 +119,7 @@ def parse_value(field: Field, text: str) -> Any:
             f"The value of {field.name} has the wrong type.",
             expected=f"{field.type}, for instance {field.name}={_format_value(field.default)}",
             received=f"{field.name}={text}",
+            action="correct --set",
         ) from None
 
 

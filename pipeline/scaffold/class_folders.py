@@ -114,7 +114,9 @@ def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]
 def folder_notes(without: tuple[str, ...]) -> list[str]:
     """Returns notes about the folders above the classes."""
     return (
-        [f"Files beside the folders of the classes are passed over: in {list_names(list(without))}."] if without else []
+        [f"Files outside the folders of the classes are passed over: in {list_names(list(without))}."]
+        if without
+        else []
     )
 
 

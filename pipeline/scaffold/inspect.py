@@ -11,6 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.features import image
 from pipeline.formats import folders
 from pipeline.formats.download import read_members
+from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
 from pipeline.scaffold.profile import CLASSIFICATION
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pipeline.scaffold.render import Plan
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
-TABLES = (".csv", ".tsv", ".data", ".jsonl", ".ndjson", ".json", ".parquet")
 PLANNERS = {
     **dict.fromkeys(image.SUFFIXES, files.plan_images),
     **dict.fromkeys(folders.WAV_SUFFIXES, files.plan_recordings),
@@ -65,8 +65,7 @@ def make_plan(path: Path, target: str, task: str) -> Plan:
 def _is_table(path: Path) -> bool:
     if path.is_dir():
         return any(path.rglob("*.parquet"))
-    name = path.name.lower().removesuffix(".gz")
-    return not path.name.lower().endswith(ARCHIVES) and name.endswith((*TABLES, ".txt"))
+    return bool(table_format(path))
 
 
 def _usual_suffix(path: Path) -> str:

@@ -10,6 +10,7 @@ from pipeline.formats import columns as table_columns
 from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
+from pipeline.formats.read_table import table_format
 from pipeline.scaffold import choices, files, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
@@ -64,7 +65,9 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
 def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
-    data = dataset_class(path)(str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"})
+    data = FORMATS[table_format(path)](
+        str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}
+    )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
     decided = choices.assign_roles(columns, goal, summary)
@@ -78,13 +81,6 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
             common, used[0].column.name, summary.words[used[0].column.name], TABLE_HEAD, rows, notes
         )
     return Plan("table", common | _table_facts(path, goal, used, summary, common), TABLE_HEAD, rows, notes)
-
-
-def dataset_class(path: Path) -> type[Csv | JsonLines | Parquet]:
-    """The data set for a file's ending."""
-    ending = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
-    json = ending.lower() in (".jsonl", ".ndjson", ".json")
-    return Parquet if path.is_dir() or ending.lower() == ".parquet" else JsonLines if json else Csv
 
 
 def _require_inputs(goal: Column, decided: list[Role]) -> None:
@@ -131,12 +127,12 @@ def _common_facts(path: Path, goal: Column, summary: Profile, *, classification:
         limits = choices.class_bounds(summary.classes, summary.rows * sized.test)
     else:
         limits = choices.number_bounds(summary.target)
-    kind = dataset_class(path)
+    module = table_format(path)
     return {
         "path": str(path),
         "file": safe_name(path.name),
-        "format": kind.__name__,
-        "module": next(name for name, format_class in FORMATS.items() if format_class is kind),
+        "format": FORMATS[module].__name__,
+        "module": module,
         "rows": f"{summary.rows:,}",
         "label": goal.name,
         "classes": profile.sort_classes(list(summary.classes)),
@@ -231,7 +227,7 @@ def _table_diagram(groups: dict[str, Any], *, numeric: bool, outputs: int) -> st
 
 def _build_words(groups: dict[str, Any], *, numeric: bool, classes: bool) -> str:
     named = bool(groups["categories"] or groups["keys"] or groups["counts"] or groups["texts"])
-    begin = "Embeddings beside numbers" if named and numeric else "Embeddings" if named else "Numbers"
+    begin = "Embeddings and numbers" if named and numeric else "Embeddings" if named else "Numbers"
     return f"{begin}, hidden layers, {'softmax' if classes else 'the number in its own unit'}."
 
 

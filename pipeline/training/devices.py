@@ -24,7 +24,12 @@ def check_names(distribution: str, mixed_precision: str) -> None:
         ("KERASPIPE_MIXED_PRECISION", mixed_precision, POLICIES),
     ):
         if value not in allowed:
-            raise UsageError(f"{name} has an unknown value.", expected=f"one of {', '.join(allowed)}", received=value)
+            raise UsageError(
+                f"{name} has an unknown value.",
+                expected=f"one of {', '.join(allowed)}",
+                received=value,
+                action="correct the setting, or leave it out",
+            )
 
 
 def configure(config: dict[str, Any]) -> None:

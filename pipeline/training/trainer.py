@@ -174,7 +174,10 @@ def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
     shape = tuple(getattr(answer, "shape", ()))  # a recipe with `outputs` may return several
     if spec.classes and not recipe.outputs and shape[-1:] != (len(spec.classes),):
         raise PipelineError(
-            "The model does not fit its classes.", expected=f"(batch, {len(spec.classes)})", received=shape
+            "The model does not fit its classes.",
+            expected=f"(batch, {len(spec.classes)})",
+            received=shape,
+            action="give the last layer of build() one unit per class",
         )
     assert isinstance(model, keras.Model)
     return model

@@ -130,7 +130,10 @@ class Reporter(keras.callbacks.Callback):
             if name not in metrics:
                 known = ", ".join(metric for metric in metrics if metric.startswith("val_")) or "none"
                 raise UnknownObjectiveError(
-                    f"The network has no metric {name!r}.", expected=f"--objective with one of {known}", received=name
+                    f"The network has no metric {name!r}.",
+                    expected=f"--objective with one of {known}",
+                    received=name,
+                    action="correct --objective, or add the metric to compile() in the recipe",
                 )
         self._fit.append(metrics)
         self.epochs = epoch + 1

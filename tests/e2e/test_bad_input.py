@@ -181,8 +181,6 @@ def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     write_table(table, ["red", "green"])
     answer = command("run", "table")
     assert 0 == answer.code, answer.err
-    predicted = command("predict", "table", "size=0.9", "colour=red", "--json")
-    assert "large" == predicted.json["predictions"][0]["label"]
 
     write_table(table, ["red", "green", "blue"])
     answer = command("run", "table")
@@ -192,7 +190,7 @@ def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     assert "epoch 1/" not in answer.err
 
     assert 0 == command("schema", "accept", "table").code
-    answer = command("run", "table", "--until", "train")
+    answer = command("run", "table", "--until", "validate")
     assert 0 == answer.code, answer.err
 
 

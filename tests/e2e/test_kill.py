@@ -29,20 +29,20 @@ def kill_when(squares, pattern, *arguments):
 
 
 def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
-    arguments = ("--set", "epochs=60", "--set", "patience=60")
-    kill_when(prepared, r"epoch 5/60", *arguments)
+    arguments = ("--set", "epochs=30", "--set", "patience=30")
+    kill_when(prepared, r"epoch 5/30", *arguments)
     process = prepared.keraspipe.fork("run", "squares", "--json", *arguments)
     _, err = process.communicate(timeout=300)
     assert 0 == process.returncode, err
     resumed = re.search(r"resuming from epoch (\d+)", err)
     assert resumed, err
-    assert 6 <= int(resumed[1]) <= 60
+    assert 6 <= int(resumed[1]) <= 30
     for step in ("ingest", "statistics", "transform"):
         assert re.search(rf"≡ {step}\s+from cache", err), err
-    assert f"epoch {int(resumed[1]) - 1}/60" not in err
+    assert f"epoch {int(resumed[1]) - 1}/30" not in err
     assert not list((prepared.keraspipe.workspace / "checkpoints").glob("*"))
     (history,) = (prepared.keraspipe.workspace / "artifacts/squares/train/model_run").rglob("history.json")
-    assert 60 == len(json.loads(history.read_text())["history"]["val_loss"])
+    assert 30 == len(json.loads(history.read_text())["history"]["val_loss"])
 
 
 def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
@@ -80,9 +80,9 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
 
 
 def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorded):
-    arguments = ("--set", "epochs=60", "--set", "patience=60")
+    arguments = ("--set", "epochs=30", "--set", "patience=30")
     process = prepared_unrecorded.keraspipe.fork("run", "squares", "--json", *arguments)
-    until_line(process, "epoch 3/60")
+    until_line(process, "epoch 3/30")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert 1 == process.returncode

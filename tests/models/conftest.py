@@ -240,11 +240,19 @@ def road(request, tmp_path_factory) -> SmallRoad:
 
 
 def passed_file(item: pytest.Item) -> Path | None:
-    """What says that a test marked `once` passed under the digest of its recipe; None for other tests."""
+    """What says that a test marked `once` passed under the digests of its recipe, of the test, and of the server."""
     if not KEPT or not item.get_closest_marker("once"):
         return None
     path = item.callspec.params["road"]
-    return home_of(path, digest_of(path)) / "passed" / item.function.__name__
+    name = f"{item.function.__name__}-{hashing.digest([_served_by(), item.path.read_text()])[:16]}"
+    return home_of(path, digest_of(path)) / "passed" / name
+
+
+@functools.cache
+def _served_by() -> str:
+    """Digest of what loads a SavedModel, asks it, and serves it."""
+    files = [ROOT / "uv.lock", *sorted((ROOT / "serving").rglob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
+    return hashing.digest([(str(file.relative_to(ROOT)), file.read_text()) for file in files])
 
 
 def pytest_runtest_setup(item):

@@ -129,6 +129,7 @@ def made_up(signature, rows):
     }
 
 
+@pytest.mark.once
 def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(road, served, loaded):
     _, examples, inputs = served
     for signature, request in requests(road, loaded, examples, inputs):
@@ -140,6 +141,7 @@ def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(roa
             same_rows({name: values[row : row + 1] for name, values in once.items()}, alone, signature)
 
 
+@pytest.mark.once
 def test_explanations_add_up(road, served, loaded):
     _, _, inputs = served
     assert (road.path.stem in UNEXPLAINED) == ("explain" not in loaded.signatures)
@@ -165,6 +167,7 @@ def same_rows(expected, found, signature, relative=TOLERANCE):
             np.testing.assert_allclose(values, found[name], relative, TOLERANCE, err_msg=f"{signature} {name}")
 
 
+@pytest.mark.once
 def test_every_signature_answers_over_the_server(road, served, loaded, shelf):
     folder, examples, inputs = served
     name = road.path.stem

@@ -36,9 +36,9 @@ def drifted(model):
 def test_the_terminal_says_what_drifts_by_how_much_and_why_that_is_too_much(drifted):
     text = "\n".join(report.render_table(drifted))
     assert "model: 200 requests from " in text
-    assert "beside 300 of the 600 training rows of version 1: drift in x" in text
+    assert "against 300 of the 600 training rows of version 1: drift in x" in text
     assert "- x: drift. Jensen-Shannon 0." in text
-    assert "by chance (200 rows beside 300, in one of 1,000 reports) and 0.02 that may change without harm." in text
+    assert "by chance (200 rows against 300, in one of 1,000 reports) and 0.02 that may change without harm." in text
     assert "Most changed: x above 49, 60.0% of the rows, 0.0% before." in text
     assert "Jensen-Shannon divergence in bits: 0 is the same distribution" in text
 

@@ -88,7 +88,7 @@ def test_a_file_above_the_classes_is_of_none(drafted, images, texts, recordings)
         found = drafted(folder)
         assert sorted(one.name for one in classes) == [row[0] for row in found.plan.rows]
         assert '    without=("wrapped",),\n' in found.text
-        assert "Files beside the folders of the classes are passed over: in wrapped." in found.plan.notes
+        assert "Files outside the folders of the classes are passed over: in wrapped." in found.plan.notes
         assert 60 == len(list(catalog.load_recipe(found.source.path).data.examples(Path("/"))))
 
 

@@ -72,10 +72,11 @@ def test_killed_half_way_and_replayed(run, model, uri, log, wait):
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from pipeline.tracking import recorder
 from pipeline.store.layout import Workspace
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores Ctrl-C
 workspace = Path(sys.argv[1])
 recording = recorder.start_recording(Workspace(workspace), "run-1", sys.argv[2], workspace / "recorder.log")
 print(recording.process.pid, flush=True)
