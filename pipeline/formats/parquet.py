@@ -90,7 +90,7 @@ def _check_columns(path: Path, layout: table.Layout) -> None:
             )
 
 
-def read_rows(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def read_rows(path: Path, names: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yields the rows of a file in order, with the values of some columns."""
     for block in read_blocks(path, names):
         for cells in zip(*block.values(), strict=True):

@@ -21,7 +21,7 @@ from pipeline.features import dates, types
 from pipeline.formats.base import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from pipeline.formats.base import Value
 
@@ -110,7 +110,7 @@ class Layout:
         return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
 
 
-def require_columns(path: Path, wanted: list[str], columns: Collection[str]) -> None:
+def require_columns(path: Path, wanted: Sequence[str], columns: Collection[str]) -> None:
     """Raises a PipelineError if a column is not in a table."""
     missing = [name for name in wanted if name not in columns]
     if missing:

@@ -1,0 +1,12 @@
+"""What the process has ready from which tests fork commands: TFX, and keraspipe's own code as its digests read it."""
+
+import sys
+from pathlib import Path
+
+import pipeline.commands.predict
+import pipeline.runner.local  # noqa: F401
+from pipeline.recipes import catalog, fingerprint
+
+sys.path.remove(str(Path(__file__).parent))  # only this file was imported from there
+_RECIPE = catalog.read_recipe(Path(__file__).resolve().parents[1] / "models" / "digits.py")
+fingerprint.run_digest(_RECIPE, "pipeline.runner.local")
