@@ -9,16 +9,35 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from pipeline.store import champions
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from pipeline.registry.promotion import AliasChange
     from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
 
 
 def add_json(parser: ArgumentParser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def add_publication(parser: ArgumentParser) -> None:
+    """`--quick` and `--challenger`: instead of replacing the champion."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--quick", action="store_true", help="run on a small sample for few epochs; the version is not served"
+    )
+    group.add_argument(
+        "--challenger",
+        dest="alias",
+        action="store_const",
+        const="challenger",
+        default="champion",
+        help="publish as the challenger, served next to the live version (the champion)",
+    )
 
 
 def repair(settings: Settings) -> None:
@@ -29,6 +48,12 @@ def repair(settings: Settings) -> None:
     serving_config.write_config(settings.workspace)
     if alias_sync.out_of_sync(settings.workspace, settings.mlflow_uri):
         alias_sync.spawn_alias_sync(settings.workspace, settings.mlflow_uri)
+
+
+def describe_quick(workspace: Workspace, name: str) -> str:
+    """Says that a recipe has a version of a --quick run only; empty without one."""
+    quick = champions.current_entry(workspace, name).quick
+    return f"{name}@{quick.version}, made by a --quick run and used by this number only" if quick else ""
 
 
 def report_change(change: AliasChange, settings: Settings, *, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console, subprocesses
+from pipeline.commands import _common
 from pipeline.commands.run import make_request
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
@@ -40,15 +41,11 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="IMAGE",
         help=f"image of a training with GPUs (default: {DEFAULT_TRAINER})",
     )
-    parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
-    parser.add_argument(
-        "--challenger", dest="alias", action="store_const", const="challenger", default="champion",
-        help="publish as the challenger, served next to the live version (the champion)",
-    )  # fmt: skip
+    _common.add_publication(parser)
     parser.set_defaults(until=run.STEPS[-1], cache=True)
 
 

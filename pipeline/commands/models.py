@@ -44,7 +44,7 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def describe_recipe(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """Returns a recipe's entry of the catalogue, and its live version."""
-    aliases, source = champions.current_entry(settings.workspace, name).aliases, catalog.read_recipe(path)
+    entry, source = champions.current_entry(settings.workspace, name), catalog.read_recipe(path)
     result = recorded_result.read_result(source)
     return {
         "name": name,
@@ -53,8 +53,9 @@ def describe_recipe(name: str, path: Path, settings: Settings) -> dict[str, Any]
         "data": source.data,
         "reached": asdict(result) if result else None,
         "path": str(path),
-        "live_version": aliases.get("champion"),
-        "challenger_version": aliases.get("challenger"),
+        "live_version": entry.aliases.get("champion"),
+        "challenger_version": entry.aliases.get("challenger"),
+        "quick_version": entry.quick.version if entry.quick else None,
     }
 
 
@@ -64,8 +65,8 @@ def format_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    record, challenger = row["reached"], row["challenger_version"]
+    record, challenger, quick = row["reached"], row["challenger_version"], row["quick_version"]
     result = (f"{record['metric']} {record['value']:.4g}", f"{record['minutes']:.1f}") if record else ("-", "-")
-    live = f"v{row['live_version']}" if row["live_version"] else "-"
+    live = f"v{row['live_version']}" if row["live_version"] else f"- (v{quick} quick)" if quick else "-"
     live += f" / v{challenger}" if challenger else ""
     return row["name"], live, row["task"], row["data"], *result

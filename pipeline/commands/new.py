@@ -95,7 +95,7 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
         *describe_gate(plan),
         "",
         f"Written: {path}",
-        f"Next: {run} --quick, then without --quick",
+        f"Next: {run}",
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console
-from pipeline.commands import _predict_file
+from pipeline.commands import _common, _predict_file
 from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
@@ -122,7 +122,7 @@ def _load_published(options: Namespace, settings: Settings) -> Source:
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
-            received=options.name,
+            received=_common.describe_quick(settings.workspace, options.name) or options.name,
             action=f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
         )
     return _load_model(settings.workspace.model(options.name, live.version), live.digest)

@@ -26,7 +26,6 @@ WAITING_MESSAGE = "The same run is in progress in another process; waiting for i
 def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("name", metavar="NAME", help="a recipe")
-    parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a hyperparameter; may be repeated"
     )
@@ -36,14 +35,7 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the training (default: 1)")
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="use no results of earlier runs")
-    parser.add_argument(
-        "--challenger",
-        dest="alias",
-        action="store_const",
-        const="challenger",
-        default="champion",
-        help="publish as the challenger, served next to the live version (the champion)",
-    )
+    _common.add_publication(parser)
     add_json(parser)
 
 
@@ -83,7 +75,7 @@ def make_request(options: Namespace, settings: Settings) -> RunRequest:
         seed=options.seed,
         until=options.until,
         cache=options.cache,
-        alias=options.alias,
+        alias="quick" if options.quick else options.alias,
     )
 
 
@@ -93,6 +85,20 @@ def _refusal_title(result: RunResult) -> str:
     return "Not blessed, nothing was published:"
 
 
+def _published_lines(result: RunResult, request: RunRequest) -> list[str]:
+    version = f"{request.name}@{result.model_version}"
+    roles = {"challenger": " as challenger", "quick": ", which is not served,"}
+    steps = {
+        "champion": "keraspipe serve, keraspipe dashboard",
+        "challenger": f"keraspipe promote {request.name}, keraspipe dashboard",
+        "quick": f"keraspipe predict {version} …; for a model to serve: keraspipe run {request.name}",
+    }
+    return [
+        f"Published: version {result.model_version}{roles.get(request.alias, '')} in {result.model_path}",
+        f"Next: {steps[request.alias]}",
+    ]
+
+
 def _print_status(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -100,7 +106,8 @@ def _print_status(text: str) -> None:
 def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     """Formats the result for the terminal."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    lines = [f"{request.name}: {numbers or f'done up to {request.until}'}"]
+    sample = ", quick: a small sample and few epochs" if request.quick else ""
+    lines = [f"{request.name}{sample}: {numbers or f'done up to {request.until}'}"]
     if result.diagnosis:
         lines.append(f"Training: {result.diagnosis}")
     if result.drift:
@@ -108,9 +115,7 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     if result.blessed is False:
         lines += [_refusal_title(result), *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
-        role = " as challenger" if request.alias == "challenger" else ""
-        lines.append(f"Published: version {result.model_version}{role} in {result.model_path}")
-        lines.append(f"Next: keraspipe {f'promote {request.name}' if role else 'serve'}, keraspipe dashboard")
+        lines += _published_lines(result, request)
     if result.not_recorded:
         lines.append(f"Not recorded in MLflow: {result.not_recorded.splitlines()[0]}")
         lines.append("The record is in the workspace; a later run sends it when MLflow is reachable again.")

@@ -77,5 +77,5 @@ def format_line(row: dict[str, Any]) -> str:
     """One run in one line."""
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
     version = f"v{row['model_version']}" if row.get("model_version") else ""
-    alias = f"  {row['alias']}" if row.get("alias") == "challenger" else ""
+    alias = f"  {row['alias']}" if row.get("alias") == "challenger" else "  quick" if row.get("quick") else ""
     return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}{alias}".rstrip()

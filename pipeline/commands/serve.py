@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console, errors, subprocesses
+from pipeline.commands import _common
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
 from pipeline.registry import serving_config
@@ -162,7 +163,7 @@ def _require_published(name: str, settings: Settings) -> None:
     raise UsageError(
         f"No model {name!r} is published in {home}.",
         expected=f"one of {', '.join(published)}" if published else "a published model",
-        received=name,
+        received=_common.describe_quick(home, name) or name,
         action=f"run: keraspipe run {name}"
         if name in known
         else errors.did_you_mean(name, [*published, *known]) or "list them with: keraspipe models",

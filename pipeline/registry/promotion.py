@@ -129,7 +129,7 @@ def find_published(workspace: Workspace, text: str) -> ModelVersion:
 
     Raises:
         UsageError: There is no such version.
-        PipelineError: No record of a run shows that it was blessed.
+        PipelineError: No record of a run shows that it was blessed, or it is of a --quick run.
     """
     target = versions.find_version(workspace, text)
     entry = champions.read_entry(workspace, target.name)
@@ -138,6 +138,8 @@ def find_published(workspace: Workspace, text: str) -> ModelVersion:
             return model
     if not target.run_id:
         raise _never_blessed_error(workspace, target)
+    if fileio.read_json(workspace.run(target.run_id).result, {}).get("quick"):
+        raise _quick_error(target)
     return ModelVersion(target.number, _model_digest(workspace, target), target.run_id)
 
 
@@ -177,6 +179,15 @@ def _never_blessed_error(workspace: Workspace, target: versions.Version) -> Pipe
         expected="a version that a run has evaluated and published",
         received=f"a directory without a run's record, {workspace.model(target.name, target.number)}",
         action=_listing_hint(target.name),
+    )
+
+
+def _quick_error(target: versions.Version) -> PipelineError:
+    return PipelineError(
+        f"{target} was made by a --quick run, on a small sample and few epochs: it is not for use.",
+        expected="a version of a full run",
+        received=str(target),
+        action=f"make one: keraspipe run {target.name}; {target} itself answers: keraspipe predict {target} …",
     )
 
 

@@ -177,7 +177,7 @@ def _lineage_facts(workspace: Workspace, run: RunRecord, published: Mapping[str,
 def _call_facts(
     workspace: Workspace, name: str, published: Mapping[str, Any], registered: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if not published:
+    if not published or published.get("alias") == "quick":  # no server offers a quick version
         return {}
     version = published["version"]
     served = name if published.get("alias") != "challenger" else f"{name}-challenger"

@@ -120,7 +120,12 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
     digest = run.data_digest(request, files)
     session.start(name, request.source.title, {}, {"data_digest": digest})
     state = RunState(
-        request, recipe, run.RunResult(run_id, name), files, digest, digests.compute_digests(request, recipe, digest)
+        request,
+        recipe,
+        run.RunResult(run_id, name, quick=request.quick),
+        files,
+        digest,
+        digests.compute_digests(request, recipe, digest),
     )
     local.run_steps(state)
     return state

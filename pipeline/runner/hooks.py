@@ -150,7 +150,9 @@ def publish(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     if not state.request.quick:
         source = state.uri("schema", "schema") / SCHEMA_FILE
         freeze_schema(source, state.workspace.schema(state.request.name))
-    _set_published(state, champions.current_entry(state.workspace, state.request.name).aliases[state.request.alias])
+    _set_published(
+        state, getattr(champions.current_entry(state.workspace, state.request.name), state.request.alias).version
+    )
     _save_predictions(state)
 
 

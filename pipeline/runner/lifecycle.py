@@ -50,7 +50,7 @@ class RunSession:
         """Writes the request, and the digests of code and request, to the journal."""
         code = fingerprint.run_digest(request.source, run.RUNNER)
         params = {**request.params, "seed": request.seed, "quick": request.quick}
-        digests = {"code_digest": code, "request_digest": request.key}
+        digests = {"code_digest": code, "request_digest": request.key} | ({"quick": "true"} if request.quick else {})
         self.start(request.name, request.source.title, params, {**digests, **tags})
 
     def record_environment(self) -> None:

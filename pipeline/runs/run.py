@@ -48,7 +48,7 @@ class RunRequest:
         seed: Seed of everything random in the training.
         until: Last step to run.
         cache: Whether results of earlier runs may be used.
-        alias: Alias of a blessed version: "champion" or "challenger".
+        alias: Alias of a blessed version: "champion", "challenger", or "quick" for a --quick run.
         reproduces: The run that this one repeats; empty if it is no repetition.
         trial: "SEARCH trial N" if a search has found the hyperparameters; empty otherwise.
     """
@@ -111,6 +111,7 @@ class RunResult:
     gate: list[dict[str, Any]] = field(default_factory=list)
     diagnosis: str = ""
     drift: list[str] = field(default_factory=list)
+    quick: bool = False
     seconds: float = 0.0
     not_recorded: str = ""
 

@@ -1,7 +1,8 @@
 """Publish: copies a blessed SavedModel, one that passed the gate, to a new version and gives it an alias.
 
-The alias is champion (live) or challenger. TFX's Pusher copies directly to the destination, where a server would see a
-half-written version, and uses the time in seconds as version, so that two pushes within a second collide.
+The alias is champion (live), challenger, or quick (made by a --quick run, not served). TFX's Pusher copies directly to
+the destination, where a server would see a half-written version, and uses the time in seconds as version, so that two
+pushes within a second collide.
 """
 
 import shutil
@@ -36,7 +37,7 @@ def publish(
         name: The recipe.
         run_id: The run that made the model.
         judged_against: Digest of the champion in the evaluation; empty if there was none.
-        alias: "champion", or "challenger" to leave the champion as it is.
+        alias: "champion", or "challenger" or "quick" to leave the champion as it is.
 
     Raises:
         ChampionChangedError: Another model is the champion now.
@@ -44,14 +45,10 @@ def publish(
     digest = fileio.digest_folder(model)
     with lock(workspace.publish_lock(name)):
         live = champions.read_champion(workspace, name)
-        if (live.digest if live else "") != judged_against:
+        if alias != "quick" and (live.digest if live else "") != judged_against:
             raise ChampionChangedError
         version = _copy_model(model, workspace, name, digest)
-        new_model = ModelVersion(version, digest, run_id)
-        if alias == "champion":
-            champions.set_champion(workspace, name, new_model)
-        else:
-            champions.save_entry(workspace, name, champions.read_entry(workspace, name).with_challenger(new_model))
+        champions.set_alias(workspace, name, alias, ModelVersion(version, digest, run_id))
     serving_config.write_config(workspace)
     parent = f"{name}@{live.version}" if live else ""
     journal.report("publish", version=version, digest=digest, alias=alias, parent=parent, commit=_commit())

@@ -1,6 +1,7 @@
 """The record of each recipe's aliases: champion, challenger, and earlier champions.
 
-The champion is the version that is live; the challenger is served next to it for comparison.
+The champion is the version that is live; the challenger is served next to it for comparison. A version of a --quick run
+is not served: it is used by its number.
 `WORKSPACE/champions/NAME.json` is the only source of truth. Servers, `models.config` and MLflow's aliases follow it; if
 a process is killed before it has updated them, the next one does so.
 """
@@ -42,11 +43,13 @@ class RegistryEntry:
         champion: The version that is live.
         challenger: The version that is served in addition, as `NAME-challenger`.
         before: The earlier champions, for `rollback`, the oldest first.
+        quick: The newest version of a --quick run, which no server offers.
     """
 
     champion: ModelVersion | None = None
     challenger: ModelVersion | None = None
     before: tuple[ModelVersion, ...] = ()
+    quick: ModelVersion | None = None
 
     def with_champion(self, model: ModelVersion) -> Self:
         """Returns an entry with a new champion; `rollback` restores the present one."""
@@ -58,6 +61,10 @@ class RegistryEntry:
     def with_challenger(self, model: ModelVersion) -> Self:
         """Returns an entry with a new challenger."""
         return replace(self, challenger=model)
+
+    def with_quick(self, model: ModelVersion) -> Self:
+        """Returns an entry with a new version of a --quick run; what is served stays."""
+        return replace(self, quick=model)
 
     def with_previous(self, present: set[int]) -> Self | None:
         """Returns an entry with the previous champion whose directory exists; None if there is none.
@@ -77,7 +84,7 @@ class RegistryEntry:
 
     @property
     def aliases(self) -> dict[str, int]:
-        """Versions by alias."""
+        """The versions that are served, by alias."""
         models = {"champion": self.champion, "challenger": self.challenger}
         return {alias: model.version for alias, model in models.items() if model}
 
@@ -94,8 +101,10 @@ def current_entry(workspace: Workspace, name: str) -> RegistryEntry:
         PipelineError: The record cannot be read.
     """
     entry = read_entry(workspace, name)
-    champion, challenger = (_if_present(workspace, name, model) for model in (entry.champion, entry.challenger))
-    return replace(entry, champion=champion, challenger=challenger)
+    champion, challenger, quick = (
+        _if_present(workspace, name, model) for model in (entry.champion, entry.challenger, entry.quick)
+    )
+    return replace(entry, champion=champion, challenger=challenger, quick=quick)
 
 
 def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
@@ -107,10 +116,9 @@ def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
     file = workspace.champion(name)
     try:
         record = fileio.read_json(file, {})
-        live, before = _parse_version(record), record.get("before", [])
-        return RegistryEntry(
-            live, _parse_version(record.get("challenger") or {}), tuple(ModelVersion(**fields) for fields in before)
-        )
+        challenger, quick = (_parse_version(record.get(alias) or {}) for alias in ("challenger", "quick"))
+        before = tuple(ModelVersion(**fields) for fields in record.get("before", []))
+        return RegistryEntry(_parse_version(record), challenger, before, quick)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise unreadable_file(file, "the record of a recipe's champion", error) from error
 
@@ -133,15 +141,22 @@ def read_champion(workspace: Workspace, name: str) -> ModelVersion | None:
 
 def set_champion(workspace: Workspace, name: str, champion: ModelVersion) -> None:
     """Makes a version the champion."""
-    save_entry(workspace, name, read_entry(workspace, name).with_champion(champion))
+    set_alias(workspace, name, "champion", champion)
+
+
+def set_alias(workspace: Workspace, name: str, alias: str, model: ModelVersion) -> None:
+    """Makes a version the champion, the challenger, or the newest one of a --quick run ("quick")."""
+    entry = read_entry(workspace, name)
+    change = {"champion": entry.with_champion, "challenger": entry.with_challenger, "quick": entry.with_quick}[alias]
+    save_entry(workspace, name, change(model))
 
 
 def save_entry(workspace: Workspace, name: str, entry: RegistryEntry) -> None:
     """Replaces the record by one rename, the moment at which the aliases change."""
     live = asdict(entry.champion) if entry.champion else {"version": None}
-    challenger = asdict(entry.challenger) if entry.challenger else None
+    challenger, quick = (asdict(model) if model else None for model in (entry.challenger, entry.quick))
     before = [asdict(model) for model in entry.before]
-    fileio.write_json(workspace.champion(name), {**live, "challenger": challenger, "before": before})
+    fileio.write_json(workspace.champion(name), {**live, "challenger": challenger, "before": before, "quick": quick})
 
 
 def versions(workspace: Workspace, name: str) -> list[int]:

@@ -68,6 +68,7 @@ def publish(destination: TrackingStore, state: RecordingState, name: str, event:
     own = [entry for entry in entries if entry.run_id == state.mlflow_run_id]
     target = (own or entries)[0]
     of_event = {tag: event[key] for key, tag in EVENT_TAGS.items() if event.get(key)}
+    of_event |= {"quick": "true"} if event.get("alias") == "quick" else {}
     for key, value in {VERSION_TAG: event["version"], **of_event}.items():
         client.set_model_version_tag(name, target.version, key, str(value))
     if destination.workspace:

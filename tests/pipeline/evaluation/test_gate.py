@@ -73,6 +73,10 @@ def test_quick_has_bounds_of_its_own():
     assert ["accuracy on the test split is 0.9500, at least 0.96 is required"] == reasons(of=of, quick=True)
 
 
+def test_a_quick_run_replaces_no_model_and_is_compared_with_none():
+    assert [] == reasons(of=WORSE, quick=True, baseline=LIVE, comparisons=compared(0.04, 0.002))
+
+
 def test_slices_have_floors():
     of = recipe(slices={"label": {"accuracy": 0.96}})
     worse = [{**SLICES[0]}, {**SLICES[1], "metrics": {"accuracy": 0.97}}]

@@ -27,14 +27,14 @@ def one(version):
     return ModelVersion(version, f"digest-{version}", f"plain-{version}")
 
 
-def blessed(workspace, *versions):
+def blessed(workspace, *versions, quick=False):
     """Published versions, each with the record of its run, as a run leaves them."""
     for version in versions:
         Workspace(workspace).model("plain", version).mkdir(parents=True)
         folder = Workspace(workspace).run(f"plain-{version}").root
         folder.mkdir(parents=True)
         steps = [{"name": "publish", "seconds": 0.0}]
-        result = {"run_id": folder.name, "recipe": "plain", "model_version": version, "steps": steps}
+        result = {"run_id": folder.name, "recipe": "plain", "model_version": version, "steps": steps, "quick": quick}
         fileio.write_json(folder / "result.json", result)
         line = f'{{"event": "publish", "version": {version}, "digest": "digest-{version}"}}\n'
         (folder / "journal.jsonl").write_text(line)
@@ -140,16 +140,18 @@ def test_a_rollback_passes_over_what_is_gone(tmp_path):
     ("text", "error", "words"),
     [
         ("plain@9", UsageError, "There is no published version plain@9"),
-        ("plain@x", UsageError, "plain@1, plain@2"),
+        ("plain@x", UsageError, "plain@1, plain@2, plain@3"),
         ("other@1", UsageError, "No model 'other' is published"),
         ("other", UsageError, "No model 'other' is published"),
-        ("plain", PipelineError, "Expected: a challenger, or one of plain@1, plain@2"),
+        ("plain", PipelineError, "Expected: a challenger, or one of plain@1, plain@2, plain@3"),
         ("plain@2", PipelineError, r"No run in .* shows that plain@2 was blessed"),
+        ("plain@3", PipelineError, "plain@3 was made by a --quick run"),
     ],
 )
 def test_what_cannot_be_promoted_and_why(tmp_path, text, error, words):
     blessed(tmp_path, 1)
     Workspace(tmp_path).model("plain", 2).mkdir()
+    blessed(tmp_path, 3, quick=True)
     with pytest.raises(error, match=words) as caught:
         promotion.promote(Workspace(tmp_path), text)
     assert "\nNext: " in str(caught.value)

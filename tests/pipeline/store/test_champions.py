@@ -54,10 +54,22 @@ def test_a_record_of_the_first_format_is_read(tmp_path):
 def test_standing_round_trip(tmp_path):
     publish(tmp_path, "plain", 1, 2, 3)
     whole = RegistryEntry(ONE, ModelVersion(3, "c", "plain-3"), (ModelVersion(2, "b", "plain-2"), ONE))
-    for found in (whole, RegistryEntry(challenger=ONE)):
+    for found in (whole, RegistryEntry(challenger=ONE), RegistryEntry(quick=ONE)):
         champions.save_entry(Workspace(tmp_path), "plain", found)
         assert found == champions.current_entry(Workspace(tmp_path), "plain")
     assert ["plain"] == champions.recipe_names(Workspace(tmp_path))
+
+
+def test_a_version_of_a_quick_run_is_not_served(tmp_path):
+    publish(tmp_path, "plain", 1, 2)
+    workspace = Workspace(tmp_path)
+    champions.set_champion(workspace, "plain", ONE)
+    champions.set_alias(workspace, "plain", "quick", ModelVersion(2, "b", "plain-2"))
+    entry = champions.current_entry(workspace, "plain")
+    assert ({"champion": 1}, 2) == (entry.aliases, entry.quick.version)
+    serving_config.write_config(workspace)
+    assert workspace.models_config.read_text().count("config {") == 1
+    assert [1] == [model.specific[0] for model in serving_config.WorkspaceModels(workspace)()]
 
 
 def test_a_record_that_cannot_be_read_is_an_error_in_words(tmp_path):
