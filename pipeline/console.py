@@ -1,4 +1,4 @@
-"""Output to the terminal: what libraries print goes to a log file, and tables have aligned columns.
+"""Output to the terminal: what libraries print goes to a log file, tables have aligned columns, and how numbers look.
 
 rich.table aligns, too, but its import alone takes 0.05 s of CPU, and `keraspipe models` needs 0.09 s of the 0.1 s
 that it may take. For pipes its padding and wrapping would also have to be removed.
@@ -6,6 +6,7 @@ that it may take. For pipes its padding and wrapping would also have to be remov
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+SMALL, LARGE, HUGE = 0.01, 1e5, 1e12  # limits within which a number is written with four decimals, or none
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,20 @@ def align_columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Returns one line for each row; all rows must have as many cells as the first."""
     widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def format_number(value: float | None, sign: str = "") -> str:
+    """Formats a measured number so that its leading digits show, whatever its unit.
+
+    Four decimals (0.9871) unless these hide a small number (1.23e-05) or add nothing to a large one (335,162); "-" for
+    a number that does not exist: None or NaN.
+
+    Args:
+        value: The number.
+        sign: "+" to write the sign of positive numbers, too.
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    size = abs(value)
+    form = ".4f" if SMALL <= size < LARGE or size == 0 else ",.0f" if LARGE <= size < HUGE else ".4g"
+    return format(value, sign + form)

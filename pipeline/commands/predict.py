@@ -232,4 +232,4 @@ def format_value(value: Any) -> str:
     """Formats a value for the terminal."""
     if isinstance(value, list):
         return "[" + " ".join(format_value(item) for item in value) + "]"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return console.format_number(value) if isinstance(value, float) else str(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.commands import _common
 from pipeline.commands._common import add_json
+from pipeline.console import format_number
 from pipeline.recipes import catalog, hyperparameters
 from pipeline.runner import execution
 from pipeline.runs import run
@@ -42,6 +43,9 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Runs a recipe and prints the result."""
     request = make_request(options, settings)
+    chosen = {text.partition("=")[0] for text in options.set} - {"epochs"}  # often shortened for a try
+    for note in hyperparameters.outside_range(request.source, {name: request.params[name] for name in chosen}):
+        _print_status(f"Note: {note}")
     layout.prepare(settings.workspace)
     _common.repair(settings)
     result = run.find_result(request)
@@ -105,7 +109,7 @@ def _print_status(text: str) -> None:
 
 def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     """Formats the result for the terminal."""
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    numbers = "  ".join(f"{name} {format_number(value)}" for name, value in result.metrics.items())
     sample = ", quick: a small sample and few epochs" if request.quick else ""
     lines = [f"{request.name}{sample}: {numbers or f'done up to {request.until}'}"]
     if result.diagnosis:

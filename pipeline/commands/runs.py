@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import errors
 from pipeline.commands._common import add_json
+from pipeline.console import format_number
 from pipeline.errors import UsageError
 from pipeline.runs import run
 from pipeline.store import champions, fileio, journal
@@ -75,7 +76,7 @@ def find_alias(workspace: Workspace, result: dict[str, Any]) -> str | None:
 
 def format_line(row: dict[str, Any]) -> str:
     """One run in one line."""
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in row["metrics"].items())
+    numbers = "  ".join(f"{name} {format_number(value)}" for name, value in row["metrics"].items())
     version = f"v{row['model_version']}" if row.get("model_version") else ""
     alias = f"  {row['alias']}" if row.get("alias") == "challenger" else "  quick" if row.get("quick") else ""
     return f"{row['run_id']:<34}  {row['state']:<11}  {version:<4}  {numbers}{alias}".rstrip()

@@ -10,6 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import format_number
 from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ def _check_no_worse(recipe: Recipe, measured: Measurements) -> Iterator[Conditio
         # A difference equal to the tolerance passes, in spite of rounding.
         beyond = not worse <= allowed + 1e-9
         passed = not beyond or (test is not None and math.isfinite(worse) and test.p > recipe.gate.significance)
-        known = "the live model's could not be computed" if math.isnan(live) else f"the live model has {live:.4f}"
-        words = f"{name} on the test split {_describe_value(value)}, {known}; at most {allowed:g} worse is allowed"
+        known = "'s could not be computed" if math.isnan(live) else f" has {format_number(live)}"
+        words = f"{name} on the test split {_describe_value(value)}, the live model{known}"
+        words += f"; at most {allowed:g} worse is allowed"
         yield Condition(
             "no_worse",
             name,
@@ -141,9 +143,9 @@ def _describe_test(test: Comparison | None, significance: float, *, beyond: bool
     if test is None:
         return "; it has no values by row, so the difference alone decides"
     sign = 1 if test.worse > 0 else -1
-    low, high = sorted((sign * test.low, sign * test.high))
+    low, high = map(format_number, sorted((sign * test.low, sign * test.high)))
     text = (
-        f"; {'worse' if sign > 0 else 'better'} by {abs(test.worse):.4f} (95 %: {low:.4f} to {high:.4f}), "
+        f"; {'worse' if sign > 0 else 'better'} by {format_number(abs(test.worse))} (95 %: {low} to {high}), "
         f"p = {test.p:.2g} on {test.rows:,} examples, {test.test}"
     )
     chance = f": it may be chance, p is above {significance:g}" if test.p > significance else ": hardly chance"
@@ -166,7 +168,7 @@ def _check_costs(recipe: Recipe, measured: Measurements) -> Iterator[Condition]:
     if gate.size_mb is not None:
         yield _at_most("size_mb", "the size of the SavedModel in MB", "size_mb", measured.size_mb, gate.size_mb)
     what = "the difference between served and in-memory answers"
-    yield _at_most("same_answers", what, "same answers", measured.difference, SAME_ANSWERS, digits="g")
+    yield _at_most("same_answers", what, "same answers", measured.difference, SAME_ANSWERS)
 
 
 def _check_tfma(recipe: Recipe, measured: Measurements, own_conditions: list[Condition]) -> Iterator[Condition]:
@@ -187,8 +189,8 @@ def _at_least(kind: str, name: str, where: str, value: float, bound: float) -> C
     return Condition(kind, name, where, f"at least {bound:g}", value, value - bound, value >= bound, words)
 
 
-def _at_most(kind: str, what: str, name: str, value: float, bound: float, digits: str = ".4f") -> Condition:
-    words = f"{what} {_describe_value(value, digits)}, at most {bound:g} is required"
+def _at_most(kind: str, what: str, name: str, value: float, bound: float) -> Condition:
+    words = f"{what} {_describe_value(value)}, at most {bound:g} is required"
     return Condition(kind, name, "", f"at most {bound:g}", value, bound - value, value <= bound, words)
 
 
@@ -203,9 +205,9 @@ def _metric_value(values: Mapping[str, float], name: str) -> float:
     return float(values.get(name, NOT_AVAILABLE))
 
 
-def _describe_value(value: float, digits: str = ".4f") -> str:
+def _describe_value(value: float) -> str:
     """Returns a number in words, or that it could not be computed."""
-    return "could not be computed" if math.isnan(value) else f"is {value:{digits}}"
+    return "could not be computed" if math.isnan(value) else f"is {format_number(value)}"
 
 
 def _is_not_finite(value: object) -> bool:

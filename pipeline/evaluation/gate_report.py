@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import format_number
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -15,7 +17,6 @@ one-sided paired test on the same examples finds the difference significant. Row
 so the test compares means of neighbouring rows. The calibration error is the mean distance of confidence and accuracy
 in 15 bins of equally many examples; on few examples it is above 0 by chance. Latency is the time of one row through
 `serving_default` in the process that evaluated, on its machine."""
-SMALL_NUMBER = 1e-3  # below, four decimals would hide the number
 
 
 def render_markdown(evaluation: Mapping[str, Any]) -> str:
@@ -42,8 +43,8 @@ def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
             "met" if entry["passed"] else "**missed**",
             " ".join(filter(None, (entry["name"], f"on {entry['where']}" if entry["where"] else ""))),
             entry["asked"],
-            _format_number(entry["reached"]),
-            _format_number(entry["margin"], "+.4g"),
+            format_number(entry["reached"]),
+            format_number(entry["margin"], "+"),
         ]
         for entry in entries
     ]
@@ -66,9 +67,9 @@ def _metrics(evaluation: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         [
             name,
-            _format_number(value),
+            format_number(value),
             _format_interval(intervals.get(name)),
-            _format_number(baseline.get(name)),
+            format_number(baseline.get(name)),
             *_test_cells(comparisons.get(name)),
         ]
         for name, value in evaluation["metrics"].items()
@@ -82,7 +83,7 @@ def _test_cells(comparison: Mapping[str, Any] | None) -> list[str]:
     if comparison is None:
         return ["-", "-", "-"]
     ends = [comparison["low"], comparison["high"]]
-    return [_format_number(comparison["worse"], "+.4g"), _format_interval(ends), _format_number(comparison["p"], ".2g")]
+    return [format_number(comparison["worse"], "+"), _format_interval(ends), format_number(comparison["p"])]
 
 
 def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
@@ -106,20 +107,20 @@ def _slice_cells(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     intervals = part.get("intervals") or {}
     cells = [(part["metrics"].get(name), intervals.get(name)) for name in names]
     return [
-        _format_number(value) + (f" ({_format_interval(interval)})" if interval else "") for value, interval in cells
+        format_number(value) + (f" ({_format_interval(interval)})" if interval else "") for value, interval in cells
     ]
 
 
 def _cost(cost: Mapping[str, Any], calibration: Mapping[str, Any]) -> Iterator[str]:
     latency = cost.get("latency_ms") or {}
     facts = [
-        ("calibration error", _format_number(calibration.get("error")) if calibration else None),
+        ("calibration error", format_number(calibration.get("error")) if calibration else None),
         ("weights", f"{cost['weights']:,}" if cost.get("weights") else None),
         ("operations for one row", f"{cost['flops']:,}" if cost.get("flops") else None),
         ("SavedModel", f"{cost['size_mb']:.2f} MB" if cost.get("size_mb") is not None else None),
         ("latency of one row, median", f"{latency['p50']:.2f} ms" if latency else None),
         ("latency of one row, 95 of 100 within", f"{latency['p95']:.2f} ms" if latency else None),
-        ("served and in-memory answers differ by", _format_number(cost.get("difference"), ".2g") if cost else None),
+        ("served and in-memory answers differ by", format_number(cost.get("difference")) if cost else None),
     ]
     rows = [[name, value] for name, value in facts if value is not None]
     if rows:
@@ -133,11 +134,5 @@ def _section(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     yield from (f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
 
 
-def _format_number(value: float | None, digits: str = ".4f") -> str:
-    if value is None:
-        return "-"
-    return f"{value:{digits}}" if abs(value) >= SMALL_NUMBER or not value else f"{value:.2g}"
-
-
 def _format_interval(interval: Sequence[float] | None) -> str:
-    return f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else "-"
+    return f"{format_number(interval[0])} to {format_number(interval[1])}" if interval else "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.recipes.catalog import RecipeSource
 
 TRUE, FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
+POSITIVE = {"epochs", "batch_size", "learning_rate"}  # nothing is learnt without these
 RANGES = {kind.__name__: kind for kind in (Range, Choice, Widths)}
 
 
@@ -89,7 +91,7 @@ def resolve(source: RecipeSource, assignments: Iterable[str]) -> dict[str, Any]:
     """Returns all hyperparameters of a recipe, with the values of `KEY=VALUE` assignments.
 
     Raises:
-        UsageError: An assignment without `=`, an unknown key, or a value of the wrong type.
+        UsageError: An assignment without `=`, an unknown key, a value of the wrong type, or one that cannot be used.
     """
     declared = fields(source)
     values = {name: field.default for name, field in declared.items()}
@@ -103,7 +105,50 @@ def resolve(source: RecipeSource, assignments: Iterable[str]) -> dict[str, Any]:
                 action=did_you_mean(key, declared) or f"see them with: keraspipe show {source.name}",
             )
         values[key] = parse_value(declared[key], text)
+    for name, value in values.items():
+        _require_usable(declared[name], value)
     return values
+
+
+def _require_usable(field: Field, value: Any) -> None:
+    """Raises a UsageError for a number that no training can use: no epochs, a negative rate, an infinite one."""
+    least, beyond = lower_limit(field)
+    numbers = [part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, int | float)]
+    if all(math.isfinite(part) and (part > least if beyond else part >= least) for part in numbers):
+        return
+    raise UsageError(
+        f"The value of {field.name} cannot be used.",
+        expected=f"{field.type} {'above' if beyond else 'of at least'} {least:g}, for instance "
+        + format_assignment(field.name, field.default),
+        received=format_assignment(field.name, value),
+        action=f"correct --set {field.name}",
+    )
+
+
+def lower_limit(field: Field) -> tuple[float, bool]:
+    """Returns the limit below which no value of a hyperparameter makes sense, and whether it is excluded itself.
+
+    It is known for what every training needs, and follows from the search range: numbers on a logarithmic scale are
+    positive, and those of a range without negative ones are not negative. A value outside the range itself is allowed.
+    """
+    declared = search_range(field)
+    whole = "int" in field.type
+    if isinstance(declared, Widths) or (isinstance(declared, Range) and whole and declared.low >= 1):
+        return 1, False
+    if field.name in POSITIVE or (isinstance(declared, Range) and declared.log):
+        return (1, False) if whole else (0, True)
+    return (0, False) if isinstance(declared, Range) and declared.low >= 0 else (-math.inf, False)
+
+
+def outside_range(source: RecipeSource, values: dict[str, Any]) -> list[str]:
+    """Returns one sentence for each number that lies outside the range that the recipe declares for searches."""
+    ranges = {name: search_range(field) for name, field in fields(source).items() if name in values}
+    return [
+        f"{format_assignment(name, values[name])} is outside {declared.low:g} to {declared.high:g}, "
+        "the range that the recipe declares."
+        for name, declared in ranges.items()
+        if isinstance(declared, Range) and not declared.low <= values[name] <= declared.high
+    ]
 
 
 def parse_value(field: Field, text: str) -> Any:

@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import format_number
 from pipeline.reports import templating
 from pipeline.reports.card_content import collect_content
 from pipeline.store import fileio
@@ -65,17 +66,10 @@ def render_card(content: dict[str, Any]) -> tuple[str, str]:
     return markdown, html
 
 
-def format_number(value: float | None) -> str:
-    """Formats a number with four decimals, or with three significant digits if it is small."""
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.3g}"  # noqa: PLR2004
-
-
 def format_interval(value: Any) -> str:
     """Formats an interval as `0.981 to 0.997`; empty without one."""
     low, high = value.values() if isinstance(value, dict) else (value or (None, None))[:2]
-    return "" if low is None else f"{low:.3f} to {high:.3f}"
+    return "" if low is None else f"{format_number(low)} to {format_number(high)}"
 
 
 def _escape_cell(value: Any) -> str:

@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from rich.text import Text
 
+from pipeline.console import format_number
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def print_row(console: Console, label: str, row: ExplainedRow) -> None:
         )
     elif row.words:
         for word, value in row.pairs():
-            console.print(Text(f"{value:+.4f}  {word}"), soft_wrap=True)
+            console.print(Text(f"{format_number(value, sign='+')}  {word}"), soft_wrap=True)
     elif row.names:
         for line in column_bars(row):
             console.print(line, soft_wrap=True)
@@ -152,7 +153,9 @@ def column_bars(row: ExplainedRow) -> Iterator[Text]:
     largest = max((abs(value) for _, value in pairs), default=0.0) or 1.0
     for name, value in pairs:
         bar = "█" * round(BAR_WIDTH * abs(value) / largest)
-        yield Text.assemble(f"  {name:<{width}}  {value:+.4f}  ", (bar, RAISES if value > 0 else LOWERS))
+        yield Text.assemble(
+            f"  {name:<{width}}  {format_number(value, sign='+')}  ", (bar, RAISES if value > 0 else LOWERS)
+        )
 
 
 def mix_colours(share: float) -> str:
@@ -193,7 +196,7 @@ class ExplainedRow:
         missing = (
             f", {self.gap:+.2g} missing in the sum" if abs(self.gap) > 0.01 * abs(self.score - self.baseline) else ""
         )
-        return f"{label}score {self.score:.4f}, {self.baseline:.4f} on zeros{missing}"
+        return f"{label}score {format_number(self.score)}, {format_number(self.baseline)} on zeros{missing}"
 
     def pairs(self) -> list[tuple[str, float]]:
         """Returns names with their attributions, in the order of the model, without empty names."""

@@ -9,6 +9,8 @@ import sys
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import format_number
+
 if TYPE_CHECKING:
     from pipeline.runs.run import RunResult
 
@@ -18,7 +20,7 @@ FAILURES = (OSError, ValueError, subprocess.SubprocessError)
 
 def verdict_message(result: RunResult) -> dict[str, Any]:
     """Returns the message about a run that has ended."""
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    numbers = ", ".join(f"{name} {format_number(value)}" for name, value in result.metrics.items())
     outcome = {True: f"blessed, version {result.model_version}", False: "not blessed", None: "done"}[result.blessed]
     reasons = "".join(f"\n- {reason}" for reason in result.reasons)
     return {

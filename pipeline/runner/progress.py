@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from pipeline.console import format_number
 from pipeline.store import journal
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ProgressView:
     def training(self) -> str:
         """Returns the progress line: epoch, batch, loss and metrics."""
         names = [name for name in self.metrics if name != "learning_rate"]
-        numbers = "  ".join(f"{name} {self.metrics[name]:.4f}" for name in names)
+        numbers = "  ".join(f"{name} {format_number(self.metrics[name])}" for name in names)
         return f"epoch {self.epoch}/{self.epochs}  {numbers}"
 
     def line(self, step: StepLine) -> Text:

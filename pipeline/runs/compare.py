@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import align_columns
+from pipeline.console import align_columns, format_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,6 @@ BARS = "▁▂▃▄▅▆▇█"
 CURVE_WIDTH = 40
 MAX_SLICES = 10
 MAX_CHARACTERS = 40
-LARGE_NUMBER = 100  # from here one decimal is enough
 DIGESTS = {"data_digest": "data", "code_digest": "code"}
 
 
@@ -108,10 +107,8 @@ def _pair_cells(pair: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _format_number(value: Any, sign: str = "") -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return format(value, f"{sign}.4f" if abs(value) < LARGE_NUMBER else f"{sign}.1f")
+    if value is None or isinstance(value, float):
+        return format_number(value, sign)
     return format(value, sign) if isinstance(value, int) else str(value)
 
 

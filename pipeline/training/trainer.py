@@ -113,6 +113,13 @@ def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dic
 
     history = training.fit(p.epochs)
     epochs = len(next(iter(history.values()), []))
+    if not epochs:
+        raise PipelineError(
+            "The network was not trained.",
+            expected="at least one epoch with at least one batch",
+            received=f"{p.epochs} epochs of {training.steps} batches of {training.batch_size} rows",
+            action="correct epochs and batch_size",
+        )
     words = diagnose(history, stopped_early=epochs < p.epochs)
     if recipe.fine_tune:
         with training.strategy.scope():

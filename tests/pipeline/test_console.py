@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import console
 
@@ -51,3 +53,28 @@ def test_no_descriptor_is_left_open(tmp_path):
     with console.redirect_output(tmp_path / "log.txt"):
         assert before < descriptors()
     assert before == descriptors()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "-"),
+        (float("nan"), "-"),
+        (float("inf"), "inf"),
+        (0.0, "0.0000"),
+        (0.98713, "0.9871"),
+        (-12.5, "-12.5000"),
+        (0.0012345, "0.001234"),
+        (1.234e-9, "1.234e-09"),
+        (335161.66, "335,162"),
+        (335161659689375424.0, "3.352e+17"),
+    ],
+)
+def test_a_number_shows_its_leading_digits_whatever_its_unit(value, text):
+    assert text == console.format_number(value)
+
+
+@given(st.floats(-1e300, 1e300))
+def test_a_number_is_read_back_to_three_digits(value):
+    found = float(console.format_number(value, sign="+").replace(",", ""))
+    assert found == pytest.approx(value, rel=5e-3)

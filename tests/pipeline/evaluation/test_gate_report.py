@@ -42,7 +42,7 @@ def test_a_page_says_the_verdict_first_and_what_is_missed_before_what_is_met():
     lines = text.splitlines()
     assert ["# Not blessed: digits (digits-1)", "", "- accuracy is worse"] == lines[:3]
     rows = [line for line in lines if line.startswith(("| **missed**", "| met"))]
-    assert ["| **missed** | accuracy | at least 0.9 | 0.9500 | +0.05 |", "| met | accuracy on label=a "] == [
+    assert ["| **missed** | accuracy | at least 0.9 | 0.9500 | +0.0500 |", "| met | accuracy on label=a "] == [
         rows[0],
         rows[2][: rows[2].index("| at least")],
     ]
@@ -51,11 +51,11 @@ def test_a_page_says_the_verdict_first_and_what_is_missed_before_what_is_met():
 
 def test_a_page_has_intervals_tests_slices_and_costs():
     lines = gate_report.render_markdown(WHOLE).splitlines()
-    assert "| accuracy | 0.9500 | 0.91 to 0.98 | 0.9900 | +0.04 | 0.01 to 0.07 | 0.012 |" in lines
+    assert "| accuracy | 0.9500 | 0.9100 to 0.9800 | 0.9900 | +0.0400 | 0.0100 to 0.0700 | 0.0123 |" in lines
     assert "| loss | 0.3000 | - | 0.2000 | - | - | - |" in lines
     worst, best = (line for line in lines if line.startswith("| label="))
     assert "| label=c | 5 | 0.5000 |" == worst
-    assert "| label=a/b | 50 | 0.9900 (0.9 to 1) |" == best
+    assert "| label=a/b | 50 | 0.9900 (0.9000 to 1.0000) |" == best
     assert "Slices with fewer than 20 examples are not checked." in lines
     assert "| latency of one row, median | 0.43 ms |" in lines
     assert "| served and in-memory answers differ by | 3e-07 |" in lines

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.recipes import hyperparameters
+from pipeline.recipes import catalog, hyperparameters
 from pipeline.recipes.hyperparameters import Field
+from pipeline.settings import Settings
+
+DIGITS = catalog.find_recipe("digits", Settings())
 
 FINITE = st.floats(allow_nan=False)
 WORDS = st.text(st.characters(exclude_characters=",()[]", exclude_categories=["Z", "C"]), min_size=1)
@@ -112,3 +115,45 @@ def test_declarations_that_the_text_does_not_tell_are_errors(recipe, edit, recei
     with pytest.raises(PipelineError) as caught:
         hyperparameters.fields(recipe(edit))
     assert f"Received: {received}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "epochs=0",
+        "epochs=-3",
+        "batch_size=0",
+        "learning_rate=0",
+        "learning_rate=-1",
+        "learning_rate=inf",
+        "dropout=-0.1",
+        "filters=0",
+        "l2=0",
+    ],
+)
+def test_a_number_that_no_training_can_use_is_a_usage_error(assignment):
+    name = assignment.partition("=")[0]
+    with pytest.raises(UsageError, match=f"The value of {name} cannot be used") as caught:
+        hyperparameters.resolve(DIGITS, [assignment])
+    assert f"Received: {assignment}" in str(caught.value)
+    assert f"Next: correct --set {name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("assignment", ["epochs=1", "dropout=0", "learning_rate=5", "shift=0.5", "patience=0"])
+def test_a_number_outside_the_search_range_is_allowed(assignment):
+    name, _, text = assignment.partition("=")
+    assert float(text) == hyperparameters.resolve(DIGITS, [assignment])[name]
+
+
+def test_a_number_outside_the_search_range_is_named():
+    values = hyperparameters.resolve(DIGITS, ["learning_rate=5"])
+    expected = "learning_rate=5.0 is outside 0.0001 to 0.01, the range that the recipe declares."
+    assert [expected] == hyperparameters.outside_range(DIGITS, values)
+
+
+@pytest.mark.parametrize(("low", "high", "log"), [(1e-4, 1e-2, True), (0.0, 0.5, False), (1, 9, False)])
+@given(value=st.floats(-1e6, -1e-9))
+def test_no_negative_number_passes_a_range_of_positive_ones(low, high, log, value):
+    field = Field("x", "float", 0.1, f"Range({low}, {high}, log={log})")
+    with pytest.raises(UsageError):
+        hyperparameters._require_usable(field, value)

@@ -72,7 +72,7 @@ def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
     for part in (
         "In two layers.",
         "| task | image classification |",
-        "| accuracy | 0.9000 | 0.850 to 0.950 | 0.8000 | higher |",
+        "| accuracy | 0.9000 | 0.8500 to 0.9500 | 0.8000 | higher |",
         "| train | 80 |",
         "1 rows could not be used",
         "**The worst slice is label=cat**: accuracy 0.7000 on 40 examples, against 0.9000 overall.",
@@ -174,6 +174,6 @@ def test_what_is_not_published_is_refused_in_words(keraspipe):
 
 def test_numbers_and_intervals_are_short():
     assert ["-", "0.0000", "0.1235", "0.000123"] == [card.format_number(one) for one in (None, 0.0, 0.12345, 0.000123)]
-    assert ["", "0.100 to 0.200", "0.100 to 0.200"] == [
+    assert ["", "0.1000 to 0.2000", "0.1000 to 0.2000"] == [
         card.format_interval(one) for one in (None, [0.1, 0.2], {"low": 0.1, "high": 0.2})
     ]
