@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
@@ -50,8 +50,9 @@ def redirect_output(log: Path) -> Iterator[Terminal]:
             os.dup2(descriptor, number)
             os.close(descriptor)
         os.close(target)
-        out.close()
-        err.close()
+        for stream in (out, err):
+            with suppress(OSError):  # a pipe whose reader has gone takes nothing more, and that is no error of a run
+                stream.close()
 
 
 def align_columns(table: Sequence[Sequence[str]]) -> list[str]:

@@ -120,6 +120,8 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
         lines += [_refusal_title(result), *(f"  - {reason}" for reason in result.reasons)]
     if result.blessed and result.model_path:
         lines += _published_lines(result, request)
+    if result.late_error:
+        lines.append(f"Warning: after the model was published, something failed: {result.late_error}")
     if result.not_recorded:
         lines.append(f"Not recorded in MLflow: {result.not_recorded.splitlines()[0]}")
         lines.append("The record is in the workspace; a later run sends it when MLflow is reachable again.")

@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console, subprocesses
@@ -111,7 +111,7 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
     subprocesses.use_keras_3()
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     with subprocesses.pause_gc():
-        from pipeline.runner import digests, local
+        from pipeline.runner import digests, local  # noqa: F401  (all that is imported makes garbage)
         from pipeline.runner.state import RunState
 
         recipe = catalog.pin_recipe(request.source)
@@ -127,8 +127,27 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
         digest,
         digests.compute_digests(request, recipe, digest),
     )
-    local.run_steps(state)
+    _run_steps(state, session)
     return state
+
+
+def _run_steps(state: RunState, session: RunSession) -> None:
+    """Runs the steps. Publishing is the last word: an error after it is reported, and the run has not failed."""
+    from pipeline.runner import hooks, local
+
+    try:
+        local.run_steps(state)
+    except Exception as error:
+        if not hooks.set_published(state):
+            raise
+        state.result.late_error = f"{type(error).__name__}: {error}".partition("\n")[0]
+        _log_traceback(session.folder.log)
+    session.is_published = state.result.blessed is True and state.result.model_version is not None
+
+
+def _log_traceback(log: Path) -> None:
+    with suppress(OSError), log.open("a") as file:
+        traceback.print_exc(file=file)
 
 
 def _try_write_card(request: RunRequest, session: RunSession) -> None:
@@ -136,8 +155,7 @@ def _try_write_card(request: RunRequest, session: RunSession) -> None:
     try:
         session.record_card(request.source)
     except Exception:  # noqa: BLE001  (any part of a record may be missing)
-        with session.folder.log.open("a") as file:
-            traceback.print_exc(file=file)
+        _log_traceback(session.folder.log)
 
 
 @contextmanager

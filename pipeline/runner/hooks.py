@@ -122,7 +122,7 @@ def resolve(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     state.judged_against = live.digest if live else ""
     state.is_live, state.is_judged = state.judged_against == state.model, False
     if live and state.is_live:
-        _set_published(state, live.version)
+        _set_version(state, live.version)
         basis = digests.verdict_basis(state.digests, state.recipe.gate, quick=state.request.quick)
         verdict = digests.find_verdict(state.workspace, state.request.name, state.model, basis)
         if verdict and not state.request.reproduces:
@@ -147,12 +147,10 @@ def _copy_evaluation(state: RunState, evaluation: dict[str, Any]) -> None:
 
 def publish(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Freezes the schema of the first blessed run."""
+    set_published(state)
     if not state.request.quick:
         source = state.uri("schema", "schema") / SCHEMA_FILE
         freeze_schema(source, state.workspace.schema(state.request.name))
-    _set_published(
-        state, getattr(champions.current_entry(state.workspace, state.request.name), state.request.alias).version
-    )
     _save_predictions(state)
 
 
@@ -168,6 +166,16 @@ def _save_predictions(state: RunState) -> None:
     monitoring_predictions.save(path, scored.candidate, output, classes)
 
 
-def _set_published(state: RunState, version: int) -> None:
+def set_published(state: RunState) -> bool:
+    """Sets the version that this run has published, by the record that servers read; False if there is none."""
+    entry = champions.current_entry(state.workspace, state.request.name)
+    model = {"champion": entry.champion, "challenger": entry.challenger, "quick": entry.quick}[state.request.alias]
+    if model is None or model.run_id != state.result.run_id:
+        return False
+    _set_version(state, model.version)
+    return True
+
+
+def _set_version(state: RunState, version: int) -> None:
     state.result.model_version = version
     state.result.model_path = str(state.workspace.model(state.request.name, version))

@@ -33,12 +33,14 @@ class RunSession:
         recording: The process that records it in MLflow.
         timeout_s: Longest wait for the end of that process, in seconds.
         has_ended: Whether the journal contains the run's end.
+        is_published: Whether the run's model has a version; an error after that does not make the run a failed one.
     """
 
     folder: RunFolder
     recording: Recording
     timeout_s: float
     has_ended: bool = False
+    is_published: bool = False
     _since: float = field(default_factory=time.monotonic)
 
     def start(self, recipe: str, description: str, params: dict[str, Any], tags: dict[str, str]) -> None:
@@ -137,7 +139,7 @@ def run_session(
 
 def _fail(session: RunSession, error: Exception, on_failure: Callable[[], None] | None) -> None:
     with suppress(OSError):  # a full disk may be the very error, which is reported next
-        session.report_end("failed", str(error))
-        if on_failure:
+        session.report_end("finished" if session.is_published else "failed", str(error))
+        if on_failure and not session.is_published:
             on_failure()
     session.recording.finish(session.timeout_s)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pipeline.runs.run import RunResult
 
 TIMEOUT_S = 10
-FAILURES = (OSError, ValueError, subprocess.SubprocessError)
 
 
 def verdict_message(result: RunResult) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def send(target: str, message: dict[str, Any]) -> str:
             subprocess.run(  # noqa: S603  (the user's own command)
                 shlex.split(target), input=body, check=True, timeout=TIMEOUT_S, stdout=sys.stderr
             )
-    except FAILURES as error:
+    except Exception as error:  # noqa: BLE001  (the run is over, and its result holds whatever happens here)
         return f"{_redact_target(target)} was not notified: {error}"
     return ""
 

@@ -97,7 +97,10 @@ class RunRequest:
 
 @dataclass
 class RunResult:
-    """The result of a run, as `run --json` prints it; `gate` has all conditions (`evaluation.gate.Condition`)."""
+    """The result of a run, as `run --json` prints it.
+
+    `gate` has all conditions (`evaluation.gate.Condition`), `late_error` what failed after the model was published.
+    """
 
     run_id: str
     recipe: str
@@ -114,6 +117,7 @@ class RunResult:
     quick: bool = False
     seconds: float = 0.0
     not_recorded: str = ""
+    late_error: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Returns the object that `--json` prints."""

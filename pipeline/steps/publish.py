@@ -49,9 +49,10 @@ def publish(
             raise ChampionChangedError
         version = _copy_model(model, workspace, name, digest)
         champions.set_alias(workspace, name, alias, ModelVersion(version, digest, run_id))
-    serving_config.write_config(workspace)
     parent = f"{name}@{live.version}" if live else ""
+    # First the event: the next command repairs the configuration, but nobody would know the version's origin.
     journal.report("publish", version=version, digest=digest, alias=alias, parent=parent, commit=_commit())
+    serving_config.write_config(workspace)
     return version
 
 

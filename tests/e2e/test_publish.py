@@ -22,7 +22,7 @@ from pipeline.store import champions
 from pipeline.steps import publish
 from pipeline.store.layout import Workspace
 
-champions.set_champion = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
+champions.set_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rename and the record
 publish.publish(Path(sys.argv[1]), Workspace(Path(sys.argv[2])), "m", "run", "")
 """
 

@@ -40,6 +40,16 @@ def test_descriptors_go_to_the_log_and_come_back(tmp_path):
     assert ["before", "from C err", "from C out", "from python"] == sorted(log.read_text().splitlines())
 
 
+def test_a_reader_that_goes_ends_nothing(tmp_path):
+    """`keraspipe run … 2>&1 | head`."""
+    code = CODE.partition('print("after")')[0] + "open(sys.argv[1], 'a').write('done')"
+    command = [sys.executable, "-c", code, tmp_path / "log.txt"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        process.stdout.close()
+        process.wait(60)
+    assert (tmp_path / "log.txt").read_text().endswith("done")
+
+
 def test_descriptors_come_back_after_an_error(tmp_path):
     assert "words\ncaught\nafter\n" == run(tmp_path / "log.txt", "fail").stdout
 

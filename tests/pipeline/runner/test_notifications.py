@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -83,3 +84,20 @@ def test_a_deaf_receiver_is_said_without_secrets(target, shown):
 def test_a_refusing_receiver_is_said(webhook):
     webhook.status = 500
     assert "500" in notifications.send(webhook.url, {"text": "x"})
+
+
+def test_an_answer_that_is_no_http_is_a_sentence():
+    """http.client's errors are not OSErrors."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert "was not notified" in notifications.send(url, {"text": "done"})
+        thread.join()

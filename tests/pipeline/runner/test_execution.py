@@ -1,0 +1,68 @@
+"""Publishing is the last word of a run: what fails after it is reported, and the version stays a finished run's."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.runner import execution, lifecycle, local
+from pipeline.runs.run import RunResult
+from pipeline.store import champions, journal
+from pipeline.store.champions import ModelVersion
+from pipeline.store.layout import Workspace
+
+
+@pytest.fixture
+def state(tmp_path):
+    Workspace(tmp_path).model("plain", 3).mkdir(parents=True)
+    request = SimpleNamespace(name="plain", alias="champion")
+    result = RunResult("plain-1", "plain", blessed=True)
+    return SimpleNamespace(request=request, result=result, workspace=Workspace(tmp_path))
+
+
+@pytest.fixture
+def session(tmp_path):
+    folder = Workspace(tmp_path).run("plain-1")
+    folder.root.mkdir(parents=True)
+    return SimpleNamespace(folder=folder, is_published=False)
+
+
+def fail_after(publish):
+    def run_steps(state):
+        publish(state)
+        raise OSError(28, "No space left on device")
+
+    return run_steps
+
+
+@pytest.mark.parametrize("alias", ["champion", "challenger", "quick"])
+def test_an_error_after_publishing_is_a_warning(state, session, monkeypatch, alias):
+    state.request.alias = alias
+    model = ModelVersion(3, "digest", "plain-1")
+    publish = lambda state: champions.set_alias(state.workspace, "plain", alias, model)  # noqa: E731
+    monkeypatch.setattr(local, "run_steps", fail_after(publish))
+    execution._run_steps(state, session)
+    assert (3, True) == (state.result.model_version, session.is_published)
+    assert "OSError: [Errno 28] No space left on device" == state.result.late_error
+    assert "No space left" in session.folder.log.read_text()
+
+
+def test_an_error_before_publishing_fails_the_run_also_when_another_run_is_live(state, session, monkeypatch):
+    champions.set_champion(state.workspace, "plain", ModelVersion(3, "digest", "plain-0"))
+    monkeypatch.setattr(local, "run_steps", fail_after(lambda _: None))
+    with pytest.raises(OSError, match="No space left"):
+        execution._run_steps(state, session)
+    assert not session.is_published
+
+
+@pytest.mark.parametrize(("is_published", "status"), [(True, "finished"), (False, "failed")])
+def test_an_error_outside_the_steps_ends_a_published_run_as_finished(session, is_published, status):
+    recording = SimpleNamespace(finish=lambda _: None)
+    forgotten = []
+    running = lifecycle.RunSession(session.folder, recording, 1.0, is_published=is_published)
+    with journal.use_journal(session.folder.journal):
+        lifecycle._fail(running, ValueError("the card cannot be written"), lambda: forgotten.append("request"))
+    (end,) = (event for event, _ in journal.iter_events(session.folder.journal))
+    assert (status, "the card cannot be written") == (end["status"], end["message"])
+    assert ([] if is_published else ["request"]) == forgotten
