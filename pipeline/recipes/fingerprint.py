@@ -55,11 +55,16 @@ def run_digest(source: RecipeSource, entry: str, root: Path = ROOT) -> str:
         entry: Dotted name of the module that executes the run.
         root: Folder of keraspipe's packages.
     """
+    code, files = _analyze_recipe(source, root), run_files(source, entry, root)
+    return hashing.digest([_lock_digest(root), code.digest(root), import_closure.digest_code(files, root)])
+
+
+def run_files(source: RecipeSource, entry: str, root: Path = ROOT) -> frozenset[Path]:
+    """Returns the files that a run imports, without the recipe's own file; see `run_digest`."""
     start = imports.locate(entry, (root,))
     assert start, entry
-    code = _analyze_recipe(source, root)
-    files = import_closure.import_closure([start, *import_closure.reachable_files(code, root)], root)
-    return hashing.digest([_lock_digest(root), code.digest(root), import_closure.digest_code(files, root)])
+    reachable = import_closure.reachable_files(_analyze_recipe(source, root), root)
+    return import_closure.import_closure([start, *reachable], root)
 
 
 def result_digest(source: RecipeSource, defaults: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.recipes import imports
 from pipeline.settings import ROOT
+from pipeline.store import hashing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ _OPEN, _CLOSE = (
     chr(0x27E8),
     chr(0x27E9),
 )  # around a file in place of a module; they occur in no source, not even here
+STAMPS: dict[Path, hashing.Stamp] = {}  # of each file just before this process last read it
 _MODULE = re.compile(f"{_OPEN}(.*?){_CLOSE}")
 
 
@@ -70,15 +72,16 @@ class Code:
 
 def read_code(path: Path, root: Path = ROOT) -> Code:
     """Reads a file; keraspipe's own as it was when this process first read it."""
-    return (
-        _read_once(path, root)
-        if imports.is_project(path, root)
-        else _read(path.read_text(encoding="utf-8"), path, root)
-    )
+    return _read_once(path, root) if imports.is_project(path, root) else _read_now(path, root)
 
 
 @cache
 def _read_once(path: Path, root: Path) -> Code:
+    return _read_now(path, root)
+
+
+def _read_now(path: Path, root: Path) -> Code:
+    STAMPS[path] = hashing.stamp(path)
     return _read(path.read_text(encoding="utf-8"), path, root)
 
 

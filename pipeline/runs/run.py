@@ -75,13 +75,14 @@ class RunRequest:
 
         Computed once: a file edited during its run must not give its new digest to the old result.
         """
-        from pipeline.recipes import fingerprint  # here: `keraspipe runs` answers without it
+        from pipeline.recipes import digest_memory  # here: `keraspipe runs` answers without it
 
         settings = self.settings
+        code = digest_memory.run_digest(self.source, RUNNER, settings.workspace.code_digest(self.name))
         return hashing.digest(
             {
                 "recipe": self.name,
-                "code": fingerprint.run_digest(self.source, RUNNER),
+                "code": code,
                 "params": self.params,
                 "options": [self.quick, self.seed, self.until, self.alias, self.reproduces],
                 "settings": [

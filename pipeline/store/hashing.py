@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+Stamp = tuple[int, int, int]
+
 
 def digest(value: Any) -> str:
     """Returns the digest of a JSON value."""
@@ -35,14 +37,17 @@ def digest_files(paths: list[Path], memory: Path) -> str:
 
 def stamps(paths: Iterable[Path]) -> list[tuple[str, int, int, int]]:
     """Returns path, size and times of every file below the paths: if they are equal, so is the content."""
-    entries = []
-    for root in paths:
-        for path in [root, *sorted(root.rglob("*"))] if root.is_dir() else [root]:
-            status = path.stat()
-            size = 0 if path.is_dir() else status.st_size
-            # ctime cannot be set, so a file replaced with its old date is noticed too.
-            entries.append((str(path), size, status.st_mtime_ns, status.st_ctime_ns))
-    return entries
+    return [
+        (str(path), *stamp(path))
+        for root in paths
+        for path in ([root, *sorted(root.rglob("*"))] if root.is_dir() else [root])
+    ]
+
+
+def stamp(path: Path) -> Stamp:
+    """Returns size and times of a file or folder; ctime cannot be set, so a file replaced with its old date differs."""
+    status = path.stat()
+    return 0 if path.is_dir() else status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _content_digest(paths: list[Path]) -> str:

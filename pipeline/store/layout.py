@@ -114,6 +114,10 @@ class Workspace:
         """Returns the file with the digest of a recipe's data files."""
         return self.root / "data" / f"{recipe}.json"
 
+    def code_digest(self, recipe: str) -> Path:
+        """Returns the file with the digest of the code of a recipe's runs."""
+        return self.root / "data" / f"{recipe}.code.json"
+
     def recipe_artifacts(self, recipe: str) -> Path:
         """Returns the folder of a recipe's step outputs: STEP/KEY/EXECUTION."""
         return self.artifacts / recipe
