@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 TOLERANCE = 1e-5
-# Half-precision numbers have 8 or 11 significant bits, and a network rounds a few times more in one graph than in another.
+# Half-precision numbers have 8 or 11 significant bits; a graph may round some more times than single steps do.
 ROUNDING = {"bfloat16": 8 * 2.0**-8, "float16": 8 * 2.0**-11}
 WARM_UP_ROWS = (1, 8)
 
