@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from types import TracebackType
+
+KERASPIPE = Path(__file__).resolve().parents[1]
 
 
 class PipelineError(Exception):
@@ -46,6 +49,28 @@ class UsageError(PipelineError):
     """The command line asks for something that does not exist or does not fit."""
 
     exit_code = 2
+
+
+def describe_cause(error: BaseException) -> str:
+    """Returns type and message of an error, with the line of the user's code that it comes from if there is one."""
+    line = _find_user_line(error.__traceback__)
+    return f"{type(error).__name__}: {error}" + (f" ({line})" if line else "")
+
+
+def _find_user_line(trace: TracebackType | None) -> str:
+    """Returns "FILE line N" of the innermost frame that is neither keraspipe's nor a library's; empty without one."""
+    import traceback
+
+    frames = [frame for frame in traceback.extract_tb(trace) if _is_user_file(Path(frame.filename))]
+    return f"{frames[-1].filename} line {frames[-1].lineno}" if frames else ""
+
+
+def _is_user_file(path: Path) -> bool:
+    import sysconfig
+
+    libraries = [Path(folder) for folder in sysconfig.get_paths().values()]
+    foreign = [KERASPIPE / "pipeline", KERASPIPE / "serving", *libraries]
+    return path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in foreign)
 
 
 def did_you_mean(name: str, names: Any) -> str:

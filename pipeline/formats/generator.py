@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, describe_cause
 from pipeline.formats import table
 from pipeline.formats.base import Example
 
@@ -31,6 +31,7 @@ class Generator:
         extra: Kind of other values, which clients do not send, for `Group` splits and slices.
         time: Name of the value with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value.
+        max_rows: Rows after which the function is taken for one that never ends.
     """
 
     function: Callable[[Path], Iterable[Example | Mapping[str, Any]]]
@@ -41,6 +42,7 @@ class Generator:
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
     missing: tuple[str, ...] = ("",)
+    max_rows: int = 10_000_000
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -61,7 +63,7 @@ class Generator:
         """Yields the rows of the function.
 
         Raises:
-            PipelineError: The function fails.
+            PipelineError: The function fails, or does not end.
         """
         layout = table.Layout.from_table(self)
         for number, row in enumerate(self._rows(data), 1):
@@ -76,7 +78,8 @@ class Generator:
     def _rows(self, data: Path) -> Iterator[Any]:
         number = 0
         try:
-            for number, row in enumerate(self.function(data), 1):  # noqa: B007  (the number is for the message)
+            for number, row in enumerate(self.function(data), 1):
+                self._require_end(number)
                 yield row
         except PipelineError:
             raise
@@ -84,6 +87,15 @@ class Generator:
             raise PipelineError(
                 f"{self.function.__name__}() of the recipe fails after row {number}.",
                 expected="a generator function over the data folder",
-                received=f"{type(error).__name__}: {error}",
+                received=describe_cause(error),
                 action="correct the function in the recipe",
             ) from error
+
+    def _require_end(self, number: int) -> None:
+        if number > self.max_rows:
+            raise PipelineError(
+                f"{self.function.__name__}() of the recipe does not end.",
+                expected=f"at most {self.max_rows:,} rows",
+                received="more",
+                action="end the function after the last row, or say max_rows= in Generator",
+            )

@@ -12,7 +12,7 @@ import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError, UsageError, describe_cause
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,11 +180,11 @@ def _execute(path: Path, text: str) -> Recipe:
     try:
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own file
         recipe = module.RECIPE
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PipelineError(
             f"The recipe {path} fails on import.",
             expected="a file that imports and declares RECIPE",
-            received=f"{type(error).__name__}: {error}",
+            received=describe_cause(error),
             action=f"try it alone: .venv/bin/python {path}",
         ) from error
     if not isinstance(recipe, Recipe):

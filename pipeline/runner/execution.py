@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console, subprocesses
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, describe_cause
 from pipeline.recipes import catalog
 from pipeline.runner import lifecycle, notifications
 from pipeline.runs import reproduce, run
@@ -137,12 +137,23 @@ def _run_steps(state: RunState, session: RunSession) -> None:
 
     try:
         local.run_steps(state)
+    except SystemExit as error:
+        raise _ended_error(state, error) from error
     except Exception as error:
         if not hooks.set_published(state):
             raise
         state.result.late_error = f"{type(error).__name__}: {error}".partition("\n")[0]
         _log_traceback(session.folder.log)
     session.is_published = state.result.blessed is True and state.result.model_version is not None
+
+
+def _ended_error(state: RunState, error: SystemExit) -> PipelineError:
+    return PipelineError(
+        f"The recipe {state.request.name} ends the process.",
+        expected="functions that return a value, or raise an error",
+        received=describe_cause(error),
+        action="replace sys.exit() or exit() in the recipe by an error",
+    )
 
 
 def _log_traceback(log: Path) -> None:

@@ -18,7 +18,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, ModelRun
 from tfx.utils.path_utils import serving_model_dir
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, describe_cause
 from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
 from pipeline.evaluation.measurements import Measurements
@@ -123,7 +123,7 @@ def recipe_scores(
         raise PipelineError(
             "score() of the recipe fails.",
             expected=f"score(served, examples, others) -> {', '.join(sorted(declared))}",
-            received=f"{type(error).__name__}: {error}",
+            received=describe_cause(error),
             action="correct score() in the recipe",
         ) from error
     if values.keys() != declared:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, describe_cause
 from pipeline.recipe import restore_params
 from pipeline.recipes import catalog
 
@@ -31,7 +31,7 @@ def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, A
         raise PipelineError(
             "preprocess() of the recipe fails.",
             expected=f"preprocess(inputs, p) over the inputs {', '.join(features)}",
-            received=f"{type(error).__name__}: {error}",
+            received=describe_cause(error),
             action="correct preprocess() in the recipe, or the columns that its data declare",
         ) from error
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, describe_cause
 from pipeline.recipe import Spec, restore_params
 from pipeline.recipes import catalog
 from pipeline.store import fileio
@@ -175,7 +175,7 @@ def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:
             expected="build(p, spec) that takes "
             + ", ".join(f"{n} {s} {d}" for n, (s, d) in spec.features.items())
             + (f" and gives {len(spec.classes)} probabilities" if spec.classes else ""),
-            received=f"{type(error).__name__}: {error}",
+            received=describe_cause(error),
             action="correct build() in the recipe, or a hyperparameter",
         ) from error
     shape = tuple(getattr(answer, "shape", ()))  # a recipe with `outputs` may return several

@@ -53,3 +53,14 @@ def test_function_that_fails(tmp_path):
 
     with pytest.raises(PipelineError, match=r"(?s)broken\(\) of the recipe fails after row 1\..*KeyError: 'z'"):
         list(Generator(broken, {"x": "int"}, "y").examples(tmp_path))
+
+
+def test_a_function_that_does_not_end_is_refused(tmp_path):
+    def endless(_):
+        while True:
+            yield {"x": 1.0, "wave": [1, 2], "y": 1.0}
+
+    data = Generator(endless, COLUMNS, "y", max_rows=20)
+    with pytest.raises(PipelineError, match=r"(?s)endless\(\) of the recipe does not end.*max_rows="):
+        list(data.examples(tmp_path))
+    assert 20 == sum(1 for _ in Generator(lambda _: [{"y": 1.0}] * 20, {}, "y", max_rows=20).examples(tmp_path))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.errors import PipelineError
 from pipeline.runner import execution, lifecycle, local
 from pipeline.runs.run import RunResult
 from pipeline.store import champions, journal
@@ -54,6 +56,13 @@ def test_an_error_before_publishing_fails_the_run_also_when_another_run_is_live(
     with pytest.raises(OSError, match="No space left"):
         execution._run_steps(state, session)
     assert not session.is_published
+
+
+def test_a_recipe_that_ends_the_process_fails_the_run(state, session, monkeypatch):
+    monkeypatch.setattr(local, "run_steps", lambda _: sys.exit(0))
+    with pytest.raises(PipelineError, match="The recipe plain ends the process") as caught:
+        execution._run_steps(state, session)
+    assert "Next: replace sys.exit()" in str(caught.value)
 
 
 @pytest.mark.parametrize(("is_published", "status"), [(True, "finished"), (False, "failed")])
