@@ -1,19 +1,19 @@
-"""A time series in a table, cut into windows: the past as inputs, the following values as the label."""
+"""Time series in a table, cut into windows: the past as inputs, the following values as the label."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dateutil.relativedelta import relativedelta
 
 from pipeline.errors import PipelineError
-from pipeline.features import dates
 from pipeline.formats import table
 from pipeline.formats.base import Example, Value
+from pipeline.formats.calendar import Step, describe_step, follows, month_count, parse_time
 from pipeline.formats.read_table import read_rows
 from pipeline.store import journal
 
@@ -27,10 +27,11 @@ EXPECTED = "a table: CSV, TSV, JSON lines or Parquet"
 
 
 @dataclass(frozen=True)
-class Step:
-    """One row of the file: the inputs and the target at one time."""
+class Row:
+    """One row of the file: the inputs and the target at one time of a series."""
 
     place: str
+    key: tuple[str, ...]
     time: datetime
     numbers: tuple[float, ...]
     texts: tuple[str, ...]
@@ -55,24 +56,54 @@ class WindowCounts:
     gaps: int = 0
     first_gaps: list[str] = field(default_factory=list)
 
+    def add_gap(self, last: Row, first: Row) -> None:
+        """Counts a gap between two rows of a series."""
+        self.gaps += 1
+        if len(self.first_gaps) < MAX_SHOWN:
+            series = f" of {', '.join(first.key)}" if first.key else ""
+            self.first_gaps.append(f"{first.place}{series}: from {last.time.isoformat()} to {first.time.isoformat()}")
+
+
+@dataclass
+class Ring:
+    """The last rows of a series, as many as a window has; `count` of all since the last gap."""
+
+    rows: deque[Row]
+    count: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether they make a window."""
+        return len(self.rows) == self.rows.maxlen
+
+    def add(self, row: Row) -> None:
+        """Adds the next row."""
+        self.rows.append(row)
+        self.count += 1
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self.rows.clear()
+        self.count = 0
+
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """A time series as windows: the inputs are `length` steps, the label is the target's next `horizon` values.
+    """Time series as windows: the inputs are `length` steps, the label is the target's next `horizon` values.
 
     A missing number is NaN and a missing text "". They are not filled here, since the windows that clients send have
     missing values, too: `preprocess`, which is served, must fill them. A window with a missing value in its label is
     skipped. No window crosses a gap in time.
 
-    Only one window's steps are in memory. `begins` and `ends` of an example are the times of its first and its last
-    step, horizon included, so that overlapping windows are never on both sides of a split by `Time`.
+    Only one window's steps of each series are in memory, unless the rows have to be sorted. `begins` and `ends` of an
+    example are the times of its first and its last step, horizon included, so that overlapping windows are never on
+    both sides of a split by `Time`.
 
     Args:
-        path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder; its
-            rows must be in the order of time.
+        path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder.
         time: Column of times, ISO or as `pipeline.features.dates` reads them, or the columns of year, month, day and so
             on. Times with an offset become UTC.
-        step: Time from one row to the next; for calendar months `relativedelta(months=1)`.
+        step: Time from one row to the next: `timedelta`, `relativedelta(months=1)`, or `BusinessDays()`.
         target: Column to forecast; for its past as an input, name it in `numbers`, too.
         numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
         texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.
@@ -81,6 +112,9 @@ class TimeSeries:
         stride: Number of steps from the start of one window to the start of the next.
         label: Name of the label, a vector of `horizon` numbers.
         missing: Texts that mean a missing value.
+        key: Columns that name the series of a row, if there are several.
+        order: "month first" for times such as 1/31/2024, "day first" for 31/1/2024.
+        sort: Whether to sort the rows by time, in memory; else each series must be in the order of time.
 
     Raises:
         ValueError: The step has months and days.
@@ -88,7 +122,7 @@ class TimeSeries:
 
     path: str
     time: tuple[str, ...]
-    step: timedelta | relativedelta
+    step: Step
     target: str
     numbers: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -97,9 +131,12 @@ class TimeSeries:
     stride: int = 1
     label: str = "next"
     missing: tuple[str, ...] = table.MISSING_TEXTS
+    key: tuple[str, ...] = ()
+    order: str = ""
+    sort: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.step, timedelta):
+        if isinstance(self.step, relativedelta):
             month_count(self.step)
 
     @property
@@ -121,47 +158,52 @@ class TimeSeries:
         return table.find_files(data, (self.path,), EXPECTED, folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Yields the windows in the order of time, and the unusable rows between them.
+        """Yields the windows in the order of their last rows, and the unusable rows between them.
 
         Raises:
             PipelineError: A column is missing, or there is no window at all.
         """
         (path,) = self.files(data)
         counts = WindowCounts()
-        yield from self._windows(path, self._rows(path), counts)
+        rows = self._sorted_rows(path) if self.sort else self._read_rows(path)
+        yield from self._windows(path, _check_order(path, rows), counts)
         journal.report("windows", **vars(counts))
         if counts.steps and not counts.windows:
             raise self._no_window(path, counts)
 
-    def _rows(self, path: Path) -> Iterator[Step | Example]:
-        """Yields each row as a step, or as an example with a fault."""
-        before: datetime | None = None
-        names = list(dict.fromkeys([*self.time, *self.numbers.values(), *self.texts.values(), self.target]))
-        for place, row, unread in read_rows(path, names):
+    def _sorted_rows(self, path: Path) -> Iterator[Row | Example]:
+        rows: list[Row] = []
+        for row in self._read_rows(path):
+            if isinstance(row, Row):
+                rows.append(row)
+            else:
+                yield row
+        yield from sorted(rows, key=lambda row: (row.key, row.time))
+
+    def _read_rows(self, path: Path) -> Iterator[Row | Example]:
+        """Yields each row, or an example with its fault."""
+        columns = [*self.time, *self.key, *self.numbers.values(), *self.texts.values(), self.target]
+        for place, cells, unread in read_rows(path, list(dict.fromkeys(columns))):
             try:
                 if unread:
                     raise ValueError(unread)  # noqa: TRY301
-                step = self._step(place, row)
-                if before and step.time <= before:
-                    raise ValueError(f"{step.time.isoformat()} is not later than the row before")  # noqa: TRY301
+                yield self._row(place, cells)
             except ValueError as error:
                 yield Example(f"{path} {place}", {}, fault=str(error))
-            else:
-                before = step.time
-                yield step
 
-    def _step(self, place: str, row: Mapping[str, Any]) -> Step:
-        return Step(
-            place,
-            self._time([row.get(name) for name in self.time]),
-            tuple(self._number(name, row) for name in self.numbers.values()),
-            tuple(self._text(name, row) for name in self.texts.values()),
-            self._number(self.target, row),
+    def _row(self, place: str, cells: Mapping[str, Any]) -> Row:
+        moment = self._time([cells.get(name) for name in self.time])
+        numbers = (self._number(name, cells) for name in self.numbers.values())
+        # The graph reads a time as ISO, whatever the table writes.
+        texts = (
+            moment.isoformat() if (name,) == self.time else self._word(name, cells) for name in self.texts.values()
         )
+        key = (self._text(name, cells) for name in self.key)
+        return Row(place, tuple(key), moment, tuple(numbers), tuple(texts), self._number(self.target, cells))
 
     def _time(self, cells: list[Any]) -> datetime:
         try:
-            return parse_time(cells[0]) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
+            return parse_time(cells[0], self.order) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
         except (ValueError, TypeError, OverflowError):
             text = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
             raise ValueError(f"column {', '.join(self.time)} is no time: {text!r}") from None
@@ -178,36 +220,32 @@ class TimeSeries:
     def _text(self, name: str, row: Mapping[str, Any]) -> str:
         raw = row.get(name)
         try:
-            text = "" if table.is_missing(raw, self.missing) else table.to_text(raw).decode()
+            return "" if table.is_missing(raw, self.missing) else table.to_text(raw).decode()
         except table.FAILURES:
             raise ValueError(f"column {name} is not of kind bytes: {str(raw)[:40]!r}") from None
+
+    def _word(self, name: str, row: Mapping[str, Any]) -> str:
+        text = self._text(name, row)
         if SEPARATOR in text:
             raise ValueError(f"column {name} holds a comma, which separates the steps of a window: {text[:40]!r}")
         return text
 
-    def _windows(self, path: Path, rows: Iterator[Step | Example], counts: WindowCounts) -> Iterator[Example]:
-        ring: deque[Step] = deque(maxlen=self.length + self.horizon)
-        since = 0  # steps without a gap
+    def _windows(self, path: Path, rows: Iterator[Row | Example], counts: WindowCounts) -> Iterator[Example]:
+        series: dict[tuple[str, ...], Ring] = defaultdict(lambda: Ring(deque(maxlen=self.length + self.horizon)))
         for row in rows:
             if isinstance(row, Example):
                 yield row
                 continue
-            if ring and not follows(ring[-1].time, row.time, self.step):
-                self._gap(ring[-1], row, counts)
+            ring = series[row.key]
+            if ring.rows and not follows(ring.rows[-1].time, row.time, self.step):
+                counts.add_gap(ring.rows[-1], row)
                 ring.clear()
-                since = 0
-            ring.append(row)
-            since += 1
+            ring.add(row)
             counts.steps += 1
-            if len(ring) == ring.maxlen and (since - len(ring)) % self.stride == 0:
-                yield from self._window(path, list(ring), counts)
+            if ring.is_full and (ring.count - len(ring.rows)) % self.stride == 0:
+                yield from self._window(path, list(ring.rows), counts)
 
-    def _gap(self, last: Step, first: Step, counts: WindowCounts) -> None:
-        counts.gaps += 1
-        if len(counts.first_gaps) < MAX_SHOWN:
-            counts.first_gaps.append(f"{first.place}: from {last.time.isoformat()} to {first.time.isoformat()}")
-
-    def _window(self, path: Path, steps: list[Step], counts: WindowCounts) -> Iterator[Example]:
+    def _window(self, path: Path, steps: list[Row], counts: WindowCounts) -> Iterator[Example]:
         past, future = steps[: self.length], steps[self.length :]
         label = tuple(step.target for step in future)
         if any(map(math.isnan, label)):
@@ -225,58 +263,21 @@ class TimeSeries:
     def _no_window(self, path: Path, counts: WindowCounts) -> PipelineError:
         return PipelineError(
             f"{path} has no window of {self.length} and {self.horizon} steps.",
-            expected=f"{self.length + self.horizon} rows, targets included, one every {_describe_step(self.step)}",
+            expected=f"{self.length + self.horizon} rows with a target, each {describe_step(self.step)} after the last",
             received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} with a gap in the horizon",
             action="correct step, length, horizon or time in the recipe's data"
             + "".join(f"\n  {gap}" for gap in counts.first_gaps),
         )
 
 
-def month_count(step: relativedelta) -> int:
-    """Returns the number of calendar months of a step.
-
-    Raises:
-        ValueError: It is not a number of whole months.
-    """
-    if step != relativedelta(years=step.years, months=step.months):
-        raise ValueError(f"a step is a timedelta or relativedelta(months=...): {step}")
-    return 12 * step.years + step.months
-
-
-def months_between(earlier: datetime, later: datetime) -> int:
-    """Returns the number of months between two months; the days do not matter."""
-    return 12 * (later.year - earlier.year) + later.month - earlier.month
-
-
-def follows(earlier: datetime, later: datetime, step: timedelta | relativedelta) -> bool:
-    """Returns whether one time is a step after the other."""
-    if isinstance(step, timedelta):
-        return later - earlier == step
-    return months_between(earlier, later) == month_count(step)
-
-
-def _describe_step(step: timedelta | relativedelta) -> str:
-    if isinstance(step, timedelta):
-        return str(step)
-    return "1 month" if month_count(step) == 1 else f"{month_count(step)} months"
-
-
-def parse_time(raw: Any) -> datetime:
-    """Parses a time; returns it without a zone, in UTC if it has one.
-
-    Args:
-        raw: A date or a time, or text: ISO, or as `pipeline.features.dates` reads it.
-
-    Raises:
-        ValueError: It is no time; likewise TypeError.
-    """
-    value = _parse_text(raw) if isinstance(raw, str) else raw
-    value = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-
-
-def _parse_text(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.fromisoformat(dates.iso(text) or text)
+def _check_order(path: Path, rows: Iterator[Row | Example]) -> Iterator[Row | Example]:
+    """Yields an example with a fault instead of a row that is not later than the row before of the same series."""
+    before: dict[tuple[str, ...], datetime] = {}
+    for row in rows:
+        if isinstance(row, Row):
+            if row.key in before and row.time <= before[row.key]:
+                fault = f"{row.time.isoformat()} is not later than the row before"
+                yield Example(f"{path} {row.place}", {}, fault=fault)
+                continue
+            before[row.key] = row.time
+        yield row

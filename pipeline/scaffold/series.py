@@ -1,12 +1,10 @@
-"""A recipe over a time series: rows in the order of time, a constant step from one to the next."""
+"""A recipe over time series: a column of times, a constant step from one row to the next."""
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +12,22 @@ from dateutil.relativedelta import relativedelta
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
+from pipeline.formats.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.formats.read_table import read_rows
-from pipeline.formats.time_series import month_count, months_between, parse_time
-from pipeline.scaffold import choices
+from pipeline.scaffold import choices, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
-from pipeline.scaffold.profile import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, USUAL_FAULTS, other_task_hint
+from pipeline.scaffold.profile import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
+from pipeline.scaffold.timeline import Times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pipeline.formats.columns import Column
 
 COLUMN_HEAD = ("column", "kind", "missing", "distinct", "used as")
-MIN_REGULAR_SHARE = 0.9  # share of the steps that must be the usual one
 EVAL_START, TEST_START = 0.7, 0.85  # shares of the rows at which eval and test begin
 MIN_SERIES_ROWS = 100
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
@@ -42,29 +41,13 @@ BOUNDS = Bounds(
 )
 
 
-@dataclass(frozen=True)
-class Times:
-    """Times of the rows.
-
-    Attributes:
-        column: Of the dates.
-        moments: Of all sound rows.
-        step: The usual one.
-    """
-
-    column: str
-    moments: list[datetime]
-    step: timedelta | relativedelta
-
-
 def find_times(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Times | str:
     """The times of a series, or why the table is none; few different numbers are classes without --task.
 
     Raises:
         UsageError: --task is forecasting and the table does not allow it.
     """
-    dated = [column for column in columns if column.date]
-    times = _reason_against(dated, goal) or _read_times(path, dated[0].name)
+    times = _reason_against(goal) or _read_times(path, columns, goal)
     if isinstance(times, str) and task == FORECASTING:
         raise UsageError(
             f"{path} cannot be forecast.",
@@ -75,42 +58,23 @@ def find_times(path: Path, columns: Sequence[Column], goal: Column, task: str) -
     return "its values are few" if goal.distinct <= MAX_INTEGER_CLASSES and not task else times
 
 
-def _reason_against(dated: list[Column], goal: Column) -> str:
-    if goal.kind not in ("int", "float") or goal.constant:
-        return f"{safe_name(goal.name)} holds no numbers that change"
-    return "" if dated else "no column of dates"
+def _reason_against(goal: Column) -> str:
+    return (
+        f"{safe_name(goal.name)} holds no numbers that change"
+        if goal.kind not in ("int", "float") or goal.constant
+        else ""
+    )
 
 
-def _read_times(path: Path, name: str) -> Times | str:
-    moments: list[datetime] = []
-    faults = 0
-    for _, row, fault in read_rows(path, [name]):
-        current = None if fault else _parse_moment(row.get(name))
-        if current and (not moments or current > moments[-1]):
-            moments.append(current)
-        else:
-            faults += 1
-    if faults > USUAL_FAULTS * (len(moments) + faults):
-        return f"{safe_name(name)} does not rise from row to row"
-    return _find_step(name, moments)
-
-
-def _parse_moment(raw: object) -> datetime | None:
-    try:
-        return parse_time(raw)
-    except (ValueError, TypeError):
-        return None
-
-
-def _find_step(name: str, moments: list[datetime]) -> Times | str:
-    """The usual step, of days or of calendar months, if nearly all are of it."""
-    pairs = list(pairwise(moments))
-    days = Counter(later - earlier for earlier, later in pairs).most_common(1)
-    calendar = Counter(months_between(earlier, later) for earlier, later in pairs).most_common(1)
-    for step, count in days + [(relativedelta(months=step), count) for step, count in calendar if step]:
-        if count >= MIN_REGULAR_SHARE * len(pairs):
-            return Times(name, moments, step)
-    return f"{safe_name(name)} rises by {step_words(days[0][0])} in {days[0][1] / len(pairs):.0%} of the rows only"
+def _read_times(path: Path, columns: Sequence[Column], goal: Column) -> Times | str:
+    """Returns the times of the first column that has some with a constant step, or why there is none."""
+    reason = "no column of dates"
+    for name, order in timeline.find_time_columns(path, columns):
+        times = timeline.read_times(path, columns, goal.name, name, order)
+        if isinstance(times, Times):
+            return times
+        reason = times if reason == "no column of dates" else reason
+    return reason
 
 
 @dataclass(frozen=True)
@@ -122,7 +86,7 @@ class Window:
     season: int
 
 
-def choose_window(step: timedelta | relativedelta, rows: int) -> Window:
+def choose_window(step: Step, rows: int) -> Window:
     """The past of some days, weeks or years by the step, as long as the rows allow."""
     wanted = _usual_window(step)
     rest = int(rows * (1 - TEST_START))
@@ -134,10 +98,12 @@ def choose_window(step: timedelta | relativedelta, rows: int) -> Window:
     return Window(length, horizon, min(wanted.season, length))
 
 
-def _usual_window(step: timedelta | relativedelta) -> Window:
+def _usual_window(step: Step) -> Window:
     if isinstance(step, relativedelta):
         season = max(month_count(YEAR) // month_count(step), 1)
         return Window(max(2 * season, 8), max(season // 2, 1), season)
+    if isinstance(step, BusinessDays):
+        return Window(20, 5, 5)
     if step < HOUR:
         season = max(min(DAY // step, 96), 12)
         return Window(2 * season, max(season // 8, 6), season)
@@ -147,21 +113,12 @@ def _usual_window(step: timedelta | relativedelta) -> Window:
     return Window(28, 7, 7) if step < WEEK else Window(12, 4, 4)
 
 
-def step_words(step: timedelta | relativedelta) -> str:
-    """A step in words: "an hour", "15 minutes"."""
-    if isinstance(step, relativedelta):
-        return "a month" if month_count(step) == 1 else f"{month_count(step)} months"
-    for unit, duration in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
-        if step % duration == timedelta(0):
-            count = step // duration
-            return {1: {"days": "a day", "hours": "an hour", "minutes": "a minute"}[unit]}.get(count, f"{count} {unit}")
-    return f"{step.total_seconds():g} seconds"
-
-
-def step_source(step: timedelta | relativedelta) -> Code:
+def step_source(step: Step) -> Code:
     """A step as Python source."""
     if isinstance(step, relativedelta):
         return Code(f"relativedelta(months={month_count(step)})")
+    if isinstance(step, BusinessDays):
+        return Code("BusinessDays()")
     for unit, duration in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
         if step % duration == timedelta(0):
             return Code(f"timedelta({unit}={step // duration})")
@@ -174,43 +131,45 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     Raises:
         PipelineError: The series is too short.
     """
-    if len(times.moments) < MIN_SERIES_ROWS:
+    if times.length < MIN_SERIES_ROWS:
         raise PipelineError(
             f"{path} is too short to forecast.",
-            expected=f"at least {MIN_SERIES_ROWS} rows",
-            received=f"{len(times.moments)}",
+            expected=f"at least {MIN_SERIES_ROWS} rows" + " in most of the series" * bool(times.key),
+            received=f"{times.length}",
             action="collect more, or take a shorter step",
         )
-    others = [column for column in columns if _is_useful(column, goal)]
+    others = [column for column in columns if _is_useful(column, goal, times)]
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])
-    shape = choose_window(times.step, len(times.moments))
+    shape = choose_window(times.step, times.length)
     rows = [_column_row(column, goal, times, others) for column in columns]
     notes = [
         f"{safe_name(goal.name)} is the target: forecasting, "
-        f"for {safe_name(times.column)} rises by {step_words(times.step)}" + other_task_hint(REGRESSION),
+        f"for {safe_name(times.column)} rises by {describe_step(times.step)}" + other_task_hint(REGRESSION),
         f"{shape.length} steps of the past are seen, {shape.horizon} are forecast: change LENGTH and HORIZON at will.",
+        *timeline.describe_times(times),
     ]
     return Plan("series", _series_facts(path, times, goal, others, called, shape), COLUMN_HEAD, rows, notes)
 
 
-def _is_useful(column: Column, goal: Column) -> bool:
+def _is_useful(column: Column, goal: Column, times: Times) -> bool:
     numeric = column.kind in ("int", "float")
-    return numeric and column is not goal and not (column.constant or column.id_like)
+    taken = column is goal or column.name in (times.column, *times.key)
+    return numeric and not taken and not (column.constant or column.id_like)
 
 
 def _column_row(column: Column, goal: Column, times: Times, others: list[Column]) -> tuple[str, ...]:
     uses = {goal.name: "target, and its past", times.column: "time: month, weekday and hour"}
+    uses |= dict.fromkeys(times.key, "names the series")
     why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
     used = uses.get(column.name) or ("its past" if column in others else why)
-    kind = "date" if column.date else column.kind or "nested"
+    kind = "date" if column.date or column.name == times.column else column.kind or "nested"
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
 
 def _series_facts(
     path: Path, times: Times, goal: Column, others: list[Column], called: dict[str, str], shape: Window
 ) -> dict[str, Any]:
-    known = list(_read_numbers(path, goal.name))
-    learnt = known[: max(int(EVAL_START * len(known)), 2)]
+    learnt = list(_read_numbers(path, goal.name, times, times.moments[int(EVAL_START * len(times.moments))]))
     return {
         **_times_facts(times, called),
         **vars(shape),
@@ -239,12 +198,23 @@ def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:
         "eval_from": _split_start(times, EVAL_START),
         "test_from": _split_start(times, TEST_START),
         "rows": f"{len(times.moments):,}",
+        "series": f" of {times.series:,} series" if times.key else "",
         "step": step_source(times.step),
-        "monthly": isinstance(times.step, relativedelta),
-        "step_words": step_words(times.step),
+        "step_name": _step_name(times.step),
+        "key": times.key,
+        "order": times.order,
+        "sort": not times.is_sorted,
+        "step_words": describe_step(times.step),
         "time": times.column,
         "date_input": called[times.column],
     }
+
+
+def _step_name(step: Step) -> str:
+    """The class of a step, which the recipe imports."""
+    if isinstance(step, BusinessDays):
+        return "BusinessDays"
+    return "relativedelta" if isinstance(step, relativedelta) else "timedelta"
 
 
 def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Window) -> str:
@@ -259,11 +229,11 @@ def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Win
     )
 
 
-def _read_numbers(path: Path, name: str) -> Iterator[float]:
-    """The numbers of a column."""
-    for _, row, fault in read_rows(path, [name]):
-        raw = row.get(name)
-        if not fault and not table.is_missing(raw):
+def _read_numbers(path: Path, name: str, times: Times, end: datetime) -> Iterator[float]:
+    """Yields the numbers of a column before a time."""
+    for _, row, fault in read_rows(path, [name, times.column]):
+        raw, moment = row.get(name), timeline.parse_moment(row.get(times.column), times.order)
+        if not fault and not table.is_missing(raw) and moment and moment < end:
             with suppress(*table.FAILURES):
                 number = table.to_value(raw, "float")
                 assert isinstance(number, float)

@@ -285,3 +285,57 @@ def test_inputs_do_not_change_with_the_future(tmp_path_factory, length, horizon,
         seen = max(0, min(length, changed_from - hour * stride))
         assert before[begins][:seen] == after[begins][:seen]
         assert tuple(value + 100 for value in before[begins][seen:]) == after[begins][seen:]
+
+
+def sold(rows):
+    return "shop,date,sold\n" + "".join(f"{shop},{day},{number}\n" for shop, day, number in rows)
+
+
+SHOPS = TimeSeries(
+    "series.csv", ("date",), timedelta(days=1), "sold", {"past": "sold"}, length=2, horizon=1, key=("shop",)
+)
+
+
+def cut(examples):
+    return sorted((list(example.features["past"]), list(example.features["next"])) for example in examples)
+
+
+def test_a_window_is_of_one_series_also_when_they_take_turns(found, told):
+    rows = [(shop, f"2024-01-0{day}", 10 * number + day) for day in range(1, 5) for number, shop in enumerate("ab")]
+    expected = [([1.0, 2.0], [3.0]), ([2.0, 3.0], [4.0]), ([11.0, 12.0], [13.0]), ([12.0, 13.0], [14.0])]
+    assert expected == cut(found(sold(rows), SHOPS))
+    assert (8, 4, 0) == tuple(told()[name] for name in ("steps", "windows", "gaps"))
+    assert expected == cut(found(sold(sorted(rows)), SHOPS))
+
+
+@given(st.randoms(use_true_random=False))
+def test_sorted_rows_give_the_same_windows_in_any_order(tmp_path_factory, randomness):
+    rows = [(shop, f"2024-01-{day:02}", day * (2 + (shop == "b"))) for shop in "ab" for day in range(1, 9)]
+    path = tmp_path_factory.mktemp("sorted") / "series.csv"
+    path.write_text(sold(rows))
+    expected = cut(SHOPS.examples(path.parent))
+    randomness.shuffle(rows)
+    path.write_text(sold(rows))
+    assert expected == cut(replace(SHOPS, sort=True).examples(path.parent))
+
+
+def test_the_same_time_twice_in_a_series_is_a_fault_wherever_the_rows_are(found):
+    rows = [("a", "2024-01-02", 2), ("a", "2024-01-01", 1), ("a", "2024-01-02", 5), ("a", "2024-01-03", 3)]
+    *windows, fault, window = sorted(found(sold(rows), replace(SHOPS, sort=True)), key=lambda row: not row.fault)[::-1]
+    faults = [example.fault for example in (*windows, fault, window) if example.fault]
+    assert ["2024-01-02T00:00:00 is not later than the row before"] == faults
+
+
+def test_a_time_as_text_is_iso_whatever_the_table_writes(found):
+    data = TimeSeries(
+        "series.csv",
+        ("date",),
+        timedelta(days=1),
+        "sold",
+        {"past": "sold"},
+        {"date": "date"},
+        length=2,
+        order="day first",
+    )
+    (window,) = found("date,sold\n30/1/2024,1\n31/1/2024,2\n1/2/2024,3\n", data)
+    assert b"2024-01-30T00:00:00,2024-01-31T00:00:00" == window.features["date"]

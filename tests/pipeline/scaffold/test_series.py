@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.formats.calendar import describe_step
 from pipeline.recipes import catalog
-from pipeline.scaffold.series import TEST_START, choose_window, step_source, step_words
+from pipeline.scaffold.series import TEST_START, choose_window, step_source
 
 
 def test_rising_dates_make_a_series(drafted, write_csv, series):
@@ -37,11 +38,67 @@ def test_regression_where_it_is_asked_for(drafted, write_csv, series):
     assert 'DATES = ("day",)' in found.text
 
 
-def test_dates_in_disorder_are_no_series(drafted, write_csv, series):
-    series["day"].reverse()
+@pytest.mark.parametrize("disorder", [list.reverse, random.Random(1).shuffle])
+def test_rows_in_another_order_are_sorted(drafted, write_csv, series, disorder):
+    disorder(series["day"])
+    found = drafted(write_csv(series), "sold")
+    assert "series" == found.plan.template
+    assert "    sort=True,\n" in found.text
+    assert "The file has its rows in another order: a run sorts them by day, in memory." in found.plan.notes
+
+
+def test_rows_of_the_same_day_are_no_series(drafted, write_csv, series):
+    series["day"] = [series["day"][number // 3] for number in range(730)]
     found = drafted(write_csv(series), "sold")
     assert "table" == found.plan.template
-    assert "numbers; no forecast, for day does not rise from row to row" in found.plan.notes[0]
+    assert "numbers; no forecast, for day has the same time in 486 rows; no column names series" in found.plan.notes[0]
+
+
+def test_a_column_names_several_series(drafted, write_csv, series):
+    shops = {name: [*values, *values] for name, values in series.items()}
+    found = drafted(write_csv({"shop": ["north"] * 730 + ["south"] * 730, **shops}), "sold")
+    assert '    key=("shop",),\n' in found.text
+    assert "sort=" not in found.text
+    assert "730 steps of a day of 2 series; learnt" in found.text
+    assert "names the series" == found.uses["shop"]
+    assert "shop names 2 series, half of them longer than 729 rows." in found.plan.notes
+
+
+def test_two_columns_name_several_series_that_take_turns(drafted, write_csv, series):
+    pairs = [(shop, kind) for shop in ("north", "south") for kind in (7, 8)]
+    rows = [(day, *pair, 1.5 * number) for number, day in enumerate(series["day"]) for pair in pairs]
+    table = dict(zip(("day", "shop", "kind", "sold"), map(list, zip(*rows, strict=True)), strict=True))
+    found = drafted(write_csv(table), "sold")
+    assert '    key=("shop", "kind"),\n' in found.text
+    assert "OTHERS" not in found.text
+
+
+def test_business_days_are_a_step(drafted, write_csv, series):
+    days = (date(2018, 1, 1) + timedelta(days=number) for number in range(1100))
+    series["day"] = [day.isoformat() for day in days if day.weekday() < 5 and (day.month, day.day) != (12, 25)][:730]
+    found = drafted(write_csv(series), "sold")
+    assert "    step=BusinessDays(),\n" in found.text
+    assert "from pipeline.formats.calendar import BusinessDays\n" in found.text
+    assert "LENGTH, HORIZON = 20, 5" in found.text
+    assert "rises by a business day" in found.plan.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "order"),
+    [
+        ("%m/%d/%Y", "month first"),
+        ("%d/%m/%Y", "day first"),
+        ("%m/%d/%y %I:%M %p", "month first"),
+        ("%Y%m%d", ""),
+    ],
+)
+def test_dates_with_slashes_and_compact_ones(drafted, write_csv, series, form, order):
+    days = (date(2020, 1, 1) + timedelta(days=number) for number in range(730))
+    series["day"] = [day.strftime(form) for day in days]
+    found = drafted(write_csv(series), "sold")
+    assert "series" == found.plan.template
+    assert (f'    order="{order}",\n' in found.text) == bool(order)
+    assert 'eval_from="2021-05-25"' in found.text
 
 
 def test_classes_by_day_are_no_series_unless_it_is_asked_for(drafted, write_csv, series):
@@ -135,7 +192,7 @@ def test_source_of_a_step_means_it(step):
     [(timedelta(hours=1), "an hour"), (timedelta(minutes=15), "15 minutes"), (timedelta(seconds=0.5), "0.5 seconds")],
 )
 def test_steps_in_words(step, expected):
-    assert expected == step_words(step)
+    assert expected == describe_step(step)
 
 
 def test_hours_with_a_zone_become_utc(drafted, write_csv):

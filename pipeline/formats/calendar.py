@@ -1,0 +1,141 @@
+"""Time in tables: how times are written, and the step from one row of a series to the next.
+
+A step is a duration (`timedelta`), a number of calendar months (`relativedelta(months=1)`), or `BusinessDays`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, TypeAlias
+
+from dateutil.relativedelta import relativedelta
+
+from pipeline.features import dates
+
+SATURDAY = 5
+MONTH_FIRST, DAY_FIRST = ORDERS = ("month first", "day first")
+# 1/31/2024 or 31/1/2024, with or without a time of day: 17:30, 17:30:00, 5:30 PM
+_SLASHED = re.compile(
+    r"\s*(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([AaPp][Mm])?)?\s*"
+)
+_THIS_CENTURY = 69  # two digits of a year as in POSIX: 69 to 99 are of the 20th century
+UNITS = {
+    ("a day", "days"): timedelta(days=1),
+    ("an hour", "hours"): timedelta(hours=1),
+    ("a minute", "minutes"): timedelta(minutes=1),
+}
+
+
+@dataclass(frozen=True)
+class BusinessDays:
+    """The step from one business day, Monday to Friday, to the next.
+
+    Args:
+        holidays: Business days without a row, one after the other, that are holidays and no gap.
+    """
+
+    holidays: int = 4
+
+
+Step: TypeAlias = "timedelta | relativedelta | BusinessDays"
+
+
+def month_count(step: relativedelta) -> int:
+    """Returns the number of calendar months of a step.
+
+    Raises:
+        ValueError: It is not a number of whole months.
+    """
+    if step != relativedelta(years=step.years, months=step.months):
+        raise ValueError(f"a step is a timedelta, relativedelta(months=...) or BusinessDays(): {step}")
+    return 12 * step.years + step.months
+
+
+def months_between(earlier: datetime, later: datetime) -> int:
+    """Returns the number of months between two months; the days do not matter."""
+    return 12 * (later.year - earlier.year) + later.month - earlier.month
+
+
+def business_days_between(earlier: datetime, later: datetime) -> int:
+    """Returns the number of steps from one business day to a later one, holidays counted as if they had a row.
+
+    0 if one of them is no business day, or if they are not at the same time of day.
+    """
+    if max(earlier.weekday(), later.weekday()) >= SATURDAY or earlier.time() != later.time():
+        return 0
+    weeks, rest = divmod((later.date() - earlier.date()).days, 7)
+    return 5 * weeks + rest - 2 * (later.weekday() < earlier.weekday())
+
+
+def follows(earlier: datetime, later: datetime, step: Step) -> bool:
+    """Returns whether one time is a step after the other."""
+    if isinstance(step, timedelta):
+        return later - earlier == step
+    if isinstance(step, BusinessDays):
+        return 1 <= business_days_between(earlier, later) <= 1 + step.holidays
+    return months_between(earlier, later) == month_count(step)
+
+
+def add_step(moment: datetime, step: Step, count: int) -> datetime:
+    """Returns the time so many steps later; no business day is taken for a holiday."""
+    if isinstance(step, timedelta):
+        return moment + count * step
+    if not isinstance(step, BusinessDays):
+        return moment + relativedelta(months=count * month_count(step))
+    weeks, rest = divmod(count, 5)
+    over_weekend = 2 * (moment.weekday() + rest >= SATURDAY)
+    return moment + timedelta(days=7 * weeks + rest + over_weekend)
+
+
+def describe_step(step: Step) -> str:
+    """Returns a step in words: "an hour", "15 minutes", "a business day", "3 months"."""
+    if isinstance(step, BusinessDays):
+        return "a business day"
+    if isinstance(step, relativedelta):
+        return "a month" if month_count(step) == 1 else f"{month_count(step)} months"
+    for (one, several), duration in UNITS.items():
+        if step % duration == timedelta(0):
+            count = step // duration
+            return one if count == 1 else f"{count} {several}"
+    return f"{step.total_seconds():g} seconds"
+
+
+def parse_time(raw: Any, order: str = "") -> datetime:
+    """Parses a time; returns it without a zone, in UTC if it has one.
+
+    Args:
+        raw: A date or a time, a number such as 20240131, or text: ISO, or as `pipeline.features.dates` reads it.
+        order: "month first" if the text is such as 1/31/2024, "day first" if it is such as 31/1/2024.
+
+    Raises:
+        ValueError: It is no time; likewise TypeError.
+    """
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        raw = str(raw)
+    value = _parse_text(raw, order) if isinstance(raw, str) else raw
+    value = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+def _parse_text(text: str, order: str) -> datetime:
+    match = _SLASHED.fullmatch(text) if order else None
+    if match:
+        return _parse_slashed(match, order)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(dates.iso(text) or text)
+
+
+def _parse_slashed(match: re.Match[str], order: str) -> datetime:
+    first, second, year, hour, minute, seconds = (int(part or 0) for part in match.groups()[:6])
+    month, day = (first, second) if order == MONTH_FIRST else (second, first)
+    if len(match[3]) == 2:  # noqa: PLR2004
+        year += 1900 if year >= _THIS_CENTURY else 2000
+    if match[7]:
+        if not 1 <= hour <= 12:  # noqa: PLR2004
+            raise ValueError(match[0])
+        hour = hour % 12 + 12 * (match[7].lower() == "pm")
+    return datetime(year, month, day, hour, minute, seconds)  # noqa: DTZ001  (a table's times are in one zone)

@@ -1,0 +1,205 @@
+"""When the rows of a table are time series: a column of times, a constant step, columns that name the series."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from dateutil.relativedelta import relativedelta
+
+from pipeline.formats import table
+from pipeline.formats.calendar import (
+    ORDERS,
+    SATURDAY,
+    BusinessDays,
+    Step,
+    describe_step,
+    follows,
+    months_between,
+    parse_time,
+)
+from pipeline.formats.read_table import read_rows
+from pipeline.scaffold.profile import USUAL_FAULTS
+from pipeline.scaffold.render import list_names, safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pipeline.formats.columns import Column
+
+MIN_REGULAR_SHARE = 0.9  # share of the steps that must be the usual one
+TRIED_ROWS = 500  # of a column, to see whether it holds times
+COMPACT_DIGITS, FIRST_YEAR, LAST_YEAR = 8, 1800, 2200  # 20240131
+MIN_SERIES_LENGTH = 10  # rows of each series, on average
+MAX_NAMES = 4  # columns that may name a series
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of a table's rows.
+
+    Attributes:
+        column: The column of times.
+        moments: All different ones, ascending.
+        step: The usual step from one row of a series to the next.
+        order: How dates with slashes are written: "month first", "day first"; empty for others.
+        key: The columns that name the series; empty for one series.
+        series: Number of series.
+        length: Rows of the middle one by length.
+        is_sorted: Whether the rows of each series are in the order of time.
+    """
+
+    column: str
+    moments: list[datetime]
+    step: Step
+    order: str = ""
+    key: tuple[str, ...] = ()
+    series: int = 1
+    length: int = 0
+    is_sorted: bool = True
+
+
+def find_time_columns(path: Path, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """Returns the columns of times, each with an order in which its dates can be read; see `parse_time`."""
+    found = [(column.name, "") for column in columns if column.date]
+    for column in columns:
+        if not column.date and column.kind in ("bytes", "int") and not column.constant:
+            cells = [cell for cell in _read_cells(path, column.name) if not table.is_missing(cell)]
+            orders = ("",) if column.kind == "int" else ("", *ORDERS)
+            found += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
+    return found
+
+
+def _read_cells(path: Path, name: str) -> Iterator[Any]:
+    rows = itertools.islice(read_rows(path, [name]), TRIED_ROWS)
+    return (cells.get(name) for _, cells, fault in rows if not fault)
+
+
+def _are_times(cells: list[Any], order: str) -> bool:
+    if all(isinstance(cell, int) or str(cell).strip().isdigit() for cell in cells):
+        return all(_is_compact(str(cell).strip()) for cell in cells)
+    return all(parse_moment(cell, order) for cell in cells)
+
+
+def _is_compact(text: str) -> bool:
+    moment = parse_moment(text) if len(text) == COMPACT_DIGITS else None
+    return moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR
+
+
+def parse_moment(raw: object, order: str = "") -> datetime | None:
+    """Returns a time; None for anything else."""
+    try:
+        return parse_time(raw, order)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def read_times(path: Path, columns: Sequence[Column], target: str, name: str, order: str) -> Times | str:
+    """Returns the times of a column, or why its rows are no series.
+
+    Args:
+        path: The table.
+        columns: Its columns.
+        target: The column to forecast.
+        name: The column of times.
+        order: How its dates are written.
+    """
+    candidates = [column.name for column in columns if _may_name_series(column, {name, target})][:MAX_NAMES]
+    moments, names, faults = _read_moments(path, name, order, candidates)
+    if faults > USUAL_FAULTS * (len(moments) + faults):
+        return f"{faults:,} cells of {safe_name(name)} are no times"
+    reason = ""
+    for size in range(min(len(candidates), 2) + 1):
+        for chosen in itertools.combinations(range(len(candidates)), size):
+            keys = [tuple(row[place] for place in chosen) for row in names]
+            times = _make_times(name, order, tuple(candidates[place] for place in chosen), moments, keys)
+            if isinstance(times, Times):
+                return times
+            reason = reason or times
+    return reason
+
+
+def _may_name_series(column: Column, others: set[str]) -> bool:
+    """Whether a column repeats few enough names: of shops, of sensors."""
+    enough = 1 < column.distinct <= column.rows / MIN_SERIES_LENGTH
+    return column.name not in others and column.kind in ("bytes", "int") and not column.date and enough
+
+
+def _read_moments(
+    path: Path, name: str, order: str, names: list[str]
+) -> tuple[list[datetime], list[tuple[Any, ...]], int]:
+    moments, keys, faults = [], [], 0
+    for _, cells, fault in read_rows(path, [name, *names]):
+        moment = None if fault else parse_moment(cells.get(name), order)
+        if moment is None:
+            faults += 1
+        else:
+            moments.append(moment)
+            keys.append(tuple(cells.get(column) for column in names))
+    return moments, keys, faults
+
+
+def _make_times(
+    name: str, order: str, key: tuple[str, ...], moments: list[datetime], keys: list[tuple[Any, ...]]
+) -> Times | str:
+    series: dict[tuple[Any, ...], list[datetime]] = defaultdict(list)
+    for moment, values in zip(moments, keys, strict=True):
+        series[values].append(moment)
+    ordered = {values: sorted(set(rows)) for values, rows in series.items()}
+    doubled = len(moments) - sum(map(len, ordered.values()))
+    if doubled > USUAL_FAULTS * len(moments):
+        return f"{safe_name(name)} has the same time in {doubled:,} rows; no column names series within which it rises"
+    pairs = [pair for rows in ordered.values() for pair in pairwise(rows)]
+    step = _find_step(pairs)
+    if isinstance(step, str):
+        return f"{safe_name(name)} {step}"
+    lengths = sorted(map(len, ordered.values()))
+    return Times(
+        name,
+        sorted(set(moments)),
+        step,
+        order,
+        key,
+        len(series),
+        lengths[len(lengths) // 2],
+        # A few rows out of order are faults of these rows, and no reason to sort all of them.
+        is_sorted=sum(later <= earlier for rows in series.values() for earlier, later in pairwise(rows))
+        <= USUAL_FAULTS * len(moments),
+    )
+
+
+def _find_step(pairs: list[tuple[datetime, datetime]]) -> Step | str:
+    """Returns the usual step: a duration, business days, or calendar months; or in words what there is instead."""
+    if not pairs:
+        return "has one row in each series"
+    durations = Counter(later - earlier for earlier, later in pairs).most_common(1)
+    months = Counter(months_between(earlier, later) for earlier, later in pairs).most_common(1)
+    steps: list[Step] = [duration for duration, _ in durations]
+    weekdays = all(moment.weekday() < SATURDAY for pair in pairs for moment in pair)
+    steps += [BusinessDays()] if weekdays else []
+    steps += [relativedelta(months=count) for count, _ in months if count]
+    for step in steps:
+        if sum(follows(*pair, step) for pair in pairs) >= MIN_REGULAR_SHARE * len(pairs):
+            return step
+    duration, count = durations[0]
+    return f"rises by {describe_step(duration)} in {count / len(pairs):.0%} of the rows only"
+
+
+def describe_times(times: Times) -> list[str]:
+    """Returns what is special about the times of a table, one sentence each."""
+    notes, name = [], safe_name(times.column)
+    if times.key:
+        names = list_names(list(times.key))
+        notes.append(f"{names} names {times.series:,} series, half of them longer than {times.length - 1:,} rows.")
+    if not times.is_sorted:
+        notes.append(f"The file has its rows in another order: a run sorts them by {name}, in memory.")
+    if times.order:
+        notes.append(f"{name} is read {times.order}.")
+    if isinstance(times.step, BusinessDays):
+        notes.append("A weekend is no gap in business days, nor are up to four of them without a row.")
+    return notes
