@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.errors import PipelineError
-from pipeline.export import explain
+from pipeline.export import explain, forecast
 from pipeline.features import types
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def make_endpoints(served: ServingModel) -> dict[str, tuple[Any, list[tf.TensorS
         "transform_features": (transform_features, raw),
         "transform_labels": (transform_labels, examples),
         **explain.explain_endpoint(served, raw),
+        **forecast.forecast_endpoint(served),
         **served.recipe.signatures(served),
     }
 

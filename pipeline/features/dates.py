@@ -114,3 +114,45 @@ def _epoch_days(year: Any, month: Any, day: Any) -> Any:
     years, months = year + 4800 - shift, month + 12 * shift - 3
     julian = day + (153 * months + 2) // 5 + 365 * years + years // 4 - years // 100 + years // 400 - 32_045
     return julian - 2_440_588
+
+
+def epoch_seconds(text: Any) -> tuple[Any, Any]:
+    """Returns the seconds since 1 January 1970 of texts (batch,) as int64 (batch,), and whether each is a date."""
+    year, month, day, hour, minute, second, known = _fields(text)
+    return _epoch_days(year, month, day) * SECONDS + hour * 3600 + minute * 60 + second, known
+
+
+def calendar_date(days: Any) -> tuple[Any, Any, Any]:
+    """Returns year, month and day of days since 1 January 1970, int64 of any shape.
+
+    Source: E. Richards, Mapping Time, 1998, algorithm F, for the Gregorian calendar.
+    """
+    julian = days + 2_440_588
+    shifted = julian + 1401 + (((4 * julian + 274_277) // 146_097) * 3) // 4 - 38
+    rest = 4 * shifted + 3
+    of_year = 5 * (rest % 1461 // 4) + 2
+    month = (of_year // 153 + 2) % 12 + 1
+    return rest // 1461 - 4716 + (14 - month) // 12, month, of_year % 153 // 5 + 1
+
+
+def add_months(days: Any, count: Any) -> Any:
+    """Returns the days so many months later, int64 of any shape; the 31st becomes the last day of a shorter month."""
+    import tensorflow as tf
+
+    year, month, day = calendar_date(days)
+    months = 12 * year + month - 1 + count
+    first, after = (_epoch_days(n // 12, n % 12 + 1, tf.ones_like(n)) for n in (months, months + 1))
+    return first + tf.minimum(day, after - first) - 1
+
+
+def to_text(seconds: Any) -> Any:
+    """Returns the ISO text of seconds since 1 January 1970, "2024-02-29T00:00:00"; int64 of any shape."""
+    import tensorflow as tf
+
+    year, month, day = calendar_date(seconds // SECONDS)
+    of_day = seconds % SECONDS
+    numbers = [(year, 4), (month, 2), (day, 2), (of_day // 3600, 2), (of_day // 60 % 60, 2), (of_day % 60, 2)]
+    digits = [tf.strings.as_string(number, width=width, fill="0") for number, width in numbers]
+    return tf.strings.join(
+        [*(part for pair in zip(digits, ("-", "-", "T", ":", ":"), strict=False) for part in pair), digits[-1]]
+    )
