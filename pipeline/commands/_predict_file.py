@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 
 REPORT_INTERVAL_S = 5.0
+DEFAULT_SIGNATURE = "serving_default"
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -41,11 +43,17 @@ def require_both(options: Namespace) -> None:
 
 
 def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
-    """Predicts all rows and prints the result."""
-    from pipeline.batch_inference import job
+    """Predicts all rows, or forecasts from them, and prints the result."""
+    from pipeline.batch_inference import forecast, job
 
     began = time.monotonic()
-    outcome = job.run(_make_job(options, source), Progress(terminal.err))
+    layout = forecast.read_layout(source.folder) if source.folder else None
+    request = _make_job(options, source)
+    if layout and options.signature in (DEFAULT_SIGNATURE, forecast.SIGNATURE):
+        ask = functools.partial(source.predict, forecast.SIGNATURE)
+        outcome = forecast.run(request.path, request.out, layout, ask)
+    else:
+        outcome = job.run(request, Progress(terminal.err))
     seconds = time.monotonic() - began
     summary = json.dumps({**asdict(outcome), "seconds": seconds}) if options.json else format_outcome(outcome, seconds)
     print(summary, file=terminal.out, flush=True)
@@ -115,8 +123,10 @@ class Source:
         signatures: Its signatures by name.
         predict: (signature, inputs) -> arrays by output name.
         identity: Identity of the model, different for each version.
+        folder: Folder of the version, if it is in this workspace.
     """
 
     signatures: Mapping[str, Any]
     predict: Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]
     identity: str = ""
+    folder: Path | None = None

@@ -100,10 +100,21 @@ def _connect(options: Namespace, settings: Settings) -> Iterator[Source]:
             versions = [item.version for item in client.status(name, version=number)]
             identity = f"{options.url or options.grpc} {name}@{versions}"
             yield Source(
-                known, lambda item, inputs: client.predict(name, inputs, signature=item, version=number), identity
+                known,
+                lambda item, inputs: client.predict(name, inputs, signature=item, version=number),
+                identity,
+                _local_folder(settings, name, number),
             )
     else:
         yield _load_published(options, settings)
+
+
+def _local_folder(settings: Settings, name: str, number: int | None) -> Path | None:
+    """Returns the folder of the version that a server answers with, if it is in this workspace, too."""
+    live = champions.read_champion(settings.workspace, name) if number is None else None
+    version = number or (live.version if live else None)
+    folder = settings.workspace.model(name, version) if version else None
+    return folder if folder and folder.is_dir() else None
 
 
 def _split_version(text: str) -> tuple[str, int | None]:
@@ -132,7 +143,7 @@ def _load_model(folder: Path, digest: str) -> Source:
     from serving.core.model import LoadedModel
 
     model = LoadedModel(folder)
-    return Source(model.signatures, model.predict, digest)
+    return Source(model.signatures, model.predict, digest, folder)
 
 
 def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:

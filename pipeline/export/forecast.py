@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.export.signatures import ServingModel
 
 SIGNATURE, TIME = "forecast", "time"
+COLUMNS_FILE = "assets.extra/forecast.json"  # of a version: the columns of a table from which it forecasts
 WEEK, WORKDAYS = 7, 5
 MONDAY_SHIFT = dates.EPOCH_WEEKDAY  # days from a Monday to 1 January 1970
 
@@ -48,8 +49,10 @@ def time_input(data: Any) -> str:
     return next((name for name, column in data.texts.items() if (column,) == tuple(data.time)), TIME)
 
 
-def describe_columns(data: Any) -> dict[str, Any]:
-    """Returns what a client needs to make requests from a table: the columns of each input, and of the series."""
+def describe_columns(data: Any) -> dict[str, Any] | None:
+    """Returns what a client needs to make requests from a table; None for data that are no series."""
+    if not hasattr(data, "horizon"):
+        return None
     return {
         "time": list(data.time),
         "time_input": time_input(data),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import urllib.request
+from datetime import datetime
 
 import keras
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config as framework
 
-from pipeline.export import saved_model
+from pipeline.export import forecast, saved_model
+from pipeline.formats.calendar import add_step
 from pipeline.store import fileio
 from pipeline.training import input_pipeline, trainer
 from serving.client.client import Client
@@ -114,12 +116,24 @@ def requests(road, loaded, examples, inputs):
     for name, signature in loaded.signatures.items():
         if name == "explain":
             yield name, {key: inputs[key][:EXPLAINED_ROWS] for key in signature.inputs}
+        elif name == "forecast":
+            yield name, history(road.recipe.data, inputs)
         elif set(signature.inputs) == {"examples"}:
             yield name, {"examples": np.array(examples, object)}
         elif set(signature.inputs) <= set(inputs):
             yield name, {key: inputs[key] for key in signature.inputs}
         else:
             yield name, made_up(signature, len(examples))
+
+
+def history(data, inputs):
+    """The windows as rows of a table, with times."""
+    start = datetime.fromisoformat("2024-02-28T00:00:00")
+    times = [add_step(start, data.step, number).isoformat() for number in range(data.length)]
+    rows = len(next(iter(inputs.values())))
+    texts = {name: np.array([text.decode().split(",") for text in inputs[name]], object) for name in data.texts}
+    numbers = {name: inputs[name] for name in data.numbers}
+    return {**numbers, **texts, forecast.time_input(data): np.array([times] * rows, object)}
 
 
 def made_up(signature, rows):
