@@ -184,7 +184,7 @@ def _forecast(
                 names = dict(zip(layout.key, key, strict=True))
                 yield names | {
                     layout.time_column: text.removesuffix("T00:00:00"),
-                    OUTPUT.format(layout.target): float(value),
+                    OUTPUT.format(layout.target): float(f"{value:.7g}"),
                 }
 
 
