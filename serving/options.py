@@ -92,12 +92,14 @@ class Limits:
     Worker processes divide requests at a time and memory among them.
 
     Attributes:
-        request_bytes: Size of a request; None for no limit but gRPC's own of 2 GiB.
+        request_bytes: Size of a request; None for no limit but gRPC's own of 2 GiB. Its JSON may unpack to four times
+            as much.
         concurrent: Requests at a time; None for no limit.
-        memory_bytes: Sum of the requests being answered; None for half of the machine's memory.
+        memory_bytes: Sum of the requests being answered, and of what their JSON, compression and images unpack to; None
+            for half of the machine's memory.
     """
 
-    request_bytes: int | None = None
+    request_bytes: int | None = 128 * 2**20
     concurrent: int | None = None
     memory_bytes: int | None = None
 
@@ -113,6 +115,8 @@ class Security:
         client_ca: PEM file with the authorities of client certificates, which are then required.
         grpc_ssl_config_file: TensorFlow Serving's `SSLConfig` in text form; TLS on gRPC only.
         insecure: Whether to listen beyond loopback without a token.
+        control_token: Bearer token of calls that change what is served, in place of `token`; empty for none.
+        control_open: Whether such calls are answered without a token of their own.
     """
 
     token: str = field(default="", repr=False)
@@ -121,6 +125,8 @@ class Security:
     client_ca: Path | None = None
     grpc_ssl_config_file: Path | None = None
     insecure: bool = False
+    control_token: str = field(default="", repr=False)
+    control_open: bool = False
 
 
 @dataclass(frozen=True)

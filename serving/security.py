@@ -35,6 +35,13 @@ def token_check(token: str) -> Callable[[str], bool]:
     return check
 
 
+def control_check(options: Security) -> Callable[[str], bool]:
+    """A check of `Authorization` values of calls that change what is served."""
+    if options.control_token:
+        return token_check(options.control_token)
+    return token_check(options.token) if options.control_open else lambda _: False
+
+
 def rest_token_check(token: str) -> Callable[[str, bytes, str], bool]:
     """A check of method, path and `Authorization`; probes need no token, nor do a browser's questions to the API."""
     check = token_check(token)

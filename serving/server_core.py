@@ -37,6 +37,7 @@ from serving.core.session import import_tensorflow
 from serving.core.work import MemoryBudget
 from serving.errors import Code, ServingError
 from serving.grpc_api import control, servicer
+from serving.grpc_api.control import ReloadBounds
 from serving.grpc_api.server import GrpcServer, RpcHandlers
 from serving.lifecycle.manager import ServableManager
 from serving.metrics import canary
@@ -50,7 +51,6 @@ from serving.rest import pages
 from serving.rest.app import Application
 from serving.rest.handlers import RequestParser
 from serving.rest.server import RestServer
-from serving.security import token_check
 from serving.sockets import address
 from serving.wire import protos
 
@@ -85,6 +85,7 @@ class ServerCore:
     Args:
         options: How to serve.
         executor: Threads for what is large.
+        control: Threads for pages, status and metadata, which wait for no model.
         peers: The server's other processes; None where it is the only one.
         config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
 
@@ -96,9 +97,15 @@ class ServerCore:
     """
 
     def __init__(
-        self, options: ServeOptions, executor: Executor, peers: Peers | None = None, config: bytes | None = None
+        self,
+        options: ServeOptions,
+        executor: Executor,
+        control: Executor,
+        peers: Peers | None = None,
+        config: bytes | None = None,
     ) -> None:
         self._options, self._executor, self._peers, self._config = options, executor, peers, config
+        self._control, self._bounds = control, ReloadBounds((), ())
         self.models = Models(Canary(options.canary) if options.canary else None)
         self.draining, self.url = False, ""
         self.monitoring_path = options.monitoring_path
@@ -109,7 +116,9 @@ class ServerCore:
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
         self._scheduler = self._make_scheduler()
-        self._handler = RequestHandler(self._scheduler, executor, self._metrics, self._log, options.limits.concurrent)
+        self._handler = RequestHandler(
+            self._scheduler, executor, self._metrics, self._log, options.limits.concurrent, self._budget
+        )
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
 
@@ -148,6 +157,7 @@ class ServerCore:
         gc.freeze()  # a search for garbage would stop all requests while it looks through TensorFlow's modules
         sys.setswitchinterval(_SWITCH_S)
         self._manager.start_up()
+        self._bounds = control.bounds_of_start(self._options, self._manager.configs)
         if self._config and (error := self._reload_here(self._config)):
             _LOG.error("The list of models received since the start was not applied: %s", error.text)
         self._configure_log()
@@ -168,11 +178,8 @@ class ServerCore:
     def _configure_log(self) -> None:
         """Let each model's own `logging_config` decide about its requests."""
         base = self._options.request_log or _NO_LOG
-        log_settings = {
-            config.name: from_config(config.logging, base)
-            for config in self._manager.configs
-            if config.logging is not None
-        }
+        logged = [config for config in self._manager.configs if config.logging is not None]
+        log_settings = {config.name: from_config(config.logging, base) for config in logged}
         self._log.configure({name: settings for name, settings in log_settings.items() if settings})
 
     def watch(self) -> None:
@@ -183,6 +190,7 @@ class ServerCore:
 
     def _reload(self, request: Any) -> Any:
         """Set the models, here and in the other processes."""
+        control.check_bounds(request.config, self._bounds)
         try:
             response = control.handle_reload(self._manager, request, self._metrics.counters)
         except ServingError as error:
@@ -220,8 +228,7 @@ class ServerCore:
         return where
 
     def _handlers(self) -> RpcHandlers:
-        options = self._options
-        check = options.loading.check_methods
+        options, check = self._options, self._options.loading.check_methods
         predict_methods = servicer.predict_methods(
             self.models, tensor_content=options.tensor_content, check_methods=check
         )
@@ -229,12 +236,7 @@ class ServerCore:
         if options.health_service:
             control_methods |= control.health_methods(lambda: self.draining)
         return RpcHandlers(
-            self._handler,
-            predict_methods,
-            control_methods,
-            self._executor,
-            self._budget,
-            token_check(options.security.token),
+            self._handler, predict_methods, control_methods, self._control, self._budget, options.security
         )
 
     async def listen_rest(self, holder: socket.socket | None) -> str:
@@ -247,11 +249,12 @@ class ServerCore:
             options.limits.request_bytes,
             half=options.half_in_json,
             check_methods=options.loading.check_methods,
+            budget=self._budget,
         )
         application = Application(
             self.models,
             self._handler,
-            self._executor,
+            self._control,
             lambda method, path: pages.answer_page(method, path, self),
             self.monitoring_path,
             parser,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import resource
 import socket
 
 from serving.errors import PortTaken, ServingError
+
+_MOST_FILES = 2**20
 
 
 def bind(host: str, port: int, what: str, option: str, *, shared: bool = False) -> socket.socket:
@@ -33,6 +36,19 @@ def bind(host: str, port: int, what: str, option: str, *, shared: bool = False) 
         kind = PortTaken if getattr(error, "errno", None) == errno.EADDRINUSE else ServingError
         raise kind(cannot_listen(f"{host}:{port}", what, option, error)) from error
     return holder
+
+
+def raise_file_limit() -> int:
+    """Lets this process open as many files as the system allows it, and returns how many these are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):  # a sandbox may forbid it
+            return soft
+        return wanted
+    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def cannot_listen(where: str, what: str, option: str, error: Exception) -> str:

@@ -86,7 +86,8 @@ def _plan_and_serve(line: flag_line.CommandLine, settings: Settings) -> int:
         for name in {*line.names, *shares}:
             _require_published(name, settings)
         settings.workspace.root.mkdir(parents=True, exist_ok=True)
-        for warning in (*plan.warnings, *_challenger_warnings(shares, settings)):
+        warnings = (*plan.warnings, *_challenger_warnings(shares, settings), *_decoder_warnings(plan))
+        for warning in warnings:
             print(f"keraspipe serve: warning: {warning}", file=sys.stderr)
         with contextlib.suppress(OSError):  # a workspace that is only read is served as it is
             serving_config.write_config(settings.workspace)
@@ -148,6 +149,20 @@ def _challenger_warnings(shares: Mapping[str, float], settings: Settings) -> Ite
     for name in shares:
         if champions.current_entry(settings.workspace, name).challenger is None:
             yield f"{name} has no challenger; until then the champion answers all requests"
+
+
+def _decoder_warnings(plan: Plan) -> Iterator[str]:
+    """Names the versions that would be served whose decoders take any bytes."""
+    from serving.core.decoders import find_unchecked_decoders
+
+    with contextlib.suppress(OSError):  # a record cannot be read, which the server says
+        for model in plan.options.source() if plan.options.source else ():
+            for version in model.specific or ():
+                if find_unchecked_decoders(model.base_path / str(version)):
+                    yield (
+                        f"{model.base_path.name}@{version} decodes whatever is sent, and few bytes can end the server; "
+                        f"publish it anew: keraspipe run {model.base_path.name}"
+                    )
 
 
 def _format_error(error: FlagError) -> str:

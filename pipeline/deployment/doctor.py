@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from pipeline import host
 from pipeline.settings import ROOT
+from serving.core.decoders import find_unchecked_decoders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
 
 GIB = 1024**3
 OLDEST_GLIBC = "2.28"  # manylinux_2_28, what tfx-bsl's wheel is built for
@@ -154,6 +156,21 @@ def recipes(missing: list[Path]) -> Finding:
     return Finding("recipes", not missing, state, "correct or unset KERASPIPE_RECIPES" if missing else "")
 
 
+def decoders(unchecked: list[str]) -> Finding:
+    """Published versions, NAME@VERSION, whose decoder takes any bytes: one request of eleven ends a server."""
+    state = f"no check before the decoder: {', '.join(unchecked)}" if unchecked else "check what they decode"
+    names = " ".join(sorted({version.partition("@")[0] for version in unchecked}))
+    fix = f"publish them anew: keraspipe run {names}" if unchecked else ""
+    return Finding("published models", not unchecked, state, fix, essential=False)
+
+
+def unchecked_versions(home: Workspace) -> list[str]:
+    """Returns the published versions that decode images or recordings without a check of the bytes, NAME@VERSION."""
+    folders = [folder for folder in home.models.glob("*/*") if folder.name.isdecimal()]
+    folders.sort(key=lambda folder: (folder.parent.name, int(folder.name)))
+    return [f"{folder.parent.name}@{folder.name}" for folder in folders if find_unchecked_decoders(folder)]
+
+
 def examine(settings: Settings) -> list[Finding]:
     """All checks on this machine."""
     installed = host.installed_packages()
@@ -169,6 +186,7 @@ def examine(settings: Settings) -> list[Finding]:
         memory(host.memory_bytes()),
         gpu(host.nvidia_driver(), any(name.startswith("nvidia-cudnn") for name in installed)),
         recipes([place for place in settings.recipe_folders if not place.is_dir()]),
+        decoders(unchecked_versions(settings.workspace)),
         data(settings.data, settings.data.is_dir(), host.write_problem(settings.data)),
         *(port(number, taken.get(number)) for number in PORTS),
         compose(host.command_output("docker", "compose", "version", "--short")),

@@ -16,6 +16,8 @@ PCM = 1
 BITS = 16
 FORMAT_SIZES = (16, 18)
 CHUNK_LIMIT = 2**31 - 1
+CHUNKS = 2**8  # of a file before its samples; no recorder writes as many
+DECODER = "checked_decode"  # by this name of their node `doctor` and the server know decoders behind the check
 # Chunks that TensorFlow skips before the format.
 SKIPPED_CHUNKS = (b"JUNK", b"bext", b"iXML", b"qlty", b"mext", b"levl", b"link", b"axml")
 
@@ -83,18 +85,71 @@ def decode(audio_bytes: Any, samples: int, rate: int) -> Any:
         rate: Samples per second of every file; for another rate the graph raises an InvalidArgumentError with both.
 
     Returns:
-        float32 tensor (batch, samples) in [-1, 1).
+        float32 tensor (batch, samples) in [-1, 1). The graph raises an InvalidArgumentError for what is no such file.
     """
     import tensorflow as tf
 
     def decode_file(content: Any) -> Any:
-        audio, file_rate = tf.audio.decode_wav(content)
+        audio, file_rate = tf.audio.decode_wav(content, name=DECODER)
         right = tf.debugging.Assert(file_rate == rate, ["Sample rate in Hz:", file_rate, "expected:", rate])
         with tf.control_dependencies([right]):
             mono = tf.reduce_mean(audio, axis=1)[:samples]
         return tf.ensure_shape(tf.pad(mono, [[0, samples - tf.shape(mono)[0]]]), [samples])
 
-    return tf.map_fn(decode_file, audio_bytes, fn_output_signature=tf.TensorSpec([samples], tf.float32))
+    return tf.map_fn(decode_file, check(audio_bytes), fn_output_signature=tf.TensorSpec([samples], tf.float32))
+
+
+def check(contents: Any) -> Any:
+    """Passes WAV files on to the decoder, which makes room for as many samples as a file announces.
+
+    Args:
+        contents: String tensor (batch,).
+
+    Returns:
+        The same. The graph raises an InvalidArgumentError for other formats, and for more samples than there are bytes.
+    """
+    import tensorflow as tf
+
+    with tf.name_scope("wav_header"):
+        sound = _has_samples(contents)
+        text = "Expected WAV files with all the samples that they announce. Received others in rows:"
+        checked = tf.debugging.Assert(tf.reduce_all(sound), [text, tf.where(~sound)[:, 0]])
+        with tf.control_dependencies([checked] if checked is not None else []):
+            # Transform may prune the assertion. What is refused does not reach the decoder even then.
+            return tf.where(sound, contents, b"refused")
+
+
+def _has_samples(contents: Any) -> Any:
+    """Returns whether each content is a WAV file that holds the samples it announces, bool (batch,)."""
+    import tensorflow as tf
+
+    length = tf.cast(tf.strings.length(contents), tf.int64)
+
+    def step(at: Any, sound: Any, busy: Any) -> Any:
+        name, size = _chunk(contents, tf.where(busy, at, tf.zeros_like(at)))
+        end, is_data = at + 8 + size, busy & (name == b"data")
+        return tf.where(busy, end, at), sound | (is_data & (end <= length)), busy & ~is_data & (end < length)
+
+    riff = tf.strings.join([tf.strings.substr(contents, 0, 12), bytes(12)])
+    is_wave = (tf.strings.substr(riff, 0, 4) == b"RIFF") & (tf.strings.substr(riff, 8, 4) == b"WAVE")
+    start = tf.zeros_like(length) + 12
+    _, sound, _ = tf.while_loop(
+        lambda _at, _sound, busy: tf.reduce_any(busy),
+        step,
+        (start, tf.zeros_like(is_wave), is_wave & (start < length)),
+        maximum_iterations=CHUNKS,
+        parallel_iterations=1,
+    )
+    return sound
+
+
+def _chunk(contents: Any, at: Any) -> tuple[Any, Any]:
+    """Returns name and size of the chunks that begin at a place (batch,)."""
+    import tensorflow as tf
+
+    head = tf.strings.substr(contents, at, tf.zeros_like(at) + 8)
+    size = tf.cast(tf.io.decode_raw(head, tf.uint8, fixed_length=8)[:, 4:], tf.int64)
+    return tf.strings.substr(head, 0, 4), tf.reduce_sum(size * [1, 2**8, 2**16, 2**24], axis=1)
 
 
 def log_mel(audio: Any, rate: int, frame: int, hop: int, bands: int, floor: float, low: float = 60.0) -> Any:

@@ -6,6 +6,9 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from pipeline.features import image_header
+from serving.wire.image_header import count_pixels
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,8 +29,10 @@ PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"  # an embedded preview ends before the last scan
 GIF_END = b"\0;"  # of the last block and of the file
 BMP_BITS = (24, 32)  # TensorFlow does not support palettes in BMP
-WEBP_ANIMATED = 0x02  # flag of the container: RFC 9649, section 2.7.1
 ORIENTATION = 0x0112  # EXIF 2.32, section 4.6.4
+PIXELS = 89_478_485  # of an image of any size, in all its frames: Pillow's own limit, 256 MiB in RGB
+_SPARE = (64, 2**20)  # times the pixels of an exact shape, and pixels: room for the frames of a GIF
+DECODER = "checked_decode"  # by this name of their node `doctor` and the server know decoders behind the check
 LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 65536ths, as Pillow rounds it: a grey keeps its value
 
 
@@ -61,11 +66,25 @@ def fault(content: bytes, shape: tuple[int, int, int], *, resize: bool = False) 
 def _decode_fault(content: bytes, shape: tuple[int, int, int], *, resize: bool) -> str:
     from PIL import Image
 
+    most = most_pixels(shape, resize=resize)
+    if (pixels := count_pixels(content)) > most:
+        return f"{pixels:,} pixels in all its frames, expected at most {most:,}"
     if content.startswith(b"\x89PNG"):
         Image.open(io.BytesIO(content), formats=FORMATS).verify()  # the checksums, which load() ignores
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         image.load()
-        return _truncation_fault(content, image) or ("" if resize else _shape_fault(image, shape))
+        return (
+            _truncation_fault(content, image) or ("" if resize else _shape_fault(image, shape)) or _header_fault(pixels)
+        )
+
+
+def most_pixels(shape: tuple[int, int, int], *, resize: bool) -> int:
+    """Returns how many pixels an image may have before it is decoded, all frames of a GIF counted."""
+    return PIXELS if resize else _SPARE[0] * shape[0] * shape[1] + _SPARE[1]
+
+
+def _header_fault(pixels: int) -> str:
+    return "" if pixels else "not a readable image: its size is not in its first bytes"
 
 
 def _shape_fault(image: Any, shape: tuple[int, int, int]) -> str:
@@ -112,12 +131,13 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
 
     Returns:
         uint8 tensor (batch, height, width, channels). The graph raises an InvalidArgumentError for an unreadable image,
-        and for one of another size unless `resize`.
+        for one of another size unless `resize`, and, before it decodes, for another format and for an image of more
+        than `PIXELS` pixels.
     """
     import tensorflow as tf
 
     def decode_exact(content: Any) -> Any:
-        image = tf.io.decode_image(content, channels=shape[2], expand_animations=False)
+        image = tf.io.decode_image(content, channels=shape[2], expand_animations=False, name=DECODER)
         # Its message has both shapes. Transform would prune an assertion, since no output depends on it.
         return tf.ensure_shape(image, shape)
 
@@ -127,15 +147,17 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
         return tf.ensure_shape(tf.saturate_cast(tf.round(pixels), tf.uint8), shape)
 
     decode_single = decode_resized if resize else decode_exact
-    return tf.map_fn(decode_single, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+    checked = image_header.check(image_bytes, most_pixels(shape, resize=resize))
+    return tf.map_fn(decode_single, checked, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
 
 def _rgb(content: Any) -> Any:
     """Returns the pixels (height, width, 3) of one image of any colours."""
     import tensorflow as tf
 
-    is_unsafe = _has_palette(content) | _is_animated(content)
-    image = tf.io.decode_image(tf.where(is_unsafe, b"no image", content), expand_animations=False)
+    image = tf.io.decode_image(
+        tf.where(_has_palette(content), b"no image", content), expand_animations=False, name=DECODER
+    )
     colours = tf.cast(tf.shape(image)[-1] > 2, tf.int32)  # noqa: PLR2004  (with one or two channels the first is grey)
     return tf.gather(image, tf.range(3) * colours, axis=-1)
 
@@ -147,14 +169,6 @@ def _has_palette(content: Any) -> Any:
         & (_byte_range(content, 28, 1) != b"\x18")
         & (_byte_range(content, 28, 1) != b"\x20")
     )
-
-
-def _is_animated(content: Any) -> Any:
-    """Returns whether a file is a WebP of several frames: TensorFlow 2.21 overflows its buffer and aborts."""
-    import tensorflow as tf
-
-    flags = tf.io.decode_raw(_byte_range(content, 20, 1), tf.uint8)[0]
-    return (_byte_range(content, 8, 8) == b"WEBPVP8X") & (tf.bitwise.bitwise_and(flags, WEBP_ANIMATED) > 0)
 
 
 def _byte_range(content: Any, start: int, count: int) -> Any:

@@ -1,8 +1,8 @@
 """Adaptive batching: run a request at once on an idle machine, and concurrent requests together if that is faster.
 
 A lone request runs in the turn of the event loop that brought it. Requests of one turn, and those that wait for a run
-in flight, are joined. What is known to take less than half a millisecond runs on the event loop itself (a thread costs
-more than that under load), the rest in threads.
+in flight, are joined. What is known to take less than half a millisecond, whatever it contains (`core/cost`), runs on
+the event loop itself (a thread costs more than that under load), the rest in threads.
 
 Requests that could share a run wait in one `ShapeQueue`: same model, feeds, fetches and inner shapes. A graph promises
 nothing about its rows: it may normalize over the batch, or count its calls. So the first times that requests meet, they
@@ -19,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from serving.batching import shapes
+from serving.core.cost import is_bounded
 from serving.core.session import CALLER_THREAD, THREAD_POOL, RunMode
 from serving.errors import ServingError, unexpected_error
 
@@ -92,7 +93,9 @@ class AdaptiveScheduler:
         if len(group) > 1 and queue.trust < TRIALS:
             return False
         expected = queue.expected(sum(task.fetch.rows or 1 for task in group))
-        return expected is not None and expected < QUICK
+        if expected is None or expected >= QUICK:
+            return False
+        return all(is_bounded(task.lease.model, task.fetch) for task in group)
 
     def _run_in_thread(self, queue: ShapeQueue, group: list[InferenceTask]) -> None:
         queue.running += 1

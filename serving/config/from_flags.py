@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from serving.config import files
 from serving.config.flags import FLAGS_BY_KEY, FlagError
-from serving.config.security_flags import listen_host, security_options, security_warnings
+from serving.config.security_flags import is_loopback, listen_host, security_options, security_warnings
 from serving.errors import InvalidArgument
 from serving.options import Batching, Limits, Loading, RequestLog, ServeOptions, Session
 
@@ -51,7 +51,10 @@ def from_binary_flags(line: CommandLine, environment: Environment) -> Plan:
         raise FlagError("There is no model to serve.", expected="--model_base_path=DIR or --model_config_file=FILE")
     plan = _make_plan(line, environment, rest_port=None, monitoring=None)
     loading = replace(plan.options.loading, must_start=True)
-    return replace(plan, options=replace(_add_models(plan.options, line), loading=loading))
+    secured = plan.options.security
+    private = is_loopback(plan.options.host) and not secured.token
+    secured = replace(secured, control_open=private and not secured.control_token)
+    return replace(plan, options=replace(_add_models(plan.options, line), loading=loading, security=secured))
 
 
 def from_workspace_flags(line: CommandLine, environment: Environment, source: Callable[[], list[ModelConfig]]) -> Plan:
@@ -67,6 +70,7 @@ def from_workspace_flags(line: CommandLine, environment: Environment, source: Ca
         ServingError: A file that it names cannot be used.
     """
     plan = _make_plan(line, environment, rest_port=8501, monitoring=files.DEFAULT_MONITORING_PATH)
+    plan = replace(plan, options=replace(plan.options, security=replace(plan.options.security, control_open=False)))
     if not (line["model_config_file"] or line["model_base_path"]):
         return replace(plan, options=replace(plan.options, source=source))
     if line.names:

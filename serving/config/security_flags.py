@@ -26,12 +26,15 @@ def security_options(line: CommandLine, environment: Environment) -> Security:
     """
     _check_tls(line)
     result = Security(
-        token=_read_token(line, environment),
+        token=_read_token(line, "token_file", environment.token, "KERASPIPE_SERVING_TOKEN"),
         certificate=_existing_file(line, "tls_certificate"),
         key=_existing_file(line, "tls_key"),
         client_ca=_existing_file(line, "tls_client_ca"),
         grpc_ssl_config_file=Path(line["ssl_config_file"]).absolute() if line["ssl_config_file"] else None,
         insecure=line.get("insecure", environment.insecure),
+        control_token=_read_token(
+            line, "control_token_file", environment.control_token, "KERASPIPE_SERVING_CONTROL_TOKEN"
+        ),
     )
     _check_open(listen_host(line, environment), result)
     return result
@@ -94,14 +97,16 @@ def _existing_file(line: CommandLine, key: str) -> Path | None:
     return path
 
 
-def _read_token(line: CommandLine, environment: Environment) -> str:
-    if not line["token_file"]:
-        return _check_token(environment.token.strip(), "KERASPIPE_SERVING_TOKEN") if environment.token.strip() else ""
-    path = Path(line["token_file"]).expanduser()
+def _read_token(line: CommandLine, key: str, given: str, variable: str) -> str:
+    """The token of a flag's file, or of a variable of the environment."""
+    if not line[key]:
+        return _check_token(given.strip(), variable) if given.strip() else ""
+    path = Path(line[key]).expanduser()
     try:
         return _check_token(path.read_text(encoding="utf-8").strip(), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise FlagError("--token-file cannot be read.", expected="a file with a token", received=str(error)) from error
+        name = key.replace("_", "-")
+        raise FlagError(f"--{name} cannot be read.", expected="a file with a token", received=str(error)) from error
 
 
 def _check_token(token: str, source: str) -> str:
@@ -122,11 +127,13 @@ class Environment:
         host: `KERASPIPE_SERVING_HOST`, the address to listen at; empty for loopback.
         token: `KERASPIPE_SERVING_TOKEN`, the bearer token; empty for none.
         insecure: `KERASPIPE_SERVING_INSECURE=1`, listen beyond loopback without a token.
+        control_token: `KERASPIPE_SERVING_CONTROL_TOKEN`, the token of calls that change what is served.
     """
 
     host: str = ""
     token: str = field(default="", repr=False)
     insecure: bool = False
+    control_token: str = field(default="", repr=False)
 
 
 def read_environment() -> Environment:
@@ -135,4 +142,5 @@ def read_environment() -> Environment:
         host=os.environ.get("KERASPIPE_SERVING_HOST", ""),
         token=os.environ.get("KERASPIPE_SERVING_TOKEN", ""),
         insecure=os.environ.get("KERASPIPE_SERVING_INSECURE", "") == "1",
+        control_token=os.environ.get("KERASPIPE_SERVING_CONTROL_TOKEN", ""),
     )

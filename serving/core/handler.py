@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving.core.work import InferenceTask, LogMetadata, Outcome, RunArgs, Scheduler, Values
-from serving.errors import Code, ResourceExhausted, ServingError, unexpected_error
+from serving.core.cost import image_bytes, value_bytes
+from serving.core.work import FULL_TEXT, LATE_TEXT, InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
+from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from serving.core.servable import ServableHandle
+    from serving.core.work import Scheduler, Values
 
-_SMALL_VALUES = 1 << 16  # bytes of a result that is worded on the event loop
+_SMALL_VALUES = 1 << 14  # bytes of a result that is worded on the event loop
 Answer = bytes | ServingError
 
 
@@ -79,6 +81,7 @@ class PreparedRequest:
         encode: Makes the answer's bytes from the outputs of the graph.
         examples: How many `tf.train.Example`s it carries.
         log: The `PredictionLog` of who answered, what the graph gave, and the answer.
+        held: Bytes that are held for what its images unpack to.
     """
 
     lease: ServableHandle
@@ -87,6 +90,7 @@ class PreparedRequest:
     encode: Callable[[Values], bytes]
     examples: int = 0
     log: Callable[[LogMetadata, Values, bytes], Any] | None = None
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,7 @@ class RequestHandler:
         metrics: Record every request.
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
+        budget: Bytes that requests may take together; None for any.
     """
 
     def __init__(
@@ -128,7 +133,9 @@ class RequestHandler:
         metrics: RequestMetrics,
         samples: RequestSampler | None = None,
         concurrent: int | None = None,
+        budget: MemoryBudget | None = None,
     ) -> None:
+        self._budget = budget
         self._scheduler = scheduler
         self._executor = executor
         self._metrics = metrics
@@ -164,10 +171,22 @@ class RequestHandler:
         elif context.large:
             self._executor.submit(self._read_in_thread, context, read, started)
         else:
-            self._run(context, _attempt(read), started)
+            self._run(context, _attempt(partial(self._read, read)), started)
+
+    def _read(self, read: Callable[[], PreparedRequest]) -> PreparedRequest:
+        """Reads a request and holds the memory that its images unpack to."""
+        prepared = read()
+        prepared.held = image_bytes(prepared.lease.model, prepared.fetch) if self._budget else 0
+        if prepared.held and self._budget and not self._budget.take(prepared.held):
+            refusal = ResourceExhausted(f"The images of the request unpack to {prepared.held} bytes. {FULL_TEXT}")
+            prepared.held = 0
+            prepared.lease.refuse(refusal)
+            raise refusal
+        return prepared
 
     def _read_in_thread(self, context: RequestContext, read: Callable[[], PreparedRequest], started: float) -> None:
-        prepared = _attempt(read)
+        expired = context.deadline < time.monotonic()  # it waited for a thread, and nobody waits for it any more
+        prepared = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(self._read, read))
         self._loop.call_soon_threadsafe(self._run, context, prepared, started)
 
     def _run(self, context: RequestContext, prepared: PreparedRequest | ServingError, started: float) -> None:
@@ -200,7 +219,7 @@ class RequestHandler:
             self._metrics.examples(model, prepared.examples)
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
-        if sum(value.nbytes for value in values) > _SMALL_VALUES:
+        if sum(map(value_bytes, values)) > _SMALL_VALUES:
             self._executor.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
@@ -224,6 +243,8 @@ class RequestHandler:
 
     def _end(self, context: RequestContext, prepared: PreparedRequest | None, started: float, answer: Answer) -> None:
         self.in_flight -= 1
+        if prepared and prepared.held and self._budget:
+            self._budget.give(prepared.held)
         self._metrics.end()
         code = answer.code if isinstance(answer, ServingError) else Code.OK
         servable = prepared.lease.servable if prepared else None

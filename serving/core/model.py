@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core import predict, session, signature
+from serving.core.decoders import find_decoders, find_loops, find_unchecked_decoders
 from serving.core.session import CALLER_THREAD, Call, ModelSession, RunMode
 from serving.errors import InvalidArgument
 from serving.options import Session
@@ -35,6 +36,9 @@ class LoadedModel:
         shape_queues: What was learned about requests that could share a run.
         scheduler: Who runs its requests, once one came.
         names_announced: Whether the metrics know its names.
+        decoders: Operations of it that decode images or recordings.
+        unchecked_decoders: Those that see bytes which nothing has checked.
+        has_loops: Whether it repeats operations as often as its inputs say.
 
     Raises:
         ServingError: It cannot be loaded.
@@ -49,6 +53,8 @@ class LoadedModel:
         self.shape_queues: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.names_announced = False
+        self.decoders, self.unchecked_decoders = find_decoders(self.path), find_unchecked_decoders(self.path)
+        self.has_loops = find_loops(self.path)
         self.signature_defs: dict[str, Any] = self._engine.signature_defs
         self.signatures = {
             name: signature.read_signature(name, proto)

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from serving.errors import DeadlineExceeded, ServingError
+from serving.errors import DeadlineExceeded, ResourceExhausted, ServingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from serving.core.session import RunMode
     from serving.core.signature import Signature
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Values = list[np.ndarray]
 LATE_TEXT = "Timed out waiting for notification"
+FULL_TEXT = "The server holds as many bytes of requests as it may. Try again later"
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 Outcome = Values | ServingError
 
@@ -69,10 +72,16 @@ class Graph(Protocol):
     Attributes:
         shape_queues: What a scheduler has learned about requests that could share a run.
         scheduler: Who runs its requests, once one came.
+        decoders: Operations that decode images or recordings.
+        unchecked_decoders: Those that see bytes which nothing has checked.
+        has_loops: Whether it repeats operations as often as its inputs say.
     """
 
     shape_queues: dict[object, Any]
     scheduler: Scheduler | None
+    decoders: set[str]
+    unchecked_decoders: set[str]
+    has_loops: bool
 
     @property
     def path(self) -> Path:
@@ -177,7 +186,7 @@ class InferenceTask:
 
 
 class MemoryBudget:
-    """Bytes that may be held; used on the event loop only.
+    """Bytes that may be held; threads share it.
 
     Args:
         limit: At most so many; None for half of the memory that this process may use.
@@ -186,17 +195,38 @@ class MemoryBudget:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = available_memory() // 2 if limit is None else limit
         self._held = 0
+        self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
         """Hold `size` more bytes; False, and nothing held, where that is too much."""
-        if self._held + size > self._limit:
-            return False
-        self._held += size
-        return True
+        with self._lock:
+            if self._held + size > self._limit:
+                return False
+            self._held += size
+            return True
 
     def give(self, size: int) -> None:
         """Hold `size` bytes less."""
-        self._held -= size
+        with self._lock:
+            self._held -= size
+
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes more could be held now."""
+        return self._held + size <= self._limit
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Holds bytes as long as the block runs.
+
+        Raises:
+            ResourceExhausted: There are too many already.
+        """
+        if not self.take(size):
+            raise ResourceExhausted(FULL_TEXT)
+        try:
+            yield
+        finally:
+            self.give(size)
 
 
 def available_memory() -> int:

@@ -13,7 +13,9 @@ import grpc.aio
 
 from serving import security, sockets
 from serving.core.handler import RequestContext
+from serving.core.work import FULL_TEXT
 from serving.errors import PortTaken, ResourceExhausted, ServingError, unexpected_error
+from serving.options import Security
 
 if TYPE_CHECKING:
     import socket
@@ -29,9 +31,21 @@ if TYPE_CHECKING:
 _MAX_MESSAGE = 2**31 - 1
 _MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
 _MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
-_SMALL_BODY = 1 << 17  # bytes that are parsed on the event loop
+_SMALL_BODY = 1 << 16  # bytes that are parsed on the event loop
 _OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
+_CONTROL = frozenset({"/tensorflow.serving.ModelService/HandleReloadConfigRequest"})  # change what is served
+_SMALL_EXAMPLES = 1 << 14  # the same, of Examples, which may be of a few bytes each
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+_DENIED, _FULL = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.RESOURCE_EXHAUSTED
+_UNKNOWN_CALLER = grpc.StatusCode.UNAUTHENTICATED
+_REFUSALS = {
+    _UNKNOWN_CALLER: "The request carries no valid bearer token. Send the metadata: authorization: Bearer TOKEN",
+    _DENIED: "Calls that change what is served need a token of their own: start the server with --control-token-file "
+    "FILE, and send the metadata: authorization: Bearer TOKEN",
+    _FULL: FULL_TEXT,
+}
 
 
 class GrpcServer:
@@ -91,9 +105,9 @@ class RpcHandlers(grpc.GenericRpcHandler):
         handler: Runs the models.
         predict_methods: Functions that read a request to run, by path.
         control_methods: Functions that answer any other request, in a thread, by path.
-        executor: Threads for the latter.
+        executor: Threads for the latter; no model runs in them.
         budget: Bytes of requests that the server holds.
-        allows: Whether an `authorization` value is accepted.
+        security: The tokens.
     """
 
     def __init__(
@@ -103,27 +117,42 @@ class RpcHandlers(grpc.GenericRpcHandler):
         control_methods: dict[str, Callable[[bytes], bytes]],
         executor: Executor,
         budget: MemoryBudget,
-        allows: Callable[[str], bool] = lambda _: True,
+        security_options: Security = Security(),  # noqa: B008 - frozen
     ) -> None:
-        self._allows = allows
+        self._allows = security.token_check(security_options.token)
+        self._allows_control = security.control_check(security_options)
+        self._budget = budget
         # Not unary: that would receive the whole message before it is refused.
-        self._refusal = grpc.stream_unary_rpc_method_handler(_refuse)
+        self._refusals = {
+            code: grpc.stream_unary_rpc_method_handler(partial(_refuse, code, text)) for code, text in _REFUSALS.items()
+        }
         self._handlers = {
             path: _predict_handler(path, read, handler, budget) for path, read in predict_methods.items()
-        } | {path: _control_handler(answer, executor) for path, answer in control_methods.items()}
+        } | {
+            path: _probe_handler(answer) if path in _OPEN else _control_handler(answer, executor)
+            for path, answer in control_methods.items()
+        }
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         """The handler of a call."""
         method = handler_call_details.method
-        metadata = dict(handler_call_details.invocation_metadata or ())
-        if method not in _OPEN and not self._allows(str(metadata.get("authorization", ""))):
-            return self._refusal
+        token = str(dict(handler_call_details.invocation_metadata or ()).get("authorization", ""))
+        if method in _CONTROL:
+            return self._handlers.get(method) if self._allows_control(token) else self._refusals[_DENIED]
+        if method not in _OPEN and not self._allows(token):
+            return self._refusals[_UNKNOWN_CALLER]
+        if method not in _OPEN and not self._budget.fits(0):  # before any byte of the message is accepted
+            return self._refusals[_FULL]
         return self._handlers.get(method)
 
 
-async def _refuse(bodies: Any, context: grpc.aio.ServicerContext) -> bytes:  # noqa: ARG001 - grpc's signature
-    text = "The request carries no valid bearer token. Send the metadata: authorization: Bearer TOKEN"
-    return await context.abort(grpc.StatusCode.UNAUTHENTICATED, text)
+async def _refuse(
+    code: grpc.StatusCode,
+    text: str,
+    bodies: Any,  # noqa: ARG001 - grpc's signature
+    context: grpc.aio.ServicerContext,
+) -> bytes:
+    return await context.abort(code, text)
 
 
 def _predict_handler(
@@ -133,8 +162,7 @@ def _predict_handler(
 
     async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
         if not budget.take(len(body)):
-            full = ResourceExhausted("The server holds as many bytes of requests as it may. Try again later")
-            return await _abort(context, full)
+            return await _abort(context, ResourceExhausted(FULL_TEXT))
         try:
             answer = await _answer_request(handler, api, read, body, context.time_remaining())
         finally:
@@ -149,7 +177,8 @@ def _answer_request(
 ) -> asyncio.Future[Answer]:
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     deadline = math.inf if left is None else time.monotonic() + left
-    context_of_call = RequestContext("GRPC", api, "", partial(_settle, future), len(body) > _SMALL_BODY, deadline)
+    large = len(body) > (_SMALL_BODY if api == "Predict" else _SMALL_EXAMPLES)
+    context_of_call = RequestContext("GRPC", api, "", partial(_settle, future), large, deadline)
     handler.answer(context_of_call, partial(read, body))
     return future
 
@@ -162,6 +191,16 @@ def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
 def _control_handler(answer_call: Callable[[bytes], bytes], executor: Executor) -> grpc.RpcMethodHandler:
     async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
         answer = await asyncio.get_running_loop().run_in_executor(executor, _answer_control, answer_call, body)
+        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
+
+    return grpc.unary_unary_rpc_method_handler(handle)
+
+
+def _probe_handler(answer_call: Callable[[bytes], bytes]) -> grpc.RpcMethodHandler:
+    """Answers on the event loop, from what is in memory."""
+
+    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        answer = _answer_control(answer_call, body)
         return await _abort(context, answer) if isinstance(answer, ServingError) else answer
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from serving.server_core import Peers
 
 
+_CONTROL_THREADS = 4
+
+
 @dataclass(frozen=True)
 class Endpoints:
     """Where a started server listens.
@@ -102,8 +105,11 @@ class _Server:
     async def run(self, ready: Callable[[Endpoints], None] | None) -> int:
         self._handle_signals()
         threads = self._options.threads or 4 * (os.cpu_count() or 1)  # as upstream
-        with ThreadPoolExecutor(threads, thread_name_prefix="request") as executor:
-            core = ServerCore(self._options, executor, self._peers, self._config)
+        with (
+            ThreadPoolExecutor(threads, thread_name_prefix="request") as executor,
+            ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control") as control,
+        ):
+            core = ServerCore(self._options, executor, control, self._peers, self._config)
             try:
                 await core.load(self._stop)
                 if not self._stop.is_set():

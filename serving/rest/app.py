@@ -11,8 +11,8 @@ from serving.core import metadata
 from serving.core.handler import RequestContext
 from serving.errors import Code, ServingError, unexpected_error
 from serving.rest import handlers
-from serving.rest.parser import Request, Response
-from serving.wire import json_writer
+from serving.rest.parser import PROBES, Request, Response
+from serving.wire import json_long, json_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from serving.rest.handlers import RequestParser
 
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
+_FEW_BYTES = 1 << 10  # of which no content takes more than a millisecond
+_FEW_PARTS = 1 << 10  # values of JSON that are read on the event loop, even one by one
 _SMALL_ROWS = 1 << 19  # bytes of nothing but numbers: those take less than a millisecond
 _HTTP_STATUS = {
     Code.OK: 200,
@@ -49,7 +51,7 @@ class Application:
     Args:
         models: What is served.
         handler: Runs the models.
-        executor: Threads for descriptions of models.
+        executor: Threads for pages and descriptions of models; no model runs in them.
         pages: Answers paths outside of the protocol, such as `/healthz`; None where there is no such page.
         monitoring_path: Path of one page that may lie within; None for none.
         parser: Reads the requests that run a model.
@@ -77,7 +79,9 @@ class Application:
 
     def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
         """Answer a request by calling `reply` once, now or later."""
-        if request.path == self._monitoring_path or not handlers.is_api(request.path):
+        if request.path.encode("utf-8", "surrogateescape") in PROBES:
+            reply(self._page(request))  # from what is in memory, whatever the threads do
+        elif request.path == self._monitoring_path or not handlers.is_api(request.path):
             self._executor.submit(self._show, request, reply)
         elif request.method == "OPTIONS":
             reply(_preflight(request))
@@ -103,13 +107,14 @@ class Application:
             self._executor.submit(self._describe, target, reply)
             return
         size, packed = len(request.body), "content-encoding" in request.headers
+        many = size > _FEW_BYTES and json_long.count_parts(request.body) > _FEW_PARTS
         fast_path = partial(self._parser.rows, target, request.body)
         context = RequestContext(
             "REST",
             target.action,
             target.spec.name,
             lambda answer: reply(_response(answer)),
-            size > _SMALL_BODY or packed,
+            size > _SMALL_BODY or packed or many,
             time.monotonic() + self._timeout_seconds,
         )
         read = partial(self._parser.read, target, request)

@@ -5,6 +5,7 @@ Paths are matched undecoded, so that a model's name may contain `%2F` and `%3A`.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ import numpy as np
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
 from serving.core.models import ModelSpec
-from serving.errors import InvalidArgument, ServingError
+from serving.core.work import MemoryBudget
+from serving.errors import InvalidArgument, ResourceExhausted, ServingError
 from serving.request_log import records
-from serving.wire import dtypes, json_answers, json_parser, json_tensors, json_writer
+from serving.wire import dtypes, json_answers, json_long, json_parser, json_tensors, json_writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
+_MAX_RATIO = 1032  # of gzip: RFC 1951 has no shorter code for its longest match
+_MAX_UNPACKED = 4  # times the limit of a request, for what its JSON becomes in memory
 _HALF = frozenset({"half", "bfloat16"})
 _TARGET = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
@@ -49,22 +53,43 @@ class RequestParser:
         request_bytes: Size of an inflated request at most; None for upstream's 100 MiB.
         half: Whether half and bfloat16 travel as JSON numbers; tensorflow/serving refuses them.
         check_methods: Whether classify and regress need the signature's method name to fit.
+        budget: Bytes that requests may take together, in what they unpack to; None for half of the memory.
     """
 
     def __init__(
-        self, models: Models, request_bytes: int | None = None, *, half: bool = False, check_methods: bool = False
+        self,
+        models: Models,
+        request_bytes: int | None = None,
+        *,
+        half: bool = False,
+        check_methods: bool = False,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self._models, self._half, self._check_methods = models, half, check_methods
         self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
+        self._unpacked_bytes = math.inf if request_bytes is None else _MAX_UNPACKED * request_bytes
+        self._budget = budget or MemoryBudget()
 
     def read(self, route: Route, request: Request) -> PreparedRequest:
         """Reads a request.
 
         Raises:
-            ServingError: It cannot be read, or names a model or signature that does not exist.
+            ServingError: It cannot be read, unpacks to too much, or names a model or signature that does not exist.
         """
-        body = _inflate(request, self._request_bytes)
-        return self.rows(route, body) or self._read_document(route, body)
+        if request.headers.get("content-encoding", "").lower() != "gzip":
+            return self._read_body(route, request.body)
+        # Held at once, not as it grows: the parts of several would fill the memory, and none could be finished.
+        with self._budget.hold(min(_MAX_RATIO * len(request.body), self._request_bytes)):
+            return self._read_body(route, _inflate(request.body, self._request_bytes))
+
+    def _read_body(self, route: Route, body: bytes) -> PreparedRequest:
+        if rows := self.rows(route, body):
+            return rows
+        size = json_long.count_bytes(body)
+        if size > self._unpacked_bytes:
+            raise ResourceExhausted(f"The request unpacks to {size} bytes, at most {self._unpacked_bytes} are taken")
+        with self._budget.hold(size):
+            return self._read_document(route, body)
 
     def rows(self, route: Route, body: bytes) -> PreparedRequest | None:
         """Fast path for a predict request of many numbers; None if it is another request or has an error."""
@@ -192,13 +217,11 @@ def _parse_document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _inflate(request: Request, limit: int) -> bytes:
-    """The body without its compression; empty where that fails or grows beyond the limit, as upstream."""
-    if request.headers.get("content-encoding", "").lower() != "gzip":
-        return request.body
+def _inflate(packed: bytes, limit: int) -> bytes:
+    """A body without its gzip; empty where that fails or grows beyond the limit, as upstream."""
     inflate = zlib.decompressobj(wbits=31)
     try:
-        body = inflate.decompress(request.body, limit)
+        body = inflate.decompress(packed, limit)
     except zlib.error:
         return b""
     return body if inflate.eof else b""

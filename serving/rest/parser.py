@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+PROBES = frozenset({b"/healthz", b"/readyz"})
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})  # methods whose body nobody reads
 PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
 _MAX_HEAD = 1 << 16  # bytes of request line and headers
 _HEADER_COST = 32  # bytes that a header takes in addition to its text
@@ -83,7 +85,7 @@ class RequestReader:
         self._held = self._head_size = self._silent = 0
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._in_body = False
+        self._in_body = self._bodiless = False
         self._body: bytes | bytearray = b""
         self.owes_continue = False
         self.size = 0
@@ -121,21 +123,25 @@ class RequestReader:
         method = self._parser.get_method().decode("ascii")
         self._check(self._limits.refusal(method, self._url, self._headers))
         length = self._headers.get("content-length", "")
-        self._take(int(length) if length.isdigit() else 0)
+        announced = int(length) if length.isdigit() else 0
+        self._bodiless = method in _BODILESS or self._url in PROBES
+        self._check_body(announced)
+        self._check(self._limits.take(announced, 0))  # what can never fit is turned away at once
+        self._limits.give(announced)  # and what fits is held when it has arrived
         expects = self._headers.get("expect", "").lower() == "100-continue"
         self.owes_continue = expects and self._parser.get_http_version() == "1.1"
 
     def on_body(self, body: bytes) -> None:
         self._silent = 0
         self.owes_continue = False
+        self._check_body(len(body))
         if not self._body:
             self._body = body
         else:  # one buffer: a list of small pieces would take many times their size
             self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += body
         self.size += len(body)
-        if "content-length" not in self._headers:
-            self._take(len(body))
+        self._take(len(body))
 
     def on_message_complete(self) -> None:
         method = self._parser.get_method().decode("ascii")
@@ -150,6 +156,10 @@ class RequestReader:
     def _count_head(self, size: int) -> None:
         self._head_size += size
         self._check(Response(431, b"", "") if self._head_size > _MAX_HEAD else None)
+
+    def _check_body(self, size: int) -> None:
+        """Refuse the body of a request that has none, such as a probe."""
+        self._check(Response(413, b"", "") if size and self._bodiless else None)
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""

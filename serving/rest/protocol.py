@@ -36,6 +36,9 @@ class Connections(Limits, Protocol):
     def add(self, connection: Connection) -> None:
         """A client came."""
 
+    def touch(self, connection: Connection) -> None:
+        """A client sent something."""
+
     def remove(self, connection: Connection) -> None:
         """A client left."""
 
@@ -76,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._all.remove(self)
 
     def data_received(self, data: bytes) -> None:
+        self._all.touch(self)
         if not self._last:
             self._ahead = memoryview(bytes(self._ahead) + data if self._ahead else data)
             self._pump()
@@ -83,7 +87,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still read: keep ours open while an answer is due."""
         self._read_no_more()
-        return self._is_due and self._transport.get_extra_info("ssl_object") is None  # TLS ends both ways at once
+        return self.is_due and self._transport.get_extra_info("ssl_object") is None  # TLS ends both ways at once
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -168,14 +172,14 @@ class Connection(asyncio.Protocol):
 
     def _continue(self) -> None:
         """Sends "100 Continue" if the client waits for it and no other answer comes first."""
-        if self._reader.owes_continue and not self._is_due:
+        if self._reader.owes_continue and not self.is_due:
             self._reader.owes_continue = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def refuse(self, response: Response) -> None:
         """Say why no further request is taken, after the answers that are due, and close."""
         self._read_no_more()
-        if self._is_due:
+        if self.is_due:
             self._refusal = response
         elif not (self._closed or self._transport.is_closing()):
             self._write(self._all.with_headers(response), None, keep_alive=False)
@@ -199,7 +203,7 @@ class Connection(asyncio.Protocol):
     # The connection's state; `server.Connections` reads it too.
 
     @property
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether an answer is due."""
         return self._current is not None or bool(self._waiting)
 
@@ -217,7 +221,7 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no answer is due and no request is half read."""
-        return not self._is_due and not self._ahead and not self._is_reading
+        return not self.is_due and not self._ahead and not self._is_reading
 
     def is_too_slow(self, now: float, patience_s: float, slowest: float) -> bool:
         """Whether the client takes longer to send a request than anyone needs who means to.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from serving import security, sockets
+from serving.core.work import FULL_TEXT
 from serving.errors import ResourceExhausted, unexpected_error
 from serving.rest.app import error_response
 from serving.rest.parser import Response
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from serving.rest.parser import Request
 
 
+_LOG = logging.getLogger("keraspipe.serving")
+_SEARCH = 256  # connections that are looked at for one to close
 _BACKLOG = 1024
 _SWEEP_S = 5.0
 _CORS = (
@@ -103,6 +108,7 @@ class Connections:
         allows: Whether a method, path and `Authorization` are accepted.
         headers: Lines that every answer gets, each ending in a line break.
         patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
+        most: Connections at a time; None for three quarters of the files that the process may open.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Connections:
         allows: Callable[[str, bytes, str], bool] = lambda *_: True,
         headers: str = "",
         patience_s: float = _PATIENCE_S,
+        most: int | None = None,
     ) -> None:
         self._handle = handle
         self._budget = budget
@@ -120,7 +127,9 @@ class Connections:
         self._allows = allows
         self._headers = headers
         self._patience_s = patience_s
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}  # whoever was silent for longest is the first
+        self._most = sockets.raise_file_limit() * 3 // 4 if most is None else most  # the rest: gRPC, files, models
+        self._warned = False
         self._emptied = asyncio.Event()
         self.draining = False
 
@@ -129,12 +138,33 @@ class Connections:
         return Connection(self)
 
     def add(self, connection: Connection) -> None:
-        """A client came."""
-        self._open.add(connection)
+        """A client came; beyond the limit another one leaves for it, that which has been silent for longest."""
+        self._open[connection] = None
+        if len(self._open) > self._most:
+            self._turn_away()
+
+    def touch(self, connection: Connection) -> None:
+        """A client sent something."""
+        if connection in self._open:  # to the end of the line
+            del self._open[connection]
+            self._open[connection] = None
+
+    def _turn_away(self) -> None:
+        if not self._warned:
+            self._warned = True
+            _LOG.warning(
+                "There are %s connections, the most that this process may have: idle ones are closed", self._most
+            )
+        silent = itertools.islice(self._open, _SEARCH)
+        candidates = [connection for connection in silent if connection.idle or not connection.is_due]
+        victim = next((each for each in candidates if each.idle), candidates[0] if candidates else None)
+        if victim:
+            self._open.pop(victim, None)
+            victim.abort()
 
     def remove(self, connection: Connection) -> None:
         """A client left."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         if not self._open:
             self._emptied.set()
 
@@ -171,9 +201,7 @@ class Connections:
             return Response(413, json_writer.error_body(text))
         if self._budget.take(size):
             return None
-        return error_response(
-            ResourceExhausted("The server holds as many bytes of requests as it may. Try again later")
-        )
+        return error_response(ResourceExhausted(FULL_TEXT))
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""

@@ -124,11 +124,12 @@ class _RowCollector:
 
 
 def _check_shape(expected: Shape, shape: Shape) -> None:
+    if shape == expected:
+        return
     size, wanted = int(np.prod(shape, dtype=np.int64)), int(np.prod(expected, dtype=np.int64))
     if size != wanted:
         raise InvalidArgument(f"Expecting tensor size: {wanted} but got: {size}")
-    if shape != expected:
-        raise InvalidArgument(f"Expecting shape {_brackets(expected)} but got: {_brackets(shape)}")
+    raise InvalidArgument(f"Expecting shape {_brackets(expected)} but got: {_brackets(shape)}")
 
 
 def _brackets(shape: Shape) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import orjson
 
 from serving.errors import InvalidArgument
+from serving.wire import json_long
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _PLAIN = re.compile(rb'"([^"\\\x00-\x1f]*)"')
@@ -26,6 +27,7 @@ _SPECIAL = re.compile(rb"(-?)(?:(NaN)|Infinity|Inf)")
 _WORDS = {b"t": (b"true", True), b"f": (b"false", False), b"n": (b"null", None)}
 _ESCAPES = dict(zip(b'"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
 _BOM = b"\xef\xbb\xbf"
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"([ \t\r\n]*:)?', re.DOTALL)
 _DEEPEST = 1_000_000  # levels; no request has a use for them, and a compressed one of 100 KB could ask for 100 million
 
 
@@ -45,34 +47,32 @@ def loads(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return parse(body)
-    return parse(body) if _may_differ(body, value) else value
+        return parse(body) if len(body) <= json_long.LEAST else json_long.parse(body)
+    if not _has_twins(body, value):
+        return value
+    return parse(body) if len(body) <= json_long.LEAST else json_long.parse(body)
 
 
-def _may_differ(body: bytes, value: Any) -> bool:
-    """Whether the fast parser may differ: a key that came twice."""
+def _has_twins(body: bytes, value: Any) -> bool:
+    """Whether a key came twice: the fast parser takes the last one."""
     # Each key takes a colon: as many keys as colons means that no key came twice.
     colons = body.count(b":")
-    unique = isinstance(value, dict) and colons == len(value)
-    return not unique and colons != _count_keys(value)
+    if isinstance(value, dict) and colons == len(value):
+        return False
+    keys = _count_keys(value)
+    return colons != keys and keys != sum(1 for match in _STRING.finditer(body) if match[1])
 
 
 def _count_keys(value: Any) -> int:
     """How many members all objects in `value` have; level by level, as nesting may be deep."""
     count, level = 0, [value]
     while level:
-        objects = [item for item in level if isinstance(item, dict)]
+        objects: list[dict[str, Any]] = [item for item in level if isinstance(item, dict)]
         lists = [item for item in level if isinstance(item, list)]
         count += sum(map(len, objects))
-        level = [inner for item in objects for inner in item.values()]
-        level += [inner for item in lists if _may_hold_objects(item) for inner in item]
+        level = [inner for item in objects for inner in item.values() if isinstance(inner, (dict, list))]
+        level += [inner for item in lists for inner in item if isinstance(inner, (dict, list))]
     return count
-
-
-def _may_hold_objects(items: list[Any]) -> bool:
-    # A list that mixes numbers and objects counts too few keys and goes to the own parser: right as well.
-
-    return bool(items) and isinstance(items[0], (dict, list))
 
 
 def parse(body: bytes) -> Any:
@@ -177,7 +177,7 @@ class _Parser:
             self.at += self.body[self.at : self.at + 1] == b"-"
             self._fail("Invalid value.")
         self._check_finished(match)
-        value = float(match[0]) if match[1] or match[2] else _integer(match[0])
+        value = float(match[0]) if match[1] or match[2] else json_long.read_integer(match[0])
         if math.isinf(value):
             self._fail("Number too big to be stored in double.")
         self.at = match.end()
@@ -258,11 +258,3 @@ class _Parser:
 
     def _fail(self, text: str) -> NoReturn:
         raise InvalidArgument(f"JSON Parse error: {text} at offset: {self.at}")
-
-
-def _integer(digits: bytes) -> int | float:
-    """An integer as far as 64 bits reach, else a float; long ones never become an int (that is quadratic)."""
-    if len(digits) > 20:
-        return float(digits)
-    value = int(digits)
-    return value if -(2**63) <= value < 2**64 else float(digits)

@@ -242,3 +242,16 @@ def test_doctor_is_quick_and_imports_nothing_heavy(tmp_path):
     answer = subprocess.run([sys.executable, "-c", EXAMINE, tmp_path], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
     assert time.perf_counter() - started < 3  # 0.2 s alone; the tests share the machine
+
+
+def test_published_version_with_an_unchecked_decoder_is_named(tmp_path):
+    home = Workspace(tmp_path)
+    for name, version, node in (("a", 1, b"map/decode_image/DecodeImage"), ("a", 2, b"map/checked_decode/DecodeImage")):
+        home.model(name, version).mkdir(parents=True)
+        field = b"\n" + bytes([len(node)]) + node + b"\x12\x0bDecodeImage"
+        (home.model(name, version) / "saved_model.pb").write_bytes(b"\x08\x01" + field)
+    assert ["a@1"] == doctor.unchecked_versions(home)
+    found = doctor.decoders(doctor.unchecked_versions(home))
+    assert (False, "keraspipe run a") == (found.ok, found.fix.rpartition(": ")[2])
+    assert "a@1" in found.found
+    assert doctor.decoders([]).ok

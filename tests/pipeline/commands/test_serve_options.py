@@ -166,3 +166,13 @@ print("\\nMODULES", *sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert set() == absent & set(done.stdout.rpartition("\nMODULES ")[2].split())
+
+
+def test_version_whose_decoder_is_unchecked_is_named(started):
+    publish(started.workspace, "digits")
+    node = b"\n\x0cdecode_image\x12\x0bDecodeImage"
+    (Workspace(started.workspace).model("digits", 1) / "saved_model.pb").write_bytes(node)
+    code, _, err = started()
+    assert 0 == code
+    assert "warning: digits@1 decodes whatever is sent" in err
+    assert "keraspipe run digits" in err

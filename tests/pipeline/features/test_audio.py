@@ -159,6 +159,31 @@ def test_what_cannot_be_read_is_an_error(decode, content):
         decode([content])
 
 
+def test_announced_samples_cost_nothing(decode):
+    huge = wav(data_size=2**31 - 2)  # TensorFlow would make room for 4 GiB
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"all the samples that they announce.*\[1\]"):
+        decode([wav(), huge])
+    assert audio.fault(huge, RATE)
+
+
+@given(st.sampled_from(SOUND), st.lists(st.tuples(st.integers(0, 70), st.integers(0, 255)), max_size=4), st.integers(0))
+def test_graph_lets_through_whatever_is_taken(decode, content, changes, cut):
+    damaged = bytearray(content)
+    for at, byte in changes:
+        damaged[at % len(content)] = byte
+    damaged = bytes(damaged[: len(content) - cut % len(content)])
+    if audio.fault(damaged, RATE) == "":
+        assert (1, SAMPLES) == decode([damaged]).shape
+
+
+@pytest.mark.parametrize(
+    "content", [b"fLaC" + bytes(60), b"RIFF\0\0\0\0WEBP" + bytes(60), b"OggS", b"RIFF", wav()[:12]]
+)
+def test_other_formats_do_not_reach_the_decoder(decode, content):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Expected WAV files"):
+        decode([content])
+
+
 def test_a_tone_lights_its_band():
     time = np.arange(RATE) / RATE
     tones = np.stack([np.sin(2 * np.pi * hertz * time) for hertz in (200, 1000, 3000)]).astype(np.float32)

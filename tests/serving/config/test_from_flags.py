@@ -35,6 +35,7 @@ def test_defaults_of_the_binary():
         grpc_port=8500,
         monitoring_path=None,
         loading=Loading(must_start=True),
+        security=Security(control_open=True),  # as upstream, on this machine
     )
     assert expected == options()
     assert () == plan().warnings
@@ -241,3 +242,14 @@ def test_a_blank_token_of_the_environment_is_none():
     assert "" == options(environment=Environment(token=" \n")).security.token
     with pytest.raises(FlagError, match="There is no token in KERASPIPE_SERVING_TOKEN"):
         options(environment=Environment(token="two words"))
+
+
+def test_calls_that_change_what_is_served_need_a_token_of_their_own(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    assert options().security.control_open
+    assert not options(f"--token-file={token}").security.control_open
+    assert not options("--host=0.0.0.0", "--insecure").security.control_open
+    assert "secret" == options(f"--control-token-file={token}").security.control_token
+    assert "other" == options(environment=Environment(control_token="other")).security.control_token
+    assert "secret" not in repr(options(f"--control-token-file={token}"))

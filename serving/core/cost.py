@@ -1,0 +1,45 @@
+"""What a run may cost, told from its inputs alone: memory for images, and whether it is bound to be short.
+
+What the last run took says nothing about inputs of another content: strings may be anything from a word to a picture.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from serving.wire.image_header import count_pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from serving.core.work import Graph, RunArgs
+
+PIXEL_BYTES = 16  # a decoder's own memory, the pixels, and two copies of them while they are resized
+_QUICK_PIXELS = 1 << 16  # of all images of a run; decoded in less than half a millisecond
+_QUICK_BYTES = 1 << 15  # of all strings of a run
+
+
+def image_bytes(model: Graph, args: RunArgs) -> int:
+    """Bytes that the images among the inputs unpack to, by their headers; 0 where the graph decodes none."""
+    return PIXEL_BYTES * sum(map(count_pixels, _strings(args))) if model.decoders else 0
+
+
+def is_bounded(model: Graph, args: RunArgs) -> bool:
+    """Whether the time of a run follows from the shapes of its inputs, or from little content."""
+    if model.has_loops and not model.decoders:
+        return False
+    strings = _strings(args)
+    if not strings:
+        return True
+    if sum(map(len, strings)) > _QUICK_BYTES or model.unchecked_decoders:
+        return False
+    return not model.decoders or sum(map(count_pixels, strings)) <= _QUICK_PIXELS
+
+
+def value_bytes(array: np.ndarray) -> int:
+    """Bytes of an array, those of its strings included."""
+    return array.nbytes + (sum(map(len, array.flat)) if array.dtype == object else 0)
+
+
+def _strings(args: RunArgs) -> list[bytes]:
+    return [value for array in args.arrays if array.dtype == object for value in array.flat]
