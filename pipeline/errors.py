@@ -45,6 +45,16 @@ def unreadable_file(path: Path, expected: str, error: Exception) -> PipelineErro
     )
 
 
+def damaged_database(path: Path, error: Exception) -> PipelineError:
+    """Returns the error for an SQLite database of a workspace that cannot be read."""
+    return PipelineError(
+        f"{path} is damaged.",
+        expected="an SQLite database",
+        received=str(error),
+        action="keraspipe doctor   (it says how to repair it)",
+    )
+
+
 class UsageError(PipelineError):
     """The command line asks for something that does not exist or does not fit."""
 

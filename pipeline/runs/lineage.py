@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.evaluation import blessing
 from pipeline.runs import record
-from pipeline.store import champions
+from pipeline.store import champions, relocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -190,6 +190,7 @@ class Provenance:
     """
 
     def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
         self._store = _open_store(workspace)
 
     def runs(self) -> list[str]:
@@ -219,7 +220,7 @@ class Provenance:
     def blessings(self, model: Artifact) -> list[Artifact]:
         """Returns all verdicts on a model, oldest first: of the run that made it, and of later data or gates."""
         stored = self._store.get_artifacts_by_type(blessing.BLESSING_TYPE) if self._store else []
-        artifacts = [_to_artifact(item) for item in sorted(stored, key=lambda item: item.id)]
+        artifacts = [_to_artifact(self._workspace, item) for item in sorted(stored, key=lambda item: item.id)]
         # TFX's Evaluator writes no reasons; in old workspaces, whose gate did not bless, its blessing is no verdict.
         verdicts = [item for item in artifacts if blessing.REASONS in item.properties]
         return [item for item in verdicts if item.properties[blessing.MODEL_ID] == model.id]
@@ -235,7 +236,8 @@ class Provenance:
         assert self._store is not None
         events = self._store.get_events_by_execution_ids([stored.id])
         artifacts = {
-            artifact.id: artifact for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])
+            artifact.id: _to_artifact(self._workspace, artifact)
+            for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])
         }
         nodes = [c.name for c in self._store.get_contexts_by_execution(stored.id) if c.type == "node"]
         return Execution(
@@ -262,13 +264,11 @@ def _open_store(workspace: Workspace) -> MetadataStore | None:
 
 
 def _artifacts_by_name(
-    events: Iterable[Any], artifacts: Mapping[int, Stored], kinds: tuple[int, ...]
+    events: Iterable[Any], artifacts: Mapping[int, Artifact], kinds: tuple[int, ...]
 ) -> dict[str, Artifact]:
-    return {
-        event.path.steps[0].key: _to_artifact(artifacts[event.artifact_id]) for event in events if event.type in kinds
-    }
+    return {event.path.steps[0].key: artifacts[event.artifact_id] for event in events if event.type in kinds}
 
 
-def _to_artifact(stored: Stored) -> Artifact:
+def _to_artifact(workspace: Workspace, stored: Stored) -> Artifact:
     values = {name: getattr(value, value.WhichOneof("value")) for name, value in stored.custom_properties.items()}
-    return Artifact(stored.id, stored.type, stored.uri, values)
+    return Artifact(stored.id, stored.type, relocation.locate(workspace, stored.uri), values)

@@ -29,10 +29,10 @@ class Ledger:
     def __init__(self, store):
         self.store = store
 
-    def execute(self, step, output, kind, run=RUN, **properties):
+    def execute(self, step, output, kind, run=RUN, uri="", **properties):
         """Writes an execution with one output; gives the artifact's id."""
         artifact = mlmd.Artifact(
-            type_id=self.store.put_artifact_type(mlmd.ArtifactType(name=kind)), uri=f"/gone/{step}"
+            type_id=self.store.put_artifact_type(mlmd.ArtifactType(name=kind)), uri=uri or f"/gone/{step}"
         )
         for name, value in properties.items():
             setattr(artifact.custom_properties[name], "int_value" if isinstance(value, int) else "string_value", value)
@@ -47,6 +47,15 @@ class Ledger:
     def _context(self, kind, name):
         known = self.store.get_context_by_type_and_name(kind, name)
         return known or mlmd.Context(type_id=self.store.put_context_type(mlmd.ContextType(name=kind)), name=name)
+
+
+def test_lineage_of_a_moved_workspace_names_its_files(ledger, tmp_path):
+    model = ledger.execute("train", "model", "Model", uri="/former/artifacts/plain/train/model/1")
+    assert model
+    path = tmp_path / "artifacts" / "plain" / "train" / "model" / "1"
+    path.mkdir(parents=True)
+    (step,) = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))["steps"]
+    assert (str(path), True) == (step["outputs"]["model"]["path"], step["outputs"]["model"]["there"])
 
 
 def test_a_run_from_before_the_gate_is_still_shown(ledger, tmp_path):
