@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from pipeline.errors import PipelineError, damaged_database
+from pipeline.errors import DamagedFileError, PipelineError
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _open(database: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(database, timeout=BUSY_S, isolation_level=None)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
-        raise damaged_database(database, error) from error
+        raise DamagedFileError(database, "an SQLite database", error) from error
 
 
 def _present(connection: sqlite3.Connection, columns: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

@@ -98,3 +98,21 @@ def test_many_sentences_are_cut():
     about = {"artifact": 1, "run_id": RUN, "blessed": True, "reasons": [], "baseline_version": None}
     lines = lineage._verdict_lines({**about, "conditions": words})
     assert ("    … and 3 more", lineage.MOST_SENTENCES + 2) == (lines[-1], len(lines))
+
+
+def test_lineage_after_ml_metadata_began_anew_is_the_journals(ledger, tmp_path):
+    ledger.execute("train", "model", "Model", run="plain-20260202-000000-bbbb")  # gets the ids of the lost ones
+    folder = Workspace(tmp_path).run(RUN)
+    folder.root.mkdir(parents=True)
+    output = {"id": 1, "type": "Model", "uri": "artifacts/plain/train/model/7"}
+    events = [
+        {"event": "step", "name": "train", "state": "started", "seconds": 0.0},
+        {"event": "execution", "name": "train", "execution_id": 7, "inputs": {}, "outputs": {"model": [output]}},
+        {"event": "step", "name": "train", "state": "done", "seconds": 2.5},
+    ]
+    folder.journal.write_text("".join(json.dumps({"time": 1.0, **event}) + "\n" for event in events))
+    lines = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))
+    (step,) = lines["steps"]
+    assert ("train", "complete", 2.5, "") == (step["step"], step["state"], step["seconds"], step["made_by"])
+    assert str(tmp_path / output["uri"]) == step["outputs"]["model"]["path"]
+    assert [] == lines["verdicts"]
