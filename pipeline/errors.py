@@ -45,6 +45,24 @@ def unreadable_file(path: Path, expected: str, error: Exception) -> PipelineErro
     )
 
 
+class DamagedFileError(PipelineError, ValueError):
+    """A file of a workspace is damaged, for example cut off by a full disk or a power failure.
+
+    Args:
+        path: The file.
+        expected: What it should contain.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, expected: str, reason: object) -> None:
+        super().__init__(
+            f"{path} is damaged.",
+            expected=expected,
+            received=reason,
+            action="keraspipe doctor   (it says how to repair it)",
+        )
+
+
 class UsageError(PipelineError):
     """The command line asks for something that does not exist or does not fit."""
 

@@ -123,6 +123,5 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     if result.late_error:
         lines.append(f"Warning: after the model was published, something failed: {result.late_error}")
     if result.not_recorded:
-        lines.append(f"Not recorded in MLflow: {result.not_recorded.splitlines()[0]}")
-        lines.append("The record is in the workspace; a later run sends it when MLflow is reachable again.")
+        lines += f"Not recorded in MLflow: {result.not_recorded}".splitlines()
     return lines

@@ -193,11 +193,6 @@ def examine(settings: Settings) -> list[Finding]:
     ]
 
 
-def doctor(settings: Settings, as_json: bool) -> int:
-    """Print what is wrong with this machine; 1 if something essential is wrong, else 0."""
-    return report(examine(settings), as_json)
-
-
 def report(findings: list[Finding], as_json: bool) -> int:
     """Print the findings; 1 if something essential is wrong, else 0."""
     sound = all(finding.ok for finding in findings if finding.essential)

@@ -140,7 +140,7 @@ def _end_run(session: RunSession, state: RunState) -> int:
     save_state(state)
     if result.blessed:
         session.record_card(state.request.source)
-    session.end_run(result)
+    session.warn_unrecorded(session.end_run(result))
     if result.blessed is False:
         print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
         return NOT_BLESSED

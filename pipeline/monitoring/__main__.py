@@ -22,7 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True, help="MLflow server or database")
     options = parser.parse_args(arguments)
-    return process.run_to_exit_code(options.uri, partial(_record, Workspace(options.workspace).absolute(), options.uri))
+    home = Workspace(options.workspace).absolute()
+    return process.run_to_exit_code(home, options.uri, partial(_record, home, options.uri))
 
 
 def _record(workspace: Workspace, uri: str) -> None:

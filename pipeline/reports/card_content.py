@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pipeline.runs import record
-from pipeline.runs.lineage import Provenance
+from pipeline.runs.provenance import Provenance
 from pipeline.store import fileio, journal
 from pipeline.store.recording import RecordingState
 

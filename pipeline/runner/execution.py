@@ -194,8 +194,7 @@ def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
 def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
     """Adds the outcome of the recording in MLflow to the result, and notifies."""
     result.mlflow_run_id = outcome.mlflow_run_id or None
-    if not outcome.complete:
-        result.not_recorded = f"{request.settings.mlflow_uri} does not answer: {outcome.error}"
+    result.not_recorded = outcome.describe(request.settings.mlflow_uri)
     run.update_result(request, result)
     _notify(request.settings, notifications.verdict_message(result))
 

@@ -5,6 +5,7 @@ Runs, the tasks of a run on Kubeflow and hyperparameter searches all use it.
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.recipes import fingerprint
 from pipeline.runs import run
-from pipeline.store import fileio, journal
+from pipeline.store import fileio, journal, relocation
 from pipeline.tracking import recorder
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class RunSession:
 
     Attributes:
         folder: The run's folder.
+        uri: MLflow server or database.
         recording: The process that records it in MLflow.
         timeout_s: Longest wait for the end of that process, in seconds.
         has_ended: Whether the journal contains the run's end.
@@ -37,6 +39,7 @@ class RunSession:
     """
 
     folder: RunFolder
+    uri: str
     recording: Recording
     timeout_s: float
     has_ended: bool = False
@@ -97,6 +100,12 @@ class RunSession:
         status = "not_blessed" if result.blessed is False else "finished"
         return self.end(status, "; ".join(result.reasons), result.seconds)
 
+    def warn_unrecorded(self, outcome: Outcome) -> None:
+        """Says on the terminal what is missing in MLflow, if anything is."""
+        missing = outcome.describe(self.uri)
+        if missing:
+            print(f"Not recorded in MLflow: {missing}", file=sys.stderr, flush=True)
+
     def suspend(self) -> None:
         """Has the recorder record all events so far, without an end: the run continues in another process."""
         self.recording.process.terminate()
@@ -124,10 +133,9 @@ def run_session(
         on_wait: Called when another process holds the run.
         on_failure: Called when the run ends as failed.
     """
-    with fileio.lock(folder.lock, on_wait):
-        session = RunSession(
-            folder, recorder.start_recording(folder.workspace, folder.run_id, uri, folder.mlflow_log), timeout_s
-        )
+    with relocation.hold_location(folder.workspace), fileio.lock(folder.lock, on_wait):
+        recording = recorder.start_recording(folder.workspace, folder.run_id, uri, folder.mlflow_log)
+        session = RunSession(folder, uri, recording, timeout_s)
         with journal.use_journal(folder.journal):
             try:
                 yield session
@@ -142,4 +150,4 @@ def _fail(session: RunSession, error: Exception, on_failure: Callable[[], None] 
         session.report_end("finished" if session.is_published else "failed", str(error))
         if on_failure and not session.is_published:
             on_failure()
-    session.recording.finish(session.timeout_s)
+    session.warn_unrecorded(session.recording.finish(session.timeout_s))

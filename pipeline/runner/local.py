@@ -79,7 +79,13 @@ def skip_step(state: RunState, step: str) -> None:
 
 
 def _launch_step(state: RunState, step: str, node: Any, pipeline: Any, deployment: Any) -> None:
-    with time_step(state, step) as entry, _report_execution(state, step, pipeline), hooks.keep_rows_report(state):
+    places = {state.workspace.root: "WORKSPACE", state.request.source.path.parent: "RECIPES"}
+    with (
+        time_step(state, step) as entry,
+        _report_execution(state, step, pipeline),
+        hooks.keep_rows_report(state),
+        mlmd.cache_by_place(places | {state.request.settings.data: "DATA"}),
+    ):
         info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=mlmd.open_store(state.workspace),
@@ -104,7 +110,7 @@ def _report_execution(state: RunState, step: str, pipeline: Any) -> Iterator[Non
     finally:
         attempt = pipeline.runtime_spec.pipeline_run_id.field_value.string_value
         with mlmd.open_store(state.workspace) as store:
-            event = mlmd.execution_to_event(store, attempt, f"{state.request.name}.{step}")
+            event = mlmd.execution_to_event(store, state.workspace, attempt, f"{state.request.name}.{step}")
         if event:
             journal.report("execution", name=step, **event)
 

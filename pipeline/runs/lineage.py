@@ -1,29 +1,21 @@
 """The lineage of a published version: its data, the executions of its steps, and the verdicts of the gate.
 
-The gate is the check that decides whether a model may go live; a model that passes it is blessed. ML Metadata is read
-without importing TFX, which takes seconds.
-
-Source: ML Metadata's model of artifacts, executions, events and contexts, as TFX's launcher writes it: an execution
-belongs to the context of its run ("RUN_ID@ATTEMPT") and to that of its step ("RECIPE.STEP").
+The gate is the check that decides whether a model may go live; a model that passes it is blessed.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.evaluation import blessing
 from pipeline.runs import record
+from pipeline.runs.provenance import Artifact, Execution, Provenance
 from pipeline.store import champions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto.metadata_store_pb2 import Artifact as Stored
-    from ml_metadata.proto.metadata_store_pb2 import Execution as StoredExecution
+    from collections.abc import Iterable, Mapping
 
     from pipeline.runs.versions import Version
     from pipeline.store.layout import Workspace
@@ -31,7 +23,6 @@ if TYPE_CHECKING:
 
 DIGEST_CHARACTERS = 12
 MOST_SENTENCES = 12
-RUN_CONTEXT = "pipeline_run"
 
 
 def trace_version(workspace: Workspace, version: Version) -> dict[str, Any]:
@@ -130,7 +121,8 @@ def _verdict_lines(verdict: Mapping[str, Any]) -> list[str]:
 
 
 def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
-    how = f"from the cache, made by run {step['made_by']}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
+    maker = f", made by run {step['made_by']}" if step["made_by"] else ""
+    how = f"from the cache{maker}" if step["state"] == "cached" else f"{step['seconds']:.1f} s"
     if step["state"] not in ("cached", "complete"):
         how = step["state"]
     inputs = ", ".join(f"{name} {artifact['artifact']}" for name, artifact in step["inputs"].items())
@@ -142,133 +134,3 @@ def _step_lines(step: Mapping[str, Any], workspace: Workspace) -> list[str]:
 def _output_line(name: str, artifact: Mapping[str, Any], workspace: Workspace) -> str:
     path = artifact["path"].removeprefix(f"{workspace}/")
     return f"  {name} {artifact['artifact']}: {artifact['type']} in {path}{'' if artifact['there'] else ' (removed)'}"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """An output of a step.
-
-    Attributes:
-        id: Its number in ML Metadata.
-        type: For instance "Examples".
-        uri: Its folder or file.
-        properties: Its custom properties, which the step has set.
-    """
-
-    id: int
-    type: str
-    uri: str
-    properties: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Execution:
-    """A step of a run.
-
-    Attributes:
-        id: Its number in ML Metadata.
-        step: For instance "ingest".
-        state: "complete", "cached", "failed", "running", … .
-        seconds: Its duration.
-        inputs: Artifacts by the name of the input.
-        outputs: Artifacts by the name of the output; those of a cached step belong to the run that made them.
-    """
-
-    id: int
-    step: str
-    state: str
-    seconds: float
-    inputs: Mapping[str, Artifact] = field(default_factory=dict)
-    outputs: Mapping[str, Artifact] = field(default_factory=dict)
-
-
-class Provenance:
-    """Reads ML Metadata of a workspace.
-
-    Args:
-        workspace: The workspace.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._store = _open_store(workspace)
-
-    def runs(self) -> list[str]:
-        """Returns the ids of all runs in ML Metadata."""
-        return sorted({context.name.partition("@")[0] for context in self._contexts()})
-
-    def executions(self, run_id: str) -> list[Execution]:
-        """Returns the steps of a run in order; after a kill, those of its last attempt."""
-        attempts = list(self._contexts(run_id))
-        if self._store is None or not attempts:
-            return []
-        last = max(attempts, key=lambda context: context.id)
-        stored = sorted(self._store.get_executions_by_context(last.id), key=lambda execution: execution.id)
-        return [self._execution(execution) for execution in stored]
-
-    def maker(self, artifact: Artifact) -> str:
-        """Returns the id of the run whose step made an artifact; empty if unknown."""
-        from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-        if self._store is None:
-            return ""
-        events = self._store.get_events_by_artifact_ids([artifact.id])
-        executions = [event.execution_id for event in events if event.type == mlmd.Event.OUTPUT]
-        contexts = self._store.get_contexts_by_execution(min(executions)) if executions else []
-        return next((context.name.partition("@")[0] for context in contexts if context.type == RUN_CONTEXT), "")
-
-    def blessings(self, model: Artifact) -> list[Artifact]:
-        """Returns all verdicts on a model, oldest first: of the run that made it, and of later data or gates."""
-        stored = self._store.get_artifacts_by_type(blessing.BLESSING_TYPE) if self._store else []
-        artifacts = [_to_artifact(item) for item in sorted(stored, key=lambda item: item.id)]
-        # TFX's Evaluator writes no reasons; in old workspaces, whose gate did not bless, its blessing is no verdict.
-        verdicts = [item for item in artifacts if blessing.REASONS in item.properties]
-        return [item for item in verdicts if item.properties[blessing.MODEL_ID] == model.id]
-
-    def _contexts(self, run_id: str = "") -> Iterator[Any]:
-        for context in self._store.get_contexts_by_type(RUN_CONTEXT) if self._store else []:
-            if not run_id or context.name.partition("@")[0] == run_id:
-                yield context
-
-    def _execution(self, stored: StoredExecution) -> Execution:
-        from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-        assert self._store is not None
-        events = self._store.get_events_by_execution_ids([stored.id])
-        artifacts = {
-            artifact.id: artifact for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])
-        }
-        nodes = [c.name for c in self._store.get_contexts_by_execution(stored.id) if c.type == "node"]
-        return Execution(
-            stored.id,
-            nodes[0].partition(".")[2],
-            mlmd.Execution.State.Name(stored.last_known_state).lower(),
-            (stored.last_update_time_since_epoch - stored.create_time_since_epoch) / 1000,
-            _artifacts_by_name(events, artifacts, (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)),
-            _artifacts_by_name(events, artifacts, (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)),
-        )
-
-
-def _open_store(workspace: Workspace) -> MetadataStore | None:
-    from ml_metadata.metadata_store import MetadataStore
-    from ml_metadata.proto import metadata_store_pb2 as mlmd
-
-    path = workspace.metadata_db
-    if not path.exists():
-        return None
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(path)
-    config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
-    return MetadataStore(config)
-
-
-def _artifacts_by_name(
-    events: Iterable[Any], artifacts: Mapping[int, Stored], kinds: tuple[int, ...]
-) -> dict[str, Artifact]:
-    return {
-        event.path.steps[0].key: _to_artifact(artifacts[event.artifact_id]) for event in events if event.type in kinds
-    }
-
-
-def _to_artifact(stored: Stored) -> Artifact:
-    values = {name: getattr(value, value.WhichOneof("value")) for name, value in stored.custom_properties.items()}
-    return Artifact(stored.id, stored.type, stored.uri, values)

@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.recipe import restore_params
 from pipeline.recipes import catalog, fingerprint
 from pipeline.runs import compare, record, run
-from pipeline.runs.lineage import Provenance
+from pipeline.runs.provenance import Provenance
 from pipeline.store import fileio
 
 if TYPE_CHECKING:

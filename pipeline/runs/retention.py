@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.runs.lineage import Provenance
+from pipeline.runs.provenance import Provenance
 from pipeline.runs.versions import Version
 from pipeline.store import champions, fileio
 from pipeline.store.fileio import lock

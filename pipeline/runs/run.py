@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +90,7 @@ class RunRequest:
                     settings.distribution,
                     settings.mixed_precision,
                     settings.deterministic,
-                    settings.mlflow_uri,
+                    settings.tracking_uri,
                 ],
             }
         )
@@ -150,9 +150,15 @@ def find_result(request: RunRequest) -> RunResult | None:
     entry = fileio.read_json(index_path(request))
     if entry is None or not request.cache or "result" not in entry:
         return None
-    result = RunResult(**entry["result"])
+    result = _with_path(RunResult(**entry["result"]), request.settings.workspace)
     same_data = entry["data"] == data_digest(request, [Path(file) for file in entry["files"]])
     return result if same_data and _still_holds(result, entry, request) else None
+
+
+def _with_path(result: RunResult, workspace: Workspace) -> RunResult:
+    """Returns a stored result with the place of its model now: the workspace may have been moved or copied."""
+    here = str(workspace.model(result.recipe, result.model_version)) if result.model_version else None
+    return replace(result, model_path=here if result.model_path else None)
 
 
 def data_digest(request: RunRequest, files: list[Path]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.errors import unreadable_file
+from pipeline.errors import DamagedFileError
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def read_entry(workspace: Workspace, name: str) -> RegistryEntry:
         before = tuple(ModelVersion(**fields) for fields in record.get("before", []))
         return RegistryEntry(_parse_version(record), challenger, before, quick)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise unreadable_file(file, "the record of a recipe's champion", error) from error
+        reason = error.__cause__ if isinstance(error, DamagedFileError) else error
+        raise DamagedFileError(file, "the record of a recipe's champion", reason) from error
 
 
 def _parse_version(record: dict[str, Any]) -> ModelVersion | None:

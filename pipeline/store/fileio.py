@@ -15,6 +15,8 @@ import uuid
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import DamagedFileError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -57,9 +59,15 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, default: Any = None) -> Any:
-    """Returns the content of a JSON file, or `default` if there is none."""
+    """Returns the content of a JSON file, or `default` if there is none.
+
+    Raises:
+        DamagedFileError: It is cut off or no JSON; this is a ValueError, too.
+    """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DamagedFileError(path, "JSON", error) from error
     except FileNotFoundError:
         return default
 

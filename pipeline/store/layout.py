@@ -68,6 +68,7 @@ class Workspace:
     dashboard_log = PathBelow("dashboard.log")  # output of MLflow's server
     serve_log = PathBelow("serve.txt")  # TensorFlow's output in `keraspipe serve`
 
+    location_lock = PathBelow("locks", "location")  # shared by whoever uses paths in the databases; see relocation.py
     runs_lock = PathBelow("locks", "runs")  # shared by all runs; exclusive to remove files
     models_config_lock = PathBelow("locks", "models-config")  # held while the files of model servers are written
 
@@ -85,6 +86,10 @@ class Workspace:
     def inside(self, relative: str) -> Path:
         """Returns the absolute path for a relative one of the journal."""
         return self.root / relative
+
+    def portable_uri(self, uri: str) -> str:
+        """Returns the name of an MLflow for the workspace's records: its own database has the same in every place."""
+        return self.mlflow_db.name if uri == f"sqlite:///{self.absolute().mlflow_db}" else uri
 
     def require_path(self, relative: str) -> Path:
         """Returns the absolute path for a relative one of the journal.

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Records one run while it is running, or replays several finished ones."""
     options = _parser().parse_args(arguments)
-    return process.run_to_exit_code(options.uri, partial(_record, options))
+    home = Workspace(Path(options.workspace)).absolute()
+    return process.run_to_exit_code(home, options.uri, partial(_record, home, options))
 
 
-def _record(options: argparse.Namespace) -> None:
-    workspace = Workspace(Path(options.workspace)).absolute()
+def _record(workspace: Workspace, options: argparse.Namespace) -> None:
     destination = TrackingStore(options.uri, workspace)
     for run_id in options.run_ids:
         folder = workspace.run(run_id)

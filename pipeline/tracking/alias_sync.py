@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--uri", required=True)
     options = parser.parse_args(arguments)
-    return process.run_to_exit_code(options.uri, partial(_sync_all, Workspace(options.workspace), options.uri))
+    home = Workspace(options.workspace)
+    return process.run_to_exit_code(home, options.uri, partial(_sync_all, home, options.uri))
 
 
 def _sync_all(workspace: Workspace, uri: str) -> None:
@@ -225,12 +226,12 @@ def _version_text(versions: Aliases, alias: str) -> str:
 def read_last_synced(workspace: Workspace, name: str, uri: str) -> Aliases | None:
     """Returns the aliases last sent to this MLflow for a recipe; None if none were sent."""
     record = fileio.read_json(workspace.synced_aliases(name), {})
-    return dict(record["aliases"]) if record.get("uri") == uri else None
+    return dict(record["aliases"]) if record.get("uri") == workspace.portable_uri(uri) else None
 
 
 def write_last_synced(workspace: Workspace, name: str, uri: str, aliases: Aliases) -> None:
     """Saves the aliases that were sent to this MLflow."""
-    fileio.write_json(workspace.synced_aliases(name), {"uri": uri, "aliases": aliases})
+    fileio.write_json(workspace.synced_aliases(name), {"uri": workspace.portable_uri(uri), "aliases": aliases})
 
 
 def out_of_sync(workspace: Workspace, uri: str) -> list[str]:

@@ -103,6 +103,7 @@ def execution_page(event: Mapping[str, Any]) -> str:
 def link_execution(workspace: Workspace, event: Mapping[str, Any], step_run: str, run: str) -> None:
     """Puts the child run's id on the step's execution, and the run's id on the context of the pipeline run.
 
+    Does nothing if the store has begun anew after a repair, and so lacks the run, or has another under its number.
     The step has ended, and nobody else writes these two entries; ML Metadata itself waits for SQLite's lock.
 
     Args:
@@ -114,10 +115,14 @@ def link_execution(workspace: Workspace, event: Mapping[str, Any], step_run: str
     Raises:
         LookupError: The store has no such execution, for example because it was deleted meanwhile.
     """
+    if not workspace.metadata_db.exists():
+        return
     store = _open_store(workspace.metadata_db)
     executions = store.get_executions_by_id([event["execution_id"]])
-    contexts = store.get_contexts_by_id([event["context_id"]])
-    if not executions or not contexts:
+    contexts = [c for c in store.get_contexts_by_id([event["context_id"]]) if c.name == event["pipeline_run"]]
+    if not contexts:
+        return
+    if not executions:
         raise LookupError(f"{workspace.metadata_db} has no execution {event['execution_id']}")
     for node, value in ((executions[0], step_run), (contexts[0], run)):
         node.custom_properties[RUN_ID_PROPERTY].string_value = value
@@ -129,8 +134,6 @@ def _open_store(path: Path) -> Any:
     from ml_metadata.metadata_store.metadata_store import MetadataStore
     from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 
-    if not path.exists():
-        raise LookupError(f"{path} does not exist")
     return MetadataStore(ConnectionConfig(sqlite={"filename_uri": str(path)}))
 
 

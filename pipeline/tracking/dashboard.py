@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pipeline import subprocesses
 from pipeline.errors import PipelineError
-from pipeline.store import fileio
+from pipeline.store import fileio, relocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,11 @@ def serve_dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1
         return 0
     _require_startable(settings, port, host)
     url = f"http://{host}:{port}"
-    with _stop_on_sigterm(), _start_server(settings, port, host) as process:
+    with (
+        _stop_on_sigterm(),
+        relocation.hold_location(settings.workspace),
+        _start_server(settings, port, host) as process,
+    ):
         _wait_until_healthy(process, url, settings.workspace.dashboard_log)
         print(url + RUNS_PAGE, flush=True)
         return process.wait()

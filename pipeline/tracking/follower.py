@@ -120,6 +120,7 @@ class JournalReplayer:
         self.destination = destination
         self.folder = folder
         self.state = RecordingState.load(folder)
+        self._portable_uri = folder.workspace.portable_uri(destination.uri)
         self._writer: MlflowWriter | None = None
 
     def all(self) -> None:
@@ -150,12 +151,12 @@ class JournalReplayer:
         """Opens the writer; starts from the beginning if the recorded run is not in this MLflow."""
         self.destination.probe()
         if not self._is_same_store():
-            self.state = RecordingState(uri=self.destination.uri)
+            self.state = RecordingState(uri=self._portable_uri)
         self._writer = MlflowWriter(self.destination, self.folder, self.state)
         return self._writer
 
     def _is_same_store(self) -> bool:
-        if self.state.uri != self.destination.uri:
+        if self.state.uri != self._portable_uri:
             return False
         return not self.state.mlflow_run_id or self.destination.has_run(self.state.mlflow_run_id)
 

@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import subprocesses
+from pipeline.errors import PipelineError
+from pipeline.store import relocation
 from pipeline.tracking.client import Unreachable
 
 if TYPE_CHECKING:
@@ -35,13 +37,20 @@ def start(
         return subprocesses.start_module(module, command, cwd=workspace.root, env=environment, output=output)
 
 
-def run_to_exit_code(uri: str, work: Callable[[], None]) -> int:
-    """Does the work and returns the exit code; 4, with the reason on stderr, if MLflow cannot be reached or refuses."""
+def run_to_exit_code(workspace: Workspace, uri: str, work: Callable[[], None]) -> int:
+    """Does the work, while the paths in the databases are valid, and returns the exit code.
+
+    It is 4, with the reason on stderr, if MLflow cannot be reached or refuses; 1 if the workspace cannot be used.
+    """
     subprocesses.use_quiet_mlflow()
     try:
-        work()
+        with relocation.hold_location(workspace):
+            work()
     except Unreachable as error:
         print(f"MLflow at {uri}: {error.reason}", file=sys.stderr)
+        return error.exit_code
+    except PipelineError as error:
+        print(error, file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline.store.layout import RunFolder, Workspace
 
 
+LATER = "The record is in the workspace; a later run sends it when MLflow is reachable again."
+
+
 @dataclass(frozen=True)
 class Outcome:
     """State of a run in MLflow.
@@ -35,6 +38,19 @@ class Outcome:
     model_version: str
     complete: bool
     error: str
+
+    def describe(self, uri: str) -> str:
+        """Returns what is missing in MLflow, for the terminal; empty if nothing is.
+
+        Args:
+            uri: MLflow server or database.
+        """
+        if self.complete and not self.error:
+            return ""
+        reason = "; ".join(self.error.splitlines()) or "the recorder has ended too early"
+        if self.complete:
+            return f"{reason}\nThe rest is recorded in MLflow, and all of it in the workspace."
+        return f"{uri} does not answer: {reason}\n{LATER}"
 
 
 @dataclass(frozen=True)

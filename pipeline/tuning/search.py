@@ -119,7 +119,7 @@ def search(plan: Search, show: Callable[[Trial, Trial | None], None], waiting: C
         _start_run(session, plan, ready)
         result = _TrialLoop(plan, folder, show, waiting).run()
         _save_result(folder, plan, result)
-        session.end("finished")
+        session.warn_unrecorded(session.end("finished"))
     return result
 
 

@@ -1,9 +1,12 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from argparse import Namespace
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import host
+from pipeline.commands.doctor import command
 from pipeline.deployment import doctor
 from pipeline.settings import Settings
+from pipeline.store import layout
 from pipeline.store.layout import Workspace
 
 GIB = 1024**3
@@ -210,14 +215,14 @@ def settings(tmp_path):
 @pytest.mark.process
 def test_missing_recipe_folders_are_essential(settings, capsys):
     broken = replace(settings, recipe_folders=(Path("/nowhere"),))
-    assert doctor.doctor(broken, as_json=True) == 1
+    assert command(Namespace(json=True, repair=False), broken) == 1
     findings = {finding["name"]: finding for finding in json.loads(capsys.readouterr().out)["findings"]}
     assert "/nowhere" in findings["recipes"]["found"]
 
 
 def test_notes_do_not_fail(settings, monkeypatch):
     monkeypatch.setattr(doctor, "examine", lambda _: [doctor.compose(""), doctor.python((3, 11))])
-    assert doctor.doctor(settings, as_json=False) == 0
+    assert command(Namespace(json=False, repair=False), settings) == 0
 
 
 def test_the_table_says_ok_note_or_wrong_in_words(settings):
@@ -230,6 +235,7 @@ import sys
 from pathlib import Path
 from pipeline.deployment.doctor import examine
 from pipeline.settings import Settings
+from pipeline.store import layout
 from pipeline.store.layout import Workspace
 examine(Settings(workspace=Workspace(Path(sys.argv[1])), data=Path(sys.argv[1])))
 print([name for name in ("tensorflow", "keras", "mlflow", "numpy") if name in sys.modules])
@@ -255,3 +261,25 @@ def test_published_version_with_an_unchecked_decoder_is_named(tmp_path):
     assert (False, "keraspipe run a") == (found.ok, found.fix.rpartition(": ")[2])
     assert "a@1" in found.found
     assert doctor.decoders([]).ok
+
+
+def test_damaged_files_are_essential_and_repaired(settings, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda _: [])
+    layout.prepare(settings.workspace)
+    settings.workspace.format_file.write_text("")
+    assert command(Namespace(json=False, repair=False), settings) == 1
+    assert "fix: keraspipe doctor --repair" in capsys.readouterr().out
+    assert command(Namespace(json=False, repair=True), settings) == 0
+    assert capsys.readouterr().err == "Repaired: workspace.json is written again\n"
+
+
+def test_a_workspace_that_was_elsewhere_is_a_note(settings, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda _: [])
+    layout.prepare(settings.workspace)
+    with closing(sqlite3.connect(settings.workspace.metadata_db)) as connection, connection:
+        connection.execute("CREATE TABLE Artifact (uri)")
+        connection.execute("INSERT INTO Artifact VALUES ('/former/artifacts/plain/train/model/1')")
+    assert command(Namespace(json=False, repair=False), settings) == 0
+    assert "the databases lead to /former/artifacts" in capsys.readouterr().out
+    assert command(Namespace(json=False, repair=True), settings) == 0
+    assert "/former" not in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_a_fault_that_nobody_thought_of_is_told_too(model):
 def test_a_damaged_record_of_the_champion_is_told(model):
     Workspace(model.workspace).champion("model").write_text("{")
     (found,) = monitor.list_champions(Workspace(model.workspace))
-    assert (0, True) == (found.version, "cannot be read completely" in found.error)
+    assert (0, True) == (found.version, "is damaged" in found.error)
 
 
 def test_the_outcome_changes_with_what_is_found(model):

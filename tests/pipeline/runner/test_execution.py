@@ -13,6 +13,7 @@ from pipeline.runs.run import RunResult
 from pipeline.store import champions, journal
 from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
+from pipeline.tracking.recorder import Outcome
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def test_a_recipe_that_ends_the_process_fails_the_run(state, session, monkeypatc
 
 @pytest.mark.parametrize(("is_published", "status"), [(True, "finished"), (False, "failed")])
 def test_an_error_outside_the_steps_ends_a_published_run_as_finished(session, is_published, status):
-    recording = SimpleNamespace(finish=lambda _: None)
+    recording = SimpleNamespace(finish=lambda _: Outcome("", "", complete=True, error=""))
     forgotten = []
-    running = lifecycle.RunSession(session.folder, recording, 1.0, is_published=is_published)
+    running = lifecycle.RunSession(session.folder, "sqlite:///nowhere", recording, 1.0, is_published=is_published)
     with journal.use_journal(session.folder.journal):
         lifecycle._fail(running, ValueError("the card cannot be written"), lambda: forgotten.append("request"))
     (end,) = (event for event, _ in journal.iter_events(session.folder.journal))

@@ -29,10 +29,10 @@ class Ledger:
     def __init__(self, store):
         self.store = store
 
-    def execute(self, step, output, kind, run=RUN, **properties):
+    def execute(self, step, output, kind, run=RUN, uri="", **properties):
         """Writes an execution with one output; gives the artifact's id."""
         artifact = mlmd.Artifact(
-            type_id=self.store.put_artifact_type(mlmd.ArtifactType(name=kind)), uri=f"/gone/{step}"
+            type_id=self.store.put_artifact_type(mlmd.ArtifactType(name=kind)), uri=uri or f"/gone/{step}"
         )
         for name, value in properties.items():
             setattr(artifact.custom_properties[name], "int_value" if isinstance(value, int) else "string_value", value)
@@ -47,6 +47,15 @@ class Ledger:
     def _context(self, kind, name):
         known = self.store.get_context_by_type_and_name(kind, name)
         return known or mlmd.Context(type_id=self.store.put_context_type(mlmd.ContextType(name=kind)), name=name)
+
+
+def test_lineage_of_a_moved_workspace_names_its_files(ledger, tmp_path):
+    model = ledger.execute("train", "model", "Model", uri="/former/artifacts/plain/train/model/1")
+    assert model
+    path = tmp_path / "artifacts" / "plain" / "train" / "model" / "1"
+    path.mkdir(parents=True)
+    (step,) = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))["steps"]
+    assert (str(path), True) == (step["outputs"]["model"]["path"], step["outputs"]["model"]["there"])
 
 
 def test_a_run_from_before_the_gate_is_still_shown(ledger, tmp_path):
@@ -89,3 +98,21 @@ def test_many_sentences_are_cut():
     about = {"artifact": 1, "run_id": RUN, "blessed": True, "reasons": [], "baseline_version": None}
     lines = lineage._verdict_lines({**about, "conditions": words})
     assert ("    … and 3 more", lineage.MOST_SENTENCES + 2) == (lines[-1], len(lines))
+
+
+def test_lineage_after_ml_metadata_began_anew_is_the_journals(ledger, tmp_path):
+    ledger.execute("train", "model", "Model", run="plain-20260202-000000-bbbb")  # gets the ids of the lost ones
+    folder = Workspace(tmp_path).run(RUN)
+    folder.root.mkdir(parents=True)
+    output = {"id": 1, "type": "Model", "uri": "artifacts/plain/train/model/7"}
+    events = [
+        {"event": "step", "name": "train", "state": "started", "seconds": 0.0},
+        {"event": "execution", "name": "train", "execution_id": 7, "inputs": {}, "outputs": {"model": [output]}},
+        {"event": "step", "name": "train", "state": "done", "seconds": 2.5},
+    ]
+    folder.journal.write_text("".join(json.dumps({"time": 1.0, **event}) + "\n" for event in events))
+    lines = lineage.trace_version(Workspace(tmp_path), Version("plain", 1, RUN))
+    (step,) = lines["steps"]
+    assert ("train", "complete", 2.5, "") == (step["step"], step["state"], step["seconds"], step["made_by"])
+    assert str(tmp_path / output["uri"]) == step["outputs"]["model"]["path"]
+    assert [] == lines["verdicts"]

@@ -70,6 +70,15 @@ def test_finished_run_is_remembered_on_the_same_data(request_for, published, dat
     assert run.find_result(request) is None
 
 
+def test_a_record_holds_after_the_workspace_was_moved(request_for, published, data, tmp_path):
+    run.save_result(request_for(), published, [data], "")
+    new = Workspace(tmp_path / "elsewhere")
+    request_for().settings.workspace.root.rename(new.root)
+    moved = request_for(settings={"workspace": new})
+    assert request_for().key == moved.key
+    assert replace(published, model_path=str(new.model("plain", 1))) == run.find_result(moved)
+
+
 @pytest.mark.parametrize("gone", ["data", "model", "folder"])
 def test_record_falls_with_what_it_speaks_of(request_for, published, data, gone, tmp_path):
     request = request_for()

@@ -75,7 +75,7 @@ def test_a_version_of_a_quick_run_is_not_served(tmp_path):
 def test_a_record_that_cannot_be_read_is_an_error_in_words(tmp_path):
     champions.save_entry(Workspace(tmp_path), "plain", RegistryEntry(ONE))
     Workspace(tmp_path).champion("plain").write_text('{"version": 1}')
-    with pytest.raises(PipelineError, match=r"plain.json cannot be read"):
+    with pytest.raises(PipelineError, match=r"plain.json is damaged"):
         champions.read_champion(Workspace(tmp_path), "plain")
 
 

@@ -111,3 +111,12 @@ def test_an_execution_that_ml_metadata_no_longer_has_is_told_and_leaves_the_rest
     assert record() == 0
     assert "has no execution 99" in recorder.read_outcome(run.folder).error
     assert RecordingState.load(run.folder).offset == run.folder.journal.stat().st_size
+
+
+@pytest.mark.parametrize("changes", [{"pipeline_run": "run-1@other"}, {"context_id": 9}])
+def test_ml_metadata_that_began_anew_is_left_alone(run, store, record, changes):
+    run.start()
+    executed(run, **changes)
+    assert record() == 0
+    assert recorder.read_outcome(run.folder).error == ""
+    assert "mlflow_run_id" not in store.get_executions_by_id([1])[0].custom_properties

@@ -162,3 +162,18 @@ def test_the_pipelines_side_imports_nothing_heavy():
 
 def test_outcome_of_a_run_that_nobody_recorded(tmp_path):
     assert recorder.Outcome("", "", False, "") == recorder.read_outcome(Workspace(tmp_path).run("nobody"))
+
+
+@pytest.mark.parametrize(
+    ("complete", "error", "words"),
+    [
+        (True, "", ""),
+        (True, "card: OSError: no space\nend: OSError: no space", "card: OSError: no space; end: OSError: no space\n"),
+        (False, "refused", "URI does not answer: refused\n"),
+        (False, "", "URI does not answer: the recorder has ended too early\n"),
+    ],
+)
+def test_what_is_missing_is_described(complete, error, words):
+    described = recorder.Outcome("m", "", complete, error).describe("URI")
+    assert described.startswith(words)
+    assert bool(described) == bool(words)
