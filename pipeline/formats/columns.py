@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipeline.formats.dialect import Dialect
+
 
 SAMPLED_ROWS = 200_000
 MAX_VALUES = 100  # distinct values that are stored
@@ -64,7 +66,7 @@ class Column:
     id_like: bool = False
 
 
-def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
+def inspect_table(path: Path, *, dialect: Dialect | None = None, sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
     """Inspects a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
 
     Memory is bounded: kinds and values are those of the first rows; in the others only missing values are counted.
@@ -72,7 +74,7 @@ def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLE
 
     Args:
         path: File, or folder of `.parquet` files.
-        delimiter: Delimiter of a CSV file; detected from its header if empty.
+        dialect: How a CSV file is written, as far as it is known.
         sampled_rows: Rows of the sample, rounded up to whole blocks.
 
     Returns:
@@ -83,7 +85,7 @@ def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLE
     """
     tallies: dict[str, ColumnTally] = {}
     rows = 0
-    for block in _read_blocks(path, delimiter):
+    for block in _read_blocks(path, dialect):
         size = len(next(iter(block.values()), []))
         for name in block:
             tallies.setdefault(name, ColumnTally(missing=rows))  # a JSON member may first appear in a later block
@@ -94,13 +96,13 @@ def inspect_table(path: Path, *, delimiter: str = "", sampled_rows: int = SAMPLE
     return [_make_column(name, tally, rows, types.get(name)) for name, tally in tallies.items()]
 
 
-def _read_blocks(path: Path, delimiter: str) -> Iterator[dict[str, list[Any]]]:
+def _read_blocks(path: Path, dialect: Dialect | None) -> Iterator[dict[str, list[Any]]]:
     (path,) = table.find_files(path.parent, [path.name], "a table: CSV, TSV, JSON lines or Parquet", folders=True)
     match read_table.table_format(path):
         case "parquet":
             return (block for part in parquet.part_files(path) for block in parquet.read_blocks(part))
         case "csv":
-            return csv.read_blocks(path, delimiter)
+            return csv.read_blocks(path, dialect)
         case "jsonl":
             return jsonl.read_blocks(path)
     raise PipelineError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
 from pipeline.formats import table
-from pipeline.formats.csv import FAILURES, open_text
+from pipeline.formats.csv import FAILURES
+from pipeline.formats.dialect import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

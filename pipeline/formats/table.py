@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.errors import PipelineError
 from pipeline.features import dates, types
 from pipeline.formats.base import Example
+from pipeline.formats.dialect import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -59,12 +60,16 @@ class Layout:
         label: Column of the label, which every row must have.
         missing: Texts that mean a missing value.
         time: Column of the time of a row; empty if there is none.
+        decimal: What begins the decimals in texts of numbers; "." if empty.
+        thousands: What groups digits there, if anything.
     """
 
     kinds: Mapping[str, str]
     label: str
     missing: frozenset[str]
     time: str = ""
+    decimal: str = ""
+    thousands: str = ""
 
     @classmethod
     def from_table(cls, data: TableDeclaration) -> Layout:
@@ -72,7 +77,8 @@ class Layout:
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
         _require_kinds(kinds)
-        return cls(kinds, data.label, frozenset(data.missing), data.time)
+        numbers = (getattr(data, name, "") for name in ("decimal", "thousands"))  # of texts only
+        return cls(kinds, data.label, frozenset(data.missing), data.time, *numbers)
 
     @property
     def names(self) -> list[str]:
@@ -90,7 +96,7 @@ class Layout:
             raw = row.get(name)
             if declared not in CONSTRUCTORS or not is_missing(raw, self.missing):
                 try:
-                    features[name] = to_value(raw, declared)
+                    features[name] = to_value(self._plain(raw, declared), declared)
                 except FAILURES:
                     text = repr(raw)[:MAX_SHOWN]
                     return faulty_example(source, split, f"column {name} is not of kind {declared}: {text}")
@@ -101,6 +107,11 @@ class Layout:
             text = repr(row.get(self.time))[:MAX_SHOWN]
             return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
+
+    def _plain(self, raw: Any, declared: str) -> Any:
+        if declared in ("int", "float") and isinstance(raw, str):
+            return plain_number(raw, self.decimal, self.thousands)
+        return raw
 
     def _moment(self, row: Mapping[str, Any]) -> str | None:
         """Returns ISO text that sorts by time; empty without a column of time, None if its value is no date."""
