@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
 from pipeline.formats import sniff, table
-from pipeline.formats.dialect import Dialect, open_text, parse_lines, require_text
+from pipeline.formats.dialect import Dialect, is_broken, open_text, parse_lines, require_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -162,11 +162,18 @@ def _is_footer(cells: list[str], *, sparse: bool) -> bool:
     return (_is_sparse(cells) and not sparse) or text in TOTALS
 
 
+def _require_encoded(path: Path, line: int, cells: list[str]) -> list[str]:
+    text = "".join(cells)
+    if not text.isascii():
+        require_text(path, line, next(filter(is_broken, cells), ""))
+    return cells
+
+
 def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[dict[str, list[Any]]]:
     """Yields the readable rows as columns of texts, some thousand at a time; cells that a short row lacks are None."""
     lines = read_rows(path, dialect)
     header = next(lines)[1]
-    sound = (cells for _, cells, fault in lines if not fault)
+    sound = (_require_encoded(path, line, cells) for line, cells, fault in lines if not fault)
     while block := list(itertools.islice(sound, BLOCK_ROWS)):
         columns = zip(header, map(list, itertools.zip_longest(*block)), strict=False)
         yield {name: [None] * len(block) for name in header} | dict(columns)

@@ -141,7 +141,7 @@ def _usual_width(rows: list[list[str]]) -> tuple[int, float]:
 def _is_blank_separated(rows: list[list[str]], width: int) -> bool:
     """Whether blanks make more columns of numbers than any delimiter does."""
     wide, share = _usual_width(rows)
-    many = share >= BLANKS_SHARE and len(rows) >= MIN_ROWS and wide > max(width + (width > 1), 1)
+    many = share >= BLANKS_SHARE and len(rows) >= MIN_ROWS and wide > max(width, 1)
     return many and _number_share(rows) > USUAL_SHARE
 
 
@@ -200,7 +200,7 @@ def is_data(cells: list[str], below: list[list[str]]) -> bool:
 
     Years, and numbers in equal steps such as 0, 1, 2, are names of columns.
     """
-    if len(cells) < 2 or len(below) < MIN_ROWS or _names_numbers(cells, below):  # noqa: PLR2004
+    if len(cells) < 2 or len(below) < MIN_ROWS or not cells[0] or _names_numbers(cells, below):  # noqa: PLR2004
         return False
     columns = _columns(below)
     numbers = [cell for cell in cells if _is_number(cell)]
