@@ -132,7 +132,7 @@ def infer_columns(path: Path, first: Mapping[str, Any], outputs: Mapping[str, Te
     import pyarrow as pa
 
     typed = parquet.read_schema(parquet.part_files(path)[0]) if _is_parquet(path) else None
-    row_types = {name: typed.field(name).type if typed else pa.string() for name in first}
+    row_types = {name: typed.field(name).type if typed and name in typed.names else pa.string() for name in first}
     names = {name: RENAMED_OUTPUT.format(name) if name in row_types else name for name in outputs}
     return Columns(row_types, {name: _arrow_type(name, info) for name, info in outputs.items()}, names)
 

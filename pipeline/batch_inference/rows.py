@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import UsageError
 from pipeline.features import types
 from pipeline.formats import read_table, table
+from pipeline.formats.folders import is_hidden
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def _list_files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any],
             received="a folder of files for a model with several",
             action="write the rows into a CSV, JSON lines or Parquet file with one column for each input",
         )
-    for file in sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")):
-        name = str(file.relative_to(path))
+    names = (str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
+    for name in sorted(name for name in names if not is_hidden(name)):
         yield name, {FILE_COLUMN: name}, ""
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands import _csv_options
 from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.recipes import catalog
@@ -33,6 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--task", default="", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)} (default: found in the data)"
     )
+    _csv_options.arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")
     parser.add_argument("--force", action="store_true", help="overwrite a file of that name")
 
@@ -42,7 +44,8 @@ def command(options: Namespace, settings: Settings) -> int:
     from pipeline.scaffold import inspect, render
 
     path = recipe_path(options, settings)
-    plan = inspect.make_plan(Path(options.data).expanduser().absolute(), options.target, options.task)
+    data = Path(options.data).expanduser().absolute()
+    plan = inspect.make_plan(data, options.target, options.task, _csv_options.read_dialect(options))
     text = render.render_recipe(plan, options.name)
     with fileio.replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

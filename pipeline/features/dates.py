@@ -1,7 +1,8 @@
 """Dates as text: parsed in Python by the step `ingest`, and in the graph as inputs of a network.
 
 Supported are YYYY-MM-DD, YYYY/MM/DD, DD.MM.YYYY and YYYY-MM (its first day), with one or two digits for day and month;
-after the day a blank or a T and the time HH:MM or HH:MM:SS with any fraction, in UTC if a zone is given (Z, +00:00).
+after the day a blank or a T and the time HH:MM or HH:MM:SS with any fraction; a zone may follow (Z, UTC, +01:00, -0530,
++02), and the time is then read in UTC.
 03/04/2024 is not supported: it may be in March or in April.
 """
 
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-_TIME = r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:Z|\+00:?00)?)?"
-# The same text for Python's re and for the RE2 of TensorFlow: year, month, day, hour, minute, second.
+_TIME = r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:Z| ?UTC|([-+])(\d{2}):?(\d{2})?)?)?"
+# The same text for Python's re and for the RE2 of TensorFlow: year, month, day, hour, minute, second, and what the zone
+# is ahead of UTC: sign, hours, minutes. RE2 knows nine groups in what it puts instead.
 YEAR_FIRST = r"\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})" + _TIME + r"\s*"
 DAY_FIRST = r"\s*(\d{1,2})\.(\d{1,2})\.(\d{4})" + _TIME + r"\s*"
 MONTH = r"\s*(\d{4})-(\d{1,2})\s*"
@@ -23,6 +25,8 @@ EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, Monday is 0
 SECONDS = 86_400
 MONTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month; index 0 is unused
 FEBRUARY = 2
+MOST_HOURS = 23  # that a zone is ahead of UTC
+LAST_YEAR = 9999
 
 
 def iso(text: str) -> str | None:
@@ -35,11 +39,16 @@ def iso(text: str) -> str | None:
     match = first or re.fullmatch(DAY_FIRST, text, re.ASCII)
     if not match:
         return None
-    left, month, right, hour, minute, second = (int(part or 0) for part in match.groups())
+    left, month, right, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
+    sign, *ahead = match.groups("0")[6:]
     year, day = (left, right) if first else (right, left)
+    hours, minutes = map(int, ahead)
+    if hours > MOST_HOURS or minutes >= 60:  # noqa: PLR2004
+        return None
     try:
-        return datetime(year, month, day, hour, minute, second).isoformat()  # noqa: DTZ001  (every date is in the same zone)
-    except ValueError:
+        local = datetime(year, month, day, hour, minute, second)  # noqa: DTZ001  (its zone is `ahead`)
+        return (local - (-1 if sign == "-" else 1) * timedelta(hours=hours, minutes=minutes)).isoformat()
+    except (ValueError, OverflowError):
         return None
 
 
@@ -75,23 +84,35 @@ def parts(text: Any, name: str) -> dict[str, Any]:
 
 
 def _fields(text: Any) -> list[Any]:
-    """Returns year, month, day, hour, minute, second as int64 (batch,), of 1970-01-01 without a date; and whether."""
+    """Returns year, month, day, hour, minute, second in UTC as int64 (batch,), of 1970 without a date; and whether."""
     import tensorflow as tf
 
     text = tf.strings.regex_replace(text, f"^{MONTH}$", r"\1-\2-01")
     first = tf.strings.regex_full_match(text, YEAR_FIRST) & tf.strings.regex_full_match(text, SEPARATORS)
     last = tf.strings.regex_full_match(text, DAY_FIRST)
-    # One form for all, "year month day hour minute second"; a missing part becomes a 0.
-    form = tf.where(first, tf.strings.regex_replace(text, YEAR_FIRST, _rewrite(1, 2, 3)), "01970 01 01 00 00 00")
+    # One form for all, "year month day hour minute second hours minutes"; a missing part becomes a 0.
+    form = tf.where(first, tf.strings.regex_replace(text, YEAR_FIRST, _rewrite(1, 2, 3)), "01970 01 01 00 00 00 00 00")
     form = tf.where(last, tf.strings.regex_replace(text, DAY_FIRST, _rewrite(3, 2, 1)), form)
-    numbers = tf.strings.to_number(tf.strings.split(form, " ").to_tensor(shape=[None, 6]), tf.int64)
-    known = (first | last) & _exists(*tf.unstack(numbers, axis=1))
-    numbers = tf.where(known[:, None], numbers, tf.constant([[1970, 1, 1, 0, 0, 0]], tf.int64))
-    return [*tf.unstack(numbers, axis=1), known]
+    form = tf.strings.regex_replace(form, r"\+", "")
+    numbers = tf.strings.to_number(tf.strings.split(form, " ").to_tensor(shape=[None, 8]), tf.int64)
+    *local, hours, minutes = tf.unstack(numbers, axis=1)
+    known = (first | last) & _exists(*local) & (abs(hours) <= MOST_HOURS) & (abs(minutes) < 60)  # noqa: PLR2004
+    numbers = tf.where(known[:, None], numbers, tf.constant([[1970, 1, 1, 0, 0, 0, 0, 0]], tf.int64))
+    parts = _to_utc(*tf.unstack(numbers, axis=1))
+    return [*parts, known & (parts[0] >= 1) & (parts[0] <= LAST_YEAR)]
+
+
+def _to_utc(
+    year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any, hours: Any, minutes: Any
+) -> list[Any]:
+    """The same time in UTC, from that of a zone so many hours and minutes ahead."""
+    seconds = _epoch_days(year, month, day) * SECONDS + (hour - hours) * 3600 + (minute - minutes) * 60 + second
+    of_day = seconds % SECONDS
+    return [*calendar_date(seconds // SECONDS), of_day // 3600, of_day // 60 % 60, of_day % 60]
 
 
 def _rewrite(*date: int) -> str:
-    return " ".join(f"0\\{group}" for group in (*date, 4, 5, 6))
+    return " ".join([*(f"0\\{group}" for group in (*date, 4, 5, 6)), r"\70\8", r"\70\9"])
 
 
 def _exists(year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any) -> Any:

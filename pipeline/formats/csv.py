@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import itertools
 import zlib
+from collections import deque
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError, unreadable_file
-from pipeline.formats import table
+from pipeline.errors import unreadable_file
+from pipeline.formats import sniff, table
+from pipeline.formats.dialect import Dialect, is_broken, open_text, parse_lines, require_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from pipeline.formats.base import Example
 
-DELIMITERS = (",", "\t", ";", "|")
 EXPECTED = "a file of separated values with a header, plain or .gz"
-FAILURES = (OSError, EOFError, zlib.error)
+FAILURES = (OSError, EOFError, zlib.error, UnicodeError)
 BLOCK_ROWS = 8192
+MIN_ROWS = 20  # in shorter files the last row is no footer
+FOOTER_LINES = 5
+TOTALS = {"total", "totals", "grand total", "sum", "average", "mean", "summe", "gesamt", "somme", "suma", "totale"}
+
+Line = tuple[int, list[str], str]  # number, cells, fault
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,11 @@ class Csv:
         extra: Kind of other columns, which clients do not send, for `Group` splits and slices.
         time: Column with the date of each row, for `Time` splits.
         missing: Texts that mean a missing value. Clients leave such a value empty (NaN for a number).
+        encoding: As Python names it; that of the byte order mark, or UTF-8, if empty.
+        decimal: What begins the decimals, "." or ","; "." if empty.
+        thousands: What groups digits: ",", ".", " " or "'".
+        header: Line of the header; 0 for none, then the columns are called column_1, column_2 and so on. If None, it
+            is the first line with all declared columns. A name that comes again in it gets a number: x, x_2.
     """
 
     path: str
@@ -49,6 +58,15 @@ class Csv:
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
     missing: tuple[str, ...] = table.MISSING_TEXTS
+    encoding: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    header: int | None = None
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is written, as far as the recipe says it."""
+        return Dialect(self.delimiter, self.encoding, self.decimal, self.thousands, self.header)
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -71,79 +89,91 @@ class Csv:
         """
         layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
-            lines = read_rows(path, self.delimiter)
+            lines = read_rows(path, self.dialect, layout.names)
             header = next(lines)[1]
             layout.check(path, header)
-            _require_unique(path, [name for name in header if name in layout.names])
             for line, cells, fault in lines:
                 source = f"{path} line {line}"
                 row = dict(zip(header, cells, strict=False))
                 yield layout.example(source, row, split) if not fault else table.faulty_example(source, split, fault)
 
 
-def _require_unique(path: Path, names: list[str]) -> None:
-    twins = sorted({name for name in names if names.count(name) > 1})
-    if twins:
-        raise PipelineError(
-            f"{path} has more than one column {', '.join(twins)}.",
-            expected="one column of each declared name",
-            received=", ".join(names),
-            action="rename the columns in the file",
-        )
-
-
-def read_rows(path: Path, delimiter: str = "") -> Iterator[tuple[int, list[str], str]]:
+def read_rows(
+    path: Path, dialect: Dialect | None = None, names: Collection[str] = ()
+) -> Iterator[tuple[int, list[str], str]]:
     """Yields line number, stripped cells and fault of each row, the header first (empty for an empty file).
 
-    Bytes that are not UTF-8 become surrogates, which no feature accepts, so that their row is unusable.
+    Bytes that the encoding does not know become surrogates, which no feature accepts, so that their row is unusable.
+    What stands below the table, such as a total, is a row with a fault.
+
+    Args:
+        path: The file.
+        dialect: What is known of how it is written.
+        names: Columns that it has, as far as they are known.
 
     Raises:
         PipelineError: The file is damaged.
     """
     try:
-        with open_text(path) as file:
-            first = file.readline()
-            reader = csv.reader(itertools.chain([first], file), delimiter=delimiter or detect_delimiter(first))
-            header = [cell.strip() for cell in next(reader, [])]
-            yield reader.line_num, header, ""
-            for cells, fault in _read_lines(reader):
-                if not fault and len(cells) > len(header):
-                    fault = f"{len(cells)} cells, expected {len(header)}"  # noqa: PLW2901
-                if cells or fault:  # skips empty lines
-                    yield reader.line_num, [cell.strip() for cell in cells], fault
+        known = sniff.complete(path, dialect, names)
+        with open_text(path, known.encoding) as file:
+            lines = (row for row in parse_lines(file, known.delimiter) if row[1] or row[2])  # skips empty lines
+            yield from _number_rows(path, lines, known.header or 0)
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _read_lines(reader: Any) -> Iterator[tuple[list[str], str]]:
-    """Yields cells or fault of each row: the reader continues after a row that it cannot read."""
-    while True:
-        try:
-            yield next(reader), ""
-        except csv.Error as error:
-            yield [], str(error)
-        except StopIteration:
-            return
+def _number_rows(path: Path, lines: Iterator[Line], header_line: int) -> Iterator[Line]:
+    title = next((line for line in lines if line[0] >= header_line), (0, [], "")) if header_line else (0, [], "")
+    first = list(itertools.islice(lines, sniff.SAMPLE_LINES))
+    header = sniff.make_header(title[1], [cells for _, cells, fault in first if not fault])
+    for name in header:
+        require_text(path, title[0], name)
+    yield title[0], header, ""
+    yield from _mark_footer(itertools.chain(first, lines), len(header))
 
 
-def open_text(path: Path) -> IO[str]:
-    """Opens a text file, decompressed if its name ends in .gz."""
-    options = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
-    if path.suffix.lower() == ".gz":
-        return cast("IO[str]", gzip.open(path, "rt", **options))  # type: ignore[call-overload]
-    return path.open(**options)  # type: ignore[call-overload,no-any-return]
+def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:
+    """Yields the rows; one with too many cells, and what stands below the table, get a fault."""
+    last: deque[Line] = deque()
+    count, sparse = 0, False
+    for line, cells, fault in lines:
+        if not fault and len(cells) > width:
+            fault = f"{len(cells)} cells, expected {width}"  # noqa: PLW2901
+        last.append((line, cells, fault))
+        if len(last) > FOOTER_LINES:
+            count, sparse = count + 1, sparse or _is_sparse(last[0][1])
+            yield last.popleft()
+    rows = list(last)
+    place = len(rows)
+    while place and count + place > MIN_ROWS and width > 1 and _is_footer(rows[place - 1][1], sparse=sparse):
+        place -= 1
+    yield from rows[:place]
+    yield from ((line, cells, fault or f"below the table: {', '.join(filter(None, cells))[:40]!r}") for line, cells, fault in rows[place:])
 
 
-def detect_delimiter(header: str) -> str:
-    """Returns the delimiter that splits the header into the most cells."""
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), [])))
+def _is_sparse(cells: list[str]) -> bool:
+    return sum(map(bool, cells)) <= 1
 
 
-def read_blocks(path: Path, delimiter: str = "") -> Iterator[dict[str, list[Any]]]:
+def _is_footer(cells: list[str], *, sparse: bool) -> bool:
+    """Whether a last row is a remark in one cell, where no row before has so few, or a total."""
+    text = next(filter(None, cells), "").casefold().strip(" :")
+    return (_is_sparse(cells) and not sparse) or text in TOTALS
+
+
+def _require_encoded(path: Path, line: int, cells: list[str]) -> list[str]:
+    text = "".join(cells)
+    if not text.isascii():
+        require_text(path, line, next(filter(is_broken, cells), ""))
+    return cells
+
+
+def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[dict[str, list[Any]]]:
     """Yields the readable rows as columns of texts, some thousand at a time; cells that a short row lacks are None."""
-    lines = read_rows(path, delimiter)
+    lines = read_rows(path, dialect)
     header = next(lines)[1]
-    sound = (cells for _, cells, fault in lines if not fault)
+    sound = (_require_encoded(path, line, cells) for line, cells, fault in lines if not fault)
     while block := list(itertools.islice(sound, BLOCK_ROWS)):
         columns = zip(header, map(list, itertools.zip_longest(*block)), strict=False)
         yield {name: [None] * len(block) for name in header} | dict(columns)

@@ -104,6 +104,24 @@ def read_members(path: Path, suffixes: Collection[str]) -> Iterator[tuple[str, b
         raise unreadable_file(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
 
 
+def list_members(path: Path) -> list[str]:
+    """Returns the paths of all files in a folder or archive.
+
+    Raises:
+        PipelineError: The archive is damaged, or is not an archive.
+    """
+    try:
+        if path.is_dir():
+            return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return [name for name in archive.namelist() if not name.endswith("/")]
+        with tarfile.open(path, "r|*") as tar:
+            return [member.name for member in tar if member.isfile()]
+    except UNPACK_FAILURES as error:
+        raise unreadable_file(path, "a folder, or a complete .tar, .tar.gz, .tar.xz or .zip file", error) from error
+
+
 def _folder_members(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
     for file in sorted(path.rglob("*")):
         if file.name.lower().endswith(suffixes) and file.is_file():

@@ -5,6 +5,7 @@ A level with folders such as `train` and `test` above the classes is the officia
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
 
 
 # Validation files belong to train: eval is split off train by hash of the content.
-SPLIT_FOLDERS = {"train": "train", "val": "train", "valid": "train", "validation": "train", "test": "test"}
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "val", "valid", "validation", "dev"), "train"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+SPLIT_FOLDER = re.compile(rf"({'|'.join(SPLIT_NAMES)})(?:[-_ ]?(?:set|data|images|split))?", re.IGNORECASE)
+HIDDEN = (".", "__MACOSX", "__pycache__", "@eaDir")
 WAV_SUFFIXES = (".wav", ".wave")
+
+
+def split_of(folder: str) -> str:
+    """Returns "train" or "test" for a folder that is called like a split: Train, Testing, test_set; else empty."""
+    match = SPLIT_FOLDER.fullmatch(folder)
+    return SPLIT_NAMES[match[1].lower()] if match else ""
+
+
+def is_hidden(name: str) -> bool:
+    """Returns whether a path has a part that file managers, notebooks or archives made: .ipynb_checkpoints."""
+    return any(part.startswith(HIDDEN) for part in PurePosixPath(name).parts if part not in (".", ".."))
 
 
 @dataclass(frozen=True)
@@ -70,7 +87,7 @@ def locate(data: Path, path: str, each: str) -> Path:
 def read_class_files(path: Path, suffixes: Collection[str], without: Collection[str] = ()) -> Iterator[ClassFile]:
     """Yields the files with one of the suffixes, ordered by path, or in the order of the archive.
 
-    Hidden files, which file managers create, are skipped.
+    Hidden files and the files in hidden folders are skipped.
 
     Args:
         path: Folder or archive.
@@ -82,8 +99,8 @@ def read_class_files(path: Path, suffixes: Collection[str], without: Collection[
     """
     for name, content in read_members(path, suffixes):
         *above, folder, file = ("", *PurePosixPath(name).parts)
-        if not file.startswith(".") and folder not in without:
-            split = next((SPLIT_FOLDERS[part] for part in above if part in SPLIT_FOLDERS), "")
+        if not is_hidden(name) and folder not in without:
+            split = next(filter(None, map(split_of, above)), "")
             source = str(path / name).encode(errors="backslashreplace").decode()  # surrogates cannot be printed
             yield ClassFile(source, content, folder, split)
 
@@ -174,7 +191,9 @@ def read_texts(path: Path, without: Collection[str] = ()) -> Iterator[Example]:
     Raises:
         PipelineError: The archive is damaged.
     """
-    for file in read_class_files(path, (".txt",), {"", *SPLIT_FOLDERS, *without}):
+    for file in read_class_files(path, (".txt",), {"", *without}):
+        if split_of(file.folder):
+            continue
         yield Example(file.source, {"text": file.content, "label": file.label}, file.split, text.fault(file.content))
 
 

@@ -1,15 +1,17 @@
-"""JSON lines: one object per line, plain or compressed by gzip."""
+"""JSON lines: one object per line; or one array of objects; or a table as pandas writes it. Plain or gzip."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
 from pipeline.formats import table
-from pipeline.formats.csv import FAILURES, open_text
+from pipeline.formats.csv import FAILURES
+from pipeline.formats.dialect import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Example
 
-EXPECTED = "a file with one JSON object per line, plain or .gz"
+EXPECTED = "a file with one JSON object per line, or an array of objects, plain or .gz"
+BLOCK_CHARACTERS = 1 << 20
+ARRAY = re.compile(r"\s*\[\s*[{\]]")
+BETWEEN = re.compile(r"[\s,]*")
 BLOCK_ROWS = 8192
 SHOWN_CHARACTERS = 40
 
@@ -67,24 +72,91 @@ class JsonLines:
         """
         layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
-            for line, row, fault in read_rows(path):
-                source = f"{path} line {line}"
+            for place, row, fault in read_rows(path):
+                source = f"{path} {place}"
                 yield layout.example(source, row, split) if not fault else table.faulty_example(source, split, fault)
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Yields line number, object and fault of each line that is not blank.
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yields place ("line 7", "element 7" of an array), object and fault of each line that is not blank.
+
+    Memory holds a line, or an element of an array; a file that is one object that holds a table is read as a whole.
 
     Raises:
         PipelineError: The file is damaged.
     """
     try:
         with open_text(path) as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, *_parse_line(line)
+            lines = enumerate(file, 1)
+            number, first = next(((number, line) for number, line in lines if line.strip()), (0, ""))
+        if ARRAY.match(first + "{" * (first.strip() == "[")):
+            yield from _read_array(path)
+        elif rows := _read_document(path, first):
+            yield from ((f"row {place}", row, "") for place, row in enumerate(rows, 1))
+        elif number:
+            yield from _read_lines(path)
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
+
+
+def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"line {number}", *_parse_line(line)
+
+
+def _read_array(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+    decoder, number = json.JSONDecoder(), 0
+    with open_text(path) as file:
+        text = file.read(BLOCK_CHARACTERS)
+        place = text.index("[") + 1
+        while True:
+            place = BETWEEN.match(text, place).end()  # type: ignore[union-attr]  (it fits everywhere)
+            if text.startswith("]", place):
+                return
+            try:
+                value, end = decoder.raw_decode(text, place)
+            except (ValueError, RecursionError) as error:
+                more = file.read(BLOCK_CHARACTERS)
+                if not more:
+                    yield f"element {number + 1}", {}, f"not JSON: {error}: {text[place:].strip()[:SHOWN_CHARACTERS]!r}"
+                    return
+                text, place = text[place:] + more, 0
+                continue
+            number, place = number + 1, end
+            yield f"element {number}", *_require_object(value, text[end - SHOWN_CHARACTERS : end])
+
+
+def _read_document(path: Path, first: str) -> list[dict[str, Any]]:
+    """The rows of a file that is one object with a table in it, as pandas writes it; none for JSON lines."""
+    if not first.lstrip().startswith("{") or _is_row(first):
+        return []
+    with open_text(path) as file:
+        try:
+            value = json.loads(file.read())
+        except (ValueError, RecursionError):
+            return []
+    return _table_rows(value)
+
+
+def _is_row(line: str) -> bool:
+    """Whether a line is an object that is a row by itself."""
+    value, fault = _parse_line(line)
+    return not fault and not _table_rows(value)
+
+
+def _table_rows(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows under "data", as objects or as lists beside "columns"; or columns of objects with the same keys."""
+    rows, names = value.get("data"), value.get("columns")
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        return rows
+    if isinstance(rows, list) and isinstance(names, list) and all(isinstance(row, list) for row in rows):
+        return [dict(zip(map(str, names), row, strict=False)) for row in rows]
+    columns = list(value.values())
+    if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        return [{name: column[key] for name, column in value.items()} for key in columns[0]]
+    return []
 
 
 def _parse_line(line: str) -> tuple[dict[str, Any], str]:
@@ -92,9 +164,11 @@ def _parse_line(line: str) -> tuple[dict[str, Any], str]:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         return {}, f"not JSON: {error}: {line.strip()[:SHOWN_CHARACTERS]!r}"
-    if not isinstance(value, dict):
-        return {}, f"not an object: {line.strip()[:SHOWN_CHARACTERS]!r}"
-    return value, ""
+    return _require_object(value, line)
+
+
+def _require_object(value: Any, text: str) -> tuple[dict[str, Any], str]:
+    return (value, "") if isinstance(value, dict) else ({}, f"not an object: {text.strip()[:SHOWN_CHARACTERS]!r}")
 
 
 def read_blocks(path: Path) -> Iterator[dict[str, list[Any]]]:

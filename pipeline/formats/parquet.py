@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 EXPECTED = "a Parquet file, or a folder of .parquet files"
 BATCH_ROWS = 4096
+NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Parquet:
     """Parquet files. Raw inputs are the declared columns; other columns are not read. Null and NaN are missing values.
 
     Args:
-        path: File, or folder of `.parquet` files with the same columns, absolute or under the data folder.
+        path: File, or folder of `.parquet` files with the same columns, absolute or under the data folder. Folders
+            named `COLUMN=VALUE` are a column, too.
         columns: Kind of each input column: "float", "int", "bytes" (text, dates), or "float[n]" for lists of numbers.
         label: Column of the label.
         classes: Declared classes; empty if the label is a number.
@@ -66,18 +70,38 @@ class Parquet:
         layout = table.Layout.from_table(self)
         for path, split in table.assign_splits(self.files(data), self.test):
             for file in part_files(path):
-                _check_columns(file, layout)
-                for number, row in enumerate(read_rows(file, layout.names), 1):
+                folders = partition_cells(file, path)
+                _check_columns(file, layout, folders)
+                for number, row in enumerate(read_rows(file, layout.names, folders), 1):
                     yield layout.example(f"{file} row {number}", row, split)
 
 
 def part_files(path: Path) -> list[Path]:
-    """Returns the file, or the `.parquet` files below a folder by name."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    """Returns the file, or the `.parquet` files below a folder by name; none that is hidden, nor in a hidden folder."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.rglob("*.parquet"))
+    return [file for file in files if not any(part[0] in "._" for part in file.relative_to(path).parts)]
 
 
-def _check_columns(path: Path, layout: table.Layout) -> None:
-    types = column_kinds(path)
+def partition_cells(path: Path, folder: Path) -> dict[str, Any]:
+    """Returns the columns that the folders of a file name: `site=north/year=2024/part.parquet`.
+
+    Args:
+        path: The file.
+        folder: The data set's folder, or the file itself.
+    """
+    parts = path.relative_to(folder).parts[:-1] if path != folder else ()
+    pairs = [unquote(part).partition("=") for part in parts if "=" in part]
+    return {name: None if text == NO_PARTITION else _partition_value(text) for name, _, text in pairs}
+
+
+def _partition_value(text: str) -> Any:
+    return int(text) if re.fullmatch(r"-?(0|[1-9]\d{0,17})", text, re.ASCII) else text  # 007 is a code
+
+
+def _check_columns(path: Path, layout: table.Layout, folders: Mapping[str, Any]) -> None:
+    types = dict.fromkeys(folders, "bytes") | column_kinds(path)
     layout.check(path, types)
     for name, kind in layout.kinds.items():
         # Text may contain numbers, and integers are numbers; a list is never a single value.
@@ -90,9 +114,9 @@ def _check_columns(path: Path, layout: table.Layout) -> None:
             )
 
 
-def read_rows(path: Path, names: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yields the rows of a file in order, with the values of some columns."""
-    for block in read_blocks(path, names):
+def read_rows(path: Path, names: Collection[str], folders: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a file in order, with the values of some columns, and of those that its folders name."""
+    for block in read_blocks(path, names, folders):
         for cells in zip(*block.values(), strict=True):
             yield dict(zip(block, cells, strict=True))
 
@@ -126,12 +150,15 @@ def _to_kind(type_: pa.DataType) -> str:
     return "" if types.is_nested(type_) else "bytes"
 
 
-def read_blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, list[Any]]]:
+def read_blocks(
+    path: Path, names: Collection[str] = (), folders: Mapping[str, Any] | None = None
+) -> Iterator[dict[str, list[Any]]]:
     """Yields the rows as columns, some thousand at a time.
 
     Args:
         path: File.
         names: Columns to read; all if empty.
+        folders: Columns that the file's folders name; the file's own come first.
 
     Raises:
         PipelineError: The file is damaged.
@@ -140,8 +167,13 @@ def read_blocks(path: Path, names: Collection[str] = ()) -> Iterator[dict[str, l
 
     file = _open_file(path)
     try:
-        for batch in file.iter_batches(BATCH_ROWS, columns=list(names) or None):
-            yield {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+        own = file.schema_arrow.names
+        further = {name: cell for name, cell in (folders or {}).items() if name not in own}
+        wanted = [name for name in names if name not in further] if names else None
+        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
+            cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            there = {name: [cell] * batch.num_rows for name, cell in further.items() if not names or name in names}
+            yield cells | there
     except (pa.ArrowException, OSError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
 

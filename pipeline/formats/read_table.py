@@ -44,15 +44,15 @@ def read_rows(path: Path, names: Sequence[str] = ()) -> Iterator[tuple[str, Mapp
 
 def _parquet_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     for part in parquet.part_files(path):
-        table.require_columns(part, names, parquet.column_kinds(part))
+        folders = parquet.partition_cells(part, path)
+        table.require_columns(part, names, {**folders, **parquet.column_kinds(part)})
         inside = f"{part.name} " if path.is_dir() else ""
-        for number, row in enumerate(parquet.read_rows(part, names), 1):
+        for number, row in enumerate(parquet.read_rows(part, names, folders), 1):
             yield f"{inside}row {number}", row, ""
 
 
 def _json_rows(path: Path, _: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    for number, row, fault in jsonl.read_rows(path):  # any object may lack any member
-        yield f"line {number}", row, fault
+    yield from jsonl.read_rows(path)  # any object may lack any member
 
 
 def _csv_rows(path: Path, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:

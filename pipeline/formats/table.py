@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.errors import PipelineError
 from pipeline.features import dates, types
 from pipeline.formats.base import Example
+from pipeline.formats.dialect import broken_words, is_broken, plain_number
+from pipeline.formats.spelling import Spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from pipeline.formats.base import Value
 
 MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
+# What people and programs write for a number that is not there, in any case; in a column of texts it may be a name.
+NO_NUMBERS = frozenset(
+    "- -- --- – — . .. ... n/a n.a. na n/d nd none nil null nan <na> missing unknown #n/a #na #div/0! #value! #ref! "
+    "#num! #name? #null!".split()
+) | {"not available"}
 INT64 = 2**63
 FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
 MAX_SHOWN = 40
@@ -59,12 +66,18 @@ class Layout:
         label: Column of the label, which every row must have.
         missing: Texts that mean a missing value.
         time: Column of the time of a row; empty if there is none.
+        decimal: What begins the decimals in texts of numbers; "." if empty.
+        thousands: What groups digits there, if anything.
+        spellings: The declared classes. One of them is no missing value, even if it is called NA.
     """
 
     kinds: Mapping[str, str]
     label: str
     missing: frozenset[str]
     time: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    spellings: Spellings = Spellings(())
 
     @classmethod
     def from_table(cls, data: TableDeclaration) -> Layout:
@@ -72,7 +85,9 @@ class Layout:
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
         _require_kinds(kinds)
-        return cls(kinds, data.label, frozenset(data.missing), data.time)
+        decimal, thousands = (getattr(data, name, "") for name in ("decimal", "thousands"))  # of texts only
+        spellings = Spellings(tuple(data.classes))
+        return cls(kinds, data.label, frozenset(data.missing), data.time, decimal, thousands, spellings)
 
     @property
     def names(self) -> list[str]:
@@ -88,12 +103,11 @@ class Layout:
         features: dict[str, Value] = {}
         for name, declared in self.kinds.items():
             raw = row.get(name)
-            if declared not in CONSTRUCTORS or not is_missing(raw, self.missing):
+            if declared not in CONSTRUCTORS or not self._is_missing(name, raw, declared):
                 try:
-                    features[name] = to_value(raw, declared)
+                    features[name] = to_value(self._plain(name, raw, declared), declared)
                 except FAILURES:
-                    text = repr(raw)[:MAX_SHOWN]
-                    return faulty_example(source, split, f"column {name} is not of kind {declared}: {text}")
+                    return faulty_example(source, split, _kind_fault(name, raw, declared))
         if self.label not in features:
             return faulty_example(source, split, f"the label {self.label} is empty")
         moment = self._moment(row)
@@ -102,12 +116,31 @@ class Layout:
             return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
 
+    def _is_missing(self, name: str, raw: Any, declared: str) -> bool:
+        if name == self.label and raw in self.spellings.classes:
+            return False
+        return is_missing(raw, self.missing) or (declared == "float" and is_no_number(raw))
+
+    def _plain(self, name: str, raw: Any, declared: str) -> Any:
+        """The class that a label means, and a number as Python reads it."""
+        if name == self.label and self.spellings.classes:
+            return self.spellings.find_class(to_text(raw).decode())
+        if declared in ("int", "float") and isinstance(raw, str):
+            return plain_number(raw, self.decimal, self.thousands)
+        return raw
+
     def _moment(self, row: Mapping[str, Any]) -> str | None:
         """Returns ISO text that sorts by time; empty without a column of time, None if its value is no date."""
         if not self.time:
             return ""
         raw = row.get(self.time)
         return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
+
+
+def _kind_fault(name: str, raw: Any, declared: str) -> str:
+    if isinstance(raw, str) and is_broken(raw):
+        return f"column {name} is {broken_words(raw)}"
+    return f"column {name} is not of kind {declared}: {repr(raw)[:MAX_SHOWN]}"
 
 
 def require_columns(path: Path, wanted: Sequence[str], columns: Collection[str]) -> None:
@@ -142,7 +175,14 @@ def is_missing(raw: Any, missing: Collection[str] = MISSING_TEXTS) -> bool:
     """Returns whether a value is missing: null, NaN, or one of the texts."""
     if isinstance(raw, str):
         return raw in missing
+    if isinstance(raw, float) and math.isinf(raw):
+        return str(raw) in missing
     return raw is None or (isinstance(raw, Real) and not isinstance(raw, int) and math.isnan(raw))
+
+
+def is_no_number(raw: Any) -> bool:
+    """Returns whether a text stands for a number that is not there."""
+    return isinstance(raw, str) and raw.strip().casefold() in NO_NUMBERS
 
 
 def to_value(raw: Any, declared: str) -> Value:

@@ -40,7 +40,7 @@ class Role:
 
     Attributes:
         column: The column.
-        use: "number", "amount", "count", "key", "category", "date", "text" or "vector"; empty where it is left out.
+        use: "number", "amount", "count", "key", "boolean", "category", "date", "text" or "vector"; empty where it is left out.
         reason: Why.
     """
 
@@ -78,6 +78,8 @@ def _choose_role(column: Column, target: Column, twin: str, numbers: Mapping[str
         return Role(column, "date", "days, month, weekday and hour")
     if column.kind.startswith("float["):
         return Role(column, "vector", "numbers side by side, scaled")
+    if column.truth:
+        return Role(column, "boolean", "true 1, false 0")
     if column.kind == "bytes":
         return Role(column, "text", "words") if column.free_text else Role(column, "category", "embedding")
     return _number_role(column, numbers.get(column.name, []))
@@ -91,6 +93,7 @@ def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
         "the same in every row": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
         "figures that are not read; write 1234.5 and 2024-01-31": column.figures and (column.id_like or crowded),
+        f"{column.no_numbers} cells are no numbers; mend them, or name them in missing=": column.no_numbers and crowded,
         "numbers or names the rows": column.id_like,
         f"a copy of {safe_name(twin)} in other words": twin == target.name,
         # Two numbers that go together may still say how near two places are: latitude and longitude of a stop.

@@ -8,14 +8,18 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.formats.download import list_members
+from pipeline.formats.folders import is_hidden, split_of
 from pipeline.scaffold import choices, profile
 from pipeline.scaffold.profile import fault_facts
 from pipeline.scaffold.render import Code, list_names, safe_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 FOLDER_HEAD = ("class", "train", "test")
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini")
 STRAY_RATIO = 10  # minimum ratio of files in the smallest class to files above all classes
 
 
@@ -111,13 +115,30 @@ def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]
     }
 
 
-def folder_notes(without: tuple[str, ...]) -> list[str]:
-    """Returns notes about the folders above the classes."""
-    return (
-        [f"Files outside the folders of the classes are passed over: in {list_names(list(without))}."]
-        if without
-        else []
-    )
+def folder_notes(path: Path, facts: dict[str, Any], suffixes: Collection[str]) -> list[str]:
+    """Returns notes about the files that are passed over: above the classes, and with other endings."""
+    above = facts["without"]
+    counts, lost = _other_files(path, suffixes, (*above, *facts["classes"]))
+    listed = [f"{count} {suffix}" for suffix, count in counts.most_common()]
+    notes = {
+        f"Files outside the folders of the classes are passed over: in {list_names(list(above))}.": above,
+        f"Files of other formats are passed over: {list_names(listed)}; convert them to {min(suffixes)}.": listed,
+        f"No class, for they hold such files only: {list_names(lost)}.": lost,
+    }
+    return [note for note, holds in notes.items() if holds]
+
+
+def _other_files(path: Path, suffixes: Collection[str], known: Collection[str]) -> tuple[Counter[str], list[str]]:
+    """Counts the files in folders that have other endings, and returns the folders that hold nothing else."""
+    counts: Counter[str] = Counter()
+    folders: dict[str, None] = {}
+    for name in list_members(path):
+        place = PurePosixPath(name)
+        other = not place.name.lower().endswith(tuple(suffixes)) and len(place.parts) > 1 and not is_hidden(name)
+        if other and place.name not in SYSTEM_FILES and not split_of(place.parent.name):
+            counts[place.suffix.lower() or "without an ending"] += 1
+            folders[place.parent.name] = None
+    return counts, [folder for folder in folders if folder not in known]
 
 
 def _require_classes(path: Path, counts: Counter[str], what: str) -> None:

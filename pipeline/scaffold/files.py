@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import PipelineError
 from pipeline.features import image
 from pipeline.formats.download import read_members
-from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, read_class_files
+from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, is_hidden, read_class_files
 from pipeline.scaffold import class_folders
 from pipeline.scaffold.choices import SMALL_ROWS
 from pipeline.scaffold.class_folders import ClassFolders
@@ -81,7 +81,7 @@ def plan_images(path: Path) -> Plan:
         folders.add(file.split, file.folder, file.source, survey.add(file.content) if number < MAX_DECODED else "")
     facts = class_folders.folder_facts(path, folders, "images")
     shape, resize = survey.shape()
-    notes = [_describe_images(survey, shape, resize=resize), *class_folders.folder_notes(facts["without"])]
+    notes = [_describe_images(survey, shape, resize=resize), *class_folders.folder_notes(path, facts, image.SUFFIXES)]
     return Plan(
         "image", facts | _image_facts(shape, facts, resize=resize), class_folders.FOLDER_HEAD, folders.rows(), notes
     )
@@ -131,7 +131,8 @@ def plan_recordings(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    lengths = Counter(_read_length(content) for _, content in read_members(path, WAV_SUFFIXES))
+    files = ((name, content) for name, content in read_members(path, WAV_SUFFIXES) if not is_hidden(name))
+    lengths = Counter(_read_length(content) for _, content in files)
     rate = _usual_rate(path, lengths)
     folders = ClassFolders()
     for example in WavFolder(str(path), rate, ()).examples(RECORDINGS_ROOT):
@@ -139,7 +140,7 @@ def plan_recordings(path: Path) -> Plan:
     facts = class_folders.folder_facts(path, folders, "recordings")
     samples = _choose_samples(lengths, rate)
     notes = [f"{rate} samples a second; {samples / rate:.1f} seconds of each recording are heard."]
-    notes += class_folders.folder_notes(facts["without"])
+    notes += class_folders.folder_notes(path, facts, WAV_SUFFIXES)
     return Plan(
         "audio", facts | _recording_facts(samples, rate, facts), class_folders.FOLDER_HEAD, folders.rows(), notes
     )
@@ -218,7 +219,7 @@ def plan_texts(path: Path) -> Plan:
         facts | _text_sizes(words),
         class_folders.FOLDER_HEAD,
         folders.rows(),
-        [_describe_texts(words), *class_folders.folder_notes(facts["without"])],
+        [_describe_texts(words), *class_folders.folder_notes(path, facts, (".txt",))],
     )
 
 

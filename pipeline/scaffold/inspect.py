@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.features import image
 from pipeline.formats import folders
-from pipeline.formats.download import read_members
+from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
 from pipeline.scaffold.profile import CLASSIFICATION
@@ -18,6 +18,7 @@ from pipeline.scaffold.profile import CLASSIFICATION
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.formats.dialect import Dialect
     from pipeline.scaffold.render import Plan
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
@@ -33,13 +34,14 @@ EXPECTED_DATA = (
 )
 
 
-def make_plan(path: Path, target: str, task: str) -> Plan:
+def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None) -> Plan:
     """Inspects the data and returns a plan for a recipe.
 
     Args:
         path: Absolute.
         target: Column to predict, of a table; may be empty.
         task: "classification", "regression", "forecasting", or empty.
+        dialect: What is known of how a CSV file is written.
 
     Raises:
         UsageError: There is nothing, or no known format.
@@ -50,7 +52,7 @@ def make_plan(path: Path, target: str, task: str) -> Plan:
             f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
     if _is_table(path):
-        return table.plan_table(path, target, task)
+        return table.plan_table(path, target, task, dialect)
     ending = _usual_suffix(path)
     if target or task not in ("", CLASSIFICATION):
         raise UsageError(
@@ -77,15 +79,19 @@ def _usual_suffix(path: Path) -> str:
             received=path.suffix or "a file without an ending",
             action="rename or convert it",
         )
-    suffixes = (PurePosixPath(name).suffix.lower() for name, _ in read_members(path, tuple(PLANNERS)))
-    counts = Counter(itertools.islice(suffixes, MAX_INSPECTED))
+    names = [name for name in list_members(path) if not folders.is_hidden(name)]
+    known = (suffix for name in names if (suffix := PurePosixPath(name).suffix.lower()) in PLANNERS)
+    counts = Counter(itertools.islice(known, MAX_INSPECTED))
     if not counts:
         raise UsageError(
             f"{path} holds nothing to learn from.",
             expected=EXPECTED_DATA,
-            received="no file with one of these endings"
-            if not path.is_dir() or any(path.iterdir())
-            else "an empty folder",
-            action="correct --data; a table is named itself, not its folder",
+            received=_describe_files(names),
+            action="correct --data, or convert the files; a table is named itself, not its folder",
         )
     return counts.most_common(1)[0][0]
+
+
+def _describe_files(names: list[str]) -> str:
+    counts = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in names)
+    return ", ".join(f"{count} files with {suffix}" for suffix, count in counts.most_common(5)) or "no file"

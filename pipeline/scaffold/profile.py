@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError, did_you_mean
+from pipeline.formats.spelling import merge_spellings
 from pipeline.scaffold.render import safe_name
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Profile:
         faults: Rows that are not.
         first_fault: The first of them, in words.
         classes: Rows by label, where the label is text.
+        spellings: Class by label that is spelled otherwise.
         target: The labels, where they are numbers.
         numbers: The first values of each numeric input.
         words: Words of each text, of the first rows, by input.
@@ -53,6 +55,7 @@ class Profile:
     faults: int = 0
     first_fault: str = ""
     classes: Counter[str] = field(default_factory=Counter)
+    spellings: dict[str, str] = field(default_factory=dict)
     target: list[float] = field(default_factory=list)
     numbers: dict[str, list[float]] = field(default_factory=dict)
     words: dict[str, list[int]] = field(default_factory=dict)
@@ -74,6 +77,7 @@ def profile_data(data: Dataset) -> Profile:
     profile.codes = {
         name: values.digest() for name, values in order.items() if len(values.seen) < MAX_DISTINCT_SHARE * values.count
     }
+    profile.classes, profile.spellings = merge_spellings(profile.classes)
     return profile
 
 
@@ -162,7 +166,7 @@ def find_target(columns: Sequence[Column], name: str) -> Column:
     possible = [
         column for column in columns if not (column.date or column.free_text or column.id_like or column.constant)
     ]
-    if name in by_name:
+    if name and name in by_name:
         return by_name[name]
     if not name and len(usual or possible) == 1:
         return (usual or possible)[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.formats.base import is_input_name
 from pipeline.reports import templating
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 TEMPLATES = Path(__file__).parent / "templates"
-DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}}
+DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}}
 LINE_WIDTH = 120
 MAX_NAME_LENGTH = 40
 MAX_LISTED = 4
@@ -168,32 +169,33 @@ def draw_diagram(lines: list[tuple[str, str]], end: str) -> str:
 def make_identifiers(names: Iterable[str]) -> dict[str, str]:
     """A different identifier for each name, in their order; a name that is one keeps it.
 
-    TensorFlow replaces other characters in the names of a signature by underscores, and two names that become the same
-    are an error there.
+    TensorFlow replaces other characters in the names of a signature by underscores and makes the names of its
+    parameters of them, in small letters: names that become the same, and words of Python, are an error there.
     """
     names = list(names)
-    result: dict[str, str] = {name: name for name in names if _is_identifier(name)}
-    used = {*result.values(), *RESERVED_NAMES}
+    result: dict[str, str] = {}
+    used = set(RESERVED_NAMES)
+    for name in names:
+        if is_input_name(name) and name.lower() not in used:
+            result[name] = name
+            used.add(name.lower())
     for name in names:
         if name not in result:
             result[name] = _make_unique(_clean(name), used)
-            used.add(result[name])
+            used.add(result[name].lower())
     return {name: result[name] for name in names}
-
-
-def _is_identifier(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII) is not None and name not in RESERVED_NAMES
 
 
 def _clean(name: str) -> str:
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
-    return cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
+    identifier = cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
+    return identifier if is_input_name(identifier) else f"{identifier}_"
 
 
 def _make_unique(name: str, used: set[str]) -> str:
     number = 2
     free = name
-    while free in used:
+    while free.lower() in used:
         free, number = f"{name}_{number}", number + 1
     return free

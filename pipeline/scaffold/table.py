@@ -6,12 +6,11 @@ from statistics import median, pstdev
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.formats import columns as table_columns
 from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import choices, files, profile, series
+from pipeline.scaffold import choices, files, forms, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.formats.columns import Column
+    from pipeline.formats.dialect import Dialect
     from pipeline.scaffold.choices import Role
     from pipeline.scaffold.profile import Profile
 
@@ -29,26 +29,28 @@ MAX_SHOWN_CLASSES = 10
 NUMERIC_USES = ("number", "amount", "count")
 
 
-def plan_table(path: Path, name: str, task: str) -> Plan:
+def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None) -> Plan:
     """Plans a recipe for a table.
 
     Args:
         path: File, or folder of Parquet files; absolute.
         name: Name of the target; may be empty.
         task: Value of --task; may be empty.
+        dialect: What is known of how a CSV file is written.
 
     Raises:
         PipelineError: Nothing can be learnt from it, or it is not clear what.
     """
-    columns = table_columns.inspect_table(path)
+    form, columns = forms.find_form(path, dialect).inspect(path)
     _require_columns(path, columns)
     goal = profile.find_target(columns, name)
     times = series.find_times(path, columns, goal, task)
     if isinstance(times, series.Times) and task in ("", profile.FORECASTING):
-        return series.plan_series(path, times, columns, goal)
+        return form.tell(series.plan_series(path, times, columns, goal))
     decided, why = profile.choose_task(goal, task)
     dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
-    return _plan_rows(path, columns, goal, decided, f"{why}; no forecast, for {times}" if dated else why)
+    words = f"{why}; no forecast, for {times}" if dated else why
+    return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
 
 
 def _require_columns(path: Path, columns: list[Column]) -> None:
@@ -62,11 +64,13 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
     require_rows(path, max(column.rows for column in columns))
 
 
-def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str) -> Plan:
+def _plan_rows(
+    path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]
+) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](
-        str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}
+        str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}, **options
     )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
@@ -74,6 +78,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     common = _common_facts(path, goal, summary, classification=classification) | faults
+    common["options"] = options
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
@@ -97,7 +102,9 @@ def _class_notes(summary: Profile) -> list[str]:
     """The rows of the classes, the most frequent ones first."""
     counts = [f"{safe_name(name)} {count:,}" for name, count in summary.classes.most_common(MAX_SHOWN_CLASSES)]
     more = f" and {len(summary.classes) - MAX_SHOWN_CLASSES} more" if len(summary.classes) > MAX_SHOWN_CLASSES else ""
-    return [f"Classes: {', '.join(counts)}{more}."] if counts else []
+    merged = [f"{name!r} as {chosen!r}" for name, chosen in summary.spellings.items()]
+    words = f"Spellings of one class: {list_names(merged)}; to keep them apart, name both in classes=."
+    return [f"Classes: {', '.join(counts)}{more}."] * bool(counts) + [words] * bool(merged)
 
 
 def _copy_notes(decided: list[Role]) -> list[str]:
@@ -117,6 +124,9 @@ def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple
         else ""
     )
     kind = "date" if column.date else column.kind or "nested"
+    if column.odd and role and role.use:
+        odd = [f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in column.odd]
+        used += f"; not read, so missing: {list_names(odd)}"
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
 
@@ -152,7 +162,7 @@ def _table_facts(
     """Returns the further values for the template `table`."""
     called = make_identifiers([role.column.name for role in used] + [goal.name])
     groups = _column_groups(used, called, summary)
-    numeric = bool(groups["numbers"] or groups["dates"] or groups["vectors"])
+    numeric = any(groups[name] for name in ("numbers", "booleans", "dates", "vectors"))
     lengths = [text_length(summary.words.get(role.column.name, [])) for role in used if role.use == "text"]
     return {
         **groups,
@@ -160,7 +170,7 @@ def _table_facts(
         "label": goal.name,
         "numeric": numeric,
         "named": _named_groups(groups),
-        "text_groups": [name.upper() for name in ("categories", "dates", "texts") if groups[name]],
+        "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],
         "amounts_expression": _number_expression(groups),
         "length": max(lengths, default=DEFAULT_TEXT_LENGTH),  # the longest column sets it: others are padded
         "middle": choices.round_significant(median(summary.target)) if summary.target else 0.0,
@@ -195,6 +205,7 @@ def _column_groups(used: list[Role], called: dict[str, str], summary: Profile) -
         "categories": names("category"),
         "dates": names("date"),
         "texts": names("text"),
+        "booleans": names("boolean"),
         "vectors": {called[role.column.name]: role.kind for role in used if role.use == "vector"},
     }
 
@@ -218,7 +229,7 @@ def _recipe_title(goal: Column, used: list[Role], path: Path) -> str:
 def _table_diagram(groups: dict[str, Any], *, numeric: bool, outputs: int) -> str:
     """Draws the path of each group to the hidden layers."""
     named = [*groups["categories"], *groups["keys"], *groups["counts"]]
-    numbers = [*groups["numbers"], *groups["dates"], *groups["vectors"]]
+    numbers = [*groups["numbers"], *groups["booleans"], *groups["dates"], *groups["vectors"]]
     lines = [(list_names(named, 2), "vocabulary ─ embedding")] * bool(named)
     lines += [(list_names(list(groups["texts"]), 2), "words ─ embeddings ─ mean")] * bool(groups["texts"])
     lines += [(list_names(numbers, 2), "scaled")] * numeric

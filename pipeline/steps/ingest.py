@@ -18,7 +18,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
-from pipeline.formats.base import Dataset, Example
+from pipeline.formats.base import Dataset, Example, require_input_names
 from pipeline.recipe import Group, Official, Recipe, Time
 from pipeline.recipes import catalog
 from pipeline.store import fileio
@@ -227,6 +227,7 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
 
 def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     """Reads, checks, splits and writes a recipe's data set."""
+    require_input_names(recipe.data.inputs)  # before the training, not after it
     report = Report()
     rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report)
     if quick:

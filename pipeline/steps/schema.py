@@ -13,7 +13,7 @@ from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArti
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 
-from pipeline.features import dates, text, types
+from pipeline.features import dates, text, truth, types
 from pipeline.formats.base import Dataset
 from pipeline.recipes import catalog
 from pipeline.store import fileio, hashing
@@ -74,7 +74,8 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
     bound = schema_pb2.Schema()
     bound.CopyFrom(inferred)
     for feature in bound.feature:
-        if feature.name.endswith("_bytes") or _is_open_ended(_domain_values(bound, feature)):
+        values = _domain_values(bound, feature)
+        if feature.name.endswith("_bytes") or _is_open_ended(values) or _is_truth(feature, values):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
             # A rare category that is by chance in one split only is no anomaly; a frequent new one is.
@@ -111,6 +112,11 @@ def _is_open_ended(values: Sequence[str]) -> bool:
         return bool(values)
     words = sum(len(value.split()) for value in values)
     return len(values) > MOST_NAMES and words >= text.FREE_WORDS * len(values)
+
+
+def _is_truth(feature: schema_pb2.Feature, values: Sequence[str]) -> bool:
+    """Returns whether these are true and false, which any word may say; as a domain TFDV finds fault with them."""
+    return feature.WhichOneof("domain_info") == "bool_domain" or truth.are_truth_values(values)
 
 
 def _clear_domain(feature: schema_pb2.Feature) -> None:

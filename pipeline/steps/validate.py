@@ -28,10 +28,16 @@ def read_anomalies(folder: Path) -> dict[str, anomalies_pb2.Anomalies]:
 def describe_anomalies(anomalies: dict[str, anomalies_pb2.Anomalies]) -> list[str]:
     """Returns one line per anomaly: split, feature and description."""
     return [
-        f"{split}: {feature or 'data set'}: {info.description}"
+        f"{split}: {feature or 'data set'}: {info.description or _describe_reasons(info)}"
         for split, split_anomalies in anomalies.items()
         for feature, info in sorted(split_anomalies.anomaly_info.items())
     ]
+
+
+def _describe_reasons(info: anomalies_pb2.AnomalyInfo) -> str:
+    """What TFDV says where it gives no description."""
+    words = [reason.description or reason.short_description for reason in info.reason]
+    return "; ".join(filter(None, words)) or info.short_description or "its domain in the schema does not fit"
 
 
 def require_none(folder: Path, recipe: str) -> None:

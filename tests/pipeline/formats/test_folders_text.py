@@ -118,3 +118,31 @@ def test_odd_names_and_bytes(tmp_path_factory, folder, content):
     assert b"x" + folder == example.features["label"]
     assert content == example.features["text"]
     assert example.source.encode().startswith(str(path).encode())
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("Test", "test"),
+        ("Testing", "test"),
+        ("test_set", "test"),
+        ("TEST-DATA", "test"),
+        ("testset", "test"),
+        ("Training", "train"),
+        ("training_set", "train"),
+        ("train images", "train"),
+        ("Valid", "train"),
+        ("contest", ""),
+        ("trains", ""),
+        ("tests", ""),
+    ],
+)
+def test_folders_that_are_called_like_a_split(tmp_path, folder, split):
+    as_folder(tmp_path / "t", {f"{folder}/pos/a.txt": b"good"})
+    assert [split] == [one.split for one in read(tmp_path / "t")]
+
+
+def test_files_in_hidden_folders_are_skipped(tmp_path):
+    files = {"pos/.ipynb_checkpoints/a.txt": b"x", "__MACOSX/pos/a.txt": b"x", ".git/pos/a.txt": b"x", "pos/a.txt": b"y"}
+    as_folder(tmp_path / "t", files)
+    assert [b"y"] == [one.features["text"] for one in read(tmp_path / "t")]

@@ -97,3 +97,45 @@ def test_what_is_written_is_read(tmp_path_factory, table):
     path = tmp_path_factory.getbasetemp() / "written.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in table))
     assert table == [row for _, row, fault in jsonl.read_rows(path) if not fault]
+
+
+ROWS = [{"kind": "a", "size": 1}, {"kind": "b", "size": None}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(ROWS),
+        json.dumps(ROWS, indent=2),
+        "\n [\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n",
+        json.dumps({"kind": {"0": "a", "1": "b"}, "size": {"0": 1, "1": None}}),
+        json.dumps({"columns": ["kind", "size"], "index": [0, 1], "data": [["a", 1], ["b", None]]}),
+        json.dumps({"schema": {}, "data": ROWS}, indent=1),
+        "\n".join(map(json.dumps, ROWS)),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_in_json(tmp_path, text, encoding):
+    (tmp_path / "rows.json").write_text(text, encoding=encoding)
+    assert ROWS == [row for _, row, _ in jsonl.read_rows(tmp_path / "rows.json")]
+
+
+def test_array_longer_than_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonl, "BLOCK_CHARACTERS", 7)
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS * 3))
+    assert ROWS * 3 == [row for _, row, _ in jsonl.read_rows(tmp_path / "rows.json")]
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ('[{"a": 1}, 2, {"a": 3}]', ["", "not an object", ""]),
+        ('[{"a": 1}, {"a"', ["", "not JSON"]),
+        ("[]", []),
+        ("", []),
+        ('{"a": [1, 2]}', [""]),
+    ],
+)
+def test_faults_in_an_array(tmp_path, text, faults):
+    (tmp_path / "rows.json").write_text(text)
+    assert faults == [fault.partition(":")[0] for _, _, fault in jsonl.read_rows(tmp_path / "rows.json")]

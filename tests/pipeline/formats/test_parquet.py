@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError
+from pipeline.formats.columns import inspect_table
 from pipeline.formats.parquet import Parquet
 
 DATA = Parquet("t.parquet", {"size": "float", "colour": "bytes", "wave": "float[2]"}, "kind", ("0", "1"), time="day")
@@ -72,3 +73,16 @@ def test_damaged_files(tmp_path):
 def test_no_file(tmp_path):
     with pytest.raises(PipelineError, match="a Parquet file, or a folder"):
         DATA.files(tmp_path)
+
+
+def test_folders_that_name_a_column(tmp_path):
+    for site, year in (("north", "2023"), ("so%20uth", "2024"), ("__HIVE_DEFAULT_PARTITION__", "2024")):
+        folder = tmp_path / "data" / f"site={site}" / f"year={year}"
+        folder.mkdir(parents=True)
+        parquet.write_table(pa.table({"a": [1.0], "kind": ["x"]}), folder / "part.parquet")
+    (tmp_path / "data" / "_temporary").mkdir()
+    (tmp_path / "data" / "_temporary" / "part.parquet").write_bytes(b"half written")
+    data = Parquet("data", {"a": "float", "site": "bytes", "year": "int"}, "kind", ("x",))
+    found = [one.features for one in data.examples(tmp_path)]
+    assert [(None, 2024), (b"north", 2023), (b"so uth", 2024)] == [(row.get("site"), row["year"]) for row in found]
+    assert ["a", "kind", "site", "year"] == [column.name for column in inspect_table(tmp_path / "data")]

@@ -136,3 +136,25 @@ def test_what_is_no_data(drafted, tmp_path, name):
     (tmp_path / "broken.zip").write_bytes(b"PK no archive")
     with pytest.raises(PipelineError, match=r"Expected: .*\nReceived: "):
         drafted(tmp_path / name)
+
+
+def test_files_of_other_formats_are_counted(drafted, images):
+    (images / "night").mkdir()
+    for name in ("dark/a.tif", "dark/b.TIF", "light/a.heic", "night/a.tif", "dark/.DS_Store", "dark/Thumbs.db"):
+        (images / name).write_bytes(b"x")
+    notes = drafted(images).plan.notes
+    assert "Files of other formats are passed over: 3 .tif, 1 .heic; convert them to .bmp." in notes
+    assert "No class, for they hold such files only: night." in notes
+
+
+def test_only_files_of_other_formats(drafted, tmp_path):
+    (tmp_path / "d" / "a").mkdir(parents=True)
+    (tmp_path / "d" / "a" / "x.tif").write_bytes(b"x")
+    with pytest.raises(UsageError, match="Received: 1 files with .tif"):
+        drafted(tmp_path / "d")
+
+
+def test_hidden_folders_are_no_classes(drafted, images):
+    shutil.copytree(images / "dark", images / ".ipynb_checkpoints")
+    shutil.copytree(images / "dark", images / "light" / ".ipynb_checkpoints")
+    assert ["dark", "light"] == [row[0] for row in drafted(images).plan.rows]

@@ -35,7 +35,7 @@ def test_a_copy_of_the_target_is_left_out(drafted, write_csv, trees):
     assert any("alive tells the target" in note for note in found.plan.notes)
 
 
-@pytest.mark.parametrize("form", ["{},5", "$ {}", "{} %", "3/4/{}", "(0{}) 55-10"])
+@pytest.mark.parametrize("form", ["$ {}", "{} %", "3/4/{}", "(0{}) 55-10"])
 def test_figures_that_are_not_read_are_told(drafted, write_csv, trees, form):
     trees["odd"] = [form.format(1000 + number) for number in range(200)]
     found = drafted(write_csv(trees), "grown")

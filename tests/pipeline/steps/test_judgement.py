@@ -255,3 +255,19 @@ def test_vector_gets_its_declared_shape_back():
 def test_slices_carry_the_names_of_classes():
     assert "label=c" == tfma_results._slice_name([("label", 2)], recipe())
     assert "colour=red, label=a" == tfma_results._slice_name([("colour", "red"), ("label", 0)], recipe())
+
+
+def test_true_and_false_are_no_domain():
+    text = 'feature { name: "said" type: BYTES bool_domain { true_value: "true" false_value: "false" } }'
+    found = feature(schema.bind_schema(inferred(text), DATA), "said")
+    assert found.WhichOneof("domain_info") is None
+    assert not found.HasField("distribution_constraints")
+
+
+def test_an_anomaly_without_a_description_has_words():
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.anomaly_info["said"].reason.add(short_description="Bool domain")
+    anomalies.anomaly_info["size"].severity = anomalies_pb2.AnomalyInfo.ERROR
+    assert ["train: said: Bool domain", "train: size: its domain in the schema does not fit"] == (
+        validate.describe_anomalies({"train": anomalies})
+    )

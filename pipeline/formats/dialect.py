@@ -1,0 +1,192 @@
+"""How a file of separated values is written: encoding, delimiter, header, and the form of its numbers."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+from dataclasses import dataclass, fields
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+BLANKS = " "  # the delimiter of columns that any number of blanks and tabs separate
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with the same bytes
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+GUESS = "cp1252"  # of Windows in Western Europe; contains latin-1's letters
+SPACES = " \u00a0\u202f"
+FIRST_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file of separated values is written; what is empty is found in the file (`pipeline.formats.sniff`).
+
+    Attributes:
+        delimiter: Separator of the cells; " " for any number of blanks and tabs.
+        encoding: As Python names it: "cp1252", "latin-1", "utf-16".
+        decimal: "." or ",".
+        thousands: What groups digits: ",", ".", " " or "'".
+        header: Line of the header; 0 for none, then the columns are called column_1, column_2 and so on.
+    """
+
+    delimiter: str = ""
+    encoding: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    header: int | None = None
+
+    def __post_init__(self) -> None:
+        _require_encoding(self.encoding)
+        _require_one("decimal", self.decimal, (".", ","))
+        _require_one("thousands", self.thousands, (",", ".", " ", "'"))
+        if self.decimal and self.decimal == self.thousands:
+            raise UsageError(
+                "One character cannot both group the digits and begin the decimals.",
+                expected="two different characters for decimal and thousands",
+                received=repr(self.decimal),
+                action="correct one of them",
+            )
+        if self.header is not None and self.header < 0:
+            raise UsageError(
+                "There is no such line for a header.",
+                expected="a line's number, from 1; 0 for a file without a header",
+                received=str(self.header),
+                action="correct header",
+            )
+
+    def options(self) -> dict[str, Any]:
+        """What is said of the file, by name."""
+        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) not in ("", None)}
+
+
+def _require_encoding(name: str) -> None:
+    try:
+        text = not name or codecs.lookup(name)._is_text_encoding  # noqa: SLF001  (Python has no public way to ask)
+    except LookupError:
+        text = False
+    if not text:
+        raise UsageError(
+            f"There is no encoding {name!r}.",
+            expected="utf-8, utf-16, cp1252, latin-1, or another of Python's encodings",
+            received=name,
+            action="correct encoding",
+        )
+
+
+def _require_one(what: str, value: str, possible: tuple[str, ...]) -> None:
+    if value and value not in possible:
+        raise UsageError(
+            f"A number cannot be written with this {what}.",
+            expected=" or ".join(map(repr, possible)),
+            received=repr(value),
+            action=f"correct {what}",
+        )
+
+
+def open_text(path: Path, encoding: str = "") -> IO[str]:
+    """Opens a text file, decompressed if its name ends in .gz.
+
+    Bytes that the encoding does not know become surrogates.
+
+    Args:
+        path: The file.
+        encoding: If empty, that of the byte order mark, or UTF-8.
+    """
+    options = {"encoding": encoding or find_encoding(path), "errors": "surrogateescape", "newline": ""}
+    return cast("IO[str]", _open(path, "rt", **options))
+
+
+def _open(path: Path, mode: str, **options: Any) -> Any:
+    return gzip.open(path, mode, **options) if path.suffix.lower() == ".gz" else path.open(mode, **options)
+
+
+def find_encoding(path: Path) -> str:
+    """Returns the encoding that a byte order mark says, UTF-16 where every other byte is zero, else UTF-8."""
+    with _open(path, "rb") as file:
+        first = file.read(FIRST_BYTES)
+    for mark, encoding in MARKS:
+        if first.startswith(mark):
+            return encoding
+    if first[1:2] == b"\0" and first[:1] != b"\0":
+        return "utf-16-le"
+    return "utf-16-be" if first[:1] == b"\0" and first[1:2] not in (b"\0", b"") else "utf-8"
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text has bytes that the file's encoding does not know."""
+    return any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def broken_words(text: str) -> str:
+    """Says what the bytes of such a text may be: "not UTF-8: 'M\\xfcller'; with encoding cp1252 'Müller'"."""
+    content = text.encode("utf-8", "surrogateescape")
+    guess = content.decode(GUESS, "replace")
+    return f"not in the file's encoding, {str(content[:40])[1:]}; in {GUESS} it is {guess[:40]!r}"
+
+
+def require_text(path: Path, line: int, text: str) -> None:
+    """Raises a PipelineError if a text has bytes that the encoding does not know."""
+    if is_broken(text):
+        raise PipelineError(
+            f"{path} line {line} is not UTF-8.",
+            expected="UTF-8, UTF-16 with a byte order mark, or another encoding that is named",
+            received=broken_words(text),
+            action=f"name the encoding: --encoding {GUESS} (in a recipe encoding={GUESS!r}), latin-1, shift_jis …",
+        )
+
+
+def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str], str]]:
+    """Yields line number, stripped cells and fault of each row; the reader continues after one that it cannot read."""
+    if delimiter == BLANKS:
+        lines = (re.sub(r"[ \t]+", BLANKS, line.strip()) for line in lines)
+    reader = csv.reader(lines, delimiter=delimiter)
+    while True:
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+            yield reader.line_num, cells, ""
+        except csv.Error as error:
+            yield reader.line_num, [], str(error)
+        except StopIteration:
+            return
+
+
+NUMBER = {
+    # By what groups the digits: with groups, or none.
+    "": re.compile(r"[-+]?\d*", re.ASCII),
+    ",": re.compile(r"[-+]?\d{1,3}(,\d{3})+|[-+]?\d*", re.ASCII),
+    ".": re.compile(r"[-+]?\d{1,3}(\.\d{3})+|[-+]?\d*", re.ASCII),
+    "'": re.compile(r"[-+]?\d{1,3}(['’]\d{3})+|[-+]?\d*", re.ASCII),
+    " ": re.compile(rf"[-+]?\d{{1,3}}([{SPACES}]\d{{3}})+|[-+]?\d*", re.ASCII),
+}
+GROUPS = str.maketrans("", "", f",.'’{SPACES}")
+
+
+def plain_number(text: str, decimal: str = "", thousands: str = "") -> str:
+    """Returns a number as Python reads it: 1.234,5 as 1234.5; a text of another form unchanged.
+
+    A number in plain form stays what it is, unless it is also one with groups: 1.234 where dots group digits.
+
+    Args:
+        text: The cell.
+        decimal: What begins the decimals; "." if empty.
+        thousands: What groups digits, if anything.
+    """
+    if not thousands and decimal != ",":
+        return text
+    whole, mark, rest = text.strip().partition(decimal or ".")
+    digits = re.match(r"\d*", rest, re.ASCII)
+    tail = rest[digits.end() :] if digits else rest
+    if NUMBER[thousands].fullmatch(whole) and (not tail or re.fullmatch(r"[eE][-+]?\d+", tail)):
+        return whole.translate(GROUPS) + ("." if mark else "") + rest
+    return text

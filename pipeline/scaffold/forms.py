@@ -1,0 +1,104 @@
+"""How a table's file is written, and what a recipe has to say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError
+from pipeline.formats import columns as table_columns
+from pipeline.formats import sniff, table
+from pipeline.formats.dialect import BLANKS, Dialect
+from pipeline.formats.read_table import table_format
+from pipeline.scaffold.render import list_names, safe_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.formats.columns import Column
+    from pipeline.scaffold.render import Plan
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a table is written.
+
+    Attributes:
+        dialect: Of a CSV file; None for other formats.
+        notes: What is not as usual.
+        written: What the recipe has to say, by the argument's name.
+        missing: Texts that mean a missing value.
+    """
+
+    dialect: Dialect | None = None
+    notes: tuple[str, ...] = ()
+    written: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[str, ...] = table.MISSING_TEXTS
+
+    def options(self, columns: Sequence[Column]) -> dict[str, Any]:
+        """The arguments of the recipe's data, with odd cells in columns of numbers as missing values."""
+        cells = [text for column in columns if column.kind in ("int", "float") for text, _ in column.odd]
+        odd = dict.fromkeys(text for text in cells if not table.is_no_number(text))
+        missing = (*self.missing, *odd)
+        return self.written | ({"missing": missing} if missing != table.MISSING_TEXTS else {})
+
+    def inspect(self, path: Path) -> tuple[Form, list[Column]]:
+        """Inspects the columns; NA is a value, and no missing one, where it stands among other codes of two letters."""
+        columns = table_columns.inspect_table(path, dialect=self.dialect, missing=self.missing)
+        codes = [safe_name(column.name) for column in columns if column.code]
+        if not codes:
+            return self, columns
+        note = f"NA is read as a code, like the other values of {list_names(codes)}, and not as a missing value."
+        missing = tuple(text for text in self.missing if text != "NA")
+        return replace(self, missing=missing, notes=(*self.notes, note)).inspect(path)
+
+    def tell(self, plan: Plan) -> Plan:
+        """Returns the plan with these notes before its own."""
+        return replace(plan, notes=[*self.notes, *plan.notes])
+
+
+def find_form(path: Path, known: Dialect | None = None) -> Form:
+    """Finds how a table is written.
+
+    Args:
+        path: File, or folder of Parquet files.
+        known: What is known of it.
+
+    Raises:
+        UsageError: Its numbers can be read in two ways, or the format has no such options.
+    """
+    known = known or Dialect()
+    if table_format(path) != "csv":
+        _require_no_options(path, known)
+        return Form()
+    if not path.is_file():
+        return Form(known)
+    finding = sniff.find_dialect(path, known)
+    _require_clear(path, finding.unclear)
+    said = finding.dialect.options()
+    kept = {name: said[name] for name in ("decimal", "thousands") if name in said}
+    kept |= {name: value for name, value in known.options().items() if name != "header" or value != 1}
+    kept |= {"delimiter": BLANKS} if said.get("delimiter") == BLANKS else {}
+    kept |= {"header": 0} if said["header"] == 0 else {}
+    return Form(finding.dialect, finding.notes, kept)
+
+
+def _require_no_options(path: Path, known: Dialect) -> None:
+    if known.options():
+        raise UsageError(
+            f"{path} says itself how it is written.",
+            expected="--" + ", --".join(known.options()) + " for a CSV file only",
+            received=path.name,
+            action="leave it out",
+        )
+
+
+def _require_clear(path: Path, unclear: dict[str, str]) -> None:
+    if unclear:
+        raise UsageError(
+            f"The numbers in {path} can be read in two ways.",
+            expected="a comma that only groups digits (--thousands ,) or only begins decimals (--decimal ,)",
+            received="; ".join(f"{safe_name(name)}: {text!r}" for name, text in unclear.items()),
+            action="say which: --thousands , or --decimal ,",
+        )

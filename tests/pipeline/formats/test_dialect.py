@@ -1,0 +1,43 @@
+"""Numbers in other forms than Python's, and bytes of another encoding."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import PipelineError
+from pipeline.formats import dialect
+
+MARKS = st.sampled_from([(",", ""), (",", "."), (",", " "), ("", ","), ("", " "), ("", "'"), (".", ","), (",", "'")])
+
+
+@given(st.decimals(-(10**12), 10**12, places=3), MARKS)
+def test_numbers_come_back_from_every_form(number, marks):
+    decimal, thousands = marks
+    written = f"{number:,}".replace(",", "\0").replace(".", decimal or ".").replace("\0", thousands)
+    assert float(number) == float(dialect.plain_number(written, decimal, thousands))
+
+
+@pytest.mark.parametrize("text", ["1,2", "1.2.3", "1 2", "12,34,567", "x", "", "--1", "1,234,", "2024-01-01"])
+def test_what_is_no_number_of_the_form_stays(text):
+    assert text == dialect.plain_number(text, ".", ",")
+
+
+@given(st.text())
+def test_without_a_form_nothing_changes(text):
+    assert text == dialect.plain_number(text)
+
+
+def test_the_line_of_another_encoding_is_named(tmp_path):
+    text = b"M\xfcller".decode("utf-8", "surrogateescape")
+    dialect.require_text(tmp_path, 7, "Müller")
+    with pytest.raises(PipelineError, match="line 7 is not UTF-8") as caught:
+        dialect.require_text(tmp_path, 7, text)
+    assert "'M\\xfcller'; in cp1252 it is 'Müller'" in str(caught.value)
+    assert "Next: name the encoding: --encoding cp1252" in str(caught.value)
+
+
+def test_columns_that_blanks_separate():
+    rows = list(dialect.parse_lines([' 1  2 \t "a b"\n', "\n", "3 4 5 \n"], dialect.BLANKS))
+    assert [["1", "2", "a b"], [], ["3", "4", "5"]] == [cells for _, cells, _ in rows]

@@ -1,0 +1,169 @@
+"""How a file of separated values is written, found in the file: delimiter, header, numbers, encoding."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.formats import sniff
+from pipeline.formats.csv import Csv, read_rows
+from pipeline.formats.dialect import Dialect
+
+RANDOM = random.Random(1)
+ROWS = 60
+TITLE = "Line 3 is the header; the title above it is passed over."
+NUMBERS = [[f"{RANDOM.gauss(5, 2):.2f}" for _ in range(3)] for _ in range(ROWS)]
+SUMS = [["1.234,5", "12,75"]] * ROWS
+
+
+def lines(rows, delimiter=",", header=""):
+    return header + "".join(delimiter.join(row) + "\n" for row in rows)
+
+
+@pytest.fixture
+def found(tmp_path):
+    def look(text, encoding="utf-8", known=None, names=()):
+        (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+        return sniff.find_dialect(tmp_path / "t.csv", known, names)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        (lines(NUMBERS, header="a,b,c\n"), 1),
+        (lines(NUMBERS), 0),
+        (lines([[*row, "setosa"] for row in NUMBERS]), 0),
+        (lines([RANDOM.choices("xbs", k=4) for _ in range(ROWS)]), 0),
+        (lines(NUMBERS, header="name,2019,2020\n"), 1),
+        (lines(NUMBERS, header=",0,1\n"), 1),
+        (lines(NUMBERS, header="400.5,401,401.5\n"), 1),
+        (lines(NUMBERS, header="Export of 2024-01-01\n\na,b,c\n"), 3),
+        (lines(NUMBERS, header="Sales, of 2024\n\na,b,c\n"), 3),
+        (lines(NUMBERS, header="Export,,\n,,\na,b,c\n"), 3),
+        (lines(NUMBERS, header='"a","b"\n'), 1),  # as R writes it: no name for the names of the rows
+        (lines([["hello"]] * ROWS, header="text\n"), 1),
+        (lines([["a", "x"]] * 3, header="k,v\n"), 1),
+        ("", 1),
+    ],
+    ids=range(14),
+)
+def test_header(found, text, header):
+    assert header == found(text).dialect.header
+
+
+def test_a_header_is_known_by_the_columns_that_it_has(found):
+    text = "Export,of,2024\n1,2,3\n" + lines(NUMBERS, header="a,b,c\n")
+    assert 3 == found(text, names=["c", "a"]).dialect.header
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        (lines(NUMBERS, ";", "a;b;c\n"), ";"),
+        (lines(NUMBERS, "\t", "a\tb\tc\n"), "\t"),
+        (lines(NUMBERS, "   "), " "),
+        (lines([[" 18.0   8  ", '"ford torino"']] * ROWS, "\t"), " "),
+        (lines([["0,5", "1,25"]] * ROWS, ";", "a;b\n"), ";"),
+        (lines([["0,5", "1,25"]] * ROWS, ";"), ";"),
+        (lines([["0,5", "1,25"]] * ROWS, ";", "Export: a, b; c\n\na;b\n"), ";"),
+        (lines([["1", '"p;q"', "some words"]] * ROWS, ",", "a,b,c\n"), ","),
+        (lines([["1"], ["1", "2", "3"]] * 9, ",", "a,b,c\n"), ","),
+    ],
+    ids=range(9),
+)
+def test_delimiter(found, text, delimiter):
+    assert delimiter == found(text).dialect.delimiter
+
+
+@pytest.mark.parametrize(
+    ("cells", "decimal", "thousands", "unclear"),
+    [
+        (["0,500", "1,000"], ",", "", False),
+        (["1,5", "1234"], ",", "", False),
+        (["1.234,5", "2"], ",", ".", False),
+        (["1,234,567", "2"], "", ",", False),
+        (["1,234.5", "2"], "", ",", False),
+        (["1 234", "999"], "", " ", False),
+        (["1'234.5", "2"], "", "'", False),
+        (["1,234", "999"], "", "", True),
+        (["1.234", "2.5"], "", "", False),
+        (["1,5", "x"], "", "", False),
+        (["1-2", "1,5"], "", "", False),
+    ],
+)
+def test_form_of_numbers(found, cells, decimal, thousands, unclear):
+    result = found(lines([["x", cell] for cell in cells * 30], ";", "n;v\n"))
+    assert (decimal, thousands) == (result.dialect.decimal, result.dialect.thousands)
+    assert ({"v": cells[0]} if unclear else {}) == result.unclear
+
+
+def test_what_is_said_is_not_looked_for(found):
+    known = Dialect(";", "latin-1", ".", ",", 1)
+    result = found(lines(NUMBERS), known=known)
+    assert known == result.dialect
+    assert () == result.notes
+
+
+def test_notes_say_what_is_not_as_usual(found):
+    result = found(lines(SUMS, ";", "Export\n\na;b\n"), "utf-16")
+    assert ("The file is utf-16.", TITLE) == result.notes[:2]
+    assert "Decimals begin with a comma (--decimal . for the other reading)." == result.notes[2]
+    assert "'.' groups digits." == result.notes[3]
+    assert "There is no header" in found(lines(NUMBERS)).notes[0]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings_that_a_file_shows(found, encoding, tmp_path):
+    found(lines([["größe", "1"]] * 3, header="a,b\n"), encoding)
+    assert ["a", "b"] == next(read_rows(tmp_path / "t.csv"))[1]
+    assert ["größe", "1"] == list(read_rows(tmp_path / "t.csv"))[1][1]
+
+
+def test_a_name_that_comes_again_gets_a_number():
+    assert ["a", "a_3", "", "_2", "a_2", "a_4"] == sniff.make_header(["a", "a", "", "", "a_2", "a"], [])
+
+
+def test_names_of_rows_as_r_writes_them():
+    assert ["", "a", "b"] == sniff.make_header(["a", "b"], [["1", "2", "3"]] * 9)
+
+
+def test_what_stands_below_the_table_is_a_fault(tmp_path):
+    text = lines([["a", "1", "x"]] * 30, header="k,v,w\n") + "Total,30,\n\nSource: office\n"
+    (tmp_path / "t.csv").write_text(text)
+    faults = [fault for _, _, fault in read_rows(tmp_path / "t.csv")]
+    assert [""] * 31 + ["below the table: 'Total, 30'", "below the table: 'Source: office'"] == faults
+
+
+def test_a_sparse_table_has_no_footer(tmp_path):
+    (tmp_path / "t.csv").write_text(lines([["a", "", ""], ["b", "1", "x"]] * 30 + [["c", "", ""]], header="k,v,w\n"))
+    assert not any(fault for _, _, fault in read_rows(tmp_path / "t.csv"))
+
+
+def test_numbers_in_the_form_of_the_file(tmp_path):
+    (tmp_path / "t.csv").write_text("a;b;y\n1.234,5;2,5e3;x\n12,5;-1.000;x\n1,2,3;1;x\n")
+    data = Csv("t.csv", {"a": "float", "b": "float"}, "y", ("x",), decimal=",", thousands=".")
+    first, second, third = data.examples(tmp_path)
+    assert {"a": 1234.5, "b": 2500.0, "y": b"x"} == first.features
+    assert {"a": 12.5, "b": -1000.0, "y": b"x"} == second.features
+    assert "column a is not of kind float: '1,2,3'" == third.fault
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"encoding": "klingon"}, "There is no encoding 'klingon'"),
+        ({"encoding": "hex"}, "There is no encoding 'hex'"),
+        ({"decimal": ";"}, "Expected: '.' or ','"),
+        ({"thousands": "x"}, "cannot be written with this thousands"),
+        ({"decimal": ",", "thousands": ","}, "Expected: two different characters"),
+        ({"header": -1}, "no such line for a header"),
+    ],
+)
+def test_what_no_file_is_written_with(options, words):
+    with pytest.raises(PipelineError, match="Next: correct") as caught:
+        Dialect(**options)
+    assert words in str(caught.value)
