@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import TracebackType
 
-KERASPIPE = Path(__file__).resolve().parents[1]
+PACKAGES = [Path(__file__).resolve().parents[1] / name for name in ("pipeline", "serving")]  # keraspipe's own
 
 
 class PipelineError(Exception):
@@ -87,8 +87,7 @@ def _is_user_file(path: Path) -> bool:
     import sysconfig
 
     libraries = [Path(folder) for folder in sysconfig.get_paths().values()]
-    foreign = [KERASPIPE / "pipeline", KERASPIPE / "serving", *libraries]
-    return path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in foreign)
+    return path.is_file() and not any(path.resolve().is_relative_to(folder) for folder in (*PACKAGES, *libraries))
 
 
 def did_you_mean(name: str, names: Any) -> str:
