@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog
 from pipeline.runner import digests as runner_digests
-from pipeline.runner import hooks, local
+from pipeline.runner import execution, hooks, local
 from pipeline.runner.lifecycle import run_session
 from pipeline.runner.state import RunState
 from pipeline.runs import reproduce, run
@@ -139,7 +139,7 @@ def _end_run(session: RunSession, state: RunState) -> int:
     result.mlflow_run_id = recorder.read_outcome(session.folder).mlflow_run_id or None
     save_state(state)
     if result.blessed:
-        session.record_card(state.request.source)
+        execution.try_write_card(state.request, session)
     session.warn_unrecorded(session.end_run(result))
     if result.blessed is False:
         print("\n  - ".join(["Not blessed, nothing is published:", *result.reasons]), file=sys.stderr)
@@ -167,7 +167,7 @@ def load_state(wanted: RunRequest, run_id: str) -> RunState:
         return RunState(
             wanted,
             recipe,
-            run.RunResult(run_id, wanted.name),
+            run.RunResult(run_id, wanted.name, quick=wanted.quick),
             files,
             data,
             runner_digests.compute_digests(wanted, recipe, data),

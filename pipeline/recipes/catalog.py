@@ -177,6 +177,8 @@ def _execute(path: Path, text: str) -> Recipe:
         text.splitlines(keepends=True),
         str(path),
     )  # for tracebacks, autograph
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # modules next to the recipe, as for `python FILE`
     try:
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - the user's own file
         recipe = module.RECIPE

@@ -65,7 +65,11 @@ def _names(folders: Iterable[Path]) -> dict[str, str]:
     """Returns a digest of the modules and packages in each folder."""
     return {
         str(folder): hashing.digest(
-            sorted(path.name for path in folder.iterdir() if path.suffix in ("", ".py") and path.name != "__pycache__")
+            sorted(
+                path.name
+                for path in folder.iterdir()
+                if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").exists())
+            )
         )
         for folder in folders
     }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.recipes.catalog import RecipeSource
 
 PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the one hook that runs before training
+PLAIN_DECORATORS = {"dataclass", "cache", "lru_cache", "function", "contextmanager"}  # keep nothing elsewhere
+FINDING_NAMES = {"globals", "eval", "exec", "vars"}
 IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no result of a full run
 
 
@@ -184,10 +186,31 @@ def _narrow_import(node: ast.Import | ast.ImportFrom, unused: set[str]) -> bool:
     return bool(node.names)
 
 
-def _is_for_effect(node: ast.stmt, used: Counter[str]) -> bool:
-    """Returns whether a statement always counts: it binds no name, or imports a name that the file never uses."""
+def _is_for_effect(node: ast.stmt, used: Counter[str], collecting: set[str]) -> bool:
+    """Returns whether a statement always counts.
+
+    It binds no name, or imports a name that the file never uses, or a decorator or a base class may keep what it binds.
+    """
     names = set(hyperparameter_reads.bound_names(node))
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        keeps = {ast.unparse(item).partition("(")[0].rpartition(".")[2] for item in node.decorator_list}
+        bases = {base.id for base in getattr(node, "bases", []) if isinstance(base, ast.Name)}
+        return bool(keeps - PLAIN_DECORATORS or bases & collecting)
     return not names or (isinstance(node, ast.Import | ast.ImportFrom) and not names & used.keys())
+
+
+def _collecting_classes(tree: ast.Module) -> set[str]:
+    """Returns the classes that hear of their subclasses."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    methods = {node.name: {getattr(item, "name", "") for item in node.body} for node in classes}
+    return {node.name for node in classes if "__init_subclass__" in methods[node.name] or node.keywords}
+
+
+def _finds_by_text(tree: ast.Module) -> bool:
+    """Returns whether a file may reach its names as text, so that all of it counts."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    modules = any(isinstance(node, ast.Attribute) and node.attr == "modules" for node in ast.walk(tree))
+    return bool(names & FINDING_NAMES) or (modules and "sys" in names)
 
 
 def _count_names(node: ast.AST) -> Counter[str]:
@@ -204,8 +227,10 @@ def _reachable_statements(tree: ast.Module, roots: Iterable[ast.AST]) -> list[as
     for node in tree.body:
         for name in hyperparameter_reads.bound_names(node):
             defined[name].append(node)
-    used = _count_names(tree)
-    statements: list[ast.AST] = [node for node in tree.body if _is_for_effect(node, used) and not _is_docstring(node)]
+    used, collecting, all_count = _count_names(tree), _collecting_classes(tree), _finds_by_text(tree)
+    statements: list[ast.AST] = [
+        node for node in tree.body if (all_count or _is_for_effect(node, used, collecting)) and not _is_docstring(node)
+    ]
     waiting = [*roots, *statements]
     while waiting:
         for name in _count_names(waiting.pop()):

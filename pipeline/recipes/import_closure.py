@@ -61,8 +61,11 @@ class Code:
         return self._digest(lambda _: "")
 
     def digest(self, root: Path = ROOT) -> str:
-        """Returns the digest of the code and of the modules that it imports directly, independent of their paths."""
-        return self._digest(lambda path: read_code(path, root).own_digest)
+        """Returns the digest of the code and of the modules that it imports directly, independent of their paths.
+
+        Modules that are imported on demand count where a name of theirs is used; see `reachable_files`.
+        """
+        return self._digest(lambda path: "" if path in self.on_demand else read_code(path, root).own_digest)
 
     def _digest(self, content: Callable[[Path], str]) -> str:
         lines = sorted(f"{content(path)} {name} {bound}" for path, name, bound in self.names)

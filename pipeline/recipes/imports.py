@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import sysconfig
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 PACKAGES = ("pipeline", "serving")
 _DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
@@ -23,8 +25,29 @@ def is_project(path: Path, root: Path = ROOT) -> bool:
 
 
 def folders(path: Path, root: Path = ROOT) -> tuple[Path, ...]:
-    """Returns the folders in which the imports of a file are searched."""
-    return (root,) if is_project(path, root) else (path.parent, root)
+    """Returns the folders in which the imports of a file are searched, as Python does for a recipe's own modules."""
+    if is_project(path, root):
+        return (root,)
+    own = [_package_root(path), *_search_path()]
+    return tuple(dict.fromkeys((path.parent, root, *(folder for folder in own if folder != ROOT))))
+
+
+def _package_root(path: Path) -> Path:
+    """Returns the folder of the outermost package that a file lies in; the file's folder if it is in none."""
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+    return folder
+
+
+@cache
+def _search_path() -> tuple[Path, ...]:
+    """Returns the folders of sys.path that are neither a library's nor keraspipe's: those of PYTHONPATH."""
+    libraries = [Path(folder) for folder in sysconfig.get_paths().values()]
+    places = [Path(entry).resolve() for entry in sys.path if entry and Path(entry).is_dir()]
+    return tuple(
+        place for place in places if not any(place.is_relative_to(folder) or folder == place for folder in libraries)
+    )
 
 
 @cache
@@ -50,7 +73,8 @@ class Imports(ast.NodeVisitor):
 
     def __init__(self, nodes: Sequence[ast.AST], path: Path, root: Path) -> None:
         self.root, self.folders = root, folders(path, root)
-        self.package = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
+        base = root if is_project(path, root) else _package_root(path)
+        self.package = path.relative_to(base).parts[:-1] if path.is_relative_to(base) else ()
         self.files: set[Path] = set()
         self.on_demand: set[Path] = set()
         self.names: set[tuple[Path, str, str]] = set()

@@ -203,7 +203,10 @@ def _no_earlier_error(workspace: Workspace, name: str, entry: RegistryEntry) -> 
 
 
 def _format_versions(workspace: Workspace, name: str) -> str:
-    return ", ".join(f"{name}@{number}" for number in champions.versions(workspace, name))
+    """Returns the versions that can be promoted: not those of --quick runs."""
+    quick = {result["model_version"] for result in versions.run_results(workspace, name) if result.get("quick")}
+    numbers = [number for number in champions.versions(workspace, name) if number not in quick]
+    return ", ".join(f"{name}@{number}" for number in numbers) or "a version of a full run"
 
 
 def _listing_hint(name: str) -> str:

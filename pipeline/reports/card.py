@@ -42,7 +42,7 @@ def write_card(workspace: Workspace, source: RecipeSource, run_id: str) -> Path:
     if facts["version"] is not None:
         own = workspace.card(source.name, facts["version"])
         both.append((own, own.with_suffix(".html")))
-        if facts["call"]["kept"]:
+        if facts["call"].get("kept"):
             _write_text(Path(facts["call"]["kept"]), json.dumps(facts["call"]["body"]))
     for places in both:
         for place, text in zip(places, render_card(facts), strict=True):

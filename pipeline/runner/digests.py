@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
     """Returns the digest of data, schema, metrics, gate, and the code of the evaluation; not of the model."""
-    return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
+    code = [digests.ingest, digests.schema, digests.resolve, digests.evaluate, digests.score, digests.gate]
+    return hashing.digest([code, repr(gate), quick])
 
 
 def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
@@ -48,7 +49,10 @@ class StepDigests:
     schema: str
     transform: str
     train: str
+    resolve: str
+    evaluate: str
     score: str
+    gate: str
 
 
 def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDigests:
@@ -65,6 +69,9 @@ def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDiges
         "schema": schema.accepted_digest(frozen),
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
+        "resolve": "",
+        "evaluate": "",
+        "gate": "",
         "score": [str(path) for path in score.needed_models(recipe, request.settings.workspace).values()],
     }
     return StepDigests(

@@ -97,7 +97,7 @@ def _run_with_progress(request: RunRequest, session: RunSession) -> RunResult:
     result = state.result
     result.seconds = round(time.monotonic() - started, 1)
     run.save_result(request, result, state.files, state.judged_against, state.data)
-    _try_write_card(request, session)
+    try_write_card(request, session)
     return result
 
 
@@ -161,7 +161,7 @@ def _log_traceback(log: Path) -> None:
         traceback.print_exc(file=file)
 
 
-def _try_write_card(request: RunRequest, session: RunSession) -> None:
+def try_write_card(request: RunRequest, session: RunSession) -> None:
     """Writes the card; an error is only logged, since the model is published already."""
     try:
         session.record_card(request.source)

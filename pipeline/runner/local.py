@@ -20,9 +20,11 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.runner.digests import StepDigests
     from pipeline.runner.state import RunState
 
 
+UNDECLARED = ("resolve", "evaluate")  # steps whose components do not declare a digest
 NEVER_CACHED = ("gate", "register", "publish")
 EVALUATION_STEPS, PUBLICATION_STEPS = ("evaluate", "score", "gate"), ("register", "publish")
 
@@ -67,9 +69,17 @@ def _compile_pipeline(state: RunState) -> Any:
     attempt = f"{state.result.run_id}@{secrets.token_hex(3)}"
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {"pipeline-run-id": attempt})
     for node in pipeline.nodes:
+        _add_code_digest(node.pipeline_node, state.digests)
         fresh = node.pipeline_node.node_info.id in NEVER_CACHED or not request.cache
         node.pipeline_node.execution_options.caching_options.enable_cache = not fresh
     return pipeline
+
+
+def _add_code_digest(node: Any, digests: StepDigests) -> None:
+    """Adds the digest of a step's code to what TFX's cache compares, where the component has no parameter for it."""
+    step = node.node_info.id
+    if step in UNDECLARED:
+        node.parameters.parameters["code_digest"].field_value.string_value = getattr(digests, step)
 
 
 def skip_step(state: RunState, step: str) -> None:

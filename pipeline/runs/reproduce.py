@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +29,13 @@ VARIABLES, ORDERED_PREFIX = "Format-Serving/variables/variables", "variables/"
 def save_request(request: RunRequest, folder: RunFolder) -> None:
     """Stores the request, and the recipe with the files that it imports, in a run's folder."""
     settings = request.settings
-    for path in fingerprint.recipe_files(request.source):
-        with fileio.replace_file(folder.recipe / path.name) as temporary:
+    files = fingerprint.recipe_files(request.source)
+    base = Path(os.path.commonpath([path.parent for path in files]))  # packages keep their folders
+    for path in files:
+        with fileio.replace_file(folder.recipe / path.relative_to(base)) as temporary:
             shutil.copyfile(path, temporary)
     saved = {
-        "recipe": f"{folder.recipe.name}/{request.source.path.name}",
+        "recipe": f"{folder.recipe.name}/{request.source.path.relative_to(base)}",
         "params": request.params,
         "quick": request.quick,
         "seed": request.seed,

@@ -65,9 +65,14 @@ def find_version(workspace: Workspace, text: str) -> Version:
 
 
 def find_run_id(workspace: Workspace, name: str, number: int) -> str:
-    """Returns the id of the run that published a version; empty if its record was deleted."""
+    """Returns the id of the run that published a version last; empty if its record was deleted."""
     matches = [result for result in run_results(workspace, name) if result.get("model_version") == number]
-    return next((str(result["run_id"]) for result in matches if _has_published(result)), "")
+    return next((str(result["run_id"]) for result in reversed(matches) if _has_published(result)), "")
+
+
+def published_numbers(workspace: Workspace, name: str) -> set[int]:
+    """Returns the numbers of all versions that kept runs of a recipe have published, also of removed ones."""
+    return {result["model_version"] for result in run_results(workspace, name) if result.get("model_version")}
 
 
 def run_results(workspace: Workspace, name: str = "") -> Iterator[dict[str, Any]]:
@@ -84,11 +89,14 @@ def _has_published(result: dict[str, Any]) -> bool:
 
 
 def _unknown_version(workspace: Workspace, text: str, name: str, versions: list[int]) -> UsageError:
+    quick = champions.current_entry(workspace, name).quick if text == name else None
     published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
     numbers = ", ".join(f"{name}@{number}" for number in versions)
     return UsageError(
         f"There is no published version {text} in {workspace}.",
         expected=numbers or "NAME@VERSION of a published model, or NAME for the champion",
         received=text,
-        action=errors.did_you_mean(name, published) or "list them with: keraspipe runs",
+        action=f"name the version of the --quick run: {name}@{quick.version}; or run: keraspipe run {name}"
+        if quick
+        else errors.did_you_mean(name, published) or "list them with: keraspipe runs",
     )

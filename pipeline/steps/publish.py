@@ -16,6 +16,7 @@ from tfx.utils.path_utils import serving_model_dir
 from pipeline.evaluation.blessing import CHAMPION_DIGEST, require_blessing
 from pipeline.registry import serving_config
 from pipeline.runs import environment
+from pipeline.runs.versions import published_numbers
 from pipeline.store import champions, fileio, journal
 from pipeline.store.champions import ModelVersion
 from pipeline.store.fileio import lock
@@ -67,7 +68,7 @@ def _copy_model(model: Path, workspace: Workspace, name: str, digest: str) -> in
     # A kill between the rename and the record leaves a version without a record: reuse it.
     if versions and fileio.digest_folder(workspace.model(name, versions[-1])) == digest:
         return versions[-1]
-    version = versions[-1] + 1 if versions else 1
+    version = max([0, *versions, *published_numbers(workspace, name)]) + 1  # never one that a removed model had
     with fileio.create_folder(workspace.model(name, version)) as temporary:
         shutil.copytree(model, temporary, dirs_exist_ok=True)
     return version

@@ -180,7 +180,8 @@ def reconcile(destination: TrackingStore, workspace: Workspace, name: str) -> Re
             _apply_alias(workspace, name, alias, theirs.get(alias, 0))
             applied.append(f"{alias} {_version_text(now, alias)} -> {_version_text(theirs, alias)}, as set in MLflow")
         except PipelineError as error:
-            problems.append(str(error))
+            kept = f"MLflow keeps this alias until it is moved there to {_version_text(now, alias)} again."
+            problems.append(f"{error}\n{kept}")
     now = champions.read_entry(workspace, name).aliases
     sent = [] if problems else [f"{alias} {_version_text(now, alias)}" for alias in _different_aliases(now, theirs)]
     with fail_fast(destination):

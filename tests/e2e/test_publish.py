@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,20 @@ def test_killed_between_rename_and_record_the_same_model_keeps_its_version(model
     assert 1 == publish(model, Workspace(tmp_path), "m", "run", "")
     assert ["1"] == names(tmp_path)
     assert 1 == champions.read_champion(Workspace(tmp_path), "m").version
+
+
+def test_the_number_of_a_removed_version_is_not_given_again(model, tmp_path):
+    workspace = Workspace(tmp_path)
+    for number in (1, 2):
+        (model / "saved_model.pb").write_bytes(b"graph %d" % number)
+        live = champions.read_champion(workspace, "m")
+        publish(model, workspace, "m", f"m-{number}", live.digest if live else "")
+        steps = [{"name": "publish", "seconds": 0.0}]
+        result = {"run_id": f"m-{number}", "recipe": "m", "model_version": number, "steps": steps}
+        fileio.write_json(workspace.run(f"m-{number}").result, result)
+    shutil.rmtree(workspace.model("m", 2))
+    (model / "saved_model.pb").write_bytes(b"another graph")
+    assert 3 == publish(model, workspace, "m", "m-3", "", "quick")
 
 
 def test_a_challenger_leaves_the_champion_as_it_is(model, tmp_path):

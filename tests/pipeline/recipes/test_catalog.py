@@ -131,3 +131,16 @@ def test_quick_epochs_are_read_from_the_text(recipe, quick, epochs):
 
 def test_quick_epochs_without_quick(recipe):
     assert 3 == run.quick_epochs(recipe(("    quick=Quick(10, 5, epochs=2),\n", "")))
+
+
+def test_a_recipe_imports_the_modules_next_to_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "own_units.py").write_text("UNITS = 4\n")
+    path = tmp_path / "uses_own.py"
+    lines = (
+        "from own_units import UNITS",
+        "from pipeline.recipe import Recipe",
+        "RECIPE = Recipe(None, UNITS, None, None)",
+    )
+    path.write_text("\n".join(lines))
+    assert 4 == catalog.load_recipe(path).params

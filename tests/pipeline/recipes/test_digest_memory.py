@@ -17,6 +17,7 @@ def path(recipe):
     """The file of a recipe with a module of its own."""
     source = recipe(("SCALE = 255.0", "import own\n\nSCALE = 255.0 * own.UNITS"))
     source.path.with_name("own.py").write_text("UNITS = 4\n")
+    source.path.with_name("own").mkdir()
     return source.path
 
 
@@ -50,13 +51,19 @@ def edit_module_with_its_old_date(path):
     os.utime(own, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def put_a_package_before_the_module(path):
-    (path.parent / "own").mkdir()
-    (path.parent / "own" / "__init__.py").write_text("UNITS = 6\n")
+def make_a_package_of_a_folder(path):
+    """Python takes a package before a module of its name, and a module before a plain folder."""
+    (path.parent / "own" / "__init__.py").write_text("UNITS = 7\n")
 
 
 @pytest.mark.parametrize(
-    "change", [edit_recipe, edit_module, edit_module_with_its_old_date, put_a_package_before_the_module]
+    "change",
+    [
+        edit_recipe,
+        edit_module,
+        edit_module_with_its_old_date,
+        make_a_package_of_a_folder,
+    ],
 )
 def test_a_change_is_seen(path, tmp_path, change):
     first = remembered(path, tmp_path / "memory.json")

@@ -103,6 +103,65 @@ def test_imported_files_of_ones_own_count_and_theirs(recipe, tmp_path):
     assert whole != fingerprint.recipe_digest(recipe(edit))
 
 
+REGISTERED = """BLOCKS = {}
+
+
+def register(function):
+    BLOCKS[function.__name__] = function
+
+
+@register
+def plain(x):
+    return x + 1
+
+
+def build"""
+COLLECTED = """class Block:
+    known = []
+
+    def __init_subclass__(cls):
+        Block.known.append(cls)
+
+
+class Plain(Block):
+    step = 1
+
+
+def build"""
+BY_TEXT = """def plain(x):
+    return x + 1
+
+
+def build"""
+
+
+@pytest.mark.parametrize(
+    ("text", "use", "edit"),
+    [
+        (REGISTERED, "BLOCKS['plain'](p.units)", ("x + 1", "x + 2")),
+        (COLLECTED, "Block.known[0].step", ("step = 1", "step = 2")),
+        (BY_TEXT, "globals()['plain'](p.units)", ("x + 1", "x + 2")),
+        (BY_TEXT, "eval('plain')(p.units)", ("x + 1", "x + 2")),
+    ],
+)
+def test_what_a_name_in_a_text_reaches_counts(recipe, text, use, edit):
+    edits = ("def build", text), ("return p.units", f"return {use}")
+    before = digests(recipe(*edits))
+    assert "train" in changed(before, digests(recipe(*edits, edit)))
+
+
+@pytest.mark.parametrize("line", ["from wines.common import *", "from .common import UNITS", "from . import common"])
+def test_the_modules_of_an_own_package_count(recipe, tmp_path, line):
+    package = tmp_path / "wines"
+    package.mkdir()
+    for name, text in {"__init__": "", "common": "UNITS = 4", "inner": line}.items():
+        (package / f"{name}.py").write_text(f"{text}\n")
+    edit = ("SCALE = 255.0", "from wines import inner\nSCALE = 255.0 + len(dir(inner))")
+    before = digests(recipe(edit))
+    (package / "common.py").write_text("UNITS = 5\n")
+    assert {"transform"} <= changed(before, digests(recipe(edit)))
+
+
 def test_files_that_are_not_imported_do_not_count(recipe, tmp_path):
     (tmp_path / "beside.py").write_text("ONE = 1\n")
     before = fingerprint.recipe_digest(recipe())

@@ -166,6 +166,7 @@ def test_an_edit_changes_the_digests_of_the_steps_that_run_the_file_alone(copy):
     source = SOURCES["digits"]
     before, files = digests(source, copy), holders(source, copy)
     assert 60 < len(files)
+    assert all(path.is_relative_to(copy) for path in files)
     for path, steps in files.items():
         text = path.read_text()
         path.write_text(f"{text}\nEDITED = 1\n")
