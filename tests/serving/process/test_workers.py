@@ -32,7 +32,7 @@ WORKERS = 2
 _SERVE = """
 import dataclasses, json, sys
 from pathlib import Path
-from serving.options import Limits, Loading, ServeOptions
+from serving.options import Limits, Loading, Security, ServeOptions
 from serving.process.supervisor import serve_with_workers
 arguments = json.loads(sys.argv[1])
 for name in ("base_path", "grpc_socket"):
@@ -42,7 +42,7 @@ arguments["limits"] = Limits(**arguments.get("limits", {}))
 arguments["loading"] = Loading(poll_seconds=0.2, retry_seconds=0.1, max_retries=1)
 show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
 if __name__ == "__main__":
-    sys.exit(serve_with_workers(ServeOptions(**arguments), ready=show))
+    sys.exit(serve_with_workers(ServeOptions(**arguments, security=Security(control_open=True)), ready=show))
 """
 
 
