@@ -24,7 +24,8 @@ def keep_deadlines(client: httpx.Client) -> None:
     httpx hands no network backend to its connection pools; where theirs is not found, each read has its own limit.
     """
     transports = [client._transport, *client._mounts.values()]  # noqa: SLF001
-    for pool in [getattr(transport, "_pool", None) for transport in transports]:
+    pools: list[Any] = [getattr(transport, "_pool", None) for transport in transports]
+    for pool in pools:
         if hasattr(pool, "_network_backend"):
             pool._network_backend = _Backend(pool._network_backend)  # noqa: SLF001
 

@@ -359,6 +359,7 @@ def test_a_worker_that_dies_before_it_could_answer_ends_the_start(served, wait_f
 def test_each_worker_has_its_share_of_the_limits(tmp_path):
     options = ServeOptions(workers=4, grpc_socket=tmp_path / "s", limits=Limits(request_bytes=9, concurrent=10))
     shares = [worker_options(options, number) for number in range(4)]
+    assert worker_options(dataclasses.replace(options, notice=print), 1).notice is None  # it is the parent's
     assert [tmp_path / "s", None, None, None] == [one.grpc_socket for one in shares]
     assert Limits(9, 2, available_memory() // 2 // 4) == shares[0].limits
     assert 1 == worker_options(dataclasses.replace(options, limits=Limits(concurrent=1)), 0).limits.concurrent
