@@ -175,6 +175,7 @@ class ServeOptions:
         drain_seconds: How long requests in flight may take after SIGTERM.
         canary: Shares of models' requests that their challengers answer; 0 to 1 by model.
         canary_report: Folder in which each process leaves at its end what both sides answered.
+        notice: Told what whoever started the server should know at once: that a worker has died.
     """
 
     base_path: Path | None = None
@@ -205,6 +206,7 @@ class ServeOptions:
     request_log: RequestLog | None = None
     canary: Mapping[str, float] = field(default_factory=dict)
     canary_report: Path | None = None
+    notice: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

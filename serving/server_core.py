@@ -24,7 +24,7 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from serving.batching import per_model
 from serving.batching.adaptive import AdaptiveScheduler
@@ -56,10 +56,9 @@ from serving.wire import protos
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
 
-    from serving.core.work import Scheduler
+    from serving.core.work import Peers, Scheduler
     from serving.metrics.exposition import Snapshot
     from serving.options import ServeOptions
 
@@ -67,16 +66,6 @@ _LOG = logging.getLogger("keraspipe.serving")
 _UNCHANGED = frozenset({Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.ABORTED})  # a list that was refused
 _SWITCH_S = 0.0005  # how long the event loop waits for a thread that loads a model, at most
 _NO_LOG = RequestLogOptions(Path("request-log"), rate=0.0)
-
-
-class Peers(Protocol):
-    """The other processes of a server (`serving.process.worker`)."""
-
-    def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
-        """Starts to answer the requests of other processes, by kind."""
-
-    def ask(self, kind: str, content: Any) -> list[Any]:
-        """What the others answer."""
 
 
 class ServerCore:
@@ -110,6 +99,8 @@ class ServerCore:
         self.draining, self.url = False, ""
         self.monitoring_path = options.monitoring_path
         self._metrics = Metrics()
+        if peers:
+            self._metrics.deaths(peers.deaths)
         self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
         self._manager = ServableManager(
             self.models, options, self._load_model, self._metrics.warmup, self._configure_log

@@ -136,6 +136,7 @@ def _running(base: Path, **options):
         "rest_port": 0,
         "grpc_port": 0,
         "loading": {"poll_seconds": 0.2, "retry_seconds": 0.1, "max_retries": 1},
+        "security": {"control_open": True},
         **options,
     }
     with tempfile.NamedTemporaryFile("r", errors="replace") as log:

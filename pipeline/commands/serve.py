@@ -106,7 +106,8 @@ def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Sett
         _report_canaries(plan, shares, terminal) as options,
     ):
         log_to_stderr()
-        return start_server(options, lambda endpoints: _announce(endpoints, plan, terminal))
+        with_notice = replace(options, notice=lambda text: print(text, file=terminal.err, flush=True))
+        return start_server(with_notice, lambda endpoints: _announce(endpoints, plan, terminal))
 
 
 @contextlib.contextmanager

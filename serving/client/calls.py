@@ -1,6 +1,7 @@
 """The steps of a call to a server, its deadline, and its retries.
 
-A call is tried again while the server is away, and only then: an answer, also a bad one, is final.
+A call is tried again while the server is away, and only then: an answer, also a bad one, is final. What a model is to
+be run on is not sent again when the connection broke: the server may have died of it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from serving.client.errors import ConnectionLost
 from serving.errors import DeadlineExceeded, Unavailable
 
 T = TypeVar("T")
@@ -27,12 +29,14 @@ class Call(Generic[T]):
         body: What is sent; None for a GET.
         read: Makes the result of a good answer's bytes; raises `ServingError`.
         repeatable: Whether sending it twice does what sending it once does.
+        runs_model: Whether a model is run on what is sent, which may be what ends a server.
     """
 
     path: str
     body: bytes | None
     read: Callable[[bytes], T]
     repeatable: bool = True
+    runs_model: bool = False
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,9 @@ def send_with_retries(call: Call[T], deadline: Deadline, attempts: int = ATTEMPT
         pause_s = FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
         try:
             answer = yield Send(call.path, call.body, deadline.timeout_s(), deadline.seconds)
-        except Unavailable:
+        except Unavailable as error:
+            if call.runs_model and isinstance(error, ConnectionLost):
+                raise  # the next process should not meet what may have ended this one
             if not call.repeatable or attempt >= attempts - 1 or pause_s > deadline.left_s:
                 raise
         else:

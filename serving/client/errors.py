@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
-from serving.errors import Code, DataLoss, DeadlineExceeded, ServingError, Unavailable, Unimplemented
+from serving.errors import (
+    Code,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    ServingError,
+    Unavailable,
+    Unimplemented,
+)
 
 
 class UnreadableAnswer(ServingError):  # noqa: N818 - named as the errors of serving.errors are
     """An answer that does not fit the signatures, or the protocol."""
 
     code = Code.INTERNAL
+
+
+class ConnectionLost(Unavailable):
+    """The connection broke after a request was sent, before its answer."""
+
+
+def lost_error(where: str, reason: object) -> ConnectionLost:
+    """The error of a server that took a request, and was gone."""
+    return ConnectionLost(
+        f"The connection to {where} broke before the answer.\n"
+        f"Expected: an answer to the request that was sent\n"
+        f"Received: {reason}\n"
+        f"Next: look into the server's log, whether it ended; send the request again if it did not cause that"
+    )
+
+
+def closed_error() -> FailedPrecondition:
+    """The error of a call after `close`."""
+    return FailedPrecondition(
+        "The client is closed.\nExpected: calls before close(), or within the with block\nReceived: one after it\n"
+        "Next: make a new client"
+    )
+
+
+def setting_error(error: Exception) -> InvalidArgument:
+    """The error of proxies in the environment that are none."""
+    return InvalidArgument(
+        f"The client cannot be set up.\nExpected: HTTP_PROXY, HTTPS_PROXY and NO_PROXY as URLs of http or https\n"
+        f"Received: {error}\nNext: correct or unset them"
+    )
 
 
 def unreachable_error(where: str, reason: object) -> Unavailable:

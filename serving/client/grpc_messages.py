@@ -141,7 +141,8 @@ def _make_call(method: str, request: Any, reply: Any, read: Callable[[Any], T], 
         except (DecodeError, ValueError) as error:
             raise unreadable_error(method, error) from error
 
-    return Call(f"/tensorflow.serving.{method}", request.SerializeToString(), read_bytes, repeatable)
+    runs_model = method.startswith(_PREDICTION) and not method.endswith("GetModelMetadata")
+    return Call(f"/tensorflow.serving.{method}", request.SerializeToString(), read_bytes, repeatable, runs_model)
 
 
 def _fill_spec(message: Any, ref: ModelRef, signature: str = "") -> None:

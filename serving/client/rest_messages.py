@@ -129,7 +129,7 @@ def read_error(status_code: int, content: bytes, where: str) -> ServingError:
     text = content.decode("utf-8", "surrogateescape")
     try:
         message = json.loads(text, strict=False)["error"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = (
             f"{where} answers with HTTP status {status_code}.\n"
             f"Expected: an answer of TensorFlow Serving's REST API\n"
@@ -148,10 +148,10 @@ def _make_call(path: str, body: bytes | None, read: Callable[[Any], T]) -> Call[
     def read_bytes(content: bytes) -> T:
         try:
             return read(json_values.loads(content))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise unreadable_error(path, error) from error
 
-    return Call(path, body, read_bytes)
+    return Call(path, body, read_bytes, runs_model=body is not None)
 
 
 def _model_path(ref: ModelRef) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from serving.client import errors
 from serving.client.calls import Deadline
+from serving.client.deadlines import current_deadline, keep_deadlines
 from serving.client.endpoint import PerLoop
 from serving.client.rest_messages import is_good, read_error
 from serving.errors import Code, ServingError, error_from_code
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _CONNECTIONS = 100  # more requests wait for one of them
+_LOST = re.compile(r"Socket closed|[Cc]onnection reset|recvmsg|Broken pipe|Stream removed|Endpoint clos")  # by gRPC
 _KEPT_S = 30.0  # idle ones are closed then
 ChannelOptions = list[tuple[str, int]]
 
@@ -33,13 +36,20 @@ class RestTransport:
         import httpx
 
         self._where = endpoint.where
-        self._client = httpx.Client(**_http_options(endpoint))
+        try:
+            self._client = httpx.Client(**_http_options(endpoint))
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise errors.setting_error(error) from error
+        keep_deadlines(self._client)
 
     def send(self, step: Send) -> bytes:
         """See `Transport`."""
         import httpx
 
+        if self._client.is_closed:
+            raise errors.closed_error()
         deadline = Deadline(step.timeout_s)
+        current_deadline.set(deadline)
         response = None
         try:
             response = self._client.send(
@@ -66,6 +76,10 @@ class AsyncRestTransport:
 
         self._where = endpoint.where
         options = _http_options(endpoint)
+        try:
+            httpx.AsyncClient(**options)
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise errors.setting_error(error) from error
         self._clients = PerLoop(lambda: httpx.AsyncClient(**options))
 
     async def send(self, step: Send) -> bytes:
@@ -77,6 +91,7 @@ class AsyncRestTransport:
         try:
             async with asyncio.timeout(step.timeout_s):
                 response = await client.send(_build_request(client, self._where, step, {}), stream=True)
+                _check_plain(response)
                 content = await response.aread()
         except (httpx.RequestError, ssl.SSLError) as error:  # TLS 1.3 refuses a client after the handshake
             raise _http_error(error, self._where, step, begun=response is not None) from error
@@ -108,7 +123,7 @@ class _TimeLeft(dict[str, float]):
 def _http_options(endpoint: Endpoint) -> dict[str, Any]:
     import httpx
 
-    headers = {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if endpoint.token:
         headers["Authorization"] = f"Bearer {endpoint.token}"
     return {
@@ -145,10 +160,18 @@ def _read_in_time(response: httpx.Response, deadline: Deadline) -> Any:
     """The parts of an answer; a server that sends them one by one does not get more time for it."""
     import httpx
 
+    _check_plain(response)
     for part in response.iter_bytes():
         if deadline.left_s <= 0:
             raise httpx.ReadTimeout("the answer was not complete", request=response.request)
         yield part
+
+
+def _check_plain(response: httpx.Response) -> None:
+    """Refuse a compressed answer, which nobody asked for: a few bytes would become gigabytes."""
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise errors.unreadable_error(response.request.url.path, f"an answer in Content-Encoding: {encoding}")
 
 
 def _http_error(error: httpx.RequestError | ssl.SSLError, where: str, step: Send, *, begun: bool) -> ServingError:
@@ -157,7 +180,10 @@ def _http_error(error: httpx.RequestError | ssl.SSLError, where: str, step: Send
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, httpx.TimeoutException):
         return errors.timeout_error(where, step.allowed_s, reason)
-    return errors.broken_off_error(where, reason) if begun else errors.unreachable_error(where, reason)
+    if begun:
+        return errors.broken_off_error(where, reason)
+    is_lost = isinstance(error, (httpx.ReadError, httpx.WriteError)) or "disconnected" in reason
+    return errors.lost_error(where, reason) if is_lost else errors.unreachable_error(where, reason)
 
 
 def _check_status(response: httpx.Response, content: bytes, where: str) -> bytes:
@@ -185,6 +211,8 @@ class GrpcTransport:
             return call(step.body, timeout=step.timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _grpc_error(error, self._where, step) from error
+        except ValueError as error:  # "Cannot invoke RPC on closed channel!"
+            raise errors.closed_error() from error
 
     def close(self) -> None:
         """See `Transport`."""
@@ -263,7 +291,7 @@ def _auth_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
 def _grpc_error(error: Any, where: str, step: Send) -> ServingError:
     code, text = Code(error.code().value[0]), error.details() or ""
     if code is Code.UNAVAILABLE:
-        return errors.unreachable_error(where, text)
+        return (errors.lost_error if _LOST.search(text) else errors.unreachable_error)(where, text)
     if code is Code.DEADLINE_EXCEEDED:
         return errors.timeout_error(where, step.allowed_s, text)
     return error_from_code(code, text)

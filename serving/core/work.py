@@ -116,6 +116,18 @@ class Handle(Protocol):
         """The request is done with the model."""
 
 
+class Peers(Protocol):
+    """The other processes of a server (`serving.process.worker`), and how many died in this one's place."""
+
+    deaths: int
+
+    def listen(self, answers: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Starts to answer the requests of other processes, by kind."""
+
+    def ask(self, kind: str, content: Any) -> list[Any]:
+        """What the others answer."""
+
+
 @dataclass(frozen=True)
 class LogMetadata:
     """Who answered a request, and why it is in the request log.

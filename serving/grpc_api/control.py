@@ -57,7 +57,8 @@ def check_bounds(config: Any, bounds: ReloadBounds) -> None:
         InvalidArgument: With the folder.
     """
     for model in config.model_config_list.config:
-        _check_folder(model.base_path, bounds.models, "models")
+        if Path(model.base_path).is_absolute():  # upstream has a text of its own for others
+            _check_folder(model.base_path, bounds.models, "models")
         _check_folder(model.logging_config.log_collector_config.filename_prefix, bounds.logs, "request log")
 
 

@@ -137,10 +137,12 @@ class RpcHandlers(grpc.GenericRpcHandler):
         """The handler of a call."""
         method = handler_call_details.method
         token = str(dict(handler_call_details.invocation_metadata or ()).get("authorization", ""))
-        if method in _CONTROL:
-            return self._handlers.get(method) if self._allows_control(token) else self._refusals[_DENIED]
+        if method in _CONTROL and self._allows_control(token):
+            return self._handlers.get(method)
         if method not in _OPEN and not self._allows(token):
             return self._refusals[_UNKNOWN_CALLER]
+        if method in _CONTROL:
+            return self._refusals[_DENIED]
         if method not in _OPEN and not self._budget.fits(0):  # before any byte of the message is accepted
             return self._refusals[_FULL]
         return self._handlers.get(method)

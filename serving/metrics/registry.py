@@ -95,6 +95,10 @@ class Metrics:
             return model, "", ""
         return model, str(version), signature if signature in signatures else ""
 
+    def deaths(self, count: int) -> None:
+        """So many processes have died in the place of this one."""
+        self._count(families.DEATHS, count)
+
     def begin(self) -> None:
         """A request came in."""
         with self._lock:

@@ -55,6 +55,7 @@ class Family:
         return _FORBIDDEN.sub(":", self.name)
 
 
+DEATHS = Family("keraspipe_worker_deaths_total", "counter", help="Server processes that died and were started again.")
 MICROSECONDS = exponential_bounds(10, 1.8, 33)  # up to 20 minutes
 _ROWS = exponential_bounds(1, 2, 14)
 LOAD_ATTEMPTS = Family("/tensorflow/cc/saved_model/load_attempt_count", "counter", ("model_path", "status"))
@@ -148,7 +149,7 @@ TENSORFLOW = (
     LOGGED,
     RUNTIME,
 )
-OURS = (OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT, CANARY_REQUESTS, CANARY)
+OURS = (DEATHS, OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT, CANARY_REQUESTS, CANARY)
 PROCESS = (PROCESSOR, MEMORY, VIRTUAL, FILES, MAX_FILES, STARTED)
 ALL_FAMILIES = (*TENSORFLOW, *OURS, *PROCESS)
 

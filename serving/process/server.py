@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from serving.core.work import Peers
     from serving.options import ServeOptions
-    from serving.server_core import Peers
 
 
 _CONTROL_THREADS = 4

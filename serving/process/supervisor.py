@@ -68,6 +68,7 @@ def worker_options(options: ServeOptions, number: int) -> ServeOptions:
     return dataclasses.replace(
         options,
         grpc_socket=None if number else options.grpc_socket,
+        notice=None,
         limits=dataclasses.replace(limits, memory_bytes=held // count, concurrent=concurrent),
     )
 
@@ -80,6 +81,7 @@ class _Supervisor:
         self._broker = Broker()
         self._due: dict[int, float] = {}  # when to start a worker again, by its number
         self._pauses: dict[int, float] = {}
+        self._deaths: dict[int, int] = {}
         self._started = False
         self._stopping = False
         self._kill_at = float("inf")
@@ -102,7 +104,8 @@ class _Supervisor:
         self._stopping = True
 
     def _start(self, number: int) -> None:
-        self._workers.append(worker.start_worker(number, worker_options(self._options, number), self._broker.config))
+        options = worker_options(self._options, number)
+        self._workers.append(worker.start_worker(number, options, self._broker.config, self._deaths.get(number, 0)))
 
     def _run_turn(self, wake: int) -> None:
         """Wait until something happens, and do what follows from it."""
@@ -176,7 +179,10 @@ class _Supervisor:
         pause = 0.0 if steady else min(max(2 * self._pauses.get(child.number, 0.25), 0.5), _LONGEST_PAUSE_S)
         self._pauses[child.number] = pause
         self._due[child.number] = time.monotonic() + pause
+        self._deaths[child.number] = self._deaths.get(child.number, 0) + 1
         _LOG.error("Worker %s exited with code %s and is restarted", child.number, code)
+        if self._options.notice:
+            self._options.notice(f"Worker {child.number} died (code {code}) and is restarted; the log has more")
 
 
 @contextlib.contextmanager

@@ -71,29 +71,30 @@ class Worker:
         return code
 
 
-def start_worker(number: int, options: ServeOptions, config: bytes | None) -> Worker:
+def start_worker(number: int, options: ServeOptions, config: bytes | None, deaths: int = 0) -> Worker:
     """A new worker process.
 
     Args:
         number: Which of the workers it is.
         options: What it serves.
         config: What the models were set to since the server started, a serialized `ReloadConfigRequest`.
+        deaths: How many of its predecessors have died.
     """
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe()
-    process = context.Process(target=_run_worker, args=(options, theirs, config), name=f"worker-{number}")
+    process = context.Process(target=_run_worker, args=(options, theirs, config, deaths), name=f"worker-{number}")
     process.start()
     theirs.close()
     return Worker(process, mine, number, time.monotonic())
 
 
-def _run_worker(options: ServeOptions, line: Connection, config: bytes | None) -> None:
+def _run_worker(options: ServeOptions, line: Connection, config: bytes | None, deaths: int) -> None:
     """A worker's life."""
     from serving.logs import log_to_stderr
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; until it serves, only the parent answers it
     log_to_stderr()
-    peers = PeerChannel(line, orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    peers = PeerChannel(line, orphaned=lambda: os.kill(os.getpid(), signal.SIGTERM), deaths=deaths)
     code = 1
     try:
         code = serve(options, lambda endpoints: peers.send("ready", endpoints), peers, config)
@@ -112,9 +113,11 @@ class PeerChannel:
     Args:
         line: Messages to and from the parent.
         orphaned: Called when the parent is gone.
+        deaths: How many processes have died in this one's place.
     """
 
-    def __init__(self, line: Connection, orphaned: Callable[[], None]) -> None:
+    def __init__(self, line: Connection, orphaned: Callable[[], None], deaths: int = 0) -> None:
+        self.deaths = deaths
         self._line = line
         self._orphaned = orphaned
         self._answers: Mapping[str, Callable[[Any], Any]] = {}

@@ -19,7 +19,7 @@ from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
 from serving.core.models import ModelSpec
 from serving.core.work import MemoryBudget
-from serving.errors import InvalidArgument, ResourceExhausted, ServingError
+from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
 from serving.wire import dtypes, json_answers, json_long, json_parser, json_tensors, json_writer
 
@@ -87,7 +87,7 @@ class RequestParser:
             return rows
         size = json_long.count_bytes(body)
         if size > self._unpacked_bytes:
-            raise ResourceExhausted(f"The request unpacks to {size} bytes, at most {self._unpacked_bytes} are taken")
+            raise InvalidArgument(f"The request unpacks to {size} bytes, at most {self._unpacked_bytes} are taken")
         with self._budget.hold(size):
             return self._read_document(route, body)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 PROBES = frozenset({b"/healthz", b"/readyz"})
+_HABIT = 1 << 10  # bytes
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})  # methods whose body nobody reads
 PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
 _MAX_HEAD = 1 << 16  # bytes of request line and headers
@@ -158,8 +159,8 @@ class RequestReader:
         self._check(Response(431, b"", "") if self._head_size > _MAX_HEAD else None)
 
     def _check_body(self, size: int) -> None:
-        """Refuse the body of a request that has none, such as a probe."""
-        self._check(Response(413, b"", "") if size and self._bodiless else None)
+        """Refuse the body of a request that has none, such as a probe; what a client sends by habit is let through."""
+        self._check(Response(413, b"", "") if self._bodiless and self.size + size > _HABIT else None)
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""

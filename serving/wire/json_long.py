@@ -21,7 +21,8 @@ def count_parts(body: bytes) -> int:
 
 def count_bytes(body: bytes) -> int:
     """Bytes of memory that a body's values take as Python objects, about; those of 64-bit CPython 3.11."""
-    return 2 * len(body) + 40 * body.count(b",") + 64 * body.count(b"[") + 240 * body.count(b"{")
+    texts = 25 * body.count(b'"')
+    return texts + 2 * len(body) + 40 * body.count(b",") + 64 * body.count(b"[") + 240 * body.count(b"{")
 
 
 def parse(body: bytes) -> Any:

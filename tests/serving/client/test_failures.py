@@ -15,7 +15,16 @@ import pytest
 
 from serving.client.async_client import AsyncClient
 from serving.client.client import Client
-from serving.errors import Code, DataLoss, DeadlineExceeded, InvalidArgument, NotFound, ServingError, Unavailable
+from serving.errors import (
+    Code,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ServingError,
+    Unavailable,
+)
 
 both_kinds = pytest.mark.parametrize("kind", ["sync", "async"])
 
@@ -109,6 +118,18 @@ def drip(connection, stop):
             return
 
 
+def drip_head(connection, stop):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(1000):
+        connection.sendall(b"x")
+        if stop.wait(0.05):
+            return
+
+
+def gzipped(connection, _stop):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nwhatever.")
+
+
 AVAILABLE = {"model_version_status": [{"version": "3", "state": "AVAILABLE", "status": {"error_message": ""}}]}
 AWAY = answer({"error": "The queue is full"}, 503)
 
@@ -140,6 +161,9 @@ def test_the_tries_end(kind, act):
         (answer("", 302), ServingError, r"HTTP status 302"),
         (answer("[]"), ServingError, r"cannot be read.\nExpected: [\s\S]*\nNext: "),
         (answer("<html>"), ServingError, r"cannot be read.\nExpected: [\s\S]*\nNext: "),
+        (answer("[" * 100_000), ServingError, r"cannot be read.\nExpected: [\s\S]*\nNext: "),
+        (answer("[" * 100_000, 500), ServingError, r"HTTP status 500"),
+        (gzipped, ServingError, r"cannot be read.\nExpected: [\s\S]*Content-Encoding: gzip\nNext: "),
         (half, DataLoss, r"broke off.\nExpected: .*\nReceived: .*\nNext: "),
     ],
 )
@@ -151,7 +175,7 @@ def test_an_answer_is_final(kind, act, error, text):
 
 
 @both_kinds
-@pytest.mark.parametrize("act", [hang, drip])
+@pytest.mark.parametrize("act", [hang, drip, drip_head])
 def test_a_slow_rest_server(kind, act):
     with (
         Scripted(act) as server,
@@ -238,3 +262,32 @@ def test_threads_share_a_client(server):
         for client in (rest, rpc):
             found = threads.map(lambda i, client=client: client.predict("half", np.float32([i]))["y"][0], range(40))
             assert [3 + i / 2 for i in range(40)] == list(found)
+
+
+@both_kinds
+@pytest.mark.parametrize("act", [reset, hang_up])
+def test_what_may_have_ended_a_server_is_not_sent_to_the_next(kind, act):
+    """The signatures are asked for again; inputs are not."""
+    with Scripted(_metadata(y="DT_FLOAT"), act, answer({"outputs": [1.0]})) as server:
+        with pytest.raises(
+            Unavailable, match=r"broke before the answer.\nExpected: [\s\S]*Received: [\s\S]*Next: look"
+        ):
+            ask(kind, server.url, "predict", "m", [1.0])
+        assert 2 == len(server.requests)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "127.0.0.1:9"])
+def test_a_call_after_the_end_is_a_typed_error(address):
+    client = Client(address)
+    client.close()
+    with pytest.raises(FailedPrecondition, match=r"The client is closed[\s\S]*Next: make a new client"):
+        client.status("m")
+
+
+@both_kinds
+@pytest.mark.parametrize("proxy", ["ftp://proxy:1", "http://[proxy", "socks5://proxy:1"])
+def test_a_proxy_that_is_none_is_a_typed_error(kind, proxy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(ServingError, match=r"Expected: [\s\S]*Received: [\s\S]*Next: "):
+        ask(kind, "http://example.invalid", "status", "m", options={"attempts": 1})

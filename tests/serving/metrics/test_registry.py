@@ -293,3 +293,9 @@ def test_prometheus_own_parser_reads_the_page(metrics):
     }
     assert 1 == samples["keraspipe_requests_total"]
     assert 1 == samples[":tensorflow:serving:request_count_total"]  # the parser renames counters so
+
+
+def test_deaths_of_processes_are_counted():
+    metrics = Metrics()
+    metrics.deaths(2)
+    assert b"keraspipe_worker_deaths_total 2" in exposition.render_page(metrics.snapshot())

@@ -32,7 +32,7 @@ WORKERS = 2
 _SERVE = """
 import dataclasses, json, sys
 from pathlib import Path
-from serving.options import Limits, Loading, ServeOptions
+from serving.options import Limits, Loading, Security, ServeOptions
 from serving.process.supervisor import serve_with_workers
 arguments = json.loads(sys.argv[1])
 for name in ("base_path", "grpc_socket"):
@@ -42,7 +42,7 @@ arguments["limits"] = Limits(**arguments.get("limits", {}))
 arguments["loading"] = Loading(poll_seconds=0.2, retry_seconds=0.1, max_retries=1)
 show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
 if __name__ == "__main__":
-    sys.exit(serve_with_workers(ServeOptions(**arguments), ready=show))
+    sys.exit(serve_with_workers(ServeOptions(**arguments, security=Security(control_open=True)), ready=show))
 """
 
 
@@ -359,6 +359,7 @@ def test_a_worker_that_dies_before_it_could_answer_ends_the_start(served, wait_f
 def test_each_worker_has_its_share_of_the_limits(tmp_path):
     options = ServeOptions(workers=4, grpc_socket=tmp_path / "s", limits=Limits(request_bytes=9, concurrent=10))
     shares = [worker_options(options, number) for number in range(4)]
+    assert worker_options(dataclasses.replace(options, notice=print), 1).notice is None  # it is the parent's
     assert [tmp_path / "s", None, None, None] == [one.grpc_socket for one in shares]
     assert Limits(9, 2, available_memory() // 2 // 4) == shares[0].limits
     assert 1 == worker_options(dataclasses.replace(options, limits=Limits(concurrent=1)), 0).limits.concurrent

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import InvalidArgument
-from serving.wire import json_parser
+from serving.wire import json_long, json_parser
 
 _SCALARS = (
     st.none()
@@ -104,3 +107,56 @@ def test_errors(body, expected):
     with pytest.raises(InvalidArgument) as caught:
         json_parser.loads(body)
     assert expected == str(caught.value)
+
+
+@given(_DOCUMENTS | st.lists(st.floats()), st.booleans())
+def test_long_bodies_are_read_alike(document, ascii_only):
+    body = json.dumps(document, ensure_ascii=ascii_only).encode()
+    if not json_long._ODD.search(body):
+        assert repr(json_parser.parse(body)) == repr(json_long.parse(body))
+
+
+@given(st.text(alphabet='{}[]",:\\ 0123456789.eE+-truefalsnulNIyaé', max_size=40))
+def test_long_parser_gives_the_same_value_or_an_error(text):
+    body = f"[{text}]".encode()
+    try:
+        value = json_long.parse(body)
+    except InvalidArgument:
+        return
+    assert repr(json_parser.parse(body)) == repr(value)
+
+
+HOSTILE = {
+    "twins": b'{"a": [' + b'{"k": 1, "k": 2},' * 300_000 + b"0]}",
+    "colons in texts": b'{"a": [' + b'"http://x", {"k": 1},' * 250_000 + b"0]}",
+    "numbers and objects": b'{"a": [' + b'1, {"k": 1},' * 400_000 + b"0]}",
+    "nan": b'{"a": [' + b"NaN, 1.5," * 600_000 + b"0]}",
+    "cut off": b'{"a": [' + b"1," * 3_000_000,
+    "deep": b'{"a": ' + b"[" * 3_000_000 + b"]" * 3_000_000 + b"}",
+    "escapes": b'{"a": "' + b"\\ud83d\\ude00" * 500_000 + b'"}',
+    "backslashes": b'{"a": "' + b"\\\\" * 2_500_000 + b'", "a": ":"}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_six_megabytes_of_anything_take_a_moment(body):
+    began = time.process_time()
+    with contextlib.suppress(InvalidArgument):
+        json_parser.loads(body)
+    assert time.process_time() - began < 4
+
+
+def test_first_of_equal_keys_wins_in_long_bodies_too():
+    body = b'{"k": 1, "k": 2, "pad": "' + b"x" * json_long.LEAST + b'"}'
+    assert 1 == json_parser.loads(body)["k"]
+
+
+def test_memory_of_values_is_not_underestimated():
+    for part in (b"[]", b"{}", b'{"a":1}', b"1.5", b'"x"', b"[1]"):
+        body = b"[" + b",".join([part] * 100_000) + b"]"
+        tracemalloc.start()
+        value = json_parser.loads(body)
+        used, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert used <= json_long.count_bytes(body), part
+        del value

@@ -1,0 +1,62 @@
+"""What a run may cost is told by its content, not by what the last run took."""
+
+from __future__ import annotations
+
+import io
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, value_bytes
+from serving.core.work import RunArgs
+
+HUGE_WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xfe\xbf\xff\x0f\x07" + bytes(12)
+
+
+def model(decoders=(), unchecked=(), loops=False):
+    return types.SimpleNamespace(decoders=set(decoders), unchecked_decoders=set(unchecked), has_loops=loops)
+
+
+def args(*values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return RunArgs(("x:0",), ("y:0",), [array])
+
+
+def png(side):
+    buffer = io.BytesIO()
+    Image.new("L", (side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+NUMBERS = RunArgs(("x:0",), ("y:0",), [np.zeros((4, 3), np.float32)])
+IMAGES = model({"DecodeImage"}, loops=True)
+
+
+@pytest.mark.parametrize(
+    ("graph", "run", "bounded"),
+    [
+        (model(), NUMBERS, True),
+        (model(loops=True), NUMBERS, False),
+        (model(), args(b"a text"), True),
+        (model(), args(b"a" * 20_000, b"b" * 20_000), False),
+        (IMAGES, args(*[png(8)] * 64), True),
+        (IMAGES, args(png(8), png(600)), False),
+        (IMAGES, args(HUGE_WEBP), False),
+        (model({"DecodeImage"}, {"DecodeImage"}), args(b"\xff\x0a"), False),
+    ],
+)
+def test_what_may_run_on_the_event_loop_is_bounded(graph, run, bounded):
+    assert bounded == is_bounded(graph, run)
+
+
+def test_images_cost_what_their_headers_say():
+    assert PIXEL_BYTES * (64 + 16383**2) == image_bytes(IMAGES, args(png(8), HUGE_WEBP))
+    assert 0 == image_bytes(model(), args(HUGE_WEBP))
+
+
+def test_texts_count_with_their_bytes():
+    assert 8 + 1000 == value_bytes(args(b"x" * 1000).arrays[0])
+    assert 48 == value_bytes(NUMBERS.arrays[0])
