@@ -24,7 +24,6 @@ VIEW_KEY = "keraspipe"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 SECTION = "training-and-validation"
 CURVES = "pictures/learning_curves.png"
-MAX_HEADLINES = 2  # metrics among the columns of the runs table
 
 
 def describe_run(folder: RunFolder, mlflow_run_id: str) -> str:
@@ -91,20 +90,20 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str
 
 
 def experiment_view(metrics: Iterable[str], headlines: Sequence[str]) -> str:
-    """Returns the view of an experiment as JSON: verdict, alias and headline metrics as columns; joint charts first.
+    """Returns the view of an experiment as JSON: verdict, alias and headline metric as columns; joint charts first.
 
     Args:
         metrics: Names of the metrics of a run in MLflow.
         headlines: The metrics of its evaluation, the most important first.
     """
     known = list(metrics)
-    columns = [f"metrics.`test/{name}`" for name in headlines[:MAX_HEADLINES]]
-    columns += [f"metrics.`baseline/{name}`" for name in headlines[:1] if f"baseline/{name}" in known]
+    kinds = [kind for kind in ("test", "baseline") if f"{kind}/{headlines[0]}" in known]
+    columns = [f"metrics.`{kind}/{headlines[0]}`" for kind in kinds]
     curves = [name for name in known if f"val_{name}" in known]
     section = {"uuid": SECTION, "name": "Training and validation", "display": True, "isReordered": False}
     return json.dumps(
         {
-            "selectedColumns": ["tags.`gate`", "tags.`alias`", *columns, "attributes.`Models`"],
+            "selectedColumns": ["tags.`gate`", "tags.`alias`", *columns],
             "compareRunCharts": [_chart(name) for name in sorted(curves, key=lambda name: name != "loss")],
             "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],
             "isAccordionReordered": True,

@@ -81,9 +81,7 @@ def test_the_view_has_the_verdict_and_the_joint_charts_first():
         "tags.`gate`",
         "tags.`alias`",
         "metrics.`test/auc`",
-        "metrics.`test/loss`",
         "metrics.`baseline/auc`",
-        "attributes.`Models`",
     ]
     charts = [chart["selectedMetricKeys"] for chart in view["compareRunCharts"]]
     assert charts == [["loss", "val_loss"], ["auc", "val_auc"]]
