@@ -86,9 +86,10 @@ def _has_published(result: dict[str, Any]) -> bool:
 def _unknown_version(workspace: Workspace, text: str, name: str, versions: list[int]) -> UsageError:
     published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
     numbers = ", ".join(f"{name}@{number}" for number in versions)
+    listing = "list them with: keraspipe runs"
     return UsageError(
         f"There is no published version {text} in {workspace}.",
         expected=numbers or "NAME@VERSION of a published model, or NAME for the champion",
         received=text,
-        action=errors.did_you_mean(name, published) or "list them with: keraspipe runs",
+        action=listing if name in published else errors.did_you_mean(name, published) or listing,
     )
