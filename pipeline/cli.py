@@ -57,7 +57,7 @@ COMMANDS = {
     "loadtest": ("Send load to a server, and measure its latency.", "keraspipe loadtest digits --rate 200"),
     "monitor": ("Find drift between live requests and the training data.", "keraspipe monitor digits --since 1d"),
     "compile": ("Write the pipeline as a file for Kubeflow Pipelines.", "keraspipe compile digits --to kubeflow"),
-    "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard --port 5000"),
+    "dashboard": ("Open MLflow on this workspace.", "keraspipe dashboard digits --port 5000"),
     "deploy": ("Check this machine as a host of the docker compose stack.", "keraspipe deploy check --profile gpu"),
     "secrets": ("Create the secrets that docker compose up needs.", "keraspipe secrets --self-signed"),
 }

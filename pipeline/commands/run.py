@@ -93,8 +93,8 @@ def _published_lines(result: RunResult, request: RunRequest) -> list[str]:
     version = f"{request.name}@{result.model_version}"
     roles = {"challenger": " as challenger", "quick": ", which is not served,"}
     steps = {
-        "champion": "keraspipe serve, keraspipe dashboard",
-        "challenger": f"keraspipe promote {request.name}, keraspipe dashboard",
+        "champion": f"keraspipe serve, keraspipe dashboard {request.name}",
+        "challenger": f"keraspipe promote {request.name}, keraspipe dashboard {request.name}",
         "quick": f"keraspipe predict {version} …; for a model to serve: keraspipe run {request.name}",
     }
     return [

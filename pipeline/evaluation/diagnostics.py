@@ -10,11 +10,15 @@ rows with confidence close to 1 into one bin.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.evaluation import examples
+from pipeline.formats import calendar
+from pipeline.formats.tf_example import TEST_TIMES_FILE
+from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +60,9 @@ def diagnose(recipe: Recipe, predictions: Predictions, folder: Path) -> dict[str
     if predictions.kind == "numbers" and predictions.truth.ndim == 1:
         result["residuals"] = describe_residuals(predictions.truth, predictions.candidate)
     if predictions.kind == "numbers" and predictions.truth.ndim > 1:
-        result["forecast"] = _add_past(
-            describe_forecast(predictions.truth, predictions.candidate, predictions.live), recipe, folder
-        )
+        result["forecast"] = describe_forecast(predictions.truth, predictions.candidate, predictions.live)
+        _add_past(result["forecast"], recipe, folder)
+        _add_times(result["forecast"], recipe, folder)
     return {name: value for name, value in result.items() if value}
 
 
@@ -75,18 +79,27 @@ def _class_curves(recipe: Recipe, predictions: Predictions) -> list[dict[str, An
     )
 
 
-def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Adds the past to each window, if an input is the past of the label's column."""
+def _add_past(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    """Adds the past to each window, and its last value as the naive forecast, if an input is the target's past."""
     data = recipe.data
     columns = getattr(data, "numbers", {})
     past = next((name for name, column in columns.items() if column == getattr(data, "target", "")), None)
     if past is None:
-        return forecast
+        return
     rows = examples.read_features(folder, [window["row"] for window in forecast["windows"]], [past])
     for window in forecast["windows"]:
         numbers = np.ravel(np.array(rows[window["row"]][past], float))
         window["past"] = [None if np.isnan(n) else n for n in numbers[-PAST_RATIO * len(window["truth"]) :].tolist()]
-    return forecast
+        known = numbers[~np.isnan(numbers)]
+        window["naive"] = [float(known[-1])] * len(window["truth"]) if len(known) else []
+
+
+def _add_times(forecast: dict[str, Any], recipe: Recipe, folder: Path) -> None:
+    """Adds the ISO times of the past and of the forecast steps to each window, if ingest has noted when it ends."""
+    ends, step = fileio.read_json(folder.parent / TEST_TIMES_FILE, []), getattr(recipe.data, "step", None)
+    for window in forecast["windows"] if ends and step else []:
+        last, steps = datetime.fromisoformat(ends[window["row"]]), len(window.get("past", [])) + len(window["truth"])
+        window["times"] = [calendar.add_step(last, step, index - steps + 1).isoformat() for index in range(steps)]
 
 
 def describe_curves(positives: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,8 @@ THUMBNAIL_SIDE = 160  # pixels of the longer side of a stored picture
 RECONSTRUCTION_COUNT = 8
 IMAGE, VECTOR = "image_bytes", "reconstruction"
 SAMPLE_COUNT = 40
+MAX_SAMPLE_COUNT = 96  # one of each class, if there are more classes than samples
+SCANNED_COUNT = 20_000
 
 
 def worst_rows(predictions: Predictions, count: int = WORST_COUNT) -> tuple[np.ndarray, np.ndarray]:
@@ -253,11 +256,28 @@ def _draw_images(model: LoadedModel, seed: str) -> list[dict[str, Any]]:
     return [{"image_bytes": base64.b64encode(image).decode()} for image in answer["image_bytes"]]
 
 
+def _spread_records(test: Path, label: str) -> list[bytes]:
+    """Returns records of the test split, of every class as equally many as there are, ordered by class."""
+    import tensorflow as tf
+
+    from pipeline.formats import tf_example
+
+    by_class: dict[Any, list[bytes]] = defaultdict(list)
+    for record in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{test}/*"))).take(SCANNED_COUNT):
+        content = record.numpy()
+        group = by_class[tf_example.parse_features(content, [label])[label]]
+        if len(group) < SAMPLE_COUNT:
+            group.append(content)
+    count = min(MAX_SAMPLE_COUNT, max(SAMPLE_COUNT, len(by_class)))
+    ranked = sorted((rank, name) for name, group in by_class.items() for rank in range(len(group)))[:count]
+    return [by_class[name][rank] for name, rank in sorted((name, rank) for rank, name in ranked)]
+
+
 def _classify_images(model: LoadedModel, test: Path, data: Dataset) -> list[dict[str, Any]]:
     import numpy as np
     import tensorflow as tf
 
-    records = [r.numpy() for r in tf.data.TFRecordDataset(tf.io.gfile.glob(f"{test}/*")).take(SAMPLE_COUNT)]
+    records = _spread_records(test, data.label)
     rows = [tf.train.Example.FromString(record).features.feature for record in records]
     answer = model.predict("serving_examples", {"examples": np.array(records, object)})
     if not {"label", "probabilities"} <= answer.keys():

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
+TEST_TIMES_FILE = "test_times.json"  # next to the splits: ISO time of the last step of each window of the test split
 GZIP = b"\x1f\x8b"
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import io
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 
 SAMPLE_COLUMNS = 8
-MAX_SAMPLES = 48
+MAX_SAMPLES = 96
 CELL_WIDTH, CELL_HEIGHT, CAPTION_HEIGHT = (
     160,
     165,
@@ -161,7 +163,7 @@ def forecast(result: Mapping[str, Any]) -> Figure:
 
     Args:
         result: {"error": [by step], "live_error": [by step] or None, "windows": [{"error", "quantile", "truth",
-            "predicted", "past"?}]}.
+            "predicted", "past"?, "naive"?, "times"?: ISO, of the past and the steps ahead}]}.
     """
     rows = 1 + -(-len(result["windows"]) // 2)
     figure = Figure(figsize=(12.0, 3.2 * rows), layout="constrained")
@@ -186,13 +188,26 @@ def _draw_errors(axes: Axes, result: Mapping[str, Any]) -> None:
 
 def _draw_window(axes: Axes, window: Mapping[str, Any]) -> None:
     past = [float("nan") if value is None else value for value in window.get("past", [])]
-    axes.plot(range(1 - len(past), 1), past, color=PAST_COLOUR, linewidth=1.2, label="past")
-    steps = range(1, len(window["truth"]) + 1)
+    places = _places(window, len(past))
+    before, steps = places[: len(past)], places[len(past) :]
+    axes.plot(before, past, color=PAST_COLOUR, linewidth=1.2, label="past")
     axes.plot(steps, window["truth"], color=TRUTH_COLOUR, linewidth=1.6, label="truth")
     axes.plot(steps, window["predicted"], color=FORECAST_COLOUR, linewidth=1.6, label="forecast")
-    axes.axvline(0.5, color=PAST_COLOUR, linestyle=":", linewidth=1)
+    if window.get("naive"):
+        axes.plot(steps, window["naive"], color=PAST_COLOUR, linewidth=1.2, linestyle="--", label="naive: last value")
+    axes.axvline(before[-1] if len(before) else 0.5, color=PAST_COLOUR, linestyle=":", linewidth=1)
     rank = "the worst" if window["quantile"] >= 1 else f"better than {1 - window['quantile']:.0%} of the windows"
     axes.set_title(f"error {window['error']:.4g}: {rank}", fontsize=10)
-    axes.set_xlabel("steps ahead")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="upper left")
+    if window.get("times"):
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+    else:
+        axes.set_xlabel("steps ahead")
+
+
+def _places(window: Mapping[str, Any], past: int) -> list[Any]:
+    """Returns the horizontal places of the past and the forecast: times, or steps from the first that is forecast."""
+    if window.get("times"):
+        return [datetime.fromisoformat(time) for time in window["times"]]
+    return list(range(1 - past, len(window["truth"]) + 1))

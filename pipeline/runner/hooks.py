@@ -94,8 +94,8 @@ def _report_data(state: RunState, anomalies: Path) -> None:
 
 def train(state: RunState, *, cached: bool) -> None:
     """Reports the curves, and deletes the checkpoints, which are no longer needed."""
+    from pipeline.training.augmentation_preview import PREVIEW_FILE as AUGMENTED
     from pipeline.training.files import HISTORY
-    from pipeline.training.input_pipeline import PREVIEW_FILE as AUGMENTED
 
     folder = state.uri("train", "model_run")
     path = folder / HISTORY

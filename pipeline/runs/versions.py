@@ -92,11 +92,13 @@ def _unknown_version(workspace: Workspace, text: str, name: str, versions: list[
     quick = champions.current_entry(workspace, name).quick if text == name else None
     published = [folder.name for folder in workspace.models.glob("*") if folder.is_dir()]
     numbers = ", ".join(f"{name}@{number}" for number in versions)
+    listing = "list them with: keraspipe runs"
+    hint = listing if name in published else errors.did_you_mean(name, published) or listing
+    if quick:
+        hint = f"name the version of the --quick run: {name}@{quick.version}; or run: keraspipe run {name}"
     return UsageError(
         f"There is no published version {text} in {workspace}.",
         expected=numbers or "NAME@VERSION of a published model, or NAME for the champion",
         received=text,
-        action=f"name the version of the --quick run: {name}@{quick.version}; or run: keraspipe run {name}"
-        if quick
-        else errors.did_you_mean(name, published) or "list them with: keraspipe runs",
+        action=hint,
     )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
@@ -19,11 +19,27 @@ from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
 from pipeline.formats.base import Dataset, Example, require_input_names
+from pipeline.formats.tf_example import TEST_TIMES_FILE
 from pipeline.recipe import Group, Official, Recipe, Time
 from pipeline.recipes import catalog
 from pipeline.store import fileio
 
-Row = tuple[str, float, Mapping[str, Any]]  # split, fraction, features
+
+class Row(NamedTuple):
+    """A row with its split.
+
+    Attributes:
+        split: "train", "eval" or "test".
+        part: Its `fraction`.
+        features: Raw values by name.
+        ends: ISO time of the end of a window of a time series; empty for other rows.
+    """
+
+    split: str
+    part: float
+    features: Mapping[str, Any]
+    ends: str = ""
+
 
 SPLITS = ("train", "eval", "test")
 MAX_SHOWN = 5
@@ -147,22 +163,22 @@ def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -
         part = fraction(example.features, recipe.data.label)
         split = choose_split(example, part, recipe)
         if split:
-            yield split, part, example.features
+            yield Row(split, part, example.features, example.ends if example.ends != example.begins else "")
         else:
             report.straddling += 1
 
 
-def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Any]:
+def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Row]:
     """Yields the rows with the smallest fractions of each split: a sample that does not depend on the order."""
     samples: dict[str, list[Any]] = {split: [] for split in SPLITS}
-    for number, (split, part, features) in enumerate(rows):
-        item = (-part, number, features)
-        if len(samples[split]) < limits[split]:
-            heapq.heappush(samples[split], item)
+    for number, row in enumerate(rows):
+        item = (-row.part, number, row)
+        if len(samples[row.split]) < limits[row.split]:
+            heapq.heappush(samples[row.split], item)
         else:
-            heapq.heappushpop(samples[split], item)
-    for split, items in samples.items():
-        yield from ((split, -part, features) for part, _, features in sorted(items, key=lambda item: item[1]))
+            heapq.heappushpop(samples[row.split], item)
+    for items in samples.values():
+        yield from (row for _, _, row in sorted(items, key=lambda item: item[1]))
 
 
 def encode_example(features: Mapping[str, Any]) -> bytes:
@@ -184,7 +200,7 @@ def encode_example(features: Mapping[str, Any]) -> bytes:
 def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
     """Writes rows as TFRecords, one file per split, and counts them.
 
-    Encoded images do not shrink further, so the files are not compressed.
+    Encoded images do not shrink further, so the files are not compressed. The times of test windows go to a file.
     """
     import tensorflow as tf
 
@@ -193,11 +209,15 @@ def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
     for split in SPLITS:
         (folder / f"Split-{split}").mkdir(parents=True, exist_ok=True)
         writers[split] = tf.io.TFRecordWriter(str(folder / f"Split-{split}" / "examples.tfrecord"))
-    for split, _, features in rows:
-        writers[split].write(encode_example(features))
-        counts[split] += 1
+    ends = []
+    for row in rows:
+        writers[row.split].write(encode_example(row.features))
+        counts[row.split] += 1
+        ends += [row.ends] if row.split == "test" else []
     for writer in writers.values():
         writer.close()
+    if any(ends):
+        fileio.write_json(folder / TEST_TIMES_FILE, ends)
     return counts
 
 

@@ -24,6 +24,7 @@ class RecordingState:
         experiment_id: Its experiment.
         children: The MLflow runs of the steps, by name.
         model_version: The version registered by this run; empty while there is none.
+        has_view: Whether the experiment has the view that `keraspipe dashboard` opens.
         complete: Whether the journal's last event was `end` and is recorded.
         error: Events that could not be recorded and will not be tried again, one per line.
         unreachable: Why MLflow does not answer; empty while it does.
@@ -35,6 +36,7 @@ class RecordingState:
     experiment_id: str = ""
     children: dict[str, str] = field(default_factory=dict)
     model_version: str = ""
+    has_view: bool = False
     complete: bool = False
     error: str = ""
     unreachable: str = ""

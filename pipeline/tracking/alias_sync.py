@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 ALIASES = ("champion", "challenger")
+ALIAS_TAG = "alias"  # of a run
 # An answer takes milliseconds; without one the workspace's own record is used.
 SHORT_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "4"}
 Aliases = dict[str, int]  # VERSION by alias
@@ -86,6 +87,7 @@ def push_aliases(destination: TrackingStore, workspace: Workspace, name: str) ->
                 problems.append(f"{name}@{target.version} is not registered in MLflow, which cannot call it {alias}")
                 continue
             _set_alias(destination, name, alias, theirs.get(alias, ""), version)
+            _tag_runs(destination, name, alias, version)
             known = {**known, alias: target.version} if target else {key: known[key] for key in known if key != alias}
         write_last_synced(workspace, name, destination.uri, known)
     return problems
@@ -96,6 +98,19 @@ def _set_alias(destination: TrackingStore, name: str, alias: str, before: str, a
         destination.client.set_registered_model_alias(name, alias, after)
     elif before and not after:
         destination.client.delete_registered_model_alias(name, alias)
+
+
+def _tag_runs(destination: TrackingStore, name: str, alias: str, version: str) -> None:
+    """Shows the alias in the table of runs: the run of the version has it as a tag, and no other run."""
+    run = destination.client.get_model_version(name, version).run_id if version else ""
+    experiment = destination.client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        return
+    tagged = destination.client.search_runs([experiment.experiment_id], f"tags.`{ALIAS_TAG}` = '{alias}'")
+    for other in {found.info.run_id for found in tagged} - {run}:
+        destination.client.delete_tag(other, ALIAS_TAG)
+    if run and destination.has_run(run):
+        destination.client.set_tag(run, ALIAS_TAG, alias)
 
 
 def _find_version(destination: TrackingStore, name: str, entry: ModelVersion) -> str:

@@ -44,7 +44,7 @@ class StepRuns:
 
     def step(self, event: Mapping[str, Any]) -> None:
         """Begins or ends a child run; a step that was skipped has none."""
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import RunTag
 
         status = STEP_STATUS.get(event["state"])
         if status is None:
@@ -54,8 +54,9 @@ class StepRuns:
         if status == "RUNNING":
             client.update_run(run, status=status)
             return
-        seconds = Metric("seconds", float(event.get("seconds") or 0.0), at, 0)
-        client.log_batch(run, metrics=[seconds], tags=[RunTag("keraspipe.state", event["state"])])
+        # Tags, because MLflow draws a chart of a single bar for each metric.
+        texts = {"keraspipe.state": event["state"], "keraspipe.seconds": str(event.get("seconds") or 0.0)}
+        client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items()])
         client.set_terminated(run, status, at)
 
     def execution(self, event: Mapping[str, Any]) -> None:

@@ -12,30 +12,41 @@ import urllib.request
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pipeline import subprocesses
-from pipeline.errors import PipelineError
+from pipeline import errors, subprocesses
+from pipeline.errors import PipelineError, UsageError
+from pipeline.runs import versions
 from pipeline.store import fileio, relocation
+from pipeline.store.recording import RecordingState
+from pipeline.tracking import overview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
 
 START_TIMEOUT_S = 180.0  # on a machine that is busy elsewhere
 
-# MLflow 3 opens on pages about prompts and traces; this is the page of the runs.
-RUNS_PAGE = "/#/experiments?workflowType=machine_learning"
+# MLflow 3 opens on pages about prompts and traces; this is the list of the experiments with their runs.
+ALL_PAGE = "/#/experiments?workflowType=machine_learning"
 
 
-def serve_dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1") -> int:
+def serve_dashboard(settings: Settings, target: str = "", port: int = 5000, host: str = "127.0.0.1") -> int:
     """Runs MLflow's server until it is interrupted; prints the address once it answers.
+
+    Args:
+        settings: The settings.
+        target: What to show: a recipe, NAME@VERSION, or a run; empty for all recipes.
+        port: Port of the server.
+        host: Its address.
 
     Raises:
         PipelineError: There is nothing to show yet, the port is taken, or MLflow does not start.
     """
+    page = find_page(settings.workspace, target)
     if urlsplit(settings.tracking_uri).scheme in ("http", "https"):
-        print(settings.tracking_uri)
+        print(page(settings.tracking_uri))
         return 0
     _require_startable(settings, port, host)
     url = f"http://{host}:{port}"
@@ -45,9 +56,42 @@ def serve_dashboard(settings: Settings, port: int = 5000, host: str = "127.0.0.1
         _start_server(settings, port, host) as process,
     ):
         _wait_until_healthy(process, url, settings.workspace.dashboard_log)
-        print(url + RUNS_PAGE, flush=True)
+        print(page(url), flush=True)
         return process.wait()
     return 0
+
+
+def find_page(workspace: Workspace, target: str) -> Callable[[str], str]:
+    """Returns the page that shows a recipe's runs or a run, as a function of MLflow's address.
+
+    Without a target it is the page of the runs if the workspace has those of one recipe only.
+
+    Raises:
+        UsageError: There is no such recipe or run, or it is not recorded in MLflow yet.
+    """
+    recorded = {folder.run_id: RecordingState.load(folder) for folder in workspace.run_folders()}
+    recorded = {run_id: state for run_id, state in recorded.items() if state.mlflow_run_id}
+    experiments = {run_id.rsplit("-", 3)[0]: state for run_id, state in recorded.items()}
+    if not target and len(experiments) != 1:
+        return lambda uri: uri.rstrip("/") + ALL_PAGE
+    if "@" in target:
+        target = versions.find_version(workspace, target).require_run_id(workspace)
+    if target in recorded:
+        state = recorded[target]
+        return lambda uri: overview.run_page(uri, state.experiment_id, state.mlflow_run_id)
+    if target and target not in experiments:
+        raise _unrecorded_error(workspace, target, [*experiments, *recorded])
+    shown = experiments[target] if target else next(iter(experiments.values()))
+    return lambda uri: overview.runs_page(uri, shown.experiment_id, has_view=shown.has_view)
+
+
+def _unrecorded_error(workspace: Workspace, target: str, known: list[str]) -> UsageError:
+    return UsageError(
+        f"MLflow has no runs of {target!r} in {workspace}.",
+        expected="a recipe, a run, or NAME@VERSION that a run has recorded",
+        received=target,
+        action=errors.did_you_mean(target, known) or "list the runs with: keraspipe runs",
+    )
 
 
 def _require_startable(settings: Settings, port: int, host: str) -> None:

@@ -43,6 +43,7 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
     collector = ErrorCollector(destination)
     collector.attempt("metrics", lambda: destination.log_metrics(run_id, flatten_metrics(result), seconds))
     collector.attempt("gate", lambda: _record_gate(destination, run_id, result))
+    collector.attempt("cost", lambda: _record_cost(destination, run_id, result.get("cost") or {}))
     collector.attempt("slices", lambda: _record_slices(destination, run_id, result))
     collector.attempt("confusion matrix", lambda: _record_confusion(destination, run_id, result))
     for name in PICTURES:
@@ -52,14 +53,11 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
 
 
 def flatten_metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """Returns all numbers of an evaluation by their names in MLflow."""
+    """Returns the metrics of an evaluation by their names in MLflow; slices and costs are tables there."""
     metrics = {f"test/{name}": value for name, value in result["metrics"].items()}
     metrics |= {f"baseline/{name}": value for name, value in (result.get("baseline") or {}).items()}
-    metrics |= {f"cost/{name}": value for name, value in _flatten_cost(result.get("cost") or {}).items()}
     if result.get("calibration"):
         metrics["test/calibration_error"] = result["calibration"]["error"]
-    for part in result.get("slices") or []:
-        metrics |= {f"test/{name}/{part['slice']}": value for name, value in part["metrics"].items()}
     return {name: value for name, value in metrics.items() if value is not None}
 
 
@@ -81,6 +79,12 @@ def _record_gate(destination: TrackingStore, run_id: str, result: Mapping[str, A
             },
         )
         destination.client.log_text(run_id, gate_report.render_markdown(result), GATE_PAGE)
+
+
+def _record_cost(destination: TrackingStore, run_id: str, cost: Mapping[str, Any]) -> None:
+    rows = [[name, value] for name, value in _flatten_cost(cost).items() if value is not None]
+    if rows:
+        client.write_table(destination, run_id, "cost.json", ["cost", "value"], rows)
 
 
 def _record_slices(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:

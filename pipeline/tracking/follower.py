@@ -108,6 +108,10 @@ def _sleep(seconds: float, run_end: RunEnd) -> None:
         time.sleep(POLL_S)
 
 
+class RunDeletedError(Exception):
+    """Somebody has deleted the run in MLflow, or its experiment, while it was being recorded."""
+
+
 class JournalReplayer:
     """Records events and saves the offset, so that a later recorder can continue.
 
@@ -130,13 +134,19 @@ class JournalReplayer:
             Unreachable: MLflow does not answer; the offset stays before the first event that is not recorded.
         """
         try:
-            writer = self._writer or self._open_writer()
-            for event in journal.read_events(self.folder.journal, self.state.offset):
-                self._record_event(writer, event)
+            self._record_new()
+        except RunDeletedError:  # by hand, in MLflow: it is recorded again as a whole
+            self._writer = None
+            self._record_new()
         except Unreachable as error:
             self.state.unreachable = error.reason
             self.state.save(self.folder)
             raise
+
+    def _record_new(self) -> None:
+        writer = self._writer or self._open_writer()
+        for event in journal.read_events(self.folder.journal, self.state.offset):
+            self._record_event(writer, event)
 
     def stop(self) -> None:
         """Marks a run as killed if its process is gone, so that MLflow does not show it as running."""
@@ -179,8 +189,10 @@ class JournalReplayer:
                 writer.record(event.fields)
             except Unreachable:
                 raise
-            except Exception as error:  # noqa: BLE001  (one bad event must not stop the others)
+            except Exception as error:
                 self.destination.probe()
+                if not self._is_same_store():
+                    raise RunDeletedError from error
                 problem = f"{event.kind}: {type(error).__name__}: {error}"
             else:
                 return ""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 RUN_ID_TAG = "keraspipe.mlflow_run_id"
 RUN_TAGS = ("keraspipe.run_id", "data_digest", "code_digest")
 EVENT_TAGS = {"commit": "git_commit", "parent": "parent_champion"}
+MODEL_METRICS = ("test/", "baseline/")
 ENDPOINT = "serving_default"
 PYFUNC_CODE = Path(__file__).with_name("served_model.py")
 PYFUNC_PACKAGES = ("mlflow", "tensorflow", "pandas")
@@ -42,6 +43,7 @@ def register(
         if entry.run_id == state.mlflow_run_id:
             return str(entry.version)
     logged = _find_logged_model(client, state, event["digest"]) or _log_model(client, state, name, model, event)
+    _describe_model(client, state, logged.model_id)
     _create_registered_model(client, name)
     tags = {DIGEST_TAG: event["digest"], RUN_ID_TAG: state.mlflow_run_id, **_origin_tags(client, state)}
     model_version = client.create_model_version(
@@ -71,6 +73,8 @@ def publish(destination: TrackingStore, state: RecordingState, name: str, event:
     of_event |= {"quick": "true"} if event.get("alias") == "quick" else {}
     for key, value in {VERSION_TAG: event["version"], **of_event}.items():
         client.set_model_version_tag(name, target.version, key, str(value))
+    if event.get("alias") == "quick":
+        client.set_tag(state.mlflow_run_id, alias_sync.ALIAS_TAG, "quick")
     if destination.workspace:
         alias_sync.push_aliases(destination, destination.workspace, name)
 
@@ -108,7 +112,10 @@ def _log_model(
     from mlflow.models import Model
 
     tags = {DIGEST_TAG: event["digest"]}
-    model = client.create_logged_model(state.experiment_id, name, state.mlflow_run_id, tags, model_type="served")
+    params = client.get_run(state.mlflow_run_id).data.params
+    model = client.create_logged_model(
+        state.experiment_id, name, state.mlflow_run_id, tags, params=params, model_type="served"
+    )
     client.log_outputs(state.mlflow_run_id, [LoggedModelOutput(model.model_id, step=0)])
     about = Model(
         model.artifact_location, model_id=model.model_id, run_id=state.mlflow_run_id, model_uuid=model.model_id
@@ -118,6 +125,23 @@ def _log_model(
         save_pyfunc(whole, folder, build_signature(event.get("signatures")), about)
         client.log_model_artifacts(model.model_id, str(whole))
     return client.finalize_logged_model(model.model_id, "READY")
+
+
+def _describe_model(client: MlflowClient, state: RecordingState, model_id: str) -> None:
+    """Gives the logged model the run's metrics on the test split, its data set and its description."""
+    from mlflow.entities import Metric
+
+    run = client.get_run(state.mlflow_run_id)
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    data = {"dataset_name": inputs[0].dataset.name, "dataset_digest": inputs[0].dataset.digest} if inputs else {}
+    metrics = [
+        Metric(key, value, run.info.start_time, 0, model_id=model_id, **data)
+        for key, value in run.data.metrics.items()
+        if key.startswith(MODEL_METRICS)
+    ]
+    client.log_batch(state.mlflow_run_id, metrics=metrics)
+    description = run.data.tags.get("mlflow.note.content", "")
+    client.set_logged_model_tags(model_id, {"mlflow.note.content": description})
 
 
 def _create_registered_model(client: MlflowClient, name: str) -> None:

@@ -50,7 +50,7 @@ class Outcome:
         reason = "; ".join(self.error.splitlines()) or "the recorder has ended too early"
         if self.complete:
             return f"{reason}\nThe rest is recorded in MLflow, and all of it in the workspace."
-        return f"{uri} does not answer: {reason}\n{LATER}"
+        return f"{uri}: {reason}\n{LATER}"
 
 
 @dataclass(frozen=True)

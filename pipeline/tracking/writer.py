@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.reports import data_report as statistics
 from pipeline.store import fileio, journal
-from pipeline.tracking import client, evaluation, model_registry, run_context
+from pipeline.tracking import client, evaluation, model_registry, overview, run_context
 from pipeline.tracking.child_runs import StepRuns, TrialRuns
 from pipeline.tracking.client import ErrorCollector, metric_name
 
@@ -64,10 +64,6 @@ class MlflowWriter:
         self.destination.client.log_batch(self.state.mlflow_run_id, params=params)
 
     def _step(self, event: Mapping[str, Any]) -> None:
-        if event.get("state") != "started" and event.get("seconds") is not None:
-            self.destination.log_metrics(
-                self.state.mlflow_run_id, {f"step_seconds/{event['name']}": event["seconds"]}, event["time"]
-            )
         self.steps.step(event)
 
     def _execution(self, event: Mapping[str, Any]) -> None:
@@ -142,6 +138,7 @@ class MlflowWriter:
     def _evaluation(self, event: Mapping[str, Any]) -> None:
         path = self.folder.workspace.require_path(event["path"])
         evaluation.record(self.destination, self.state.mlflow_run_id, path, event["time"])
+        self._describe()
 
     def _register(self, event: Mapping[str, Any]) -> None:
         model = self.folder.workspace.require_path(event["model"])
@@ -155,11 +152,26 @@ class MlflowWriter:
     def _end(self, event: Mapping[str, Any]) -> None:
         collector = ErrorCollector(self.destination)
         collector.attempt("steps", self._write_steps_table)
+        collector.attempt("description", self._describe)
+        collector.attempt("view", self._write_view)
         collector.attempt("tags", lambda: self.destination.set_tags(self.state.mlflow_run_id, _end_tags(event)))
         at = int(event["time"] * 1000)
         status = RUN_STATUS.get(str(event.get("status")), "FAILED")
         collector.attempt("end", lambda: self.destination.client.set_terminated(self.state.mlflow_run_id, status, at))
         collector.finish()
+
+    def _describe(self) -> None:
+        run = self.state.mlflow_run_id
+        self.destination.set_tags(run, {"mlflow.note.content": overview.describe_run(self.folder, run)})
+
+    def _write_view(self) -> None:
+        """Sets the columns and charts of the experiment's page to what this run has."""
+        headlines = list((fileio.read_json(self.folder.evaluation) or {}).get("metrics", {}))
+        if headlines:
+            client, state = self.destination.client, self.state
+            view = overview.experiment_view(client.get_run(state.mlflow_run_id).data.metrics, headlines)
+            client.set_experiment_tag(state.experiment_id, overview.VIEW_TAG, view)
+            state.has_view = True
 
     def _open_run(self, event: Mapping[str, Any]) -> None:
         """Finds the run, also one created just before a crash, or creates it."""

@@ -1,6 +1,6 @@
 """The input pipeline of `fit`: decoded and preprocessed rows in batches, with new augmentation in every epoch.
 
-Records are decoded and preprocessed once, and cached in memory if they fit. A preview shows a few augmented rows.
+Records are decoded and preprocessed once, and cached in memory if they fit.
 """
 
 from __future__ import annotations
@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from pipeline.store import fileio
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-    import numpy as np
     import tensorflow as tf
 
 
 PARSE_BATCH = 256
 STREAM_SHUFFLE_ROWS = 10_000
 MEMORY_SHARE = 0.25
-PREVIEW_FILE = "augmentation.png"
-PREVIEW_ROWS, PREVIEW_DRAWS = 8, 7
-PREVIEW_SIDE = 96  # smallest side of one image in the grid, in pixels
-PREVIEW_GAP = 4
 
 
 @dataclass(frozen=True)
@@ -125,43 +117,3 @@ def validation_batches(rows: Rows, batch_size: int) -> tf.data.Dataset:
 
     dataset = rows.dataset.batch(batch_size)
     return (dataset.cache() if rows.fits_memory else dataset).prefetch(tf.data.AUTOTUNE)
-
-
-def write_preview(
-    folder: Path, rows: Rows, target: Callable[..., Any], augment: Callable[..., Any] | None, name: str
-) -> None:
-    """Writes the grid: one row per example, first the original, then augmented. Writes nothing if it is no image.
-
-    Args:
-        folder: Folder of the picture.
-        rows: The training split.
-        target: (features, label) -> (features, target of the loss).
-        augment: (features, target) -> the same, changed at random; None if a recipe augments nothing.
-        name: The augmented feature.
-    """
-    if augment is None or not _is_image(rows.dataset.element_spec[0][name].shape):
-        return
-    batch = next(iter(rows.dataset.batch(PREVIEW_ROWS).map(target)))
-    draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(PREVIEW_DRAWS))]
-    with fileio.replace_file(folder / PREVIEW_FILE) as temporary:
-        _draw_grid(draws).save(temporary, "png")
-
-
-def _is_image(shape: Sequence[int]) -> bool:
-    return len(shape) == 3 and shape[2] in {1, 3}  # noqa: PLR2004  (height, width, channels)
-
-
-def _draw_grid(draws: list[np.ndarray]) -> Any:
-    """Draws one image of the draws, each (rows, height, width, channels), side by side; high values are light."""
-    import numpy as np
-    from PIL import Image
-
-    low, high = draws[0].min(), draws[0].max()
-    stack = (np.stack(draws, axis=1) - low) / max(high - low, 1e-6)  # (rows, draws, height, width, channels)
-    pixels = (np.clip(stack, 0, 1) * 255).astype(np.uint8)
-    scale = max(1, PREVIEW_SIDE // pixels.shape[2])
-    pixels = pixels.repeat(scale, axis=2).repeat(scale, axis=3)
-    framed = np.pad(pixels, ((0, 0), (0, 0), (PREVIEW_GAP, 0), (PREVIEW_GAP, 0), (0, 0)), constant_values=255)
-    rows, columns, height, width, channels = framed.shape
-    sheet = framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, channels)
-    return Image.fromarray(sheet[..., 0] if channels == 1 else sheet)

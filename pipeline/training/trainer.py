@@ -68,7 +68,7 @@ def fit_recipe(
 
     Each of several `nodes` trains on its share of each batch; the first writes the files.
     """
-    from pipeline.training import devices, input_pipeline
+    from pipeline.training import augmentation_preview, devices, input_pipeline
     from pipeline.training.collective import SingleWorker
 
     nodes = nodes or SingleWorker()
@@ -82,7 +82,7 @@ def fit_recipe(
     target, augment = target_map(model, len(recipe.data.classes)), augmentation_map(recipe, p)
     if nodes.index == 0:
         out.mkdir(parents=True, exist_ok=True)
-        input_pipeline.write_preview(out, train, target, augment, recipe.augmented)
+        augmentation_preview.write_preview(out, train, target, augment, recipe.augmented, recipe.data.classes)
     training = Training(
         model=model,
         train=lambda epoch: input_pipeline.training_batches(share, part, config["seed"] + epoch, target, augment).take(

@@ -19,8 +19,8 @@ def summary(*arguments, **fields):
 @pytest.mark.parametrize(
     ("arguments", "first", "last"),
     [
-        ((), "digits: accuracy 0.5000", "Next: keraspipe serve, keraspipe dashboard"),
-        (("--challenger",), "digits: accuracy 0.5000", "Next: keraspipe promote digits, keraspipe dashboard"),
+        ((), "digits: accuracy 0.5000", "Next: keraspipe serve, keraspipe dashboard digits"),
+        (("--challenger",), "digits: accuracy 0.5000", "Next: keraspipe promote digits, keraspipe dashboard digits"),
         (
             ("--quick",),
             "digits, quick: a small sample and few epochs: accuracy 0.5000",

@@ -17,7 +17,7 @@ def test_the_table_is_exclusive_or():
 def test_every_split_holds_the_whole_table_and_the_test_nothing_else(tmp_path):
     recipe, report = catalog.load_recipe(ROOT / "models" / "xor.py"), Report()
     found: dict[str, list] = {split: [] for split in SPLITS}
-    for split, _, features in assign_splits(check_rows(XOR.examples(tmp_path), XOR, report), recipe, report):
+    for split, _, features, _ in assign_splits(check_rows(XOR.examples(tmp_path), XOR, report), recipe, report):
         found[split].append((features["x"], features["y"], features["xor"]))
     assert dict.fromkeys(SPLITS, ROWS) == {split: set(rows) for split, rows in found.items()}
     assert len(TABLE) == len(found["test"])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.dates import ConciseDateFormatter
 from sklearn.metrics import auc, mean_absolute_error, roc_auc_score
 
 from pipeline.evaluation import diagnostics
+from pipeline.formats.calendar import BusinessDays
+from pipeline.plots.examples import forecast
+from pipeline.steps import ingest
 
 
 def test_thinned_curve_has_the_same_area():
@@ -67,3 +73,26 @@ def test_forecasts_by_step_and_windows_from_good_to_bad():
     errors = [window["error"] for window in found["windows"]]
     assert sorted(errors) == errors
     assert pytest.approx(np.abs(truth - answers).mean(axis=1).max()) == errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("step", "first"), [(timedelta(hours=1), "2024-03-08T19:00:00"), (BusinessDays(), "2024-03-05")]
+)
+def test_a_forecast_has_its_times_its_past_and_the_naive_line(tmp_path, step, first):
+    features = {"history": (1.0, 2.0, float("nan")), "y": (4.0, 5.0)}
+    end = "2024-03-08T23:00:00" if isinstance(step, timedelta) else "2024-03-11"
+    ingest.write_splits([ingest.Row("test", 0.1, features, end)], tmp_path)
+    data = SimpleNamespace(numbers={"history": "y"}, target="y", step=step)
+    truth = np.array([features["y"]])
+    found = diagnostics.describe_forecast(truth, truth, None)
+    for add in (diagnostics._add_past, diagnostics._add_times):
+        add(found, SimpleNamespace(data=data), tmp_path / "Split-test")
+    window = found["windows"][0]
+    assert ([1.0, 2.0, None], [2.0, 2.0]) == (window["past"], window["naive"])
+    times = [datetime.fromisoformat(time) for time in window["times"]]
+    assert (datetime.fromisoformat(first), datetime.fromisoformat(end), 5) == (times[0], times[-1], len(times))
+    assert sorted(times) == times
+    figure = forecast(found)
+    labels = [line.get_label() for line in figure.axes[1].get_lines()][:4]
+    assert ["past", "truth", "forecast", "naive: last value"] == labels
+    assert isinstance(figure.axes[1].xaxis.get_major_formatter(), ConciseDateFormatter)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.evaluation import examples
+from pipeline.formats import tf_example
 from serving.core.model import LoadedModel
 
 DATA = SimpleNamespace(classes=("no", "yes"), inputs={"image_bytes": "bytes"}, label="label")
@@ -58,7 +59,7 @@ def test_a_classifier_is_asked_about_test_images(saved, split):
     found = examples.sample_examples(saved(classify, tf.string, "examples", "serving_examples"), split, DATA)
     image = base64.b64encode(b"an image").decode()
     answer = {"image_bytes": image, "predicted": "yes", "probability": 0.5}
-    assert [{**answer, "label": "yes"}, {**answer, "label": "no"}] == found
+    assert [{**answer, "label": "no"}, {**answer, "label": "yes"}] == found
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "serving_examples"])
@@ -68,3 +69,14 @@ def test_of_other_models_there_are_no_samples(saved, split, signature):
     model = saved(lambda examples: {"score": tf.strings.length(examples)}, tf.string, "examples", signature)
     data = DATA if signature == "serving_examples" else SimpleNamespace(classes=(), inputs={}, label="label")
     assert [] == examples.sample_examples(model, split, data)
+
+
+def test_samples_are_of_every_class_though_the_split_is_sorted(tmp_path):
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(tmp_path / "rows")) as writer:
+        for label in [b"a"] * 200 + [b"b"] * 200 + [b"c"] * 3:
+            values = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
+            writer.write(tf.train.Example(features=tf.train.Features(feature={"label": values})).SerializeToString())
+    labels = [tf_example.parse_features(record)["label"] for record in examples._spread_records(tmp_path, "label")]
+    assert [b"a"] * 19 + [b"b"] * 18 + [b"c"] * 3 == labels

@@ -37,7 +37,7 @@ class Model:
 @pytest.fixture
 def split(tmp_path):
     ingest.write_splits(
-        [("test", 0.1, {"image_bytes": b"abc", "v": (1.0, 2.0, float(n))}) for n in range(12)], tmp_path
+        [ingest.Row("test", 0.1, {"image_bytes": b"abc", "v": (1.0, 2.0, float(n))}) for n in range(12)], tmp_path
     )
     return tmp_path / "Split-test"
 

@@ -63,7 +63,8 @@ def recipe():
 def split(tmp_path):
     """600 rows of a test split, more than two batches."""
     rows = [
-        ("test", 0.1, {"x": float(n), "y": (b"no", b"yes")[n % 2], "sex": (b"f", b"m", b"")[n % 3]}) for n in range(600)
+        ingest.Row("test", 0.1, {"x": float(n), "y": (b"no", b"yes")[n % 2], "sex": (b"f", b"m", b"")[n % 3]})
+        for n in range(600)
     ]
     ingest.write_splits(rows, tmp_path)
     return tmp_path / "Split-test"
@@ -89,7 +90,7 @@ def test_a_live_model_that_answers_something_else_is_not_compared(recipe, split)
 def test_a_missing_number_is_nan_and_can_be_saved(recipe, tmp_path):
     recipe.data = SimpleNamespace(label="y", classes=(), inputs={"x": "float"})
     recipe.gate, recipe.predicted = Gate(), "other"
-    ingest.write_splits([("test", 0.1, {"x": 1.0, "y": 2.5}), ("test", 0.2, {"x": 1.0})], tmp_path)
+    ingest.write_splits([ingest.Row("test", 0.1, {"x": 1.0, "y": 2.5}), ingest.Row("test", 0.2, {"x": 1.0})], tmp_path)
     found = predictions.collect_predictions(recipe, tmp_path / "Split-test", Model("other"), None)
     assert ("numbers", [2.5, None]) == (found.kind, [None if np.isnan(y) else y for y in found.truth])
     found.save(tmp_path / predictions.PREDICTIONS_FILE)

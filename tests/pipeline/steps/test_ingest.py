@@ -47,7 +47,7 @@ def recipe(data, split=None, **changes):
 
 
 def sides(examples, split=None):
-    return {row["x"]: side for side, _, row in ingest.assign_splits(examples, recipe(Table([]), split), Report())}
+    return {row["x"]: side for side, _, row, _ in ingest.assign_splits(examples, recipe(Table([]), split), Report())}
 
 
 @given(ROWS, st.binary(), st.binary(), st.randoms())

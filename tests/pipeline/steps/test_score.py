@@ -24,7 +24,7 @@ def test_column_without_any_value_has_the_kind_that_is_declared():
 def test_columns_are_read_with_their_shapes_and_gaps(tmp_path):
     full = {"x": 1.5, "n": 3, "word": b"a\0", "v": (1.0, 2.0, 3.0, float("nan")), "y": (5.0, 6.0)}
     bare = {"v": (4.0, 5.0, 6.0, 7.0), "y": (7.0, 8.0)}
-    ingest.write_splits([("test", 0.1, full), ("test", 0.2, bare)], tmp_path)
+    ingest.write_splits([ingest.Row("test", 0.1, full), ingest.Row("test", 0.2, bare)], tmp_path)
     found = score.Splits(tmp_path, KINDS).test
     np.testing.assert_array_equal([1.5, np.nan], found["x"])
     np.testing.assert_array_equal([[[1, 2], [3, np.nan]], [[4, 5], [6, 7]]], found["v"])

@@ -57,7 +57,7 @@ def test_a_step_is_a_child_run_with_its_time_and_what_went_in(run, store, record
     outcome = recorder.read_outcome(run.folder)
     assert outcome.error == ""
     child = children(client, outcome.mlflow_run_id)["train"]
-    assert (child.info.status, child.data.metrics["seconds"]) == ("FINISHED", 2.5)
+    assert (child.info.status, child.data.tags["keraspipe.seconds"]) == ("FINISHED", "2.5")
     assert child.info.end_time - child.info.start_time == 2000
     assert child.data.tags["mlmd.execution_id"] == "1"
     assert child.data.tags["input.examples"] == "Examples 7: artifacts/examples/7"

@@ -23,12 +23,12 @@ def test_a_port_that_is_taken(workspace):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PipelineError, match=f"--port {port + 1}"):
-            serve_dashboard(Settings(workspace=Workspace(workspace)), port)
+            serve_dashboard(Settings(workspace=Workspace(workspace)), port=port)
 
 
 def test_a_server_has_its_own_pages(tmp_path, capsys):
     assert serve_dashboard(Settings(workspace=Workspace(tmp_path), tracking_uri="https://mlflow.example")) == 0
-    assert capsys.readouterr().out == "https://mlflow.example\n"
+    assert capsys.readouterr().out == "https://mlflow.example/#/experiments?workflowType=machine_learning\n"
 
 
 @pytest.mark.process
@@ -38,7 +38,7 @@ def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(PipelineError, match=r"did not start(.|\n)*of a newer version"):
-        serve_dashboard(Settings(workspace=Workspace(workspace)), port)
+        serve_dashboard(Settings(workspace=Workspace(workspace)), port=port)
 
 
 SHOW = """
@@ -47,7 +47,7 @@ from pathlib import Path
 from pipeline.settings import Settings
 from pipeline.tracking.dashboard import serve_dashboard
 from pipeline.store.layout import Workspace
-sys.exit(serve_dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), int(sys.argv[2])))
+sys.exit(serve_dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), port=int(sys.argv[2])))
 """
 
 

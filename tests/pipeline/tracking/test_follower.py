@@ -77,3 +77,19 @@ def test_a_server_that_is_away_at_the_end_is_told(run, ending, tmp_path):
     state = RecordingState.load(run.folder)
     assert state.offset == 0
     assert "refused" in state.unreachable
+
+
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_a_run_that_somebody_deletes_meanwhile_is_recorded_again(run, uri, workspace, what):
+    run.start()
+    run.epochs(1, 1)
+    replayer = JournalReplayer(TrackingStore(uri, Workspace(workspace)), run.folder)
+    replayer.all()
+    first, client = replayer.state.mlflow_run_id, MlflowClient(uri)
+    client.delete_run(first) if what == "run" else client.delete_experiment(replayer.state.experiment_id)
+    run.epochs(2, 2)
+    run.write("end", status="finished", message="", seconds=1.0)
+    replayer.all()
+    second = replayer.state.mlflow_run_id
+    assert 2 == len(client.get_metric_history(second, "loss"))
+    assert ("active", "") == (client.get_run(second).info.lifecycle_stage, replayer.state.error)

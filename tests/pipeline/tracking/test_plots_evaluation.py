@@ -113,9 +113,7 @@ def test_reconstructions_of_images_and_of_vectors(examples):
     assert drawn(figure).std() > 5
 
 
-def test_costs_and_calibration_are_numbers_in_mlflow(result):
-    cost = {"weights": 5, "flops": None, "latency_ms": {"p50": 0.5, "p95": 0.9, "p99": 1.0, "calls": 9}}
-    found = flatten_metrics({**result, "cost": cost, "calibration": {"error": 0.02}})
-    assert {"cost/weights": 5, "cost/latency_ms_p95": 0.9, "test/calibration_error": 0.02}.items() <= found.items()
-    assert "cost/flops" not in found
-    assert "cost/latency_ms_calls" not in found
+def test_metrics_are_those_that_make_a_chart_over_runs(result):
+    found = flatten_metrics({**result, "cost": {"weights": 5}, "calibration": {"error": 0.02}})
+    assert {"test/accuracy": 0.9, "test/calibration_error": 0.02}.items() <= found.items()
+    assert [] == [name for name in found if name.startswith("cost") or "label" in name]

@@ -169,8 +169,8 @@ def test_outcome_of_a_run_that_nobody_recorded(tmp_path):
     [
         (True, "", ""),
         (True, "card: OSError: no space\nend: OSError: no space", "card: OSError: no space; end: OSError: no space\n"),
-        (False, "refused", "URI does not answer: refused\n"),
-        (False, "", "URI does not answer: the recorder has ended too early\n"),
+        (False, "refused", "URI: refused\n"),
+        (False, "", "URI: the recorder has ended too early\n"),
     ],
 )
 def test_what_is_missing_is_described(complete, error, words):

@@ -1,0 +1,142 @@
+"""What a person sees first in MLflow: the description of a run, and the columns and charts of an experiment's runs.
+
+The description begins with the verdict and the headline numbers, because MLflow shows only its first lines. The view is
+stored as MLflow's own "shared view"; `keraspipe dashboard` opens it.
+
+Source: `createExperimentPageUIState` and `useSharedExperimentViewState` in MLflow's `mlflow/server/js` name the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from pipeline.console import format_number
+from pipeline.store import fileio, journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pipeline.store.layout import RunFolder
+
+VIEW_KEY = "keraspipe"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
+SECTION = "training-and-validation"
+CURVES = "pictures/learning_curves.png"
+
+
+def describe_run(folder: RunFolder, mlflow_run_id: str) -> str:
+    """Returns the description of a run as Markdown, from what its journal says so far."""
+    events = {event.kind: event.fields for event in journal.read_events(folder.journal)}
+    evaluation = fileio.read_json(folder.evaluation) or {}
+    return "\n\n".join(_paragraphs(events, evaluation, mlflow_run_id))
+
+
+def _paragraphs(
+    events: Mapping[str, Mapping[str, Any]], evaluation: Mapping[str, Any], mlflow_run_id: str
+) -> Iterator[str]:
+    words = [f"**{verdict(events, evaluation)}**" if "end" in events or evaluation else "", _title(events)]
+    yield " — ".join(filter(None, words))
+    reasons = (evaluation.get("gate") or {}).get("reasons", [])
+    if reasons:
+        yield "\n".join(f"- {reason}" for reason in reasons)
+    yield from filter(None, [_headlines(evaluation), (evaluation.get("baselines") or {}).get("words", "")])
+    if events.get("history", {}).get("diagnosis"):
+        yield f"Training: {events['history']['diagnosis']}"
+    if "history" in events:
+        query = urlencode({"path": CURVES, "run_uuid": mlflow_run_id})
+        yield f"![Training and validation by epoch](get-artifact?{query})"
+
+
+def _title(events: Mapping[str, Mapping[str, Any]]) -> str:
+    return str(events.get("start", {}).get("description", ""))
+
+
+def verdict(events: Mapping[str, Mapping[str, Any]], evaluation: Mapping[str, Any]) -> str:
+    """Returns how a run ended in a few words: blessed with the version and its alias, not blessed, failed.
+
+    Args:
+        events: The last event of each kind in the run's journal.
+        evaluation: The run's evaluation; empty without one.
+    """
+    end, published = events.get("end", {}), events.get("publish")
+    if end.get("status") == "failed":
+        return f"Failed: {str(end.get('message', '')).partition(chr(10))[0]}"
+    if published:
+        return f"Blessed: version {published['version']}, published as {published.get('alias', 'champion')}"
+    blessed = (evaluation.get("gate") or {}).get("blessed")
+    return {True: "Blessed", False: "Not blessed, not published", None: "Finished"}[blessed]
+
+
+def _headlines(evaluation: Mapping[str, Any]) -> str:
+    """Returns a table: a row for the network, one for each standard model, and one for the champion at that time."""
+    metrics = evaluation.get("metrics") or {}
+    rows = [("this network", metrics)]
+    rows += [(model["name"], model["metrics"]) for model in (evaluation.get("baselines") or {}).get("models", [])]
+    rows += [("the champion before", evaluation["baseline"])] if evaluation.get("baseline") else []
+    return markdown_table(
+        ("on the test split", *metrics),
+        [(who, *(format_number(values.get(name)) for name in metrics)) for who, values in rows],
+    )
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a Markdown table, the first column to the left, numbers to the right; empty with one column only."""
+    if len(columns) == 1:
+        return ""
+    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def experiment_view(metrics: Iterable[str], headlines: Sequence[str]) -> str:
+    """Returns the view of an experiment as JSON: verdict, alias and headline metric as columns; joint charts first.
+
+    Args:
+        metrics: Names of the metrics of a run in MLflow.
+        headlines: The metrics of its evaluation, the most important first.
+    """
+    known = list(metrics)
+    kinds = [kind for kind in ("test", "baseline") if f"{kind}/{headlines[0]}" in known]
+    columns = [f"metrics.`{kind}/{headlines[0]}`" for kind in kinds]
+    curves = [name for name in known if f"val_{name}" in known]
+    section = {"uuid": SECTION, "name": "Training and validation", "display": True, "isReordered": False}
+    return json.dumps(
+        {
+            "selectedColumns": ["tags.`gate`", "tags.`alias`", *columns],
+            "compareRunCharts": [_chart(name) for name in sorted(curves, key=lambda name: name != "loss")],
+            "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],
+            "isAccordionReordered": True,
+        }
+    )
+
+
+def _chart(name: str) -> dict[str, Any]:
+    """Returns the chart of a metric on the training and validation data by epoch."""
+    axes = {"xAxisKey": "step", "xAxisScaleType": "linear", "scaleType": "linear", "lineSmoothness": 0}
+    return {
+        "type": "LINE",
+        "uuid": f"{SECTION}-{name}",
+        "displayName": f"{name}, training and validation",
+        "metricKey": name,
+        "selectedMetricKeys": [name, f"val_{name}"],
+        "metricSectionId": SECTION,
+        "runsCountToCompare": 10,
+        "deleted": False,
+        "isGenerated": False,
+        "useGlobalLineChartConfig": False,
+        "selectedXAxisMetricKey": "",
+        "selectedYAxisMetricKey": "",
+        **axes,
+    }
+
+
+def runs_page(uri: str, experiment_id: str, *, has_view: bool) -> str:
+    """Returns the address of the page with an experiment's runs; MLflow would open on one for prompts and traces."""
+    query = {"workflowType": "machine_learning"} | ({"viewStateShareKey": VIEW_KEY} if has_view else {})
+    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+    """Returns the address of a run's page."""
+    return f"{uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
