@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError, did_you_mean
-from pipeline.formats.spelling import merge_spellings
 from pipeline.scaffold.render import safe_name
+from pipeline.tables.spelling import merge_spellings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

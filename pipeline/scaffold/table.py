@@ -12,15 +12,16 @@ from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import choices, files, forms, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
-from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
+from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.formats.columns import Column
-    from pipeline.formats.dialect import Dialect
     from pipeline.scaffold.choices import Role
     from pipeline.scaffold.profile import Profile
+    from pipeline.tables.dialect import Dialect
 
 TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
@@ -64,9 +65,7 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
     require_rows(path, max(column.rows for column in columns))
 
 
-def _plan_rows(
-    path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]
-) -> Plan:
+def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](

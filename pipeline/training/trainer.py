@@ -220,7 +220,7 @@ def augmentation_map(recipe: Recipe, p: Any) -> Any:
 
 
 def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
-    from pipeline.export import forecast, saved_model, signatures
+    from pipeline.export import columns, forecast, saved_model, signatures
     from pipeline.training import devices
     from serving.core.model import LoadedModel
 
@@ -230,8 +230,9 @@ def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict
     saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)
     saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_request(loaded, inputs))
-    if (columns := forecast.describe_columns(recipe.data)) is not None:
-        fileio.write_json(folder / forecast.COLUMNS_FILE, columns)
+    fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
+    if (layout := forecast.describe_columns(recipe.data)) is not None:
+        fileio.write_json(folder / forecast.COLUMNS_FILE, layout)
     worst = saved_model.require_same_answers(served, loaded, examples, inputs)
     operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
     signature_facts = signatures.signatures_to_dict(loaded.signatures)
