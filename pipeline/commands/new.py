@@ -107,6 +107,4 @@ def describe_gate(plan: Plan) -> list[str]:
     bounds = plan.facts["bounds"]
     limits = [f"{name} at least {value:g}" for name, value in bounds.at_least.items()]
     limits += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]
-    faults = plan.facts.get("faults", 0)
-    unusable = [f"{faults} rows cannot be used; a run lists them."] if faults else []
-    return [*unusable, f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]
+    return [f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]

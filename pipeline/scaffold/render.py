@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.reports import templating
 
 TEMPLATES = Path(__file__).parent / "templates"
-DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}}
+DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}, "limits": {}}
 LINE_WIDTH = 120
 MAX_NAME_LENGTH = 40
 MAX_LISTED = 4

@@ -68,7 +68,7 @@ def fit_recipe(
 
     Each of several `nodes` trains on its share of each batch; the first writes the files.
     """
-    from pipeline.training import devices, input_pipeline
+    from pipeline.training import devices, finite, input_pipeline
     from pipeline.training.collective import SingleWorker
 
     nodes = nodes or SingleWorker()
@@ -79,6 +79,7 @@ def fit_recipe(
     spec = make_spec(recipe, train, steps * p.epochs, vocabulary)
     with strategy.scope():
         model = build_model(recipe, p, spec)
+    finite.require_finite(model, train)
     target, augment = target_map(model, len(recipe.data.classes)), augmentation_map(recipe, p)
     if nodes.index == 0:
         out.mkdir(parents=True, exist_ok=True)
