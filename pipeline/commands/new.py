@@ -95,11 +95,20 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
         *align_columns([plan.head, *plan.rows]),
         "",
         *plan.notes,
+        *describe_names(plan),
         *describe_gate(plan),
         "",
         f"Written: {path}",
         f"Next: {run}",
     ]
+
+
+def describe_names(plan: Plan) -> list[str]:
+    """Says which columns a client calls otherwise than the file does."""
+    from pipeline.scaffold.render import list_names
+
+    renamed = [f"{old} is {new}" for new, old in plan.facts.get("renamed", {}).items()]
+    return [f"Names of inputs: {list_names(renamed)}; files and requests may use both."] if renamed else []
 
 
 def describe_gate(plan: Plan) -> list[str]:
