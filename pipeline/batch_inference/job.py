@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.batch_inference import output
 from pipeline.batch_inference import rows as batch_inference_rows
-from pipeline.batch_inference.rows import input_kinds, make_inputs, predict_rows
-from pipeline.errors import PipelineError
+from pipeline.batch_inference.columns import find_dialect
+from pipeline.batch_inference.rows import make_inputs, predict_rows
+from pipeline.errors import PipelineError, UsageError
 from pipeline.store import fileio
 from pipeline.store.fileio import lock
 
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from pipeline.batch_inference.columns import InputColumns
     from pipeline.batch_inference.output import Columns
     from pipeline.batch_inference.rows import Row
+    from pipeline.tables.dialect import Dialect
     from serving.core.signature import Signature
 
 
@@ -46,6 +49,8 @@ class Job:
         signature: Inputs and outputs of the model's signature.
         predict: Takes arrays (batch, …) by input and returns arrays (batch, …) by output.
         model: Identity of the model, different for each version.
+        columns: Columns of the inputs.
+        dialect: How a CSV file is written.
     """
 
     path: Path
@@ -53,13 +58,16 @@ class Job:
     signature: Signature
     predict: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
     model: str
+    columns: InputColumns
+    dialect: Dialect | None = None
 
     @property
     def plan(self) -> dict[str, Any]:
         """Returns what must be equal for an interrupted job to resume."""
         files = sorted(self.path.rglob("*")) if self.path.is_dir() else [self.path]
         stats = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.is_file()]
-        return {"model": self.model, "signature": self.signature.name, "files": stats}
+        form = self.dialect.options() if self.dialect else {}
+        return {"model": self.model, "signature": self.signature.name, "files": stats, "form": form}
 
 
 @dataclass
@@ -71,6 +79,7 @@ class Outcome:
         bad: Rows without a prediction.
         resumed: Rows that an interrupted job had done before.
         out: The file with the predictions.
+        unused: Columns of the rows that are neither an input's nor the target's.
         reasons: The bad rows, one JSON object a line: {"row", "place", "reason", "cells"}; None if there are none.
     """
 
@@ -79,6 +88,26 @@ class Outcome:
     resumed: int = 0
     out: str = ""
     reasons: str | None = None
+    unused: list[str] = field(default_factory=list)
+
+
+def require_other_file(path: Path, out: Path) -> None:
+    """Raises a UsageError if writing the output, or the list of bad rows, would replace the input or add to it."""
+    for file in (out, bad_rows_file(out)):
+        inside = path.is_dir() and file.resolve().is_relative_to(path.resolve())
+        same = file.resolve() == path.resolve() or (file.exists() and path.exists() and file.samefile(path))
+        if inside or same:
+            raise UsageError(
+                f"{out} would be written over {path}." if same else f"{out} is inside the folder that is read.",
+                expected="an output apart from the input",
+                received=f"{file}, which is {'the same file' if same else 'part of'} {'' if same else path}".strip(),
+                action="name another file with --out",
+            )
+
+
+def bad_rows_file(out: Path) -> Path:
+    """Returns the file with the rows without a prediction, and the reasons."""
+    return out.with_name(f"{out.name}.bad.jsonl")
 
 
 def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
@@ -93,6 +122,9 @@ def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
         ServingError: The model cannot be reached.
     """
     output.check_format(job.out)
+    require_other_file(job.path, job.out)
+    dialect = find_dialect(job.path, job.dialect, job.columns)
+    job = replace(job, dialect=dialect)
     lock_file = job.out.with_name(f".{job.out.name}.lock")
     with lock(lock_file, on_wait=lambda: _raise_busy(job.out)):
         try:
@@ -103,14 +135,15 @@ def run(job: Job, on_progress: Callable[[int], None]) -> Outcome:
 
 def _run_parts(job: Job, on_progress: Callable[[int], None]) -> Outcome:
     parts = PartStore(job.out.with_name(f".{job.out.name}.parts"))
-    columns = _make_columns(job)
+    cells = _read_first(job)
+    columns = output.infer_columns(job.path, cells, job.signature.outputs, job.columns)
     resumed = parts.begin(job.plan)
     on_progress(resumed)
     for first, rows in _read_chunks(job, resumed):
         good, bad = _predict_chunk(job, columns, rows)
         parts.add(first, first + len(rows) - 1, good, bad, columns.schema)
         on_progress(first + len(rows))
-    return _write_results(job, parts, columns, resumed)
+    return replace(_write_results(job, parts, columns, resumed), unused=job.columns.unused(cells))
 
 
 def _raise_busy(out: Path) -> None:
@@ -122,12 +155,17 @@ def _raise_busy(out: Path) -> None:
     )
 
 
-def _only_input(job: Job) -> str:
-    return next(iter(job.signature.inputs)) if len(job.signature.inputs) == 1 else ""
+def _read_rows(job: Job) -> Iterator[Row]:
+    return batch_inference_rows.read_rows(job.path, job.columns.only, job.dialect)
 
 
-def _make_columns(job: Job) -> Columns:
-    first = next(batch_inference_rows.read_rows(job.path, _only_input(job)), None)
+def _read_first(job: Job) -> Mapping[str, Any]:
+    """Returns the cells of the first row.
+
+    Raises:
+        PipelineError: There is none, or a column is missing.
+    """
+    first = next(_read_rows(job), None)
     if first is None:
         raise PipelineError(
             f"There are no rows in {job.path}.",
@@ -135,22 +173,22 @@ def _make_columns(job: Job) -> Columns:
             received="none",
             action="name another file with --file",
         )
-    return output.infer_columns(job.path, first.cells, job.signature.outputs)
+    job.columns.require(job.path, first.cells)
+    return first.cells
 
 
 def _read_chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:
-    rows = itertools.islice(batch_inference_rows.read_rows(job.path, _only_input(job)), done, None)
+    rows = itertools.islice(_read_rows(job), done, None)
     while chunk := list(itertools.islice(rows, PART_ROWS)):
         yield chunk[0].number, chunk
 
 
 def _predict_chunk(job: Job, columns: Columns, rows: list[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Returns rows with predictions, and an entry with the reason for each row without one."""
-    wanted_kinds = input_kinds(job.signature.inputs)
     folder = job.path if job.path.is_dir() else job.path.parent
     good, bad = [], []
     for start in range(0, len(rows), BATCH_ROWS):
-        batch = [(row, *make_inputs(row, wanted_kinds, folder)) for row in rows[start : start + BATCH_ROWS]]
+        batch = [(row, *make_inputs(row, job.columns, folder, job.dialect)) for row in rows[start : start + BATCH_ROWS]]
         sound = [values for _, values, fault in batch if not fault]
         predictions = iter(predict_rows(sound, job.predict) if sound else ())
         for row, _, fault in batch:
@@ -163,13 +201,14 @@ def _predict_chunk(job: Job, columns: Columns, rows: list[Row]) -> tuple[list[di
 
 
 def _cell_texts(row: Row) -> dict[str, str]:
-    return {name: value if isinstance(value, str) else repr(value)[:200] for name, value in row.cells.items()}
+    texts = {name: value if isinstance(value, str) else repr(value)[:200] for name, value in row.cells.items()}
+    return {name: text.encode(errors="backslashreplace").decode() for name, text in texts.items()}
 
 
 def _write_results(job: Job, parts: PartStore, columns: Columns, resumed: int) -> Outcome:
     done = parts.done()
     output.write_output(job.out, [part.table for part in done], columns.schema)
-    aside = job.out.with_name(f"{job.out.name}.bad.jsonl")
+    aside = bad_rows_file(job.out)
     lines = list(parts.bad())
     if lines:
         with fileio.replace_file(aside) as temporary:

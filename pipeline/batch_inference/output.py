@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
@@ -16,11 +16,12 @@ from pipeline.formats import parquet
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
+    from pipeline.batch_inference.columns import InputColumns
     from pipeline.batch_inference.rows import Row
     from serving.core.signature import TensorInfo
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 RENAMED_OUTPUT = "predicted_{}"
+ANSWERS = ("label", "value")  # outputs that say the target
 OUTPUT_SUFFIXES = (*DELIMITERS, *JSON_SUFFIXES, ".parquet")
 
 
@@ -95,27 +97,40 @@ def _json_cell(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A column of the output that holds an answer.
+
+    Attributes:
+        name: Of the column.
+        output: Output of the signature.
+        kind: Its type.
+        place: Place in the vector that the output is; None for the whole of it.
+    """
+
+    name: str
+    output: str
+    kind: pa.DataType
+    place: int | None = None
+
+
+@dataclass(frozen=True)
 class Columns:
     """Names and types of the columns of the output.
 
     Attributes:
         row_types: Type of each column of the rows. Except from Parquet, values are texts, or JSON if they were none.
-        output_types: Type of each output.
-        names: Column of each output; an output with the name of a column of the rows is called `predicted_NAME`.
+        answers: The columns of the answers.
     """
 
     row_types: Mapping[str, pa.DataType]
-    output_types: Mapping[str, pa.DataType]
-    names: Mapping[str, str]
+    answers: Sequence[Answer]
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of all columns, in their order."""
         import pyarrow as pa
 
-        return pa.schema(
-            [*self.row_types.items(), *((self.names[name], kind) for name, kind in self.output_types.items())]
-        )
+        return pa.schema([*self.row_types.items(), *((answer.name, answer.kind) for answer in self.answers)])
 
     def row(self, row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Returns one row of the output."""
@@ -123,18 +138,42 @@ class Columns:
 
         texts = {name for name, kind in self.row_types.items() if kind == pa.string()}
         cells = {name: _to_text(value) if name in texts else value for name, value in row.cells.items()}
-        outputs = {self.names[name]: _to_plain(answer[name], kind) for name, kind in self.output_types.items()}
+        outputs = {}
+        for column in self.answers:
+            value = answer[column.output]
+            outputs[column.name] = _to_plain(value if column.place is None else value[column.place], column.kind)
         return {name: cells.get(name) for name in self.row_types} | outputs
 
 
-def infer_columns(path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo]) -> Columns:
-    """Returns the columns for a file whose first row has these cells."""
+def infer_columns(
+    path: Path, first: Mapping[str, Any], outputs: Mapping[str, TensorInfo], columns: InputColumns
+) -> Columns:
+    """Returns the columns for a file whose first row has these cells.
+
+    The answer is `predicted_TARGET`, a probability `probability_CLASS`; another output keeps its name.
+    """
     import pyarrow as pa
 
     typed = parquet.read_schema(parquet.part_files(path)[0]) if _is_parquet(path) else None
     row_types = {name: typed.field(name).type if typed and name in typed.names else pa.string() for name in first}
-    names = {name: RENAMED_OUTPUT.format(name) if name in row_types else name for name in outputs}
-    return Columns(row_types, {name: _arrow_type(name, info) for name, info in outputs.items()}, names)
+    taken = set(row_types)
+    answers = []
+    for answer in (answer for name, info in outputs.items() for answer in _answer_columns(name, info, columns)):
+        name = RENAMED_OUTPUT.format(answer.name) if answer.name in taken else answer.name
+        while name in taken:
+            name += "_2"
+        taken.add(name)
+        answers.append(replace(answer, name=name))
+    return Columns(row_types, answers)
+
+
+def _answer_columns(name: str, info: TensorInfo, columns: InputColumns) -> list[Answer]:
+    kind = _arrow_type(name, info)
+    if name in ANSWERS and columns.target:
+        return [Answer(RENAMED_OUTPUT.format(columns.target), name, kind)]
+    if name == "probabilities" and columns.classes and (info.shape or ())[1:] in ((-1,), (len(columns.classes),)):
+        return [Answer(f"probability_{one}", name, kind.value_type, i) for i, one in enumerate(columns.classes)]
+    return [Answer(name, name, kind)]
 
 
 def _is_parquet(path: Path) -> bool:

@@ -11,10 +11,12 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.batch_inference.columns import FILE_COLUMN
 from pipeline.errors import UsageError
 from pipeline.features import types
 from pipeline.formats import read_table, table
 from pipeline.formats.folders import is_hidden
+from pipeline.tables.dialect import broken_words, is_broken, plain_number
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from serving.core.signature import TensorInfo
+    from pipeline.batch_inference.columns import InputColumns
+    from pipeline.tables.dialect import Dialect
 
 
-FILE_COLUMN = "file"
 # Raised by the readers of a cell for a value of another kind.
 CELL_FAILURES = (ValueError, TypeError, OverflowError, OSError)
 MAX_CELL_CHARACTERS = 60
@@ -49,26 +51,37 @@ class Row:
     fault: str = ""
 
 
-def read_rows(path: Path, only: str = "") -> Iterator[Row]:
+def read_rows(path: Path, only: str = "", dialect: Dialect | None = None) -> Iterator[Row]:
     """Yields the rows in their order.
 
     Args:
         path: CSV, TSV, JSON lines (all plain or .gz), Parquet, a folder of Parquet files, or a folder of other files.
         only: For a folder of files: name of the input that gets each file's path.
+        dialect: How a CSV file is written.
 
     Raises:
         UsageError: There is no such file, or its format is not known.
         PipelineError: The file is damaged.
     """
-    for number, (place, cells, fault) in enumerate(_choose_reader(path)(path, only)):
-        yield Row(number, place, cells, fault)
+    for number, (place, cells, fault) in enumerate(_choose_reader(path, dialect)(path, only)):
+        yield Row(number, place, cells, fault or _find_broken(cells))
 
 
-def _choose_reader(path: Path) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
+def _find_broken(cells: Mapping[str, Any]) -> str:
+    """What is wrong with a text that the output could not hold: bytes of another encoding."""
+    texts = ((name, cell) for name, cell in cells.items() if isinstance(cell, str) and not cell.isascii())
+    return next(
+        (f"column {name} is {broken_words(cell)}; see --encoding" for name, cell in texts if is_broken(cell)), ""
+    )
+
+
+def _choose_reader(
+    path: Path, dialect: Dialect | None
+) -> Callable[[Path, str], Iterator[tuple[str, Mapping[str, Any], str]]]:
     if path.is_dir() and not any(path.rglob("*.parquet")):
         return _list_files
     if path.is_dir() or (path.is_file() and read_table.table_format(path)):
-        return lambda path, _: read_table.read_rows(path)
+        return lambda path, _: read_table.read_rows(path, dialect=dialect)
     raise UsageError(
         f"{path} cannot be read row by row.",
         expected=f"a folder, or {read_table.EXPECTED_FILE}",
@@ -90,52 +103,43 @@ def _list_files(path: Path, only: str) -> Iterator[tuple[str, Mapping[str, Any],
         yield name, {FILE_COLUMN: name}, ""
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a cell is empty, as in training data."""
-    return table.is_missing(value)
-
-
-def input_kinds(inputs: Mapping[str, TensorInfo]) -> dict[str, str]:
-    """Returns the kind of each input, as a recipe would declare it."""
-    return {name: _input_kind(info) for name, info in inputs.items()}
-
-
-def _input_kind(info: TensorInfo) -> str:
-    name = "bytes" if info.dtype.name == "string" else "int" if "int" in info.dtype.name else "float"
-    sizes = (info.shape or ())[1:]
-    return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
-
-
-def make_inputs(row: Row, wanted: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], str]:
+def make_inputs(
+    row: Row, columns: InputColumns, folder: Path, dialect: Dialect | None = None
+) -> tuple[dict[str, Any], str]:
     """Returns values by input, or the reason why the row has none.
 
     Args:
         row: The row.
-        wanted: Kind of each input.
+        columns: The model's inputs.
         folder: Base of relative paths in cells of `…_bytes` inputs.
+        dialect: How the file writes numbers.
     """
     if row.fault:
         return {}, row.fault
     values = {}
-    for name, declared in wanted.items():
-        column = FILE_COLUMN if FILE_COLUMN in row.cells and name not in row.cells and len(wanted) == 1 else name
-        if column not in row.cells:
-            return {}, f"there is no column {name}"
+    sources = columns.sources(row.cells)
+    for name, declared in columns.kinds.items():
+        if name not in sources and name in columns.optional:
+            values[name] = types.MISSING_VALUES[declared]
+            continue
+        if name not in sources:
+            return {}, f"there is no column {columns.trained.get(name, name)}"
+        column, cell = sources[name], row.cells[sources[name]]
         try:
             is_content = column == FILE_COLUMN or name.endswith("_bytes")
-            values[name] = (
-                _read_content(row.cells[column], folder) if is_content else _parse_cell(row.cells[column], declared)
-            )
+            values[name] = _read_content(cell, folder) if is_content else _parse_cell(cell, declared, dialect)
         except CELL_FAILURES as error:
-            text = repr(row.cells[column])[:MAX_CELL_CHARACTERS]
-            return {}, f"column {column} is no {declared}: {text} ({_fault_reason(error)})"
+            return {}, f"column {column} is no {declared}: {repr(cell)[:MAX_CELL_CHARACTERS]} ({_fault_reason(error)})"
     return values, ""
 
 
-def _parse_cell(cell: Any, declared: str) -> Any:
-    if declared in types.MISSING_VALUES and table.is_missing(cell):
+def _parse_cell(cell: Any, declared: str, dialect: Dialect | None) -> Any:
+    missing = table.is_missing(cell) or (declared == "float" and table.is_no_number(cell))
+    if declared in types.MISSING_VALUES and missing:
         return types.MISSING_VALUES[declared]
     size = types.parse_kind(declared)[1]
+    if dialect and isinstance(cell, str) and declared in ("int", "float"):
+        cell = plain_number(cell, dialect.decimal, dialect.thousands)
     return table.to_vector(cell, size).reshape(size) if size else table.to_value(cell, declared)
 
 

@@ -9,7 +9,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from pipeline.formats.dialect import Dialect
+    from pipeline.tables.dialect import Dialect
 
 NO_HEADER = ("0", "no", "none")
 NAMES = {"tab": "\t", "blank": " ", "space": " ", "apostrophe": "'"}  # of what a shell makes hard to type
@@ -31,7 +31,7 @@ def read_dialect(options: Namespace) -> Dialect:
     Raises:
         UsageError: A value is not possible.
     """
-    from pipeline.formats.dialect import Dialect
+    from pipeline.tables.dialect import Dialect
 
     delimiter, thousands, decimal = (
         NAMES.get(value, value) for value in (options.delimiter, options.thousands, options.decimal)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from pipeline.commands import _csv_options
 from pipeline.errors import PipelineError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 REPORT_INTERVAL_S = 5.0
+MOST_NAMES = 10
 DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -29,6 +31,7 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("--file", metavar="IN", help="predict for every row of a table, or every file of a folder")
     parser.add_argument("--out", metavar="OUT", help="file for the predictions: .csv, .tsv, .jsonl or .parquet")
+    _csv_options.arguments(parser)
 
 
 def require_both(options: Namespace) -> None:
@@ -68,7 +71,7 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
 
 
 def _make_job(options: Namespace, source: Source) -> Job:
-    from pipeline.batch_inference.job import Job
+    from pipeline.batch_inference import columns, job
 
     if options.signature not in source.signatures:
         raise UsageError(
@@ -77,12 +80,19 @@ def _make_job(options: Namespace, source: Source) -> Job:
             received=options.signature,
             action="leave --signature out, or name one of these",
         )
-    return Job(
-        Path(options.file).expanduser().absolute(),
-        Path(options.out).expanduser().absolute(),
-        source.signatures[options.signature],
+    path, out = (Path(name).expanduser().absolute() for name in (options.file, options.out))
+    job.require_other_file(path, out)
+    signature = source.signatures[options.signature]
+    labels = source.signatures.get("transform_labels")
+    target = next(iter(labels.outputs), "") if labels else ""
+    return job.Job(
+        path,
+        out,
+        signature,
         lambda inputs: source.predict(options.signature, inputs),
         source.identity,
+        columns.read_input_columns(signature.inputs, source.folder, target),
+        _csv_options.read_dialect(options),
     )
 
 
@@ -110,6 +120,9 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
     lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({new_rows / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
     if outcome.resumed:
         lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
+    if outcome.unused:
+        more = f" and {len(outcome.unused) - MOST_NAMES} more" if len(outcome.unused) > MOST_NAMES else ""
+        lines.append(f"Columns that the model does not use: {', '.join(outcome.unused[:MOST_NAMES])}{more}.")
     if outcome.reasons:
         lines.append(f"{outcome.bad:,} rows have no prediction; the reasons are in {outcome.reasons}")
     return "\n".join(lines)

@@ -95,6 +95,7 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
         *align_columns([plan.head, *plan.rows]),
         "",
         *plan.notes,
+        *describe_names(plan),
         *describe_gate(plan),
         "",
         f"Written: {path}",
@@ -102,11 +103,17 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
     ]
 
 
+def describe_names(plan: Plan) -> list[str]:
+    """Says which columns a client calls otherwise than the file does."""
+    from pipeline.scaffold.render import list_names
+
+    renamed = [f"{old} is {new}" for new, old in plan.facts.get("renamed", {}).items()]
+    return [f"Names of inputs: {list_names(renamed)}; files and requests may use both."] if renamed else []
+
+
 def describe_gate(plan: Plan) -> list[str]:
     """Describes the gate."""
     bounds = plan.facts["bounds"]
     limits = [f"{name} at least {value:g}" for name, value in bounds.at_least.items()]
     limits += [f"{name} at most {value:g}" for name, value in bounds.at_most.items()]
-    faults = plan.facts.get("faults", 0)
-    unusable = [f"{faults} rows cannot be used; a run lists them."] if faults else []
-    return [*unusable, f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]
+    return [f"{bounds.baseline} The gate requires {', '.join(limits)}.".strip()]

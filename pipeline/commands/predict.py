@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pipeline.batch_inference.columns import InputColumns
     from pipeline.console import Terminal
     from pipeline.settings import Settings
 
@@ -69,9 +71,7 @@ def command(options: Namespace, settings: Settings) -> int:
 def ask_model(options: Namespace, settings: Settings, signatures: Sequence[str]) -> list[dict[str, np.ndarray]]:
     """Returns the model's predictions for each signature on the same inputs: arrays by output name."""
     with _open_model(options, settings) as (source, _):
-        return [
-            source.predict(signature, _parse_inputs(options, signature, source.signatures)) for signature in signatures
-        ]
+        return [source.predict(signature, _parse_inputs(options, signature, source)) for signature in signatures]
 
 
 @contextmanager
@@ -146,7 +146,11 @@ def _load_model(folder: Path, digest: str) -> Source:
     return Source(model.signatures, model.predict, digest, folder)
 
 
-def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, Any]) -> dict[str, list[Any]]:
+def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[str, list[Any]]:
+    """Returns the values by input; a name may be that of the column in the file that was trained on."""
+    from pipeline.batch_inference.columns import read_input_columns
+
+    signatures = source.signatures
     if signature not in signatures:
         raise UsageError(
             f"{options.name} has no signature {signature!r}.",
@@ -163,20 +167,37 @@ def _parse_inputs(options: Namespace, signature: str, signatures: Mapping[str, A
             received="nothing",
             action="give the inputs, or a file of rows with --file and --out",
         )
-    if len(names) == 1 and not any(_is_assignment(text, names) for text in options.inputs):
+    columns = read_input_columns(declared, source.folder)
+    keys = list(dict.fromkeys(text.partition("=")[0] for text in options.inputs))
+    called = {column: name for name, column in columns.sources([*keys, *names]).items()} | {
+        name: name for name in names
+    }
+    if len(names) == 1 and not any(_is_assignment(text, list(called)) for text in options.inputs):
         return {names[0]: [_parse_value(text, names[0], declared) for text in options.inputs]}
-    pairs = [text.partition("=") for text in options.inputs]
-    unknown = [key for key, _, _ in pairs if key not in names] or [
-        name for name in names if name not in dict.fromkeys(k for k, _, _ in pairs)
-    ]
-    if unknown:
+    values = {called[key]: text for key, _, text in (text.partition("=") for text in options.inputs) if key in called}
+    lost = [name for name in names if name not in values and name not in columns.optional]
+    if lost or any(key not in called for key in keys) or len(values) < len(options.inputs):
         raise UsageError(
             f"The inputs do not fit {options.name}.",
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
             action="name each input once",
         )
-    return {key: [_parse_value(text, key, declared)] for key, _, text in pairs}
+    return {
+        name: [
+            _parse_value(values[name], name, declared) if _is_said(values, name, columns) else _missing(declared[name])
+        ]
+        for name in names
+    }
+
+
+def _is_said(values: Mapping[str, str], name: str, columns: InputColumns) -> bool:
+    """Whether a value is there: what may be missing is left out, empty, null or nan."""
+    return name not in columns.optional or values.get(name, "").casefold() not in ("", "null", "nan", "na")
+
+
+def _missing(info: Any) -> Any:
+    return "" if info.dtype.name == "string" else math.nan
 
 
 def _is_assignment(text: str, names: list[str]) -> bool:

@@ -5,20 +5,15 @@ The inputs of a served signature may contain letters, digits and underscores onl
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
-
-from pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
-RESERVED = {*map(str.lower, keyword.kwlist), "self"}
 Value = bytes | int | float | Sequence[float]
 
 
@@ -68,28 +63,6 @@ class Dataset(Protocol):
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields all rows, always in the same order."""
         ...
-
-
-def is_input_name(name: str) -> bool:
-    """Returns whether a model's input can have this name: letters, digits and underscores, and no word of Python."""
-    return re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name, re.ASCII) is not None and name.lower() not in RESERVED
-
-
-def require_input_names(names: Collection[str]) -> None:
-    """Raises a PipelineError if TensorFlow cannot export a model with inputs of these names.
-
-    It makes parameters of them, in small letters.
-    """
-    small = [name.lower() for name in names]
-    wrong = [name for name in names if not is_input_name(name) or small.count(name.lower()) > 1]
-    if wrong:
-        raise PipelineError(
-            f"No model can have {'an input' if len(wrong) == 1 else 'inputs'} {', '.join(wrong)}.",
-            expected="letters, digits and underscores, a letter first; no word of Python such as class or self; names "
-            "that differ in more than capital letters",
-            received=", ".join(names),
-            action="rename them in the recipe: data=Renamed(Csv(…), {NEW_NAME: NAME_IN_THE_FILE, …})",
-        )
 
 
 @dataclass(frozen=True)

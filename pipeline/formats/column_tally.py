@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.features import dates
 from pipeline.formats import table
-from pipeline.formats.dialect import plain_number
+from pipeline.tables.dialect import plain_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.features import text, truth
-from pipeline.formats import csv, jsonl, parquet, read_table, sniff, table
+from pipeline.formats import csv, jsonl, parquet, read_table, table
 from pipeline.formats.column_tally import MAX_VALUES, ColumnTally, OddCells
+from pipeline.tables import sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.formats.dialect import Dialect
+    from pipeline.tables.dialect import Dialect
 
 
 SAMPLED_ROWS = 200_000
@@ -72,7 +73,13 @@ class Column:
     id_like: bool = False
 
 
-def inspect_table(path: Path, *, dialect: Dialect | None = None, missing: tuple[str, ...] = table.MISSING_TEXTS, sampled_rows: int = SAMPLED_ROWS) -> list[Column]:
+def inspect_table(
+    path: Path,
+    *,
+    dialect: Dialect | None = None,
+    missing: tuple[str, ...] = table.MISSING_TEXTS,
+    sampled_rows: int = SAMPLED_ROWS,
+) -> list[Column]:
     """Inspects a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.
 
     Memory is bounded: kinds and values are those of the first rows; in the others only missing values are counted.
@@ -98,7 +105,9 @@ def inspect_table(path: Path, *, dialect: Dialect | None = None, missing: tuple[
     for block in _read_blocks(path, dialect):
         size = len(next(iter(block.values()), []))
         for name in block:
-            tallies.setdefault(name, ColumnTally(*forms, missing, missing=rows))  # a JSON member may first appear in a later block
+            tallies.setdefault(
+                name, ColumnTally(*forms, missing, missing=rows)
+            )  # a JSON member may first appear in a later block
         for name, tally in tallies.items():
             tally.add(block.get(name, [None] * size), sampled=rows < sampled_rows)
         rows += size

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
-from pipeline.formats import sniff, table
-from pipeline.formats.dialect import Dialect, is_broken, open_text, parse_lines, require_text
+from pipeline.formats import table
+from pipeline.tables import header as headers
+from pipeline.tables import sniff
+from pipeline.tables.dialect import Dialect, is_broken, open_text, parse_lines, require_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -126,7 +128,7 @@ def read_rows(
 def _number_rows(path: Path, lines: Iterator[Line], header_line: int) -> Iterator[Line]:
     title = next((line for line in lines if line[0] >= header_line), (0, [], "")) if header_line else (0, [], "")
     first = list(itertools.islice(lines, sniff.SAMPLE_LINES))
-    header = sniff.make_header(title[1], [cells for _, cells, fault in first if not fault])
+    header = headers.make_header(title[1], [cells for _, cells, fault in first if not fault])
     for name in header:
         require_text(path, title[0], name)
     yield title[0], header, ""
@@ -149,7 +151,10 @@ def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:
     while place and count + place > MIN_ROWS and width > 1 and _is_footer(rows[place - 1][1], sparse=sparse):
         place -= 1
     yield from rows[:place]
-    yield from ((line, cells, fault or f"below the table: {', '.join(filter(None, cells))[:40]!r}") for line, cells, fault in rows[place:])
+    yield from (
+        (line, cells, fault or f"below the table: {', '.join(filter(None, cells))[:40]!r}")
+        for line, cells, fault in rows[place:]
+    )
 
 
 def _is_sparse(cells: list[str]) -> bool:

@@ -98,7 +98,7 @@ def read_class_files(path: Path, suffixes: Collection[str], without: Collection[
         PipelineError: The archive is damaged.
     """
     for name, content in read_members(path, suffixes):
-        *above, folder, file = ("", *PurePosixPath(name).parts)
+        *above, folder, _ = ("", *PurePosixPath(name).parts)
         if not is_hidden(name) and folder not in without:
             split = next(filter(None, map(split_of, above)), "")
             source = str(path / name).encode(errors="backslashreplace").decode()  # surrogates cannot be printed

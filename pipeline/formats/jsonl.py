@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import unreadable_file
 from pipeline.formats import table
 from pipeline.formats.csv import FAILURES
-from pipeline.formats.dialect import open_text
+from pipeline.tables.dialect import open_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -112,7 +112,7 @@ def _read_array(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
         text = file.read(BLOCK_CHARACTERS)
         place = text.index("[") + 1
         while True:
-            place = BETWEEN.match(text, place).end()  # type: ignore[union-attr]  (it fits everywhere)
+            place = BETWEEN.match(text, place).end()  # type: ignore[union-attr]
             if text.startswith("]", place):
                 return
             try:

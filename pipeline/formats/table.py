@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from numbers import Real
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pipeline.errors import PipelineError
 from pipeline.features import dates, types
 from pipeline.formats.base import Example
-from pipeline.formats.dialect import broken_words, is_broken, plain_number
-from pipeline.formats.spelling import Spellings
+from pipeline.tables.dialect import broken_words, is_broken, plain_number
+from pipeline.tables.spelling import Spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 # What people and programs write for a number that is not there, in any case; in a column of texts it may be a name.
-NO_NUMBERS = frozenset(
-    "- -- --- – — . .. ... n/a n.a. na n/d nd none nil null nan <na> missing unknown #n/a #na #div/0! #value! #ref! "
-    "#num! #name? #null!".split()
-) | {"not available"}
+NO_NUMBERS = {
+    *("n/a", "n.a.", "na", "n/d", "nd", "none", "nil", "null", "nan", "<na>", "missing", "unknown", "not available"),
+    *("-", "--", "---", "\u2013", "\u2014", ".", "..", "..."),
+    *("#n/a", "#na", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"),
+}
 INT64 = 2**63
 FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
 MAX_SHOWN = 40
@@ -77,7 +78,7 @@ class Layout:
     time: str = ""
     decimal: str = ""
     thousands: str = ""
-    spellings: Spellings = Spellings(())
+    spellings: Spellings = field(default_factory=lambda: Spellings(()))
 
     @classmethod
     def from_table(cls, data: TableDeclaration) -> Layout:

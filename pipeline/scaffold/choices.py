@@ -40,7 +40,8 @@ class Role:
 
     Attributes:
         column: The column.
-        use: "number", "amount", "count", "key", "boolean", "category", "date", "text" or "vector"; empty where it is left out.
+        use: "number", "amount", "count", "key", "boolean", "category", "date", "text" or "vector"; empty where it is
+            left out.
         reason: Why.
     """
 

@@ -32,6 +32,7 @@ class ClassFolders:
         test: Usable files of the test split by class.
         faults: Files that cannot be used.
         first_fault: The first of them, in words.
+        reasons: How many there are of each kind.
         places: The folders of the files, by class.
     """
 
@@ -39,6 +40,7 @@ class ClassFolders:
     test: Counter[str] = field(default_factory=Counter)
     faults: int = 0
     first_fault: str = ""
+    reasons: Counter[str] = field(default_factory=Counter)
     places: dict[str, set[PurePosixPath]] = field(default_factory=dict)
 
     def add(self, split: str, name: str, source: str, fault: str) -> None:
@@ -46,6 +48,7 @@ class ClassFolders:
         self.places.setdefault(name, set()).add(PurePosixPath(source).parent)
         if fault:
             self.faults += 1
+            self.reasons[profile.fault_kind(fault)] += 1
             self.first_fault = self.first_fault or f"{source}: {fault}"
         else:
             (self.test if split == "test" else self.train)[name] += 1
@@ -111,6 +114,7 @@ def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]
         "words": limits.baseline,
         "without": above,
         "rate": 2e-3,
+        "unusable": profile.describe_faults(count, folders.faults, folders.first_fault, folders.reasons),
         **faults,
     }
 
@@ -125,7 +129,7 @@ def folder_notes(path: Path, facts: dict[str, Any], suffixes: Collection[str]) -
         f"Files of other formats are passed over: {list_names(listed)}; convert them to {min(suffixes)}.": listed,
         f"No class, for they hold such files only: {list_names(lost)}.": lost,
     }
-    return [note for note, holds in notes.items() if holds]
+    return [*facts["unusable"], *(note for note, holds in notes.items() if holds)]
 
 
 def _other_files(path: Path, suffixes: Collection[str], known: Collection[str]) -> tuple[Counter[str], list[str]]:

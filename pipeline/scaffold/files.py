@@ -18,7 +18,8 @@ from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, is_hid
 from pipeline.scaffold import class_folders
 from pipeline.scaffold.choices import SMALL_ROWS
 from pipeline.scaffold.class_folders import ClassFolders
-from pipeline.scaffold.render import Plan, make_identifiers, safe_name
+from pipeline.scaffold.render import Plan, safe_name
+from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

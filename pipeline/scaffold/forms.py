@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.formats import columns as table_columns
-from pipeline.formats import sniff, table
-from pipeline.formats.dialect import BLANKS, Dialect
+from pipeline.formats import table
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold.render import list_names, safe_name
+from pipeline.tables import sniff
+from pipeline.tables.dialect import BLANKS, Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,9 +76,9 @@ def find_form(path: Path, known: Dialect | None = None) -> Form:
     if not path.is_file():
         return Form(known)
     finding = sniff.find_dialect(path, known)
-    _require_clear(path, finding.unclear)
+    sniff.require_clear(path, finding.unclear)
     said = finding.dialect.options()
-    kept = {name: said[name] for name in ("decimal", "thousands") if name in said}
+    kept: dict[str, Any] = {name: said[name] for name in ("decimal", "thousands") if name in said}
     kept |= {name: value for name, value in known.options().items() if name != "header" or value != 1}
     kept |= {"delimiter": BLANKS} if said.get("delimiter") == BLANKS else {}
     kept |= {"header": 0} if said["header"] == 0 else {}
@@ -91,14 +92,4 @@ def _require_no_options(path: Path, known: Dialect) -> None:
             expected="--" + ", --".join(known.options()) + " for a CSV file only",
             received=path.name,
             action="leave it out",
-        )
-
-
-def _require_clear(path: Path, unclear: dict[str, str]) -> None:
-    if unclear:
-        raise UsageError(
-            f"The numbers in {path} can be read in two ways.",
-            expected="a comma that only groups digits (--thousands ,) or only begins decimals (--decimal ,)",
-            received="; ".join(f"{safe_name(name)}: {text!r}" for name, text in unclear.items()),
-            action="say which: --thousands , or --decimal ,",
         )

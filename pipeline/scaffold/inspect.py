@@ -18,8 +18,8 @@ from pipeline.scaffold.profile import CLASSIFICATION
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.formats.dialect import Dialect
     from pipeline.scaffold.render import Plan
+    from pipeline.tables.dialect import Dialect
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz")
 PLANNERS = {

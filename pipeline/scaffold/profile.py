@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError, did_you_mean
-from pipeline.formats.spelling import merge_spellings
 from pipeline.scaffold.render import safe_name
+from pipeline.tables.spelling import merge_spellings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ ROOT = Path("/")  # the paths are absolute here
 SAMPLED_ROWS = 20_000
 MAX_DISTINCT_SHARE = 0.5  # a column with more values than this share of the rows is no copy of another
 MIN_ROWS = 50
+MIN_DIFFERENT = 10  # rows that must differ
 MAX_FAULTS = 0.5
 USUAL_FAULTS = 0.005  # half of what a recipe allows by itself
 CLASSIFICATION, REGRESSION, FORECASTING = TASKS = ("classification", "regression", "forecasting")
@@ -43,6 +44,7 @@ class Profile:
         rows: Usable rows.
         faults: Rows that are not.
         first_fault: The first of them, in words.
+        reasons: How many there are of each kind.
         classes: Rows by label, where the label is text.
         spellings: Class by label that is spelled otherwise.
         target: The labels, where they are numbers.
@@ -54,6 +56,7 @@ class Profile:
     rows: int = 0
     faults: int = 0
     first_fault: str = ""
+    reasons: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     spellings: dict[str, str] = field(default_factory=dict)
     target: list[float] = field(default_factory=list)
@@ -69,6 +72,7 @@ def profile_data(data: Dataset) -> Profile:
         if example.fault:
             profile.faults += 1
             profile.first_fault = profile.first_fault or f"{example.source}: {example.fault}"
+            profile.reasons[fault_kind(example.fault)] += 1
             continue
         profile.rows += 1
         _count_label(example.features[data.label], profile)
@@ -90,14 +94,17 @@ def _count_label(label: Any, profile: Profile) -> None:
 
 def _sample_inputs(features: Any, data: Dataset, profile: Profile, order: dict[str, ValueOrder]) -> None:
     for name, values in order.items():
-        value = features.get(name)
-        values.add(value if isinstance(value, bytes | int | float | None) else bytes(value))
+        values.add(_hashable(features.get(name)))
     for name in data.inputs:
         value = features.get(name)
         if isinstance(value, int | float):
             profile.numbers.setdefault(name, []).append(float(value))
         elif isinstance(value, bytes):
             profile.words.setdefault(name, []).append(len(value.split()))
+
+
+def _hashable(value: Any) -> Any:
+    return value if isinstance(value, bytes | int | float | None) else bytes(value)
 
 
 @dataclass
@@ -128,6 +135,35 @@ def require_rows(path: Path, rows: int, what: str = "rows") -> None:
             received=f"{rows}",
             action="collect more data",
         )
+
+
+def fault_kind(fault: str) -> str:
+    """Returns what a fault has in common with others: it without the value."""
+    return fault.partition(":")[0]
+
+
+def describe_faults(rows: int, faults: int, first: str, reasons: Counter[str]) -> list[str]:
+    """Says how many rows cannot be used, of each kind, and which is the first; nothing where all can."""
+    kinds = "; ".join(f"{count} times {kind}" if len(reasons) > 1 else kind for kind, count in reasons.most_common(5))
+    lines = [f"{faults} of {rows + faults} rows cannot be used: {kinds}.", f"The first: {first}. A run lists all."]
+    return lines if faults else []
+
+
+def require_different_rows(data: Dataset, names: Sequence[str]) -> None:
+    """Raises a PipelineError if so few rows differ that they cannot be split: equal ones are on one side."""
+    seen: set[tuple[Any, ...]] = set()
+    for example in data.examples(ROOT):
+        if not example.fault:
+            seen.add(tuple(_hashable(example.features.get(name)) for name in names))
+        if len(seen) >= MIN_DIFFERENT:
+            return
+    raise PipelineError(
+        "Too few rows differ to learn from some and to test on others.",
+        expected=f"at least {MIN_DIFFERENT} different rows: equal ones are on one side of the split",
+        received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; what each of them leads to can be "
+        "counted without a network",
+        action="add columns that tell the rows apart",
+    )
 
 
 def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any]:
@@ -174,7 +210,7 @@ def find_target(columns: Sequence[Column], name: str) -> Column:
         f"There is no column {name!r}." if name else "It is not clear which column is to be predicted.",
         expected="--target with one of " + ", ".join(map(safe_name, by_name)),
         received=name or "no --target",
-        action=did_you_mean(name, by_name) or "name it with --target COLUMN",
+        action=(name and did_you_mean(name, by_name)) or "name it with --target COLUMN",
     )
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.formats.base import is_input_name
 from pipeline.reports import templating
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-
 TEMPLATES = Path(__file__).parent / "templates"
-DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}}
+DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}, "limits": {}}
 LINE_WIDTH = 120
 MAX_NAME_LENGTH = 40
 MAX_LISTED = 4
-RESERVED_NAMES = {"numbers", "words", "next"}  # by the templates, and by the label of a series
 
 
 def render_recipe(plan: Plan, name: str) -> str:
@@ -164,38 +157,3 @@ def draw_diagram(lines: list[tuple[str, str]], end: str) -> str:
         for (name, way), corner in zip(lines, corners, strict=True)
     ]
     return "\n".join([*rows[:-1], f"{rows[-1]}─ {end}" if last else f"    {lines[0][0]} ─ {lines[0][1]} ─ {end}"])
-
-
-def make_identifiers(names: Iterable[str]) -> dict[str, str]:
-    """A different identifier for each name, in their order; a name that is one keeps it.
-
-    TensorFlow replaces other characters in the names of a signature by underscores and makes the names of its
-    parameters of them, in small letters: names that become the same, and words of Python, are an error there.
-    """
-    names = list(names)
-    result: dict[str, str] = {}
-    used = set(RESERVED_NAMES)
-    for name in names:
-        if is_input_name(name) and name.lower() not in used:
-            result[name] = name
-            used.add(name.lower())
-    for name in names:
-        if name not in result:
-            result[name] = _make_unique(_clean(name), used)
-            used.add(result[name].lower())
-    return {name: result[name] for name in names}
-
-
-def _clean(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    cleaned = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
-    identifier = cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
-    return identifier if is_input_name(identifier) else f"{identifier}_"
-
-
-def _make_unique(name: str, used: set[str]) -> str:
-    number = 2
-    free = name
-    while free.lower() in used:
-        free, number = f"{name}_{number}", number + 1
-    return free

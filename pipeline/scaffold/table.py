@@ -10,17 +10,19 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import choices, files, forms, profile, series
+from pipeline.scaffold import choices, files, forms, outliers, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
-from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
+from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.formats.columns import Column
-    from pipeline.formats.dialect import Dialect
     from pipeline.scaffold.choices import Role
+    from pipeline.scaffold.outliers import Limits
     from pipeline.scaffold.profile import Profile
+    from pipeline.tables.dialect import Dialect
 
 TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
@@ -64,9 +66,7 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
     require_rows(path, max(column.rows for column in columns))
 
 
-def _plan_rows(
-    path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]
-) -> Plan:
+def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](
@@ -74,12 +74,21 @@ def _plan_rows(
     )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
+    limits = _clip_outliers(summary)
     decided = choices.assign_roles(columns, goal, summary)
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
+    profile.require_different_rows(data, [role.column.name for role in used])
+    limits = {
+        name: found
+        for name, found in limits.items()
+        if any(role.column.name == name and role.use in NUMERIC_USES for role in used)
+    }
     common = _common_facts(path, goal, summary, classification=classification) | faults
-    common["options"] = options
+    common |= {"options": options, "limits": limits}
+    unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
+    notes += [*unusable, *(found.describe(name) for name, found in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
         return files.plan_text_column(
@@ -96,6 +105,14 @@ def _require_inputs(goal: Column, decided: list[Role]) -> None:
             received="; ".join(f"{safe_name(role.column.name)} {role.reason}" for role in decided),
             action="name another target with --target, or add columns",
         )
+
+
+def _clip_outliers(summary: Profile) -> dict[str, Limits]:
+    """Clips the values of each number, so that what is decided of it fits what the recipe makes of it."""
+    limits = {name: found for name, values in summary.numbers.items() if (found := outliers.find_limits(values))}
+    for name, found in limits.items():
+        summary.numbers[name] = [min(max(value, found.low), found.high) for value in summary.numbers[name]]
+    return limits
 
 
 def _class_notes(summary: Profile) -> list[str]:
@@ -124,7 +141,7 @@ def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple
         else ""
     )
     kind = "date" if column.date else column.kind or "nested"
-    if column.odd and role and role.use:
+    if column.odd and (column is goal or (role and role.use)):
         odd = [f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in column.odd]
         used += f"; not read, so missing: {list_names(odd)}"
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
@@ -168,6 +185,7 @@ def _table_facts(
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
         "label": goal.name,
+        "limits": {called[name]: (found.low, found.high) for name, found in common["limits"].items()},
         "numeric": numeric,
         "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],

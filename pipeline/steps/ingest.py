@@ -18,11 +18,12 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
-from pipeline.formats.base import Dataset, Example, require_input_names
+from pipeline.formats.base import Dataset, Example
 from pipeline.formats.tf_example import TEST_TIMES_FILE
 from pipeline.recipe import Group, Official, Recipe, Time
 from pipeline.recipes import catalog
 from pipeline.store import fileio
+from pipeline.tables.names import require_input_names
 
 
 class Row(NamedTuple):

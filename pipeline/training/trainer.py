@@ -68,7 +68,7 @@ def fit_recipe(
 
     Each of several `nodes` trains on its share of each batch; the first writes the files.
     """
-    from pipeline.training import augmentation_preview, devices, input_pipeline
+    from pipeline.training import augmentation_preview, devices, finite, input_pipeline
     from pipeline.training.collective import SingleWorker
 
     nodes = nodes or SingleWorker()
@@ -79,6 +79,7 @@ def fit_recipe(
     spec = make_spec(recipe, train, steps * p.epochs, vocabulary)
     with strategy.scope():
         model = build_model(recipe, p, spec)
+    finite.require_finite(model, train)
     target, augment = target_map(model, len(recipe.data.classes)), augmentation_map(recipe, p)
     if nodes.index == 0:
         out.mkdir(parents=True, exist_ok=True)
@@ -220,7 +221,7 @@ def augmentation_map(recipe: Recipe, p: Any) -> Any:
 
 
 def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
-    from pipeline.export import forecast, saved_model, signatures
+    from pipeline.export import columns, forecast, saved_model, signatures
     from pipeline.training import devices
     from serving.core.model import LoadedModel
 
@@ -230,8 +231,9 @@ def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict
     saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)
     saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_request(loaded, inputs))
-    if (columns := forecast.describe_columns(recipe.data)) is not None:
-        fileio.write_json(folder / forecast.COLUMNS_FILE, columns)
+    fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
+    if (layout := forecast.describe_columns(recipe.data)) is not None:
+        fileio.write_json(folder / forecast.COLUMNS_FILE, layout)
     worst = saved_model.require_same_answers(served, loaded, examples, inputs)
     operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
     signature_facts = signatures.signatures_to_dict(loaded.signatures)

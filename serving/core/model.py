@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.core import predict, session, signature
+from serving.core import columns, predict, session, signature
 from serving.core.decoders import find_decoders, find_loops, find_unchecked_decoders
 from serving.core.session import CALLER_THREAD, Call, ModelSession, RunMode
 from serving.errors import InvalidArgument
@@ -35,6 +35,7 @@ class LoadedModel:
         signature_defs: The same as `tensorflow.SignatureDef` messages.
         shape_queues: What was learned about requests that could share a run.
         scheduler: Who runs its requests, once one came.
+        columns: Names of the inputs in the file that was trained on.
         names_announced: Whether the metrics know its names.
         decoders: Operations of it that decode images or recordings.
         unchecked_decoders: Those that see bytes which nothing has checked.
@@ -55,6 +56,7 @@ class LoadedModel:
         self.names_announced = False
         self.decoders, self.unchecked_decoders = find_decoders(self.path), find_unchecked_decoders(self.path)
         self.has_loops = find_loops(self.path)
+        self.columns = columns.read_columns(self.path)
         self.signature_defs: dict[str, Any] = self._engine.signature_defs
         self.signatures = {
             name: signature.read_signature(name, proto)

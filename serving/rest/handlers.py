@@ -144,7 +144,13 @@ def _prepare_document(lease: ServableHandle, name: str, document: dict[str, Any]
         raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
     if not signature.inputs:
         raise InvalidArgument(f"Failed to get input map for signature: {name}")
-    inputs, by_row = _read_inputs(document, signature.dtypes, half=half)
+    try:
+        inputs, by_row = _read_inputs(document, signature.dtypes, half=half)
+    except InvalidArgument:
+        fitted = lease.model.columns.fit(document, signature.dtypes)
+        if fitted is None:
+            raise
+        inputs, by_row = _read_inputs(fitted, signature.dtypes, half=half)
     return _prepare_predict(lease, signature, inputs, by_row=by_row, half=half)
 
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batch_inference import job as bulk
+from pipeline.batch_inference.columns import read_input_columns
 from pipeline.batch_inference.rows import predict_rows
 from pipeline.errors import PipelineError, UsageError
 from pipeline.store.fileio import lock
@@ -50,9 +51,11 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "PART_ROWS", 8)
     monkeypatch.setattr(bulk, "BATCH_ROWS", 3)
 
-    def call(path, out="out.jsonl", *, asked=TABLE, ask=add, model="m@1"):
+    def call(path, out="out.jsonl", *, asked=TABLE, ask=add, model="m@1", folder=None):
         told = []
-        outcome = bulk.run(bulk.Job(path, tmp_path / out, asked, ask, model), told.append)
+        outcome = bulk.run(
+            bulk.Job(path, tmp_path / out, asked, ask, model, read_input_columns(asked.inputs, folder)), told.append
+        )
         return outcome, told
 
     return call
@@ -203,11 +206,10 @@ def test_what_cannot_be_begun(run, table, tmp_path):
         run(table)
 
 
-def test_a_missing_column_is_said_for_every_row(run, tmp_path):
+def test_a_missing_column_is_named_before_any_row(run, tmp_path):
     (tmp_path / "rows.csv").write_text("x,word\n1,a\n2,b\n")
-    outcome, _ = run(tmp_path / "rows.csv")
-    assert 2 == outcome.bad
-    assert {"there is no column n"} == {one["reason"] for one in read(tmp_path / "out.jsonl.bad.jsonl")}
+    with pytest.raises(PipelineError, match="lacks the column n"):
+        run(tmp_path / "rows.csv")
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, -1]), min_size=1, max_size=40))

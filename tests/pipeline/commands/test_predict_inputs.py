@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,8 +23,9 @@ TABLE = {"serving_default": SimpleNamespace(inputs={"size": tensor("float"), "co
 IMAGE = {"serving_default": SimpleNamespace(inputs={"image_bytes": tensor("string")})}
 
 
-def asked(signatures, *inputs, signature="serving_default"):
-    return predict._parse_inputs(SimpleNamespace(name="plain", inputs=list(inputs)), signature, signatures)
+def asked(signatures, *inputs, signature="serving_default", folder=None):
+    source = SimpleNamespace(signatures=signatures, folder=folder)
+    return predict._parse_inputs(SimpleNamespace(name="plain", inputs=list(inputs)), signature, source)
 
 
 @pytest.fixture
@@ -42,6 +44,34 @@ def test_named_values_are_one_row():
     assert {"size": [0.5], "colour": ["red"]} == asked(TABLE, "colour=red", "size=0.5")
     assert {"size": [2], "colour": ["a=b"]} == asked(TABLE, "size=2", "colour=a=b")
     assert {"size": [1], "colour": ["123"]} == asked(TABLE, "size=1", "colour=123")
+
+
+@pytest.fixture
+def version(tmp_path):
+    """A version that says its columns."""
+    (tmp_path / "assets.extra").mkdir()
+    stored = {"columns": {"size": "the size (m)", "colour": "Colour"}, "optional": ["size", "colour"]}
+    (tmp_path / "assets.extra" / "columns.json").write_text(json.dumps(stored))
+    return tmp_path
+
+
+def test_names_of_the_file_that_was_trained_on(version):
+    expected = {"size": [0.5], "colour": ["red"]}
+    assert expected == asked(TABLE, "the size (m)=0.5", "Colour=red", folder=version)
+    assert expected == asked(TABLE, "Colour=red", "size=0.5", folder=version)
+    with pytest.raises(UsageError, match="name each input once"):
+        asked(TABLE, "size=1", "the size (m)=2", "colour=red", folder=version)
+    with pytest.raises(UsageError, match="name each input once"):
+        asked(TABLE, "size=1", "weight=2", folder=version)
+
+
+@pytest.mark.parametrize(
+    "inputs", [("colour=red",), ("colour=red", "size="), ("colour=red", "size=NaN"), ("size=null", "Colour=red")]
+)
+def test_values_that_may_be_missing(version, inputs):
+    found = asked(TABLE, *inputs, folder=version)
+    assert (["red"], True) == (found["colour"], np.isnan(found["size"][0]))
+    assert [""] == asked(TABLE, "size=1", folder=version)["colour"]
 
 
 BEAT = {"serving_default": SimpleNamespace(inputs={"beat": tensor("float", 3)})}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError
-from pipeline.formats import column_tally, columns
+from pipeline.formats import columns
 from pipeline.formats.column_tally import DistinctSketch
 from pipeline.formats.columns import Column, inspect_table
 

@@ -143,6 +143,11 @@ def test_folders_that_are_called_like_a_split(tmp_path, folder, split):
 
 
 def test_files_in_hidden_folders_are_skipped(tmp_path):
-    files = {"pos/.ipynb_checkpoints/a.txt": b"x", "__MACOSX/pos/a.txt": b"x", ".git/pos/a.txt": b"x", "pos/a.txt": b"y"}
+    files = {
+        "pos/.ipynb_checkpoints/a.txt": b"x",
+        "__MACOSX/pos/a.txt": b"x",
+        ".git/pos/a.txt": b"x",
+        "pos/a.txt": b"y",
+    }
     as_folder(tmp_path / "t", files)
     assert [b"y"] == [one.features["text"] for one in read(tmp_path / "t")]

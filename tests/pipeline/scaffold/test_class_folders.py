@@ -150,7 +150,7 @@ def test_files_of_other_formats_are_counted(drafted, images):
 def test_only_files_of_other_formats(drafted, tmp_path):
     (tmp_path / "d" / "a").mkdir(parents=True)
     (tmp_path / "d" / "a" / "x.tif").write_bytes(b"x")
-    with pytest.raises(UsageError, match="Received: 1 files with .tif"):
+    with pytest.raises(UsageError, match=r"Received: 1 files with \.tif"):
         drafted(tmp_path / "d")
 
 

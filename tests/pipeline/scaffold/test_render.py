@@ -79,7 +79,10 @@ def any_draft(request, drafted, write_csv, trees, series):
         "keys": ({name: trees[name] for name in ("owner_id", "age", "grown")}, "grown"),
         "dates": ({name: trees[name] for name in ("planted", "owner_id", "grown")}, "grown"),
         "names": ({name: trees[name] for name in ("kind", "owner_id", "grown")}, "grown"),
-        "kinds": ({"kind": trees["kind"], "other": trees["art"][::-1], "grown": trees["grown"]}, "grown"),
+        "kinds": (
+            {"kind": trees["kind"], "other": trees["art"][::-1], "third": list("abcde") * 40, "grown": trees["grown"]},
+            "grown",
+        ),
         "mixed": ({"remark": trees["note"][::-1], "kind": trees["kind"], **words}, "grown"),
         "notes": ({"remark": trees["note"][::-1], **words}, "grown"),
         "regression": (trees, "price"),

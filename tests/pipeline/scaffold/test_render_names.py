@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import PipelineError
 from pipeline.scaffold.render import (
     LINE_WIDTH,
-    RESERVED_NAMES,
     draw_diagram,
     list_names,
-    make_identifiers,
     safe_name,
     wrap_words,
 )
+from pipeline.tables.names import RESERVED_NAMES, make_identifiers, require_input_names
 
 NAMES = st.lists(st.text(max_size=20), unique=True, max_size=10)
 
@@ -25,6 +26,8 @@ def test_every_name_becomes_an_identifier_of_its_own(names):
     assert len(names) == len(set(found.values()))
     assert all(name.isascii() and name.isidentifier() and name[0].isalpha() for name in found.values())
     assert set() == RESERVED_NAMES & set(found.values())
+    assert len(names) == len({name.lower() for name in found.values()})
+    require_input_names(found.values())
 
 
 def test_what_is_an_identifier_stays():
@@ -36,6 +39,25 @@ def test_what_is_an_identifier_stays():
         "": "column",
     }
     assert expected == make_identifiers(["a-b", "a_b", "größe (m)", "1st", ""])
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["class", "self", "lambda"], ["class_", "self_", "lambda_"]),
+        (["Class", "NONE", "Self"], ["Class_", "NONE_", "Self_"]),
+        (["A", "a", "b"], ["A", "a_2", "b"]),
+        (["class", "class_"], ["class__2", "class_"]),
+    ],
+)
+def test_what_tensorflow_cannot_export_gets_another_name(names, expected):
+    assert expected == list(make_identifiers(names).values())
+
+
+@pytest.mark.parametrize("names", [["class"], ["self", "x"], ["A", "a"], ["_x"], ["größe"], ["a b"], [""]])
+def test_such_names_are_refused_before_the_training(names):
+    with pytest.raises(PipelineError, match="Next: rename them in the recipe"):
+        require_input_names(names)
 
 
 @given(st.text())

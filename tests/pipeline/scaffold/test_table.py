@@ -7,6 +7,8 @@ import json
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.scaffold import inspect
+from pipeline.tables.dialect import Dialect
 
 
 def test_each_column_has_its_use_or_the_reason_why_not(drafted, write_csv, trees):
@@ -176,3 +178,96 @@ def test_mostly_faults(drafted, write_csv, trees):
     trees["grown"][:150] = [""] * 150
     with pytest.raises(PipelineError, match=r"Most rows of .* cannot be used"):
         drafted(write_csv(trees), "grown")
+
+
+def test_true_and_false_in_any_words(drafted, write_csv, trees):
+    trees["healthy"] = [("TRUE", "no", "T", "false")[number % 4] for number in range(200)]
+    found = drafted(write_csv(trees), "grown")
+    assert "boolean: true 1, false 0" == found.uses["healthy"]
+    assert 'BOOLEANS = ("healthy",)' in found.text
+    assert "scaled(truth(inputs[name])) for name in BOOLEANS" in found.text
+
+
+def test_odd_cells_of_a_number_are_missing_values(drafted, write_csv, trees):
+    trees["price"][3:6] = ["n/a", "12x", "12x"]
+    found = drafted(write_csv(trees), "grown")
+    assert found.uses["price"].endswith("; not read, so missing: '12x' 2 times, 'n/a'")
+    assert 'missing=("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "12x"),' in found.text
+
+
+def test_mostly_numbers_with_many_odd_cells(drafted, write_csv, trees):
+    trees["price"][:40] = [f"x{number}" for number in range(40)]
+    found = drafted(write_csv(trees), "grown")
+    assert "left out: 40 cells are no numbers; mend them, or name them in missing=" == found.uses["price"]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "__index_level_0__"])
+def test_a_column_without_a_name_that_numbers_the_rows(drafted, write_csv, trees, name):
+    numbers = [number * 7 % 200 for number in range(200)]  # as of rows that were shuffled
+    columns = {name: numbers, **{key: trees[key] for key in ("age", "price", "grown")}}
+    assert "left out: numbers or names the rows" == drafted(write_csv(columns), "grown").uses[name or "(no name)"]
+
+
+def test_spellings_of_a_class_are_one(drafted, write_csv, trees):
+    trees["grown"] = [("yes", "YES", "no")[number % 3] for number in range(200)]
+    found = drafted(write_csv(trees), "grown")
+    assert 'classes=("no", "yes"),' in found.text
+    assert "Spellings of one class: 'YES' as 'yes'; to keep them apart, name both in classes=." in found.plan.notes
+
+
+def test_na_among_codes_is_a_class(drafted, write_csv, trees):
+    trees["place"] = [("NA", "EU", "AS")[number % 3] for number in range(200)]
+    found = drafted(write_csv(trees), "place")
+    assert 'classes=("AS", "EU", "NA"),' in found.text
+    assert "NA is read as a code, like the other values of place, and not as a missing value." in found.plan.notes
+
+
+def test_values_that_are_far_from_all_others_are_clipped(drafted, write_csv, trees):
+    trees["height (m)"][7] = 1e30
+    found = drafted(write_csv(trees), "grown")
+    assert "number: scaled" == found.uses["height (m)"]
+    assert 'LIMITS = {"height_m": (' in found.text
+    assert any("height (m): 1 value is far from all others, such as 1e+30" in note for note in found.plan.notes)
+
+
+def test_rows_that_cannot_be_used_are_counted_by_kind(drafted, write_csv, trees):
+    trees["grown"][3:5] = ["", ""]
+    notes = drafted(write_csv(trees), "grown").plan.notes
+    assert "2 of 200 rows cannot be used: the label grown is empty." in notes
+    assert any("data.csv line 5: the label grown is empty. A run lists all." in note for note in notes)
+
+
+def test_too_few_different_rows(drafted, write_csv):
+    with pytest.raises(PipelineError, match="Received: 4 different rows of a, b"):
+        drafted(write_csv({"a": [0, 1, 1, 0] * 50, "b": [1, 1, 0, 0] * 50, "y": ["no", "yes"] * 100}), "y")
+
+
+def test_how_the_file_is_written_is_in_the_recipe(drafted, tmp_path):
+    rows = "".join(f"{number % 7},5;{number % 11},25;{'ja' if number % 7 > 3 else 'nein'}\n" for number in range(200))
+    path = tmp_path / "de.csv"
+    path.write_text("Export\n\nBreite;Höhe;gut\n" + rows)
+    found = drafted(path, "gut")
+    assert 'decimal=",",' in found.text
+    assert "Line 3 is the header; the title above it is passed over." == found.plan.notes[0]
+    assert ["float", "float", "bytes"] == [row[1] for row in found.plan.rows]
+    path.write_text(rows)
+    assert "header=0,\n" in drafted(path, "column_3").text
+
+
+def test_numbers_that_can_be_read_in_two_ways(drafted, tmp_path):
+    rows = "".join(f"{1 + number % 9},{100 + number};{number % 2}\n" for number in range(200))
+    (tmp_path / "t.csv").write_text("a;y\n" + rows)
+    with pytest.raises(UsageError, match="Next: say which: --thousands , or --decimal ,"):
+        drafted(tmp_path / "t.csv", "y")
+
+
+def test_a_file_in_another_encoding_is_named(drafted, tmp_path):
+    (tmp_path / "t.csv").write_bytes(("a,y\n" + "Köln,1\nBonn,0\n" * 100).encode("latin-1"))
+    with pytest.raises(PipelineError, match="line 2 is not UTF-8"):
+        drafted(tmp_path / "t.csv", "y")
+
+
+def test_other_formats_say_themselves_how_they_are_written(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(UsageError, match="Expected: --encoding for a CSV file only"):
+        inspect.make_plan(tmp_path / "t.jsonl", "", "", Dialect(encoding="latin-1"))

@@ -30,7 +30,7 @@ FIRST_BYTES = 4096
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file of separated values is written; what is empty is found in the file (`pipeline.formats.sniff`).
+    """How a file of separated values is written; what is empty is found in the file (`pipeline.tables.sniff`).
 
     Attributes:
         delimiter: Separator of the cells; " " for any number of blanks and tabs.
@@ -129,7 +129,7 @@ def is_broken(text: str) -> bool:
 
 
 def broken_words(text: str) -> str:
-    """Says what the bytes of such a text may be: "not UTF-8: 'M\\xfcller'; with encoding cp1252 'Müller'"."""
+    """Shows the bytes of such a text, and what they may mean."""
     content = text.encode("utf-8", "surrogateescape")
     guess = content.decode(GUESS, "replace")
     return f"not in the file's encoding, {str(content[:40])[1:]}; in {GUESS} it is {guess[:40]!r}"
@@ -166,10 +166,10 @@ NUMBER = {
     "": re.compile(r"[-+]?\d*", re.ASCII),
     ",": re.compile(r"[-+]?\d{1,3}(,\d{3})+|[-+]?\d*", re.ASCII),
     ".": re.compile(r"[-+]?\d{1,3}(\.\d{3})+|[-+]?\d*", re.ASCII),
-    "'": re.compile(r"[-+]?\d{1,3}(['’]\d{3})+|[-+]?\d*", re.ASCII),
+    "'": re.compile(r"[-+]?\d{1,3}(['\u2019]\d{3})+|[-+]?\d*", re.ASCII),
     " ": re.compile(rf"[-+]?\d{{1,3}}([{SPACES}]\d{{3}})+|[-+]?\d*", re.ASCII),
 }
-GROUPS = str.maketrans("", "", f",.'’{SPACES}")
+GROUPS = str.maketrans("", "", f",.'\u2019{SPACES}")
 
 
 def plain_number(text: str, decimal: str = "", thousands: str = "") -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.formats.csv import Csv
-from pipeline.formats.spelling import Spellings, merge_spellings
+from pipeline.tables.spelling import Spellings, merge_spellings
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from pipeline.formats.spelling import Spellings, merge_spellings
         ("YES", "yes"),
         (" yes  please", "Yes please"),
         (unicodedata.normalize("NFD", "café"), "café"),
-        ("ｙｅｓ", "yes"),
+        ("\uff59\uff45\uff53", "yes"),
         ("other", "other"),
         ("", ""),
     ],

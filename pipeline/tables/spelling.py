@@ -63,7 +63,8 @@ def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, 
     apart = _has_alphabet(counts)
     for name in counts:
         groups.setdefault(name if apart and len(name) == 1 else spelling_key(name), []).append(name)
-    merged, other = Counter[str](), {}
+    merged: Counter[str] = Counter()
+    other: dict[str, str] = {}
     for key, names in groups.items():
         chosen = min(names, key=lambda name: (len(name) if key[-1:].isdigit() else 0, -counts[name], name.swapcase()))
         merged[chosen] = sum(counts[name] for name in names)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.formats import dialect
+from pipeline.tables import dialect
 
 MARKS = st.sampled_from([(",", ""), (",", "."), (",", " "), ("", ","), ("", " "), ("", "'"), (".", ","), (",", "'")])
 

@@ -7,9 +7,10 @@ import random
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.formats import sniff
 from pipeline.formats.csv import Csv, read_rows
-from pipeline.formats.dialect import Dialect
+from pipeline.tables import sniff
+from pipeline.tables.dialect import Dialect
+from pipeline.tables.header import make_header
 
 RANDOM = random.Random(1)
 ROWS = 60
@@ -124,11 +125,11 @@ def test_encodings_that_a_file_shows(found, encoding, tmp_path):
 
 
 def test_a_name_that_comes_again_gets_a_number():
-    assert ["a", "a_3", "", "_2", "a_2", "a_4"] == sniff.make_header(["a", "a", "", "", "a_2", "a"], [])
+    assert ["a", "a_3", "", "_2", "a_2", "a_4"] == make_header(["a", "a", "", "", "a_2", "a"], [])
 
 
 def test_names_of_rows_as_r_writes_them():
-    assert ["", "a", "b"] == sniff.make_header(["a", "b"], [["1", "2", "3"]] * 9)
+    assert ["", "a", "b"] == make_header(["a", "b"], [["1", "2", "3"]] * 9)
 
 
 def test_what_stands_below_the_table_is_a_fault(tmp_path):

@@ -1,0 +1,131 @@
+"""The columns of a table that a model's inputs come from, and the columns of its answers.
+
+A column may have the name that it has in the file that was trained on, or that of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError, did_you_mean
+from pipeline.features import types
+from pipeline.formats import read_table
+from pipeline.store import fileio
+from pipeline.tables import sniff
+from pipeline.tables.names import make_identifiers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pipeline.tables.dialect import Dialect
+    from serving.core.signature import TensorInfo
+
+COLUMNS_FILE = "assets.extra/columns.json"  # of a version: `pipeline.export.columns` writes it
+FILE_COLUMN = "file"  # of the rows of a folder of files
+MAX_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """What is known of a model's inputs and of its answer.
+
+    Attributes:
+        kinds: Kind of each input, as a recipe declares it.
+        trained: Column of each input in the file that was trained on, as far as it is known.
+        optional: Inputs that may be missing.
+        target: Column that is predicted; empty if it is not known.
+        classes: Declared classes; empty if there are none, or they are not known.
+    """
+
+    kinds: Mapping[str, str]
+    trained: Mapping[str, str] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+    target: str = ""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def only(self) -> str:
+        """The input, if there is just one."""
+        return next(iter(self.kinds)) if len(self.kinds) == 1 else ""
+
+    def sources(self, columns: Iterable[str]) -> dict[str, str]:
+        """Returns the column of each input, of those that a table has.
+
+        First by the name in the file that was trained on, then by the input's name, then by the identifier that `new`
+        makes of a column's name.
+        """
+        names = list(columns)
+        made = {identifier: name for name, identifier in make_identifiers(names).items()}
+        found = {}
+        for name in self.kinds:
+            candidates = (self.trained.get(name, name), name, made.get(name, name))
+            found[name] = next((column for column in candidates if column in names), "")
+        if self.only and not found[self.only] and FILE_COLUMN in names:
+            found[self.only] = FILE_COLUMN
+        return {name: column for name, column in found.items() if column}
+
+    def require(self, path: Path, columns: Iterable[str]) -> None:
+        """Raises a PipelineError if a table lacks the column of an input; an object of JSON may lack any."""
+        names = list(columns)
+        there = self.sources(names)
+        objects = read_table.table_format(path) == "jsonl"
+        lost = [name for name in self.kinds if name not in there and not objects]
+        if lost:
+            wanted = [self.trained.get(name, name) for name in lost]
+            raise PipelineError(
+                f"{path} lacks the column{'s' * (len(lost) > 1)} {', '.join(wanted[:MAX_SHOWN])}.",
+                expected=", ".join(self.trained.get(name, name) for name in self.kinds),
+                received=", ".join(names) or "no columns",
+                action=did_you_mean(wanted[0], names)
+                or "add the column, empty where the value is not known, or name another file with --file",
+            )
+
+    def unused(self, columns: Iterable[str]) -> list[str]:
+        """Returns the columns that are neither an input's nor the target's."""
+        names = list(columns)
+        used = {*self.sources(names).values(), self.target, FILE_COLUMN}
+        return [name for name in names if name not in used]
+
+
+def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, target: str = "") -> InputColumns:
+    """Returns what a model's version says of its columns.
+
+    Args:
+        inputs: Of the signature.
+        folder: Of the version; None where it is not at hand.
+        target: Name of the target, where the version does not say it.
+    """
+    stored: dict[str, Any] = fileio.read_json(folder / COLUMNS_FILE, {}) if folder else {}
+    return InputColumns(
+        {name: _input_kind(info) for name, info in inputs.items()},
+        stored.get("columns", {}),
+        frozenset(stored.get("optional", ())),
+        stored.get("target", target),
+        tuple(stored.get("classes", ())),
+    )
+
+
+def _input_kind(info: TensorInfo) -> str:
+    name = "bytes" if info.dtype.name == "string" else "int" if "int" in info.dtype.name else "float"
+    sizes = (info.shape or ())[1:]
+    return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
+
+
+def find_dialect(path: Path, known: Dialect | None, columns: InputColumns) -> Dialect | None:
+    """Finds how a CSV file is written: its header is the line with the model's columns; None for another format.
+
+    Raises:
+        PipelineError: Its numbers can be read in two ways.
+    """
+    if path.is_dir() or not path.is_file() or read_table.table_format(path) != "csv":
+        return known
+    trained = [columns.trained.get(name, name) for name in columns.kinds]
+    finding = sniff.find_dialect(path, known, trained)
+    if not set(trained) <= set(finding.columns):
+        finding = sniff.find_dialect(path, known, list(columns.kinds))
+    numbers = {name for name, kind in columns.kinds.items() if types.parse_kind(kind)[0] != "bytes"}
+    wanted = {column for name, column in columns.sources(finding.columns).items() if name in numbers}
+    sniff.require_clear(path, {name: text for name, text in finding.unclear.items() if name in wanted})
+    return finding.dialect

@@ -1,0 +1,24 @@
+"""What a version says of its inputs and its answer: their names in the file that was trained on, and the classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+COLUMNS_FILE = "assets.extra/columns.json"  # of a version; `serving/core/columns.py` reads it, too
+
+
+def describe_columns(data: Any) -> dict[str, Any]:
+    """Returns as JSON the columns of the inputs, which of them may be missing, the target's column and the classes.
+
+    A single text or number of a table may be missing: `preprocess` gets "" or NaN, in training as in serving.
+    """
+    inner = getattr(data, "data", data)  # of a `pipeline.formats.base.Renamed`
+    names = {} if inner is data else dict(data.names)
+    table = hasattr(inner, "missing") and not hasattr(inner, "horizon")  # no windows of a series
+    optional = [name for name, kind in data.inputs.items() if kind in ("float", "bytes") and table]
+    return {
+        "columns": {name: names.get(name, name) for name in data.inputs},
+        "optional": [name for name in optional if not name.endswith("_bytes")],
+        "target": names.get(data.label, data.label),
+        "classes": list(data.classes),
+    }

@@ -1,0 +1,114 @@
+"""The header of a table: its line, below a title or nowhere, and the names of the columns."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pipeline.tables.number_forms import MISSING, NUMBER_SHARE, is_number, is_numeric, transpose_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+HEADER_LINES = 100  # lines in which a header is looked for
+USUAL_SHARE = 0.5  # of the rows that must be as wide as the header
+MIN_ROWS = 5
+
+Rows = list[tuple[int, list[str]]]
+
+
+def find_header(rows: Rows, names: Collection[str] = ()) -> int:
+    """Returns the line of the header; 0 if there is none.
+
+    Args:
+        rows: Line and cells of the first rows that are not empty.
+        names: Columns that the file has, as far as they are known.
+    """
+    if not rows:
+        return 1
+    by_name = [line for line, cells in rows[:HEADER_LINES] if set(names) <= set(make_header(cells, []))]
+    if names and by_name:
+        return by_name[0]
+    place = _first_full_row(rows)
+    below = [cells for _, cells in rows[place + 1 :]]
+    return 0 if is_data(rows[place][1], below) else rows[place][0]
+
+
+def _first_full_row(rows: Rows) -> int:
+    """The place of the first row that is no title: a title is narrower than the table, or fills one cell only."""
+    width, share = usual_width([cells for _, cells in rows])
+    if width < 2 or share < USUAL_SHARE:  # noqa: PLR2004
+        return 0
+    for place, (_, cells) in enumerate(rows[:HEADER_LINES]):
+        below = [row for _, row in rows[place + 1 :]]
+        title = not any(cells[1:]) or (len(cells) < width and not has_row_names(cells, below))
+        if not title or len(below) < MIN_ROWS:
+            return place
+    return 0
+
+
+def has_row_names(header: list[str], below: list[list[str]]) -> bool:
+    """Whether the rows have one cell more than the header, as R writes them: their number or name."""
+    width, share = usual_width(below)
+    if len(below) < MIN_ROWS or not all(header) or width != len(header) + 1 or share < NUMBER_SHARE:
+        return False
+    return len(below[0]) == width and not _names_numbers(below[0], below[1:])
+
+
+def _names_numbers(cells: list[str], below: list[list[str]]) -> bool:
+    """Whether a text stands above a column of numbers: then it is a header."""
+    columns = transpose_cells(below)
+    pairs = zip(cells, columns, strict=False)
+    return any(cell not in MISSING and not is_number(cell) and is_numeric(column) for cell, column in pairs)
+
+
+def is_data(cells: list[str], below: list[list[str]]) -> bool:
+    """Whether a first row is one of data: numbers above numbers, or texts that all come again in their columns.
+
+    Years, and numbers in equal steps such as 0, 1, 2, are names of columns.
+    """
+    if len(cells) < 2 or len(below) < MIN_ROWS or not cells[0] or _names_numbers(cells, below):  # noqa: PLR2004
+        return False
+    columns = transpose_cells(below)
+    numbers = [cell for cell in cells if is_number(cell)]
+    if numbers:
+        over = all(is_numeric(column) for cell, column in zip(cells, columns, strict=False) if is_number(cell))
+        return over and not _are_names(numbers)
+    there = [cell not in MISSING for cell in cells]
+    again = all(cell in column for cell, column, known in zip(cells, columns, there, strict=False) if known)
+    return again and len(columns) >= len(cells) and sum(there) > 1
+
+
+def _are_names(texts: list[str]) -> bool:
+    values = [float(text.replace(",", ".")) for text in texts]
+    if all(value.is_integer() and 1500 <= value <= 2200 for value in values):  # noqa: PLR2004  (years)
+        return True
+    steps = [round(later - earlier, 6) for earlier, later in itertools.pairwise(values)]
+    return len(steps) > 1 and len(set(steps)) == 1 and steps[0] > 0
+
+
+def make_header(cells: list[str], below: list[list[str]]) -> list[str]:
+    """Returns the names of the columns: a name that comes again gets a number, row names none.
+
+    Args:
+        cells: The header; empty if there is none.
+        below: The first rows.
+    """
+    if not cells:
+        return [f"column_{place + 1}" for place in range(usual_width(below)[0])]
+    names = ["", *cells] if has_row_names(cells, below) else list(cells)
+    used = set(names)
+    unique: dict[str, None] = {}
+    for name in names:
+        free, number = name, 2
+        while free in unique or (free != name and free in used):
+            free, number = f"{name}_{number}", number + 1
+        unique[free] = None
+    return list(unique)
+
+
+def usual_width(rows: list[list[str]]) -> tuple[int, float]:
+    """The most frequent number of cells, and the share of the rows that have it."""
+    ((width, count),) = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+    return width, count / max(len(rows), 1)

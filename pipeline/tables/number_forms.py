@@ -1,0 +1,83 @@
+"""The form of numbers in a table: what begins the decimals, and what groups digits."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+from pipeline.tables import dialect as dialects
+
+if TYPE_CHECKING:
+    from pipeline.tables.dialect import Dialect
+
+NUMBER_SHARE = 0.95  # of a column's cells that must be numbers of one form
+MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+DECIMAL_COMMA = re.compile(
+    r"[-+]?(\d{1,3}(\.\d{3})+,\d+|0?,\d+|\d+,(\d{1,2}|\d{4,})|\d{4,},\d+)([eE][-+]?\d+)?", re.ASCII
+)
+EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
+GROUPED = {
+    ",": re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+\.\d+|[-+]?[1-9]\d{0,2}(,\d{3}){2,}", re.ASCII),
+    ".": re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+,\d+|[-+]?[1-9]\d{0,2}(\.\d{3}){2,}", re.ASCII),
+    "'": re.compile(r"[-+]?[1-9]\d{0,2}(['\u2019]\d{3})+([.,]\d+)?", re.ASCII),
+    " ": re.compile(rf"[-+]?[1-9]\d{{0,2}}([{dialects.SPACES}]\d{{3}})+([.,]\d+)?", re.ASCII),
+}
+
+
+def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[int, str]]:
+    """Returns what begins the decimals, what groups digits, and by column a cell that can be read in two ways."""
+    forms = [form for column in transpose_cells(rows) if (form := _number_forms(column))]
+    certain = set().union(*forms)
+    decimal, thousands = known.decimal, known.thousands
+    if not decimal and thousands != "," and "decimal" in certain and "," not in certain:
+        decimal = ","
+    if not thousands:
+        possible = [mark for mark in GROUPED if mark in certain and mark != (decimal or ".")]
+        thousands = possible[0] if possible else ""
+    if decimal == "," or thousands == ",":
+        return decimal, thousands, {}
+    unclear = {}
+    for place, column in enumerate(transpose_cells(rows)):
+        if _number_forms(column) & {"either", ","} and not known.decimal:
+            unclear[place] = next(cell for cell in column if "," in cell)
+    return decimal, thousands, unclear
+
+
+def _number_forms(column: list[str]) -> set[str]:
+    """The forms of a column of numbers: "decimal" (a comma), what groups digits, "either"; none for another column."""
+    present = [cell for cell in column if cell not in MISSING]
+    odd = [cell for cell in present if not PLAIN.fullmatch(cell)]
+    forms = [_number_form(cell) for cell in odd]
+    few = len(present) - sum(map(bool, forms)) - (len(present) - len(odd))
+    return set().union(*forms) if odd and few <= (1 - NUMBER_SHARE) * len(present) else set()
+
+
+def _number_form(cell: str) -> set[str]:
+    forms = {mark for mark, pattern in GROUPED.items() if pattern.fullmatch(cell)}
+    if DECIMAL_COMMA.fullmatch(cell):
+        forms.add("decimal")
+    return forms | ({"either"} if EITHER.fullmatch(cell) else set())
+
+
+def is_number(cell: str) -> bool:
+    """Returns whether a cell is a number, with a point or a comma."""
+    return bool(PLAIN.fullmatch(cell) or DECIMAL_COMMA.fullmatch(cell))
+
+
+def is_numeric(column: list[str]) -> bool:
+    """Returns whether nearly all cells of a column are numbers."""
+    present = [cell for cell in column if cell not in MISSING]
+    return bool(present) and sum(map(is_number, present)) >= NUMBER_SHARE * len(present)
+
+
+def number_share(rows: list[list[str]]) -> float:
+    """Returns the share of the cells that are numbers."""
+    cells = [cell for row in rows for cell in row]
+    return sum(map(is_number, cells)) / max(len(cells), 1)
+
+
+def transpose_cells(rows: list[list[str]]) -> list[list[str]]:
+    """Returns the columns; cells that a short row lacks are empty."""
+    return [list(column) for column in itertools.zip_longest(*rows, fillvalue="")]

@@ -1,0 +1,154 @@
+"""Finds how a file of separated values is written, where it does not say so itself.
+
+Only what is safe is found: a header below a title, a first row that is data, decimal commas that cannot be anything
+else. What may be read in two ways is an error that names the option.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.tables import dialect as dialects
+from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
+from pipeline.tables.header import HEADER_LINES, MIN_ROWS, USUAL_SHARE, find_header, make_header, usual_width
+from pipeline.tables.number_forms import find_numbers, number_share
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from pipeline.tables.header import Rows
+
+DELIMITERS = (",", "\t", ";", "|")
+SAMPLE_LINES = 1000
+SAMPLE_CHARACTERS = 1 << 20
+BLANKS_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A complete dialect, and what there is to say about it.
+
+    Attributes:
+        dialect: With a delimiter and a header.
+        notes: What is not as usual, a sentence each.
+        columns: Names of the columns.
+        unclear: Columns of numbers that can be read in two ways, with one of their cells.
+    """
+
+    dialect: Dialect
+    notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    unclear: dict[str, str] = field(default_factory=dict)
+
+
+def complete(path: Path, known: Dialect | None = None, names: Collection[str] = ()) -> Dialect:
+    """Returns a dialect with delimiter, encoding and header, from the first lines of the file."""
+    return find_dialect(path, known, names).dialect
+
+
+def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str] = ()) -> Finding:
+    """Finds what a dialect does not say.
+
+    Args:
+        path: The file.
+        known: What is said of it.
+        names: Columns that it has, as far as they are known: the header is the first line that has them all.
+    """
+    known = known or Dialect()
+    encoding = known.encoding or dialects.find_encoding(path)
+    lines = _sample_lines(path, encoding)
+    delimiter = known.delimiter or find_delimiter(lines, names)
+    rows = [(line, cells) for line, cells, _ in parse_lines(lines, delimiter) if any(cells)]
+    header = known.header if known.header is not None else find_header(rows, names)
+    below = [cells for line, cells in rows if line > header]
+    decimal, thousands, unclear = find_numbers(below, known)
+    complete = replace(
+        known, encoding=encoding, delimiter=delimiter, header=header, decimal=decimal, thousands=thousands
+    )
+    notes = _describe(known, complete, rows)
+    titles = make_header(next((cells for line, cells in rows if line == header), []), below)
+    return Finding(
+        complete, notes, tuple(titles), {titles[place]: text for place, text in unclear.items() if place < len(titles)}
+    )
+
+
+def _sample_lines(path: Path, encoding: str) -> list[str]:
+    """The first lines; the last one only where it is whole."""
+    with dialects.open_text(path, encoding) as file:
+        text = file.read(SAMPLE_CHARACTERS)
+        more = bool(file.read(1))
+    lines = list(itertools.islice(io.StringIO(text, newline=""), SAMPLE_LINES))
+    return lines[:-1] if more and 1 < len(lines) < SAMPLE_LINES else lines
+
+
+def find_delimiter(lines: list[str], names: Collection[str] = ()) -> str:
+    """Returns the delimiter of the header; of the rows, where the first line is a title.
+
+    Args:
+        lines: Of the file, from the first.
+        names: Columns that it has, as far as they are known.
+    """
+    tables = {mark: [cells for _, cells, _ in parse_lines(lines, mark) if any(cells)] for mark in DELIMITERS}
+    if not any(tables.values()):
+        return DELIMITERS[0]
+    if names:
+        for mark, rows in tables.items():
+            if any(set(names) <= set(cells) for cells in rows[:HEADER_LINES]):
+                return mark
+    first = max(DELIMITERS, key=lambda mark: len(tables[mark][0]) if tables[mark] else 0)
+    blanks = [cells for _, cells, _ in parse_lines(lines, BLANKS) if cells]
+    width, share = usual_width(tables[first])
+    if _is_blank_separated(blanks, width):
+        return BLANKS
+    if width > 1 and width == len(tables[first][0]) and share > USUAL_SHARE and first != ",":
+        return first
+
+    def rank(mark: str) -> tuple[float, ...]:
+        rows = tables[mark]
+        return _fit(rows), round(number_share(rows), 1), len(rows[0]), mark != ",", mark == first
+
+    return max((mark for mark in DELIMITERS if tables[mark]), key=rank)
+
+
+def _fit(rows: list[list[str]]) -> float:
+    """How well rows make a table: the share of those that are as wide as most are, if that is more than one cell."""
+    width, share = usual_width(rows)
+    return round(share, 1) if width > 1 else 0.0
+
+
+def _is_blank_separated(rows: list[list[str]], width: int) -> bool:
+    """Whether blanks make more columns of numbers than any delimiter does."""
+    wide, share = usual_width(rows)
+    many = share >= BLANKS_SHARE and len(rows) >= MIN_ROWS and wide > max(width, 1)
+    return many and number_share(rows) > USUAL_SHARE
+
+
+def require_clear(path: Path, unclear: dict[str, str]) -> None:
+    """Raises a UsageError if numbers can be read in two ways."""
+    if unclear:
+        raise UsageError(
+            f"The numbers in {path} can be read in two ways.",
+            expected="a comma that only groups digits, or only begins decimals",
+            received="; ".join(f"{name}: {text!r}" for name, text in unclear.items()),
+            action="say which: --thousands , or --decimal ,",
+        )
+
+
+def _describe(known: Dialect, complete: Dialect, rows: Rows) -> tuple[str, ...]:
+    above = [cells for line, cells in rows if line < (complete.header or 0)]
+    notes = {
+        f"The file is {complete.encoding}.": not known.encoding and not complete.encoding.startswith("utf-8"),
+        "Blanks separate the columns.": not known.delimiter and complete.delimiter == BLANKS,
+        f"Line {complete.header} is the header; the title above it is passed over.": bool(above),
+        "There is no header: the first line is data, and the columns are column_1, column_2 and so on "
+        "(--header 1 for the other reading).": complete.header == 0 and known.header is None,
+        "Decimals begin with a comma (--decimal . for the other reading).": complete.decimal == ","
+        and not known.decimal,
+        f"{complete.thousands!r} groups digits.": bool(complete.thousands) and not known.thousands,
+    }
+    return tuple(note for note, holds in notes.items() if holds)

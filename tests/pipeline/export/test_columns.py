@@ -1,0 +1,30 @@
+"""What a version says of its inputs and its answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pipeline.export.columns import describe_columns
+from pipeline.formats.base import Renamed
+from pipeline.formats.csv import Csv
+from pipeline.formats.folders import ImageFolder
+from pipeline.formats.time_series import TimeSeries
+
+
+def test_names_in_the_file_and_what_may_be_missing():
+    kinds = {"fixed acidity": "float", "colour": "bytes", "count": "int", "photo_bytes": "bytes", "wave": "float[3]"}
+    data = Renamed(
+        Csv("wine.csv", kinds, "the quality", ("bad", "good")), {"acidity": "fixed acidity", "q": "the quality"}
+    )
+    assert {
+        "columns": {"acidity": "fixed acidity", **{name: name for name in list(kinds)[1:]}},
+        "optional": ["acidity", "colour"],
+        "target": "the quality",
+        "classes": ["bad", "good"],
+    } == describe_columns(data)
+
+
+def test_files_and_windows_are_never_missing():
+    assert [] == describe_columns(ImageFolder("x", (1, 1, 1), ("a", "b")))["optional"]
+    series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v", {"v": "v"}, {"t": "t"})
+    assert [] == describe_columns(series)["optional"]

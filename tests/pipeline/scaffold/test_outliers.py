@@ -1,0 +1,33 @@
+"""Values that would flatten a column."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from pipeline.scaffold.outliers import find_limits
+
+RANDOM = random.Random(0)
+USUAL = [RANDOM.gauss(5, 2) for _ in range(300)]
+PRICES = [RANDOM.lognormvariate(3, 1.5) for _ in range(2000)]
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        ([*USUAL, 1e30], 1),
+        ([*USUAL, -1e30, 1e30], 2),
+        ([*USUAL, *[-9999.0] * 5], 5),
+        ([*USUAL, *[-9999.0] * 12], 12),
+    ],
+)
+def test_far_values_are_beyond_the_limits(values, count):
+    found = find_limits(values)
+    assert count <= found.count <= count + 4
+    assert 30 > max(abs(found.low), abs(found.high))
+
+
+@pytest.mark.parametrize("values", [USUAL, PRICES, [0.0] * 299 + [5.0], [1.0] * 300, [], [*USUAL[:20], 1e30]])
+def test_no_limits(values):
+    assert find_limits(values) is None
