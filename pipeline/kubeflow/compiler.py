@@ -66,7 +66,7 @@ def _tfx_pipeline(request: RunRequest, recipe: Recipe) -> Pipeline:
     from pipeline.runner import dag, digests
 
     # Of no consequence: the digests are for TFX's cache, and what the training gets of them is made in its container.
-    step_digests = digests.StepDigests(ingest="", schema="", transform="", train="", score="")
+    step_digests = digests.StepDigests(ingest="", schema="", transform="", train="", baseline="", score="")
     pipeline = dag.build_pipeline(request, recipe, step_digests, run_id="")
     pipeline.pipeline_info.pipeline_name = request.name.replace("_", "-")
     pipeline.enable_cache = False  # Kubeflow cannot see whether the files on the data's volume have changed

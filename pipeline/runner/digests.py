@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
     """Returns the digest of data, schema, metrics, gate, and the code of the evaluation; not of the model."""
-    return hashing.digest([digests.ingest, digests.schema, digests.score, repr(gate), quick])
+    return hashing.digest([digests.ingest, digests.schema, digests.score, digests.baseline, repr(gate), quick])
 
 
 def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
@@ -48,6 +48,7 @@ class StepDigests:
     schema: str
     transform: str
     train: str
+    baseline: str
     score: str
 
 
@@ -65,6 +66,7 @@ def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDiges
         "schema": schema.accepted_digest(frozen),
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
+        "baseline": "",
         "score": [str(path) for path in score.needed_models(recipe, request.settings.workspace).values()],
     }
     return StepDigests(

@@ -60,7 +60,7 @@ def test_the_whole_run(run, model, record, client):
     numbers = {
         "test/accuracy": 0.9,
         "test/accuracy/label:a": 0.9,
-        "baseline/loss": 0.4,
+        "champion/loss": 0.4,
         "step_seconds/ingest": 1.5,
     }
     assert numbers.items() <= data.metrics.items()
