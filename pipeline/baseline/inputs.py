@@ -45,6 +45,10 @@ class Inputs:
     categories: np.ndarray
     texts: np.ndarray | None
 
+    def take(self, rows: np.ndarray) -> Inputs:
+        """Returns some of the rows, (rows,) of bool."""
+        return Inputs(self.numbers[rows], self.categories[rows], None if self.texts is None else self.texts[rows])
+
 
 def choose_uses(columns: Columns, kinds: Mapping[str, str]) -> dict[str, str]:
     """Returns what each input is: "number", "vector", "date", "image", "sound", "text" or "category".

@@ -67,8 +67,12 @@ def measure(recipe: Recipe, splits: Splits, model: Any, answers: np.ndarray) -> 
     _, truth = labelled(splits.test, recipe.data)
     if len(truth) != len(answers):  # rows without a label have no metric
         return {}
-    kind = predictions.answer_kind(truth, answers, len(recipe.data.classes), named=False)
-    values = {metric.name: _value(metric, kind, truth, answers, recipe, own) for metric in recipe.metrics}
+    values = {
+        metric.name: own[metric.name]
+        if not metric.tfma and metric.name in own
+        else metric_value(metric, truth, answers, recipe.data.classes)
+        for metric in recipe.metrics
+    }
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
@@ -82,16 +86,28 @@ def _own_scores(recipe: Recipe, splits: Splits, model: Any) -> dict[str, float]:
         return {}
 
 
-def _value(
-    metric: Metric, kind: str, truth: np.ndarray, answers: np.ndarray, recipe: Recipe, own: dict[str, float]
-) -> float:
-    if not metric.tfma and metric.name in own:
-        return own[metric.name]
-    binary = row_metrics.binary_scores(metric, kind, truth, answers, recipe.data.classes)
+def metric_value(metric: Metric, truth: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]) -> float:
+    """Returns a metric of answers; NaN if it is none of those that have values by row, and no area.
+
+    Args:
+        metric: The metric.
+        truth: Class numbers, numbers, or vectors of numbers, (rows, …).
+        answers: Probabilities (rows, classes), or numbers like `truth`.
+        classes: The declared classes.
+    """
+    kind = predictions.answer_kind(truth, answers, len(classes), named=False)
+    binary = row_metrics.binary_scores(metric, kind, truth, answers, classes)
     if binary is not None:
         return float(row_metrics.roc_areas(binary[0], binary[1][None])[0][0])
-    named = row_metrics.TFMA_NAMES.get(metric.name, metric.name)
-    compute = row_metrics.METRICS_BY_KIND.get(kind, {}).get(metric.tfma or named)
-    if compute is None or metric.positive:
-        return math.nan
-    return float(compute(truth, answers.astype(np.float64), metric).mean())
+    rows = metric_rows(metric, truth, answers, classes)
+    return math.nan if rows is None else float(rows.mean())
+
+
+def metric_rows(metric: Metric, truth: np.ndarray, answers: np.ndarray, classes: tuple[str, ...]) -> np.ndarray | None:
+    """Returns values (rows,) whose mean is the metric; None if it is no such mean. See `metric_value`."""
+    kind = predictions.answer_kind(truth, answers, len(classes), named=False)
+    named = metric.tfma or row_metrics.TFMA_NAMES.get(metric.name, metric.name)
+    compute = row_metrics.METRICS_BY_KIND.get(kind, {}).get(named)
+    if compute is None or metric.positive or not len(truth):
+        return None
+    return compute(truth, answers.astype(np.float64), metric)

@@ -10,7 +10,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import choices, files, forms, profile, series
+from pipeline.scaffold import baseline, choices, files, forms, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, make_identifiers, safe_name
 
@@ -50,7 +50,18 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     decided, why = profile.choose_task(goal, task)
     dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
     words = f"{why}; no forecast, for {times}" if dated else why
+    words += describe_choice(columns, goal, name)
     return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
+
+
+def describe_choice(columns: list[Column], goal: Column, name: str) -> str:
+    """Returns by what the target was chosen, and what else is possible; empty if the user has named it."""
+    if name:
+        return ""
+    others = [column.name for column in columns if column is not goal and not column.constant and column.kind]
+    if goal.name.lower() in profile.TARGET_NAMES:
+        return f"; chosen by its name, --target takes another: {list_names(others)}"
+    return "; chosen as the only column that can be one, --target takes another"
 
 
 def _require_columns(path: Path, columns: list[Column]) -> None:
@@ -64,9 +75,7 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
     require_rows(path, max(column.rows for column in columns))
 
 
-def _plan_rows(
-    path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]
-) -> Plan:
+def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]) -> Plan:
     classification = task == profile.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](
@@ -74,12 +83,16 @@ def _plan_rows(
     )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
-    decided = choices.assign_roles(columns, goal, summary)
+    sample = baseline.read_sample(data, summary.rows, profile.sort_classes(list(summary.classes)))
+    decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     common = _common_facts(path, goal, summary, classification=classification) | faults
     common["options"] = options
+    tested = summary.rows * common["sizes"].test
+    common["bounds"] = baseline.baseline_bounds(common["bounds"], sample, decided, tested)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
+    notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
         return files.plan_text_column(
