@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAX_BINS = 250  # categories that trees tell apart
 MIN_FREQUENCY, MAX_CATEGORIES, MAX_WORDS = 3, 300, 20_000
-CLIP = (0.1, 99.9)  # percentiles beyond which the linear model reads no number
+CLIP = (1.0, 99.0)  # percentiles; the linear model reads no number further off than these are from each other
 
 
 class LinearEncoder:
@@ -48,7 +48,8 @@ class LinearEncoder:
     def _fit_numbers(self, numbers: np.ndarray) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a column without any number is NaN here, and 0 below
-            self.low, self.high = (np.nanpercentile(numbers, edge, axis=0) if numbers.size else 0.0 for edge in CLIP)
+            low, high = (np.nanpercentile(numbers, edge, axis=0) if numbers.size else 0.0 for edge in CLIP)
+            self.low, self.high = low - (high - low), high + (high - low)
             clipped = np.clip(numbers, self.low, self.high)
             self.mean, deviation = np.nanmean(clipped, axis=0), np.nanstd(clipped, axis=0)
         self.deviation = np.where(deviation > 0, deviation, 1.0)

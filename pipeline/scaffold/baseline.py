@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path("/")  # the paths are absolute here
 MAX_ROWS = 10_000
 MAX_CELLS = 1_000_000
-MIN_STEP = 0.05  # share of the error by which a model may be behind the standard one, at least
+MIN_STEP = 0.1  # share of the way to guessing that a model may be behind the standard one, at least
 STANDARD_ERRORS = 2  # by which it may be behind on the test split
 LEAST_SHARE = 0.5  # of the way from guessing to the standard model
 SAME = 1e-6  # share of the target's variance that a linear image of it leaves
@@ -174,8 +174,8 @@ def leak_notes(names: list[str], target: str) -> list[str]:
 def baseline_bounds(bounds: Bounds, sample: Sample, roles: list[Role], tested: float) -> Bounds:
     """Returns the bounds of a gate by what the best standard model reaches on rows that it has not seen.
 
-    A model may be behind the standard one by two standard errors on the test split or a twentieth of its error,
-    but not by more than half of the way to guessing. If the standard models are no better than guessing, the bounds
+    A model may be behind the standard one by two standard errors on the test split or a tenth of the way to guessing,
+    but not by more than half of that way. If the standard models are no better than guessing, the bounds
     stay: a model that has learnt nothing is not to pass.
 
     Args:
@@ -236,7 +236,6 @@ def _bound(metric: Metric, best: Holdout, guess: float, tested: float, rows: int
     gain = sign * (best.value - guess)
     if not gain > STANDARD_ERRORS * deviation / math.sqrt(max(rows, 1)):
         return None
-    error = 1 - best.value if metric.higher_is_better else best.value
-    step = max(STANDARD_ERRORS * deviation / math.sqrt(max(tested, 1.0)), MIN_STEP * error)
+    step = max(STANDARD_ERRORS * deviation / math.sqrt(max(tested, 1.0)), MIN_STEP * gain)
     bound = best.value - sign * min(step, (1 - LEAST_SHARE) * gain)
     return round(bound, 3) if metric.higher_is_better else round_significant(bound)

@@ -26,6 +26,8 @@ TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
 DEFAULT_TEXT_LENGTH, MAX_TEXT_LENGTH = 32, 400
 MAX_SHOWN_CLASSES = 10
+NUMERIC_GROUPS = ("numbers", "booleans", "dates", "vectors")
+MAX_EMBEDDED = 200  # columns whose numbers get a vector each; for more the first layer would be too large
 NUMERIC_USES = ("number", "amount", "count")
 
 
@@ -182,6 +184,7 @@ def _table_facts(
         "renamed": {new: old for old, new in called.items() if old != new},
         "label": goal.name,
         "numeric": numeric,
+        "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,
         "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],
         "amounts_expression": _number_expression(groups),

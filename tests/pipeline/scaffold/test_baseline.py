@@ -65,7 +65,7 @@ def test_a_column_that_tells_the_class_is_named_and_the_only_input_is_not(tmp_pa
 def test_the_gate_asks_for_what_a_linear_model_reaches_whatever_the_unit(tmp_path, unit):
     target = unit * (3 * NOISE + 0.1 * NOISE[::-1])
     bounds = plan(tmp_path, {"x": NOISE, "z": TRUTH, "price": target}).facts["bounds"]
-    assert 0.08 * unit < bounds.at_most["mae"] < 0.13 * unit
+    assert 0.08 * unit < bounds.at_most["mae"] < 0.4 * unit
     assert "Linear model reaches mae" in bounds.baseline
     assert 1.5 * unit < number_bounds(list(target)).at_most["mae"]
 
