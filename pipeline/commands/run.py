@@ -6,6 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from pipeline.baseline import words
 from pipeline.commands import _common
 from pipeline.commands._common import add_json
 from pipeline.console import format_number
@@ -112,6 +113,8 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     numbers = "  ".join(f"{name} {format_number(value)}" for name, value in result.metrics.items())
     sample = ", quick: a small sample and few epochs" if request.quick else ""
     lines = [f"{request.name}{sample}: {numbers or f'done up to {request.until}'}"]
+    if result.baselines.get("words"):
+        lines.append(f"Baseline: {result.baselines['words']}")
     if result.diagnosis:
         lines.append(f"Training: {result.diagnosis}")
     if result.drift:
@@ -124,4 +127,7 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
         lines.append(f"Warning: after the model was published, something failed: {result.late_error}")
     if result.not_recorded:
         lines += f"Not recorded in MLflow: {result.not_recorded}".splitlines()
-    return lines
+    behind = words.describe_behind(
+        result.baselines, result.metrics, request.name, result.diagnosis, quick=request.quick
+    )
+    return [*lines, behind] if behind else lines

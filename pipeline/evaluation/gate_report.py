@@ -55,6 +55,7 @@ def _conditions(evaluation: Mapping[str, Any]) -> Iterator[str]:
 
 def _numbers(evaluation: Mapping[str, Any]) -> Iterator[str]:
     yield from _metrics(evaluation)
+    yield from _baselines(evaluation)
     yield from _slices(evaluation)
     yield from _cost(evaluation.get("cost") or {}, evaluation.get("calibration") or {})
     if evaluation.get("intervals"):
@@ -84,6 +85,18 @@ def _test_cells(comparison: Mapping[str, Any] | None) -> list[str]:
         return ["-", "-", "-"]
     ends = [comparison["low"], comparison["high"]]
     return [format_number(comparison["worse"], "+"), _format_interval(ends), format_number(comparison["p"])]
+
+
+def _baselines(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the table of the standard models on the same rows, next to the network."""
+    baselines, metrics = evaluation.get("baselines") or {}, evaluation["metrics"]
+    models = baselines.get("models") or []
+    names = [name for name in metrics if any(name in model["metrics"] for model in models)]
+    if names:
+        entries = [("this network", metrics), *((model["name"], model["metrics"]) for model in models)]
+        rows = [[who, *(format_number(values.get(name)) for name in names)] for who, values in entries]
+        yield from _section("Baseline: standard models on the same rows", ("model", *names), rows)
+        yield from ["", f"{baselines['words']}."]
 
 
 def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:

@@ -60,6 +60,7 @@ def collect_content(workspace: Workspace, source: RecipeSource, run_id: str) -> 
         "data": _data_facts(run, events),
         "gate": run.evaluation.get("gate", {}),
         "metrics": metric_facts(run.evaluation),
+        "baseline": (run.evaluation.get("baselines") or {}).get("words", ""),
         "slices": sort_slices(run.evaluation),
         "worst": worst_slice(run.evaluation),
         "cost": run.evaluation.get("cost") or {},

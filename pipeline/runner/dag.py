@@ -17,6 +17,7 @@ from tfx.proto.transform_pb2 import SplitsConfig
 from pipeline.recipes import fingerprint
 from pipeline.runner import digests
 from pipeline.steps import evaluate
+from pipeline.steps.baseline import FitBaselines
 from pipeline.steps.gate import Gate
 from pipeline.steps.ingest import Ingest
 from pipeline.steps.publish import Publish
@@ -97,10 +98,14 @@ def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigest
         eval_args=EvalArgs(splits=["eval"]),
         custom_config=training_config(request, step_digests),
     ).with_id("train")
+    baseline = FitBaselines(examples=ingest.outputs["examples"], recipe=path, digest=step_digests.baseline).with_id(
+        "baseline"
+    )
+    baseline.add_upstream_node(train)
     resolve = Resolve(
         workspace=str(workspace), name=request.name, live=f"{live.version}:{live.digest}" if live else ""
     ).with_id("resolve")
-    resolve.add_upstream_node(train)
+    resolve.add_upstream_node(baseline)
     evaluator = evaluate.LiveEvaluator(
         examples=ingest.outputs["examples"],
         example_splits=["test"],
@@ -123,6 +128,7 @@ def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigest
         baseline=resolve.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         scores=scores.outputs["scores"],
+        baselines=baseline.outputs["baselines"],
         recipe=path,
         workspace=str(workspace),
         name=request.name,
@@ -158,6 +164,7 @@ def build_pipeline(request: RunRequest, recipe: Recipe, step_digests: StepDigest
             validate,
             transform,
             train,
+            baseline,
             resolve,
             evaluator,
             scores,

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def verdict_basis(digests: StepDigests, gate: Gate, *, quick: bool) -> str:
     """Returns the digest of data, schema, metrics, gate, and the code of the evaluation; not of the model."""
-    code = [digests.ingest, digests.schema, digests.resolve, digests.evaluate, digests.score, digests.gate]
-    return hashing.digest([code, repr(gate), quick])
+    evaluation = [digests.resolve, digests.evaluate, digests.score, digests.baseline, digests.gate]
+    return hashing.digest([digests.ingest, digests.schema, evaluation, repr(gate), quick])
 
 
 def find_verdict(workspace: Workspace, name: str, model: str, wanted_basis: str) -> dict[str, Any] | None:
@@ -49,6 +49,7 @@ class StepDigests:
     schema: str
     transform: str
     train: str
+    baseline: str
     resolve: str
     evaluate: str
     score: str
@@ -69,6 +70,7 @@ def compute_digests(request: RunRequest, recipe: Recipe, data: str) -> StepDiges
         "schema": schema.accepted_digest(frozen),
         "transform": "",
         "train": [request.seed, request.settings.mixed_precision, request.settings.deterministic],
+        "baseline": "",
         "resolve": "",
         "evaluate": "",
         "gate": "",

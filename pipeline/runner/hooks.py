@@ -143,6 +143,7 @@ def _copy_evaluation(state: RunState, evaluation: dict[str, Any]) -> None:
     state.result.metrics = evaluation["metrics"]
     state.result.reasons = evaluation["gate"]["reasons"]
     state.result.gate = evaluation["gate"]["conditions"]
+    state.result.baselines = evaluation.get("baselines", {})
 
 
 def publish(state: RunState, *, cached: bool) -> None:  # noqa: ARG001

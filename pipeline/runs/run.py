@@ -26,6 +26,7 @@ STEPS = (
     "validate",
     "transform",
     "train",
+    "baseline",
     "resolve",
     "evaluate",
     "score",
@@ -100,7 +101,8 @@ class RunRequest:
 class RunResult:
     """The result of a run, as `run --json` prints it.
 
-    `gate` has all conditions (`evaluation.gate.Condition`), `late_error` what failed after the model was published.
+    `gate` has all conditions (`evaluation.gate.Condition`), `baselines` the standard models (docs/journal.md),
+    `late_error` what failed after the model was published.
     """
 
     run_id: str
@@ -113,6 +115,7 @@ class RunResult:
     steps: list[dict[str, Any]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     gate: list[dict[str, Any]] = field(default_factory=list)
+    baselines: dict[str, Any] = field(default_factory=dict)
     diagnosis: str = ""
     drift: list[str] = field(default_factory=list)
     quick: bool = False

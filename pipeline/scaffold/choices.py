@@ -56,8 +56,15 @@ class Role:
         return uses.get(self.use, "bytes")
 
 
-def assign_roles(columns: Sequence[Column], target: Column, profile: Profile) -> list[Role]:
-    """Returns the role of every column except the target."""
+def assign_roles(columns: Sequence[Column], target: Column, profile: Profile, images: Mapping[str, str]) -> list[Role]:
+    """Returns the role of every column except the target.
+
+    Args:
+        columns: Of the table.
+        target: The target.
+        profile: Of its rows.
+        images: What the columns are that are the target in another unit, with {} for its name.
+    """
     roles = []
     first: dict[str, str] = {profile.codes[target.name]: target.name} if target.name in profile.codes else {}
     for column in columns:
@@ -67,8 +74,16 @@ def assign_roles(columns: Sequence[Column], target: Column, profile: Profile) ->
                 if column.name in profile.codes
                 else column.name
             )
-            roles.append(_choose_role(column, target, "" if twin == column.name else twin, profile.numbers))
+            role = _choose_role(column, target, "" if twin == column.name else twin, profile.numbers)
+            roles.append(_drop_image(role, images.get(column.name, ""), target))
     return roles
+
+
+def _drop_image(role: Role, image: str, target: Column) -> Role:
+    """Leaves out a column that is the target in another unit."""
+    if not (image and role.use):
+        return role
+    return Role(role.column, "", f"left out: {image.format(safe_name(target.name))}")
 
 
 def _choose_role(column: Column, target: Column, twin: str, numbers: Mapping[str, list[float]]) -> Role:

@@ -10,7 +10,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import choices, files, forms, outliers, profile, series
+from pipeline.scaffold import baseline, choices, files, forms, outliers, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.tables.names import make_identifiers
@@ -28,6 +28,8 @@ TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
 DEFAULT_TEXT_LENGTH, MAX_TEXT_LENGTH = 32, 400
 MAX_SHOWN_CLASSES = 10
+NUMERIC_GROUPS = ("numbers", "booleans", "dates", "vectors")
+MAX_EMBEDDED = 200  # columns whose numbers get a vector each; for more the first layer would be too large
 NUMERIC_USES = ("number", "amount", "count")
 
 
@@ -52,7 +54,18 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     decided, why = profile.choose_task(goal, task)
     dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
     words = f"{why}; no forecast, for {times}" if dated else why
+    words += describe_choice(columns, goal, name)
     return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
+
+
+def describe_choice(columns: list[Column], goal: Column, name: str) -> str:
+    """Returns by what the target was chosen, and what else is possible; empty if the user has named it."""
+    if name:
+        return ""
+    others = [column.name for column in columns if column is not goal and not column.constant and column.kind]
+    if goal.name.lower() in profile.TARGET_NAMES:
+        return f"; chosen by its name, --target takes another: {list_names(others)}"
+    return "; chosen as the only column that can be one, --target takes another"
 
 
 def _require_columns(path: Path, columns: list[Column]) -> None:
@@ -75,7 +88,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
     limits = _clip_outliers(summary)
-    decided = choices.assign_roles(columns, goal, summary)
+    sample = baseline.read_sample(data, summary.rows, profile.sort_classes(list(summary.classes)))
+    decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     profile.require_different_rows(data, [role.column.name for role in used])
@@ -86,9 +100,12 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     }
     common = _common_facts(path, goal, summary, classification=classification) | faults
     common |= {"options": options, "limits": limits}
+    tested = summary.rows * common["sizes"].test
+    common["bounds"] = baseline.baseline_bounds(common["bounds"], sample, decided, tested)
     unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
-    notes += [*unusable, *(found.describe(name) for name, found in limits.items())]
+    notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
+    notes += [*unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
         return files.plan_text_column(
@@ -187,6 +204,7 @@ def _table_facts(
         "label": goal.name,
         "limits": {called[name]: (found.low, found.high) for name, found in common["limits"].items()},
         "numeric": numeric,
+        "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,
         "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],
         "amounts_expression": _number_expression(groups),

@@ -13,13 +13,15 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Model, ModelBlessing, ModelEvaluation
 from tfx.utils.path_utils import serving_model_dir
 
+from pipeline.baseline import compare
 from pipeline.evaluation import blessing as blessings
 from pipeline.evaluation import gate as evaluation_gate
-from pipeline.evaluation import gate_report, tfma_results
+from pipeline.evaluation import gate_report, predictions, tfma_results
 from pipeline.evaluation.measurements import NOT_AVAILABLE, Measurements
 from pipeline.evaluation.statistics import Comparison
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
+from pipeline.steps import baseline as baseline_step
 from pipeline.steps import score
 from pipeline.store import fileio
 from pipeline.store.layout import RunFolder, Workspace
@@ -78,6 +80,7 @@ def Gate(  # noqa: N802
     baseline: InputArtifact[Model],
     evaluation: InputArtifact[ModelEvaluation],
     scores: InputArtifact[ModelEvaluation],
+    baselines: InputArtifact[ModelEvaluation],
     blessing: OutputArtifact[ModelBlessing],
     recipe: Parameter[str],
     workspace: Parameter[str],
@@ -90,6 +93,12 @@ def Gate(  # noqa: N802
     declared, measured = catalog.load_recipe(Path(recipe)), fileio.read_json(Path(scores.uri) / score.SCORES_FILE)
     outcome = decide(declared, measured, tfma_results.read_refused(Path(evaluation.uri), declared), quick=bool(quick))
     digest = fileio.digest_folder(Path(serving_model_dir(model.uri)))
+    measured["baselines"] = compare.report_baselines(
+        declared,
+        baseline_step.load_baselines(Path(baselines.uri)),
+        measured["metrics"],
+        predictions.load_predictions(Path(scores.uri) / predictions.PREDICTIONS_FILE),
+    )
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}
     write_evaluation(Workspace(Path(workspace)).run(run_id), {**about, **measured, "gate": outcome})
     blessings.bless(blessing, outcome, model, baseline)

@@ -44,6 +44,7 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
     collector.attempt("metrics", lambda: destination.log_metrics(run_id, flatten_metrics(result), seconds))
     collector.attempt("gate", lambda: _record_gate(destination, run_id, result))
     collector.attempt("cost", lambda: _record_cost(destination, run_id, result.get("cost") or {}))
+    collector.attempt("baseline", lambda: _record_baseline(destination, run_id, result))
     collector.attempt("slices", lambda: _record_slices(destination, run_id, result))
     collector.attempt("confusion matrix", lambda: _record_confusion(destination, run_id, result))
     for name in PICTURES:
@@ -55,7 +56,9 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
 def flatten_metrics(result: Mapping[str, Any]) -> dict[str, float]:
     """Returns the metrics of an evaluation by their names in MLflow; slices and costs are tables there."""
     metrics = {f"test/{name}": value for name, value in result["metrics"].items()}
-    metrics |= {f"baseline/{name}": value for name, value in (result.get("baseline") or {}).items()}
+    metrics |= {f"champion/{name}": value for name, value in (result.get("baseline") or {}).items()}
+    best: dict[str, Any] = next(iter((result.get("baselines") or {}).get("models") or []), {"metrics": {}})
+    metrics |= {f"baseline/{name}": value for name, value in best["metrics"].items()}
     if result.get("calibration"):
         metrics["test/calibration_error"] = result["calibration"]["error"]
     return {name: value for name, value in metrics.items() if value is not None}
@@ -85,6 +88,18 @@ def _record_cost(destination: TrackingStore, run_id: str, cost: Mapping[str, Any
     rows = [[name, value] for name, value in _flatten_cost(cost).items() if value is not None]
     if rows:
         client.write_table(destination, run_id, "cost.json", ["cost", "value"], rows)
+
+
+def _record_baseline(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
+    """Adds the standard models to the run's tags and to its description, once."""
+    words = (result.get("baselines") or {}).get("words")
+    if not words:
+        return
+    tags = destination.client.get_run(run_id).data.tags
+    before = tags.get("mlflow.note.content", "")
+    line = f"Baseline: {words}."
+    note = before if line in before else "\n\n".join(filter(None, (before, line)))
+    destination.set_tags(run_id, {"baseline": words, "mlflow.note.content": note})
 
 
 def _record_slices(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:

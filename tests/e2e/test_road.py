@@ -129,7 +129,7 @@ def test_a_changed_hyperparameter_reruns_from_training_on_and_a_bad_model_is_not
     assert 3 == answer.code, answer.err
     result = answer.json
     cached = [step["name"] for step in result["steps"] if step["cached"]]
-    assert cached == ["ingest", "statistics", "infer_schema", "schema", "validate", "transform"]
+    assert cached == ["ingest", "statistics", "infer_schema", "schema", "validate", "transform", "baseline"]
     assert result["blessed"] is False
     assert any("at least 0.97 is required" in reason for reason in result["reasons"])
     assert any("the live model has" in reason for reason in result["reasons"])

@@ -61,7 +61,7 @@ def test_the_whole_run(run, model, record, client):
     )
     numbers = {
         "test/accuracy": 0.9,
-        "baseline/loss": 0.4,
+        "champion/loss": 0.4,
     }
     assert numbers.items() <= data.metrics.items()
     loss = client.get_metric_history(found.info.run_id, "loss")

@@ -1,0 +1,1 @@
+"""Baselines: standard models of scikit-learn on the rows of a run, which show what its network is worth."""

@@ -1,0 +1,128 @@
+"""The standard models: gradient boosting of decision trees by histograms, and a linear or logistic model.
+
+Sources: G. Ke et al., LightGBM: a highly efficient gradient boosting decision tree, NeurIPS 2017, of which
+scikit-learn's HistGradientBoosting follows the method; G. Salton, C. Buckley, Term-weighting approaches in automatic
+text retrieval, Information Processing & Management 24(5), 1988, for the weights of words.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.baseline import inputs
+from pipeline.baseline.encoders import LinearEncoder, TreeEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.baseline.inputs import Inputs
+    from pipeline.baseline.rows import Columns
+
+TREES, LINEAR, LOGISTIC = "gradient boosting", "linear model", "logistic regression"
+MAX_CELLS = 10_000_000  # numbers of the training rows, times the classes, that trees get
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be predicted.
+
+    Attributes:
+        kinds: Kind of each raw input.
+        classes: Number of classes; 0 for a number.
+        balanced: Whether all classes count alike, however rare.
+    """
+
+    kinds: Mapping[str, str]
+    classes: int = 0
+    balanced: bool = False
+
+
+@dataclass
+class Model:
+    """One standard model; `fit` before `predict`.
+
+    Attributes:
+        name: What it is called.
+        task: The task.
+        encoder: Of the inputs into a matrix.
+        estimator: Of scikit-learn.
+        uses: What each input is.
+    """
+
+    name: str
+    task: Task
+    encoder: Any
+    estimator: Any
+    uses: Mapping[str, str]
+    center: tuple[float, float] = field(default=(0.0, 1.0))
+
+    def fit(self, rows: Inputs, truth: np.ndarray) -> None:
+        """Learns from rows.
+
+        Args:
+            rows: The inputs.
+            truth: Class numbers or numbers, (rows,).
+        """
+        target = truth
+        if not self.task.classes:
+            # The unit of the target is not to change the result: solvers and trees have absolute tolerances.
+            self.center = float(np.median(truth)), float(truth.std()) or 1.0
+            target = (truth - self.center[0]) / self.center[1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of convergence: so much time is what the baseline has
+            self.estimator.fit(self.encoder.fit_transform(rows), target)
+
+    def predict(self, columns: Columns) -> np.ndarray:
+        """Returns probabilities (rows, classes), or numbers (rows,).
+
+        Args:
+            columns: The raw inputs by name.
+        """
+        return self.predict_inputs(inputs.encode(columns, self.uses))
+
+    def predict_inputs(self, rows: Inputs) -> np.ndarray:
+        """Like `predict`, of encoded inputs."""
+        matrix = self.encoder.transform(rows)
+        if not self.task.classes:
+            return np.asarray(self.estimator.predict(matrix) * self.center[1] + self.center[0])
+        probabilities = np.zeros((matrix.shape[0], self.task.classes))
+        probabilities[:, self.estimator.classes_] = self.estimator.predict_proba(matrix)
+        return probabilities
+
+
+def make_models(task: Task, uses: Mapping[str, str], rows: Inputs) -> list[Model]:
+    """Returns the models that suit the inputs, not fitted: trees for tables only, and if they are fast enough.
+
+    Args:
+        task: The task.
+        uses: What each input is.
+        rows: The training rows.
+    """
+    models = [Model(LOGISTIC if task.classes else LINEAR, task, LinearEncoder(), _linear(task), uses)]
+    width = rows.numbers.shape[1] + rows.categories.shape[1]
+    outputs = task.classes if task.classes > 2 else 1  # noqa: PLR2004  (two classes need one tree a round)
+    is_table = width > 0 and not {"image", "sound"} & set(uses.values())
+    if is_table and len(rows.numbers) * width * outputs <= MAX_CELLS:
+        models.append(Model(TREES, task, TreeEncoder(), _trees(task, rows), uses))
+    return models
+
+
+def _linear(task: Task) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    weights = "balanced" if task.balanced else None
+    return LogisticRegression(max_iter=200, class_weight=weights) if task.classes else Ridge()
+
+
+def _trees(task: Task, rows: Inputs) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    named = np.arange(rows.numbers.shape[1] + rows.categories.shape[1]) >= rows.numbers.shape[1]
+    if task.classes:
+        weights = "balanced" if task.balanced else None
+        return HistGradientBoostingClassifier(categorical_features=named, class_weight=weights, random_state=0)
+    return HistGradientBoostingRegressor(categorical_features=named, random_state=0)
