@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from serving.client.client import Client
-from serving.errors import InvalidArgument, ServingError, Unauthenticated, Unavailable
+from serving.errors import Code, InvalidArgument, ServingError, Unauthenticated, Unavailable
 from serving.loadtest import generator
 from serving.loadtest.generator import run
 from serving.loadtest.request import target_for_model
@@ -326,3 +326,46 @@ def test_tensorflow_servings_file_with_authorities(pem, tmp_path, extra, monkeyp
         system.cafile = None
         with pytest.raises(InvalidArgument, match=r"custom_ca"):
             grpc_credentials(Security(grpc_ssl_config_file=path))
+
+
+@pytest.fixture(scope="module")
+def controlled(run_server, served):
+    """A server with a token for all, and one for calls that change what is served."""
+    with run_server(served, security={"token": TOKEN, "control_token": "control"}) as running:
+        yield running
+
+
+def _list_of(base, prefix=""):
+    log = (
+        f' logging_config {{ log_collector_config {{ type: "tfrecord" filename_prefix: "{prefix}" }} }}'
+        if prefix
+        else ""
+    )
+    return (
+        f'model_config_list {{ config {{ name: "half" base_path: "{base}/half" model_platform: "tensorflow" {log} }} }}'
+    )
+
+
+def test_what_is_served_changes_with_a_token_of_its_own_only(controlled, guarded, served):
+    for running, token in ((controlled, TOKEN), (guarded, TOKEN)):
+        with Client(running.grpc, token=token) as client:
+            with pytest.raises(
+                ServingError, match="a token of their own: start the server with --control-token"
+            ) as caught:
+                client.reload(_list_of(served))
+            assert Code.PERMISSION_DENIED is caught.value.code
+            assert [2] == [one.version for one in client.status("half")]
+    with Client(controlled.grpc, token="control") as client:
+        client.reload(_list_of(served))
+        with pytest.raises(Unauthenticated):
+            client.status("half")
+
+
+def test_no_call_names_a_folder_outside_those_of_the_start(controlled, served, tmp_path):
+    with Client(controlled.grpc, token="control") as client:
+        for config in (_list_of(tmp_path), _list_of(f"{served}/../other"), _list_of(served, str(tmp_path / "log"))):
+            with pytest.raises(
+                InvalidArgument, match=r"another folder[\s\S]*Expected: below[\s\S]*Received: [\s\S]*Next: "
+            ):
+                client.reload(config)
+    assert not (tmp_path / "log").exists()

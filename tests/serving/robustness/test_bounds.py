@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import http.client
+import json
 import logging
+import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
 from serving.core.work import MemoryBudget
@@ -123,3 +129,33 @@ def test_a_small_packed_request_fits_a_small_budget():
     budget = MemoryBudget(10**6)
     with pytest.raises(AssertionError, match="it was read"):
         RequestParser(unreachable(), None, budget=budget).read(ROUTE, packed(b'{"instances": [1.0]}'))
+
+
+def test_probes_status_and_metrics_wait_for_no_model(run_server, served):
+    """One thread for models, and four requests of a second each."""
+    body = json.dumps({"signature_name": "slow", "instances": [1.0]}).encode()
+    with run_server(served, threads=1, health_service=True) as server:
+        host = server.rest.removeprefix("http://")
+        ask(host, "POST", "/v1/models/echo:predict", body)
+        with ThreadPoolExecutor(8) as threads, grpc.insecure_channel(server.grpc) as channel:
+            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert b"\x08\x01" == check(b"", timeout=20)
+            running = [threads.submit(ask, host, "POST", "/v1/models/echo:predict", body) for _ in range(4)]
+            time.sleep(0.3)
+            began = time.monotonic()
+            for path in ("/healthz", "/readyz", "/v1/models/half", "/monitoring/prometheus/metrics"):
+                assert 200 == ask(host, "GET", path)
+            assert b"\x08\x01" == check(b"", timeout=20)
+            taken = time.monotonic() - began
+            assert sum(not one.done() for one in running) >= 2
+            assert {one.result() for one in running} <= {200, 504}
+        assert taken < 1.0  # fifty milliseconds on an idle machine; the models' thread takes four seconds
+
+
+def ask(host, method, path, body=None):
+    connection = http.client.HTTPConnection(host, timeout=60)
+    with contextlib.closing(connection):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status

@@ -1,0 +1,61 @@
+"""Bytes that mean ill: images and recordings that announce more than they have, packed JSON, mutations."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import struct
+
+
+def png(side: int) -> bytes:
+    """A black PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def wav(size: int, announced: int = -1) -> bytes:
+    """A WAV file of 8000 Hz that may announce other bytes of samples than it has."""
+    form = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16)
+    data = b"data" + struct.pack("<I", size if announced < 0 else announced) + bytes(size)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + struct.pack("<I", 16) + form + data
+
+
+def gif(side: int) -> bytes:
+    """A GIF that announces one frame of so many pixels."""
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, side, side, 0)
+        + b"\2\1D\0;"
+    )
+
+
+def jpeg(side: int) -> bytes:
+    """The head of a progressive JPEG of many pixels and scans."""
+    frame = b"\xff\xc2" + struct.pack(">HBHHB", 11, 8, side, side, 1) + b"\1\x11\0"
+    tables = b"\xff\xdb\0\x43\0" + b"\1" * 64 + b"\xff\xc4\0\x14\0\1" + bytes(16)
+    return b"\xff\xd8" + tables + frame + (b"\xff\xda\0\x08\1\1\0\0\0\0" + b"\0" * 8) * 2000 + b"\xff\xd9"
+
+
+JXL = bytes.fromhex("ff0afeffffff0f82e24600")
+JXL_SLOW = bytes.fromhex("ff0afe0100900282e24600000000000000900000000000000000")
+WEBP = bytes.fromhex("524946461a000000574542505650384c0e0000002ffebfff0f071011fd0f4444ff03")
+
+
+def packed(part: bytes, size: int) -> bytes:
+    """A gzip body of many equal parts."""
+    return gzip.compress(b'{"instances": [' + part * (size // len(part)) + b"1]}", 9)
+
+
+def mutated(content: bytes, seed: int) -> bytes:
+    """Content with some bytes changed, dropped or repeated."""
+    rng, made = random.Random(seed), bytearray(content)
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(made))
+        made[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 4))
+    return bytes(made) or b"x"
