@@ -87,7 +87,9 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
-    limits = _clip_outliers(summary)
+    limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
+    if far:
+        summary.target = [min(max(value, far.low), far.high) for value in summary.target]
     sample = baseline.read_sample(data, summary.rows, profile.sort_classes(list(summary.classes)))
     decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
@@ -105,6 +107,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
     notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
+    notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     notes += [*unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
