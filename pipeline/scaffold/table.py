@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median, pstdev
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,9 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
     if far:
         summary.target = [min(max(value, far.low), far.high) for value in summary.target]
-    sample = baseline.read_sample(data, summary.rows, profile.sort_classes(list(summary.classes)))
+    classes = profile.sort_classes(list(summary.classes))
+    # With its classes, so that every spelling of one counts.
+    sample = baseline.read_sample(replace(data, classes=classes), summary.rows, classes)
     decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
