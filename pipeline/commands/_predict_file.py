@@ -122,7 +122,8 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
         lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
     if outcome.unused:
         more = f" and {len(outcome.unused) - MOST_NAMES} more" if len(outcome.unused) > MOST_NAMES else ""
-        lines.append(f"Columns that the model does not use: {', '.join(outcome.unused[:MOST_NAMES])}{more}.")
+        names = ", ".join(name or "(no name)" for name in outcome.unused[:MOST_NAMES])
+        lines.append(f"Columns that the model does not use: {names}{more}.")
     if outcome.reasons:
         lines.append(f"{outcome.bad:,} rows have no prediction; the reasons are in {outcome.reasons}")
     return "\n".join(lines)

@@ -22,6 +22,12 @@ ODD_SHARE = 0.05  # of its values
 SKETCH_SIZE = 1024  # stored hashes: an error of about 3 %
 # Digits with other characters, which no kind accepts: "12,5", "$3", "40 %", "3/4/2024".
 FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
+# Of these, what is surely an amount or a date, and no name of a category such as 10-20.
+MEASURE = re.compile(
+    r"[-+]?[$\u20ac\u00a3\u00a5] ?[\d.,]+|[-+]?[\d.,]+ ?[%$\u20ac\u00a3\u00a5]"
+    r"|\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?",
+    re.ASCII,
+)
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
 
 
@@ -93,6 +99,7 @@ class ColumnTally:
     steps: int = 0  # whole numbers that are one more than that of the row before
     integer: bool = True
     figures: bool = True
+    measure: bool = True
     nested: bool = False
     rising: bool = True
     last: float = float("-inf")
@@ -152,6 +159,7 @@ class ColumnTally:
             self.integer = _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
         if dates.iso(text) is None:
             self.no_dates.add(text, count)
+        self.measure = self.measure and bool(MEASURE.fullmatch(text))
         self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
 
     def _add_text(self, text: str, count: int) -> None:

@@ -47,6 +47,7 @@ class Column:
         values: These values in the order of appearance, as text; empty if there are more than a hundred.
         date: Whether all values are dates that `pipeline.features.dates` reads.
         free_text: Whether the values are sentences rather than names of categories.
+        measure: Whether the texts are amounts with a unit or dates with slashes, however few differ.
         figures: Whether the texts are numbers or dates in an unsupported form: "12,5", "$3", "3/4/2024".
         truth: Whether all values say true or false, in whatever words (`pipeline.features.truth`).
         odd: Cells that are not of the kind, with their number: they are missing values, and counted there.
@@ -65,6 +66,7 @@ class Column:
     date: bool = False
     free_text: bool = False
     figures: bool = False
+    measure: bool = False
     truth: bool = False
     odd: tuple[tuple[str, int], ...] = ()
     no_numbers: int = 0
@@ -165,6 +167,7 @@ def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) ->
         date,
         free,
         figures=kind == "bytes" and not date and tally.figures and tally.present > 0,
+        measure=kind == "bytes" and not date and tally.measure and tally.present > 0,
         truth=kind == "bytes" and truth.are_truth_values(values),
         odd=tuple((odd.texts + (tally.blanks if number else Counter())).most_common()),
         code=kind == "bytes" and tally.absent["NA"] > 0 and bool(values) and all(map(CODE.fullmatch, values)),

@@ -142,6 +142,8 @@ def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:
     for line, cells, fault in lines:
         if not fault and len(cells) > width:
             fault = f"{len(cells)} cells, expected {width}"  # noqa: PLW2901
+        if not fault and width > 1 and not any(cells):
+            fault = "an empty row"  # noqa: PLW2901
         last.append((line, cells, fault))
         if len(last) > FOOTER_LINES:
             count, sparse = count + 1, sparse or _is_sparse(last[0][1])

@@ -110,12 +110,16 @@ class Layout:
                 except FAILURES:
                     return faulty_example(source, split, _kind_fault(name, raw, declared))
         if self.label not in features:
-            return faulty_example(source, split, f"the label {self.label} is empty")
+            return faulty_example(source, split, self._empty_label(row.get(self.label)))
         moment = self._moment(row)
         if moment is None:
             text = repr(row.get(self.time))[:MAX_SHOWN]
             return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
+
+    def _empty_label(self, raw: Any) -> str:
+        said = f": {raw!r} means a missing value unless classes= names it" if isinstance(raw, str) and raw else ""
+        return f"the label {self.label} is empty{said}"
 
     def _is_missing(self, name: str, raw: Any, declared: str) -> bool:
         if name == self.label and raw in self.spellings.classes:

@@ -108,7 +108,8 @@ def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
         "nested values": not column.kind,
         "the same in every row": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
-        "figures that are not read; write 1234.5 and 2024-01-31": column.figures and (column.id_like or crowded),
+        "figures that are not read; write 1234.5 and 2024-01-31": column.measure
+        or (column.figures and (column.id_like or crowded)),
         f"{column.no_numbers} cells are no numbers; mend them, or name them in missing=": column.no_numbers and crowded,
         "numbers or names the rows": column.id_like,
         f"a copy of {safe_name(twin)} in other words": twin == target.name,

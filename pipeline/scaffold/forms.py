@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import columns as table_columns
-from pipeline.formats import table
+from pipeline.formats import jsonl, table
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables import sniff
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from pipeline.formats.columns import Column
     from pipeline.scaffold.render import Plan
+
+
+LOOKED_AT = 100  # lines of JSON
+ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,11 @@ def find_form(path: Path, known: Dialect | None = None) -> Form:
     known = known or Dialect()
     if table_format(path) != "csv":
         _require_no_options(path, known)
+        _require_objects(path)
         return Form()
     if not path.is_file():
         return Form(known)
+    _require_no_archive(path)
     finding = sniff.find_dialect(path, known)
     sniff.require_clear(path, finding.unclear)
     said = finding.dialect.options()
@@ -83,6 +90,30 @@ def find_form(path: Path, known: Dialect | None = None) -> Form:
     kept |= {"delimiter": BLANKS} if said.get("delimiter") == BLANKS else {}
     kept |= {"header": 0} if said["header"] == 0 else {}
     return Form(finding.dialect, finding.notes, kept)
+
+
+def _require_objects(path: Path) -> None:
+    rows = itertools.islice(jsonl.read_rows(path), LOOKED_AT) if table_format(path) == "jsonl" else ()
+    faults = [fault and f"{place}: {fault}" for place, _, fault in rows]
+    if faults and all(faults):
+        raise PipelineError(
+            f"{path} holds no rows.",
+            expected="one JSON object per line, an array of objects, or a table as pandas writes it",
+            received=faults[0],
+            action="write one object per line, such as pandas' to_json(orient='records', lines=True)",
+        )
+
+
+def _require_no_archive(path: Path) -> None:
+    with path.open("rb") as file:
+        first = file.read(len(ZIP))
+    if first == ZIP:
+        raise PipelineError(
+            f"{path} is no text, but an Excel file or a zip archive.",
+            expected="separated values as text",
+            received="a file that begins as zip archives do",
+            action="save the sheet as CSV UTF-8, or unpack the archive",
+        )
 
 
 def _require_no_options(path: Path, known: Dialect) -> None:

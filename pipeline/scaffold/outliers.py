@@ -31,13 +31,14 @@ class Limits:
     count: int
     farthest: float
 
+    def tell(self, name: str) -> str:
+        """Says how many values are far off."""
+        are = "1 value is" if self.count == 1 else f"{self.count} values are"
+        return f"{safe_name(name)}: {are} far from all others, such as {self.farthest:g}"
+
     def describe(self, name: str) -> str:
         """Says what is clipped."""
-        are = "1 value is" if self.count == 1 else f"{self.count} values are"
-        return (
-            f"{safe_name(name)}: {are} far from all others, such as {self.farthest:g}; "
-            f"clipped to {self.low:g} … {self.high:g}: change LIMITS at will."
-        )
+        return f"{self.tell(name)}; clipped to {self.low:g} … {self.high:g}: change LIMITS at will."
 
 
 def find_limits(values: Sequence[float]) -> Limits | None:

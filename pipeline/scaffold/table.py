@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import median, pstdev
 from typing import TYPE_CHECKING, Any
 
@@ -87,8 +88,12 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     )
     summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
-    limits = _clip_outliers(summary)
-    sample = baseline.read_sample(data, summary.rows, profile.sort_classes(list(summary.classes)))
+    limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
+    if far:
+        summary.target = [min(max(value, far.low), far.high) for value in summary.target]
+    classes = profile.sort_classes(list(summary.classes))
+    # With its classes, so that every spelling of one counts.
+    sample = baseline.read_sample(replace(data, classes=classes), summary.rows, classes)
     decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
@@ -105,6 +110,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
     notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
+    notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     notes += [*unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:

@@ -56,7 +56,7 @@ def _number_forms(column: list[str]) -> set[str]:
 
 def _number_form(cell: str) -> set[str]:
     forms = {mark for mark, pattern in GROUPED.items() if pattern.fullmatch(cell)}
-    if DECIMAL_COMMA.fullmatch(cell):
+    if DECIMAL_COMMA.fullmatch(cell) or (forms & {" ", "'"} and "," in cell):
         forms.add("decimal")
     return forms | ({"either"} if EITHER.fullmatch(cell) else set())
 

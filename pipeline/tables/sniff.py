@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", "\t", ";", "|")
 SAMPLE_LINES = 1000
+MOST_NAMES = 5
 SAMPLE_CHARACTERS = 1 << 20
 BLANKS_SHARE = 0.95
 
@@ -70,8 +71,11 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     complete = replace(
         known, encoding=encoding, delimiter=delimiter, header=header, decimal=decimal, thousands=thousands
     )
+    written = next((cells for line, cells in rows if line == header), [])
+    titles = make_header(written, below)
+    twins = [name for name in titles if written and name not in written and name]
     notes = _describe(known, complete, rows)
-    titles = make_header(next((cells for line, cells in rows if line == header), []), below)
+    notes += (f"Names that come again in the header got a number: {', '.join(twins[:MOST_NAMES])}.",) if twins else ()
     return Finding(
         complete, notes, tuple(titles), {titles[place]: text for place, text in unclear.items() if place < len(titles)}
     )

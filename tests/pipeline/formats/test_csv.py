@@ -113,7 +113,7 @@ def test_numbers_that_no_feature_holds_are_faults(rows, cells):
 def test_texts_for_missing_values(rows):
     found = rows("size,count,colour,kind\nNA,?,null,small\n NaN ,N/A,nan,large\n1,2,na,NA\n")
     assert [{"kind": b"small"}, {"kind": b"large"}] == [one.features for one in found[:2]]
-    assert "the label kind is empty" == found[2].fault
+    assert "the label kind is empty: 'NA' means a missing value unless classes= names it" == found[2].fault
 
 
 def test_own_texts_for_missing_values(rows):

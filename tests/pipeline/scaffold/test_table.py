@@ -44,6 +44,17 @@ def test_figures_that_are_not_read_are_told(drafted, write_csv, trees, form):
     assert "left out: figures that are not read; write 1234.5 and 2024-01-31" == found.uses["odd"]
 
 
+@pytest.mark.parametrize(
+    ("form", "is_category"), [("{} %", False), ("${}", False), ("3/4/202{}", False), ("1{}-19", True)]
+)
+def test_amounts_are_no_categories_even_if_few_differ(drafted, write_csv, trees, form, is_category):
+    trees["odd"] = [form.format(number % 5) for number in range(200)]
+    uses = drafted(write_csv(trees), "grown").uses
+    assert (
+        "category: embedding" if is_category else "left out: figures that are not read; write 1234.5 and 2024-01-31"
+    ) == (uses["odd"])
+
+
 def test_codes_are_no_figures(drafted, write_csv, trees):
     trees["code"] = [f"0{number}" for number in range(200)]
     assert "left out: numbers or names the rows" == drafted(write_csv(trees), "grown").uses["code"]
@@ -259,6 +270,26 @@ def test_numbers_that_can_be_read_in_two_ways(drafted, tmp_path):
     (tmp_path / "t.csv").write_text("a;y\n" + rows)
     with pytest.raises(UsageError, match="Next: say which: --thousands , or --decimal ,"):
         drafted(tmp_path / "t.csv", "y")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.json", b'{\n"a": 1,\n"b": {"c": 2}}', "Received: line 1: not JSON"),
+        ("t.csv", b"PK\x03\x04\x14", "Next: save the sheet as CSV UTF-8"),
+    ],
+)
+def test_files_that_are_no_tables(drafted, tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError, match=words):
+        drafted(tmp_path / name)
+
+
+def test_a_target_that_is_far_off_is_said(drafted, write_csv, trees):
+    trees["price"][7] = 1e30
+    assert any(
+        "price: 1 value is far from all others" in note for note in drafted(write_csv(trees), "price").plan.notes
+    )
 
 
 def test_a_file_in_another_encoding_is_named(drafted, tmp_path):

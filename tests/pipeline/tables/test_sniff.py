@@ -90,6 +90,7 @@ def test_delimiter(found, text, delimiter):
         (["1,234.5", "2"], "", ",", False),
         (["1 234", "999"], "", " ", False),
         (["1'234.5", "2"], "", "'", False),
+        (["1\u202f234,50", "2"], ",", " ", False),
         (["1,234", "999"], "", "", True),
         (["1.234", "2.5"], "", "", False),
         (["1,5", "x"], "", "", False),
@@ -126,6 +127,15 @@ def test_encodings_that_a_file_shows(found, encoding, tmp_path):
 
 def test_a_name_that_comes_again_gets_a_number():
     assert ["a", "a_3", "", "_2", "a_2", "a_4"] == make_header(["a", "a", "", "", "a_2", "a"], [])
+
+
+def test_names_that_come_again_are_said(found):
+    assert ("Names that come again in the header got a number: a_2.",) == found(lines(NUMBERS, header="a,a,b\n")).notes
+
+
+def test_rows_of_empty_cells_are_faults(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n,\n\n, \n3,\n")
+    assert ["", "", "an empty row", "an empty row", ""] == [fault for _, _, fault in read_rows(tmp_path / "t.csv")]
 
 
 def test_names_of_rows_as_r_writes_them():
