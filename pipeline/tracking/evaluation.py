@@ -91,15 +91,10 @@ def _record_cost(destination: TrackingStore, run_id: str, cost: Mapping[str, Any
 
 
 def _record_baseline(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
-    """Adds the standard models to the run's tags and to its description, once."""
+    """Adds the standard models to the run's tags; the description has them by `overview.describe_run`."""
     words = (result.get("baselines") or {}).get("words")
-    if not words:
-        return
-    tags = destination.client.get_run(run_id).data.tags
-    before = tags.get("mlflow.note.content", "")
-    line = f"Baseline: {words}."
-    note = before if line in before else "\n\n".join(filter(None, (before, line)))
-    destination.set_tags(run_id, {"baseline": words, "mlflow.note.content": note})
+    if words:
+        destination.set_tags(run_id, {"baseline": words})
 
 
 def _record_slices(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
