@@ -6,6 +6,7 @@ Each command is a file of `pipeline.commands`, imported only when it is called: 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import errors, settings
 from pipeline.errors import PipelineError
+from pipeline.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full or read-only disk
 # What each command does, and an example that runs. The command's module is imported only when it is called.
 COMMANDS = {
     "models": ("List the recipes.", "keraspipe models --json"),
@@ -120,6 +123,11 @@ def _report_errors(options: argparse.Namespace) -> int:
         # The reader has closed the pipe; there is nothing left to flush.
         sys.stdout = None  # type: ignore[assignment]
         return 0
+    except OSError as error:
+        if config.debug or error.errno not in UNWRITABLE:
+            raise
+        print(f"keraspipe: {layout.unwritable_error(config.workspace, error)}", file=sys.stderr)
+        return 1
 
 
 def _run_command(options: argparse.Namespace, config: settings.Settings) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "statistics.html.jinja"
 MAX_FEATURES = 300
 MAX_BAD_ROWS = 200
+MAX_MONTHS = 48
 SPLIT_COLOURS = {"train": "#4c78a8", "eval": "#f58518", "test": "#54a24b"}
 HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT = 520, 130
 NAME_WIDTH, BAR_WIDTH, ROW_HEIGHT = 150, 300, 24  # widths of a value's name and of the longest bar; height of a value
@@ -160,17 +162,38 @@ def _draw_outline(
 
 
 def draw_bars(splits: Mapping[str, Column]) -> str:
-    """Draws the share of rows with each of the most frequent values, by split; empty without values."""
-    names = list(dict.fromkeys(name for column in splits.values() for name in column.values))
+    """Draws the share of rows with each of the most frequent values, by split; empty without values.
+
+    Dates are drawn by month in the order of time, or by year if there are many months.
+    """
+    counts = _join_months({split: column.values for split, column in splits.items()})
+    names = list(dict.fromkeys(name for values in counts.values() for name in values))
     if not names:
         return ""
+    names = sorted(names) if _are_months(names) else names
     shares = {
-        split: {name: count / max(column.rows, 1) for name, count in column.values.items()}
-        for split, column in splits.items()
+        split: {name: count / max(splits[split].rows, 1) for name, count in values.items()}
+        for split, values in counts.items()
     }
     top = max(value for share_by_value in shares.values() for value in share_by_value.values()) or 1.0
     rows = "".join(_draw_row(index, name, shares, top) for index, name in enumerate(names))
     return _wrap_svg(NAME_WIDTH + BAR_WIDTH + 70, ROW_HEIGHT * len(names), rows, "most frequent values")
+
+
+def _are_months(names: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"\d{4}(-\d{2})?", name, re.ASCII) for name in names)
+
+
+def _join_months(counts: Mapping[str, Mapping[str, float]]) -> Mapping[str, Mapping[str, float]]:
+    """Returns the counts by year, if the values are more months than a figure has room for."""
+    months = {name for values in counts.values() for name in values}
+    if len(months) <= MAX_MONTHS or not _are_months(sorted(months)):
+        return counts
+    years: dict[str, dict[str, float]] = {split: {} for split in counts}
+    for split, values in counts.items():
+        for month, count in values.items():
+            years[split][month[:4]] = years[split].get(month[:4], 0.0) + count
+    return years
 
 
 def _draw_row(index: int, name: str, shares: Mapping[str, Mapping[str, float]], top: float) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.features import dates
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
@@ -31,7 +35,7 @@ class Column:
         missing: Rows without a value.
         numbers: Mean, deviation, extremes, … by name; empty for text and bytes.
         buckets: Histogram of a number.
-        values: The most frequent values and their counts; empty for numbers and bytes.
+        values: The most frequent values and their counts, of dates all months; empty for numbers and bytes.
         unique: Number of distinct values; 0 for a number.
         length: Mean length of a text or of bytes.
     """
@@ -172,7 +176,18 @@ def _standard_buckets(stats: Any) -> list[Bucket]:
     return [Bucket(b.low_value, b.high_value, b.sample_count) for histogram in standard[:1] for b in histogram.buckets]
 
 
+def count_months(values: Mapping[str, float]) -> dict[str, float]:
+    """Returns the counts of dates by month, "2024-02", in the order of time; empty if not all values are dates."""
+    times = {value: dates.iso(value) for value in values}
+    if not times or not all(times.values()):
+        return {}
+    months: dict[str, float] = defaultdict(float)
+    for value, time in times.items():
+        months[str(time)[: len("2024-02")]] += values[value]
+    return dict(sorted(months.items()))
+
+
 def _top_values(stats: Any) -> dict[str, float]:
     ranked = {bucket.label: bucket.sample_count for bucket in stats.rank_histogram.buckets}
     named = ranked or {entry.value: entry.frequency for entry in stats.top_values}
-    return dict(sorted(named.items(), key=lambda item: -item[1])[:MAX_VALUES])
+    return count_months(named) or dict(sorted(named.items(), key=lambda item: -item[1])[:MAX_VALUES])

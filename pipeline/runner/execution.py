@@ -67,8 +67,8 @@ def replay_journals(settings: Settings) -> None:
 
 def _run_with_recorder(request: RunRequest, folder: RunFolder) -> RunResult:
     settings = request.settings
-    replay_journals(settings)
     try:
+        replay_journals(settings)
         with lifecycle.run_session(
             folder, settings.mlflow_uri, timeout_s=RECORDING_TIMEOUT_S, on_failure=lambda: run.forget_request(request)
         ) as session:
@@ -195,7 +195,10 @@ def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
     """Adds the outcome of the recording in MLflow to the result, and notifies."""
     result.mlflow_run_id = outcome.mlflow_run_id or None
     result.not_recorded = outcome.describe(request.settings.mlflow_uri)
-    run.update_result(request, result)
+    try:
+        run.update_result(request, result)
+    except OSError as error:  # a full disk: the result itself is stored, without these facts
+        result.late_error = result.late_error or f"{type(error).__name__}: {error}"
     _notify(request.settings, notifications.verdict_message(result))
 
 
@@ -212,7 +215,7 @@ def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
     home = request.settings.workspace
     if shutil.disk_usage(home.root).free < FULL_BYTES:
         return layout.unwritable_error(home, OSError(0, "no space left on the device"))
-    with log.open("a") as file:
+    with suppress(OSError), log.open("a") as file:
         traceback.print_exception(error, file=file)
     if isinstance(error, OSError) and error.errno:
         return layout.unwritable_error(home, error)

@@ -91,7 +91,7 @@ def _record_cost(destination: TrackingStore, run_id: str, cost: Mapping[str, Any
 
 
 def _record_baseline(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
-    """Adds what the standard models reach to the run's tags; the run's description has their numbers."""
+    """Adds the standard models to the run's tags; the description has them by `overview.describe_run`."""
     words = (result.get("baselines") or {}).get("words")
     if words:
         destination.set_tags(run_id, {"baseline": words})

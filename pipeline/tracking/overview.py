@@ -41,7 +41,8 @@ def _paragraphs(
     reasons = (evaluation.get("gate") or {}).get("reasons", [])
     if reasons:
         yield "\n".join(f"- {reason}" for reason in reasons)
-    yield from filter(None, [_headlines(evaluation), (evaluation.get("baselines") or {}).get("words", "")])
+    comparison = (evaluation.get("baselines") or {}).get("words")
+    yield from filter(None, [_headlines(evaluation), f"Baseline: {comparison}." if comparison else ""])
     if events.get("history", {}).get("diagnosis"):
         yield f"Training: {events['history']['diagnosis']}"
     if "history" in events:

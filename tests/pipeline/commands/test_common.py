@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -110,3 +112,14 @@ def test_nothing_heavy_is_imported(keraspipe, arguments):
     code, *modules = done.stdout.rpartition("\nMODULES ")[2].split()
     assert "0" == code
     assert set() == HEAVY & set(modules)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, capsys, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number), "a.json")
+
+    monkeypatch.setattr(cli, "_run_command", fail)
+    assert 1 == cli.main(["runs", "--workspace", str(tmp_path)])
+    words = capsys.readouterr().err
+    assert f"Received: {os.strerror(number)} (a.json)\nNext: " in words

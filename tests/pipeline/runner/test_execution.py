@@ -76,3 +76,13 @@ def test_an_error_outside_the_steps_ends_a_published_run_as_finished(session, is
     (end,) = (event for event, _ in journal.iter_events(session.folder.journal))
     assert (status, "the card cannot be written") == (end["status"], end["message"])
     assert ([] if is_published else ["request"]) == forgotten
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_the_result(state, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(execution.run, "update_result", fail)
+    request = SimpleNamespace(settings=SimpleNamespace(mlflow_uri="sqlite:///nowhere", notify=""))
+    execution._complete(request, state.result, Outcome("m", "1", complete=True, error=""))
+    assert ("m", True) == (state.result.mlflow_run_id, "No space left" in state.result.late_error)

@@ -131,3 +131,22 @@ def test_any_statistics_can_be_drawn(buckets, value):
     assert "nan" not in data_report.draw_histogram(columns)
     valued = {"train": Column(3, 1, values={value: 2.0}), "eval": Column(0, 0)}
     assert data_report.draw_bars(valued).count("<rect") == 2
+
+
+def test_dates_are_counted_by_month_in_the_order_of_time():
+    days = {"2024-03-02": 2.0, "2023-12-31": 1.0, "2024-03-01T10:00": 4.0}
+    assert [("2023-12", 1.0), ("2024-03", 6.0)] == list(data_statistics.count_months(days).items())
+    assert {} == data_statistics.count_months({**days, "soon": 1.0}) == data_statistics.count_months({})
+
+
+@pytest.mark.parametrize(("years", "labels"), [(2, ["2020-01", "2020-02"]), (9, ["2020", "2021"])])
+def test_many_months_are_drawn_by_year(years, labels):
+    months = [f"{2020 + year}-{month:02}" for year in range(years) for month in range(1, 13)]
+    columns = {
+        "train": Column(500, 0, values=dict.fromkeys(months[6:], 1.0)),
+        "test": Column(500, 0, values={months[0]: 1.0, months[1]: 2.0}),
+    }
+    drawn = re.findall(r">(\d{4}(?:-\d\d)?)</text>", data_report.draw_bars(columns))
+    assert labels == drawn[:2]
+    assert sorted(drawn) == drawn
+    assert len(drawn) == (20 if years == 2 else 9)

@@ -49,7 +49,7 @@ def test_the_baselines_stand_next_to_the_network(run, result):
     run.write("evaluation", path=run.file("evaluation.json", result))
     numbers, words = description(run)[2:]
     assert numbers.splitlines()[2:] == ["| this network | 0.9000 | 0.3000 |", "| gradient boosting | 0.8500 | - |"]
-    assert words == "ahead of gradient boosting"
+    assert words == "Baseline: ahead of gradient boosting."
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_samples_of_a_generative_model_stand_alone(examples):
 
 
 def test_samples_show_no_more_than_fit(examples):
-    assert samples([examples("1", "1")] * 60).size == (
+    assert samples([examples("1", "1")] * 120).size == (
         8 * CELL_WIDTH,
-        TITLE_HEIGHT + 6 * (CELL_HEIGHT + CAPTION_HEIGHT),
+        TITLE_HEIGHT + 12 * (CELL_HEIGHT + CAPTION_HEIGHT),
     )
