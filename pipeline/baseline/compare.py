@@ -50,7 +50,9 @@ def report_baselines(
         metrics: The network's metrics.
         predictions: The network's predictions.
     """
-    entries = [{"name": one.name, "metrics": dict(one.metrics), "seconds": one.seconds} for one in baselines.models]
+    entries = [
+        {"name": model.name, "metrics": dict(model.metrics), "seconds": model.seconds} for model in baselines.models
+    ]
     result: dict[str, Any] = {"models": entries, "note": baselines.note}
     standing = compare_baselines(recipe, baselines.models, metrics, predictions)
     if standing is not None:

@@ -56,12 +56,12 @@ def hold_out(columns: Columns, kinds: Mapping[str, str], truth: np.ndarray, clas
     parts = np.random.default_rng(SEED).permutation(len(truth)) % FOLDS
     tested = parts == 0 if len(truth) > MANY_ROWS else np.ones(len(truth), bool)
     with threadpool_limits(1):
-        found = [
+        candidates = [
             _measure(name, answers[tested], truth[tested], classes, metric)
             for name, answers in _answers(task, uses, encoded, truth, parts, tested)
         ]
     sign = 1 if metric.higher_is_better else -1
-    return max(found, key=lambda one: sign * one.value)
+    return max(candidates, key=lambda one: sign * one.value)
 
 
 def _answers(

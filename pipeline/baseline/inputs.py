@@ -154,8 +154,8 @@ def _sound(content: bytes) -> np.ndarray:
     energy = np.abs(np.fft.rfft(frames * np.hanning(FRAME)))[:, 1:] ** 2
     edges = np.unique(np.geomspace(1, energy.shape[1], BANDS + 1).astype(int) - 1)
     bands = np.log(np.add.reduceat(energy, edges[:-1], axis=1) + 1e-6)
-    found = np.concatenate([bands.mean(axis=0), bands.std(axis=0)])
-    return np.pad(found, (0, 2 * BANDS - len(found)))
+    summary = np.concatenate([bands.mean(axis=0), bands.std(axis=0)])
+    return np.pad(summary, (0, 2 * BANDS - len(summary)))
 
 
 ENCODERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -94,12 +94,12 @@ def _every(folder: Path, step: int) -> Iterator[np.ndarray]:
 
 def _specification(records: np.ndarray, kinds: Mapping[str, str]) -> dict[str, Any]:
     """How to parse the rows: inputs by their kind, other features by what the first rows have."""
-    found: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for record in records:
         for name, value in tf_example.parse_features(record).items():
-            if value is not None and name not in found:
-                found[name] = _kind(value)
-    return {name: types.parsing_spec(kind) for name, kind in {**found, **kinds}.items()}
+            if value is not None and name not in seen:
+                seen[name] = _kind(value)
+    return {name: types.parsing_spec(kind) for name, kind in {**seen, **kinds}.items()}
 
 
 def _kind(value: Any) -> str:

@@ -58,13 +58,13 @@ class InputColumns:
         """
         names = list(columns)
         made = {identifier: name for name, identifier in make_identifiers(names).items()}
-        found = {}
+        chosen = {}
         for name in self.kinds:
             candidates = (self.trained.get(name, name), name, made.get(name, name))
-            found[name] = next((column for column in candidates if column in names), "")
-        if self.only and not found[self.only] and FILE_COLUMN in names:
-            found[self.only] = FILE_COLUMN
-        return {name: column for name, column in found.items() if column}
+            chosen[name] = next((column for column in candidates if column in names), "")
+        if self.only and not chosen[self.only] and FILE_COLUMN in names:
+            chosen[self.only] = FILE_COLUMN
+        return {name: column for name, column in chosen.items() if column}
 
     def require(self, path: Path, columns: Iterable[str]) -> None:
         """Raises a PipelineError if a table lacks the column of an input; an object of JSON may lack any."""

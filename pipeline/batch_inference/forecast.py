@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.batch_inference import output
 from pipeline.batch_inference.job import Outcome
 from pipeline.errors import PipelineError
-from pipeline.formats import calendar, table
+from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.store import fileio
+from pipeline.tables import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

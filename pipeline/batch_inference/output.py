@@ -172,7 +172,7 @@ def _answer_columns(name: str, info: TensorInfo, columns: InputColumns) -> list[
     if name in ANSWERS and columns.target:
         return [Answer(RENAMED_OUTPUT.format(columns.target), name, kind)]
     if name == "probabilities" and columns.classes and (info.shape or ())[1:] in ((-1,), (len(columns.classes),)):
-        return [Answer(f"probability_{one}", name, kind.value_type, i) for i, one in enumerate(columns.classes)]
+        return [Answer(f"probability_{label}", name, kind.value_type, i) for i, label in enumerate(columns.classes)]
     return [Answer(name, name, kind)]
 
 

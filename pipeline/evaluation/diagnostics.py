@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation import examples
-from pipeline.formats import calendar
 from pipeline.formats.tf_example import TEST_TIMES_FILE
 from pipeline.store import fileio
+from pipeline.tables import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

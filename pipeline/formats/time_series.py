@@ -13,9 +13,9 @@ from dateutil.relativedelta import relativedelta
 from pipeline.errors import PipelineError
 from pipeline.formats import table
 from pipeline.formats.base import Example, Value
-from pipeline.formats.calendar import Step, describe_step, follows, month_count, parse_time
 from pipeline.formats.read_table import read_rows
 from pipeline.store import journal
+from pipeline.tables.calendar import Step, describe_step, follows, month_count, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,13 +12,13 @@ from dateutil.relativedelta import relativedelta
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
-from pipeline.formats.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.formats.read_table import read_rows
 from pipeline.scaffold import choices, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
 from pipeline.scaffold.profile import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.timeline import Times
+from pipeline.tables.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:

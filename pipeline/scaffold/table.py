@@ -99,8 +99,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     used = [role for role in decided if role.use]
     profile.require_different_rows(data, [role.column.name for role in used])
     limits = {
-        name: found
-        for name, found in limits.items()
+        name: limit
+        for name, limit in limits.items()
         if any(role.column.name == name and role.use in NUMERIC_USES for role in used)
     }
     common = _common_facts(path, goal, summary, classification=classification) | faults
@@ -132,9 +132,9 @@ def _require_inputs(goal: Column, decided: list[Role]) -> None:
 
 def _clip_outliers(summary: Profile) -> dict[str, Limits]:
     """Clips the values of each number, so that what is decided of it fits what the recipe makes of it."""
-    limits = {name: found for name, values in summary.numbers.items() if (found := outliers.find_limits(values))}
-    for name, found in limits.items():
-        summary.numbers[name] = [min(max(value, found.low), found.high) for value in summary.numbers[name]]
+    limits = {name: limit for name, values in summary.numbers.items() if (limit := outliers.find_limits(values))}
+    for name, limit in limits.items():
+        summary.numbers[name] = [min(max(value, limit.low), limit.high) for value in summary.numbers[name]]
     return limits
 
 
@@ -208,7 +208,7 @@ def _table_facts(
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
         "label": goal.name,
-        "limits": {called[name]: (found.low, found.high) for name, found in common["limits"].items()},
+        "limits": {called[name]: (limit.low, limit.high) for name, limit in common["limits"].items()},
         "numeric": numeric,
         "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,
         "named": _named_groups(groups),

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from dateutil.relativedelta import relativedelta
 
 from pipeline.formats import table
-from pipeline.formats.calendar import (
+from pipeline.formats.read_table import read_rows
+from pipeline.scaffold.profile import USUAL_FAULTS
+from pipeline.scaffold.render import list_names, safe_name
+from pipeline.tables.calendar import (
     ORDERS,
     SATURDAY,
     BusinessDays,
@@ -21,9 +24,6 @@ from pipeline.formats.calendar import (
     months_between,
     parse_time,
 )
-from pipeline.formats.read_table import read_rows
-from pipeline.scaffold.profile import USUAL_FAULTS
-from pipeline.scaffold.render import list_names, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,13 +66,13 @@ class Times:
 
 def find_time_columns(path: Path, columns: Sequence[Column]) -> list[tuple[str, str]]:
     """Returns the columns of times, each with an order in which its dates can be read; see `parse_time`."""
-    found = [(column.name, "") for column in columns if column.date]
+    dated = [(column.name, "") for column in columns if column.date]
     for column in columns:
         if not column.date and column.kind in ("bytes", "int") and not column.constant:
             cells = [cell for cell in _read_cells(path, column.name) if not table.is_missing(cell)]
             orders = ("",) if column.kind == "int" else ("", *ORDERS)
-            found += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
-    return found
+            dated += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
+    return dated
 
 
 def _read_cells(path: Path, name: str) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from serving.core import metadata
 from serving.core.handler import RequestContext
 from serving.errors import Code, ServingError, unexpected_error
-from serving.rest import handlers
+from serving.rest import routes
 from serving.rest.parser import PROBES, Request, Response
 from serving.wire import json_long, json_writer
 
@@ -81,7 +81,7 @@ class Application:
         """Answer a request by calling `reply` once, now or later."""
         if request.path.encode("utf-8", "surrogateescape") in PROBES:
             reply(self._page(request))  # from what is in memory, whatever the threads do
-        elif request.path == self._monitoring_path or not handlers.is_api(request.path):
+        elif request.path == self._monitoring_path or not routes.is_api(request.path):
             self._executor.submit(self._show, request, reply)
         elif request.method == "OPTIONS":
             reply(_preflight(request))
@@ -99,7 +99,7 @@ class Application:
 
     def _route(self, request: Request, reply: Callable[[Response], None]) -> None:
         try:
-            target = handlers.find_route(request.method, request.path)
+            target = routes.find_route(request.method, request.path)
         except ServingError as error:
             reply(error_response(error))
             return
@@ -120,10 +120,10 @@ class Application:
         read = partial(self._parser.read, target, request)
         self._handler.answer(context, read, fast_path if size <= _SMALL_ROWS and not packed else None)
 
-    def _describe(self, target: handlers.Route, reply: Callable[[Response], None]) -> None:
+    def _describe(self, target: routes.Route, reply: Callable[[Response], None]) -> None:
         self._loop.call_soon_threadsafe(reply, self._description(target))
 
-    def _description(self, target: handlers.Route) -> Response:
+    def _description(self, target: routes.Route) -> Response:
         try:
             if target.action == "status":
                 return Response(200, _to_json(metadata.status_response(self._models, target.spec)))

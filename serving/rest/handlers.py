@@ -1,23 +1,16 @@
-"""The REST requests that run a model: paths and bodies.
-
-Paths are matched undecoded, so that a model's name may contain `%2F` and `%3A`.
-"""
+"""The bodies of the REST requests that run a model."""
 
 from __future__ import annotations
 
 import math
-import re
 import zlib
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
-from serving.core.models import ModelSpec
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
@@ -31,6 +24,7 @@ if TYPE_CHECKING:
     from serving.core.signature import Signature
     from serving.core.work import LogMetadata, RunArgs, Values
     from serving.rest.parser import Request
+    from serving.rest.routes import Route
     from serving.wire.dtypes import Dtype
 
 
@@ -38,11 +32,6 @@ _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
 _MAX_RATIO = 1032  # of gzip: RFC 1951 has no shorter code for its longest match
 _MAX_UNPACKED = 4  # times the limit of a request, for what its JSON becomes in memory
 _HALF = frozenset({"half", "bfloat16"})
-_TARGET = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
-_API = re.compile(r"/v1/.*", re.IGNORECASE)
-_MAX_VERSION = 2**63
-_MAX_DIGITS = 1000  # longer ones only cost time
-_MAX_CACHED = 256  # characters; longer paths are not cached
 
 
 class RequestParser:
@@ -241,67 +230,3 @@ def _signature_name(document: dict[str, Any]) -> str:
             "'signature_name' key must be a string value."
         )
     return name
-
-
-_POST = re.compile(rf"/v1/models/([^/:]+){_TARGET}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
-_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_TARGET}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True)
-class Route:
-    """The model and method of a request's path.
-
-    Attributes:
-        action: `predict`, `classify`, `regress`, `metadata` or `status`.
-        spec: The model, with version or label.
-    """
-
-    action: str
-    spec: ModelSpec
-
-
-def is_api(path: str) -> bool:
-    """Whether a path belongs to the REST API at all."""
-    return bool(_API.fullmatch(path))
-
-
-def find_route(method: str, path: str) -> Route:
-    """The route of a request line.
-
-    Args:
-        method: HTTP method.
-        path: Raw path with its query string, which is never taken off.
-
-    Raises:
-        InvalidArgument: `Malformed request: METHOD PATH`, or a version beyond int64.
-    """
-    return _cached_route(method, path) if len(path) < _MAX_CACHED else _match_route(method, path)
-
-
-def _match_route(method: str, path: str) -> Route:
-    pattern = {"POST": _POST, "GET": _GET}.get(method)
-    match = pattern.fullmatch(path) if pattern else None
-    if not match:
-        raise InvalidArgument(f"Malformed request: {method} {path}")
-    name, version, label, word = match.groups()
-    action = word if method == "POST" else ("metadata" if word == "metadata" else "status")
-    if action != action.lower():  # the pattern ignores case, the verb does not
-        raise InvalidArgument(f"Malformed request: {method} {path}")
-    if not name:
-        raise InvalidArgument("Missing model name in request.")
-    return Route(action, ModelSpec(_decode(name), _parse_version(version), _decode(label) if label else None))
-
-
-_cached_route = lru_cache(maxsize=256)(_match_route)  # clients request the same few paths again and again
-
-
-def _decode(part: str) -> str:
-    return unquote(part, errors="surrogateescape")
-
-
-def _parse_version(digits: str | None) -> int | None:
-    if digits is None:
-        return None
-    if len(digits) > _MAX_DIGITS or int(digits) >= _MAX_VERSION:
-        raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
-    return int(digits)

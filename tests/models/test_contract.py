@@ -14,8 +14,8 @@ import tensorflow as tf
 from tensorflow.python.framework import config as framework
 
 from pipeline.export import forecast, saved_model
-from pipeline.formats.calendar import add_step
 from pipeline.store import fileio
+from pipeline.tables.calendar import add_step
 from pipeline.training import input_pipeline, trainer
 from serving.client.client import Client
 

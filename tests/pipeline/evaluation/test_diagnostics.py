@@ -14,9 +14,9 @@ from matplotlib.dates import ConciseDateFormatter
 from sklearn.metrics import auc, mean_absolute_error, roc_auc_score
 
 from pipeline.evaluation import diagnostics
-from pipeline.formats.calendar import BusinessDays
 from pipeline.plots.examples import forecast
 from pipeline.steps import ingest
+from pipeline.tables.calendar import BusinessDays
 
 
 def test_thinned_curve_has_the_same_area():

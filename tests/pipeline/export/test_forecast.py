@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from pipeline.export import forecast, signatures
 from pipeline.features import dates
-from pipeline.formats.calendar import BusinessDays, add_step
 from pipeline.formats.time_series import TimeSeries
 from pipeline.recipe import Recipe
+from pipeline.tables.calendar import BusinessDays, add_step
 
 pytestmark = pytest.mark.heavy
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.formats.calendar import describe_step
 from pipeline.recipes import catalog
 from pipeline.scaffold.series import TEST_START, choose_window, step_source
+from pipeline.tables.calendar import describe_step
 
 
 def test_rising_dates_make_a_series(drafted, write_csv, series):
@@ -78,7 +78,7 @@ def test_business_days_are_a_step(drafted, write_csv, series):
     series["day"] = [day.isoformat() for day in days if day.weekday() < 5 and (day.month, day.day) != (12, 25)][:730]
     found = drafted(write_csv(series), "sold")
     assert "    step=BusinessDays(),\n" in found.text
-    assert "from pipeline.formats.calendar import BusinessDays\n" in found.text
+    assert "from pipeline.tables.calendar import BusinessDays\n" in found.text
     assert "LENGTH, HORIZON = 20, 5" in found.text
     assert "rises by a business day" in found.plan.notes[0]
 

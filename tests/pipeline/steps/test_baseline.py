@@ -17,7 +17,9 @@ DATA = SimpleNamespace(inputs={"x": "float", "v": "float[2]"}, label="y", classe
 def write(folder, count):
     features = [{"x": float(n), "v": [n, -n], "y": b"a" if n % 2 else b"b", "more": n} for n in range(count)]
     del features[1]["x"]
-    ingest.write_splits([(split, n, row) for split in ingest.SPLITS for n, row in enumerate(features)], folder)
+    ingest.write_splits(
+        [ingest.Row(split, n, row) for split in ingest.SPLITS for n, row in enumerate(features)], folder
+    )
 
 
 def declared(**more):

@@ -11,7 +11,7 @@ from serving.core.model import LoadedModel
 from serving.core.models import Models
 from serving.core.servable import Servable
 from serving.errors import Unimplemented
-from serving.rest import handlers
+from serving.rest import routes
 from serving.rest.handlers import RequestParser
 from serving.rest.parser import Request
 
@@ -28,7 +28,7 @@ def models(saved):
 def _answered(models, body, **options):
     path = "/v1/models/echo:predict"
     request = Request("POST", path, {}, json.dumps(body).encode())
-    question = RequestParser(models, **options).read(handlers.find_route("POST", path), request)
+    question = RequestParser(models, **options).read(routes.find_route("POST", path), request)
     values = question.lease.model.run(question.fetch)
     question.lease.release()
     return json.loads(question.encode(values))

@@ -95,10 +95,10 @@ def describe_step(step: Step) -> str:
         return "a business day"
     if isinstance(step, relativedelta):
         return "a month" if month_count(step) == 1 else f"{month_count(step)} months"
-    for (one, several), duration in UNITS.items():
+    for (single, several), duration in UNITS.items():
         if step % duration == timedelta(0):
             count = step // duration
-            return one if count == 1 else f"{count} {several}"
+            return single if count == 1 else f"{count} {several}"
     return f"{step.total_seconds():g} seconds"
 
 

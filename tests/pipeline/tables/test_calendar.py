@@ -9,8 +9,8 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.formats import calendar
-from pipeline.formats.calendar import DAY_FIRST, MONTH_FIRST, BusinessDays, add_step, follows, parse_time
+from pipeline.tables import calendar
+from pipeline.tables.calendar import DAY_FIRST, MONTH_FIRST, BusinessDays, add_step, follows, parse_time
 
 FIRST, LAST = map(datetime.fromisoformat, ("1900-01-01", "2100-01-01"))
 TIMES = st.datetimes(FIRST, LAST).map(lambda moment: moment.replace(microsecond=0))
