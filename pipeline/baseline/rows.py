@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.evaluation import predictions
 from pipeline.features import types
-from pipeline.formats import tf_example
+from pipeline.formats import tfrecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -96,7 +96,7 @@ def _specification(records: np.ndarray, kinds: Mapping[str, str]) -> dict[str, A
     """How to parse the rows: inputs by their kind, other features by what the first rows have."""
     seen: dict[str, str] = {}
     for record in records:
-        for name, value in tf_example.parse_features(record).items():
+        for name, value in tfrecord.parse_features(record).items():
             if value is not None and name not in seen:
                 seen[name] = _kind(value)
     return {name: types.parsing_spec(kind) for name, kind in {**seen, **kinds}.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation import examples
-from pipeline.formats.tf_example import TEST_TIMES_FILE
+from pipeline.formats.tfrecord import TEST_TIMES_FILE
 from pipeline.store import fileio
 from pipeline.tables import calendar
 

@@ -117,12 +117,12 @@ def read_features(folder: Path, rows: Sequence[int], names: Sequence[str]) -> di
         names: The features to read; a missing one is None.
     """
     from pipeline.evaluation.predictions import read_batches
-    from pipeline.formats import tf_example
+    from pipeline.formats import tfrecord
 
     wanted, first, features = sorted(rows), 0, {}
     for part in read_batches(folder):
         for row in [row for row in wanted if first <= row < first + len(part)]:
-            values = tf_example.parse_features(part[row - first], names)
+            values = tfrecord.parse_features(part[row - first], names)
             features[row] = {name: values.get(name) for name in names}
         first += len(part)
         if not wanted or wanted[-1] < first:
@@ -190,9 +190,9 @@ def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, A
 
 
 def _reconstruct_images(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
-    from pipeline.formats import tf_example
+    from pipeline.formats import tfrecord
 
-    images = [tf_example.parse_features(record, [IMAGE])[IMAGE] for record in records]
+    images = [tfrecord.parse_features(record, [IMAGE])[IMAGE] for record in records]
     drawn = model.predict("reconstruct", {IMAGE: images})[IMAGE]
     return [
         {"image": _to_base64(image), "drawn": _to_base64(again)} for image, again in zip(images, drawn, strict=True)
@@ -204,10 +204,10 @@ def _to_base64(content: bytes) -> str:
 
 
 def _reconstruct_vectors(model: LoadedModel, records: np.ndarray) -> list[dict[str, Any]]:
-    from pipeline.formats import tf_example
+    from pipeline.formats import tfrecord
 
     inputs = model.signatures["transform_features"].inputs
-    rows = [tf_example.parse_features(record, list(inputs)) for record in records]
+    rows = [tfrecord.parse_features(record, list(inputs)) for record in records]
     if any(row.get(name) is None for row in rows for name in inputs):
         return []
     features = model.predict("transform_features", {name: [row[name] for row in rows] for name in inputs})
@@ -260,12 +260,12 @@ def _spread_records(test: Path, label: str) -> list[bytes]:
     """Returns records of the test split, of every class as equally many as there are, ordered by class."""
     import tensorflow as tf
 
-    from pipeline.formats import tf_example
+    from pipeline.formats import tfrecord
 
     by_class: dict[Any, list[bytes]] = defaultdict(list)
     for record in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(f"{test}/*"))).take(SCANNED_COUNT):
         content = record.numpy()
-        group = by_class[tf_example.parse_features(content, [label])[label]]
+        group = by_class[tfrecord.parse_features(content, [label])[label]]
         if len(group) < SAMPLE_COUNT:
             group.append(content)
     count = min(MAX_SAMPLE_COUNT, max(SAMPLE_COUNT, len(by_class)))

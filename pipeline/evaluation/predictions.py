@@ -99,9 +99,9 @@ def _predict_batch(model: LoadedModel | None, records: np.ndarray, output: str) 
 
 def _read_values(records: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
     """Reads raw values of some features, one list per row."""
-    from pipeline.formats import tf_example
+    from pipeline.formats import tfrecord
 
-    rows = [tf_example.parse_features(record, names) for record in records]
+    rows = [tfrecord.parse_features(record, names) for record in records]
     return [[row.get(name) for name in names] for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""TFRecord files of serialized `tf.train.Example`s, plain or compressed by gzip."""
+"""TFRecord files of serialized `tf.train.Example`s, plain or compressed by gzip: as a data set, and record by record."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
-from pipeline.formats.tf_example import EXPECTED, parse_features, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.formats.base import Example
+
+EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
+TEST_TIMES_FILE = "test_times.json"  # next to the splits: ISO time of the last step of each window of the test split
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -99,3 +102,43 @@ def match_files(data: Path, pattern: str) -> list[Path]:
             action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
     return matches
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yields the records of a file.
+
+    Raises:
+        PipelineError: The file is damaged; the checksum of every record is verified.
+    """
+    import tensorflow as tf
+
+    with path.open("rb") as file:
+        compression = "GZIP" if file.read(2) == GZIP else ""
+    try:
+        for record in tf.data.TFRecordDataset(str(path), compression):
+            yield record.numpy()
+    except tf.errors.OpError as error:
+        raise unreadable_file(path, EXPECTED, error) from error
+
+
+def parse_features(content: bytes, names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Returns values by name: None for an empty list, the value of a list of length 1, else the list.
+
+    Args:
+        content: A serialized example.
+        names: The features to read, if they exist; None for all.
+
+    Raises:
+        DecodeError: This is no serialized `tf.train.Example`.
+    """
+    from tensorflow.train import Example as Record
+
+    feature_map = Record.FromString(content).features.feature
+    wanted = feature_map if names is None else [name for name in names if name in feature_map]
+    return {name: _feature_value(feature_map[name]) for name in wanted}
+
+
+def _feature_value(feature: Any) -> Any:
+    kind = feature.WhichOneof("kind")
+    values = list(getattr(feature, kind).value) if kind else []
+    return values if len(values) > 1 else values[0] if values else None

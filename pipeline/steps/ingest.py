@@ -19,7 +19,7 @@ from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
 from pipeline.formats.base import Dataset, Example
-from pipeline.formats.tf_example import TEST_TIMES_FILE
+from pipeline.formats.tfrecord import TEST_TIMES_FILE
 from pipeline.recipe import Group, Official, Recipe, Time
 from pipeline.recipes import catalog
 from pipeline.store import fileio

@@ -25,7 +25,7 @@ from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export import signatures
 from pipeline.features import types
-from pipeline.formats import tf_example
+from pipeline.formats import tfrecord
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
 from pipeline.store import champions, fileio
@@ -86,9 +86,7 @@ def read_columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray
         kinds: Kind of each raw input; the other features are single values or vectors, as they are stored.
     """
     rows = [
-        tf_example.parse_features(record)
-        for file in sorted(folder.iterdir())
-        for record in tf_example.read_records(file)
+        tfrecord.parse_features(record) for file in sorted(folder.iterdir()) for record in tfrecord.read_records(file)
     ]
     names = sorted({name for row in rows for name in row})
     return {name: _to_column([row.get(name) for row in rows], kinds.get(name, "")) for name in names}
@@ -139,7 +137,7 @@ def recipe_scores(
 def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[str, np.ndarray]:
     """Returns inputs for `serving_default`: the first row of a split; zeros if it takes other inputs."""
     (record,) = next(predictions.read_batches(folder, 1))
-    row = tf_example.parse_features(record)
+    row = tfrecord.parse_features(record)
     return signatures.make_request(
         served, {name: _to_column([row.get(name)], kinds) for name, kinds in recipe.data.inputs.items()}
     )

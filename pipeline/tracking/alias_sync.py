@@ -107,7 +107,7 @@ def _tag_runs(destination: TrackingStore, name: str, alias: str, version: str) -
     if experiment is None or experiment.lifecycle_stage == "deleted":
         return
     tagged = destination.client.search_runs([experiment.experiment_id], f"tags.`{ALIAS_TAG}` = '{alias}'")
-    for other in {found.info.run_id for found in tagged} - {run}:
+    for other in {entry.info.run_id for entry in tagged} - {run}:
         destination.client.delete_tag(other, ALIAS_TAG)
     if run and destination.has_run(run):
         destination.client.set_tag(run, ALIAS_TAG, alias)

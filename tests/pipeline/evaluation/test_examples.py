@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.evaluation import examples
-from pipeline.formats import tf_example
+from pipeline.formats import tfrecord
 from serving.core.model import LoadedModel
 
 DATA = SimpleNamespace(classes=("no", "yes"), inputs={"image_bytes": "bytes"}, label="label")
@@ -78,5 +78,5 @@ def test_samples_are_of_every_class_though_the_split_is_sorted(tmp_path):
         for label in [b"a"] * 200 + [b"b"] * 200 + [b"c"] * 3:
             values = tf.train.Feature(bytes_list=tf.train.BytesList(value=[label]))
             writer.write(tf.train.Example(features=tf.train.Features(feature={"label": values})).SerializeToString())
-    labels = [tf_example.parse_features(record)["label"] for record in examples._spread_records(tmp_path, "label")]
+    labels = [tfrecord.parse_features(record)["label"] for record in examples._spread_records(tmp_path, "label")]
     assert [b"a"] * 19 + [b"b"] * 18 + [b"c"] * 3 == labels
