@@ -1,4 +1,4 @@
-"""TFRecord files of serialized `tf.train.Example`s, plain or compressed by gzip: as a data set, and record by record."""
+"""TFRecord files of serialized `tf.train.Example`s, plain or compressed by gzip: as a data set, and by record."""
 
 from __future__ import annotations
 
