@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.wire.image_header import BLOCKS, HEAD, SCAN_MARK, SCANS, SEGMENTS, WEBP_ANIMATED
+from serving.wire.image_header import BLOCKS, FRAMES, HEAD, MARKS, SCANS, WEBP_ANIMATED
 
-_PART = 10  # bytes of a JPEG's segment or a GIF's block that are read
+_PART = 10  # bytes of a JPEG's frame header or a GIF's block that are read
 
 
 def check(contents: Any, most: int) -> Any:
@@ -45,74 +45,88 @@ def count_pixels(contents: Any) -> Any:
     import tensorflow as tf
 
     head = _read(contents, tf.zeros_like(contents, tf.int64), HEAD)
-    is_png = _has(head, 0, b"\x89PNG\r\n\x1a\n") & _has(head, 12, b"IHDR")
-    is_jpeg = _has(head, 0, b"\xff\xd8\xff")
-    is_gif = _has(head, 0, b"GIF87a") | _has(head, 0, b"GIF89a")
-    is_bmp = _has(head, 0, b"BM")
-    is_webp = _has(head, 0, b"RIFF") & _has(head, 8, b"WEBP")
+    png, jpeg, gif87, gif89, bmp, webp_x, webp_l, webp = tf.unstack(_find_formats(head), axis=1)
+    sizes = tf.cast(tf.matmul(tf.cast(head, tf.float64), _weights()), tf.int64)
+    width, height, bmp_width, bmp_height, canvas_width, canvas_height, bits, side, other = tf.unstack(sizes, axis=1)
     cases = [
-        (is_png, tf.minimum(_big(head, 16, 4), 2**31) * tf.minimum(_big(head, 20, 4), 2**31)),
-        (is_jpeg, _jpeg_pixels(contents, is_jpeg)),
-        (is_gif, _gif_pixels(contents, is_gif)),
-        (is_bmp, tf.abs(_signed(head, 18)) * tf.abs(_signed(head, 22))),
-        (is_webp, _webp_pixels(head)),
+        (png, tf.minimum(width, 2**31) * tf.minimum(height, 2**31)),
+        (bmp, tf.abs(_signed(bmp_width)) * tf.abs(_signed(bmp_height))),
+        (webp_x & (head[:, 20] // WEBP_ANIMATED % 2 == 0), (canvas_width + 1) * (canvas_height + 1)),
+        (webp_l, (bits % 2**14 + 1) * (bits // 2**14 % 2**14 + 1)),
+        (webp, (side % 2**14) * (other % 2**14)),
     ]
-    return tf.add_n([_pick(is_kind, pixels, 0) for is_kind, pixels in cases])
+    pixels = tf.add_n([tf.where(is_kind, value, 0) for is_kind, value in cases])
+    nothing = tf.zeros_like(pixels)
+    jpegs = tf.cond(tf.reduce_any(jpeg), lambda: _jpeg_pixels(contents, jpeg), lambda: nothing)
+    is_gif = gif87 | gif89
+    # Its loops would cost others something, too. A call that is not inlined is one operation, which is not taken.
+    walk = tf.function(_gif_pixels, autograph=False, experimental_attributes={"_noinline": True})
+    return pixels + jpegs + tf.cond(tf.reduce_any(is_gif), lambda: walk(contents, is_gif), lambda: nothing)
 
 
-def _webp_pixels(head: Any) -> Any:
+def _find_formats(head: Any) -> Any:
+    """Returns which signature each content begins with, bool (batch, signatures)."""
     import tensorflow as tf
 
-    bits, side = _little(head, 21, 4), 2**14
-    cases = [
-        (
-            _has(head, 12, b"VP8X") & (head[:, 20] // WEBP_ANIMATED % 2 == 0),
-            (1 + _little(head, 24, 3)) * (1 + _little(head, 27, 3)),
-        ),
-        (_has(head, 12, b"VP8L") & _has(head, 20, b"\x2f"), (1 + bits % side) * (1 + bits // side % side)),
-        (
-            _has(head, 12, b"VP8 ") & _has(head, 23, b"\x9d\x01\x2a"),
-            (_little(head, 26, 2) % side) * (_little(head, 28, 2) % side),
-        ),
+    texts = [
+        {0: b"\x89PNG\r\n\x1a\n", 12: b"IHDR"},
+        {0: b"\xff\xd8\xff"},
+        {0: b"GIF87a"},
+        {0: b"GIF89a"},
+        {0: b"BM"},
+        {0: b"RIFF", 8: b"WEBPVP8X"},
+        {0: b"RIFF", 8: b"WEBPVP8L", 20: b"\x2f"},
+        {0: b"RIFF", 8: b"WEBPVP8 ", 23: b"\x9d\x01\x2a"},
     ]
-    return tf.add_n([_pick(is_kind, pixels, 0) for is_kind, pixels in cases])
+    wanted = [[-1] * HEAD for _ in texts]
+    for row, parts in zip(wanted, texts, strict=True):
+        for at, text in parts.items():
+            row[at : at + len(text)] = list(text)
+    free = tf.constant([[value < 0 for value in row] for row in wanted])
+    return tf.reduce_all((head[:, None] == tf.constant(wanted, tf.int64)) | free, axis=2)
+
+
+def _weights() -> list[list[float]]:
+    """Returns what turns a head into numbers: width and height of PNG, BMP and VP8X, bits of VP8L, sides of VP8."""
+    fields = [
+        ("big", 16, 4),
+        ("big", 20, 4),
+        ("little", 18, 4),
+        ("little", 22, 4),
+        ("little", 24, 3),
+        ("little", 27, 3),
+    ]
+    fields += [("little", 21, 4), ("little", 26, 2), ("little", 28, 2)]
+    columns = []
+    for order, start, count in fields:
+        places = range(count) if order == "little" else reversed(range(count))
+        column = [0.0] * HEAD
+        column[start : start + count] = [256.0**place for place in places]
+        columns.append(column)
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _jpeg_pixels(contents: Any, is_jpeg: Any) -> Any:
-    """Walks over the segments of each JPEG to its frame header (ITU-T T.81, annex B)."""
+    """Returns the pixels of the largest frame header (ITU-T T.81, B.2.2) of each JPEG; 0 for too many scans."""
     import tensorflow as tf
 
-    size = tf.cast(tf.strings.length(contents), tf.int64)
-
-    def step(at: Any, pixels: Any, busy: Any) -> Any:
-        part = _read(contents, _pick(busy, at, 0), _PART)
-        mark = part[:, 1]
-        fills = (part[:, 0] != 0xFF) | (mark == 0xFF)  # noqa: PLR2004 - libjpeg passes over such bytes
-        alone = (mark <= 1) | ((mark >= 0xD0) & (mark < 0xD8))  # noqa: PLR2004 - no length follows
-        is_frame = (mark >= 0xC0) & (mark <= 0xCF) & (mark != 0xC4) & (mark != 0xC8) & (mark != 0xCC)  # noqa: PLR2004
-        is_end = (mark >= 0xD8) & (mark <= 0xDA) | is_frame  # noqa: PLR2004 - another picture, the end, or pixels
-        ahead = _pick(fills, 1, _pick(alone, 2, 2 + _big(part, 2, 2)))
-        sides = _big(part, 5, 2) * _big(part, 7, 2)
-        pixels = _pick(busy & ~fills & ~alone & is_frame, sides, pixels)
-        at = _pick(busy, at + tf.cast(ahead, tf.int64), at)
-        return at, pixels, busy & (fills | alone | ~is_end) & (at < size)
-
-    zeros = tf.zeros_like(size)
-    _, pixels, _ = tf.while_loop(
-        lambda _at, _pixels, busy: tf.reduce_any(busy),
-        step,
-        (zeros + 2, zeros, is_jpeg),
-        maximum_iterations=SEGMENTS,
-        parallel_iterations=1,
-    )
-    return _pick(_count_scans(contents, is_jpeg) <= SCANS, pixels, 0)
-
-
-def _count_scans(contents: Any, is_jpeg: Any) -> Any:
-    import tensorflow as tf
-
-    parts = tf.strings.split(tf.where(is_jpeg, contents, b""), SCAN_MARK, maxsplit=SCANS + 1)
-    return parts.row_lengths() - 1
+    padded = tf.strings.join([tf.where(is_jpeg, contents, b""), bytes(_PART)])
+    data, count = tf.io.decode_raw(tf.strings.reduce_join(padded), tf.uint8), tf.size(padded)
+    after = data[1:]
+    marks = tf.where((data[:-1] == 0xFF) & ((after // 16 == 0xC) | (after == 0xDA)))[:, 0]  # noqa: PLR2004
+    rows = tf.searchsorted(tf.cumsum(tf.cast(tf.strings.length(padded), tf.int64)), marks, side="right")
+    few = tf.math.unsorted_segment_sum(tf.ones_like(rows), rows, count) <= MARKS
+    most = MARKS * count
+    rows, places = rows[:most], marks[:most, None] + tf.range(_PART, dtype=tf.int64)
+    parts = tf.cast(tf.gather(data, places), tf.int64)
+    frames = tf.constant([mark in FRAMES for mark in range(256)])
+    is_frame = tf.gather(frames, parts[:, 1]) & (parts[:, 2] == 0) & (parts[:, 4] <= 16)  # noqa: PLR2004
+    is_frame &= parts[:, 3] == (8 + 3 * parts[:, 9]) % 256
+    sides = (256 * parts[:, 5] + parts[:, 6]) * (256 * parts[:, 7] + parts[:, 8])
+    largest = tf.math.unsorted_segment_max(tf.where(is_frame, sides, 0), rows, count)
+    scans = tf.math.unsorted_segment_sum(tf.cast(parts[:, 1] == 0xDA, tf.int32), rows, count)  # noqa: PLR2004
+    sound = is_jpeg & few & (scans <= SCANS) & (tf.size(marks) <= most)
+    return tf.where(sound, tf.maximum(largest, 0), 0)
 
 
 def _gif_pixels(contents: Any, is_gif: Any) -> Any:
@@ -172,28 +186,16 @@ def _read(contents: Any, at: Any, count: int) -> Any:
     return tf.cast(tf.io.decode_raw(parts, tf.uint8, fixed_length=count), tf.int64)
 
 
-def _has(head: Any, at: int, text: bytes) -> Any:
-    import tensorflow as tf
-
-    return tf.reduce_all(head[:, at : at + len(text)] == list(text), axis=1)
-
-
 def _little(head: Any, at: int, count: int) -> Any:
     import tensorflow as tf
 
     return tf.reduce_sum(head[:, at : at + count] * [256**place for place in range(count)], axis=1)
 
 
-def _big(head: Any, at: int, count: int) -> Any:
+def _signed(value: Any) -> Any:
     import tensorflow as tf
 
-    return tf.reduce_sum(head[:, at : at + count] * [256**place for place in reversed(range(count))], axis=1)
-
-
-def _signed(head: Any, at: int) -> Any:
-
-    value = _little(head, at, 4)
-    return _pick(value < 2**31, value, value - 2**32)
+    return tf.where(value < 2**31, value, value - 2**32)
 
 
 def _pick(condition: Any, value: Any, other: Any) -> Any:

@@ -7,15 +7,17 @@ BITMAPINFOHEADER; WebP: RFC 9649 and RFC 6386 section 9.1.
 
 from __future__ import annotations
 
+import itertools
+import re
+
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WebP")
 HEAD = 32  # bytes that hold the size in all formats but JPEG and GIF
-SEGMENTS = 2**10  # of a JPEG before its size, and bytes that fill; no encoder writes as many
+MARKS = 2**12  # of frames and scans of a JPEG, and bytes that look like them
 BLOCKS = 2**15  # of a GIF, which are 8 MB where they are full
 SCANS = 256  # of a progressive JPEG, each of which costs a pass over all pixels; encoders write about ten
-SCAN_MARK = b"\xff\xda"
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # second bytes of a JPEG's frame headers
+_MARK = re.compile(rb"\xff[\xc0-\xcf\xda]")
 WEBP_ANIMATED = 0x02  # flag: several frames, with which TensorFlow 2.21 overflows its buffer and aborts
-_NO_SIZE = frozenset({0xC4, 0xC8, 0xCC})  # in the range of the frame headers, but none
-_ALONE = frozenset({0x00, 0x01, *range(0xD0, 0xD8)})  # without a length
 
 
 def count_pixels(content: bytes) -> int:
@@ -51,25 +53,19 @@ def _webp_pixels(head: bytes) -> int:
 
 
 def _jpeg_pixels(content: bytes) -> int:
-    if content.count(SCAN_MARK) > SCANS:
+    """The largest picture of all frame headers; a preview has one as well, and decoders go by one of them."""
+    marks = list(itertools.islice(_MARK.finditer(content), MARKS + 1))
+    scans = sum(match[0] == b"\xff\xda" for match in marks)
+    if len(marks) > MARKS or scans > SCANS:
         return 0
-    at = 2
-    for _ in range(SEGMENTS):
-        part = content[at : at + 9].ljust(9, b"\0")
-        mark = part[1]
-        if part[0] != 0xFF or mark == 0xFF:  # noqa: PLR2004 - bytes that fill, which libjpeg passes over
-            at += 1
-        elif mark in _ALONE:
-            at += 2
-        elif 0xC0 <= mark <= 0xCF and mark not in _NO_SIZE:  # noqa: PLR2004 - a frame header
-            return int.from_bytes(part[5:7], "big") * int.from_bytes(part[7:9], "big")
-        elif mark in (0xD8, 0xD9, 0xDA):  # another picture, the end, or pixels
-            return 0
-        else:
-            at += 2 + int.from_bytes(part[2:4], "big")
-        if at >= len(content):
-            return 0
-    return 0
+    parts = [content[match.start() : match.start() + 10].ljust(10, b"\0") for match in marks]
+    sides = [(part[5:7], part[7:9]) for part in parts if _is_frame(part)]
+    return max((int.from_bytes(height, "big") * int.from_bytes(width, "big") for height, width in sides), default=0)
+
+
+def _is_frame(part: bytes) -> bool:
+    """Whether bytes begin like a frame header: mark, length by its components, bits of a sample."""
+    return part[1] in FRAMES and part[2] == 0 and part[3] == (8 + 3 * part[9]) % 256 and part[4] <= 16  # noqa: PLR2004
 
 
 def _gif_pixels(content: bytes) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.features import image, image_header
-from serving.wire.image_header import BLOCKS, SCANS, SEGMENTS, count_pixels
+from serving.wire.image_header import BLOCKS, MARKS, SCANS, count_pixels
 
 MODES = {"PNG": "RGB", "JPEG": "RGB", "GIF": "P", "BMP": "RGB", "WEBP": "RGB"}
 JXL = b"\xff\x0a\xfe\xff\xff\xff\x0f\x82\xe2\x46\x00"  # ends TensorFlow 2.21
@@ -59,9 +59,12 @@ PIXELS = {
     "jpeg": (saved("JPEG"), 35),
     "progressive jpeg": (saved("JPEG", (640, 480), progressive=True), 640 * 480),
     "jpeg with a preview": (jpeg(segment(0xE1, 9000), b"\xff\xff", segment(0xFE, 0), b"ab\0"), 35),
-    "jpeg without a size": (jpeg()[:2] + b"\xff\xda" + jpeg()[2:], 0),
+    "jpeg with a larger preview": (jpeg(jpeg(size=(70, 50))), 3500),
+    "jpeg whose size is late": (jpeg(segment(0xE1, 60_000) * 9), 35),
+    "jpeg without a size": (jpeg()[:2] + b"\xff\xda", 0),
     "jpeg of many scans": (jpeg() + b"\xff\xda" * (SCANS + 1), 0),
-    "jpeg of nothing but filling": (b"\xff\xd8" + b"\xff" * (SEGMENTS + 9) + jpeg()[2:], 0),
+    "jpeg of many marks": (jpeg(b"\xff\xc4" * (MARKS + 1)), 0),
+    "jpeg of nothing but filling": (jpeg(b"\xff" * 2_000_000), 35),
     "gif": (saved("GIF"), 35),
     "gif of two frames": (gif(2, [(5, 7)]), 70),
     "gif of many frames": (gif(50, [(30, 20), (20, 30)]), 50 * 1200),
