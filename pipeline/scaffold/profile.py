@@ -165,14 +165,12 @@ def different_rows(data: Dataset, names: Sequence[str]) -> list[str]:
         raise PipelineError(
             "Too few rows differ to learn from some and to test on others.",
             expected=f"at least {MIN_DIFFERENT} different rows: equal ones are on one side of the split",
-            received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; what each of them leads to can "
-            "be counted without a network",
+            received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; "
+            "what each of them leads to can be counted without a network",
             action="add columns that tell the rows apart",
         )
-    return [
-        f"Only {len(seen)} different rows: equal ones are on one side of the split, so the test is on few of them; if a "
-        "side has none, split otherwise."
-    ]
+    words = f"Only {len(seen)} different rows: equal ones are on one side of the split, so the test is on few of them."
+    return [words]
 
 
 def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any]:
