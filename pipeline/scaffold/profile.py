@@ -27,7 +27,7 @@ ROOT = Path("/")  # the paths are absolute here
 SAMPLED_ROWS = 20_000
 MAX_DISTINCT_SHARE = 0.5  # a column with more values than this share of the rows is no copy of another
 MIN_ROWS = 50
-MIN_DIFFERENT = 10  # rows that must differ
+MIN_DIFFERENT, USUAL_DIFFERENT = 6, 20  # rows that must, and that should differ
 MAX_FAULTS = 0.5
 USUAL_FAULTS = 0.005  # half of what a recipe allows by itself
 CLASSIFICATION, REGRESSION, FORECASTING = TASKS = ("classification", "regression", "forecasting")
@@ -149,21 +149,28 @@ def describe_faults(rows: int, faults: int, first: str, reasons: Counter[str]) -
     return lines if faults else []
 
 
-def require_different_rows(data: Dataset, names: Sequence[str]) -> None:
-    """Raises a PipelineError if so few rows differ that they cannot be split: equal ones are on one side."""
+def different_rows(data: Dataset, names: Sequence[str]) -> list[str]:
+    """Says that few rows differ: equal ones are on one side of the split.
+
+    Raises:
+        PipelineError: They are so few that a side would have none.
+    """
     seen: set[tuple[Any, ...]] = set()
     for example in data.examples(ROOT):
         if not example.fault:
             seen.add(tuple(_hashable(example.features.get(name)) for name in names))
-        if len(seen) >= MIN_DIFFERENT:
-            return
-    raise PipelineError(
-        "Too few rows differ to learn from some and to test on others.",
-        expected=f"at least {MIN_DIFFERENT} different rows: equal ones are on one side of the split",
-        received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; what each of them leads to can be "
-        "counted without a network",
-        action="add columns that tell the rows apart",
-    )
+        if len(seen) >= USUAL_DIFFERENT:
+            return []
+    if len(seen) < MIN_DIFFERENT:
+        raise PipelineError(
+            "Too few rows differ to learn from some and to test on others.",
+            expected=f"at least {MIN_DIFFERENT} different rows: equal ones are on one side of the split",
+            received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; "
+            "what each of them leads to can be counted without a network",
+            action="add columns that tell the rows apart",
+        )
+    words = f"Only {len(seen)} different rows: equal ones are on one side of the split, so the test is on few of them."
+    return [words]
 
 
 def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any]:

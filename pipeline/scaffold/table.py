@@ -97,7 +97,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
-    profile.require_different_rows(data, [role.column.name for role in used])
+    few = profile.different_rows(data, [role.column.name for role in used])
     limits = {
         name: limit
         for name, limit in limits.items()
@@ -111,7 +111,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
     notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
-    notes += [*unusable, *(limit.describe(name) for name, limit in limits.items())]
+    notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
         return files.plan_text_column(

@@ -253,6 +253,11 @@ def test_too_few_different_rows(drafted, write_csv):
         drafted(write_csv({"a": [0, 1, 1, 0] * 50, "b": [1, 1, 0, 0] * 50, "y": ["no", "yes"] * 100}), "y")
 
 
+def test_few_different_rows_are_said(drafted, write_csv):
+    columns = {"a": list(range(7)) * 30, "y": ["no", "yes", "yes"] * 70}
+    assert any("Only 7 different rows" in note for note in drafted(write_csv(columns), "y").plan.notes)
+
+
 def test_how_the_file_is_written_is_in_the_recipe(drafted, tmp_path):
     rows = "".join(f"{number % 7},5;{number % 11},25;{'ja' if number % 7 > 3 else 'nein'}\n" for number in range(200))
     path = tmp_path / "de.csv"
