@@ -94,7 +94,7 @@ def main() -> None:
     """Prints one line for each table as it is measured, and then the whole table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.twelve_tables", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(TABLES)}")
-    data = Path(os.environ.get("KERASPIPE_DATA", "data"))
+    data = Path(os.environ.get("KERASPIPE_DATA", "data")).absolute()
     outcomes = []
     for name in parser.parse_args().names or TABLES:
         outcomes.append(measure_table(name, data))
