@@ -81,10 +81,13 @@ def fresh() -> Iterator[Path]:
         yield Path(folder)
 
 
-def keraspipe(workspace: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> tuple[float, str]:
+def keraspipe(
+    workspace: Path, *arguments: str, codes: tuple[int, ...] = (0,), recipes: Path | None = None
+) -> tuple[float, str]:
     """Runs `keraspipe` on a workspace; returns wall seconds of the whole process, and its stdout."""
     command = [str(Path(sys.executable).parent / "keraspipe"), *arguments]
-    return _timed(command, {"KERASPIPE_WORKSPACE": str(workspace)}, codes)
+    more = {"KERASPIPE_RECIPES": str(recipes)} if recipes else {}
+    return _timed(command, {"KERASPIPE_WORKSPACE": str(workspace), **more}, codes)
 
 
 def module(name: str, *arguments: str | Path) -> tuple[float, str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pipeline.baseline import inputs, measure, models, series
 from pipeline.features import types
@@ -62,8 +61,7 @@ def fit_baselines(recipe: Recipe, splits: Splits) -> Baselines:
     kept, truth = measure.labelled(splits.train, recipe.data)
     if not len(truth) or not recipe.metrics:
         return Baselines(note="the training split has no labels")
-    # On a busy machine the threads of OpenMP wait for each other: 27 s with two of them, 1 s with one.
-    with threadpool_limits(1):
+    with models.one_thread():
         fitted = [_measure_model(recipe, splits, model, began) for began, model in _fitted_models(recipe, kept, truth)]
     sampled = f"fitted on {splits.fitted:,} of {splits.rows:,} rows" if splits.fitted < splits.rows else ""
     return Baselines([baseline for baseline in fitted if baseline.metrics], sampled)

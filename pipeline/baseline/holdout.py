@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pipeline.baseline import inputs, measure, models
 
@@ -55,7 +54,7 @@ def hold_out(columns: Columns, kinds: Mapping[str, str], truth: np.ndarray, clas
     encoded = inputs.encode(columns, uses)
     parts = np.random.default_rng(SEED).permutation(len(truth)) % FOLDS
     tested = parts == 0 if len(truth) > MANY_ROWS else np.ones(len(truth), bool)
-    with threadpool_limits(1):
+    with models.one_thread():
         candidates = [
             _measure(name, answers[tested], truth[tested], classes, metric)
             for name, answers in _answers(task, uses, encoded, truth, parts, tested)
