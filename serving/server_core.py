@@ -159,7 +159,10 @@ class ServerCore:
             per_model.read_parameters(path)  # a version whose parameters are wrong is not served
         started, code = time.monotonic(), Code.OK
         try:
-            return LoadedModel(path, self._options.session, self._options.loading.tags)
+            model = LoadedModel(path, self._options.session, self._options.loading.tags)
+            if model.unchecked_decoders:
+                _LOG.warning("%s decodes whatever is sent, and few bytes can end the server: export it anew", path)
+            return model
         except ServingError as error:
             code = error.code
             raise

@@ -20,9 +20,8 @@ def count_parts(body: bytes) -> int:
 
 
 def count_bytes(body: bytes) -> int:
-    """Bytes of memory that a body's values take as Python objects, about; those of 64-bit CPython 3.11."""
-    texts = 25 * body.count(b'"')
-    return texts + 2 * len(body) + 40 * body.count(b",") + 64 * body.count(b"[") + 240 * body.count(b"{")
+    """Bytes of memory that the objects of a body's values take, about, in addition to its text (64-bit CPython 3.11)."""
+    return 40 * body.count(b",") + 64 * body.count(b"[") + 240 * body.count(b"{") + 25 * body.count(b'"')
 
 
 def parse(body: bytes) -> Any:
