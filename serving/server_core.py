@@ -30,6 +30,7 @@ from serving.batching import per_model
 from serving.batching.adaptive import AdaptiveScheduler
 from serving.batching.per_model import PerModelScheduler
 from serving.batching.queue import BatchScheduler
+from serving.core.decoders import find_unchecked_decoders
 from serving.core.handler import RequestHandler
 from serving.core.model import LoadedModel
 from serving.core.models import Canary, Models
@@ -159,10 +160,9 @@ class ServerCore:
             per_model.read_parameters(path)  # a version whose parameters are wrong is not served
         started, code = time.monotonic(), Code.OK
         try:
-            model = LoadedModel(path, self._options.session, self._options.loading.tags)
-            if model.unchecked_decoders:
+            if find_unchecked_decoders(path):
                 _LOG.warning("%s decodes whatever is sent, and few bytes can end the server: export it anew", path)
-            return model
+            return LoadedModel(path, self._options.session, self._options.loading.tags)
         except ServingError as error:
             code = error.code
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from serving.options import ServeOptions
 
 _WAIT_S = 0.2
-_LOG = logging.getLogger("keraspipe.serving")
 
 
 class ServableManager:
@@ -154,7 +152,4 @@ class ServableManager:
     def _load_and_warm_up(self, path: Path) -> LoadedModel:
         """A loaded and warmed-up model."""
         model, loading = self._load(path), self._options.loading
-        if model.unchecked_decoders:
-            text = "%s decodes whatever is sent (%s), and few bytes can end the server: export it anew with a check"
-            _LOG.warning(text, path, ", ".join(sorted(model.unchecked_decoders)))
         return warmup.warm_up(model, loading.warmup_iterations, self._warmed) if loading.warmup else model
