@@ -141,6 +141,7 @@ def _read_preparation(request: RunRequest, run_id: str) -> Preparation:
         if event["event"] == "execution":
             outputs[event["name"]] = event["outputs"]
         digest = event.get("tags", {}).get("data_digest", digest)
-    examples = Path(outputs["ingest"]["examples"][0]["uri"])
-    graph = Path(outputs[LAST_STEP]["transform_graph"][0]["uri"])
+    home = request.settings.workspace  # the journal's paths are relative to it
+    examples = home.inside(outputs["ingest"]["examples"][0]["uri"])
+    graph = home.inside(outputs[LAST_STEP]["transform_graph"][0]["uri"])
     return Preparation(run_id, digest, examples / "Split-train", examples / "Split-eval", graph)
