@@ -10,7 +10,6 @@ import json
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import subprocesses
@@ -22,6 +21,7 @@ from pipeline.store import journal
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pipeline.runs.run import RunRequest
 
