@@ -64,7 +64,7 @@ def _names_numbers(cells: list[str], below: list[list[str]]) -> bool:
 
 
 def is_data(cells: list[str], below: list[list[str]]) -> bool:
-    """Whether a first row is one of data: numbers above numbers, or texts that all come again in their columns.
+    """Whether a first row is one of data: numbers above numbers, and texts that come again in their columns.
 
     Years, and numbers in equal steps such as 0, 1, 2, are names of columns.
     """
@@ -73,8 +73,10 @@ def is_data(cells: list[str], below: list[list[str]]) -> bool:
     columns = transpose_cells(below)
     numbers = [cell for cell in cells if is_number(cell)]
     if numbers:
-        over = all(is_numeric(column) for cell, column in zip(cells, columns, strict=False) if is_number(cell))
-        return over and not _are_names(numbers)
+        pairs = list(zip(cells, columns, strict=False))
+        over = all(is_numeric(column) for cell, column in pairs if is_number(cell))
+        texts = [cell in column for cell, column in pairs if cell not in MISSING and not is_number(cell)]
+        return over and not _are_names(numbers) and (not texts or any(texts))
     there = [cell not in MISSING for cell in cells]
     again = all(cell in column for cell, column, known in zip(cells, columns, there, strict=False) if known)
     return again and len(columns) >= len(cells) and sum(there) > 1
