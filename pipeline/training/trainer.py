@@ -40,6 +40,13 @@ def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> Non
     nodes = join() if join else None
     recipe = catalog.load_recipe(Path(config["recipe"]))
     p = type(recipe.params)(**restore_params(config["params"]))
+    if p.epochs < 1:
+        raise PipelineError(
+            "The network would not be trained.",
+            expected="at least one epoch",
+            received=f"epochs = {p.epochs}",
+            action="correct epochs in the recipe",
+        )
     graph = tft.TFTransformOutput(args.transform_graph_path)
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
@@ -114,13 +121,6 @@ def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dic
 
     history = training.fit(p.epochs)
     epochs = len(next(iter(history.values()), []))
-    if not epochs:
-        raise PipelineError(
-            "The network was not trained.",
-            expected="at least one epoch with at least one batch",
-            received=f"{p.epochs} epochs of {training.steps} batches of {training.batch_size} rows",
-            action="correct epochs and batch_size",
-        )
     words = diagnose(history, stopped_early=epochs < p.epochs)
     if recipe.fine_tune:
         with training.strategy.scope():

@@ -13,7 +13,7 @@ from serving.core.model import LoadedModel
 from serving.core.signature import Signature, TensorInfo
 from serving.core.work import LogMetadata
 from serving.request_log import records, tfrecord
-from serving.rest import handlers, openapi, openapi_examples
+from serving.rest import routes, openapi, openapi_examples
 from serving.wire import dtypes, json_answers, json_parser, json_tensors, protos
 
 _NUMBERS = {"float": 1, "double": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10, "bfloat16": 14, "half": 19}
@@ -53,7 +53,7 @@ def requests(whole):
 
 def asked(model, path, body):
     """The answer to an example, without a socket."""
-    found = handlers.find_route("POST", path)
+    found = routes.find_route("POST", path)
     given = json_parser.loads(json.dumps(body).encode())
     name = given.get("signature_name", predict.DEFAULT_SIGNATURE)
     if found.action == "predict":
@@ -170,7 +170,7 @@ def test_odd_model_names_are_encoded_in_paths():
     for path in whole["paths"]:
         plain = path.replace("{version}", "7").replace("{label}", "stable")
         method = "POST" if plain.endswith(":predict") else "GET"
-        assert "a/b:{c} é" == handlers.find_route(method, plain).spec.name
+        assert "a/b:{c} é" == routes.find_route(method, plain).spec.name
 
 
 def test_all_paths_of_a_model():
