@@ -13,7 +13,7 @@ from serving.core.model import LoadedModel
 from serving.core.signature import Signature, TensorInfo
 from serving.core.work import LogMetadata
 from serving.request_log import records, tfrecord
-from serving.rest import routes, openapi, openapi_examples
+from serving.rest import openapi, openapi_examples, routes
 from serving.wire import dtypes, json_answers, json_parser, json_tensors, protos
 
 _NUMBERS = {"float": 1, "double": 2, "int32": 3, "string": 7, "int64": 9, "bool": 10, "bfloat16": 14, "half": 19}
