@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from pipeline import host
 from pipeline.settings import ROOT
-from serving.core.decoders import find_unchecked_decoders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -166,6 +165,8 @@ def decoders(unchecked: list[str]) -> Finding:
 
 def unchecked_versions(home: Workspace) -> list[str]:
     """Returns the published versions that decode images or recordings without a check of the bytes, NAME@VERSION."""
+    from serving.core.decoders import find_unchecked_decoders  # here: `secrets` runs without packages
+
     folders = [folder for folder in home.models.glob("*/*") if folder.name.isdecimal()]
     folders.sort(key=lambda folder: (folder.parent.name, int(folder.name)))
     return [f"{folder.parent.name}@{folder.name}" for folder in folders if find_unchecked_decoders(folder)]

@@ -16,8 +16,9 @@ import pytest
 
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ResourceExhausted
-from serving.rest.handlers import RequestParser, find_route
+from serving.rest.handlers import RequestParser
 from serving.rest.parser import Request
+from serving.rest.routes import find_route
 
 ROUTE = find_route("POST", "/v1/models/m:predict")
 
