@@ -10,7 +10,6 @@ import math
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from pipeline.tables import calendar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
 
     import numpy as np
 
@@ -147,16 +147,10 @@ def read_history(path: Path, layout: Layout) -> History:
 
 def _read_step(cells: Mapping[str, Any], layout: Layout) -> Step:
     numbers = {name: _number(column, cells.get(column)) for name, column in layout.numbers.items()}
-    return Step(_time(cells, layout), numbers | {name: _text(cells.get(c)) for name, c in layout.texts.items()})
-
-
-def _time(cells: Mapping[str, Any], layout: Layout) -> datetime:
-    values = [cells.get(name) for name in layout.time]
-    try:
-        return calendar.parse_time(values[0], layout.order) if len(values) == 1 else datetime(*map(int, values))  # type: ignore[arg-type]  # noqa: DTZ001
-    except (ValueError, TypeError, OverflowError):
-        text = " ".join("" if value is None else str(value) for value in values)[:40]
-        raise ValueError(f"column {', '.join(layout.time)} is no time: {text!r}") from None
+    return Step(
+        calendar.read_time(cells, layout.time, layout.order),
+        numbers | {name: _text(cells.get(c)) for name, c in layout.texts.items()},
+    )
 
 
 def _number(column: str, raw: Any) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dateutil.relativedelta import relativedelta
@@ -15,10 +14,11 @@ from pipeline.formats import table
 from pipeline.formats.base import Example, Value
 from pipeline.formats.read_table import read_rows
 from pipeline.store import journal
-from pipeline.tables.calendar import Step, describe_step, follows, month_count, parse_time
+from pipeline.tables.calendar import Step, describe_step, follows, month_count, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
 SEPARATOR = ","
@@ -192,7 +192,7 @@ class TimeSeries:
                 yield Example(f"{path} {place}", {}, fault=str(error))
 
     def _row(self, place: str, cells: Mapping[str, Any]) -> Row:
-        moment = self._time([cells.get(name) for name in self.time])
+        moment = read_time(cells, self.time, self.order)
         numbers = (self._number(name, cells) for name in self.numbers.values())
         # The graph reads a time as ISO, whatever the table writes.
         texts = (
@@ -200,13 +200,6 @@ class TimeSeries:
         )
         key = (self._text(name, cells) for name in self.key)
         return Row(place, tuple(key), moment, tuple(numbers), tuple(texts), self._number(self.target, cells))
-
-    def _time(self, cells: list[Any]) -> datetime:
-        try:
-            return parse_time(cells[0], self.order) if len(cells) == 1 else datetime(*map(int, cells))  # type: ignore[arg-type]  # noqa: DTZ001
-        except (ValueError, TypeError, OverflowError):
-            text = " ".join("" if cell is None else str(cell) for cell in cells)[:40]
-            raise ValueError(f"column {', '.join(self.time)} is no time: {text!r}") from None
 
     def _number(self, name: str, row: Mapping[str, Any]) -> float:
         raw = row.get(name)

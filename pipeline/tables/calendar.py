@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dateutil.relativedelta import relativedelta
 
 from pipeline.features import dates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 SATURDAY = 5
 MONTH_FIRST, DAY_FIRST = ORDERS = ("month first", "day first")
@@ -117,6 +120,25 @@ def parse_time(raw: Any, order: str = "") -> datetime:
     value = _parse_text(raw, order) if isinstance(raw, str) else raw
     value = value if isinstance(value, datetime) else datetime.combine(value, time())
     return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+def read_time(cells: Mapping[str, Any], columns: Sequence[str], order: str = "") -> datetime:
+    """Returns the time of a row of a table, as `parse_time` does.
+
+    Args:
+        cells: The row.
+        columns: The column of times, or those of year, month, day and so on.
+        order: How dates with slashes are written.
+
+    Raises:
+        ValueError: They hold no time; the message names the columns and the cells.
+    """
+    values = [cells.get(name) for name in columns]
+    try:
+        return parse_time(values[0], order) if len(values) == 1 else datetime(*map(int, values))  # type: ignore[arg-type]  # noqa: DTZ001
+    except (ValueError, TypeError, OverflowError):
+        text = " ".join("" if value is None else str(value) for value in values)[:40]
+        raise ValueError(f"column {', '.join(columns)} is no time: {text!r}") from None
 
 
 def _parse_text(text: str, order: str) -> datetime:
