@@ -14,13 +14,13 @@ from pipeline.features.truth import FALSE, TRUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)?(\.\d*)?([eE][-+]?\d+)?", re.ASCII)  # 007 is a code
+NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.ASCII)  # of lower case; 007 is a code
 
 
 def spelling_key(name: str) -> str:
     """Returns the same text for spellings that differ in case, blanks, Unicode form, or in how a number is written."""
     text = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-    if NUMBER.fullmatch(text) and any(character.isdigit() for character in text):
+    if NUMBER.fullmatch(text):
         number = float(text)
         return repr(number + 0.0) if math.isfinite(number) else text
     return unicodedata.normalize("NFKC", text)

@@ -18,6 +18,13 @@ from pipeline.tables.spelling import Spellings, merge_spellings
         ("1.0", "1"),
         ("1", "1"),
         ("1e0", "1"),
+        ("1.", "1"),
+        ("+1", "1"),
+        (".1E1", "1"),
+        ("e0", "e0"),
+        (".e0", ".e0"),
+        ("+", "+"),
+        (".", "."),
         ("01", "01"),
         ("YES", "yes"),
         (" yes  please", "Yes please"),
@@ -53,7 +60,10 @@ def test_letters_of_an_alphabet_stay_apart():
     assert {"y": 2} == merge_spellings({"y": 1, "Y": 1})[0]
 
 
-@given(st.dictionaries(st.text(max_size=3), st.integers(1, 9), max_size=9))
+NEARLY_NUMBERS = st.text("+-.eE019 \uff11\u0661\u00b2", max_size=6)
+
+
+@given(st.dictionaries(st.text(max_size=3) | NEARLY_NUMBERS, st.integers(1, 9), max_size=9))
 def test_no_row_is_lost(counts):
     merged, other = merge_spellings(counts)
     assert sum(counts.values()) == merged.total()
