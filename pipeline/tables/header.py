@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pipeline.tables.number_forms import MISSING, NUMBER_SHARE, is_number, is_numeric, transpose_cells
+from pipeline.tables.number_forms import MISSING, NUMBER_SHARE, is_number, is_numeric, parse_number, transpose_cells
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -83,7 +83,7 @@ def is_data(cells: list[str], below: list[list[str]]) -> bool:
 
 
 def _are_names(texts: list[str]) -> bool:
-    values = [float(text.replace(",", ".")) for text in texts]
+    values = [parse_number(text) for text in texts]
     if all(value.is_integer() and 1500 <= value <= 2200 for value in values):  # noqa: PLR2004  (years)
         return True
     steps = [round(later - earlier, 6) for earlier, later in itertools.pairwise(values)]

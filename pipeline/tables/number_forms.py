@@ -66,6 +66,11 @@ def is_number(cell: str) -> bool:
     return bool(PLAIN.fullmatch(cell) or DECIMAL_COMMA.fullmatch(cell))
 
 
+def parse_number(cell: str) -> float:
+    """Returns the value of a cell that is a number, with a point or a comma."""
+    return float(cell if PLAIN.fullmatch(cell) else dialects.plain_number(cell, ",", "."))
+
+
 def is_numeric(column: list[str]) -> bool:
     """Returns whether nearly all cells of a column are numbers."""
     present = [cell for cell in column if cell not in MISSING]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats.csv import Csv, read_rows
 from pipeline.tables import sniff
 from pipeline.tables.dialect import Dialect
-from pipeline.tables.header import make_header
+from pipeline.tables.header import is_data, make_header
+from pipeline.tables.number_forms import is_number, parse_number
 
 RANDOM = random.Random(1)
 ROWS = 60
@@ -178,3 +181,20 @@ def test_what_no_file_is_written_with(options, words):
     with pytest.raises(PipelineError, match="Next: correct") as caught:
         Dialect(**options)
     assert words in str(caught.value)
+
+
+@given(st.text("+-.,eE0123456789", max_size=9) | st.decimals(-(10**9), 10**9, places=2).map("{:,}".format))
+def test_what_is_a_number_has_a_value(cell):
+    if is_number(cell):
+        parse_number(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1.5", 1.5), ("1,5", 1.5), ("1.234,56", 1234.56), ("1.234.567,8", 1234567.8), (",5e1", 5.0)]
+)
+def test_value_of_a_number(cell, value):
+    assert value == parse_number(cell)
+
+
+def test_a_first_row_of_large_sums_is_data():
+    assert is_data(["224.855,19", "x"], [["1.234,56", "x"]] * 9)
