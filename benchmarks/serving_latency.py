@@ -61,7 +61,7 @@ def _swap(own: servers.Ours, target: Target, repeat: int) -> list[Row]:
     rate = _highest(target) * CALM
     pairs = [(_swapped(own, target, rate, version), _open(target, rate)) for version in range(2, 2 + repeat)]
     swapped, calm = [[pair[side] for pair in pairs] for side in (0, 1)]
-    failed = [float(result.failed + result.unsent) for result in swapped]
+    failed = [float(result.failures + result.unsent) for result in swapped]
     tails = ([_ms(result, 99) for result in swapped], [_ms(result, 99) for result in calm])
     return [
         Row("failed requests while a version is swapped", "requests", failed, at_most=0),

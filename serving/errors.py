@@ -43,11 +43,11 @@ class ServingError(Exception):
         code: The canonical code; the class's own when not given.
 
     Attributes:
-        chosen: Model, side and version, where a canary had chosen who is to answer and that version refused.
+        canary_choice: Model, side and version, where a canary had chosen who is to answer and that version refused.
     """
 
     code = Code.UNKNOWN
-    chosen: tuple[str, str, int] | None = None
+    canary_choice: tuple[str, str, int] | None = None
 
     def __init__(self, message: str, code: Code | None = None) -> None:
         super().__init__(message)

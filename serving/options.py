@@ -231,7 +231,7 @@ class ModelConfig:
     logging: Any | None = None
     optional: bool = False
 
-    def wanted(self, versions: Iterable[int]) -> list[int]:
+    def select(self, versions: Iterable[int]) -> list[int]:
         """Those of the versions on disk that are to be served, highest first."""
         ordered = sorted(versions, reverse=True)
         if self.specific is not None:

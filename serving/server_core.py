@@ -102,7 +102,7 @@ class ServerCore:
         self._metrics = Metrics()
         if peers:
             self._metrics.deaths(peers.deaths)
-        self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.logged)
+        self._log = RequestLog(options.request_log or _NO_LOG, self._metrics.record_log)
         self._manager = ServableManager(
             self.models, options, self._load_model, self._metrics.warmup, self._configure_log
         )
@@ -259,7 +259,7 @@ class ServerCore:
         await self._rest.listen(holder)
         return self.url
 
-    def wanted(self) -> list[str]:
+    def model_names(self) -> list[str]:
         """Names of the models that are to be served."""
         return [config.name for config in self._manager.configs]
 

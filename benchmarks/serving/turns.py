@@ -51,7 +51,7 @@ def good(target: Target, load: Load) -> Result:
         RuntimeError: A request failed.
     """
     result = uninterrupted(target, load)
-    if result.failed:
+    if result.failures:
         raise RuntimeError(f"{target.address}{target.path} failed: {result.errors}")
     return result
 

@@ -58,12 +58,12 @@ def fit_baselines(recipe: Recipe, splits: Splits) -> Baselines:
         recipe: The recipe.
         splits: Its rows.
     """
-    kept, truth = measure.labelled(splits.train, recipe.data)
+    kept, truth = measure.keep_labelled(splits.train, recipe.data)
     if not len(truth) or not recipe.metrics:
         return Baselines(note="the training split has no labels")
     with models.one_thread():
         fitted = [_measure_model(recipe, splits, model, began) for began, model in _fitted_models(recipe, kept, truth)]
-    sampled = f"fitted on {splits.fitted:,} of {splits.rows:,} rows" if splits.fitted < splits.rows else ""
+    sampled = f"fitted on {splits.fitted_rows:,} of {splits.rows:,} rows" if splits.fitted_rows < splits.rows else ""
     return Baselines([baseline for baseline in fitted if baseline.metrics], sampled)
 
 

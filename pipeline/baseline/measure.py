@@ -36,7 +36,7 @@ class Answers:
         return dict.fromkeys(("value", "forecast", self.recipe.predicted or "value"), answers)
 
 
-def labelled(columns: Columns, data: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def keep_labelled(columns: Columns, data: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Returns the rows that have a label, and their class numbers or numbers.
 
     Args:
@@ -64,7 +64,7 @@ def measure(recipe: Recipe, splits: Splits, model: Any, answers: np.ndarray) -> 
         answers: Its answers on the test split.
     """
     own = _own_scores(recipe, splits, model)
-    _, truth = labelled(splits.test, recipe.data)
+    _, truth = keep_labelled(splits.test, recipe.data)
     if len(truth) != len(answers):  # rows without a label have no metric
         return {}
     values = {

@@ -39,7 +39,7 @@ class Splits:
     rows: int
 
     @property
-    def fitted(self) -> int:
+    def fitted_rows(self) -> int:
         """Rows that are used of the training split."""
         return len(next(iter(self.train.values()), ()))
 

@@ -82,7 +82,7 @@ class InputColumns:
                 or "add the column, empty where the value is not known, or name another file with --file",
             )
 
-    def unused(self, columns: Iterable[str]) -> list[str]:
+    def find_unused(self, columns: Iterable[str]) -> list[str]:
         """Returns the columns that are neither an input's nor the target's."""
         names = list(columns)
         used = {*self.sources(names).values(), self.target, FILE_COLUMN}

@@ -143,7 +143,7 @@ def _run_parts(job: Job, on_progress: Callable[[int], None]) -> Outcome:
         good, bad = _predict_chunk(job, columns, rows)
         parts.add(first, first + len(rows) - 1, good, bad, columns.schema)
         on_progress(first + len(rows))
-    return replace(_write_results(job, parts, columns, resumed), unused=job.columns.unused(cells))
+    return replace(_write_results(job, parts, columns, resumed), unused=job.columns.find_unused(cells))
 
 
 def _raise_busy(out: Path) -> None:

@@ -80,7 +80,7 @@ def command(options: Namespace, settings: Settings) -> int:  # noqa: ARG001 - it
         from serving.loadtest.result import render_text
 
         print(render_text(result))
-    return int(result.failed > 0)
+    return int(result.failures > 0)
 
 
 def _make_load(options: Namespace) -> Load:

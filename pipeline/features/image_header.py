@@ -44,13 +44,13 @@ def count_pixels(contents: Any) -> Any:
     """Returns how many pixels decoders make room for, int64 (batch,); 0 for what is none of the formats."""
     import tensorflow as tf
 
-    head = _read(contents, tf.zeros_like(contents, tf.int64), HEAD)
+    head = _read_bytes(contents, tf.zeros_like(contents, tf.int64), HEAD)
     png, jpeg, gif87, gif89, bmp, webp_x, webp_l, webp = tf.unstack(_find_formats(head), axis=1)
     sizes = tf.cast(tf.matmul(tf.cast(head, tf.float64), _weights()), tf.int64)
     width, height, bmp_width, bmp_height, canvas_width, canvas_height, bits, side, other = tf.unstack(sizes, axis=1)
     cases = [
         (png, tf.minimum(width, 2**31) * tf.minimum(height, 2**31)),
-        (bmp, tf.abs(_signed(bmp_width)) * tf.abs(_signed(bmp_height))),
+        (bmp, tf.abs(_to_signed(bmp_width)) * tf.abs(_to_signed(bmp_height))),
         (webp_x & (head[:, 20] // WEBP_ANIMATED % 2 == 0), (canvas_width + 1) * (canvas_height + 1)),
         (webp_l, (bits % 2**14 + 1) * (bits // 2**14 % 2**14 + 1)),
         (webp, (side % 2**14) * (other % 2**14)),
@@ -136,7 +136,7 @@ def _gif_pixels(contents: Any, is_gif: Any) -> Any:
     size = tf.cast(tf.strings.length(contents), tf.int64)
 
     def step(at: Any, sums: Any, sides: Any, busy: Any, steps: Any) -> Any:
-        part = _read(contents, _pick(busy, at, 0), _PART)
+        part = _read_bytes(contents, _pick(busy, at, 0), _PART)
         is_frame, is_extension = busy & (part[:, 0] == 0x2C), busy & (part[:, 0] == 0x21)  # noqa: PLR2004
         frame = _pick(is_frame[:, None], tf.stack([_little(part, 5, 2), _little(part, 7, 2)], 1), 0)
         sums, sides = sums + frame[:, 0] * frame[:, 1], tf.maximum(sides, frame)
@@ -145,7 +145,7 @@ def _gif_pixels(contents: Any, is_gif: Any) -> Any:
         return at, sums, sides, (is_frame | is_extension) & (at < size) & (steps <= BLOCKS), steps
 
     zeros = tf.zeros_like(size)
-    start = zeros + 13 + _palette_size(_read(contents, zeros, 11)[:, 10])
+    start = zeros + 13 + _palette_size(_read_bytes(contents, zeros, 11)[:, 10])
     _, sums, sides, _, steps = tf.while_loop(
         lambda _at, _sums, _sides, busy, _steps: tf.reduce_any(busy),
         step,
@@ -162,7 +162,7 @@ def _pass_blocks(contents: Any, at: Any, busy: Any, steps: Any) -> Any:
     size = tf.cast(tf.strings.length(contents), tf.int64)
 
     def step(at: Any, busy: Any, steps: Any) -> Any:
-        length = _read(contents, _pick(busy, at, 0), 1)[:, 0]
+        length = _read_bytes(contents, _pick(busy, at, 0), 1)[:, 0]
         at += _pick(busy, 1 + length, 0)
         steps += tf.cast(busy, tf.int64)
         return at, busy & (length > 0) & (at < size) & (steps <= BLOCKS), steps
@@ -178,7 +178,7 @@ def _palette_size(flags: Any) -> Any:
     return _pick(flags >= 128, 3 * 2 ** (flags % 8 + 1), 0)  # noqa: PLR2004 - the highest bit
 
 
-def _read(contents: Any, at: Any, count: int) -> Any:
+def _read_bytes(contents: Any, at: Any, count: int) -> Any:
     """Returns bytes of each content from a place on, int64 (batch, count); 0 behind its end."""
     import tensorflow as tf
 
@@ -192,7 +192,7 @@ def _little(head: Any, at: int, count: int) -> Any:
     return tf.reduce_sum(head[:, at : at + count] * [256**place for place in range(count)], axis=1)
 
 
-def _signed(value: Any) -> Any:
+def _to_signed(value: Any) -> Any:
     import tensorflow as tf
 
     return tf.where(value < 2**31, value, value - 2**32)

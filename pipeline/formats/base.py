@@ -66,7 +66,7 @@ class Dataset(Protocol):
 
 
 @dataclass(frozen=True)
-class Renamed:
+class RenamedColumns:
     """Another data set's rows; inputs, label and further features have the names that clients send.
 
     Args:

@@ -85,11 +85,11 @@ def _read_once(path: Path, root: Path) -> Code:
 
 def _read_now(path: Path, root: Path) -> Code:
     STAMPS[path] = hashing.stamp(path)
-    return _read(path.read_text(encoding="utf-8"), path, root)
+    return _analyze_text(path.read_text(encoding="utf-8"), path, root)
 
 
 @cache
-def _read(text: str, path: Path, root: Path) -> Code:
+def _analyze_text(text: str, path: Path, root: Path) -> Code:
     return analyze(ast.parse(text, str(path)).body, path, root)
 
 

@@ -191,7 +191,7 @@ def baseline_bounds(bounds: Bounds, sample: Sample, roles: list[Role], tested: f
     best = hold_out(
         {name: sample.columns[name] for name in kinds}, kinds, sample.truth, len(sample.classes), _index(metric, sample)
     )
-    guess = _guessed(bounds, sample)
+    guess = _score_of_guess(bounds, sample)
     number = format_number(best.value)
     words = f"{bounds.baseline} {best.name.capitalize()} reaches {metric.name} {number} on rows left out."
     bound = _bound(metric, best, guess, tested, len(sample.truth))
@@ -218,7 +218,7 @@ def _index(metric: Metric, sample: Sample) -> Metric:
     return replace(metric, positive=str(sample.classes.index(metric.positive))) if metric.positive else metric
 
 
-def _guessed(bounds: Bounds, sample: Sample) -> float:
+def _score_of_guess(bounds: Bounds, sample: Sample) -> float:
     """Returns what guessing reaches in the metric of the gate."""
     import numpy as np
 

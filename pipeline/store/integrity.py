@@ -82,10 +82,10 @@ def _damaged_records(workspace: Workspace) -> Iterator[Damage]:
             champions.read_entry(workspace, name)
         except PipelineError as error:
             remedy = "is made again from the journals and the links of the servers"
-            yield Damage(workspace.champion(name), _received(error), remedy)
+            yield Damage(workspace.champion(name), _cause(error), remedy)
 
 
-def _received(error: PipelineError) -> str:
+def _cause(error: PipelineError) -> str:
     lines = [line for line in str(error).splitlines() if line.startswith("Received: ")]
     return lines[0].removeprefix("Received: ") if lines else str(error)
 

@@ -34,7 +34,7 @@ def require_input_names(names: Collection[str]) -> None:
             expected="letters, digits and underscores, a letter first; no word of Python such as class or self; names "
             "that differ in more than capital letters",
             received=", ".join(names),
-            action="rename them in the recipe: data=Renamed(Csv(…), {NEW_NAME: NAME_IN_THE_FILE, …})",
+            action="rename them in the recipe: data=RenamedColumns(Csv(…), {NEW_NAME: NAME_IN_THE_FILE, …})",
         )
 
 

@@ -61,9 +61,9 @@ class RunEnd:
         """Whether no more events will come."""
         for event in journal.read_events(self.journal, self._offset):
             self._offset, self._last = event.end, event.kind
-        return self._last == "end" or self.stop_requested or self._orphaned()
+        return self._last == "end" or self.stop_requested or self._is_orphan()
 
-    def _orphaned(self) -> bool:
+    def _is_orphan(self) -> bool:
         # The run started this process, which gets another parent as soon as the run dies, even while that is a zombie.
         return self.parent != 0 and os.getppid() != self.parent
 

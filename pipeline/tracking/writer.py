@@ -75,7 +75,7 @@ class MlflowWriter:
     def _trial_epoch(self, event: Mapping[str, Any]) -> None:
         self.trials.epoch(event)
 
-    def _tuned(self, event: Mapping[str, Any]) -> None:
+    def _finish_search(self, event: Mapping[str, Any]) -> None:
         best = {f"best.{name}": value for name, value in event["params"].items()}
         self.destination.set_tags(self.state.mlflow_run_id, {"keraspipe.best_trial": event["number"], **best})
 

@@ -92,7 +92,7 @@ class AdaptiveScheduler:
     def _is_quick(self, queue: ShapeQueue, group: list[InferenceTask]) -> bool:
         if len(group) > 1 and queue.trust < TRIALS:
             return False
-        expected = queue.expected(sum(task.fetch.rows or 1 for task in group))
+        expected = queue.estimate(sum(task.fetch.rows or 1 for task in group))
         if expected is None or expected >= QUICK:
             return False
         return all(is_bounded(task.lease.model, task.fetch) for task in group)
@@ -101,7 +101,7 @@ class AdaptiveScheduler:
         queue.running += 1
         now = time.monotonic()
         timers = [
-            self._loop.call_later(max(task.left(), 0), _expire, queue, task, now)
+            self._loop.call_later(max(task.seconds_left(), 0), _expire, queue, task, now)
             for task in group
             if task.deadline < math.inf
         ]
@@ -122,14 +122,14 @@ class AdaptiveScheduler:
 
 
 def _expire(queue: ShapeQueue, task: InferenceTask, started: float) -> None:
-    if not task.answered:
+    if not task.is_answered:
         task.expire()
-        queue.measured(task.fetch.rows, time.monotonic() - started)
+        queue.record(task.fetch.rows, time.monotonic() - started)
 
 
 def _is_late(task: InferenceTask) -> bool:
     """Whether nobody waits for it any more; it is ended then."""
-    if task.left() > 0:
+    if task.seconds_left() > 0:
         return False
     task.expire()
     task.end([])
@@ -150,13 +150,13 @@ def _run(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
 
 
 def _run_single(queue: ShapeQueue, task: InferenceTask) -> Outcome:
-    return _run_timed(queue, task.lease.model, task.fetch, task.left(), [task])
+    return _run_timed(queue, task.lease.model, task.fetch, task.seconds_left(), [task])
 
 
 def _run_merged(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
     """One run for all; where it fails each on its own, so that a bad request fails no other."""
     args = shapes.join_rows([task.fetch for task in group])
-    outcome = _run_timed(queue, group[0].lease.model, args, max(task.left() for task in group), group)
+    outcome = _run_timed(queue, group[0].lease.model, args, max(task.seconds_left() for task in group), group)
     if isinstance(outcome, list):
         try:
             shapes.check_outputs(outcome, args.rows or 0)
@@ -174,7 +174,7 @@ def _run_trial(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
         queue.trust = -1
         return apart
     args = shapes.join_rows([task.fetch for task in group])
-    together = _run_timed(queue, model, args, max(task.left() for task in group), [])
+    together = _run_timed(queue, model, args, max(task.seconds_left() for task in group), [])
     if isinstance(together, list):
         queue.compare(together, apart, args.rows or 0)
     return apart
@@ -183,13 +183,13 @@ def _run_trial(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
 def _run_timed(queue: ShapeQueue, model: Graph, args: RunArgs, left: float, group: list[InferenceTask]) -> Outcome:
     started = time.perf_counter()
     try:
-        outcome: Outcome = model.run(args, _choose_mode(queue.expected(args.rows) or 0.0, left))
+        outcome: Outcome = model.run(args, _choose_mode(queue.estimate(args.rows) or 0.0, left))
     except ServingError as error:
         outcome = error
     except Exception as error:  # noqa: BLE001 - whoever waits gets an answer, the log the traceback
         outcome = unexpected_error(error, "A run")
     seconds = time.perf_counter() - started
-    queue.measured(args.rows, seconds)
+    queue.record(args.rows, seconds)
     for task in group:
         task.seconds = seconds
     return outcome
@@ -229,11 +229,11 @@ class ShapeQueue:
         """Whether its requests may share a run."""
         return self.trust >= 0
 
-    def expected(self, rows: int | None) -> float | None:
+    def estimate(self, rows: int | None) -> float | None:
         """Seconds that a run of so many rows takes; None before one was measured."""
         return self._seconds.get(_size_class(rows))
 
-    def measured(self, rows: int | None, seconds: float) -> None:
+    def record(self, rows: int | None, seconds: float) -> None:
         """Learn from a run."""
         size = _size_class(rows)
         known = self._seconds.get(size, seconds)
@@ -258,8 +258,8 @@ class ShapeQueue:
         return group
 
     def _pays(self, group: Sequence[InferenceTask], rows: int, parallel: int) -> bool:
-        together = self.expected(rows)
-        singles = [self.expected(task.fetch.rows) for task in group]
+        together = self.estimate(rows)
+        singles = [self.estimate(task.fetch.rows) for task in group]
         if together is None:  # nobody knows before it was tried
             return len(group) > 1
         known = [seconds for seconds in singles if seconds is not None]

@@ -60,8 +60,8 @@ class Batch:
         """Close it: a thread takes it, without the requests that nobody waits for any more."""
         self._began = monotonic()
         self._owner.take_oldest(self.key, [task.work for task in self._tasks])
-        self._dropped = [task for task in self._tasks if task.work.answered]
-        self._tasks = [task for task in self._tasks if not task.work.answered]
+        self._dropped = [task for task in self._tasks if task.work.is_answered]
+        self._tasks = [task for task in self._tasks if not task.work.is_answered]
 
     def run(self) -> None:
         """Compute the outcome of each task; one bad request fails its whole batch, as upstream."""
@@ -130,7 +130,7 @@ class BatchScheduler:
             return
         self._waiting.add(work)
         if work.deadline < math.inf:
-            self._deadlines[work] = self._loop.call_later(max(work.left(), 0), self._expire, work)
+            self._deadlines[work] = self._loop.call_later(max(work.seconds_left(), 0), self._expire, work)
         for task in split_request(
             work, room if self._batching.split_large_batches else math.inf, self._run_rows, self._end
         ):
@@ -199,7 +199,7 @@ class BatchScheduler:
         args = shapes.join_padded([task.fetch for task in waited], self._batching)
         name = waited[0].work.lease.servable.name
         self._ran(name, rows, args.rows or 0, [began - task.since for task in waited])
-        mode = self._way(key, max(task.work.left() for task in waited))
+        mode = self._way(key, max(task.work.seconds_left() for task in waited))
         started = monotonic()
         values = model.run(args, mode)
         self._known.setdefault(model, {})[key] = monotonic() - started

@@ -190,7 +190,7 @@ def _collect(
     if any(part is None for part in parts):
         return
     failed = next((part for part in parts if isinstance(part, ServingError)), None)
-    if failed or work.answered:
+    if failed or work.is_answered:
         end(work, failed or [])
         return
     columns = zip(*(part for part in parts if isinstance(part, list)), strict=True)

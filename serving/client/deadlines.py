@@ -55,14 +55,14 @@ class _Stream:
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         import httpcore
 
-        content: bytes = self._stream.read(max_bytes, _left(timeout, httpcore.ReadTimeout))
+        content: bytes = self._stream.read(max_bytes, _seconds_left(timeout, httpcore.ReadTimeout))
         return content
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         import httpcore
 
         for start in range(0, len(buffer), _PIECE):
-            self._stream.write(buffer[start : start + _PIECE], _left(timeout, httpcore.WriteTimeout))
+            self._stream.write(buffer[start : start + _PIECE], _seconds_left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -74,7 +74,7 @@ class _Stream:
         return self._stream.get_extra_info(info)
 
 
-def _left(timeout: float | None, late: type[Exception]) -> float | None:
+def _seconds_left(timeout: float | None, late: type[Exception]) -> float | None:
     deadline = current_deadline.get()
     if deadline is None:
         return timeout

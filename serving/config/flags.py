@@ -86,12 +86,12 @@ class Flag:
         Raises:
             FlagError: It is none of this flag's values.
         """
-        value = self._parsed(text)
+        value = self._parse(text)
         if value is None or (not isinstance(value, str) and not self._is_within(value)):
-            raise FlagError(f"--{self.name} cannot be read.", expected=self.expected(), received=repr(text))
+            raise FlagError(f"--{self.name} cannot be read.", expected=self.describe_values(), received=repr(text))
         return value
 
-    def _parsed(self, text: str) -> Value | None:
+    def _parse(self, text: str) -> Value | None:
         if isinstance(self.default, bool):
             return _BOOLEANS.get(text.lower())
         if isinstance(self.default, int):
@@ -103,7 +103,7 @@ class Flag:
     def _is_within(self, value: float) -> bool:
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
-    def expected(self) -> str:
+    def describe_values(self) -> str:
         """The values of this flag in words."""
         if self.is_switch:
             return "true, false, 1 or 0"

@@ -35,10 +35,10 @@ class RequestMetrics(Protocol):
     ) -> None:
         """A request was answered."""
 
-    def served(self, model: str, version: int, signatures: Iterable[str]) -> None:
+    def add_version(self, model: str, version: int, signatures: Iterable[str]) -> None:
         """Registers a loaded version's name, number and signatures as metric labels."""
 
-    def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
+    def record_choice(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
         """Records a request whose version a canary chose."""
 
     def begin(self) -> None:
@@ -171,9 +171,9 @@ class RequestHandler:
         elif context.large:
             self._executor.submit(self._read_in_thread, context, read, started)
         else:
-            self._run(context, _attempt(partial(self._read, read)), started)
+            self._run(context, _attempt(partial(self._prepare, read)), started)
 
-    def _read(self, read: Callable[[], PreparedRequest]) -> PreparedRequest:
+    def _prepare(self, read: Callable[[], PreparedRequest]) -> PreparedRequest:
         """Reads a request and holds the memory that its images unpack to."""
         prepared = read()
         prepared.held = image_bytes(prepared.lease.model, prepared.fetch) if self._budget else 0
@@ -186,7 +186,7 @@ class RequestHandler:
 
     def _read_in_thread(self, context: RequestContext, read: Callable[[], PreparedRequest], started: float) -> None:
         expired = context.deadline < time.monotonic()  # it waited for a thread, and nobody waits for it any more
-        prepared = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(self._read, read))
+        prepared = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(self._prepare, read))
         self._loop.call_soon_threadsafe(self._run, context, prepared, started)
 
     def _run(self, context: RequestContext, prepared: PreparedRequest | ServingError, started: float) -> None:
@@ -205,7 +205,7 @@ class RequestHandler:
         """Names a version to the metrics at its first request; names invented by clients never become labels."""
         if not lease.model.names_announced:
             lease.model.names_announced = True
-            self._metrics.served(lease.servable.name, lease.servable.version, lease.model.signatures)
+            self._metrics.add_version(lease.servable.name, lease.servable.version, lease.model.signatures)
 
     def _after_run(
         self, context: RequestContext, prepared: PreparedRequest, task: InferenceTask, started: float, values: Outcome
@@ -260,9 +260,9 @@ class RequestHandler:
         )
         if prepared and prepared.lease.side:
             lease = prepared.lease
-            self._metrics.chosen(lease.name, lease.side, lease.servable.version, code, seconds)
-        elif not prepared and isinstance(answer, ServingError) and answer.chosen:
-            self._metrics.chosen(*answer.chosen, code, seconds)
+            self._metrics.record_choice(lease.name, lease.side, lease.servable.version, code, seconds)
+        elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
+            self._metrics.record_choice(*answer.canary_choice, code, seconds)
         context.done(answer)
 
 

@@ -94,7 +94,7 @@ class Models:
         }
         return {name: versions for name, versions in served.items() if versions}
 
-    def failed(self) -> dict[str, str]:
+    def list_errors(self) -> dict[str, str]:
         """Error text of each version that could not be loaded (yet), by `NAME/VERSION`."""
         every = [servable for name in self.names() for servable in self.versions(name).values()]
         errors = {f"{entry.name}/{entry.version}": entry.error or entry.last_error for entry in every}

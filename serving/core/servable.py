@@ -65,7 +65,7 @@ class Servable:
         self.error: ServingError | None = None
         self.last_error: ServingError | None = None
         self.tries = 0
-        self.wanted = True
+        self.is_requested = True
         self.mark: Fingerprint = ()
         self._free = free or _free_now
         self._model: LoadedModel | None = None
@@ -149,7 +149,7 @@ class ServableHandle:
     def refuse(self, error: BaseException) -> None:
         """Releases the version after a request that it cannot read; adds the canary's choice to the error."""
         if self.side and isinstance(error, ServingError):
-            error.chosen = self.name, self.side, self.servable.version
+            error.canary_choice = self.name, self.side, self.servable.version
         self.release()
 
 

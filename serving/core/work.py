@@ -173,7 +173,7 @@ class InferenceTask:
         self._answer: Callable[[Outcome], None] | None = answer
 
     @property
-    def answered(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether nobody waits any more."""
         return self._answer is None
 
@@ -188,7 +188,7 @@ class InferenceTask:
         self.lease.release()
         self.answer(outcome)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds until the deadline; infinite where there is none."""
         return self.deadline - time.monotonic()
 

@@ -61,7 +61,7 @@ class Loader:
 
     def forget(self, servable: Servable) -> None:
         """Load a version no more: it ends at once, or when the try that runs is over."""
-        servable.wanted = False
+        servable.is_requested = False
         if self._take(servable):
             servable.fail(servable.last_error)
 
@@ -136,7 +136,7 @@ class Loader:
             return None
 
     def _try(self, servable: Servable) -> None:
-        if not servable.wanted:
+        if not servable.is_requested:
             servable.fail(servable.last_error)
             return
         servable.tries += 1
@@ -153,7 +153,7 @@ class Loader:
             self._handle_success(servable, model, time.monotonic() - began)
 
     def _handle_success(self, servable: Servable, model: LoadedModel, seconds: float) -> None:
-        if not servable.wanted:
+        if not servable.is_requested:
             model.close()
             servable.fail(None)
             return
@@ -162,7 +162,7 @@ class Loader:
 
     def _handle_failure(self, servable: Servable, error: ServingError) -> None:
         name, version = servable.name, servable.version
-        if servable.wanted and servable.tries <= self._options.max_retries and not self._stopped:
+        if servable.is_requested and servable.tries <= self._options.max_retries and not self._stopped:
             servable.last_error = error
             pause = self._options.retry_seconds
             _LOG.warning("%s version %s cannot be loaded, next attempt in %s s: %s", name, version, pause, error)

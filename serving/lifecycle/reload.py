@@ -168,7 +168,7 @@ def is_settled(watcher: Watcher, configs: Iterable[ModelConfig], *, first_try: b
         configs: The models.
         first_try: Whether a version has failed already when it is still to be tried again.
     """
-    return all(_has_ended(servable, first_try) for config in configs for servable in watcher.wanted(config.name))
+    return all(_has_ended(servable, first_try) for config in configs for servable in watcher.select(config.name))
 
 
 def _has_ended(servable: Servable, first_try: bool) -> bool:
@@ -179,7 +179,7 @@ def _has_ended(servable: Servable, first_try: bool) -> bool:
 
 def absent_models(watcher: Watcher, configs: Iterable[ModelConfig]) -> list[str]:
     """Names of the models that have no version on disk, though they could have one."""
-    return [config.name for config in configs if config.wants_any and not watcher.wanted(config.name)]
+    return [config.name for config in configs if config.wants_any and not watcher.select(config.name)]
 
 
 def check_available(watcher: Watcher, configs: Iterable[ModelConfig]) -> None:
@@ -189,7 +189,7 @@ def check_available(watcher: Watcher, configs: Iterable[ModelConfig]) -> None:
         ServingError: `1 servable(s) did not become available: {{{name: X version: N} due to error: ...}, }`
     """
     configs = list(configs)
-    failures = [text for config in configs if (text := _failure_text(config.name, watcher.wanted(config.name)))]
+    failures = [text for config in configs if (text := _failure_text(config.name, watcher.select(config.name)))]
     failures += [
         f"{{{{name: {name}}} due to error: NOT_FOUND: There is no version folder (yet)}}, "
         for name in absent_models(watcher, configs)

@@ -75,7 +75,7 @@ class Watcher:
         """The models of the last look."""
         return self._configs
 
-    def wanted(self, name: str) -> list[Servable]:
+    def select(self, name: str) -> list[Servable]:
         """The versions of a model that are to be served, highest first."""
         versions, wanted = self._models.versions(name), self._wanted.get(name, set())
         return [versions[number] for number in sorted(wanted, reverse=True) if number in versions]
@@ -156,7 +156,7 @@ class Watcher:
                 self._models.add(fresh)
                 self.loader.begin(fresh)
                 continue
-            servable.wanted = True
+            servable.is_requested = True
             if servable.state in _PENDING and self._is_repaired(servable):
                 self.loader.retry_now(servable)
 
@@ -164,7 +164,7 @@ class Watcher:
         """Whether a version that is wanted has ended, or is about to, and is to be loaded again."""
         if servable.state not in {ServableState.UNLOADING, ServableState.END}:
             return False
-        return servable.error is None or not servable.wanted or self._is_repaired(servable)
+        return servable.error is None or not servable.is_requested or self._is_repaired(servable)
 
     def _is_repaired(self, servable: Servable) -> bool:
         """Whether the files of a version that failed are others now, and at rest since the last look."""
@@ -184,7 +184,7 @@ class Watcher:
     def _settle_all(self) -> None:
         for name in self._models.names():
             self._settle(name)
-        self._seen = {servable: mark for servable, mark in self._seen.items() if servable.wanted}
+        self._seen = {servable: mark for servable, mark in self._seen.items() if servable.is_requested}
 
     def _settle(self, name: str) -> None:
         """Drop what is not wanted, if what is wanted can take its place."""
@@ -200,7 +200,7 @@ class Watcher:
 
     def _may_drop_all(self) -> bool:
         """Whether a model of which nothing is wanted may be dropped."""
-        wanted = [servable for config in self._configs for servable in self.wanted(config.name)]
+        wanted = [servable for config in self._configs for servable in self.select(config.name)]
         return self._follow is None or not any(servable.state in _PENDING for servable in wanted)
 
     def _drop(self, servable: Servable, replaced: bool) -> None:
@@ -214,7 +214,7 @@ class Watcher:
                 servable.version,
                 servable.in_flight,
             )
-        servable.wanted = False
+        servable.is_requested = False
 
 
 def _is_available(servable: Servable | None) -> bool:
@@ -233,4 +233,4 @@ def _wanted_folders(config: ModelConfig) -> dict[int, Path]:
         if config.optional:
             return {}
         raise FileNotFoundError(f"Could not find base path {config.base_path} for servable {config.name}") from error
-    return {number: config.base_path / names[number] for number in config.wanted(names)}
+    return {number: config.base_path / names[number] for number in config.select(names)}

@@ -51,7 +51,7 @@ def run(target: Target, load: Load, stop: threading.Event | None = None) -> Resu
         Unavailable: Nobody listens at the start.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_Run(target, load, stop).measured())
+        return runner.run(_Run(target, load, stop).measure())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -75,7 +75,7 @@ class _Run:
         self._last = 0.0
         self._cpu: list[float] = []  # seconds of this process when the part that counts began and ended
 
-    async def measured(self) -> Result:
+    async def measure(self) -> Result:
         connections = self._connections()
         loop = asyncio.get_running_loop()
         main = threading.current_thread() is threading.main_thread()

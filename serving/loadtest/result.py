@@ -61,14 +61,14 @@ class Result:
     interrupted: bool = False
 
     @property
-    def failed(self) -> int:
+    def failures(self) -> int:
         """Requests without a good answer."""
         return sum(self.errors.values())
 
     @property
     def rate(self) -> float:
         """Good answers per second."""
-        return (self.requests - self.failed) / self.counted_s
+        return (self.requests - self.failures) / self.counted_s
 
     def milliseconds(self) -> dict[str, float]:
         """Latencies by name; 0 where there are none."""
@@ -128,7 +128,7 @@ class Result:
             "duration_s": self.load.duration_s,
             "warmup_s": self.load.warmup_s,
             "requests": self.requests,
-            "failed": self.failed,
+            "failed": self.failures,
             "errors": self.errors,
             "rate": round(self.rate, 3),
             "seconds": round(self.counted_s, 3),
@@ -166,7 +166,7 @@ def _text_lines(result: Result) -> Iterator[str]:
     else:
         yield f"closed loop, {load.clients} clients; latency from the sending of a request"
     ended = ", interrupted" if result.interrupted else ""
-    counts = f"{result.requests:,} requests, {result.failed:,} failed"
+    counts = f"{result.requests:,} requests, {result.failures:,} failed"
     yield f"{counts}, {result.rate:,.1f}/s, {result.counted_s:.1f} s{ended}"
     sent = result.requests * len(result.target.body)
     yield f"{_size(sent)} sent, {_size(result.bytes_received)} received"

@@ -36,7 +36,7 @@ def _record_version(metrics: Metrics, models: Models, servable: Servable) -> Non
         return
     try:
         with models.lease(ModelSpec(servable.name, servable.version)) as (_, model):
-            metrics.served(servable.name, servable.version, model.signatures)
+            metrics.add_version(servable.name, servable.version, model.signatures)
     except ServingError:  # it went away meanwhile
         return
     uuid = _read_uuid(servable)

@@ -109,7 +109,7 @@ class Metrics:
         with self._lock:
             self._in_flight -= 1
 
-    def chosen(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
+    def record_choice(self, model: str, side: str, version: int, code: Code, seconds: float) -> None:
         """A canary had chosen a side, `champion` or `challenger`, which answered a request."""
         self._observe(families.CANARY, seconds, model, side, str(version), code.name)
 
@@ -155,13 +155,13 @@ class Metrics:
             self._observe(families.QUEUING, int(seconds * 1e6), pool)
             self._observe(families.BATCH_WAIT, seconds, model)
 
-    def logged(self, model: str, code: Code) -> None:
+    def record_log(self, model: str, code: Code) -> None:
         """A sampled request was written to the request log, or was not."""
         self._count(families.LOGGED, 1, model, code.name)
 
     # Life of versions.
 
-    def served(self, model: str, version: int, signatures: Iterable[str]) -> None:
+    def add_version(self, model: str, version: int, signatures: Iterable[str]) -> None:
         """A version is loaded: its name, number and signatures may be labels from now on."""
         with self._lock:
             self._known.setdefault(model, {}).setdefault(version, set()).update(signatures)

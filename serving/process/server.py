@@ -129,6 +129,6 @@ class _Server:
         rest_address = await core.listen_rest(self._rest)
         core.watch()
         if ready:
-            ready(Endpoints(rest_address, grpc_address, core.models.available(), core.models.failed()))
+            ready(Endpoints(rest_address, grpc_address, core.models.available(), core.models.list_errors()))
         await self._stop.wait()
         await core.drain()

@@ -170,7 +170,7 @@ class _Supervisor:
     def _handle_end(self, child: Worker) -> None:
         self._workers.remove(child)
         code = child.end()
-        self._broker.left(child)
+        self._broker.drop_worker(child)
         if self._stopping:
             return
         if not self._started:

@@ -119,7 +119,7 @@ class PeerChannel:
     def __init__(self, line: Connection, orphaned: Callable[[], None], deaths: int = 0) -> None:
         self.deaths = deaths
         self._line = line
-        self._orphaned = orphaned
+        self._on_orphaned = orphaned
         self._answers: Mapping[str, Callable[[Any], Any]] = {}
         self._pending: dict[int, Future[list[Any]]] = {}
         self._numbers = itertools.count()
@@ -156,7 +156,7 @@ class PeerChannel:
             while True:
                 self._dispatch(*self._line.recv())
         except (EOFError, OSError):
-            self._orphaned()
+            self._on_orphaned()
 
     def _dispatch(self, verb: str, number: Any, *rest: Any) -> None:
         future = self._pending.get(number) if verb == "answered" else None
@@ -223,7 +223,7 @@ class Broker:
             request.answers += answers
             self._finish(number, request)
 
-    def left(self, worker: Worker) -> None:
+    def drop_worker(self, worker: Worker) -> None:
         """A worker has died, and answers nothing any more."""
         for number, request in list(self._questions.items()):
             request.waiting.discard(worker)

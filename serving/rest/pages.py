@@ -41,7 +41,7 @@ class ServerState(Protocol):
     monitoring_path: str | None
     url: str
 
-    def wanted(self) -> Iterable[str]:
+    def model_names(self) -> Iterable[str]:
         """Names of the models that are to be served."""
 
     def metrics(self) -> bytes:
@@ -93,7 +93,9 @@ def _health_page(_state: ServerState) -> Response:
 
 def _readiness_page(state: ServerState) -> Response:
     served = state.models.available()
-    missing = {name: _missing_reason(state.models, name) for name in sorted(set(state.wanted())) if name not in served}
+    missing = {
+        name: _missing_reason(state.models, name) for name in sorted(set(state.model_names())) if name not in served
+    }
     ready = not missing and not state.draining
     status = "ready" if ready else "draining" if state.draining else "loading"
     return _json_page({"status": status, "missing": missing}, 200 if ready else 503)

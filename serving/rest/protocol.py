@@ -116,12 +116,12 @@ class Connection(asyncio.Protocol):
             self._current = self._waiting.popleft()
             self._all.handle(self._current.request, self._finish_request)
         elif self._ahead and len(self._waiting) < _QUEUE:
-            self._read()
+            self._read_piece()
         else:
             return False
         return True
 
-    def _read(self) -> None:
+    def _read_piece(self) -> None:
         piece, self._ahead = self._ahead[:PIECE], self._ahead[PIECE:]
         refusal = self._reader.feed(piece)
         if refusal and not self._last:

@@ -55,7 +55,10 @@ def test_writes_a_recipe_and_says_what_it_found(new, tmp_path):
     assert "category: embedding" in out
     assert f"Written: {tmp_path / 'recipes' / 'flowers.py'}\n" in out
     assert out.endswith("Next: keraspipe run flowers\n")
-    assert 'DATA = Renamed(\n    Csv(\n        path="' + str(tmp_path) in (tmp_path / "recipes/flowers.py").read_text()
+    assert (
+        'DATA = RenamedColumns(\n    Csv(\n        path="' + str(tmp_path)
+        in (tmp_path / "recipes/flowers.py").read_text()
+    )
 
 
 def test_nothing_is_overwritten_without_force(new, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from pipeline.export.columns import describe_columns
-from pipeline.formats.base import Renamed
+from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
 from pipeline.formats.folders import ImageFolder
 from pipeline.formats.time_series import TimeSeries
@@ -13,7 +13,7 @@ from pipeline.formats.time_series import TimeSeries
 
 def test_names_in_the_file_and_what_may_be_missing():
     kinds = {"fixed acidity": "float", "colour": "bytes", "count": "int", "photo_bytes": "bytes", "wave": "float[3]"}
-    data = Renamed(
+    data = RenamedColumns(
         Csv("wine.csv", kinds, "the quality", ("bad", "good")), {"acidity": "fixed acidity", "q": "the quality"}
     )
     assert {

@@ -38,7 +38,7 @@ def test_a_large_training_split_is_sampled_evenly_and_the_test_split_never(tmp_p
     write(tmp_path, 2500)
     monkeypatch.setattr(rows, "TRAIN_ROWS", 1000)
     found = rows.read_splits(tmp_path, DATA.inputs)
-    assert (2500, 834, 2500) == (found.rows, found.fitted, len(found.test["x"]))
+    assert (2500, 834, 2500) == (found.rows, found.fitted_rows, len(found.test["x"]))
     assert list(range(0, 2500, 3)) == found.train["more"].tolist()
 
 

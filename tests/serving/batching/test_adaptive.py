@@ -228,16 +228,16 @@ def test_after_the_deadline_nobody_waits_and_the_model_stays_until_the_run_is_ov
             while servable.in_flight:  # noqa: ASYNC110 - it is given back by a thread
                 await asyncio.sleep(0.05)
         [lane] = model.shape_queues.values()
-        assert lane.expected(1) >= 0.05
+        assert lane.estimate(1) >= 0.05
 
     asyncio.run(main())
 
 
 def test_one_disturbed_measurement_does_not_forbid_merging_for_good():
     lane = ShapeQueue(mergeable=True)
-    lane.measured(1, 1e-4)
-    lane.measured(16, 5e-2)
-    lane.measured(16, 1e-4)
-    assert lane.expected(16) == 1e-4
-    lane.measured(16, 1.0)
-    assert lane.expected(16) < 0.2
+    lane.record(1, 1e-4)
+    lane.record(16, 5e-2)
+    lane.record(16, 1e-4)
+    assert lane.estimate(16) == 1e-4
+    lane.record(16, 1.0)
+    assert lane.estimate(16) < 0.2

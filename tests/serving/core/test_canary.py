@@ -81,7 +81,7 @@ def test_an_error_knows_who_would_have_answered():
     chosen, plain = InvalidArgument("no such input"), InvalidArgument("no such input")
     found.acquire(ModelSpec("m")).refuse(chosen)
     found.acquire(ModelSpec("m", version=1)).refuse(plain)
-    assert (("m", "challenger", 2), None) == (chosen.chosen, plain.chosen)
+    assert (("m", "challenger", 2), None) == (chosen.canary_choice, plain.canary_choice)
     found.acquire(ModelSpec("m")).refuse(KeyboardInterrupt())
     assert [0, 0] == [found.versions(name)[version].in_flight for name, version in (("m", 1), ("m-challenger", 2))]
 
@@ -91,9 +91,9 @@ def test_both_sides_in_numbers(tmp_path):
     for number in range(2):  # two processes
         metrics = Metrics()
         for _ in range(99):
-            metrics.chosen("m", "champion", 1, Code.OK, 0.010)
-        metrics.chosen("m", "champion", 1, Code.INTERNAL, 0.5)
-        metrics.chosen("m", "challenger", 2, Code.OK, 0.002)
+            metrics.record_choice("m", "champion", 1, Code.OK, 0.010)
+        metrics.record_choice("m", "champion", 1, Code.INTERNAL, 0.5)
+        metrics.record_choice("m", "challenger", 2, Code.OK, 0.002)
         canary.write_report(metrics.snapshot(), tmp_path)
         (tmp_path / f"{number}.json").write_bytes(next(tmp_path.glob("[0-9][0-9]*.json")).read_bytes())
     for path in tmp_path.glob("[0-9][0-9]*.json"):

@@ -42,7 +42,7 @@ def parse(tmp_path):
 )
 def test_version_policies(parse, policy, wanted):
     [one] = parse(_model("a", f"model_version_policy {{ {policy} }}" if policy else ""))
-    assert wanted == one.wanted([12, 42, 17])
+    assert wanted == one.select([12, 42, 17])
     assert (policy != "specific {}") == one.wants_any
 
 

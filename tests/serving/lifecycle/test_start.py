@@ -44,7 +44,7 @@ def test_a_start_that_need_not_succeed_waits_for_no_retry(put, listed, make_life
     put("b", 3, content="bad")
     life = make_life(listed("a", "b"), max_retries=5, retry_seconds=3600.0)
     life.start_up()
-    assert ({"a": [1]}, {"b/3": "INVALID_ARGUMENT: broken"}) == (life.models.available(), life.models.failed())
+    assert ({"a": [1]}, {"b/3": "INVALID_ARGUMENT: broken"}) == (life.models.available(), life.models.list_errors())
 
 
 def test_a_start_that_must_succeed_waits_for_the_first_version(tmp_path, put, listed, make_life, wait_for):

@@ -99,7 +99,7 @@ def test_a_broken_version_leaves_the_old_one_and_a_good_one_replaces_it(disk, wa
     disk.put("m", 2, content="bad")
     watcher.look()
     assert {1: "AVAILABLE", 2: "END"} == disk.states()
-    assert {"m/2": "INVALID_ARGUMENT: broken"} == disk.models.failed()
+    assert {"m/2": "INVALID_ARGUMENT: broken"} == disk.models.list_errors()
     disk.put("m", 3)
     watcher.look()
     wait_for(lambda: disk.states() == {1: "END", 2: "END", 3: "AVAILABLE"})
@@ -163,7 +163,7 @@ def test_a_broken_version_is_tried_again_and_holds_up_no_other(disk, watch):
     watcher.look()
     watcher.look()
     assert ({7: "LOADING"}, {1: "AVAILABLE"}) == (disk.states(), disk.states("good"))
-    assert {"m/7": "INVALID_ARGUMENT: broken"} == disk.models.failed()
+    assert {"m/7": "INVALID_ARGUMENT: broken"} == disk.models.list_errors()
     assert 1 == disk.loaded.count("m/7")
 
 
@@ -182,7 +182,7 @@ def test_a_retry_may_succeed(disk, watch, wait_for):
     wait_for(lambda: len(disk.loaded) > 2)
     disk.put("m", 7)
     wait_for(lambda: disk.states() == {7: "AVAILABLE"})
-    assert {} == disk.models.failed()
+    assert {} == disk.models.list_errors()
 
 
 def test_a_version_that_goes_away_is_tried_no_more(disk, watch):
@@ -193,7 +193,7 @@ def test_a_version_that_goes_away_is_tried_no_more(disk, watch):
     shutil.rmtree(disk.base / "m" / "7")
     watcher.look()
     assert {7: "END"} == disk.states()
-    assert {"m/7": "INVALID_ARGUMENT: broken"} == disk.models.failed()
+    assert {"m/7": "INVALID_ARGUMENT: broken"} == disk.models.list_errors()
     disk.put("m", 7)
     watcher.look()
     assert {7: "AVAILABLE"} == disk.states()
@@ -210,7 +210,7 @@ def test_a_version_that_goes_away_while_it_is_loaded_is_thrown_away(disk, watch,
     watcher.poll()
     disk.gates["m/7"].set()
     wait_for(lambda: disk.states() == {7: "END"})
-    assert {} == disk.models.failed()
+    assert {} == disk.models.list_errors()
 
 
 @pytest.mark.parametrize("retries", [0, 5])
@@ -275,7 +275,7 @@ def test_an_unexpected_error_ends_the_version_not_the_watch(disk, watch):
     disk.add("good")
     watch().look()
     assert ({1: "END"}, {1: "AVAILABLE"}) == (disk.states(), disk.states("good"))
-    assert disk.models.failed()["m/1"].startswith("INTERNAL: ")
+    assert disk.models.list_errors()["m/1"].startswith("INTERNAL: ")
 
 
 def test_a_version_between_two_looks_is_found(disk):

@@ -149,7 +149,7 @@ def test_refusals_are_counted_by_status_and_are_no_latencies(small):
     server = small(lambda number: OK if number % 2 else refused)
     result = run(server.target, Load(rate=RATE, arrivals="constant", **_loads()))
     assert {"HTTP 503": 60} == result.errors
-    assert (120, 60, 60) == (result.requests, result.failed, len(result.latency))
+    assert (120, 60, 60) == (result.requests, result.failures, len(result.latency))
 
 
 def test_an_answer_that_does_not_come_is_a_timeout_with_its_time(small):
@@ -172,7 +172,7 @@ def test_a_server_that_closes_is_connected_to_again(small):
 def test_a_connection_that_breaks_is_a_failure_and_the_load_goes_on(small):
     server = small(lambda number: b"close" if number == 10 else OK)
     result = run(server.target, Load(concurrency=1, **_loads()))
-    assert 1 == result.failed
+    assert 1 == result.failures
     assert set(result.errors) <= {"no HTTP", "connection closed"}
     assert result.requests > 50
 

@@ -219,7 +219,7 @@ def test_a_closed_loop_without_a_server_does_not_spin(serve):
     # The call that the stop meets under way may end as CANCELLED; all later ones find no server.
     assert result.errors.pop("CANCELLED", 0) <= 1
     assert {"UNAVAILABLE"} == set(result.errors)
-    assert 1 <= result.failed <= 20
+    assert 1 <= result.failures <= 20
 
 
 def test_unavailable_as_an_answer_is_counted_at_once(serve):

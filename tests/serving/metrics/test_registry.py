@@ -45,7 +45,7 @@ def parsed(page):
 @pytest.fixture
 def metrics():
     made = Metrics()
-    made.served("m", 3, ["serving_default"])
+    made.add_version("m", 3, ["serving_default"])
     return made
 
 
@@ -104,7 +104,7 @@ def test_every_record_is_on_the_page(metrics):
     metrics.warmup("/models/m/3", Code.OK, 0.2, 4)
     metrics.load("/models/m/3", Code.OK, 1.5)
     metrics.load("/models/m/4", Code.DATA_LOSS, 1.5)
-    metrics.logged("m", Code.RESOURCE_EXHAUSTED)
+    metrics.record_log("m", Code.RESOURCE_EXHAUSTED)
     metrics.mlmd("m", 3, "uuid-7")
     metrics.state("m", 3, "LOADING")
     metrics.state("m", 3, "AVAILABLE")
@@ -158,7 +158,7 @@ def test_a_signature_that_answered_is_a_label_also_when_it_fails():
 def test_versions_that_ended_leave_the_page_in_the_end():
     metrics = Metrics()
     for version in range(1, 31):
-        metrics.served("m", version, ["s"])
+        metrics.add_version("m", version, ["s"])
         metrics.state("m", version, "AVAILABLE")
         metrics.request("REST", "predict", "m", version, "s", Code.OK, 0.001)
         metrics.state("m", version, "END")

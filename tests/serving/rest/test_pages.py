@@ -37,7 +37,7 @@ class Server:
     monitoring_path: str | None = "/monitoring/prometheus/metrics"
     url: str = "http://127.0.0.1:8501"
 
-    def wanted(self):
+    def model_names(self):
         return self.names
 
     def metrics(self):
