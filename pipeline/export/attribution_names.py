@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ import tensorflow as tf
 from pipeline.features.text import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.export.signatures import ServingModel
 
@@ -47,18 +47,55 @@ def find_columns(served: ServingModel, features: list[str]) -> ColumnOwners:
     A number that no column changes, because its column is constant in the sample, is named after its feature.
     """
     raw = {name: tf.constant(value) for name, value in served.sample.items()}
-    before = {name: value.numpy() for name, value in served.features(raw).items()}
-    depends = {feature: np.zeros((*before[feature].shape[1:], len(raw)), bool) for feature in features}
-    for place, name in enumerate(raw):
-        after = served.features({**raw, name: tf.roll(raw[name], 1, axis=0)})
-        for feature, entries in depends.items():
-            entries[..., place] = (before[feature] != after[feature].numpy()).any(axis=0)
+    depends = _find_dependencies(served, raw, features)
     names_by_feature = {feature: _column_names(feature, entries, list(raw)) for feature, entries in depends.items()}
     names = tuple(dict.fromkeys(name for entries in names_by_feature.values() for name in entries))
+    places = {name: place for place, name in enumerate(names)}
     return ColumnOwners(
         names,
-        {feature: np.array([names.index(name) for name in entries]) for feature, entries in names_by_feature.items()},
+        {feature: np.array([places[name] for name in entries]) for feature, entries in names_by_feature.items()},
     )
+
+
+def _find_dependencies(served: ServingModel, raw: dict[str, tf.Tensor], features: list[str]) -> dict[str, np.ndarray]:
+    """Returns by feature which columns change each of its numbers, bool (…, columns)."""
+    columns, before = list(raw), served.features(raw)
+
+    def find_changes(places: Iterable[int]) -> dict[str, np.ndarray]:
+        """Returns by feature which numbers change if these columns are exchanged between rows, bool (…)."""
+        rolled = {columns[place]: tf.roll(raw[columns[place]], 1, axis=0) for place in places}
+        after = served.features({**raw, **rolled})
+        return {name: (before[name].numpy() != after[name].numpy()).any(axis=0) for name in features}
+
+    depends = _find_candidates(find_changes, len(columns))
+    several = {name: entries.sum(axis=-1) > 1 for name, entries in depends.items()}
+    shared = set().union(*(np.flatnonzero(depends[name][rows].any(axis=0)) for name, rows in several.items()))
+    for place in sorted(shared):
+        alone = find_changes([int(place)])
+        for name, entries in depends.items():
+            entries[..., place] &= alone[name] | ~several[name]
+    return depends
+
+
+def _find_candidates(
+    find_changes: Callable[[Iterable[int]], dict[str, np.ndarray]], count: int
+) -> dict[str, np.ndarray]:
+    """Returns by feature which of `count` columns may change each of its numbers, bool (…, count).
+
+    For each bit of their places two groups of columns are exchanged, those with a 0 and those with a 1. A number of one
+    column is changed by one of both, so that the bits spell its place, and that is certain. (Binary splitting: D. Du,
+    F. Hwang, Combinatorial group testing and its applications, 2000, section 2.1.)
+    """
+    candidates: dict[str, tuple[Any, Any]] = {}
+    for bit in range(max(count - 1, 1).bit_length()):
+        digits = np.arange(count) >> bit & 1
+        sides = [find_changes(np.flatnonzero(digits == side)) for side in (0, 1)]
+        for name in sides[0]:
+            pair = np.stack([side[name] for side in sides], axis=-1)
+            possible = pair[..., digits] | ~pair.any(axis=-1, keepdims=True)
+            seen, fits = candidates.get(name, (False, True))
+            candidates[name] = seen | pair.any(axis=-1), fits & possible
+    return {name: fits & seen[..., None] for name, (seen, fits) in candidates.items()}
 
 
 def _column_names(feature: str, depends: np.ndarray, raw: list[str]) -> list[str]:

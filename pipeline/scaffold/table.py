@@ -30,6 +30,8 @@ FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
 DEFAULT_TEXT_LENGTH, MAX_TEXT_LENGTH = 32, 400
 MAX_SHOWN_CLASSES = 10
 NUMERIC_GROUPS = ("numbers", "booleans", "dates", "vectors")
+NAMED_GROUPS = ("categories", "keys", "counts")
+MAX_SEPARATE = 24  # columns with a vocabulary each; more share one, since Transform takes half a second for each
 MAX_EMBEDDED = 200  # columns whose numbers get a vector each; for more the first layer would be too large
 NUMERIC_USES = ("number", "amount", "count")
 
@@ -213,7 +215,7 @@ def _table_facts(
         "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,
         "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],
-        "amounts_expression": _number_expression(groups),
+        "joint": sum(len(groups[name]) for name in NAMED_GROUPS) > MAX_SEPARATE,
         "length": max(lengths, default=DEFAULT_TEXT_LENGTH),  # the longest column sets it: others are padded
         "middle": choices.round_significant(median(summary.target)) if summary.target else 0.0,
         "spread": choices.round_significant(pstdev(summary.target)) if summary.target else 1.0,
@@ -254,13 +256,8 @@ def _column_groups(used: list[Role], called: dict[str, str], summary: Profile) -
 
 def _named_groups(groups: dict[str, Any]) -> str:
     """The groups that have a vocabulary of names, as source."""
-    there = [name.upper() for name in ("categories", "keys", "counts") if groups[name]]
+    there = [name.upper() for name in NAMED_GROUPS if groups[name]]
     return there[0] if len(there) == 1 else f"({', '.join(f'*{name}' for name in there)})" if there else ""
-
-
-def _number_expression(groups: dict[str, Any]) -> str:
-    amount = "scaled(inputs[name], amount=name in AMOUNTS)" if groups["amounts"] else "scaled(inputs[name])"
-    return f"[{amount} for name in NUMBERS]"
 
 
 def _recipe_title(goal: Column, used: list[Role], path: Path) -> str:

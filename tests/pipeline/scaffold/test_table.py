@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
@@ -196,7 +197,7 @@ def test_true_and_false_in_any_words(drafted, write_csv, trees):
     found = drafted(write_csv(trees), "grown")
     assert "boolean: true 1, false 0" == found.uses["healthy"]
     assert 'BOOLEANS = ("healthy",)' in found.text
-    assert "scaled(truth(inputs[name])) for name in BOOLEANS" in found.text
+    assert "truth(inputs[name]) for name in BOOLEANS" in found.text
 
 
 def test_odd_cells_of_a_number_are_missing_values(drafted, write_csv, trees):
@@ -307,3 +308,11 @@ def test_other_formats_say_themselves_how_they_are_written(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(UsageError, match="Expected: --encoding for a CSV file only"):
         inspect.make_plan(tmp_path / "t.jsonl", "", "", Dialect(encoding="latin-1"))
+
+
+def test_many_columns_share_one_analysis(drafted, write_csv, trees):
+    drawn = random.Random(1)
+    trees |= {f"kind_{place}": drawn.choices("abc", k=200) for place in range(30)}
+    text = drafted(write_csv(trees), "grown").text
+    assert '{"names": positions(texts, p.rare)}' in text
+    assert 3 == text.count("tft.")  # for all names, for all numbers, for the words of the note
