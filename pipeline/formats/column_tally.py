@@ -157,7 +157,7 @@ class ColumnTally:
             self._add_text(text, count)
         elif self.integer:
             self.integer = _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
-        if dates.iso(text) is None:
+        if len(self.no_dates.texts) > MAX_ODD or dates.iso(text) is None:  # with so many it is no column of dates
             self.no_dates.add(text, count)
         self.measure = self.measure and bool(MEASURE.fullmatch(text))
         self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))

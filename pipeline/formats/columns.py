@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.tables.dialect import Dialect
 
 
-SAMPLED_ROWS = 200_000
+SAMPLED_ROWS, SAMPLED_CELLS = 200_000, 8_000_000  # whichever are fewer
 FREE_SHARE = 0.5  # share of distinct values from which on text may be free text
 ID_SHARE = 0.95  # share of distinct values from which on a column may be an id
 ID_ROWS = 20  # with fewer, all values may differ by chance
@@ -91,7 +91,7 @@ def inspect_table(
         path: File, or folder of `.parquet` files.
         dialect: How a CSV file is written, as far as it is known.
         missing: Texts that mean a missing value.
-        sampled_rows: Rows of the sample, rounded up to whole blocks.
+        sampled_rows: Rows of the sample, at most, rounded up to whole blocks; fewer of a table with many columns.
 
     Returns:
         The columns in the order of the table; none for an empty table.
@@ -111,7 +111,8 @@ def inspect_table(
                 name, ColumnTally(*forms, missing, missing=rows)
             )  # a JSON member may first appear in a later block
         for name, tally in tallies.items():
-            tally.add(block.get(name, [None] * size), sampled=rows < sampled_rows)
+            sampled = rows < min(sampled_rows, SAMPLED_CELLS // len(tallies))
+            tally.add(block.get(name, [None] * size), sampled=sampled)
         rows += size
     types = _parquet_kinds(path)
     return [_make_column(name, tally, rows, types.get(name)) for name, tally in tallies.items()]

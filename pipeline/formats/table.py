@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -39,6 +40,7 @@ FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
 MAX_SHOWN = 40
 # Errors that the constructors below raise for a value of another kind. UnicodeEncodeError is a ValueError.
 FAILURES = (ValueError, TypeError, OverflowError)
+PLAIN = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII)  # most cells of most tables: read without further checks
 
 
 class TableDeclaration(Protocol):
@@ -104,7 +106,9 @@ class Layout:
         features: dict[str, Value] = {}
         for name, declared in self.kinds.items():
             raw = row.get(name)
-            if declared not in CONSTRUCTORS or not self._is_missing(name, raw, declared):
+            if declared == "float" and self._is_plain(raw):
+                features[name] = float(raw)
+            elif declared not in CONSTRUCTORS or not self._is_missing(name, raw, declared):
                 try:
                     features[name] = to_value(self._plain(name, raw, declared), declared)
                 except FAILURES:
@@ -116,6 +120,11 @@ class Layout:
             text = repr(row.get(self.time))[:MAX_SHOWN]
             return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
+
+    def _is_plain(self, raw: Any) -> bool:
+        """Whether a cell is a number that every dialect reads in the same way."""
+        plain = type(raw) is str and PLAIN.fullmatch(raw) is not None and raw not in self.missing
+        return plain and not self.thousands and self.decimal != ","
 
     def _empty_label(self, raw: Any) -> str:
         said = f": {raw!r} means a missing value unless classes= names it" if isinstance(raw, str) and raw else ""

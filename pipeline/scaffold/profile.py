@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ROOT = Path("/")  # the paths are absolute here
-SAMPLED_ROWS = 20_000
+SAMPLED_ROWS, SAMPLED_CELLS = 20_000, 4_000_000  # whichever are fewer
 MAX_DISTINCT_SHARE = 0.5  # a column with more values than this share of the rows is no copy of another
 MIN_ROWS = 50
 MIN_DIFFERENT, USUAL_DIFFERENT = 6, 20  # rows that must, and that should differ
@@ -68,6 +68,7 @@ class Profile:
 def profile_data(data: Dataset) -> Profile:
     """Reads all rows; inputs are read from the first rows only."""
     profile, order = Profile(), {name: ValueOrder() for name in (*data.inputs, data.label)}
+    sampled = min(SAMPLED_ROWS, SAMPLED_CELLS // len(order))
     for example in data.examples(ROOT):
         if example.fault:
             profile.faults += 1
@@ -76,7 +77,7 @@ def profile_data(data: Dataset) -> Profile:
             continue
         profile.rows += 1
         _count_label(example.features[data.label], profile)
-        if profile.rows <= SAMPLED_ROWS:
+        if profile.rows <= sampled:
             _sample_inputs(example.features, data, profile, order)
     profile.codes = {
         name: values.digest() for name, values in order.items() if len(values.seen) < MAX_DISTINCT_SHARE * values.count
