@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from pipeline.errors import PipelineError
 from pipeline.features import dates, types
@@ -121,7 +121,7 @@ class Layout:
             return faulty_example(source, split, f"column {self.time} is not a date: {text}")
         return Example(source, features, split, begins=moment, ends=moment)
 
-    def _is_plain(self, raw: Any) -> bool:
+    def _is_plain(self, raw: Any) -> TypeGuard[str]:
         """Whether a cell is a number that every dialect reads in the same way."""
         plain = type(raw) is str and PLAIN.fullmatch(raw) is not None and raw not in self.missing
         return plain and not self.thousands and self.decimal != ","

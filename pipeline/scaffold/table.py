@@ -11,7 +11,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import baseline, choices, files, forms, outliers, profile, series
+from pipeline.scaffold import baseline, choices, files, forms, outliers, profile, series, timeline
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.tables.names import make_identifiers
@@ -113,6 +113,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
     notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
+    times = {role.column.name: sample.columns[role.column.name] for role in used if role.use == "date"}
+    notes += timeline.describe_split(times, common["sizes"].eval, common["sizes"].test)
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dateutil.relativedelta import relativedelta
 
+from pipeline.features.dates import iso
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.scaffold.profile import USUAL_FAULTS
@@ -26,7 +27,7 @@ from pipeline.tables.calendar import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -202,4 +203,24 @@ def describe_times(times: Times) -> list[str]:
         notes.append(f"{name} is read {times.order}.")
     if isinstance(times.step, BusinessDays):
         notes.append("A weekend is no gap in business days, nor are up to four of them without a row.")
+    return notes
+
+
+def describe_split(columns: Mapping[str, Iterable[bytes]], validated: float, tested: float) -> list[str]:
+    """Says that rows with times are split by hash, and what splits them by time; nothing of columns with few times.
+
+    Args:
+        columns: The columns of times in a sample of rows, dates as `pipeline.features.dates` reads them.
+        validated: Share of the rows for validation.
+        tested: Share of the rows for test.
+    """
+    notes = []
+    for name, cells in columns.items():
+        times = sorted(filter(None, (iso(cell.decode(errors="replace")) for cell in cells)))
+        if len(set(times)) >= MIN_SERIES_LENGTH:
+            firsts = (times[int((1 - share) * len(times))] for share in (validated + tested, tested))
+            begins = (first.removesuffix("T00:00:00") for first in firsts)
+            split = 'split=Time(eval_from="{}", test_from="{}")'.format(*begins)
+            action = f"to test on the newest rows, write time={name!r} in DATA and {split}"
+            notes.append(f"The rows are split by hash, not by {safe_name(name)}; {action}.")
     return notes

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.scaffold import inspect
+from pipeline.scaffold import choices, inspect
 from pipeline.tables.dialect import Dialect
 
 
@@ -316,3 +316,11 @@ def test_many_columns_share_one_analysis(drafted, write_csv, trees):
     text = drafted(write_csv(trees), "grown").text
     assert '{"names": positions(texts, p.rare)}' in text
     assert 3 == text.count("tft.")  # for all names, for all numbers, for the words of the note
+
+
+def test_rows_with_times_say_that_their_split_is_by_hash(drafted, write_csv, trees):
+    (note,) = [note for note in drafted(write_csv(trees), "grown").plan.notes if "by hash" in note]
+    days, sizes = sorted(trees["planted"]), choices.choose_sizes(200)
+    first, second = (days[int((1 - share) * 200)] for share in (sizes.eval + sizes.test, sizes.test))
+    expected = f'time=\'planted\' in DATA and split=Time(eval_from="{first}", test_from="{second}").'
+    assert note == f"The rows are split by hash, not by planted; to test on the newest rows, write {expected}"
