@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.scaffold.render import Plan
     from pipeline.settings import Settings
 
+MAX_ROWS, SHOWN_ROWS, SHOWN_USES = 100, 40, 12  # of the table of columns on the terminal
 RECIPE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -92,7 +94,7 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
     known = path.parent in settings.recipe_folders
     run = f"keraspipe run {path.stem}" if known else f"KERASPIPE_RECIPES={path.parent} keraspipe run {path.stem}"
     return [
-        *align_columns([plan.head, *plan.rows]),
+        *format_columns(plan),
         "",
         *plan.notes,
         *describe_names(plan),
@@ -101,6 +103,18 @@ def format_plan(plan: Plan, path: Path, settings: Settings) -> list[str]:
         f"Written: {path}",
         f"Next: {run}",
     ]
+
+
+def format_columns(plan: Plan) -> list[str]:
+    """Formats what is made of each column or class: of very many the first ones, and how many others are used how."""
+    rows, others = (plan.rows, []) if len(plan.rows) <= MAX_ROWS else (plan.rows[:SHOWN_ROWS], plan.rows[SHOWN_ROWS:])
+    uses = Counter(row[-1] for row in others).most_common() if plan.head[-1] == "used as" else []
+    counts = [f"  {count:,} x {use}" for use, count in uses[:SHOWN_USES]]
+    more = sum(count for _, count in uses[SHOWN_USES:])
+    lines = [f"and {len(others):,} more{':' * bool(uses)}", *counts] * bool(others) + [f"  {more:,} others"] * bool(
+        more
+    )
+    return [*align_columns([plan.head, *rows]), *lines]
 
 
 def describe_names(plan: Plan) -> list[str]:

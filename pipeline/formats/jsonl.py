@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ EXPECTED = "a file with one JSON object per line, or an array of objects, plain 
 BLOCK_CHARACTERS = 1 << 20
 ARRAY = re.compile(r"\s*\[\s*[{\]]")
 BETWEEN = re.compile(r"[\s,]*")
-BLOCK_ROWS = 8192
+BLOCK_ROWS, BLOCK_CELLS = 8192, 1_000_000  # that are held at a time; whichever are fewer
 SHOWN_CHARACTERS = 40
 
 
@@ -171,9 +170,18 @@ def _require_object(value: Any, text: str) -> tuple[dict[str, Any], str]:
     return (value, "") if isinstance(value, dict) else ({}, f"not an object: {text.strip()[:SHOWN_CHARACTERS]!r}")
 
 
+def _take_rows(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    block: list[dict[str, Any]] = []
+    cells = 0
+    while len(block) < BLOCK_ROWS and cells < BLOCK_CELLS and (row := next(rows, None)) is not None:
+        block.append(row)
+        cells += len(row)
+    return block
+
+
 def read_blocks(path: Path) -> Iterator[dict[str, list[Any]]]:
     """Yields the readable objects as columns, some thousand at a time; missing members are None."""
     sound = (row for _, row, fault in read_rows(path) if not fault)
-    while block := list(itertools.islice(sound, BLOCK_ROWS)):
+    while block := _take_rows(sound):
         names = dict.fromkeys(name for row in block for name in row)
         yield {name: [row.get(name) for row in block] for name in names}

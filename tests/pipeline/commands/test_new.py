@@ -194,3 +194,15 @@ def test_json_lines_with_everything_are_learnt_without_an_edit(keraspipe, tmp_pa
             row = {"day": str(day), "shop/name": shop, "levels": levels, "note": note, "visits": round(visits, 1)}
             file.write(json.dumps(row) + "\n")
     assert blessed(keraspipe, tmp_path, path, "--target", "visits")["mae"] < 6
+
+
+def test_very_many_columns_are_counted(new, tmp_path):
+    drawn = random.Random(1)
+    names = [f"c{place}" for place in range(150)]
+    rows = [[*(f"{drawn.random():.3f}" for _ in names), drawn.choice("ab")] for _ in range(60)]
+    with (tmp_path / "wide.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([[*names, "kind"], *rows])
+    _, out, _ = new("wide", "--data", str(tmp_path / "wide.csv"), "--target", "kind")
+    lines = out.splitlines()
+    assert "c39" == lines[40].split()[0]
+    assert ["and 111 more:", "  110 x number: scaled", "  1 x target"] == lines[41:44]
