@@ -34,6 +34,7 @@ from serving.core.decoders import find_unchecked_decoders
 from serving.core.handler import RequestHandler
 from serving.core.model import LoadedModel
 from serving.core.models import Canary, Models
+from serving.core.reader_process import ReaderProcess
 from serving.core.session import import_tensorflow
 from serving.core.work import MemoryBudget
 from serving.errors import Code, ServingError
@@ -108,8 +109,9 @@ class ServerCore:
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
         self._scheduler = self._make_scheduler()
+        self._reader, concurrent = ReaderProcess(), options.limits.concurrent
         self._handler = RequestHandler(
-            self._scheduler, executor, self._metrics, self._log, options.limits.concurrent, self._budget
+            self._scheduler, executor, self._metrics, self._log, concurrent, self._budget, self._reader.thread
         )
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
@@ -244,6 +246,7 @@ class ServerCore:
             half=options.half_in_json,
             check_methods=options.loading.check_methods,
             budget=self._budget,
+            process=self._reader,
         )
         application = Application(
             self.models,
@@ -293,5 +296,6 @@ class ServerCore:
     def _close(self) -> None:
         if self._options.canary_report:
             canary.write_report(self._snapshot(), self._options.canary_report)
+        self._reader.close()
         self._manager.stop()
         self._log.close(self._options.drain_seconds)

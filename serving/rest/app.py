@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
 _FEW_BYTES = 1 << 10  # of which no content takes more than a millisecond
 _FEW_PARTS = 1 << 10  # values of JSON that are read on the event loop, even one by one
-_SMALL_ROWS = 1 << 19  # bytes of nothing but numbers: those take less than a millisecond
+_SMALL_ROWS = 1 << 19  # bytes of nothing but numbers that are read on the event loop
+_SOME_PARTS = 1 << 15  # numbers of them: those take less than a millisecond
 _HTTP_STATUS = {
     Code.OK: 200,
     Code.CANCELLED: 499,
@@ -107,18 +108,19 @@ class Application:
             self._executor.submit(self._describe, target, reply)
             return
         size, packed = len(request.body), "content-encoding" in request.headers
-        many = size > _FEW_BYTES and json_long.count_parts(request.body) > _FEW_PARTS
-        fast_path = partial(self._parser.rows, target, request.body)
+        parts = json_long.count_parts(request.body) if _FEW_BYTES < size <= _SMALL_ROWS and not packed else 0
+        is_quick = size <= _SMALL_ROWS and not packed and parts <= _SOME_PARTS
+        fast_path = partial(self._parser.rows, target, request.body) if is_quick else None
         context = RequestContext(
             "REST",
             target.action,
             target.spec.name,
             lambda answer: reply(_response(answer)),
-            size > _SMALL_BODY or packed or many,
+            size > _SMALL_BODY or packed or parts > _FEW_PARTS,
             time.monotonic() + self._timeout_seconds,
         )
         read = partial(self._parser.read, target, request)
-        self._handler.answer(context, read, fast_path if size <= _SMALL_ROWS and not packed else None)
+        self._handler.answer(context, read, fast_path)
 
     def _describe(self, target: routes.Route, reply: Callable[[Response], None]) -> None:
         self._loop.call_soon_threadsafe(reply, self._description(target))

@@ -59,3 +59,24 @@ def mutated(content: bytes, seed: int) -> bytes:
         at = rng.randrange(len(made))
         made[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 4))
     return bytes(made) or b"x"
+
+
+def texts_message(count: int) -> bytes:
+    """A `PredictRequest` of so many empty texts."""
+    tensor = b"\x08\7\x12" + _sized(b"\x12" + _sized(b"\x08" + _varint(count))) + b"\x42\0" * count
+    return b"\x0a" + _sized(b"\x0a\5texts") + b"\x12" + _sized(b"\x0a\1x\x12" + _sized(tensor))
+
+
+def examples_message(count: int) -> bytes:
+    """A `ClassificationRequest` of so many Examples without a feature."""
+    model = b"\x0a\x08examples\x1a\x08classify"
+    return b"\x0a" + _sized(model) + b"\x12" + _sized(b"\x0a" + _sized(b"\x0a\0" * count))
+
+
+def _sized(message: bytes) -> bytes:
+    return _varint(len(message)) + message
+
+
+def _varint(value: int) -> bytes:
+    groups = [value >> shift & 127 for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])
