@@ -79,10 +79,11 @@ def line(name: str, turns: list[Turn], died: int) -> str:
     def middle(each: tuple[Measurement, ...], field: str) -> float:
         return median(getattr(one, field) for one in each)
 
-    ratio = middle(under, "predict_ms") / middle(rest, "predict_ms")
+    more = middle(under, "peak_mb") - middle(rest, "peak_mb")
+    idle, busy = middle(rest, "predict_ms"), middle(under, "predict_ms")
     return (
-        f"| {name} | {middle(under, 'peak_mb') - middle(rest, 'peak_mb'):,.0f} MiB | {middle(rest, 'predict_ms'):.1f} -> "
-        f"{middle(under, 'predict_ms'):.1f} ms = {ratio:.1f}x ({middle(control, 'predict_ms'):.1f} ms) | "
+        f"| {name} | {more:,.0f} MiB | {idle:.1f} -> {busy:.1f} ms = {busy / idle:.1f}x "
+        f"({middle(control, 'predict_ms'):.1f} ms) | "
         f"{middle(rest, 'health_ms'):.1f} -> {middle(under, 'health_ms'):.1f} ms | "
         f"{sum(one.failed for one in under)} | {died or '-'} |"
     )
