@@ -231,9 +231,7 @@ class ServerCore:
         control_methods = servicer.control_methods(self.models, self._reload)
         if options.health_service:
             control_methods |= control.health_methods(lambda: self.draining)
-        return RpcHandlers(
-            self._handler, predict_methods, control_methods, self._control, self._budget, options.security
-        )
+        return RpcHandlers(self._handler, predict_methods, control_methods, self._control, self._budget, options)
 
     async def listen_rest(self, holder: socket.socket | None) -> str:
         """Open the REST port; returns its address, empty without a port."""
@@ -257,7 +255,7 @@ class ServerCore:
             parser,
             options.rest_timeout_seconds,
         )
-        self._rest = RestServer(self._options, self._budget, application.handle)
+        self._rest = RestServer(options, self._budget, application.handle)
         self.url = self._rest.url(holder)
         await self._rest.listen(holder)
         return self.url

@@ -35,7 +35,8 @@ class SlowCall:
         fields |= {"content-type": "application/grpc", "te": "trailers"}
         block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
         self._line.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_HEADERS, 1, block))
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         self._message = b"\0" + struct.pack(">I", announced)
 
     def send(self, size: int) -> None:
@@ -55,11 +56,13 @@ class SlowCall:
 
     def close(self) -> None:
         """Hangs up."""
+        with contextlib.suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+        self._listener.join(10)
         self._line.close()
 
     def _listen(self) -> None:
-        reader = self._line.makefile("rb")
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError), self._line.makefile("rb") as reader:
             while head := reader.read(9):
                 size, kind, flags, stream = int.from_bytes(head[:3]), head[3], head[4], int.from_bytes(head[5:9])
                 self._take(kind, flags, stream, reader.read(size))

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core.work import LATE_TEXT
-from serving.errors import Code, DeadlineExceeded, ServingError
+from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,9 +70,9 @@ class ReaderProcess:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise DeadlineExceeded(LATE_TEXT)
-            line = self._line or self._start()
-            line.settimeout(None if left == math.inf else left)
             try:
+                line = self._line or self._start()
+                line.settimeout(None if left == math.inf else left)
                 _send(line, (function, [_outside(argument) for argument in arguments]))
                 outcome = _receive(line)
             except TimeoutError as error:
@@ -80,6 +80,8 @@ class ReaderProcess:
                 raise DeadlineExceeded(LATE_TEXT) from error
             except (OSError, EOFError) as error:
                 self._end()
+                if self._closed:
+                    raise Unavailable("The server is going away") from error
                 raise ServingError("The process that reads large requests has died", Code.INTERNAL) from error
         if isinstance(outcome, _Failure):
             raise ServingError(outcome.message, outcome.code)
