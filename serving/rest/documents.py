@@ -95,7 +95,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a body of sound JSON does not fit the model."""
+    """Why a body does not fit the model."""
 
     message: str
     code: Code
@@ -112,19 +112,19 @@ def read(body: bytes, expected: Expectation) -> Tensors | Examples | Refusal | N
         None where there is no model that it could fit.
 
     Raises:
-        InvalidArgument: The body is no JSON object.
+        InvalidArgument: The body is wrong whatever the model is.
     """
     if rows := _read_rows(body, expected):
         return rows
     document = parse_document(body)
-    try:
-        name = signature_name(document)
-        if expected.signatures is None:
-            return None
-        if expected.is_predict:
-            return read_tensors(document, name, expected.signatures.get(name or DEFAULT_SIGNATURE), expected)
+    name = signature_name(document)
+    if not expected.is_predict:
         given = json_answers.read_input(document)
         return Examples(name, Strings.join(classify_regress.examples(given)), given.SerializeToString())
+    if expected.signatures is None:
+        return None
+    try:
+        return read_tensors(document, name, expected.signatures.get(name or DEFAULT_SIGNATURE), expected)
     except ServingError as error:
         return Refusal(error.message, error.code)
 
