@@ -109,7 +109,7 @@ class ServerCore:
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
         self._scheduler = self._make_scheduler()
-        self._reader, concurrent = ReaderProcess(), options.limits.concurrent
+        self._reader, concurrent = ReaderProcess(self._budget.limit), options.limits.concurrent
         self._handler = RequestHandler(
             self._scheduler, executor, self._metrics, self._log, concurrent, self._budget, self._reader.thread
         )
@@ -226,7 +226,7 @@ class ServerCore:
     def _handlers(self) -> RpcHandlers:
         options, check = self._options, self._options.loading.check_methods
         predict_methods = servicer.predict_methods(
-            self.models, tensor_content=options.tensor_content, check_methods=check
+            self.models, tensor_content=options.tensor_content, check_methods=check, process=self._reader
         )
         control_methods = servicer.control_methods(self.models, self._reload)
         if options.health_service:

@@ -13,6 +13,7 @@ import gc
 import math
 import os
 import pickle
+import resource
 import signal
 import socket
 import struct
@@ -32,10 +33,12 @@ from serving.core.work import LATE_TEXT
 from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NICENESS = 10  # its priority: a server with a processor to spare reads as fast, a busy one answers the others first
+_MEMORY = 2**32  # bytes
+_OWN_MEMORY = 2**29  # of its own modules
 _COUNT = struct.Struct("<Q")
 _PIECE = 1 << 12  # objects that are made in one step, a tenth of a millisecond
 
@@ -43,11 +46,15 @@ _PIECE = 1 << 12  # objects that are made in one step, a tenth of a millisecond
 class ReaderProcess:
     """Calls functions in another process, one at a time.
 
+    Args:
+        memory: Bytes that it may have for a request.
+
     Attributes:
         thread: For those who wait for their turn and their answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = _MEMORY) -> None:
+        self._memory = memory
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,7 +99,7 @@ class ReaderProcess:
             raise EOFError
         mine, theirs = socket.socketpair()
         paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()})"]
+        command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()}, {self._memory})"]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from a client
                 command, pass_fds=[theirs.fileno()], env=os.environ | {"PYTHONPATH": paths}, stdin=subprocess.DEVNULL
@@ -145,6 +152,22 @@ class Strings:
         for start in range(0, len(strings), _PIECE):
             array[start : start + _PIECE] = strings[start : start + _PIECE]
         return array
+
+
+def pack_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Arrays by name with their strings as `Strings`."""
+    return {
+        name: (Strings.join(array.flat), array.shape) if array.dtype == object else array
+        for name, array in arrays.items()
+    }
+
+
+def unpack_arrays(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of `pack_arrays`."""
+    return {
+        name: value[0].array().reshape(value[1]) if isinstance(value, tuple) else value
+        for name, value in packed.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -200,10 +223,16 @@ def _serve(line: socket.socket) -> None:
         gc.collect()
 
 
-def main(number: int) -> None:
-    """Answers calls on a socket, given by its descriptor, until the server is gone."""
+def main(number: int, memory: int) -> None:
+    """Answers calls on a socket, given by its descriptor, until the server is gone.
+
+    Args:
+        number: The descriptor.
+        memory: Bytes that a request may take.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server answers what is in flight, and then closes the line
     os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory + _OWN_MEMORY,) * 2)
     gc.disable()  # a search for cycles would look through a million values time and again: it comes after each call
     with contextlib.suppress(EOFError, OSError), socket.socket(fileno=number) as line:
         _serve(line)

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from serving.core.handler import Answer, PreparedRequest, RequestHandler
+    from serving.core.handler import Answer, PreparedRequest, RequestHandler, SlowRead
     from serving.options import ServeOptions
 
+    Read = Callable[[bytes], PreparedRequest | SlowRead]
     Method = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Answer]]
 
 
 _MAX_MESSAGE = 2**31 - 1
 _MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
 _MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
+_HANDSHAKE_MS = 10_000  # for which a connection may say nothing
 _SMALL_BODY = 1 << 16  # bytes that are parsed on the event loop
 _OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
 _CONTROL = frozenset({"/tensorflow.serving.ModelService/HandleReloadConfigRequest"})  # change what is served
@@ -63,6 +65,8 @@ class GrpcServer:
         arguments: dict[str, int | str] = {
             "grpc.max_receive_message_length": handlers.message_bytes,
             "grpc.max_send_message_length": -1,
+            "grpc.max_allowed_incoming_connections": max(1, sockets.raise_file_limit() // 4),  # REST has half of them
+            "grpc.server_handshake_timeout_ms": _HANDSHAKE_MS,
             "grpc.so_reuseport": int(shared),  # without it a second server at the port is an error
         }
         self._server = grpc.aio.server(options=tuple((arguments | dict(options.grpc_arguments)).items()))
@@ -117,7 +121,7 @@ class RpcHandlers(grpc.GenericRpcHandler):
     def __init__(
         self,
         handler: RequestHandler,
-        predict_methods: dict[str, Callable[[bytes], PreparedRequest]],
+        predict_methods: dict[str, Read],
         control_methods: dict[str, Callable[[bytes], bytes]],
         executor: Executor,
         budget: MemoryBudget,
@@ -178,9 +182,7 @@ def _with_message(method: Method, arrivals: Arrivals, is_probe: bool = False) ->
     return grpc.stream_unary_rpc_method_handler(handle)
 
 
-def _predict_method(
-    path: str, read: Callable[[bytes], PreparedRequest], handler: RequestHandler, budget: MemoryBudget
-) -> Method:
+def _predict_method(path: str, read: Read, handler: RequestHandler, budget: MemoryBudget) -> Method:
     api = path.rpartition("/")[2]
 
     async def answer(body: bytes, context: grpc.aio.ServicerContext) -> Answer:
@@ -195,7 +197,11 @@ def _predict_method(
 
 
 def _answer_request(
-    handler: RequestHandler, api: str, read: Callable[[bytes], PreparedRequest], body: bytes, left: float | None
+    handler: RequestHandler,
+    api: str,
+    read: Read,
+    body: bytes,
+    left: float | None,
 ) -> asyncio.Future[Answer]:
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     deadline = math.inf if left is None else time.monotonic() + left

@@ -5,7 +5,7 @@ What is large is read in a process of its own (`serving.core.reader_process`), s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from serving.core import classify_regress
 from serving.core.columns import Columns
 from serving.core.predict import DEFAULT_SIGNATURE
-from serving.core.reader_process import Strings
+from serving.core.reader_process import Strings, pack_arrays
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.wire import dtypes, json_answers, json_parser, json_tensors, json_writer
 
@@ -48,34 +48,13 @@ class Tensors:
 
     Attributes:
         signature: Name of the signature.
-        arrays: Inputs by name.
+        arrays: Inputs by name; packed where they pass between processes.
         by_row: Whether the answer is to be in rows.
     """
 
     signature: str
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, Any]
     by_row: bool
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        """Strings pass between processes as one."""
-        packed = {
-            name: (Strings.join(array.flat), array.shape) if array.dtype == object else array
-            for name, array in self.arrays.items()
-        }
-        return self.signature, packed, self.by_row
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Strings are made in small steps, and later: where the state is set, the interpreter is held."""
-        for name, value in zip(("signature", "arrays", "by_row"), state, strict=True):
-            object.__setattr__(self, name, value)
-
-    def unpack(self) -> Tensors:
-        """Returns what came from another process with its strings."""
-        arrays = {
-            name: value[0].array().reshape(value[1]) if isinstance(value, tuple) else value
-            for name, value in self.arrays.items()
-        }
-        return Tensors(self.signature, arrays, self.by_row)
 
 
 @dataclass(frozen=True)
@@ -102,7 +81,7 @@ class Refusal:
 
 
 def read(body: bytes, expected: Expectation) -> Tensors | Examples | Refusal | None:
-    """Reads a request in whichever process.
+    """Reads a request, in another process than the server's.
 
     Args:
         body: JSON.
@@ -124,7 +103,8 @@ def read(body: bytes, expected: Expectation) -> Tensors | Examples | Refusal | N
     if expected.signatures is None:
         return None
     try:
-        return read_tensors(document, name, expected.signatures.get(name or DEFAULT_SIGNATURE), expected)
+        read = read_tensors(document, name, expected.signatures.get(name or DEFAULT_SIGNATURE), expected)
+        return replace(read, arrays=pack_arrays(read.arrays))
     except ServingError as error:
         return Refusal(error.message, error.code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
+from serving.core.reader_process import unpack_arrays
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
@@ -162,7 +164,7 @@ class RequestParser:
         if isinstance(read, Examples):
             given = partial(_parse_input, read.given)
             return self._infer(lease, action, read.signature, read.examples.split, given)
-        return self._prepare_tensors(lease, read.unpack())
+        return self._prepare_tensors(lease, replace(read, arrays=unpack_arrays(read.arrays)))
 
     def _predict(self, lease: ServableHandle, name: str, document: dict[str, Any]) -> PreparedRequest:
         signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)

@@ -15,6 +15,7 @@ import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import dtypes
+from serving.wire.proto_fields import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,22 +95,12 @@ def _split_strings(content: bytes, count: int) -> list[bytes]:
     if count > len(content):
         raise ValueError(count)
     for _ in range(count):
-        length, at = _read_varint(content, at)
+        length, at = read_varint(content, at)
         lengths.append(length)
     if at + sum(lengths) != len(content):
         raise ValueError(lengths)
     ends = [at + int(end) for end in np.cumsum(lengths)]
     return [content[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
-def _read_varint(content: bytes, at: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def _decode_values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:

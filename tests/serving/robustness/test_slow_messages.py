@@ -7,7 +7,6 @@ import time
 import psutil
 
 from benchmarks.hostile.http2 import SlowCall
-from serving.options import Limits
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -16,7 +15,7 @@ MIB = 2**20
 
 def test_dripping_messages_are_refused_and_others_are_answered(run_server, served, predict_client):
     """Half of 64 MiB is for messages on their way: of six that hold 8 MiB and more each, some go."""
-    with run_server(served, limits=Limits(memory_bytes=64 * MIB)) as server:
+    with run_server(served, limits={"memory_bytes": 64 * MIB}) as server:
         port = int(server.grpc.rpartition(":")[2])
         before = psutil.Process(server.process.pid).memory_info().rss
         calls = [SlowCall(port, PREDICT, 60 * MIB) for _ in range(6)]
@@ -34,7 +33,7 @@ def test_dripping_messages_are_refused_and_others_are_answered(run_server, serve
 
 
 def test_a_message_larger_than_the_memory_for_all_is_refused_at_once(run_server, served):
-    with run_server(served, limits=Limits(memory_bytes=MIB)) as server:
+    with run_server(served, limits={"memory_bytes": MIB}) as server:
         call = SlowCall(int(server.grpc.rpartition(":")[2]), PREDICT, 2 * MIB)
         call.send(1000)
         end = time.monotonic() + 20
