@@ -34,6 +34,7 @@ _MAX_MESSAGE = 2**31 - 1
 _MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
 _MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
 _HANDSHAKE_MS = 10_000  # for which a connection may say nothing
+_IDLE_MS = 300_000  # for which it may have no call; clients connect anew without a word
 _SMALL_BODY = 1 << 16  # bytes that are parsed on the event loop
 _OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
 _CONTROL = frozenset({"/tensorflow.serving.ModelService/HandleReloadConfigRequest"})  # change what is served
@@ -67,6 +68,7 @@ class GrpcServer:
             "grpc.max_send_message_length": -1,
             "grpc.max_allowed_incoming_connections": max(1, sockets.raise_file_limit() // 4),  # REST has half of them
             "grpc.server_handshake_timeout_ms": _HANDSHAKE_MS,
+            "grpc.max_connection_idle_ms": _IDLE_MS,
             "grpc.so_reuseport": int(shared),  # without it a second server at the port is an error
         }
         self._server = grpc.aio.server(options=tuple((arguments | dict(options.grpc_arguments)).items()))
