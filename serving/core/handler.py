@@ -231,7 +231,7 @@ class RequestHandler:
             self._metrics.examples(model, prepared.examples)
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
-        if sum(map(value_bytes, values)) > _SMALL_VALUES:
+        if not _is_small(values):
             self._executor.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
@@ -276,6 +276,12 @@ class RequestHandler:
         elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
             self._metrics.record_choice(*answer.canary_choice, code, seconds)
         context.done(answer)
+
+
+def _is_small(values: Values) -> bool:
+    """Whether a result is worded on the event loop; the lengths of a million strings are not even looked at there."""
+    sizes = sum(array.nbytes for array in values)
+    return sizes <= _SMALL_VALUES and sum(map(value_bytes, values)) <= _SMALL_VALUES
 
 
 def _attempt(do: Callable[[], Any]) -> Any:

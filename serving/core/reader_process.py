@@ -33,7 +33,7 @@ from serving.core.work import LATE_TEXT
 from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NICENESS = 10  # its priority: a server with a processor to spare reads as fast, a busy one answers the others first
@@ -142,16 +142,22 @@ class Strings:
 
     def split(self) -> list[bytes]:
         """Returns the strings."""
-        view = self.content.data
-        places = [0, *np.cumsum(self.sizes).tolist()]
-        return [bytes(view[start:end]) for start, end in pairwise(places)]
+        return [string for piece in self._pieces() for string in piece]
 
     def array(self) -> np.ndarray:
         """Returns the strings as an array of objects (strings,)."""
-        strings, array = self.split(), np.empty(len(self.sizes), object)
-        for start in range(0, len(strings), _PIECE):
-            array[start : start + _PIECE] = strings[start : start + _PIECE]
+        array = np.empty(len(self.sizes), object)
+        for index, piece in enumerate(self._pieces()):
+            array[index * _PIECE : (index + 1) * _PIECE] = piece
         return array
+
+    def _pieces(self) -> Iterator[list[bytes]]:
+        view, start = self.content.data, 0
+        for first in range(0, len(self.sizes), _PIECE):
+            ends = start + np.cumsum(self.sizes[first : first + _PIECE])
+            places = [start, *ends.tolist()]
+            yield [bytes(view[begin:end]) for begin, end in pairwise(places)]
+            start = places[-1]
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ What is large is read in a process of its own (`serving.core.reader_process`), s
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from serving.core.columns import Columns
 from serving.core.predict import DEFAULT_SIGNATURE
 from serving.core.reader_process import Strings, pack_arrays
 from serving.errors import Code, InvalidArgument, ServingError
-from serving.wire import dtypes, json_answers, json_parser, json_tensors, json_writer
+from serving.wire import dtypes, json_answers, json_long, json_parser, json_tensors, json_writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,12 +81,28 @@ class Refusal:
     code: Code
 
 
-def read(body: bytes, expected: Expectation) -> Tensors | Examples | Refusal | None:
+def inflate(packed: bytes, limit: int) -> bytes:
+    """A body without its gzip; empty where that fails or grows beyond the limit, as upstream."""
+    inflate = zlib.decompressobj(wbits=31)
+    try:
+        body = inflate.decompress(packed, limit)
+    except zlib.error:
+        return b""
+    return body if inflate.eof else b""
+
+
+def measure(packed: bytes, limit: int) -> int:
+    """Bytes of memory that a packed body's values take; called in another process than the server's."""
+    return json_long.count_bytes(inflate(packed, limit))
+
+
+def read(body: bytes, expected: Expectation, limit: int | None = None) -> Tensors | Examples | Refusal | None:
     """Reads a request, in another process than the server's.
 
     Args:
         body: JSON.
         expected: What it may fit.
+        limit: Bytes that a packed body may have; None for one that is not packed.
 
     Returns:
         None where there is no model that it could fit.
@@ -93,6 +110,7 @@ def read(body: bytes, expected: Expectation) -> Tensors | Examples | Refusal | N
     Raises:
         InvalidArgument: The body is wrong whatever the model is.
     """
+    body = body if limit is None else inflate(body, limit)
     if rows := _read_rows(body, expected):
         return rows
     document = parse_document(body)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zlib
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from serving.rest.documents import Examples, Expectation, Tensors
 from serving.wire import dtypes, json_answers, json_long, json_tensors, protos
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from serving.core.handler import SlowRead
     from serving.core.models import Models
@@ -74,27 +74,29 @@ class RequestParser:
         Raises:
             ServingError: It cannot be read, unpacks to too much, or names a model or signature that does not exist.
         """
-        with self._open(request) as body:
-            size = self._check_size(body)
-            if self._process and json_long.is_heavy(body):
-                return partial(self._read_in_process, self._process, route, request)
-            if rows := self.rows(route, body):
-                return rows
-            with self._budget.hold(size):
-                return self._read_document(route, body)
+        process, packed = self._process, _is_packed(request)
+        if process and (_is_long(request.body) if packed else json_long.is_heavy(request.body)):
+            return partial(self._read_in_process, process, route, request)
+        if not packed:
+            return self._read_body(route, request.body)
+        # Held at once, not as it grows: the parts of several would fill the memory, and none could be finished.
+        with self._budget.hold(self._inflated_bytes(request)):
+            body = documents.inflate(request.body, self._request_bytes)
+            if process and json_long.is_heavy(body):
+                return partial(self._read_in_process, process, route, request)
+            return self._read_body(route, body)
 
-    @contextmanager
-    def _open(self, request: Request) -> Iterator[bytes]:
-        """A request's body without its gzip, whose bytes are held at once: of several that grow none would finish."""
-        if request.headers.get("content-encoding", "").lower() != "gzip":
-            yield request.body
-            return
-        with self._budget.hold(min(_MAX_RATIO * len(request.body), self._request_bytes)):
-            yield _inflate(request.body, self._request_bytes)
+    def _inflated_bytes(self, request: Request) -> int:
+        return min(_MAX_RATIO * len(request.body), self._request_bytes) if _is_packed(request) else 0
 
-    def _check_size(self, body: bytes) -> int:
+    def _read_body(self, route: Route, body: bytes) -> PreparedRequest:
+        if rows := self.rows(route, body):
+            return rows
+        with self._budget.hold(self._check_size(json_long.count_bytes(body))):
+            return self._read_document(route, body)
+
+    def _check_size(self, size: int) -> int:
         """Bytes that a body unpacks to."""
-        size = json_long.count_bytes(body)
         if size > self._unpacked_bytes:
             raise InvalidArgument(f"The request unpacks to {size} bytes, at most {self._unpacked_bytes} are taken")
         return size
@@ -131,14 +133,18 @@ class RequestParser:
     def _read_in_process(
         self, process: ReaderProcess, route: Route, request: Request, deadline: float
     ) -> PreparedRequest:
-        with self._open(request) as body, self._budget.hold(self._check_size(body)):
-            lease, refusal = self._find_model(route, body)
-            try:
-                read = process.call(documents.read, body, self._expectation(route, lease), deadline=deadline)
-            except BaseException:
-                if lease:
-                    lease.release()
-                raise
+        call, body = partial(process.call, deadline=deadline), request.body
+        with self._budget.hold(self._inflated_bytes(request)):
+            limit = self._request_bytes if _is_packed(request) else None
+            size = json_long.count_bytes(body) if limit is None else call(documents.measure, body, limit)
+            with self._budget.hold(self._check_size(size)):
+                lease, refusal = self._find_model(route, body)
+                try:
+                    read = call(documents.read, body, self._expectation(route, lease), limit)
+                except BaseException:
+                    if lease:
+                        lease.release()
+                    raise
         if lease is None:
             raise refusal or InvalidArgument("The request fits no model")
         return self._refuse_or(lease, partial(self._prepare_read, lease, route.action, read))
@@ -255,11 +261,13 @@ def _parse_input(given: bytes) -> Any:
     return protos.load("apis.input_pb2").Input.FromString(bytes(given))
 
 
-def _inflate(packed: bytes, limit: int) -> bytes:
-    """A body without its gzip; empty where that fails or grows beyond the limit, as upstream."""
+def _is_packed(request: Request) -> bool:
+    return request.headers.get("content-encoding", "").lower() == "gzip"
+
+
+def _is_long(packed: bytes) -> bool:
+    """Whether a body unpacks to more than is read here; what comes after the first pieces is not unpacked."""
     inflate = zlib.decompressobj(wbits=31)
-    try:
-        body = inflate.decompress(packed, limit)
-    except zlib.error:
-        return b""
-    return body if inflate.eof else b""
+    with contextlib.suppress(zlib.error):
+        return len(inflate.decompress(packed, json_long.HEAVY_BYTES + 1)) > json_long.HEAVY_BYTES
+    return False

@@ -11,7 +11,7 @@ import numpy as np
 from serving.errors import InvalidArgument
 
 LEAST = 1 << 19  # bytes from which on a body is read here: our own parser would take seconds
-_HEAVY_BYTES = 1 << 21
+HEAVY_BYTES = 1 << 21
 _HEAVY_PARTS = 1 << 13
 _BLOCK = 1 << 18  # bytes that are looked at in one step: they stay in the processor's cache
 _BOM = b"\xef\xbb\xbf"
@@ -32,7 +32,7 @@ def count_bytes(body: bytes) -> int:
 
 def is_heavy(body: bytes) -> bool:
     """Whether a parser would hold the interpreter for more than a millisecond or two."""
-    return len(body) > _HEAVY_BYTES or count_parts(body) > _HEAVY_PARTS
+    return len(body) > HEAVY_BYTES or count_parts(body) > _HEAVY_PARTS
 
 
 def _count(body: bytes, characters: bytes) -> list[int]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
 _MAX_FILL = 1 << 26  # bytes that a few values may be spread to: a request of 30 bytes could else ask for all memory
+_PIECE = 1 << 14  # values that are written in one step, which holds the interpreter for a millisecond
 _FIELDS = {
     "float": "float_val",
     "double": "double_val",
@@ -160,7 +161,9 @@ def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
     elif dtype.name in _PACKED:
         _merge_packed(array, _PACKED[dtype.name], proto)
     else:
-        getattr(proto, _FIELDS[dtype.name]).extend(_to_field_values(array.reshape(-1), dtype))
+        values, flat = getattr(proto, _FIELDS[dtype.name]), array.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            values.extend(_to_field_values(flat[start : start + _PIECE], dtype))
 
 
 def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
