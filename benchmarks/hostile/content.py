@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import struct
+import zlib
 
 
 def png(side: int) -> bytes:
@@ -53,12 +54,22 @@ def packed(part: bytes, size: int) -> bytes:
 
 
 def mutated(content: bytes, seed: int) -> bytes:
-    """Content with some bytes changed, dropped or repeated."""
+    """Content with some bytes changed; for every other seed some are dropped or added, too."""
     rng, made = random.Random(seed), bytearray(content)
-    for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(made))
-        made[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 4))
+    for _ in range(rng.randint(1, 4)):
+        at, size = rng.randrange(len(made)), rng.randint(1, 3)
+        made[at : at + size] = rng.randbytes(size if seed % 2 else rng.randint(0, 4))
     return bytes(made) or b"x"
+
+
+def sealed(png: bytes) -> bytes:
+    """A PNG with right checksums: a decoder looks at what is behind them (ISO 15948, section 5.3)."""
+    made, at = bytearray(png), 8
+    while at + 12 <= len(made):
+        end = at + 8 + int.from_bytes(made[at : at + 4])
+        made[end : end + 4] = zlib.crc32(made[at + 4 : end]).to_bytes(4) if end + 4 <= len(made) else b""
+        at = end + 4
+    return bytes(made)
 
 
 def texts_message(count: int) -> bytes:

@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.hostile.attackers import CLASSIFY, PREDICT, Target, row
-from benchmarks.hostile.content import mutated, wav
+from benchmarks.hostile.content import mutated, sealed, wav
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,16 +50,16 @@ class Kind:
 def kinds() -> list[Kind]:
     """Images of all formats, recordings, JSON, Examples and the messages of gRPC."""
     encoded = [Kind(name, content, row, "images") for name, content in _images().items()]
+    encoded.append(Kind("PNG with right checksums", _images()["PNG"], lambda each: row(sealed(each)), "images"))
     encoded.append(Kind("WAV", wav(300), row, "recordings"))
     encoded.append(Kind("JSON", b'{"instances": [{"x": 1.5}, {"x": -2e3}], "signature_name": ""}', bytes, "numbers"))
     example = _example()
     request = _predict("examples", example)
-    numbers = bytes.fromhex("0a090a076e756d62657273121c0a01781217080112040a020802220c0000803f00000040000000c0")
     messages = [
         Kind("Example in a PredictRequest", example, lambda each: _predict("examples", each), method=PREDICT),
         Kind("PNG in a PredictRequest", _images()["PNG"], lambda each: _predict("images", each), method=PREDICT),
         Kind("WAV in a PredictRequest", wav(300), lambda each: _predict("recordings", each), method=PREDICT),
-        Kind("PredictRequest of numbers", numbers, bytes, method=PREDICT),
+        Kind("PredictRequest of numbers", _numbers(), bytes, method=PREDICT),
         Kind("PredictRequest of an Example", request, bytes, method=PREDICT),
         Kind("ClassificationRequest", _classification(example), bytes, method=CLASSIFY),
         Kind("Example in a ClassificationRequest", example, _classification, method=CLASSIFY),
@@ -108,6 +108,18 @@ def _predict(model: str, content: bytes) -> bytes:
     request.inputs["x"].dtype = 7
     request.inputs["x"].tensor_shape.dim.add().size = 1
     request.inputs["x"].string_val.append(content)
+    serialized: bytes = request.SerializeToString()
+    return serialized
+
+
+def _numbers() -> bytes:
+    import numpy as np
+
+    from serving.wire import protos, tensor_proto
+
+    request = protos.load("apis.predict_pb2").PredictRequest()
+    request.model_spec.name = "numbers"
+    tensor_proto.encode(np.float32([1.5, -2, 3]), request.inputs["x"])
     serialized: bytes = request.SerializeToString()
     return serialized
 

@@ -104,8 +104,10 @@ def _parse_examples(serialized: Any) -> dict[str, Any]:
         "text": tf.io.VarLenFeature(tf.string),
     }
     parsed = tf.io.parse_example(serialized, features)
-    scores = tf.reduce_sum(parsed["number"], 1) + tf.cast(tf.sparse.reduce_sum(parsed["count"], 1), tf.float32)
-    return {"scores": scores, "classes": tf.sparse.to_dense(parsed["text"])}
+    counts = tf.cast(tf.sparse.reduce_sum(parsed["count"], 1), tf.float32)
+    lengths = tf.reduce_sum(tf.strings.length(tf.sparse.to_dense(parsed["text"])), 1)
+    scores = tf.reduce_sum(parsed["number"], 1) + counts + tf.cast(lengths, tf.float32)
+    return {"scores": scores[:, None], "classes": tf.strings.as_string(scores)[:, None]}
 
 
 def _save(folder: Path, graph: Callable[[Any], Any], spec: Any, **others: Any) -> None:
