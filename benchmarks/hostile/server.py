@@ -1,4 +1,4 @@
-"""The server that is attacked: five small models, and the log that tells who died."""
+"""The server that is attacked: small models, and the log that tells who died."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODELS = ("numbers", "texts", "images", "recordings", "examples")
+MODELS = ("numbers", "texts", "images", "recordings", "examples", "slow")
+_MONITORING = 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }'
 _DEATH = re.compile(r"exited with code|has died|Check failed")
 
 
@@ -35,11 +36,14 @@ class Server:
         config = models / "models.config"
         entry = 'config {{ name: "{0}" base_path: "{1}/{0}" model_platform: "tensorflow" }}'
         config.write_text(f"model_config_list {{ {' '.join(entry.format(name, models) for name in MODELS)} }}")
+        (models / "monitoring.config").write_text(_MONITORING)
         flags = [
             f"--rest_api_port={self.rest}",
             f"--port={self.grpc}",
             f"--model_config_file={config}",
             f"--workers={workers}",
+            f"--monitoring_config_file={models / 'monitoring.config'}",
+            "--enable_grpc_healthcheck_service",
         ]
         flags += [f"--max-memory-mb={memory_mb}"] if memory_mb else []
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by `kill`
@@ -82,7 +86,7 @@ def run_server(models: Path, workers: int = 1, memory_mb: int = 0) -> Iterator[S
 
 
 def save_models(folder: Path) -> None:
-    """Saves `numbers`, `texts`, `images` (of any size), `recordings` and `examples`."""
+    """Saves `numbers`, `texts`, `images` (of any size), `recordings`, `examples` and `slow` (about a second)."""
     import tensorflow as tf
 
     from pipeline.features import audio, image
@@ -92,7 +96,16 @@ def save_models(folder: Path) -> None:
     _save(folder / "texts", lambda x: {"y": tf.strings.length(x)}, strings)
     _save(folder / "images", lambda x: {"y": image.decode(x, (8, 8, 3), resize=True)[:, 0, 0]}, strings)
     _save(folder / "recordings", lambda x: {"y": tf.reduce_sum(audio.decode(x, 100, 8000), 1)}, strings)
+    _save(folder / "slow", _spend_time, numbers)
     _save(folder / "examples", _parse_examples, strings, classify=tf.TensorSpec([None], tf.string, name="inputs"))
+
+
+def _spend_time(x: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    steps = 100_000
+    _, sums = tf.while_loop(lambda i, _: i < steps, lambda i, s: (i + 1, tf.tanh(s)), (0, x), parallel_iterations=1)
+    return {"y": sums}
 
 
 def _parse_examples(serialized: Any) -> dict[str, Any]:
