@@ -34,6 +34,7 @@ from serving.core.decoders import find_unchecked_decoders
 from serving.core.handler import RequestHandler
 from serving.core.model import LoadedModel
 from serving.core.models import Canary, Models
+from serving.core.reader_process import ReaderProcess
 from serving.core.session import import_tensorflow
 from serving.core.work import MemoryBudget
 from serving.errors import Code, ServingError
@@ -108,8 +109,9 @@ class ServerCore:
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
         self._scheduler = self._make_scheduler()
+        self._reader, concurrent = ReaderProcess(self._budget.limit), options.limits.concurrent
         self._handler = RequestHandler(
-            self._scheduler, executor, self._metrics, self._log, options.limits.concurrent, self._budget
+            self._scheduler, executor, self._metrics, self._log, concurrent, self._budget, self._reader.thread
         )
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
@@ -224,14 +226,12 @@ class ServerCore:
     def _handlers(self) -> RpcHandlers:
         options, check = self._options, self._options.loading.check_methods
         predict_methods = servicer.predict_methods(
-            self.models, tensor_content=options.tensor_content, check_methods=check
+            self.models, tensor_content=options.tensor_content, check_methods=check, process=self._reader
         )
         control_methods = servicer.control_methods(self.models, self._reload)
         if options.health_service:
             control_methods |= control.health_methods(lambda: self.draining)
-        return RpcHandlers(
-            self._handler, predict_methods, control_methods, self._control, self._budget, options.security
-        )
+        return RpcHandlers(self._handler, predict_methods, control_methods, self._control, self._budget, options)
 
     async def listen_rest(self, holder: socket.socket | None) -> str:
         """Open the REST port; returns its address, empty without a port."""
@@ -244,6 +244,7 @@ class ServerCore:
             half=options.half_in_json,
             check_methods=options.loading.check_methods,
             budget=self._budget,
+            process=self._reader,
         )
         application = Application(
             self.models,
@@ -254,7 +255,7 @@ class ServerCore:
             parser,
             options.rest_timeout_seconds,
         )
-        self._rest = RestServer(self._options, self._budget, application.handle)
+        self._rest = RestServer(options, self._budget, application.handle)
         self.url = self._rest.url(holder)
         await self._rest.listen(holder)
         return self.url
@@ -293,5 +294,6 @@ class ServerCore:
     def _close(self) -> None:
         if self._options.canary_report:
             canary.write_report(self._snapshot(), self._options.canary_report)
+        self._reader.close()
         self._manager.stop()
         self._log.close(self._options.drain_seconds)

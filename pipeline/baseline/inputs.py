@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.features import dates
+from pipeline.features.image import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,9 +132,9 @@ def _image(content: bytes) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:
             grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return np.full(SIDE * SIDE, np.nan)
     return np.asarray(grey, np.float64).ravel() / 255
 
@@ -147,9 +148,9 @@ def _sound(content: bytes) -> np.ndarray:
     try:
         with wave.open(io.BytesIO(content)) as file:
             channels, data = file.getnchannels(), file.readframes(file.getnframes())
-    except (wave.Error, EOFError):
+        samples = np.frombuffer(data, "<i2")[::channels] / 32_768
+    except (wave.Error, EOFError, ValueError):
         return np.full(2 * BANDS, np.nan)
-    samples = np.frombuffer(data, "<i2")[::channels] / 32_768
     frames = np.resize(samples, (max(len(samples) // FRAME, 1), FRAME)) if len(samples) else np.zeros((1, FRAME))
     energy = np.abs(np.fft.rfft(frames * np.hanning(FRAME)))[:, 1:] ** 2
     edges = np.unique(np.geomspace(1, energy.shape[1], BANDS + 1).astype(int) - 1)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.features.image import open_image
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -156,12 +158,12 @@ def _shorten(value: bytes) -> str:
 
 def _thumbnail(content: bytes) -> str:
     """Returns a small PNG in base64; empty if the bytes are no image."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
-        original = Image.open(io.BytesIO(content))
+        original = open_image(content)  # a data set of one's own may hold anything
         image = original.copy() if original.mode in ("L", "RGB") else original.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return ""
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = io.BytesIO()

@@ -11,6 +11,7 @@ from serving.wire.image_header import count_pixels
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 # For images of an exact shape: the modes that TensorFlow decodes to that many channels without converting colours.
 MODES = {
@@ -76,6 +77,20 @@ def _decode_fault(content: bytes, shape: tuple[int, int, int], *, resize: bool) 
         return (
             _truncation_fault(content, image) or ("" if resize else _shape_fault(image, shape)) or _header_fault(pixels)
         )
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Opens an encoded image of any origin, such as a logged request, before anything of it is decoded.
+
+    Raises:
+        ValueError: It is none of `FORMATS`, or has more than `PIXELS` pixels by its header.
+        OSError: It is damaged.
+    """
+    from PIL import Image
+
+    if not 0 < (pixels := count_pixels(content)) <= PIXELS:
+        raise ValueError(f"{pixels} pixels by its header (0: unknown), expected at most {PIXELS}")
+    return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
 def most_pixels(shape: tuple[int, int, int], *, resize: bool) -> int:

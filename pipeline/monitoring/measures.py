@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.features.image import open_image
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,7 +60,7 @@ def _measure_image(content: bytes, numbers: np.ndarray, outline: np.ndarray) -> 
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(content) as image:  # a request may be anything
             size, kind = image.size, f"{image.format} {image.mode}"
             image.draft("RGB", (READ_SIDE, READ_SIDE))  # a large JPEG is decoded to a small one at once
             small = _to_rgb(image)
@@ -116,7 +118,7 @@ def _measure_recording(content: bytes, numbers: np.ndarray) -> str:
     except (wave.Error, EOFError, ValueError):
         return "unreadable"
     whole = len(samples) // (SAMPLE_BYTES * channels) * SAMPLE_BYTES * channels
-    if width != SAMPLE_BYTES or not whole:
+    if width != SAMPLE_BYTES or not whole or not rate:
         return "unreadable"
     sound = np.frombuffer(samples[:whole], "<i2").reshape(-1, channels).mean(axis=1) / 2**15
     numbers[:] = _sound_numbers(sound, rate)

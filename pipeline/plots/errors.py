@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
+
+from pipeline.features.image import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +150,7 @@ def _draw_input(axes: Axes, inputs: Mapping[str, Mapping[str, Any]]) -> None:
     images = [value["image"] for value in inputs.values() if "image" in value]
     curves = {name: value["numbers"] for name, value in inputs.items() if "numbers" in value}
     if images:
-        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(images[0]))))
+        pixels = np.asarray(open_image(base64.b64decode(images[0])))
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     elif curves:
         _draw_curve(axes, curves)

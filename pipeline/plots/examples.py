@@ -6,7 +6,6 @@ Pillow puts images on one sheet: a Matplotlib figure with forty pairs of axes ta
 from __future__ import annotations
 
 import base64
-import io
 import math
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +16,8 @@ import numpy as np
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.features.image import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def _is_right(example: Mapping[str, Any]) -> bool:
 
 
 def _decode_sample(encoded: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
+    return open_image(base64.b64decode(encoded)).convert("RGB")
 
 
 def _paste_image(sheet: Image.Image, image: Image.Image, middle: tuple[int, int]) -> None:
@@ -139,7 +140,7 @@ def _draw_images(pairs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _decode_reconstruction(encoded: str) -> np.ndarray:
-    image = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    image = open_image(base64.b64decode(encoded))
     return np.asarray(image if image.mode == "L" else image.convert("RGB"))
 
 

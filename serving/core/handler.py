@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +18,7 @@ from serving.core.work import FULL_TEXT, LATE_TEXT, InferenceTask, LogMetadata, 
 from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from concurrent.futures import Executor
 
     from serving.core.servable import ServableHandle
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SMALL_VALUES = 1 << 14  # bytes of a result that is worded on the event loop
 Answer = bytes | ServingError
+SlowRead = Callable[[float], "PreparedRequest"]  # reads until a deadline, while its thread waits for another process
 
 
 class RequestMetrics(Protocol):
@@ -124,6 +126,7 @@ class RequestHandler:
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
         budget: Bytes that requests may take together; None for any.
+        readers: Threads that wait for the process that reads large requests; None for `executor`.
     """
 
     def __init__(
@@ -134,8 +137,9 @@ class RequestHandler:
         samples: RequestSampler | None = None,
         concurrent: int | None = None,
         budget: MemoryBudget | None = None,
+        readers: Executor | None = None,
     ) -> None:
-        self._budget = budget
+        self._budget, self._readers = budget, readers or executor
         self._scheduler = scheduler
         self._executor = executor
         self._metrics = metrics
@@ -147,14 +151,15 @@ class RequestHandler:
     def answer(
         self,
         context: RequestContext,
-        read: Callable[[], PreparedRequest],
+        read: Callable[[], PreparedRequest | SlowRead],
         fast_path: Callable[[], PreparedRequest | None] | None = None,
     ) -> None:
         """Answer a request.
 
         Args:
             context: The request's caller, method and deadline.
-            read: Reads and checks it; may raise `ServingError`, and must not hold the lease then.
+            read: Reads and checks it; may raise `ServingError`, and must not hold the lease then. What takes long gives
+                a function that reads it until a deadline, if the request is large.
             fast_path: Reads a large request without a thread if that takes no time, or else gives None.
         """
         if self.in_flight >= self._concurrent:
@@ -173,9 +178,11 @@ class RequestHandler:
         else:
             self._run(context, _attempt(partial(self._prepare, read)), started)
 
-    def _prepare(self, read: Callable[[], PreparedRequest]) -> PreparedRequest:
+    def _prepare(self, read: Callable[[], PreparedRequest | SlowRead]) -> PreparedRequest | SlowRead:
         """Reads a request and holds the memory that its images unpack to."""
         prepared = read()
+        if not isinstance(prepared, PreparedRequest):
+            return prepared
         prepared.held = image_bytes(prepared.lease.model, prepared.fetch) if self._budget else 0
         if prepared.held and self._budget and not self._budget.take(prepared.held):
             refusal = ResourceExhausted(f"The images of the request unpack to {prepared.held} bytes. {FULL_TEXT}")
@@ -184,10 +191,15 @@ class RequestHandler:
             raise refusal
         return prepared
 
-    def _read_in_thread(self, context: RequestContext, read: Callable[[], PreparedRequest], started: float) -> None:
+    def _read_in_thread(
+        self, context: RequestContext, read: Callable[[], PreparedRequest | SlowRead], started: float
+    ) -> None:
         expired = context.deadline < time.monotonic()  # it waited for a thread, and nobody waits for it any more
         prepared = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(self._prepare, read))
-        self._loop.call_soon_threadsafe(self._run, context, prepared, started)
+        if isinstance(prepared, (PreparedRequest, ServingError)):
+            self._loop.call_soon_threadsafe(self._run, context, prepared, started)
+        else:
+            self._readers.submit(self._read_in_thread, context, partial(prepared, context.deadline), started)
 
     def _run(self, context: RequestContext, prepared: PreparedRequest | ServingError, started: float) -> None:
         if isinstance(prepared, ServingError):
@@ -219,7 +231,7 @@ class RequestHandler:
             self._metrics.examples(model, prepared.examples)
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
-        if sum(map(value_bytes, values)) > _SMALL_VALUES:
+        if not _is_small(values):
             self._executor.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
@@ -264,6 +276,12 @@ class RequestHandler:
         elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
             self._metrics.record_choice(*answer.canary_choice, code, seconds)
         context.done(answer)
+
+
+def _is_small(values: Values) -> bool:
+    """Whether a result is worded on the event loop; the lengths of a million strings are not even looked at there."""
+    sizes = sum(array.nbytes for array in values)
+    return sizes <= _SMALL_VALUES and sum(map(value_bytes, values)) <= _SMALL_VALUES
 
 
 def _attempt(do: Callable[[], Any]) -> Any:

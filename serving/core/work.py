@@ -202,17 +202,20 @@ class MemoryBudget:
 
     Args:
         limit: At most so many; None for half of the memory that this process may use.
+
+    Attributes:
+        limit: The same in bytes.
     """
 
     def __init__(self, limit: int | None = None) -> None:
-        self._limit = available_memory() // 2 if limit is None else limit
+        self.limit = available_memory() // 2 if limit is None else limit
         self._held = 0
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
         """Hold `size` more bytes; False, and nothing held, where that is too much."""
         with self._lock:
-            if self._held + size > self._limit:
+            if self._held + size > self.limit:
                 return False
             self._held += size
             return True
@@ -224,7 +227,7 @@ class MemoryBudget:
 
     def fits(self, size: int) -> bool:
         """Whether so many bytes more could be held now."""
-        return self._held + size <= self._limit
+        return self._held + size <= self.limit
 
     @contextmanager
     def hold(self, size: int) -> Iterator[None]:

@@ -13,24 +13,28 @@ import grpc.aio
 
 from serving import security, sockets
 from serving.core.handler import RequestContext
-from serving.core.work import FULL_TEXT
+from serving.core.work import FULL_TEXT, MemoryBudget
 from serving.errors import PortTaken, ResourceExhausted, ServingError, unexpected_error
-from serving.options import Security
+from serving.grpc_api.arrival import Arrivals, RefusedError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from serving.core.handler import Answer, PreparedRequest, RequestHandler
-    from serving.core.work import MemoryBudget
+    from serving.core.handler import Answer, PreparedRequest, RequestHandler, SlowRead
     from serving.options import ServeOptions
+
+    Read = Callable[[bytes], PreparedRequest | SlowRead]
+    Method = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[Answer]]
 
 
 _MAX_MESSAGE = 2**31 - 1
 _MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
 _MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
+_HANDSHAKE_MS = 10_000  # for which a connection may say nothing
+_IDLE_MS = 300_000  # for which it may have no call; clients connect anew without a word
 _SMALL_BODY = 1 << 16  # bytes that are parsed on the event loop
 _OPEN = frozenset({"/grpc.health.v1.Health/Check"})  # probes of orchestrators carry no token
 _CONTROL = frozenset({"/tensorflow.serving.ModelService/HandleReloadConfigRequest"})  # change what is served
@@ -57,11 +61,14 @@ class GrpcServer:
         shared: Whether other processes of this server have the port too.
     """
 
-    def __init__(self, options: ServeOptions, handlers: grpc.GenericRpcHandler, *, shared: bool) -> None:
+    def __init__(self, options: ServeOptions, handlers: RpcHandlers, *, shared: bool) -> None:
         self._options, self._shared = options, shared
         arguments: dict[str, int | str] = {
-            "grpc.max_receive_message_length": options.limits.request_bytes or _MAX_MESSAGE,
+            "grpc.max_receive_message_length": handlers.message_bytes,
             "grpc.max_send_message_length": -1,
+            "grpc.max_allowed_incoming_connections": max(1, sockets.raise_file_limit() // 4),  # REST has half of them
+            "grpc.server_handshake_timeout_ms": _HANDSHAKE_MS,
+            "grpc.max_connection_idle_ms": _IDLE_MS,
             "grpc.so_reuseport": int(shared),  # without it a second server at the port is an error
         }
         self._server = grpc.aio.server(options=tuple((arguments | dict(options.grpc_arguments)).items()))
@@ -107,29 +114,35 @@ class RpcHandlers(grpc.GenericRpcHandler):
         control_methods: Functions that answer any other request, in a thread, by path.
         executor: Threads for the latter; no model runs in them.
         budget: Bytes of requests that the server holds.
-        security: The tokens.
+        options: Limits and tokens.
+
+    Attributes:
+        message_bytes: Size of a message at most.
     """
 
     def __init__(
         self,
         handler: RequestHandler,
-        predict_methods: dict[str, Callable[[bytes], PreparedRequest]],
+        predict_methods: dict[str, Read],
         control_methods: dict[str, Callable[[bytes], bytes]],
         executor: Executor,
         budget: MemoryBudget,
-        security_options: Security = Security(),  # noqa: B008 - frozen
+        options: ServeOptions,
     ) -> None:
-        self._allows = security.token_check(security_options.token)
-        self._allows_control = security.control_check(security_options)
+        self.message_bytes = min(options.limits.request_bytes or _MAX_MESSAGE, max(budget.limit, 1))
+        arrivals = Arrivals(MemoryBudget(budget.limit // 2), self.message_bytes)
+        self._allows = security.token_check(options.security.token)
+        self._allows_control = security.control_check(options.security)
         self._budget = budget
         # Not unary: that would receive the whole message before it is refused.
         self._refusals = {
             code: grpc.stream_unary_rpc_method_handler(partial(_refuse, code, text)) for code, text in _REFUSALS.items()
         }
         self._handlers = {
-            path: _predict_handler(path, read, handler, budget) for path, read in predict_methods.items()
+            path: _with_message(_predict_method(path, read, handler, budget), arrivals)
+            for path, read in predict_methods.items()
         } | {
-            path: _probe_handler(answer) if path in _OPEN else _control_handler(answer, executor)
+            path: _with_message(_control_method(answer, None if path in _OPEN else executor), arrivals, path in _OPEN)
             for path, answer in control_methods.items()
         }
 
@@ -157,25 +170,40 @@ async def _refuse(
     return await context.abort(code, text)
 
 
-def _predict_handler(
-    path: str, read: Callable[[bytes], PreparedRequest], handler: RequestHandler, budget: MemoryBudget
-) -> grpc.RpcMethodHandler:
-    api = path.rpartition("/")[2]
+def _with_message(method: Method, arrivals: Arrivals, is_probe: bool = False) -> grpc.RpcMethodHandler:
+    """The handler of a method. Not unary: that would receive any number of messages at a time."""
 
-    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        if not budget.take(len(body)):
-            return await _abort(context, ResourceExhausted(FULL_TEXT))
+    async def handle(_bodies: Any, context: grpc.aio.ServicerContext) -> bytes:
         try:
-            answer = await _answer_request(handler, api, read, body, context.time_remaining())
-        finally:
-            budget.give(len(body))
+            body = await arrivals.receive(context, patient=not is_probe)
+        except RefusedError:
+            return await _abort(context, ResourceExhausted(FULL_TEXT))
+        answer = await method(body, context)
         return await _abort(context, answer) if isinstance(answer, ServingError) else answer
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return grpc.stream_unary_rpc_method_handler(handle)
+
+
+def _predict_method(path: str, read: Read, handler: RequestHandler, budget: MemoryBudget) -> Method:
+    api = path.rpartition("/")[2]
+
+    async def answer(body: bytes, context: grpc.aio.ServicerContext) -> Answer:
+        if not budget.take(len(body)):
+            return ResourceExhausted(FULL_TEXT)
+        try:
+            return await _answer_request(handler, api, read, body, context.time_remaining())
+        finally:
+            budget.give(len(body))
+
+    return answer
 
 
 def _answer_request(
-    handler: RequestHandler, api: str, read: Callable[[bytes], PreparedRequest], body: bytes, left: float | None
+    handler: RequestHandler,
+    api: str,
+    read: Read,
+    body: bytes,
+    left: float | None,
 ) -> asyncio.Future[Answer]:
     future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
     deadline = math.inf if left is None else time.monotonic() + left
@@ -190,22 +218,15 @@ def _settle(future: asyncio.Future[Answer], answer: Answer) -> None:
         future.set_result(answer)
 
 
-def _control_handler(answer_call: Callable[[bytes], bytes], executor: Executor) -> grpc.RpcMethodHandler:
-    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        answer = await asyncio.get_running_loop().run_in_executor(executor, _answer_control, answer_call, body)
-        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
+def _control_method(answer_call: Callable[[bytes], bytes], executor: Executor | None) -> Method:
+    """Answers in a thread, or on the event loop from what is in memory."""
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    async def answer(body: bytes, _context: grpc.aio.ServicerContext) -> Answer:
+        if executor is None:
+            return _answer_control(answer_call, body)
+        return await asyncio.get_running_loop().run_in_executor(executor, _answer_control, answer_call, body)
 
-
-def _probe_handler(answer_call: Callable[[bytes], bytes]) -> grpc.RpcMethodHandler:
-    """Answers on the event loop, from what is in memory."""
-
-    async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        answer = _answer_control(answer_call, body)
-        return await _abort(context, answer) if isinstance(answer, ServingError) else answer
-
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return answer
 
 
 def _answer_control(answer_call: Callable[[bytes], bytes], body: bytes) -> Answer:

@@ -5,23 +5,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import DecodeError
-
 from serving.core import classify_regress, predict
+from serving.core.classify_regress import CLASSIFY, REGRESS
 from serving.core.handler import PreparedRequest
 from serving.core.metadata import metadata_response, status_response
 from serving.core.models import ModelSpec
 from serving.errors import InvalidArgument
+from serving.grpc_api.contents import Contents, contents_of, distant_contents, is_heavy, parse
 from serving.request_log import records
 from serving.wire import protos, tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.core.handler import SlowRead
     from serving.core.models import Models
+    from serving.core.reader_process import ReaderProcess
     from serving.core.servable import ServableHandle
     from serving.core.work import RunArgs, Values
 
@@ -32,27 +35,66 @@ _PREFIX = "/tensorflow.serving."
 
 
 def predict_methods(
-    models: Models, *, tensor_content: bool = False, check_methods: bool = False
-) -> dict[str, Callable[[bytes], PreparedRequest]]:
+    models: Models, *, tensor_content: bool = False, check_methods: bool = False, process: ReaderProcess | None = None
+) -> dict[str, Callable[[bytes], PreparedRequest | SlowRead]]:
     """What reads the requests that run a model, by the method's path.
 
     Args:
         models: What is served.
         tensor_content: Whether answers carry tensors as `tensor_content`.
         check_methods: Whether classify and regress need the signature's method name to fit.
+        process: Reads what is large; None to read all in threads.
     """
-    table: dict[str, tuple[str, str, Callable[[Acquire, Any], PreparedRequest]]] = {
-        "Predict": ("predict", "PredictRequest", partial(_prepare_predict, tensor_content)),
-        "Classify": ("classification", "ClassificationRequest", partial(prepare_classify, check_methods)),
-        "Regress": ("regression", "RegressionRequest", partial(prepare_regress, check_methods)),
-        "MultiInference": ("inference", "MultiInferenceRequest", prepare_multi_inference),
-    }
+    classify, regress = (partial(_prepare_task, check_methods, each) for each in (CLASSIFY, REGRESS))
+    methods = [
+        PredictMethod("Predict", "apis.predict_pb2.PredictRequest", partial(_prepare_predict, tensor_content)),
+        PredictMethod("Classify", "apis.classification_pb2.ClassificationRequest", classify),
+        PredictMethod("Regress", "apis.regression_pb2.RegressionRequest", regress),
+        PredictMethod("MultiInference", "apis.inference_pb2.MultiInferenceRequest", _prepare_multi_inference),
+    ]
     return {
-        f"{_PREFIX}PredictionService/{name}": partial(
-            _prepare_request, name, _message_class(module, kind), handler, models
-        )
-        for name, (module, kind, handler) in table.items()
+        f"{_PREFIX}PredictionService/{method.name}": partial(_read_request, method, models, process)
+        for method in methods
     }
+
+
+@dataclass(frozen=True)
+class PredictMethod:
+    """A method that runs a model.
+
+    Attributes:
+        name: Of the method.
+        kind: Module and name of its message.
+        prepare: From the message and what it carries to what to run.
+    """
+
+    name: str
+    kind: str
+    prepare: Callable[[Acquire, Any, Contents], PreparedRequest]
+
+
+def _read_request(
+    method: PredictMethod, models: Models, process: ReaderProcess | None, body: bytes
+) -> PreparedRequest | SlowRead:
+    if process and is_heavy(method.kind, body):
+        return partial(_read_in_process, method, models, process, body)
+    request = parse(method.kind, body)
+    return _prepare_request(method, models, body, request, contents_of(request))
+
+
+def _read_in_process(
+    method: PredictMethod, models: Models, process: ReaderProcess, body: bytes, deadline: float
+) -> PreparedRequest:
+    light, contents = distant_contents(process, method.kind, body, deadline)
+    return _prepare_request(method, models, body, parse(method.kind, light), contents)
+
+
+def _prepare_request(
+    method: PredictMethod, models: Models, body: bytes, request: Any, contents: Contents
+) -> PreparedRequest:
+    prepared = method.prepare(partial(models.acquire, body=body), request, contents)
+    prepared.log = lambda metadata, _, answer: records.from_wire(metadata, method.name, body, answer)
+    return prepared
 
 
 def control_methods(models: Models, reload: Callable[[Any], Any]) -> dict[str, Callable[[bytes], bytes]]:
@@ -62,9 +104,9 @@ def control_methods(models: Models, reload: Callable[[Any], Any]) -> dict[str, C
         models: What is served.
         reload: From a `ReloadConfigRequest` to a `ReloadConfigResponse`.
     """
-    metadata = _message_class("get_model_metadata", "GetModelMetadataRequest")
-    status = _message_class("get_model_status", "GetModelStatusRequest")
-    config = _message_class("model_management", "ReloadConfigRequest")
+    metadata = "apis.get_model_metadata_pb2.GetModelMetadataRequest"
+    status = "apis.get_model_status_pb2.GetModelStatusRequest"
+    config = "apis.model_management_pb2.ReloadConfigRequest"
     return {
         f"{_PREFIX}PredictionService/GetModelMetadata": partial(
             _answer_control,
@@ -78,37 +120,17 @@ def control_methods(models: Models, reload: Callable[[Any], Any]) -> dict[str, C
     }
 
 
-def _message_class(module: str, kind: str) -> Any:
-    return getattr(protos.load(f"apis.{module}_pb2"), kind)
-
-
-def _parse(kind: Any, body: bytes) -> Any:
-    try:
-        return kind.FromString(body)
-    except DecodeError as error:
-        raise InvalidArgument(f"The request is no {kind.__name__}: {error}") from error
-
-
-def _answer_control(kind: Any, answer: Callable[[Any], Any], body: bytes) -> bytes:
-    serialized: bytes = answer(_parse(kind, body)).SerializeToString()
+def _answer_control(kind: str, answer: Callable[[Any], Any], body: bytes) -> bytes:
+    serialized: bytes = answer(parse(kind, body)).SerializeToString()
     return serialized
 
 
-def _prepare_request(
-    method: str, kind: Any, handler: Callable[[Acquire, Any], PreparedRequest], models: Models, body: bytes
-) -> PreparedRequest:
-    prepared = handler(partial(models.acquire, body=body), _parse(kind, body))
-    prepared.log = lambda metadata, _, answer: records.from_wire(metadata, method, body, answer)
-    return prepared
-
-
-def _prepare_predict(tensor_content: bool, acquire: Acquire, request: Any) -> PreparedRequest:
+def _prepare_predict(tensor_content: bool, acquire: Acquire, request: Any, contents: Contents) -> PreparedRequest:
     lease = acquire(read_model_spec(request))
     try:
         signature = request.model_spec.signature_name or predict.DEFAULT_SIGNATURE
-        predict.check_names(lease.model, signature, request.inputs)  # before anything large is made of a few bytes
-        inputs = {name: tensor_proto.decode(value, name) for name, value in request.inputs.items()}
-        fetch, names = predict.prepare(lease.model, signature, inputs, list(request.output_filter))
+        predict.check_names(lease.model, signature, contents.names)  # before anything large is made of a few bytes
+        fetch, names = predict.prepare(lease.model, signature, contents.arrays(), list(request.output_filter))
     except BaseException as error:
         lease.refuse(error)
         raise
@@ -127,21 +149,13 @@ def _encode_prediction(
     return serialized
 
 
-def prepare_classify(check_method: bool, acquire: Acquire, request: Any) -> PreparedRequest:
-    """Prepares the run of a `ClassificationRequest`."""
-    return _prepare_task(acquire, request, classify_regress.CLASSIFY, check_method=check_method)
-
-
-def prepare_regress(check_method: bool, acquire: Acquire, request: Any) -> PreparedRequest:
-    """Prepares the run of a `RegressionRequest`."""
-    return _prepare_task(acquire, request, classify_regress.REGRESS, check_method=check_method)
-
-
-def _prepare_task(acquire: Acquire, request: Any, method: str, *, check_method: bool) -> PreparedRequest:
+def _prepare_task(
+    check_method: bool, method: str, acquire: Acquire, request: Any, contents: Contents
+) -> PreparedRequest:
     lease = acquire(read_model_spec(request))
     try:
         task = classify_regress.check(lease.model, method, request.model_spec.signature_name, check_method=check_method)
-        examples = classify_regress.examples(request.input)
+        examples = contents.examples()
         fetch = classify_regress.prepare([task], examples)
     except BaseException as error:
         lease.refuse(error)
@@ -153,7 +167,7 @@ def _prepare_task(acquire: Acquire, request: Any, method: str, *, check_method: 
 def _encode_result(
     lease: ServableHandle, task: classify_regress.SignatureTask, fetch: RunArgs, count: int, values: Values
 ) -> bytes:
-    if task.method == classify_regress.REGRESS:
+    if task.method == REGRESS:
         response = protos.load("apis.regression_pb2").RegressionResponse()
     else:
         response = protos.load("apis.classification_pb2").ClassificationResponse()
@@ -168,7 +182,7 @@ def _encode_result(
 def _fill_result(
     result: Any, task: classify_regress.SignatureTask, outputs: classify_regress.Outputs, count: int
 ) -> None:
-    if task.method == classify_regress.REGRESS:
+    if task.method == REGRESS:
         for value in classify_regress.values(outputs, count).tolist():
             result.regressions.add(value=value)
         return
@@ -178,13 +192,13 @@ def _fill_result(
             classes.add(label=label, score=score)
 
 
-def prepare_multi_inference(acquire: Acquire, request: Any) -> PreparedRequest:
+def _prepare_multi_inference(acquire: Acquire, request: Any, contents: Contents) -> PreparedRequest:
     """Prepares a `MultiInferenceRequest`: several tasks of one model over the same examples, in one run."""
     first = model_spec_from_message(request.tasks[0].model_spec) if request.tasks else ModelSpec("")
     lease = acquire(first)
     try:
         tasks = classify_regress.tasks(lease.model, request)
-        examples = classify_regress.examples(request.input)
+        examples = contents.examples()
         fetch = classify_regress.prepare(tasks, examples)
     except BaseException as error:
         lease.refuse(error)
@@ -200,7 +214,7 @@ def _encode_results(
     for task, outputs in zip(tasks, classify_regress.outputs(tasks, fetch, values), strict=True):
         result = response.results.add()
         fill_model_spec(result.model_spec, lease.name, task.signature, lease.servable.version)
-        part = result.regression_result if task.method == classify_regress.REGRESS else result.classification_result
+        part = result.regression_result if task.method == REGRESS else result.classification_result
         part.SetInParent()
         _fill_result(part, task, outputs, count)
     serialized: bytes = response.SerializeToString()

@@ -12,7 +12,7 @@ from serving.core.handler import RequestContext
 from serving.errors import Code, ServingError, unexpected_error
 from serving.rest import routes
 from serving.rest.parser import PROBES, Request, Response
-from serving.wire import json_long, json_writer
+from serving.wire import json_long, json_tensors, json_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
 _FEW_BYTES = 1 << 10  # of which no content takes more than a millisecond
 _FEW_PARTS = 1 << 10  # values of JSON that are read on the event loop, even one by one
-_SMALL_ROWS = 1 << 19  # bytes of nothing but numbers: those take less than a millisecond
+_SMALL_ROWS = 1 << 19  # bytes of nothing but numbers that are read on the event loop
+_SOME_PARTS = 1 << 15  # numbers of them: those take less than a millisecond
 _HTTP_STATUS = {
     Code.OK: 200,
     Code.CANCELLED: 499,
@@ -106,19 +107,18 @@ class Application:
         if target.action in {"status", "metadata"}:
             self._executor.submit(self._describe, target, reply)
             return
-        size, packed = len(request.body), "content-encoding" in request.headers
-        many = size > _FEW_BYTES and json_long.count_parts(request.body) > _FEW_PARTS
-        fast_path = partial(self._parser.rows, target, request.body)
+        body, packed = request.body, "content-encoding" in request.headers
+        fast_path = partial(self._parser.rows, target, body) if not packed and _are_quick_rows(body) else None
         context = RequestContext(
             "REST",
             target.action,
             target.spec.name,
             lambda answer: reply(_response(answer)),
-            size > _SMALL_BODY or packed or many,
+            packed or _is_large(body),
             time.monotonic() + self._timeout_seconds,
         )
         read = partial(self._parser.read, target, request)
-        self._handler.answer(context, read, fast_path if size <= _SMALL_ROWS and not packed else None)
+        self._handler.answer(context, read, fast_path)
 
     def _describe(self, target: routes.Route, reply: Callable[[Response], None]) -> None:
         self._loop.call_soon_threadsafe(reply, self._description(target))
@@ -132,6 +132,18 @@ class Application:
             return error_response(error)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             return error_response(unexpected_error(error, str(target)))
+
+
+def _is_large(body: bytes) -> bool:
+    """Whether a body is not read on the event loop."""
+    return len(body) > _SMALL_BODY or (len(body) > _FEW_BYTES and json_long.count_parts(body) > _FEW_PARTS)
+
+
+def _are_quick_rows(body: bytes) -> bool:
+    """Whether a body seems to be rows of numbers, few enough for the event loop."""
+    if not _FEW_BYTES < len(body) <= _SMALL_ROWS or json_tensors.match_signature(body) is None:
+        return False
+    return json_long.count_parts(body) <= _SOME_PARTS
 
 
 def _preflight(request: Request) -> Response:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +13,25 @@ import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
+from serving.core.reader_process import unpack_arrays
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
-from serving.wire import dtypes, json_answers, json_long, json_parser, json_tensors, json_writer
+from serving.rest import documents
+from serving.rest.documents import Examples, Expectation, Tensors
+from serving.wire import dtypes, json_answers, json_long, json_tensors, protos
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from serving.core.handler import SlowRead
     from serving.core.models import Models
+    from serving.core.reader_process import ReaderProcess
     from serving.core.servable import ServableHandle
     from serving.core.signature import Signature
     from serving.core.work import LogMetadata, RunArgs, Values
     from serving.rest.parser import Request
     from serving.rest.routes import Route
-    from serving.wire.dtypes import Dtype
 
 
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
@@ -43,6 +49,7 @@ class RequestParser:
         half: Whether half and bfloat16 travel as JSON numbers; tensorflow/serving refuses them.
         check_methods: Whether classify and regress need the signature's method name to fit.
         budget: Bytes that requests may take together, in what they unpack to; None for half of the memory.
+        process: Reads what is large; None to read all in threads.
     """
 
     def __init__(
@@ -53,32 +60,46 @@ class RequestParser:
         half: bool = False,
         check_methods: bool = False,
         budget: MemoryBudget | None = None,
+        process: ReaderProcess | None = None,
     ) -> None:
         self._models, self._half, self._check_methods = models, half, check_methods
         self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
         self._unpacked_bytes = math.inf if request_bytes is None else _MAX_UNPACKED * request_bytes
         self._budget = budget or MemoryBudget()
+        self._process = process
 
-    def read(self, route: Route, request: Request) -> PreparedRequest:
-        """Reads a request.
+    def read(self, route: Route, request: Request) -> PreparedRequest | SlowRead:
+        """Reads a request, unless that would hold the interpreter for long.
 
         Raises:
             ServingError: It cannot be read, unpacks to too much, or names a model or signature that does not exist.
         """
-        if request.headers.get("content-encoding", "").lower() != "gzip":
+        process, packed = self._process, _is_packed(request)
+        if process and (_is_long(request.body) if packed else json_long.is_heavy(request.body)):
+            return partial(self._read_in_process, process, route, request)
+        if not packed:
             return self._read_body(route, request.body)
         # Held at once, not as it grows: the parts of several would fill the memory, and none could be finished.
-        with self._budget.hold(min(_MAX_RATIO * len(request.body), self._request_bytes)):
-            return self._read_body(route, _inflate(request.body, self._request_bytes))
+        with self._budget.hold(self._inflated_bytes(request)):
+            body = documents.inflate(request.body, self._request_bytes)
+            if process and json_long.is_heavy(body):
+                return partial(self._read_in_process, process, route, request)
+            return self._read_body(route, body)
+
+    def _inflated_bytes(self, request: Request) -> int:
+        return min(_MAX_RATIO * len(request.body), self._request_bytes) if _is_packed(request) else 0
 
     def _read_body(self, route: Route, body: bytes) -> PreparedRequest:
         if rows := self.rows(route, body):
             return rows
-        size = json_long.count_bytes(body)
+        with self._budget.hold(self._check_size(json_long.count_bytes(body))):
+            return self._read_document(route, body)
+
+    def _check_size(self, size: int) -> int:
+        """Bytes that a body unpacks to."""
         if size > self._unpacked_bytes:
             raise InvalidArgument(f"The request unpacks to {size} bytes, at most {self._unpacked_bytes} are taken")
-        with self._budget.hold(size):
-            return self._read_document(route, body)
+        return size
 
     def rows(self, route: Route, body: bytes) -> PreparedRequest | None:
         """Fast path for a predict request of many numbers; None if it is another request or has an error."""
@@ -99,48 +120,91 @@ class RequestParser:
         return prepared
 
     def _read_document(self, route: Route, body: bytes) -> PreparedRequest:
-        document = _parse_document(body)
-        name = _signature_name(document)
+        document = documents.parse_document(body)
+        name = documents.signature_name(document)
         if route.action == "predict":
-            return self._predict(self._models.acquire(route.spec, body), name, document)
+            lease = self._models.acquire(route.spec, body)
+            return self._refuse_or(lease, partial(self._predict, lease, name, document))
         given = json_answers.read_input(document)
-        method = classify_regress.CLASSIFY if route.action == "classify" else classify_regress.REGRESS
-        return self._infer(self._models.acquire(route.spec, body), method, name, given)
+        lease = self._models.acquire(route.spec, body)
+        examples = partial(classify_regress.examples, given)
+        return self._refuse_or(lease, partial(self._infer, lease, route.action, name, examples, lambda: given))
+
+    def _read_in_process(
+        self, process: ReaderProcess, route: Route, request: Request, deadline: float
+    ) -> PreparedRequest:
+        call, body = partial(process.call, deadline=deadline), request.body
+        with self._budget.hold(self._inflated_bytes(request)):
+            limit = self._request_bytes if _is_packed(request) else None
+            size = json_long.count_bytes(body) if limit is None else call(documents.measure, body, limit)
+            with self._budget.hold(self._check_size(size)):
+                lease, refusal = self._find_model(route, body)
+                try:
+                    read = call(documents.read, body, self._expectation(route, lease), limit)
+                except BaseException:
+                    if lease:
+                        lease.release()
+                    raise
+        if lease is None:
+            raise refusal or InvalidArgument("The request fits no model")
+        return self._refuse_or(lease, partial(self._prepare_read, lease, route.action, read))
+
+    def _find_model(self, route: Route, body: bytes) -> tuple[ServableHandle | None, ServingError | None]:
+        try:
+            return self._models.acquire(route.spec, body), None
+        except ServingError as error:  # what is wrong with the body comes first
+            return None, error
+
+    def _expectation(self, route: Route, lease: ServableHandle | None) -> Expectation:
+        is_predict = route.action == "predict"
+        if lease is None:
+            return Expectation(is_predict, None)
+        signatures = {name: signature.dtypes for name, signature in lease.model.signatures.items()}
+        return Expectation(is_predict, signatures, lease.model.columns, self._half)
+
+    def _prepare_read(
+        self, lease: ServableHandle, action: str, read: Tensors | Examples | documents.Refusal
+    ) -> PreparedRequest:
+        if isinstance(read, documents.Refusal):
+            raise ServingError(read.message, read.code)
+        if isinstance(read, Examples):
+            given = partial(_parse_input, read.given)
+            return self._infer(lease, action, read.signature, read.examples.split, given)
+        return self._prepare_tensors(lease, replace(read, arrays=unpack_arrays(read.arrays)))
 
     def _predict(self, lease: ServableHandle, name: str, document: dict[str, Any]) -> PreparedRequest:
+        signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)
+        expected = Expectation(is_predict=True, columns=lease.model.columns, half=self._half)
+        read = documents.read_tensors(document, name, signature.dtypes if signature else None, expected)
+        return self._prepare_tensors(lease, read)
+
+    def _prepare_tensors(self, lease: ServableHandle, read: Tensors) -> PreparedRequest:
+        signature = lease.model.signatures[read.signature or predict.DEFAULT_SIGNATURE]
+        return _prepare_predict(lease, signature, read.arrays, by_row=read.by_row, half=self._half)
+
+    @staticmethod
+    def _refuse_or(lease: ServableHandle, prepare: Callable[[], PreparedRequest]) -> PreparedRequest:
         try:
-            return _prepare_document(lease, name, document, half=self._half)
+            return prepare()
         except BaseException as error:
             lease.refuse(error)
             raise
 
-    def _infer(self, lease: ServableHandle, method: str, name: str, given: Any) -> PreparedRequest:
-        try:
-            task = classify_regress.check(lease.model, method, name, check_method=self._check_methods)
-            examples = classify_regress.examples(given)
-            fetch = classify_regress.prepare([task], examples)
-        except BaseException as error:
-            lease.refuse(error)
-            raise
+    def _infer(
+        self,
+        lease: ServableHandle,
+        action: str,
+        name: str,
+        read_examples: Callable[[], list[bytes]],
+        given: Callable[[], Any],
+    ) -> PreparedRequest:
+        method = classify_regress.CLASSIFY if action == "classify" else classify_regress.REGRESS
+        task = classify_regress.check(lease.model, method, name, check_method=self._check_methods)
+        examples = read_examples()
+        fetch = classify_regress.prepare([task], examples)
         encode = partial(_encode_results, task, fetch, len(examples))
         log = partial(_examples_log, task, fetch, given, len(examples))
         return PreparedRequest(lease, task.signature, fetch, encode, len(examples), log)
-
-
-def _prepare_document(lease: ServableHandle, name: str, document: dict[str, Any], *, half: bool) -> PreparedRequest:
-    signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)
-    if signature is None:
-        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def')
-    if not signature.inputs:
-        raise InvalidArgument(f"Failed to get input map for signature: {name}")
-    try:
-        inputs, by_row = _read_inputs(document, signature.dtypes, half=half)
-    except InvalidArgument:
-        fitted = lease.model.columns.fit(document, signature.dtypes)
-        if fitted is None:
-            raise
-        inputs, by_row = _read_inputs(fitted, signature.dtypes, half=half)
-    return _prepare_predict(lease, signature, inputs, by_row=by_row, half=half)
 
 
 def _prepare_rows(lease: ServableHandle, name: str, body: bytes, *, half: bool) -> PreparedRequest | None:
@@ -153,7 +217,7 @@ def _prepare_rows(lease: ServableHandle, name: str, body: bytes, *, half: bool) 
 
 
 def _prepare_predict(
-    lease: ServableHandle, signature: Signature, inputs: dict[str, np.ndarray], *, by_row: bool, half: bool
+    lease: ServableHandle, signature: Signature, inputs: Mapping[str, np.ndarray], *, by_row: bool, half: bool
 ) -> PreparedRequest:
     fetch, names = predict.prepare(lease.model, signature.name, inputs)
 
@@ -167,18 +231,6 @@ def _prepare_predict(
     return PreparedRequest(lease, signature.name, fetch, encode, log=log)
 
 
-def _read_inputs(
-    document: dict[str, Any], wanted: Mapping[str, Dtype], *, half: bool
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Inputs by name, and whether the answer is to be in rows; narrow floats are read as float32 and rounded."""
-    narrow = [name for name, dtype in wanted.items() if dtype.name in _HALF] if half else []
-    if not narrow:
-        return json_tensors.read_inputs(document, wanted)
-    arrays, by_row = json_tensors.read_inputs(document, {**wanted, **dict.fromkeys(narrow, dtypes.FLOAT)})
-    with np.errstate(over="ignore"):
-        return {**arrays, **{name: arrays[name].astype(wanted[name].numpy) for name in narrow}}, by_row
-
-
 def _widen(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if dtypes.from_array(array).name in _HALF else array
 
@@ -186,7 +238,7 @@ def _widen(array: np.ndarray) -> np.ndarray:
 def _examples_log(
     task: classify_regress.SignatureTask,
     fetch: RunArgs,
-    given: Any,
+    given: Callable[[], Any],
     count: int,
     metadata: LogMetadata,
     values: Values,
@@ -194,8 +246,8 @@ def _examples_log(
 ) -> Any:
     [outputs] = classify_regress.outputs([task], fetch, values)
     if task.method == classify_regress.CLASSIFY:
-        return records.classify_log(metadata, given, classify_regress.classes(outputs, count))
-    return records.regress_log(metadata, given, classify_regress.values(outputs, count))
+        return records.classify_log(metadata, given(), classify_regress.classes(outputs, count))
+    return records.regress_log(metadata, given(), classify_regress.values(outputs, count))
 
 
 def _encode_results(task: classify_regress.SignatureTask, fetch: RunArgs, count: int, values: Values) -> bytes:
@@ -205,28 +257,17 @@ def _encode_results(task: classify_regress.SignatureTask, fetch: RunArgs, count:
     return json_answers.write_values(classify_regress.values(outputs, count))
 
 
-def _parse_document(body: bytes) -> dict[str, Any]:
-    document = json_parser.loads(body)
-    if not isinstance(document, dict):
-        raise InvalidArgument(f"JSON Value: {json_writer.debug_text(document)} Is not object")
-    return document
+def _parse_input(given: bytes) -> Any:
+    return protos.load("apis.input_pb2").Input.FromString(bytes(given))
 
 
-def _inflate(packed: bytes, limit: int) -> bytes:
-    """A body without its gzip; empty where that fails or grows beyond the limit, as upstream."""
+def _is_packed(request: Request) -> bool:
+    return request.headers.get("content-encoding", "").lower() == "gzip"
+
+
+def _is_long(packed: bytes) -> bool:
+    """Whether a body unpacks to more than is read here; what comes after the first pieces is not unpacked."""
     inflate = zlib.decompressobj(wbits=31)
-    try:
-        body = inflate.decompress(packed, limit)
-    except zlib.error:
-        return b""
-    return body if inflate.eof else b""
-
-
-def _signature_name(document: dict[str, Any]) -> str:
-    name = document.get("signature_name", predict.DEFAULT_SIGNATURE)
-    if not isinstance(name, str):
-        raise InvalidArgument(
-            f"JSON Value: {json_writer.debug_text(document)} not formatted correctly. "
-            "'signature_name' key must be a string value."
-        )
-    return name
+    with contextlib.suppress(zlib.error):
+        return len(inflate.decompress(packed, json_long.HEAVY_BYTES + 1)) > json_long.HEAVY_BYTES
+    return False

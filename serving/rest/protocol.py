@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _QUEUE = 16  # requests read ahead
 _STEPS_PER_TURN = 256  # requests and pieces after which other connections have their turn
+_LONG = 1 << 16  # bytes of an answer
 _LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
 
 
@@ -168,7 +169,10 @@ class Connection(asyncio.Protocol):
         if keep_alive and current and current.version == "1.0":  # such a client expects the header
             response = replace(response, headers=f"{response.headers}Connection: keep-alive\r\n")
         body = b"" if current and current.request.method == "HEAD" else response.body
-        self._transport.write(response_head(response, int(time.time()), keep_alive=keep_alive) + body)
+        head = response_head(response, int(time.time()), keep_alive=keep_alive)
+        self._transport.write(head + body if len(body) < _LONG else head)
+        if len(body) >= _LONG:  # a copy of it would cost others some milliseconds
+            self._transport.write(body)
 
     def _continue(self) -> None:
         """Sends "100 Continue" if the client waits for it and no other answer comes first."""

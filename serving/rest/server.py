@@ -108,7 +108,7 @@ class Connections:
         allows: Whether a method, path and `Authorization` are accepted.
         headers: Lines that every answer gets, each ending in a line break.
         patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
-        most: Connections at a time; None for three quarters of the files that the process may open.
+        most: Connections at a time; None for half of the files that the process may open.
     """
 
     def __init__(
@@ -128,7 +128,9 @@ class Connections:
         self._headers = headers
         self._patience_s = patience_s
         self._open: dict[Connection, None] = {}  # whoever was silent for longest is the first
-        self._most = sockets.raise_file_limit() * 3 // 4 if most is None else most  # the rest: gRPC, files, models
+        self._most = (
+            sockets.raise_file_limit() // 2 if most is None else most
+        )  # a quarter is gRPC's; the rest: files, models
         self._warned = False
         self._emptied = asyncio.Event()
         self.draining = False

@@ -35,7 +35,7 @@ def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
         lines = next(iter(texts.values()))
     else:
         lines = [_object({name: column[index] for name, column in texts.items()}, 2) for index in range(count)]
-    body = f"[{', '.join(lines)}\n{INDENT}]" if lines else "[]"
+    body = f"[{json_writer.join_texts(', ', lines)}\n{INDENT}]" if lines else "[]"
     return _answer_body("predictions", body)
 
 

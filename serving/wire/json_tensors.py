@@ -168,7 +168,7 @@ _thread_parser = _ThreadParser()
 
 def match_signature(body: bytes) -> str | None:
     """Returns the signature that a body names, empty for the default; None for another form or few numbers."""
-    head = _HEAD.match(body) if len(body) > _FEW else None
+    head = _HEAD.match(body, 0, _FEW) if len(body) > _FEW else None
     return (head[1] or b"").decode() if head else None
 
 

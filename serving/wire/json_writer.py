@@ -28,6 +28,7 @@ _SPECIAL = re.compile(r'[\x00-\x1f"\\]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _END: Any = object()
 _MANY = 32  # numbers from which on it pays to look at all of them first
+_PIECE = 1 << 14  # numbers that are written in one step, which holds the interpreter for a millisecond
 _MARGIN = 0.1
 _LOW, _HIGH = 1e-4, 1e6  # between these, no form takes an exponent
 _BOUNDS = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
@@ -59,6 +60,9 @@ def element_texts(array: np.ndarray, *, as_base64: bool = False, indent: str = "
         indent: White space before the closing bracket of such an object.
     """
     flat = array.reshape(-1)
+    if flat.size > _PIECE:
+        pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
+        return [text for piece in pieces for text in element_texts(piece, as_base64=as_base64, indent=indent)]
     if array.dtype.kind == "f":
         return float_texts(flat)
     if array.dtype.kind == "b":
@@ -99,7 +103,7 @@ def row_texts(texts: list[str], shape: tuple[int, ...]) -> list[str]:
     """
     for axis in reversed(range(1, len(shape))):
         size = shape[axis]
-        texts = [f"[{', '.join(texts[at * size : (at + 1) * size])}]" for at in range(math.prod(shape[:axis]))]
+        texts = [f"[{join_texts(', ', texts[at * size : (at + 1) * size])}]" for at in range(math.prod(shape[:axis]))]
     return texts
 
 
@@ -107,7 +111,13 @@ def _array_text(items: list[str], indent: str) -> str:
     if not items:
         return "[]"
     separator = f"\n{indent}{INDENT}"
-    return f"[{separator}{f',{separator}'.join(items)}\n{indent}]"
+    return f"[{separator}{join_texts(f',{separator}', items)}\n{indent}]"
+
+
+def join_texts(separator: str, texts: list[str]) -> str:
+    """The same as `separator.join`, in steps that others may come between."""
+    pieces = [separator.join(texts[start : start + _PIECE]) for start in range(0, len(texts), _PIECE)]
+    return separator.join(pieces)
 
 
 def debug_text(value: Any) -> str:
@@ -177,6 +187,16 @@ def write_numbers(numbers: np.ndarray) -> str:
     Args:
         numbers: float32, integers or bool, with a dimension at least.
     """
+    if numbers.size <= _PIECE:
+        return _write_piece(numbers)
+    rows = _PIECE * len(numbers) // numbers.size
+    if not rows:
+        return f"[{', '.join(map(write_numbers, numbers))}]"
+    pieces = [_write_piece(numbers[start : start + rows])[1:-1] for start in range(0, len(numbers), rows)]
+    return f"[{', '.join(pieces)}]"
+
+
+def _write_piece(numbers: np.ndarray) -> str:
     plain = _round_floats(numbers) if numbers.dtype.kind == "f" else np.ascontiguousarray(numbers)
     text = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY).decode().replace(",", ", ")
     if "null" not in text:

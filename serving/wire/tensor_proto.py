@@ -15,6 +15,7 @@ import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import dtypes
+from serving.wire.proto_fields import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
 _MAX_FILL = 1 << 26  # bytes that a few values may be spread to: a request of 30 bytes could else ask for all memory
+_PIECE = 1 << 14  # values that are written in one step, which holds the interpreter for a millisecond
 _FIELDS = {
     "float": "float_val",
     "double": "double_val",
@@ -94,22 +96,12 @@ def _split_strings(content: bytes, count: int) -> list[bytes]:
     if count > len(content):
         raise ValueError(count)
     for _ in range(count):
-        length, at = _read_varint(content, at)
+        length, at = read_varint(content, at)
         lengths.append(length)
     if at + sum(lengths) != len(content):
         raise ValueError(lengths)
     ends = [at + int(end) for end in np.cumsum(lengths)]
     return [content[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
-def _read_varint(content: bytes, at: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def _decode_values(proto: Any, dtype: Dtype, count: int) -> np.ndarray:
@@ -169,7 +161,9 @@ def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
     elif dtype.name in _PACKED:
         _merge_packed(array, _PACKED[dtype.name], proto)
     else:
-        getattr(proto, _FIELDS[dtype.name]).extend(_to_field_values(array.reshape(-1), dtype))
+        values, flat = getattr(proto, _FIELDS[dtype.name]), array.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            values.extend(_to_field_values(flat[start : start + _PIECE], dtype))
 
 
 def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:

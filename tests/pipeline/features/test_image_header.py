@@ -139,3 +139,24 @@ def test_image_of_an_exact_size_may_have_many_frames():
     content = saved("GIF", save_all=True, append_images=frames)
     assert "" == image.fault(content, (7, 5, 3))
     assert (1, 7, 5, 3) == image.decode(tf.constant([content]), (7, 5, 3)).shape
+
+
+def test_the_largest_image_passes_and_one_row_more_does_not():
+    """Pillow's own limit; nothing is decoded to find out."""
+
+    def head(width, height):
+        return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBBI", width, height, 8, 2, 0, 0, 0, 0)
+
+    width = 5
+    largest, larger = head(width, image.PIXELS // width), head(width, image.PIXELS // width + 1)
+    assert image.PIXELS == count_pixels(largest) == image.most_pixels((8, 8, 3), resize=True)
+    check = tf.function(lambda contents: image_header.check(contents, image.PIXELS))
+    assert largest == check(tf.constant([largest])).numpy()[0]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 89478485 pixels"):
+        check(tf.constant([larger]))
+    assert "89,478,490 pixels in all its frames, expected at most 89,478,485" == image.fault(
+        larger, (8, 8, 3), resize=True
+    )
+    with pytest.raises(ValueError, match="89478490 pixels by its header"):
+        image.open_image(larger)
+    assert (5, 7) == image.open_image(saved("PNG")).size

@@ -61,6 +61,19 @@ def test_of_an_image_size_colours_and_format_are_measured():
     assert np.isnan(found["outline"][2:]).all()
 
 
+BOMB = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (40_000).to_bytes(4, "big") * 2 + b"\x08\0\0\0\0" + bytes(4)
+
+
+@pytest.mark.parametrize("content", [BOMB, b"\xff\x0a\xfe\xff\xff\xff\x0f\x82\xe2\x46\x00", b"II*\0" + bytes(20)])
+def test_a_logged_image_that_means_ill_is_not_decoded(content, monkeypatch):
+    monkeypatch.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("it was opened"))
+    assert ["unreadable"] == measures.measure_images([content])["format"]
+
+
+def test_a_logged_recording_without_a_rate_is_unreadable():
+    assert ["unreadable"] == measures.measure_recordings([TONE[:24] + bytes(4) + TONE[28:]])["format"]
+
+
 def test_an_image_of_16_bits_is_as_bright_as_it_looks():
     found = measures.measure_images([png(np.full((8, 8), 2**15, np.uint16))])
     assert found["brightness"] == pytest.approx([0.5], abs=0.01)

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, value_bytes
-from serving.core.work import RunArgs
+from serving.core.handler import PreparedRequest, RequestHandler
+from serving.core.work import MemoryBudget, RunArgs
+from serving.errors import ResourceExhausted
 
 HUGE_WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xfe\xbf\xff\x0f\x07" + bytes(12)
 
@@ -60,3 +62,21 @@ def test_images_cost_what_their_headers_say():
 def test_texts_count_with_their_bytes():
     assert 8 + 1000 == value_bytes(args(b"x" * 1000).arrays[0])
     assert 48 == value_bytes(NUMBERS.arrays[0])
+
+
+def test_an_image_of_89_megapixels_needs_memory_that_the_server_may_have():
+    """1.4 GB for its pixels: more than a budget of 1 GiB, less than one of 2 GiB."""
+    side = (9459).to_bytes(4, "big")
+    large = args(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + side * 2)
+    released = []
+    lease = types.SimpleNamespace(model=IMAGES, refuse=released.append)
+
+    def prepare(budget):
+        handler = types.SimpleNamespace(_budget=budget)
+        return RequestHandler._prepare(handler, lambda: PreparedRequest(lease, "", large, bytes))
+
+    budget = MemoryBudget(2**31)
+    assert PIXEL_BYTES * 9459**2 == prepare(budget).held == budget._held
+    with pytest.raises(ResourceExhausted, match="unpack to 1431562896 bytes"):
+        prepare(MemoryBudget(2**30))
+    assert 1 == len(released)

@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import struct
+import zlib
 
 
 def png(side: int) -> bytes:
@@ -53,9 +54,40 @@ def packed(part: bytes, size: int) -> bytes:
 
 
 def mutated(content: bytes, seed: int) -> bytes:
-    """Content with some bytes changed, dropped or repeated."""
+    """Content with some bytes changed; for every other seed some are dropped or added, too."""
     rng, made = random.Random(seed), bytearray(content)
-    for _ in range(rng.randint(1, 6)):
-        at = rng.randrange(len(made))
-        made[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 4))
+    for _ in range(rng.randint(1, 4)):
+        at, size = rng.randrange(len(made)), rng.randint(1, 3)
+        made[at : at + size] = rng.randbytes(size if seed % 2 else rng.randint(0, 4))
     return bytes(made) or b"x"
+
+
+def sealed(png: bytes) -> bytes:
+    """A PNG with right checksums: a decoder looks at what is behind them (ISO 15948, section 5.3)."""
+    made, at = bytearray(png), 8
+    while at + 12 <= len(made):
+        end = at + 8 + int.from_bytes(made[at : at + 4])
+        made[end : end + 4] = zlib.crc32(made[at + 4 : end]).to_bytes(4) if end + 4 <= len(made) else b""
+        at = end + 4
+    return bytes(made)
+
+
+def texts_message(count: int) -> bytes:
+    """A `PredictRequest` of so many empty texts."""
+    tensor = b"\x08\7\x12" + _sized(b"\x12" + _sized(b"\x08" + _varint(count))) + b"\x42\0" * count
+    return b"\x0a" + _sized(b"\x0a\5texts") + b"\x12" + _sized(b"\x0a\1x\x12" + _sized(tensor))
+
+
+def examples_message(count: int) -> bytes:
+    """A `ClassificationRequest` of so many Examples without a feature."""
+    model = b"\x0a\x08examples\x1a\x08classify"
+    return b"\x0a" + _sized(model) + b"\x12" + _sized(b"\x0a" + _sized(b"\x0a\0" * count))
+
+
+def _sized(message: bytes) -> bytes:
+    return _varint(len(message)) + message
+
+
+def _varint(value: int) -> bytes:
+    groups = [value >> shift & 127 for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([*(group | 128 for group in groups[:-1]), groups[-1]])

@@ -1,0 +1,1 @@
+"""Attackers of the server, and what measures it meanwhile; `python -m benchmarks.serving_attacks` runs them."""

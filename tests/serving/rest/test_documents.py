@@ -1,0 +1,145 @@
+"""Large bodies are read in another process: the same answers and errors, and nothing is parsed in the server."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from serving.core.model import LoadedModel
+from serving.core.models import Models
+from serving.core.reader_process import ReaderProcess
+from serving.core.servable import Servable
+from serving.core.work import MemoryBudget
+from serving.errors import DeadlineExceeded, ServingError
+from serving.rest.handlers import RequestParser
+from serving.rest.parser import Request
+from serving.rest.routes import find_route
+from serving.wire import json_long, json_parser
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def models(saved):
+    found = Models()
+    for name, folder in (("echo", "echo"), ("half", "linear_1")):
+        servable = Servable(name, 1, saved / folder)
+        servable.publish(LoadedModel(saved / folder))
+        found.add(servable)
+    return found
+
+
+@pytest.fixture(scope="module")
+def process():
+    one = ReaderProcess()
+    yield one
+    one.close()
+
+
+def asked(models, process, body, path="echo:predict", headers=None):
+    """What a body is read to, or why not."""
+    route = find_route("POST", f"/v1/models/{path}")
+    parser = RequestParser(models, process=process)
+    try:
+        prepared = parser.read(route, Request("POST", "/", headers or {}, body))
+        if process:
+            prepared = prepared(math.inf)
+    except ServingError as error:
+        return error.message, error.code
+    prepared.lease.release()
+    arrays = [(array.dtype, array.shape, array.tolist()) for array in prepared.fetch.arrays]
+    return prepared.signature, prepared.examples, prepared.fetch.feeds, repr(arrays)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(width=32)
+    | st.text()
+    | st.just({"b64": "YQ=="}),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x", "number", "text"]), inner),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["float32", "int64", "string", "pair", "bool", "half", "", "none", 3])
+DOCUMENTS = st.builds(
+    lambda key, value, name: {"signature_name": name, key: value},
+    st.sampled_from(["instances", "inputs"]),
+    VALUES,
+    NAMES,
+)
+
+
+@example({"signature_name": "string", "instances": ["a", {"b64": "AAE="}]})
+@example({"signature_name": "pair", "instances": [{"number": [1, 2], "text": "é"}]})
+@example({"signature_name": "float32", "inputs": [1.5, math.nan]})
+@given(DOCUMENTS | VALUES)
+def test_both_ways_read_alike(models, process, document):
+    body = json.dumps(document).encode()
+    alone = asked(models, None, body)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_long, "is_heavy", lambda _: True)
+        assert alone == asked(models, process, body)
+        assert alone == asked(models, process, gzip.compress(body), headers={"content-encoding": "gzip"})
+
+
+@pytest.mark.parametrize("path", ["half:classify", "half:regress", "none:predict", "none:classify"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"signature_name": "classify", "examples": [{"x": 1.5}, {"x": -2}]}',
+        b'{"signature_name": "regress", "context": {"x": 2.5}, "examples": [{}, {"x": [3]}]}',
+        b'{"signature_name": "nope", "examples": [{"x": 1}]}',
+        b'{"examples": []}',
+        b'{"instances": [1.0]}',
+        b"no JSON",
+        b"[]",
+    ],
+)
+def test_examples_and_errors_too(models, process, path, body, monkeypatch):
+    alone = asked(models, None, body, path)
+    monkeypatch.setattr(json_long, "is_heavy", lambda _: True)
+    assert alone == asked(models, process, body, path)
+    assert 0 == models.versions("half")[1].in_flight == models.versions("echo")[1].in_flight
+
+
+LARGE = {
+    "rows": b'{"instances": [' + b"1.5," * 20_000 + b"1]}",
+    "objects": b'{"instances": [' + b'{"x": 1},' * 20_000 + b'{"x": 1}]}',
+    "deep": b'{"instances": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "twins": b'{"instances": [' + b'{"x": 1, "x": 2},' * 20_000 + b'{"x": 1}]}',
+    "long": b'{"instances": ["' + b"x" * 3_000_000 + b'"]}',
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE)
+def test_nothing_large_is_parsed_in_the_server(models, process, body, monkeypatch):
+    expected = asked(models, None, body)
+    monkeypatch.setattr(json_parser, "loads", lambda _: pytest.fail("it was parsed here"))
+    monkeypatch.setattr("serving.wire.json_tensors.read_number_rows", lambda *_: pytest.fail("it was parsed here"))
+    assert expected == asked(models, process, body)
+
+
+def test_what_is_small_is_read_at_once(models, process):
+    route, budget = find_route("POST", "/v1/models/echo:predict"), MemoryBudget()
+    for body in (b'{"instances": [1.0]}', b'{"instances": [' + b"1," * 4000 + b"1]}"):
+        prepared = RequestParser(models, budget=budget, process=process).read(route, Request("POST", "/", {}, body))
+        assert np.float32 == prepared.fetch.arrays[0].dtype
+        prepared.lease.release()
+
+
+def test_a_deadline_gives_back_what_is_held(models, process):
+    route, budget = find_route("POST", "/v1/models/echo:predict"), MemoryBudget(10**9)
+    parser = RequestParser(models, budget=budget, process=process)
+    read = parser.read(route, Request("POST", "/", {}, LARGE["objects"]))
+    with pytest.raises(DeadlineExceeded):
+        read(time.monotonic())
+    assert budget.fits(10**9)
+    assert 0 == models.versions("echo")[1].in_flight
