@@ -11,7 +11,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import baseline, choices, files, forms, outliers, profile, series
+from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.tables.names import make_identifiers
@@ -96,7 +96,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     classes = profile.sort_classes(list(summary.classes))
     # With its classes, so that every spelling of one counts.
     sample = baseline.read_sample(replace(data, classes=classes), summary.rows, classes)
-    decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
+    decided = choices.assign_roles(columns, goal, summary, leaks.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     few = profile.different_rows(data, [role.column.name for role in used])
@@ -108,10 +108,11 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     common = _common_facts(path, goal, summary, classification=classification) | faults
     common |= {"options": options, "limits": limits}
     tested = summary.rows * common["sizes"].test
-    common["bounds"] = baseline.baseline_bounds(common["bounds"], sample, decided, tested)
+    usable_sample = sample.select(role.column.name for role in used)
+    common["bounds"] = baseline.baseline_bounds(common["bounds"], usable_sample, tested)
     unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
-    notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
+    notes += leaks.leak_notes(leaks.find_leaks(sample, decided), goal.name)
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
