@@ -17,8 +17,8 @@ from pipeline.formats.read_table import read_rows
 from pipeline.formats.time_series import TimeSeries
 from pipeline.scaffold import baseline, choices, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
-from pipeline.scaffold.profile import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.timeline import Times
 from pipeline.tables.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.tables.names import make_identifiers
@@ -130,8 +130,15 @@ def step_source(step: Step) -> Code:
     return Code(f"timedelta(seconds={step.total_seconds()!r})")
 
 
-def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Column) -> Plan:
+def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Column, choice: str = "") -> Plan:
     """The recipe of a forecast.
+
+    Args:
+        path: The table.
+        times: Its times.
+        columns: Its columns.
+        goal: The target.
+        choice: By what it was chosen; empty if the user has named it.
 
     Raises:
         PipelineError: The series is too short.
@@ -149,7 +156,8 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     rows = [_column_row(column, goal, times, others) for column in columns]
     notes = [
         f"{safe_name(goal.name)} is the target: forecasting, "
-        f"for {safe_name(times.column)} rises by {describe_step(times.step)}" + other_task_hint(REGRESSION),
+        f"for {safe_name(times.column)} rises by {describe_step(times.step)}{other_task_hint(REGRESSION)}"
+        + (f"; {choice}." if choice else "."),
         f"{shape.length} steps of the past are seen, {shape.horizon} are forecast: change LENGTH and HORIZON at will.",
         *timeline.describe_times(times),
     ]

@@ -11,7 +11,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series
+from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series, target
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.tables.names import make_identifiers
@@ -50,25 +50,15 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     """
     form, columns = forms.find_form(path, dialect).inspect(path)
     _require_columns(path, columns)
-    goal = profile.find_target(columns, name)
+    goal, choice = target.find_target(columns, name)
     times = series.find_times(path, columns, goal, task)
-    if isinstance(times, series.Times) and task in ("", profile.FORECASTING):
-        return form.tell(series.plan_series(path, times, columns, goal))
-    decided, why = profile.choose_task(goal, task)
-    dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
+    if isinstance(times, series.Times) and task in ("", target.FORECASTING):
+        return form.tell(series.plan_series(path, times, columns, goal, choice))
+    decided, why = target.choose_task(goal, task)
+    dated = decided == target.REGRESSION and not task and any(column.date for column in columns)
     words = f"{why}; no forecast, for {times}" if dated else why
-    words += describe_choice(columns, goal, name)
+    words += f"; {choice}" if choice else ""
     return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
-
-
-def describe_choice(columns: list[Column], goal: Column, name: str) -> str:
-    """Returns by what the target was chosen, and what else is possible; empty if the user has named it."""
-    if name:
-        return ""
-    others = [column.name for column in columns if column is not goal and not column.constant and column.kind]
-    if goal.name.lower() in profile.TARGET_NAMES:
-        return f"; chosen by its name, --target takes another: {list_names(others)}"
-    return "; chosen as the only column that can be one, --target takes another"
 
 
 def _require_columns(path: Path, columns: list[Column]) -> None:
@@ -83,7 +73,7 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
 
 
 def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]) -> Plan:
-    classification = task == profile.CLASSIFICATION
+    classification = task == target.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](
         str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}, **options

@@ -50,22 +50,6 @@ def test_where_nothing_can_be_learnt_the_gate_asks_for_more_than_chance_and_says
     assert "not better than guessing" in bounds.baseline
 
 
-@pytest.mark.parametrize(
-    ("columns", "words"),
-    [
-        ({"a": NOISE, "b": TRUTH, "target": NOISE[::-1]}, "chosen by its name, --target takes another: a, b."),
-        ({"text": ["one two three four five six"] * ROWS, "b": TRUTH}, "chosen as the only column that can be one"),
-    ],
-)
-def test_the_target_is_not_chosen_in_silence(tmp_path, columns, words):
-    columns = {**columns, "text": [f"word{n} and some more words of a text {n}" for n in range(ROWS)]}
-    assert words.rstrip(".") in plan(tmp_path, columns, "").notes[0]
-
-
-def test_a_target_that_the_user_names_needs_no_reason(tmp_path):
-    assert "chosen" not in plan(tmp_path, {"x": NOISE, "price": TRUTH}).notes[0]
-
-
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
 def test_a_network_ten_times_worse_than_a_linear_model_is_not_blessed(tmp_path, unit):
     others = np.random.default_rng(3).normal(size=ROWS)
