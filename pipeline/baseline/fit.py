@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.baseline import inputs, measure, models, series
+from pipeline.baseline import budget, inputs, measure, models, series
 from pipeline.features import types
 
 if TYPE_CHECKING:
@@ -61,10 +61,35 @@ def fit_baselines(recipe: Recipe, splits: Splits) -> Baselines:
     kept, truth = measure.keep_labelled(splits.train, recipe.data)
     if not len(truth) or not recipe.metrics:
         return Baselines(note="the training split has no labels")
+    rows = splits.rows if splits.fitted_rows < splits.rows else len(truth)
+    step = budget.thin(len(truth), text_bytes(kept, recipe.data.inputs), budget.TEXT_BYTES)
+    kept, truth = {name: values[::step] for name, values in kept.items()}, truth[::step]
+    fitted, used = [], {}
     with models.one_thread():
-        fitted = [_measure_model(recipe, splits, model, began) for began, model in _fitted_models(recipe, kept, truth)]
-    sampled = f"fitted on {splits.fitted_rows:,} of {splits.rows:,} rows" if splits.fitted_rows < splits.rows else ""
-    return Baselines([baseline for baseline in fitted if baseline.metrics], sampled)
+        for began, model in _fitted_models(recipe, kept, truth):
+            fitted.append(_measure_model(recipe, splits, model, began))
+            used[model.name] = model.rows
+    return Baselines([baseline for baseline in fitted if baseline.metrics], describe_sample(used, rows))
+
+
+def text_bytes(columns: Columns, kinds: Mapping[str, str]) -> int:
+    """Returns how long all texts of the rows are together, in bytes."""
+    texts = [name for name, use in inputs.choose_uses(columns, kinds).items() if use == "text"]
+    return sum(sum(map(len, columns[name])) for name in texts)
+
+
+def describe_sample(used: Mapping[str, int], rows: int) -> str:
+    """Says which models have learnt from a part of the rows; empty if none has.
+
+    Args:
+        used: Rows by model.
+        rows: All that there are.
+    """
+    fewer = {name: count for name, count in used.items() if count < rows}
+    if fewer == dict(used) and len(set(fewer.values())) == 1:
+        return f"fitted on {next(iter(fewer.values())):,} of {rows:,} rows"
+    parts = [f"{name} on {count:,} of {rows:,} rows" for name, count in fewer.items()]
+    return f"fitted {', '.join(parts)}" if parts else ""
 
 
 def _measure_model(recipe: Recipe, splits: Splits, model: Any, began: float) -> Baseline:

@@ -27,6 +27,7 @@ MOSTLY = 0.9
 TEXT_WORDS = 3.0  # words of a text on average
 TEXT_DISTINCT = 0.5  # share of the texts that differ
 SIDE = 16  # pixels of a small image
+PIXELS = SIDE**2 + SIDE**2 // 2
 BANDS = 32
 FRAME = 512  # samples of a recording
 IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")
@@ -124,7 +125,7 @@ def _date(text: str | None) -> tuple[float, ...]:
 
 
 def _images(values: np.ndarray) -> np.ndarray:
-    """Grey images of at most 16x16 pixels between 0 and 1; NaN for one that cannot be read."""
+    """Grey images of 16x16 pixels between 0 and 1, and red and blue less grey of 8x8; NaN where one cannot be read."""
     return np.stack([_image(value) for value in values])
 
 
@@ -133,10 +134,14 @@ def _image(content: bytes) -> np.ndarray:
 
     try:
         with open_image(content) as image:
-            grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+            image.draft("RGB", (SIDE, SIDE))  # a JPEG is decoded to an eighth of its size: ten times as fast
+            small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return np.full(SIDE * SIDE, np.nan)
-    return np.asarray(grey, np.float64).ravel() / 255
+        return np.full(PIXELS, np.nan)
+    grey = np.asarray(small.convert("L"), np.float64)
+    colours = np.asarray(small, np.float64)[:, :, ::2] - grey[:, :, None]
+    halves = colours.reshape(SIDE // 2, 2, SIDE // 2, 2, 2).mean(axis=(1, 3))
+    return np.concatenate([grey.ravel(), halves.ravel()]) / 255
 
 
 def _sounds(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.baseline import budget
+
 if TYPE_CHECKING:
     from pipeline.baseline.rows import Columns
 
@@ -26,12 +28,15 @@ class Naive:
         past: Input with the past of the target, (rows, length).
         name: What it is called; known after `fit`.
         season: Steps.
+        horizon: Steps that it answers.
+        rows: Windows from which it has learnt.
     """
 
     past: str
     name: str = ""
     season: int = 1
     horizon: int = 1
+    rows: int = 0
 
     def fit(self, columns: Columns, truth: np.ndarray) -> None:
         """Chooses the season with the smallest error.
@@ -40,7 +45,7 @@ class Naive:
             columns: The raw inputs by name.
             truth: The next steps, (rows, horizon).
         """
-        self.horizon = truth.shape[1]
+        self.horizon, self.rows = truth.shape[1], len(truth)
         step = max(len(truth) // SAMPLED, 1)
         past, known = fill(columns[self.past][::step]), truth[::step]
         errors = [np.abs(repeat(past, season, known.shape[1]) - known).mean() for season in range(1, past.shape[1] + 1)]
@@ -62,6 +67,7 @@ class Autoregression:
         name: What it is called.
         estimator: Of scikit-learn.
         spread: Deviation of the past, the unit in which it learns.
+        rows: Windows from which it has learnt.
     """
 
     past: str
@@ -69,6 +75,7 @@ class Autoregression:
     name: str = LINEAR
     estimator: Any = None
     spread: float = 1.0
+    rows: int = 0
 
     def fit(self, columns: Columns, truth: np.ndarray) -> None:
         """Learns from windows; see `Naive.fit`."""
@@ -77,9 +84,13 @@ class Autoregression:
         from sklearn.preprocessing import StandardScaler
 
         self.spread = float(np.nanstd(columns[self.past])) or 1.0
-        self.estimator = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 5, 7)))
+        self.estimator = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-5, 5, 11)))
         last = fill(columns[self.past])[:, -1:]
-        self.estimator.fit(self._matrix(columns), (truth - last) / self.spread)
+        matrix = self._matrix(columns)
+        rows, width = matrix.shape
+        step = budget.square_budget(rows, width, budget.DECOMPOSITION).step
+        self.rows = len(matrix[::step])
+        self.estimator.fit(matrix[::step], ((truth - last) / self.spread)[::step])
 
     def predict(self, columns: Columns) -> np.ndarray:
         """Returns the next steps, (rows, horizon)."""

@@ -55,6 +55,7 @@ def describe_behind(
 def _advice(name: str, diagnosis: str, *, quick: bool) -> str:
     if quick:
         return f"a full run: keraspipe run {name}"
-    first = "more epochs (--set epochs=…), " if diagnosis.partition(";")[2].strip().startswith("underfitting") else ""
-    first = first or ("more dropout or fewer units, " if "overfitting" in diagnosis.partition(":")[0] else "")
+    finding = diagnosis.partition(";")[2].strip()
+    first = "more epochs (--set epochs=…), " if finding.startswith("underfitting") else ""
+    first = first or ("more dropout or fewer units, " if finding.startswith("overfitting") else "")
     return f"{first}keraspipe tune {name}, or serve the simpler model"

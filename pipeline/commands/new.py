@@ -11,7 +11,7 @@ from pipeline.commands import _csv_options
 from pipeline.console import align_columns
 from pipeline.errors import UsageError
 from pipeline.recipes import catalog
-from pipeline.scaffold.profile import TASKS
+from pipeline.scaffold.target import TASKS
 from pipeline.store import fileio
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.baseline.even_sample import EvenSample
 from pipeline.errors import PipelineError
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden, split_of
-from pipeline.scaffold import choices, profile
+from pipeline.scaffold import baseline, choices, profile
 from pipeline.scaffold.profile import fault_facts
 from pipeline.scaffold.render import Code, list_names, safe_name
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER_HEAD = ("class", "train", "test")
 SYSTEM_FILES = ("Thumbs.db", "desktop.ini")
+MAX_FILES, MAX_BYTES = 2000, 128 << 20  # that a standard model gets
 STRAY_RATIO = 10  # minimum ratio of files in the smallest class to files above all classes
 
 
@@ -34,6 +36,7 @@ class ClassFolders:
         first_fault: The first of them, in words.
         reasons: How many there are of each kind.
         places: The folders of the files, by class.
+        sample: Some of the usable ones, (split, class, content), for a standard model.
     """
 
     train: Counter[str] = field(default_factory=Counter)
@@ -42,8 +45,9 @@ class ClassFolders:
     first_fault: str = ""
     reasons: Counter[str] = field(default_factory=Counter)
     places: dict[str, set[PurePosixPath]] = field(default_factory=dict)
+    sample: EvenSample = field(default_factory=lambda: EvenSample(MAX_FILES, MAX_BYTES))
 
-    def add(self, split: str, name: str, source: str, fault: str) -> None:
+    def add(self, split: str, name: str, source: str, fault: str, content: bytes) -> None:
         """Counts one file."""
         self.places.setdefault(name, set()).add(PurePosixPath(source).parent)
         if fault:
@@ -52,6 +56,8 @@ class ClassFolders:
             self.first_fault = self.first_fault or f"{source}: {fault}"
         else:
             (self.test if split == "test" else self.train)[name] += 1
+            if self.sample.is_next():
+                self.sample.add((split, name, content), len(content))
 
     @property
     def official(self) -> bool:
@@ -89,6 +95,11 @@ class ClassFolders:
 def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]:
     """Returns the values for the templates of folders.
 
+    Args:
+        path: Folder or archive.
+        folders: Its files.
+        what: What a file is called: "images", "recordings", "texts".
+
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
@@ -98,14 +109,17 @@ def folder_facts(path: Path, folders: ClassFolders, what: str) -> dict[str, Any]
     _require_classes(path, folders.both, what)
     sized = choices.choose_sizes(folders.train.total())
     tested = folders.test.total() if folders.official else count * sized.test
+    classes = profile.sort_classes(list(folders.both))
     limits = choices.class_bounds(folders.both, tested)
+    sample = baseline.gather_files(folders.sample, classes, official=folders.official, unit=what)
+    limits = baseline.baseline_bounds(limits, sample, tested)
     hashed = f"Hash(eval={sized.eval}, test={sized.test})"
     return {
         "path": str(path),
         "file": safe_name(path.name),
         "rows": f"{count:,}",
         "count": count,
-        "classes": profile.sort_classes(list(folders.both)),
+        "classes": classes,
         "sizes": sized,
         "bounds": limits,
         "split": Code(f"Official(eval={sized.eval})" if folders.official else hashed),

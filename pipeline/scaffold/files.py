@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pipeline.baseline.even_sample import EvenSample
 from pipeline.errors import PipelineError
 from pipeline.features import image
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import WAV_SUFFIXES, TextFolder, WavFolder, is_hidden, read_class_files
-from pipeline.scaffold import class_folders
+from pipeline.scaffold import baseline, class_folders
 from pipeline.scaffold.choices import SMALL_ROWS
 from pipeline.scaffold.class_folders import ClassFolders
 from pipeline.scaffold.render import Plan, safe_name
@@ -79,7 +80,8 @@ def plan_images(path: Path) -> Plan:
     """
     folders, survey = ClassFolders(), ImageSurvey()
     for number, file in enumerate(read_class_files(path, image.SUFFIXES)):
-        folders.add(file.split, file.folder, file.source, survey.add(file.content) if number < MAX_DECODED else "")
+        fault = survey.add(file.content) if number < MAX_DECODED else ""
+        folders.add(file.split, file.folder, file.source, fault, file.content)
     facts = class_folders.folder_facts(path, folders, "images")
     shape, resize = survey.shape()
     notes = [_describe_images(survey, shape, resize=resize), *class_folders.folder_notes(path, facts, image.SUFFIXES)]
@@ -148,9 +150,10 @@ def plan_recordings(path: Path) -> Plan:
 
 
 def _count_recording(example: Example, folders: ClassFolders) -> None:
-    name = example.features["label"]
+    name, content = example.features["label"], example.features["audio_bytes"]
     assert isinstance(name, bytes)
-    folders.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+    assert isinstance(content, bytes)
+    folders.add(example.split, name.decode(errors="replace"), example.source, example.fault, content)
 
 
 def _read_length(content: bytes) -> tuple[int, int]:
@@ -206,12 +209,12 @@ def plan_texts(path: Path) -> Plan:
     Raises:
         PipelineError: There is nothing to tell apart, or too little.
     """
-    folders, words = ClassFolders(), []
+    folders, words = ClassFolders(sample=EvenSample(class_folders.MAX_FILES, baseline.MAX_TEXT_BYTES)), []
     for example in TextFolder(str(path), ()).examples(ROOT):
         name, content = example.features["label"], example.features["text"]
         assert isinstance(name, bytes)
         assert isinstance(content, bytes)
-        folders.add(example.split, name.decode(errors="replace"), example.source, example.fault)
+        folders.add(example.split, name.decode(errors="replace"), example.source, example.fault, content)
         words.append(len(content.split()))
     facts = class_folders.folder_facts(path, folders, "texts")
     facts |= {"format": "TextFolder", "text": "text"}

@@ -13,7 +13,7 @@ from pipeline.formats import folders
 from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
-from pipeline.scaffold.profile import CLASSIFICATION
+from pipeline.scaffold.target import CLASSIFICATION
 
 if TYPE_CHECKING:
     from pathlib import Path

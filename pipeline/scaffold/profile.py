@@ -1,7 +1,7 @@
-"""The rows of a table as a run will read them, and the column to predict.
+"""The rows of a table as a run will read them.
 
 One pass finds labels, faults, numbers, and columns that are copies of each other; it also says whether there are rows
-enough, and which kind of task the target makes.
+enough.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError, UsageError, did_you_mean
+from pipeline.errors import PipelineError
 from pipeline.scaffold.render import safe_name
 from pipeline.tables.spelling import merge_spellings
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.formats.base import Dataset
-    from pipeline.formats.columns import Column
 
 
 ROOT = Path("/")  # the paths are absolute here
@@ -30,10 +29,6 @@ MIN_ROWS = 50
 MIN_DIFFERENT, USUAL_DIFFERENT = 6, 20  # rows that must, and that should differ
 MAX_FAULTS = 0.5
 USUAL_FAULTS = 0.005  # half of what a recipe allows by itself
-CLASSIFICATION, REGRESSION, FORECASTING = TASKS = ("classification", "regression", "forecasting")
-TARGET_NAMES = ("target", "label", "class", "y", "outcome")  # what a target is called when nobody says
-MAX_INTEGER_CLASSES = 10  # whole numbers with at most so many values are classes
-MAX_CLASSES = 100
 
 
 @dataclass
@@ -195,89 +190,9 @@ def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any
     return {"bad_share": allowed, "bad_reason": f"{share:.1%} cannot be used, as this is written", "faults": faults}
 
 
-def find_target(columns: Sequence[Column], name: str) -> Column:
-    """The target's column.
-
-    Args:
-        columns: Of the table.
-        name: As the user gave it; empty for a column that is called like a target.
-
-    Raises:
-        UsageError: There is no such column, or it is not clear which.
-    """
-    by_name = {column.name: column for column in columns}
-    usual = [column for column in columns if column.name.lower() in TARGET_NAMES]
-    possible = [
-        column for column in columns if not (column.date or column.free_text or column.id_like or column.constant)
-    ]
-    if name and name in by_name:
-        return by_name[name]
-    if not name and len(usual or possible) == 1:
-        return (usual or possible)[0]
-    raise UsageError(
-        f"There is no column {name!r}." if name else "It is not clear which column is to be predicted.",
-        expected="--target with one of " + ", ".join(map(safe_name, by_name)),
-        received=name or "no --target",
-        action=(name and did_you_mean(name, by_name)) or "name it with --target COLUMN",
-    )
-
-
-def choose_task(column: Column, wanted: str) -> tuple[str, str]:
-    """Classification or regression, and why.
-
-    Raises:
-        UsageError: The column does not allow the task.
-    """
-    _require_values(column)
-    numeric = column.kind in ("int", "float")
-    if wanted == REGRESSION and not numeric:
-        raise _target_error(column, "numbers for --task regression")
-    if wanted == CLASSIFICATION and not column.values:
-        raise _target_error(column, f"at most {MAX_CLASSES} different values for --task classification")
-    if wanted in (CLASSIFICATION, REGRESSION):
-        return wanted, "asked for"
-    if not numeric and (not column.values or column.free_text or column.id_like):
-        raise _target_error(column, f"numbers, or at most {MAX_CLASSES} different classes")
-    if not numeric:
-        return CLASSIFICATION, f"{column.distinct} different texts"
-    return _number_task(column)
-
-
-def _number_task(column: Column) -> tuple[str, str]:
-    whole = bool(column.values) and all(float(value).is_integer() for value in column.values)
-    if whole and column.distinct <= MAX_INTEGER_CLASSES:
-        hint = other_task_hint(REGRESSION) if column.distinct > 2 else ""  # noqa: PLR2004  (two numbers are two classes)
-        return CLASSIFICATION, f"{column.distinct} different whole numbers" + hint
-    if whole:
-        return REGRESSION, f"{column.distinct} different whole numbers" + other_task_hint(CLASSIFICATION)
-    return REGRESSION, "numbers"
-
-
-def other_task_hint(task: str) -> str:
-    """How to change an ambiguous decision."""
-    return f"; --task {task} for the other reading"
-
-
 def sort_classes(values: Sequence[str]) -> tuple[str, ...]:
     """Classes in their order: numbers by size, texts by letter."""
     try:
         return tuple(sorted(values, key=float))
     except ValueError:
         return tuple(sorted(values))
-
-
-def _require_values(column: Column) -> None:
-    if column.constant or not column.kind or column.kind.startswith("float["):
-        only = (
-            f"only {', '.join(map(safe_name, column.values)) or 'missing values'}" if column.constant else column.kind
-        )
-        raise _target_error(column, "at least two different values", only or "nested values")
-
-
-def _target_error(column: Column, expected: str, received: str = "") -> UsageError:
-    return UsageError(
-        f"The column {safe_name(column.name)} cannot be predicted.",
-        expected=expected,
-        received=received or f"{column.distinct} different values of kind {column.kind}",
-        action="name another column with --target, or another --task",
-    )

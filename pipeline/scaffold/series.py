@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,10 +14,11 @@ from dateutil.relativedelta import relativedelta
 from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
-from pipeline.scaffold import choices, timeline
+from pipeline.formats.time_series import TimeSeries
+from pipeline.scaffold import baseline, choices, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
-from pipeline.scaffold.profile import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.timeline import Times
 from pipeline.tables.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.tables.names import make_identifiers
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 COLUMN_HEAD = ("column", "kind", "missing", "distinct", "used as")
 EVAL_START, TEST_START = 0.7, 0.85  # shares of the rows at which eval and test begin
+PARTS = (0.4, 0.55, EVAL_START, TEST_START)  # between what a standard model is measured; the test is not looked at
+MAX_NUMBERS = 2_000_000  # of all windows that it gets
 MIN_SERIES_ROWS = 100
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 YEAR = relativedelta(years=1)
@@ -126,8 +130,15 @@ def step_source(step: Step) -> Code:
     return Code(f"timedelta(seconds={step.total_seconds()!r})")
 
 
-def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Column) -> Plan:
+def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Column, choice: str = "") -> Plan:
     """The recipe of a forecast.
+
+    Args:
+        path: The table.
+        times: Its times.
+        columns: Its columns.
+        goal: The target.
+        choice: By what it was chosen; empty if the user has named it.
 
     Raises:
         PipelineError: The series is too short.
@@ -145,7 +156,8 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     rows = [_column_row(column, goal, times, others) for column in columns]
     notes = [
         f"{safe_name(goal.name)} is the target: forecasting, "
-        f"for {safe_name(times.column)} rises by {describe_step(times.step)}" + other_task_hint(REGRESSION),
+        f"for {safe_name(times.column)} rises by {describe_step(times.step)}{other_task_hint(REGRESSION)}"
+        + (f"; {choice}." if choice else "."),
         f"{shape.length} steps of the past are seen, {shape.horizon} are forecast: change LENGTH and HORIZON at will.",
         *timeline.describe_times(times),
     ]
@@ -190,8 +202,45 @@ def _series_facts(
         "title": f"The next {shape.horizon} steps of {safe_name(goal.name)} from {shape.length} steps before.",
         "words": "The gate holds the error against that of repeating the last value, the mean of the window, or the "
         f"season of {shape.season} steps, whichever is best on the test split.",
-        "bounds": BOUNDS,
+        "bounds": _measure_bounds(path, times, goal, others, shape),
     }
+
+
+def _measure_bounds(path: Path, times: Times, goal: Column, others: list[Column], shape: Window) -> Bounds:
+    """Returns the bounds by what a linear autoregression reaches before the test split begins."""
+    from pipeline.baseline import rolling
+
+    numbers = {column.name: column.name for column in (goal, *others)}
+    data = TimeSeries(
+        str(path),
+        (times.column,),
+        times.step,
+        goal.name,
+        numbers,
+        length=shape.length,
+        horizon=shape.horizon,
+        stride=choose_stride(times, len(numbers), shape),
+        key=times.key,
+        order=times.order,
+        sort=not times.is_sorted,
+    )
+    windows = rolling.gather_windows(data.examples(path.parent), list(numbers), data.label)
+    borders = [times.moments[int(share * len(times.moments))] for share in PARTS]
+    return baseline.series_bounds(BOUNDS, rolling.roll(windows, goal.name, shape.season, borders))
+
+
+def choose_stride(times: Times, inputs: int, shape: Window) -> int:
+    """Returns of how many windows one is enough; it has no common factor with the season, or all would begin alike.
+
+    Args:
+        times: The times.
+        inputs: Inputs that are numbers.
+        shape: The windows.
+    """
+    stride = max(times.series * times.length * inputs * (shape.length + shape.horizon) // MAX_NUMBERS, 1)
+    while math.gcd(stride, shape.season) > 1:
+        stride += 1
+    return stride
 
 
 def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.formats.csv import Csv
 from pipeline.formats.jsonl import JsonLines
 from pipeline.formats.parquet import Parquet
 from pipeline.formats.read_table import table_format
-from pipeline.scaffold import baseline, choices, files, forms, outliers, profile, series, timeline
+from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series, target, timeline
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.tables.names import make_identifiers
@@ -50,25 +50,15 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     """
     form, columns = forms.find_form(path, dialect).inspect(path)
     _require_columns(path, columns)
-    goal = profile.find_target(columns, name)
+    goal, choice = target.find_target(columns, name)
     times = series.find_times(path, columns, goal, task)
-    if isinstance(times, series.Times) and task in ("", profile.FORECASTING):
-        return form.tell(series.plan_series(path, times, columns, goal))
-    decided, why = profile.choose_task(goal, task)
-    dated = decided == profile.REGRESSION and not task and any(column.date for column in columns)
+    if isinstance(times, series.Times) and task in ("", target.FORECASTING):
+        return form.tell(series.plan_series(path, times, columns, goal, choice))
+    decided, why = target.choose_task(goal, task)
+    dated = decided == target.REGRESSION and not task and any(column.date for column in columns)
     words = f"{why}; no forecast, for {times}" if dated else why
-    words += describe_choice(columns, goal, name)
+    words += f"; {choice}" if choice else ""
     return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
-
-
-def describe_choice(columns: list[Column], goal: Column, name: str) -> str:
-    """Returns by what the target was chosen, and what else is possible; empty if the user has named it."""
-    if name:
-        return ""
-    others = [column.name for column in columns if column is not goal and not column.constant and column.kind]
-    if goal.name.lower() in profile.TARGET_NAMES:
-        return f"; chosen by its name, --target takes another: {list_names(others)}"
-    return "; chosen as the only column that can be one, --target takes another"
 
 
 def _require_columns(path: Path, columns: list[Column]) -> None:
@@ -83,7 +73,7 @@ def _require_columns(path: Path, columns: list[Column]) -> None:
 
 
 def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: str, options: dict[str, Any]) -> Plan:
-    classification = task == profile.CLASSIFICATION
+    classification = task == target.CLASSIFICATION
     usable = {c.name: c.kind for c in columns if c.kind and c is not goal}
     data = FORMATS[table_format(path)](
         str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}, **options
@@ -96,7 +86,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     classes = profile.sort_classes(list(summary.classes))
     # With its classes, so that every spelling of one counts.
     sample = baseline.read_sample(replace(data, classes=classes), summary.rows, classes)
-    decided = choices.assign_roles(columns, goal, summary, baseline.find_images(sample))
+    decided = choices.assign_roles(columns, goal, summary, leaks.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     few = profile.different_rows(data, [role.column.name for role in used])
@@ -108,10 +98,11 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     common = _common_facts(path, goal, summary, classification=classification) | faults
     common |= {"options": options, "limits": limits}
     tested = summary.rows * common["sizes"].test
-    common["bounds"] = baseline.baseline_bounds(common["bounds"], sample, decided, tested)
+    usable_sample = sample.select(role.column.name for role in used)
+    common["bounds"] = baseline.baseline_bounds(common["bounds"], usable_sample, tested)
     unusable = profile.describe_faults(summary.rows, summary.faults, summary.first_fault, summary.reasons)
     notes = [f"{safe_name(goal.name)} is the target: {task}, {why}.", *_class_notes(summary), *_copy_notes(decided)]
-    notes += baseline.leak_notes(baseline.find_leaks(sample, decided), goal.name)
+    notes += leaks.leak_notes(leaks.find_leaks(sample, decided), goal.name)
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     times = {role.column.name: sample.columns[role.column.name] for role in used if role.use == "date"}
     notes += timeline.describe_split(times, common["sizes"].eval, common["sizes"].test)

@@ -74,7 +74,12 @@ def test_without_a_common_metric_there_is_no_verdict():
         (
             "best epoch 3 of 9, val_loss 1; overfitting after epoch 3: …",
             False,
-            "more dropout or fewer units, ",
+            "rows. Try more dropout or fewer units, ",
+        ),
+        (
+            "best epoch 3 of 9, val_loss 1; no sign of under- or overfitting.",
+            False,
+            "rows. Try keraspipe tune wine, or",
         ),
         ("", False, "keraspipe tune wine, or serve the simpler model"),
         ("", True, "a full run: keraspipe run wine"),

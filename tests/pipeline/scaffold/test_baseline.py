@@ -1,4 +1,4 @@
-"""The gate of a table by its standard models, and columns that tell the target by themselves."""
+"""The gate by standard models: of tables, of files in folders of classes, of time series."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import csv
 import numpy as np
 import pytest
 
+from pipeline.baseline.rolling import Skills
 from pipeline.scaffold import baseline
-from pipeline.scaffold.baseline import Sample
-from pipeline.scaffold.choices import Role, number_bounds
+from pipeline.scaffold.choices import number_bounds
+from pipeline.scaffold.series import BOUNDS
 from pipeline.scaffold.table import plan_table
 
 ROWS = 300
@@ -24,41 +25,6 @@ def plan(folder, columns, target="price", task=""):
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     return plan_table(path, target, task)
-
-
-def used_as(found, name):
-    return next(row[-1] for row in found.rows if row[0] == name)
-
-
-@pytest.mark.parametrize(
-    ("image", "words"),
-    [
-        (TRUTH, "left out: a copy of price"),
-        (np.where(np.arange(ROWS) == 7, np.nan, TRUTH), "left out: a copy of price"),
-        (1.8 * TRUTH + 32, "left out: price in another unit (1.8 times, plus 32)"),
-        (-TRUTH / 1e9, "left out: price in another unit (-1e-09 times, plus"),
-        (np.log(TRUTH + 1), "left out: price on another scale, in the same order"),
-    ],
-)
-def test_copies_and_images_of_a_target_of_many_values_are_left_out(tmp_path, image, words):
-    found = plan(tmp_path, {"x": NOISE, "image": image, "price": TRUTH})
-    assert used_as(found, "image").startswith(words)
-    assert used_as(found, "x").startswith("number")
-
-
-def test_a_column_that_is_only_near_the_target_stays_and_is_named(tmp_path):
-    found = plan(tmp_path, {"x": NOISE, "near": TRUTH * (1 + 0.01 * NOISE), "price": TRUTH})
-    assert used_as(found, "near").startswith("number")
-    (line,) = [note for note in found.notes if note.startswith("Possible leak")]
-    assert "near alone predicts price nearly perfectly" in line
-
-
-def test_a_column_that_tells_the_class_is_named_and_the_only_input_is_not(tmp_path):
-    sides = NOISE > 0
-    columns = {"x": NOISE[::-1], "sure": sides * 5 + np.abs(NOISE), "price": np.where(sides, "high", "low")}
-    assert any("sure alone predicts price" in note for note in plan(tmp_path, columns).notes)
-    del columns["x"]
-    assert not any("Possible leak" in note for note in plan(tmp_path, columns).notes)
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
@@ -84,25 +50,76 @@ def test_where_nothing_can_be_learnt_the_gate_asks_for_more_than_chance_and_says
     assert "not better than guessing" in bounds.baseline
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_network_ten_times_worse_than_a_linear_model_is_not_blessed(tmp_path, unit):
+    others = np.random.default_rng(3).normal(size=ROWS)
+    target = unit * (3 * NOISE - others + 0.05 * NOISE[::-1])
+    bounds = plan(tmp_path, {"x": NOISE, "z": others, "price": target}).facts["bounds"]
+    reached = float(bounds.baseline.split("reaches mae ")[1].split()[0].replace(",", ""))
+    assert reached < bounds.at_most["mae"] < 4 * reached
+
+
 @pytest.mark.parametrize(
-    ("columns", "words"),
+    ("error", "guess", "spread", "allowed"),
     [
-        ({"a": NOISE, "b": TRUTH, "target": NOISE[::-1]}, "chosen by its name, --target takes another: a, b."),
-        ({"text": ["one two three four five six"] * ROWS, "b": TRUTH}, "chosen as the only column that can be one"),
+        (3.0, 10.0, 0.0, 3.7),  # a tenth of the way
+        (3.0, 10.0, 1.0, 5.0),  # two standard errors
+        (3.0, 10.0, 5.0, 6.5),  # half of the way
+        (0.2, 10.0, 0.0, 0.6),  # three times
+        (0.2, 10.0, 0.4, 1.0),  # two standard errors are more than that
+        (0.0, 10.0, 0.0, 0.1),  # no training ends at zero
     ],
 )
-def test_the_target_is_not_chosen_in_silence(tmp_path, columns, words):
-    columns = {**columns, "text": [f"word{n} and some more words of a text {n}" for n in range(ROWS)]}
-    assert words.rstrip(".") in plan(tmp_path, columns, "").notes[0]
+def test_how_far_a_network_may_be_behind(error, guess, spread, allowed):
+    assert pytest.approx(allowed) == baseline.allowed_error(error, guess, spread)
 
 
-def test_a_target_that_the_user_names_needs_no_reason(tmp_path):
-    assert "chosen" not in plan(tmp_path, {"x": NOISE, "price": TRUTH}).notes[0]
+@pytest.mark.parametrize("kind", ["images", "texts", "recordings"])
+def test_files_have_a_gate_by_a_linear_model(request, drafted, kind):
+    bounds = drafted(request.getfixturevalue(kind)).plan.facts["bounds"]
+    assert f"Logistic regression reaches accuracy 1.0000 on {kind} left out." in bounds.baseline
+    assert 0.75 < bounds.at_least["accuracy"] < 0.85  # two of about twelve may be wrong
 
 
-def test_obvious_classes_have_no_leak():
-    truth = np.r_[np.zeros(290, int), np.ones(10, int)]
-    sample = Sample({"a": NOISE, "b": truth + 0.0}, {"a": "float", "b": "float"}, truth, ("n", "y"))
-    column = type("Column", (), {"name": "b"})
-    other = type("Column", (), {"name": "a"})
-    assert [] == baseline.find_leaks(sample, [Role(column, "number", ""), Role(other, "number", "")])
+def test_files_of_an_official_test_are_not_learnt_from(drafted, images):
+    for split, folders in (("train", ("dark", "light")), ("test", ())):
+        (images / split).mkdir()
+        for name in folders:
+            (images / name).rename(images / split / name)
+    for name, other in (("dark", "light"), ("light", "dark")):
+        (images / "test" / name).mkdir()
+        for number in range(10):  # a test split with all labels wrong
+            source = images / "train" / other / f"{number}.png"
+            (images / "test" / name / f"{number}.png").write_bytes(source.read_bytes())
+    assert "reaches accuracy 1.0000 on images left out" in drafted(images).plan.facts["bounds"].baseline
+
+
+def test_files_that_cannot_be_told_apart_keep_the_gate_above_guessing(drafted, texts):
+    for path in texts.rglob("*.txt"):
+        path.write_text(f"the same words and {int(path.stem) % 7} of nothing")
+    bounds = drafted(texts).plan.facts["bounds"]
+    assert "not better than guessing" in bounds.baseline
+    assert bounds.at_least["accuracy"] > 0.6
+
+
+def test_a_series_has_a_gate_by_a_linear_autoregression(drafted, write_csv, series):
+    found = drafted(write_csv(series), "sold")
+    bounds = found.plan.facts["bounds"]
+    assert "Linear autoregression errs by" in bounds.baseline
+    assert bounds.at_least["skill"] > 0.5
+    assert f"{bounds.at_least['skill']}" in found.text
+
+
+def test_a_network_far_behind_an_autoregression_is_not_blessed():
+    bounds = baseline.series_bounds(BOUNDS, [Skills(0.9998, 0.98), Skills(0.9997, 0.98)])
+    assert {"skill": 0.99, "skill_best": 0.94} == bounds.at_least
+    assert "errs by 0.03 % of the error of repeating the last value and 2 % of that of the best" in bounds.baseline
+
+
+@pytest.mark.parametrize(
+    ("skills", "words"), [([Skills(0.3, -0.28)], "errs by 70 % of the error"), ([], "too short to measure")]
+)
+def test_a_series_that_is_not_learnt_keeps_the_gate_above_naive_forecasts(skills, words):
+    bounds = baseline.series_bounds(BOUNDS, skills)
+    assert BOUNDS.at_least == bounds.at_least
+    assert words in bounds.baseline

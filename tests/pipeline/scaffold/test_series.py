@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
-from pipeline.scaffold.series import TEST_START, choose_window, step_source
+from pipeline.scaffold.series import MAX_NUMBERS, TEST_START, choose_stride, choose_window, step_source
+from pipeline.scaffold.timeline import Times
 from pipeline.tables.calendar import describe_step
 
 
@@ -200,3 +202,13 @@ def test_hours_with_a_zone_become_utc(drafted, write_csv):
     hours = [(start + timedelta(hours=number)).isoformat() for number in range(2000)]
     found = drafted(write_csv({"at": hours, "load": [float(number % 24) for number in range(2000)]}), "load")
     assert 'Time(eval_from="2024-02-28", test_from="2024-03-11")' in found.text
+
+
+def test_the_windows_of_a_sample_do_not_all_begin_at_the_same_hour():
+    hours = [datetime.fromisoformat("2020-01-01") + timedelta(hours=number) for number in range(40_000)]
+    times = Times("when", hours, timedelta(hours=1), length=len(hours))
+    shape = choose_window(times.step, len(hours))
+    stride = choose_stride(times, 8, shape)
+    assert 1 == math.gcd(stride, shape.season)
+    assert len(hours) / stride * 8 * (shape.length + shape.horizon) <= MAX_NUMBERS
+    assert 1 == choose_stride(Times("when", hours[:500], timedelta(hours=1), length=500), 1, shape)

@@ -1,0 +1,78 @@
+"""The target: never chosen in silence, and never guessed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.formats.columns import Column
+from pipeline.scaffold.target import find_target
+
+
+def number(name, **more):
+    return Column(name, "float", 100, 0, 90, **more)
+
+
+def names(name, values=("a", "b"), **more):
+    return Column(name, "bytes", 100, 0, len(values), values=values, **more)
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen", "words"),
+    [
+        ([number("a"), number("b"), names("Target")], "Target", "chosen by its name; --target takes another: a, b"),
+        ([number("a"), number(" y ")], " y ", "chosen by its name; --target takes another: a"),
+        ([names("day", date=True), names("class")], "class", "chosen by its name; no other can be one"),
+        ([names("note", free_text=True), number("no", id_like=True), number("b")], "b", "chosen as the only column"),
+    ],
+)
+def test_what_was_chosen_is_said_with_what_else_was_possible(columns, chosen, words):
+    column, choice = find_target(columns, "")
+    assert chosen == column.name
+    assert words in choice
+
+
+@pytest.mark.parametrize(
+    ("columns", "candidates", "received"),
+    [
+        ([number("a"), number("b")], "a, b", "no --target"),
+        ([number("a"), names("class"), number("y")], "a, class, y", "class, y are all called like a target"),
+        (
+            [number("a"), number("b"), names("y", constant=True)],
+            "a, b",
+            "y is called like a target, but it is the same",
+        ),
+        (
+            [number("a"), names("label", (), free_text=True)],
+            "a",
+            "label is called like a target, but it holds sentences",
+        ),
+        ([number("a"), names("label", ())], "a", "label is called like a target, but it has more than 100 different"),
+        ([number("a"), number("y", id_like=True)], "a", "y is called like a target, but it numbers or names the rows"),
+        ([number("a"), names("target", date=True)], "a", "target is called like a target, but it holds dates"),
+        ([number("a"), Column("target", "float[3]", 9, 0, 9)], "a", "but it has nested values"),
+    ],
+)
+def test_in_doubt_it_asks_and_lists_the_candidates(columns, candidates, received):
+    with pytest.raises(UsageError) as caught:
+        find_target(columns, "")
+    assert "It is not clear which column is to be predicted." in str(caught.value)
+    assert f"Expected: --target with one of {candidates}\n" in str(caught.value)
+    assert received in str(caught.value)
+    assert "Next: name it with --target COLUMN" in str(caught.value)
+
+
+def test_what_the_user_names_is_taken_and_a_slip_is_corrected():
+    columns = [number("price"), number("y")]
+    assert (columns[0], "") == find_target(columns, "price")
+    with pytest.raises(UsageError, match=r"There is no column 'prise'.*\n.*price, y\n.*\n.*did you mean price"):
+        find_target(columns, "prise")
+
+
+def test_a_series_says_by_what_its_target_was_chosen(drafted, write_csv, series):
+    table = {name: series[name] for name in ("day", "sold")}
+    note = drafted(write_csv(table)).plan.notes[0]
+    assert note.endswith(
+        "; --task regression for the other reading; chosen as the only column that can be one; --target takes another."
+    )
+    assert drafted(write_csv(table), "sold").plan.notes[0].endswith("for the other reading.")
