@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.store.layout import Workspace
 
+PLUGIN = "keraspipe"
 START_TIMEOUT_S = 180.0  # on a machine that is busy elsewhere
 
 # MLflow 3 opens on pages about prompts and traces; this is the list of the experiments with their runs.
@@ -133,8 +135,11 @@ def _start_server(settings: Settings, port: int, host: str) -> Iterator[subproce
 
 
 def _server_arguments(settings: Settings, port: int, host: str) -> list[str]:
+    # Our page is a plugin of MLflow: installed by `make setup`, but not by a copy of the code alone.
+    plugin = ["--app-name", PLUGIN] if metadata.entry_points(group="mlflow.app", name=PLUGIN) else []
     return [
         "server",
+        *plugin,
         *("--backend-store-uri", settings.mlflow_uri),
         *("--artifacts-destination", str(settings.workspace.mlflow_artifacts)),
         *("--host", host, "--port", str(port), "--workers", "1"),
