@@ -39,5 +39,5 @@ def test_other_files_stay_as_they_are(browser):
 
 
 def test_the_server_is_started_with_the_page(settings):
-    arguments = server._server_arguments(settings, 5000, "127.0.0.1")
+    arguments = server._server_arguments(settings, "sqlite:///mlflow.db", 5000, "127.0.0.1")
     assert ["server", "--app-name", "keraspipe"] == arguments[:3]

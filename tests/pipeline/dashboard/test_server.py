@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 
 from pipeline import subprocesses
+from pipeline.dashboard import server
 from pipeline.dashboard.server import serve_dashboard
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -74,6 +75,17 @@ def test_shows_the_runs_until_it_is_stopped(workspace):
     while listening(port):
         assert time.monotonic() < until, "the port is not free"
         time.sleep(0.05)
+
+
+def test_what_can_only_be_read_is_shown_from_a_copy(workspace, monkeypatch, capsys):
+    before = {path.name: path.read_bytes() for path in workspace.iterdir()}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to any folder but a read-only mount
+    with server._open_files(Settings(workspace=Workspace(workspace))) as files:
+        assert files.uri == f"sqlite:///{files.log.with_name('mlflow.db')}"
+        assert files.log.with_name("mlflow.db").read_bytes()[:6] == b"SQLite"
+    assert f"{workspace} cannot be written; this shows it as it is now" in capsys.readouterr().err
+    assert not files.log.parent.exists()
+    assert before == {path.name: path.read_bytes() for path in workspace.iterdir()}
 
 
 def listening(port: int) -> bool:
