@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.tracking.dashboard import serve_dashboard
+from pipeline.dashboard.server import serve_dashboard
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace

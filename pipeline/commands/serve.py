@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pipeline.console import Terminal
     from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
     from serving.process.server import Endpoints
 
 
@@ -101,13 +102,29 @@ def _plan_and_serve(line: flag_line.CommandLine, settings: Settings) -> int:
 
 def _serve(plan: Plan, shares: Mapping[str, float], every: float, settings: Settings) -> int:
     with (
-        console.redirect_output(settings.workspace.serve_log) as terminal,
+        _open_log(settings.workspace) as log,
+        console.redirect_output(log) as terminal,
         sync_in_background(settings, every),
         _report_canaries(plan, shares, terminal) as options,
     ):
         log_to_stderr()
         with_notice = replace(options, notice=lambda text: print(text, file=terminal.err, flush=True))
         return start_server(with_notice, lambda endpoints: _announce(endpoints, plan, terminal))
+
+
+@contextlib.contextmanager
+def _open_log(workspace: Workspace) -> Iterator[Path]:
+    """Yields the log; if the workspace may only be read, a file elsewhere that the block's end removes."""
+    if os.access(workspace.root, os.W_OK):
+        yield workspace.serve_log
+        return
+    with tempfile.NamedTemporaryFile(prefix="keraspipe-serve-", suffix=".txt") as file:
+        print(
+            f"keraspipe serve: warning: {workspace} cannot be written; it is served as it is, the log is {file.name}",
+            file=sys.stderr,
+            flush=True,
+        )
+        yield Path(file.name)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation import row_metrics, statistics
+from pipeline.evaluation.undefined import rows_of_slice
 from pipeline.recipe import Time
 
 if TYPE_CHECKING:
@@ -95,11 +96,8 @@ def add_slice_intervals(
 def _slice_intervals(
     recipe: Recipe, predictions: Predictions, metrics: Mapping[str, float], part: Mapping[str, Any]
 ) -> dict[str, list[float]]:
-    feature, _, value = part["slice"].partition("=")
-    if feature not in predictions.slices or not predictions.kind:
-        return {}
-    rows = predictions.slices[feature] == value
-    if rows.sum() != part["examples"]:  # TFMA formats the value differently
+    rows = rows_of_slice(predictions, part)
+    if rows is None:
         return {}
     intervals = {name: _metric_interval(name, recipe, predictions, metrics, rows) for name in part["metrics"]}
     return {name: list(interval) for name, interval in intervals.items() if interval}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation import examples
+from pipeline.evaluation.statistics import keep_digits
 from pipeline.formats.tfrecord import TEST_TIMES_FILE
 from pipeline.store import fileio
 from pipeline.tables import calendar
@@ -163,14 +164,14 @@ def describe_forecast(truth: np.ndarray, answers: np.ndarray, live: np.ndarray |
             "row": row,
             "error": float(by_row[row]),
             "quantile": place,
-            "truth": truth[row].round(4).tolist(),
-            "predicted": answers[row].round(4).tolist(),
+            "truth": keep_digits(truth[row]).tolist(),
+            "predicted": keep_digits(answers[row]).tolist(),
         }
         for place, row in zip(WINDOW_QUANTILES, rows, strict=True)
     ]
     return {
-        "error": distance.mean(axis=0).round(6).tolist(),
-        "live_error": None if live is None else np.abs(live - truth).mean(axis=0).round(6).tolist(),
+        "error": keep_digits(distance.mean(axis=0)).tolist(),
+        "live_error": None if live is None else keep_digits(np.abs(live - truth).mean(axis=0)).tolist(),
         "windows": windows,
     }
 
@@ -189,7 +190,7 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
     residuals = answers - truth
     low, high = np.quantile(residuals, HISTOGRAM_QUANTILES)
     # Bins need a width even if all residuals are equal.
-    half = max((high - low) / 2, MIN_BIN_WIDTH * max(1.0, abs(low), abs(high)))
+    half = max((high - low) / 2, MIN_BIN_WIDTH * (max(abs(low), abs(high)) or 1.0))
     ends = ((low + high) / 2 - half, (low + high) / 2 + half)
     counts, edges = np.histogram(residuals.clip(*ends), bins=HISTOGRAM_BINS, range=ends)
     rows = np.random.default_rng(1).permutation(len(truth))[:SCATTER_POINTS]
@@ -197,9 +198,9 @@ def describe_residuals(truth: np.ndarray, answers: np.ndarray) -> dict[str, Any]
         "bias": float(residuals.mean()),
         "deviation": float(residuals.std()),
         "largest": float(np.abs(residuals).max()),
-        "histogram": {"edges": edges.round(6).tolist(), "counts": counts.tolist()},
-        "truth": truth[rows].round(6).tolist(),
-        "predicted": answers[rows].round(6).tolist(),
+        "histogram": {"edges": keep_digits(edges).tolist(), "counts": counts.tolist()},
+        "truth": keep_digits(truth[rows]).tolist(),
+        "predicted": keep_digits(answers[rows]).tolist(),
     }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.evaluation.statistics import keep_digits
 from pipeline.features.image import open_image
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _answer_to_dict(predictions: Predictions, row: int, wrong: float, classes: S
 
 
 def _round(value: np.ndarray) -> Any:
-    return np.round(np.asarray(value, np.float64), 4).tolist()
+    return keep_digits(value).tolist()
 
 
 def read_features(folder: Path, rows: Sequence[int], names: Sequence[str]) -> dict[int, dict[str, Any]]:
@@ -147,7 +148,9 @@ def display_value(name: str, value: Any) -> dict[str, Any]:
         return {"text": f"{len(value):,} bytes" if name.endswith("_bytes") else _shorten(value)}
     if isinstance(value, list):
         step = -(-len(value) // MAX_POINTS)
-        return {"numbers": [round(float(number), 4) if math.isfinite(number) else None for number in value[::step]]}
+        return {
+            "numbers": [number if math.isfinite(number) else None for number in keep_digits(value[::step]).tolist()]
+        }
     return {"text": "missing" if value is None else f"{value:g}" if isinstance(value, float) else str(value)}
 
 
@@ -218,7 +221,7 @@ def _reconstruct_vectors(model: LoadedModel, records: np.ndarray) -> list[dict[s
     if originals is None:
         return []
     return [
-        {"numbers": vector.round(4).tolist(), "drawn": again.round(4).tolist()}
+        {"numbers": keep_digits(vector).tolist(), "drawn": keep_digits(again).tolist()}
         for vector, again in zip(originals.astype(float), drawn.astype(float), strict=True)
     ]
 

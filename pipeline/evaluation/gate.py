@@ -201,8 +201,9 @@ def _empty_slice(where: str, received: str) -> Condition:
     )
 
 
-def _metric_value(values: Mapping[str, float], name: str) -> float:
-    return float(values.get(name, NOT_AVAILABLE))
+def _metric_value(values: Mapping[str, float | None], name: str) -> float:
+    value = values.get(name)
+    return NOT_AVAILABLE if value is None else float(value)
 
 
 def _describe_value(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pipeline.console import format_number
@@ -106,7 +107,7 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
     if not names:
         return
     sign = -1 if names[0] in evaluation.get("lower_is_better", []) else 1
-    worst = sorted(slices, key=lambda part: sign * part["metrics"].get(names[0], float("inf")))
+    worst = sorted(slices, key=lambda part: _rank(part["metrics"].get(names[0]), sign))
     rows = [[part["slice"], f"{part.get('examples', '-')}", *_slice_cells(part, names)] for part in worst[:MAX_SLICES]]
     yield from _section("Slices, the worst first", ("slice", "examples", *names), rows)
     if len(worst) > MAX_SLICES:
@@ -114,6 +115,11 @@ def _slices(evaluation: Mapping[str, Any]) -> Iterator[str]:
     least = evaluation["gate"].get("min_slice_examples", 0)
     if any(part.get("examples", least) < least for part in slices):
         yield from ["", f"Slices with fewer than {least} examples are not checked."]
+
+
+def _rank(value: float | None, sign: int) -> float:
+    """Returns a number that is lower for a worse metric, and the highest for one that is not defined."""
+    return math.inf if value is None else sign * value
 
 
 def _slice_cells(part: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -130,9 +136,9 @@ def _cost(cost: Mapping[str, Any], calibration: Mapping[str, Any]) -> Iterator[s
         ("calibration error", format_number(calibration.get("error")) if calibration else None),
         ("weights", f"{cost['weights']:,}" if cost.get("weights") else None),
         ("operations for one row", f"{cost['flops']:,}" if cost.get("flops") else None),
-        ("SavedModel", f"{cost['size_mb']:.2f} MB" if cost.get("size_mb") is not None else None),
-        ("latency of one row, median", f"{latency['p50']:.2f} ms" if latency else None),
-        ("latency of one row, 95 of 100 within", f"{latency['p95']:.2f} ms" if latency else None),
+        ("SavedModel", f"{format_number(cost['size_mb'])} MB" if cost.get("size_mb") is not None else None),
+        ("latency of one row, median", f"{format_number(latency['p50'])} ms" if latency else None),
+        ("latency of one row, 95 of 100 within", f"{format_number(latency['p95'])} ms" if latency else None),
         ("served and in-memory answers differ by", format_number(cost.get("difference")) if cost else None),
     ]
     rows = [[name, value] for name, value in facts if value is not None]

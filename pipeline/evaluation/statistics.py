@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,17 @@ Interval = tuple[float, float]
 MAX_ROWS = 10_000  # for more rows Student's t gives the same p much faster
 PERMUTATIONS = 1999  # in addition to the measured signs: p is at least 1 / 2000
 PERMUTATIONS_AT_ONCE = 100  # in memory
+MOST_DECIMALS = 300  # beyond this NumPy's rounding overflows
 MIN_BLOCKS, MAX_BLOCKS = 2, 40
 SEED = 1
+
+
+def keep_digits(values: Any, digits: int = 8) -> np.ndarray:
+    """Rounds numbers to so many digits of the largest, so that a file with them is short, whatever their unit."""
+    numbers = np.asarray(values, np.float64)
+    largest = float(np.abs(numbers[np.isfinite(numbers)]).max(initial=0.0))
+    decimals = digits - 1 - math.floor(math.log10(largest)) if largest else 0
+    return np.round(numbers, decimals) if decimals < MOST_DECIMALS else numbers
 
 
 def share_interval(hits: float, rows: int, level: float = LEVEL) -> Interval:

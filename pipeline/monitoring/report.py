@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import align_columns
+from pipeline.console import align_columns, format_number
 from pipeline.monitoring import drift
 from pipeline.reports import templating
 
@@ -132,8 +132,8 @@ def _table_row(finding: Finding) -> list[str]:
         name,
         finding.check,
         finding.distance,
-        f"{finding.value:.3f}",
-        f"{finding.limit:.3f}",
+        format_number(finding.value),
+        format_number(finding.limit),
         "ALERT" * finding.alert,
     ]
 
@@ -151,8 +151,8 @@ def explain_limit(finding: Finding) -> str:
     """Explains a distance and the parts of its limit."""
     side = "above" if finding.value > finding.limit else "within"
     return (
-        f"{finding.distance} {finding.value:.3f} is {side} the limit {finding.limit:.3f}: "
-        f"{finding.chance:.3f} by chance ({finding.rows:,} rows against {finding.training:,}, "
+        f"{finding.distance} {format_number(finding.value)} is {side} the limit {format_number(finding.limit)}: "
+        f"{format_number(finding.chance)} by chance ({finding.rows:,} rows against {finding.training:,}, "
         f"in one of {1 / drift.FALSE_ALARM_RATE:,.0f} reports) and {finding.allowed:g} that may change without harm."
     )
 
@@ -196,7 +196,7 @@ def render_html(report: Report) -> str:
         "headline": headline,
         "legend": explain_distances,
     }
-    return templating.render_template(TEMPLATE, facts)
+    return templating.render_template(TEMPLATE, facts, {"number": format_number})
 
 
 def draw_bars(finding: Finding) -> dict[str, object]:

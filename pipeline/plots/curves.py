@@ -21,11 +21,14 @@ LINE_COLOUR, IDEAL_COLOUR, INTERVAL_COLOUR = "#1f77b4", "#999999", "#1f77b455"
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], diagnosis: str = "") -> Figure:
-    """Draws one panel per metric; the epoch with the least validation loss is marked in each."""
+    """Draws one panel per metric; the epoch with the least validation loss is marked in each.
+
+    The figure is as wide as the text on MLflow's page of a run, which does not scale pictures.
+    """
     names = _metric_names(history)
     rows = max(1, math.ceil(len(names) / PANEL_COLUMNS))
     columns = max(1, min(PANEL_COLUMNS, len(names)))
-    figure = Figure(figsize=(5.5 * columns, 3.6 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows + 0.6), layout="constrained")
     best = _best_epoch(history)
     for index, name in enumerate(names):
         _draw_panel(figure.add_subplot(rows, columns, index + 1), name, history, best)

@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.features.image import open_image
@@ -170,8 +171,11 @@ def forecast(result: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(12.0, 3.2 * rows), layout="constrained")
     grid = figure.add_gridspec(rows, 2)
     _draw_errors(figure.add_subplot(grid[0, :]), result)
-    for index, window in enumerate(result["windows"]):
-        _draw_window(figure.add_subplot(grid[1 + index // 2, index % 2]), window)
+    panels = [figure.add_subplot(grid[1 + index // 2, index % 2]) for index in range(len(result["windows"]))]
+    for axes, window in zip(panels, result["windows"], strict=True):
+        _draw_window(axes, window)
+    if panels:  # one legend for all, below them, where it hides no line
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     figure.suptitle("Forecasts of the test split")
     return figure
 
@@ -182,7 +186,8 @@ def _draw_errors(axes: Axes, result: Mapping[str, Any]) -> None:
     if result.get("live_error"):
         axes.plot(steps, result["live_error"], "o-", markersize=3, color=LIVE_COLOUR, label="live model")
     axes.set(xlabel="steps ahead", ylabel="mean absolute error", title="Error by steps ahead")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(bottom=0, top=1.15 * max(*result["error"], *(result.get("live_error") or []), 0) or None)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=9)
 
@@ -200,7 +205,6 @@ def _draw_window(axes: Axes, window: Mapping[str, Any]) -> None:
     rank = "the worst" if window["quantile"] >= 1 else f"better than {1 - window['quantile']:.0%} of the windows"
     axes.set_title(f"error {window['error']:.4g}: {rank}", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="upper left")
     if window.get("times"):
         axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
     else:

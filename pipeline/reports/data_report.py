@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import HUGE, LARGE
 from pipeline.reports import data_statistics, templating
 from pipeline.store import fileio
 
@@ -106,8 +107,13 @@ def _table_cells(kind: str, column: data_statistics.Column) -> list[str]:
     share = f"{column.missing / max(column.rows, 1):.2%}" if column.missing else "0"
     first = [f"{column.rows:,}", share]
     if kind == "number":
-        return [*first, *(f"{value:,.5g}" for value in column.numbers.values())]
+        return [*first, *(_format_value(value) for value in column.numbers.values())]
     return [*first, f"{column.unique:,}", f"{column.length:,.1f}"]
+
+
+def _format_value(value: float) -> str:
+    """Formats a number of a column: five digits, all those of a large whole number."""
+    return f"{value:,.0f}" if LARGE <= abs(value) < HUGE else f"{value:,.5g}"
 
 
 def draw_histogram(splits: Mapping[str, Column]) -> str:
@@ -129,8 +135,8 @@ def draw_histogram(splits: Mapping[str, Column]) -> str:
     ]
     axis = f'<line x1="0" y1="{HISTOGRAM_HEIGHT}" x2="{HISTOGRAM_WIDTH}" y2="{HISTOGRAM_HEIGHT}" stroke="#999"/>'
     words = (
-        f'<text x="0" y="{HISTOGRAM_HEIGHT + 15}">{low:.4g}</text>'
-        f'<text x="{HISTOGRAM_WIDTH}" y="{HISTOGRAM_HEIGHT + 15}" text-anchor="end">{high:.4g}</text>'
+        f'<text x="0" y="{HISTOGRAM_HEIGHT + 15}">{_format_value(low)}</text>'
+        f'<text x="{HISTOGRAM_WIDTH}" y="{HISTOGRAM_HEIGHT + 15}" text-anchor="end">{_format_value(high)}</text>'
     )
     return _wrap_svg(HISTOGRAM_WIDTH, HISTOGRAM_HEIGHT + 20, "".join([*lines, axis, words]), "histogram")
 

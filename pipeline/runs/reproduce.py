@@ -109,7 +109,7 @@ def compare_repetition(original: RunRecord, repeated: RunResult, workspace: Work
     weights = [_weights_digest(side.run_id, workspace) for side in both]
     return result | {
         "same_code": has_same_code(original, workspace),
-        "same_metrics": all(pair["difference"] == 0 for pair in result["metrics"].values()),
+        "same_metrics": all(pair["a"] == pair["b"] for pair in result["metrics"].values()),
         "same_weights": weights[0] == weights[1] if all(weights) else None,
     }
 

@@ -96,7 +96,7 @@ def Gate(  # noqa: N802
     measured["baselines"] = compare.report_baselines(
         declared,
         baseline_step.load_baselines(Path(baselines.uri)),
-        measured["metrics"],
+        {name: value for name, value in measured["metrics"].items() if value is not None},
         predictions.load_predictions(Path(scores.uri) / predictions.PREDICTIONS_FILE),
     )
     about = {"recipe": name, "run_id": run_id, "model": digest, "basis": basis}

@@ -19,7 +19,7 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, Model
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline.errors import PipelineError, describe_cause
-from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results
+from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results, undefined
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
 from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
@@ -216,14 +216,15 @@ def score(
     own = [model and recipe_scores(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
     metrics, baseline = merge_metrics(measured, own[0] or {}, own[1] or {})
     rows = predictions.collect_predictions(recipe, test, models.candidate, models.live)
+    slices = comparison.add_slice_intervals(recipe, rows, metrics, measured.slices)
     comparisons = comparison.compare_models(recipe, rows, metrics, baseline)
     values = {
         "classes": list(recipe.data.classes),
-        "metrics": metrics,
+        "metrics": undefined.drop_undefined(recipe, rows, metrics),
         "lower_is_better": [metric.name for metric in recipe.metrics if not metric.higher_is_better],
         "intervals": comparison.overall_intervals(recipe, rows, metrics),
-        "baseline": baseline,
-        "slices": comparison.add_slice_intervals(recipe, rows, metrics, measured.slices),
+        "baseline": baseline and undefined.drop_undefined(recipe, rows, baseline),
+        "slices": undefined.drop_undefined_in_slices(recipe, rows, slices),
         "confusion": measured.confusion,
         "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
         "cost": measure_cost(recipe, models.candidate, test, trained),

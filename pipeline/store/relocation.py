@@ -125,24 +125,41 @@ def _foreign(connection: sqlite3.Connection, workspace: Workspace, table: str, c
     yield from (uri for (uri,) in connection.execute(query, own))
 
 
+def copy_mlflow_db(workspace: Workspace, path: Path) -> None:
+    """Copies MLflow's database out of a workspace that can only be read; its paths lead to where the workspace is now.
+
+    Raises:
+        DamagedFileError: It is no database.
+    """
+    with _open(f"file:{quote(str(workspace.mlflow_db.absolute()))}?mode=ro") as source, _open(path) as target:
+        source.backup(target)
+    _rewrite_paths(workspace, path, MLFLOW_COLUMNS)
+
+
 def _rewrite(workspace: Workspace) -> None:
     for database, columns in _databases(workspace):
-        with _open(database) as connection:
-            connection.create_function("locate", 1, lambda uri: uri and locate(workspace, uri), deterministic=True)
-            connection.execute("BEGIN IMMEDIATE")
-            for table, column in _present(connection, columns):
-                change = f"UPDATE {table} SET {column} = locate({column}) WHERE {column} <> locate({column})"  # noqa: S608
-                connection.execute(change)
-            connection.execute("COMMIT")
+        _rewrite_paths(workspace, database, columns)
+
+
+def _rewrite_paths(workspace: Workspace, database: Path, columns: tuple[tuple[str, str], ...]) -> None:
+    with _open(database) as connection:
+        connection.create_function("locate", 1, lambda uri: uri and locate(workspace, uri), deterministic=True)
+        connection.execute("BEGIN IMMEDIATE")
+        for table, column in _present(connection, columns):
+            change = f"UPDATE {table} SET {column} = locate({column}) WHERE {column} <> locate({column})"  # noqa: S608
+            connection.execute(change)
+        connection.execute("COMMIT")
 
 
 @contextmanager
-def _open(database: Path) -> Iterator[sqlite3.Connection]:
+def _open(database: Path | str) -> Iterator[sqlite3.Connection]:
+    """Opens a database, by its path or as a URI of SQLite."""
+    by_uri = isinstance(database, str)
     try:
-        with closing(sqlite3.connect(database, timeout=BUSY_S, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(database, timeout=BUSY_S, isolation_level=None, uri=by_uri)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:
-        raise DamagedFileError(database, "an SQLite database", error) from error
+        raise DamagedFileError(Path(database), "an SQLite database", error) from error
 
 
 def _present(connection: sqlite3.Connection, columns: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:

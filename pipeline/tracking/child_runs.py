@@ -152,7 +152,7 @@ class TrialRuns:
 
     def trial(self, event: Mapping[str, Any]) -> None:
         """Begins a child run with its hyperparameters, or ends it with its result."""
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Param, RunTag
 
         run, at, client = self._child_run(event), int(event["time"] * 1000), self.destination.client
         params = [Param(name, str(value)) for name, value in event["params"].items()]
@@ -161,21 +161,16 @@ class TrialRuns:
             client.update_run(run, status="RUNNING")
             return
         texts = {"keraspipe.state": event["state"], "keraspipe.message": event["reason"][:MAX_REASON_LENGTH]}
-        numbers = {"seconds": event["seconds"], "epochs": event["epochs"], f"best/{event['objective']}": event["value"]}
-        metrics = [Metric(name, float(value), at, 0) for name, value in numbers.items() if value is not None]
-        client.log_batch(run, metrics=metrics, tags=[RunTag(name, text) for name, text in texts.items() if text])
+        texts |= {f"keraspipe.{name}": str(event[name]) for name in ("seconds", "epochs") if event[name] is not None}
+        client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items() if text])
+        best, log = f"best/{event['objective']}", self.destination.log_metrics
+        log(run, {best: event["value"]}, event["time"])
         client.set_terminated(run, TRIAL_STATUS[event["state"]], at)
-        if event["best"] is not None:
-            best = Metric(f"best/{event['objective']}", float(event["best"]), at, event["number"])
-            client.log_batch(self.state.mlflow_run_id, metrics=[best])
+        log(self.state.mlflow_run_id, {best: event["best"]}, event["time"], event["number"])
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """Writes the metrics of an epoch."""
-        from mlflow.entities import Metric
-
-        at = int(event["time"] * 1000)
-        metrics = [Metric(name, float(value), at, event["epoch"]) for name, value in event["metrics"].items()]
-        self.destination.client.log_batch(self._child_run(event), metrics=metrics)
+        self.destination.log_metrics(self._child_run(event), event["metrics"], event["time"], event["epoch"])
 
     def _child_run(self, event: Mapping[str, Any]) -> str:
         name = f"trial {event['number']}"

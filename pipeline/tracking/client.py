@@ -7,6 +7,7 @@ recorders: child runs, tables, and `ErrorCollector` for several writes of which 
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 from functools import cache, cached_property
@@ -114,16 +115,19 @@ class TrackingStore:
     def log_metrics(self, run_id: str, values: Mapping[str, Any], seconds: float, step: int = 0) -> None:
         """Writes numbers of a run with the event's own time, so that MLflow recognizes repetitions.
 
+        A number that is not defined, such as the AUC of one class, is left out: MLflow would draw NaN as 0.
+
         Args:
             run_id: MLflow's id of the run.
-            values: Numbers by name.
+            values: Numbers by name; None, NaN and infinite ones are left out.
             seconds: Unix time.
             step: Step or epoch.
         """
         from mlflow.entities import Metric
 
         at = int(seconds * 1000)
-        batch = [Metric(metric_name(name), float(value), at, step) for name, value in values.items()]
+        defined = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+        batch = [Metric(metric_name(name), float(value), at, step) for name, value in defined.items()]
         for begin in range(0, len(batch), METRICS_PER_CALL):
             self.client.log_batch(run_id, metrics=batch[begin : begin + METRICS_PER_CALL])
 
@@ -223,7 +227,8 @@ def write_table(
     destination: TrackingStore, run_id: str, path: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
     """Replaces a table; MLflow's own `log_table` would append to it when an event is recorded again."""
-    destination.client.log_dict(run_id, {"columns": list(columns), "data": [list(row) for row in rows]}, path)
+    data = [[None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in row] for row in rows]
+    destination.client.log_dict(run_id, {"columns": list(columns), "data": data}, path)
     known = json.loads(destination.client.get_run(run_id).data.tags.get(TABLES_TAG, "[]"))
     entry = {"path": path, "type": "table"}
     if entry not in known:

@@ -44,7 +44,7 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
     collector.attempt("metrics", lambda: destination.log_metrics(run_id, flatten_metrics(result), seconds))
     collector.attempt("gate", lambda: _record_gate(destination, run_id, result))
     collector.attempt("cost", lambda: _record_cost(destination, run_id, result.get("cost") or {}))
-    collector.attempt("baseline", lambda: _record_baseline(destination, run_id, result))
+    collector.attempt("models", lambda: _record_models(destination, run_id, result))
     collector.attempt("slices", lambda: _record_slices(destination, run_id, result))
     collector.attempt("confusion matrix", lambda: _record_confusion(destination, run_id, result))
     for name in PICTURES:
@@ -54,14 +54,20 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
 
 
 def flatten_metrics(result: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the metrics of an evaluation by their names in MLflow; slices and costs are tables there."""
-    metrics = {f"test/{name}": value for name, value in result["metrics"].items()}
-    metrics |= {f"champion/{name}": value for name, value in (result.get("baseline") or {}).items()}
-    best: dict[str, Any] = next(iter((result.get("baselines") or {}).get("models") or []), {"metrics": {}})
-    metrics |= {f"baseline/{name}": value for name, value in best["metrics"].items()}
-    if result.get("calibration"):
-        metrics["test/calibration_error"] = result["calibration"]["error"]
-    return {name: value for name, value in metrics.items() if value is not None}
+    """Returns the metrics of an evaluation by their names in MLflow.
+
+    They are few, because MLflow draws a chart of a single bar for each: other models, slices and costs are tables.
+    """
+    return {f"test/{name}": value for name, value in result["metrics"].items() if value is not None}
+
+
+def compare_models(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Returns columns and rows of the table that has the network, the standard models and the champion of that time."""
+    metrics = result.get("metrics") or {}
+    models = [("this network", metrics)]
+    models += [(model["name"], model["metrics"]) for model in (result.get("baselines") or {}).get("models", [])]
+    models += [("the champion before", result["baseline"])] if result.get("baseline") else []
+    return ["on the test split", *metrics], [[who, *(values.get(name) for name in metrics)] for who, values in models]
 
 
 def _flatten_cost(cost: Mapping[str, Any]) -> dict[str, float | None]:
@@ -90,8 +96,10 @@ def _record_cost(destination: TrackingStore, run_id: str, cost: Mapping[str, Any
         client.write_table(destination, run_id, "cost.json", ["cost", "value"], rows)
 
 
-def _record_baseline(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
-    """Adds the standard models to the run's tags; the description has them by `overview.describe_run`."""
+def _record_models(destination: TrackingStore, run_id: str, result: Mapping[str, Any]) -> None:
+    """Writes the table of all models, and what the standard models say of the network as a tag."""
+    columns, rows = compare_models(result)
+    client.write_table(destination, run_id, "models.json", columns, rows)
     words = (result.get("baselines") or {}).get("words")
     if words:
         destination.set_tags(run_id, {"baseline": words})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RUN_ID_TAG = "keraspipe.mlflow_run_id"
 RUN_TAGS = ("keraspipe.run_id", "data_digest", "code_digest")
 EVENT_TAGS = {"commit": "git_commit", "parent": "parent_champion"}
-MODEL_METRICS = ("test/", "baseline/")
+MODEL_METRICS = "test/"
 ENDPOINT = "serving_default"
 PYFUNC_CODE = Path(__file__).with_name("served_model.py")
 PYFUNC_PACKAGES = ("mlflow", "tensorflow", "pandas")

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from pipeline.console import format_number
 from pipeline.store import fileio, journal
+from pipeline.tracking.evaluation import compare_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,17 +38,18 @@ def _paragraphs(
     events: Mapping[str, Mapping[str, Any]], evaluation: Mapping[str, Any], mlflow_run_id: str
 ) -> Iterator[str]:
     words = [f"**{verdict(events, evaluation)}**" if "end" in events or evaluation else "", _title(events)]
-    yield " — ".join(filter(None, words))
+    yield "<br>".join(filter(None, [" — ".join(filter(None, words)), *_headlines(evaluation)]))
     reasons = (evaluation.get("gate") or {}).get("reasons", [])
     if reasons:
         yield "\n".join(f"- {reason}" for reason in reasons)
-    comparison = (evaluation.get("baselines") or {}).get("words")
-    yield from filter(None, [_headlines(evaluation), f"Baseline: {comparison}." if comparison else ""])
-    if events.get("history", {}).get("diagnosis"):
-        yield f"Training: {events['history']['diagnosis']}"
     if "history" in events:
         query = urlencode({"path": CURVES, "run_uuid": mlflow_run_id})
         yield f"![Training and validation by epoch](get-artifact?{query})"
+    if events.get("history", {}).get("diagnosis"):
+        yield f"Training: {events['history']['diagnosis']}"
+    if evaluation.get("metrics"):
+        columns, rows = compare_models(evaluation)
+        yield markdown_table(columns, [[who, *map(format_number, values)] for who, *values in rows])
 
 
 def _title(events: Mapping[str, Mapping[str, Any]]) -> str:
@@ -70,24 +72,24 @@ def verdict(events: Mapping[str, Mapping[str, Any]], evaluation: Mapping[str, An
     return {True: "Blessed", False: "Not blessed, not published", None: "Finished"}[blessed]
 
 
-def _headlines(evaluation: Mapping[str, Any]) -> str:
-    """Returns a table: a row for the network, one for each standard model, and one for the champion at that time."""
-    metrics = evaluation.get("metrics") or {}
-    rows = [("this network", metrics)]
-    rows += [(model["name"], model["metrics"]) for model in (evaluation.get("baselines") or {}).get("models", [])]
-    rows += [("the champion before", evaluation["baseline"])] if evaluation.get("baseline") else []
-    return markdown_table(
-        ("on the test split", *metrics),
-        [(who, *(format_number(values.get(name)) for name in metrics)) for who, values in rows],
-    )
+def _headlines(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line with the metrics, and one with how the network stands to the standard models."""
+    numbers = [f"{name} **{format_number(value)}**" for name, value in (evaluation.get("metrics") or {}).items()]
+    if numbers:
+        yield f"On the test split: {', '.join(numbers)}"
+    comparison = (evaluation.get("baselines") or {}).get("words")
+    if comparison:
+        yield f"Baseline: {comparison}"
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table, the first column to the left, numbers to the right; empty with one column only."""
-    if len(columns) == 1:
-        return ""
-    lines = [columns, ("---", *("---:" for _ in columns[1:])), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+    """Returns a Markdown table, the first column to the left, numbers to the right.
+
+    MLflow leaves no space between columns, so the cells begin with one.
+    """
+    head, *body = [[*line[:1], *(f"&nbsp; {cell}" for cell in line[1:])] for line in (columns, *rows)]
+    lines = [head, ["---", *("---:" for _ in columns[1:])], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def experiment_view(metrics: Iterable[str], headlines: Sequence[str]) -> str:
@@ -98,13 +100,12 @@ def experiment_view(metrics: Iterable[str], headlines: Sequence[str]) -> str:
         headlines: The metrics of its evaluation, the most important first.
     """
     known = list(metrics)
-    kinds = [kind for kind in ("test", "baseline") if f"{kind}/{headlines[0]}" in known]
-    columns = [f"metrics.`{kind}/{headlines[0]}`" for kind in kinds]
+    columns = [f"metrics.`{name}`" for name in (f"test/{headlines[0]}",) if name in known]
     curves = [name for name in known if f"val_{name}" in known]
     section = {"uuid": SECTION, "name": "Training and validation", "display": True, "isReordered": False}
     return json.dumps(
         {
-            "selectedColumns": ["tags.`gate`", "tags.`alias`", *columns],
+            "selectedColumns": ["tags.`gate`", "tags.`alias`", *columns, "tags.`baseline`"],
             "compareRunCharts": [_chart(name) for name in sorted(curves, key=lambda name: name != "loss")],
             "compareRunSections": [{**section, "deleted": False, "isGenerated": False}],
             "isAccordionReordered": True,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RUN_TAG = "keraspipe.run_id"
 RUN_STATUS = {"finished": "FINISHED", "not_blessed": "FINISHED", "failed": "FAILED"}
+METHODS = {"tuned": "finish_search"}  # the event and the method that writes it, where their names differ
 MAX_DESCRIPTION_LENGTH = 5000
 
 
@@ -41,7 +42,7 @@ class MlflowWriter:
 
     def record(self, event: Mapping[str, Any]) -> None:
         """Writes one event; kinds that are not recorded in MLflow are ignored."""
-        write = getattr(self, f"_{event['event']}", None)
+        write = getattr(self, f"_{METHODS.get(event['event'], event['event'])}", None)
         if write is not None:
             write(event)
 
@@ -100,8 +101,7 @@ class MlflowWriter:
         self.destination.set_tags(self.state.mlflow_run_id, {"diagnosis": event.get("diagnosis", "")})
         content = fileio.read_json(self.folder.workspace.require_path(event["path"]))
         figure = learning_curves(content["history"], event.get("diagnosis", ""))
-        run = self.state.mlflow_run_id
-        self.destination.client.log_figure(run, figure, "pictures/learning_curves.png")
+        self.destination.client.log_figure(self.state.mlflow_run_id, figure, overview.CURVES)
 
     def _environment(self, event: Mapping[str, Any]) -> None:
         path = self.folder.workspace.require_path(event["path"])

@@ -52,9 +52,11 @@ def write_preview(
     dataset = rows.dataset.enumerate().filter(lambda index, _: tf.reduce_any(index == wanted)).map(lambda _, row: row)
     batch = next(iter(dataset.take(len(chosen)).batch(len(chosen)).map(target)))
     draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(DRAWS))]
-    names = [classes[int(labels[index])] for index in chosen] if labels and labels[0].ndim == 0 else []
+    numbers = [int(labels[index]) for index in chosen] if labels and labels[0].ndim == 0 else []
+    order = sorted(range(len(numbers)), key=numbers.__getitem__) or list(range(len(chosen)))
     with fileio.replace_file(folder / PREVIEW_FILE) as temporary:
-        draw_grid(draws, names).save(temporary, "png")
+        sheet = draw_grid([draw[order] for draw in draws], [classes[numbers[row]] for row in order if numbers])
+        sheet.save(temporary, "png")
 
 
 def choose_rows(labels: Sequence[int], count: int) -> list[int]:

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.console import format_number
 from pipeline.store import journal
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
     best = min(range(len(val)), key=val.__getitem__)
     words = _underfitting(val, best, stopped_early=stopped_early) or _overfitting(loss, val, best)
     finding = words or "no sign of under- or overfitting"
-    return f"best epoch {best + 1} of {len(val)}, val_loss {val[best]:.4f}; {finding}."
+    return f"best epoch {best + 1} of {len(val)}, val_loss {format_number(val[best])}; {finding}."
 
 
 def _underfitting(val: list[float], best: int, *, stopped_early: bool) -> str:
@@ -133,7 +134,8 @@ def _underfitting(val: list[float], best: int, *, stopped_early: bool) -> str:
         return "underfitting is likely after a single epoch; more epochs may help"
     if val[-2] < val[-1] * (1 + STILL_FALLING):
         return ""
-    return f"underfitting: val_loss was still falling ({val[-2]:.4f} to {val[-1]:.4f}); more epochs may help"
+    fall = f"{format_number(val[-2])} to {format_number(val[-1])}"
+    return f"underfitting: val_loss was still falling ({fall}); more epochs may help"
 
 
 def _overfitting(loss: list[float], val: list[float], best: int) -> str:
@@ -142,9 +144,10 @@ def _overfitting(loss: list[float], val: list[float], best: int) -> str:
     rise = sum(recent) / len(recent) - val[best] if recent else 0.0
     if rise > max(RISE * val[best], SMALL_LOSS / 2) and loss[-1] < loss[best]:
         return (
-            f"overfitting after epoch {best + 1}: val_loss rose to {val[best] + rise:.4f} while loss fell from "
-            f"{loss[best]:.4f} to {loss[-1]:.4f}, and the weights of epoch {best + 1} are kept; {advice}"
+            f"overfitting after epoch {best + 1}: val_loss rose to {format_number(val[best] + rise)} while loss fell "
+            f"from {format_number(loss[best])} to {format_number(loss[-1])}, and the weights of epoch {best + 1} are "
+            f"kept; {advice}"
         )
     if val[best] > SMALL_LOSS and val[best] - loss[best] > GAP * val[best]:
-        return f"overfitting: val_loss {val[best]:.4f} against loss {loss[best]:.4f}; {advice}"
+        return f"overfitting: val_loss {format_number(val[best])} against loss {format_number(loss[best])}; {advice}"
     return ""

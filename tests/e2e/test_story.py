@@ -167,3 +167,11 @@ def test_the_curl_of_the_card_works_as_it_is_printed(digits):
     (prediction,) = json.loads(answer.stdout)["predictions"]
     assert prediction["label"] in "0123456789"
     assert sum(prediction["probabilities"]) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_browser_sees_training_and_validation_in_one_chart_first(page, mlflow):
+    _, run = mlflow
+    charts = f"experiments/{run.info.experiment_id}/runs/{run.info.run_id}/model-metrics"
+    section = r'white-space: pre;">(Training and validation|step|test|Model metrics)</div>'
+    sections = re.findall(section, page(charts, "loss vs val_loss", section))
+    assert ["Training and validation", "step", "Model metrics"] == sections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -113,3 +114,19 @@ def encoded():
         return buffer.getvalue()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory):
+    """A database with MLflow's tables, to copy; making them takes seconds."""
+    from pipeline.tracking.client import TrackingStore
+
+    folder = tmp_path_factory.mktemp("database")
+    assert TrackingStore(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def workspace(tmp_path, database):
+    shutil.copy(database, tmp_path / "mlflow.db")
+    return tmp_path

@@ -176,3 +176,13 @@ def test_version_whose_decoder_is_unchecked_is_named(started):
     assert 0 == code
     assert "warning: digits@1 decodes whatever is sent" in err
     assert "keraspipe run digits" in err
+
+
+def test_a_workspace_that_can_only_be_read_has_its_log_elsewhere(tmp_path, monkeypatch, capsys):
+    with serve._open_log(Workspace(tmp_path)) as log:
+        assert log == Workspace(tmp_path).serve_log
+    monkeypatch.setattr(serve.os, "access", lambda *_: False)  # root may write to any folder but a read-only mount
+    with serve._open_log(Workspace(tmp_path)) as log:
+        assert (False, True) == (log.is_relative_to(tmp_path), log.exists())
+    assert f"{tmp_path} cannot be written; it is served as it is, the log is {log}" in capsys.readouterr().err
+    assert not log.exists()

@@ -57,7 +57,7 @@ def test_a_page_has_intervals_tests_slices_and_costs():
     assert "| label=c | 5 | 0.5000 |" == worst
     assert "| label=a/b | 50 | 0.9900 (0.9000 to 1.0000) |" == best
     assert "Slices with fewer than 20 examples are not checked." in lines
-    assert "| latency of one row, median | 0.43 ms |" in lines
+    assert "| latency of one row, median | 0.4310 ms |" in lines
     assert "| served and in-memory answers differ by | 3e-07 |" in lines
     assert not [line for line in lines if line.startswith("| operations")]
 

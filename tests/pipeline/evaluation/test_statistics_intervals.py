@@ -59,3 +59,14 @@ def test_interval_of_an_area_covers_the_true_area():
         low, high = statistics.area_interval(float(value), float(variance[0, 0]))
         covered.append(low <= 0.76025 <= high)
     assert 0.92 < np.mean(covered) < 0.98
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-9, 1.0, 1e9, 1e300])
+def test_rounded_numbers_keep_their_digits_whatever_the_unit(unit):
+    numbers = unit * np.array([1.23456789123, -0.000123456, 0.0])
+    assert statistics.keep_digits(numbers) == pytest.approx(numbers, rel=1e-7, abs=unit * 1e-7)
+
+
+def test_rounding_leaves_what_is_no_number():
+    assert [1.0, None] == [None if np.isnan(n) else n for n in statistics.keep_digits([1.0, np.nan])]
+    assert [] == statistics.keep_digits([]).tolist()

@@ -199,22 +199,6 @@ def until(true, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory) -> Path:
-    """A database with MLflow's tables, to copy; making them takes seconds."""
-    from pipeline.tracking.client import TrackingStore
-
-    folder = tmp_path_factory.mktemp("database")
-    assert TrackingStore(f"sqlite:///{folder}/mlflow.db", Workspace(folder)).client
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def workspace(tmp_path, database) -> Path:
-    shutil.copy(database, tmp_path / "mlflow.db")
-    return tmp_path
-
-
 @pytest.fixture
 def uri(workspace) -> str:
     return f"sqlite:///{workspace}/mlflow.db"

@@ -5,11 +5,12 @@ import json
 import pytest
 from mlflow.tracking import MlflowClient
 
+from pipeline.dashboard import server as dashboard
 from pipeline.errors import UsageError
 from pipeline.store import champions
 from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
-from pipeline.tracking import alias_sync, dashboard, overview, recorder
+from pipeline.tracking import alias_sync, overview, recorder
 from pipeline.tracking.__main__ import main
 from pipeline.tracking.client import TrackingStore
 
@@ -28,10 +29,13 @@ def description(run) -> list[str]:
 
 def test_the_description_begins_with_the_verdict_and_the_numbers(run, model):
     run.whole(model)
-    verdict, reasons, numbers, diagnosis, picture = description(run)
-    assert verdict == "**Blessed: version 4, published as champion** — A small network."
+    first, reasons, picture, diagnosis, numbers = description(run)
+    assert first.split("<br>") == [
+        "**Blessed: version 4, published as champion** — A small network.",
+        "On the test split: accuracy **0.9000**, loss **0.3000**",
+    ]
     assert reasons == "- accuracy 0.9 >= 0.8"
-    assert numbers.splitlines() == [
+    assert numbers.replace("&nbsp; ", "").splitlines() == [
         "| on the test split | accuracy | loss |",
         "| --- | ---: | ---: |",
         "| this network | 0.9000 | 0.3000 |",
@@ -47,9 +51,10 @@ def test_the_baselines_stand_next_to_the_network(run, result):
     models = [{"name": "gradient boosting", "metrics": {"accuracy": 0.85}}]
     result |= {"baseline": None, "baselines": {"models": models, "words": "ahead of gradient boosting"}}
     run.write("evaluation", path=run.file("evaluation.json", result))
-    numbers, words = description(run)[2:]
-    assert numbers.splitlines()[2:] == ["| this network | 0.9000 | 0.3000 |", "| gradient boosting | 0.8500 | - |"]
-    assert words == "Baseline: ahead of gradient boosting."
+    first, *_, numbers = description(run)
+    rows = numbers.replace("&nbsp; ", "").splitlines()[2:]
+    assert rows == ["| this network | 0.9000 | 0.3000 |", "| gradient boosting | 0.8500 | - |"]
+    assert first.split("<br>")[2] == "Baseline: ahead of gradient boosting"
 
 
 @pytest.mark.parametrize(
@@ -71,17 +76,18 @@ def test_a_refused_run_says_so(run, result):
     run.start()
     result["gate"] = {"blessed": False, "reasons": ["too small"]}
     run.write("evaluation", path=run.file("evaluation.json", result))
-    assert description(run)[:2] == ["**Not blessed, not published** — A small network.", "- too small"]
+    verdict, reasons = (part.split("<br>")[0] for part in description(run)[:2])
+    assert (verdict, reasons) == ("**Not blessed, not published** — A small network.", "- too small")
 
 
 def test_the_view_has_the_verdict_and_the_joint_charts_first():
-    metrics = ["val_auc", "auc", "loss", "val_loss", "test/auc", "baseline/auc", "epoch_seconds"]
+    metrics = ["val_auc", "auc", "loss", "val_loss", "test/auc", "epoch_seconds"]
     view = json.loads(overview.experiment_view(metrics, ["auc", "loss", "mse"]))
     assert view["selectedColumns"] == [
         "tags.`gate`",
         "tags.`alias`",
         "metrics.`test/auc`",
-        "metrics.`baseline/auc`",
+        "tags.`baseline`",
     ]
     charts = [chart["selectedMetricKeys"] for chart in view["compareRunCharts"]]
     assert charts == [["loss", "val_loss"], ["auc", "val_auc"]]

@@ -115,5 +115,4 @@ def test_reconstructions_of_images_and_of_vectors(examples):
 
 def test_metrics_are_those_that_make_a_chart_over_runs(result):
     found = flatten_metrics({**result, "cost": {"weights": 5}, "calibration": {"error": 0.02}})
-    assert {"test/accuracy": 0.9, "test/calibration_error": 0.02}.items() <= found.items()
-    assert [] == [name for name in found if name.startswith("cost") or "label" in name]
+    assert {"test/accuracy": 0.9, "test/loss": 0.3} == found

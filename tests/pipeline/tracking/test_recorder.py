@@ -152,7 +152,7 @@ def test_the_pipelines_side_imports_nothing_heavy():
     code = (
         "import sys\n"
         "import pipeline.tracking.recorder, pipeline.tracking.recorder\n"
-        "import pipeline.tracking.alias_sync, pipeline.tracking.dashboard\n"
+        "import pipeline.tracking.alias_sync, pipeline.dashboard.server\n"
         "print(sorted({'mlflow', 'matplotlib', 'numpy', 'pandas', 'requests'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]

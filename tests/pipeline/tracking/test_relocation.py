@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlflow.tracking import MlflowClient
 
+from pipeline.store import relocation
 from pipeline.store.layout import Workspace
 from pipeline.tracking import recorder
 from pipeline.tracking.__main__ import main
@@ -54,3 +55,17 @@ def test_a_run_that_was_recorded_is_not_recorded_again(run, workspace, tmp_path_
     assert before == recorder.read_outcome(Workspace(moved).run("run-1"))
     client = MlflowClient(f"sqlite:///{moved}/mlflow.db")
     assert client.get_run(before.mlflow_run_id).info.artifact_uri.startswith(moved.as_uri())
+
+
+def test_a_copy_of_the_database_leads_to_where_the_workspace_is(run, workspace, tmp_path_factory):
+    run.whole()
+    record(workspace, "run-1")
+    moved = tmp_path_factory.mktemp("else where") / "moved"
+    shutil.move(workspace, moved)
+    before = (moved / "mlflow.db").read_bytes()
+    copy = tmp_path_factory.mktemp("copy") / "mlflow.db"
+    relocation.copy_mlflow_db(Workspace(moved), copy)
+    client = MlflowClient(f"sqlite:///{copy}")
+    run_id = recorder.read_outcome(Workspace(moved).run("run-1")).mlflow_run_id
+    assert '{"x": 1}' == Path(client.download_artifacts(run_id, "data/schema.json")).read_text()
+    assert before == (moved / "mlflow.db").read_bytes()

@@ -59,11 +59,8 @@ def test_the_whole_run(run, model, record, client):
     assert data.tags["mlflow.note.content"].startswith(
         "**Blessed: version 4, published as champion** — A small network."
     )
-    numbers = {
-        "test/accuracy": 0.9,
-        "champion/loss": 0.4,
-    }
-    assert numbers.items() <= data.metrics.items()
+    once = {name: value for name, value in data.metrics.items() if "/" in name and not name.startswith("step/")}
+    assert {"test/accuracy": 0.9, "test/loss": 0.3} == once
     loss = client.get_metric_history(found.info.run_id, "loss")
     assert [(1, 2.0), (2, 1.0), (3, pytest.approx(2 / 3))] == [(one.step, one.value) for one in loss]
     assert artifacts(client, found.info.run_id) == [
@@ -74,6 +71,7 @@ def test_the_whole_run(run, model, record, client):
         "environment/requirements.txt",
         "evaluation/evaluation.json",
         "gate.md",
+        "models.json",
         "pictures/confusion_matrix.png",
         "pictures/learning_curves.png",
         "pictures/samples.png",
@@ -98,6 +96,30 @@ def test_tables_and_verdict_can_be_read(run, record, client, tmp_path):
     gate = Path(client.download_artifacts(run_id, "gate.md", str(tmp_path))).read_text()
     assert "# Blessed" in gate
     assert "| accuracy | 0.9000 | - | 0.8000 |" in gate
+
+
+def test_the_models_are_compared_in_a_table(run, record, client, tmp_path):
+    run.whole()
+    record()
+    path = client.download_artifacts(only_run(client).info.run_id, "models.json", str(tmp_path))
+    assert json.loads(Path(path).read_text()) == {
+        "columns": ["on the test split", "accuracy", "loss"],
+        "data": [["this network", 0.9, 0.3], ["the champion before", 0.8, 0.4]],
+    }
+
+
+def test_a_number_that_is_not_defined_is_absent(run, result, record, client, tmp_path):
+    run.start()
+    result["metrics"]["auc"] = float("nan")
+    result["slices"] = [{"slice": "sex=f", "examples": 3, "metrics": {"auc": float("nan"), "accuracy": 1.0}}]
+    run.write("epoch", epoch=1, metrics={"loss": float("inf"), "val_loss": 0.5}, seconds=1.0)
+    run.write("evaluation", path=run.file("evaluation.json", result))
+    record()
+    found = only_run(client)
+    assert {"test/accuracy", "test/loss", "val_loss", "epoch_seconds"} == set(found.data.metrics)
+    assert "auc **-**" in found.data.tags["mlflow.note.content"]
+    slices = client.download_artifacts(found.info.run_id, "slices.json", str(tmp_path))
+    assert [["sex=f", 3, 1.0, None, None, None]] == json.loads(Path(slices).read_text())["data"]
 
 
 def test_the_registered_model_is_the_published_one(run, model, record, client):

@@ -7,8 +7,13 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,11 +26,11 @@ from pipeline.tracking import overview
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pipeline.settings import Settings
     from pipeline.store.layout import Workspace
 
+PLUGIN = "keraspipe"
 START_TIMEOUT_S = 180.0  # on a machine that is busy elsewhere
 
 # MLflow 3 opens on pages about prompts and traces; this is the list of the experiments with their runs.
@@ -52,10 +57,10 @@ def serve_dashboard(settings: Settings, target: str = "", port: int = 5000, host
     url = f"http://{host}:{port}"
     with (
         _stop_on_sigterm(),
-        relocation.hold_location(settings.workspace),
-        _start_server(settings, port, host) as process,
+        _open_files(settings) as files,
+        _start_server(settings, files, port, host) as process,
     ):
-        _wait_until_healthy(process, url, settings.workspace.dashboard_log)
+        _wait_until_healthy(process, url, files.log)
         print(page(url), flush=True)
         return process.wait()
     return 0
@@ -115,27 +120,60 @@ def _require_startable(settings: Settings, port: int, host: str) -> None:
         ) from error
 
 
+@dataclass(frozen=True)
+class ServerFiles:
+    """What MLflow's server reads and writes.
+
+    Attributes:
+        uri: The database, or the address of another MLflow.
+        log: Its log.
+        lock: Held while it starts.
+    """
+
+    uri: str
+    log: Path
+    lock: Path
+
+
 @contextlib.contextmanager
-def _start_server(settings: Settings, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
+def _open_files(settings: Settings) -> Iterator[ServerFiles]:
+    """Yields the files of the workspace; copies of them if it may only be read, because MLflow writes to a database."""
+    home = settings.workspace
+    if os.access(home.root, os.W_OK):
+        with relocation.hold_location(home):
+            yield ServerFiles(settings.mlflow_uri, home.dashboard_log, home.mlflow_lock)
+        return
+    with tempfile.TemporaryDirectory(prefix="keraspipe-") as folder:
+        uri, log = settings.mlflow_uri, Path(folder, home.dashboard_log.name)
+        if not settings.tracking_uri:
+            relocation.copy_mlflow_db(home, Path(folder, home.mlflow_db.name))
+            uri = f"sqlite:///{Path(folder, home.mlflow_db.name)}"
+        print(f"keraspipe dashboard: warning: {home} cannot be written; this shows it as it is now", file=sys.stderr)
+        yield ServerFiles(uri, log, Path(folder, "lock"))
+
+
+@contextlib.contextmanager
+def _start_server(settings: Settings, files: ServerFiles, port: int, host: str) -> Iterator[subprocess.Popen[bytes]]:
     """Starts MLflow's server in a new process group and stops it when the block ends."""
     # A recorder may be creating the tables at this moment, and MLflow cannot handle that.
-    with fileio.lock(settings.workspace.mlflow_lock), settings.workspace.dashboard_log.open("wb") as log:
+    with fileio.lock(files.lock), files.log.open("wb") as log:
         # Its job runner serves features that need a language model, and costs processes.
         environment = {**subprocesses.mlflow_environment(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        arguments = _server_arguments(settings, port, host)
-        process = subprocesses.start_module(
-            "mlflow", arguments, cwd=settings.workspace.root, env=environment, output=log
-        )
+        arguments = _server_arguments(settings, files.uri, port, host)
+        process = subprocesses.start_module("mlflow", arguments, cwd=files.log.parent, env=environment, output=log)
     try:
         yield process
     finally:
         _terminate(process)
 
 
-def _server_arguments(settings: Settings, port: int, host: str) -> list[str]:
+def _server_arguments(settings: Settings, uri: str, port: int, host: str) -> list[str]:
+    # Our page is a plugin of MLflow: installed by `make setup`, but not by a copy of the code alone.
+    plugin = ["--app-name", PLUGIN] if metadata.entry_points(group="mlflow.app", name=PLUGIN) else []
     return [
         "server",
-        *("--backend-store-uri", settings.mlflow_uri),
+        *plugin,
+        *("--backend-store-uri", uri),
         *("--artifacts-destination", str(settings.workspace.mlflow_artifacts)),
         *("--host", host, "--port", str(port), "--workers", "1"),
     ]

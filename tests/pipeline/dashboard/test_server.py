@@ -3,15 +3,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
 
 from pipeline import subprocesses
+from pipeline.dashboard import server
+from pipeline.dashboard.server import serve_dashboard
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.store.layout import Workspace
-from pipeline.tracking.dashboard import serve_dashboard
 
 
 def test_nothing_to_show_yet(tmp_path):
@@ -45,14 +47,14 @@ SHOW = """
 import sys
 from pathlib import Path
 from pipeline.settings import Settings
-from pipeline.tracking.dashboard import serve_dashboard
+from pipeline.dashboard.server import serve_dashboard
 from pipeline.store.layout import Workspace
 sys.exit(serve_dashboard(Settings(workspace=Workspace(Path(sys.argv[1]))), port=int(sys.argv[2])))
 """
 
 
 @pytest.mark.process
-def test_shows_the_runs_until_it_is_stopped(workspace, wait):
+def test_shows_the_runs_until_it_is_stopped(workspace):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     shown = subprocess.Popen(
@@ -65,11 +67,25 @@ def test_shows_the_runs_until_it_is_stopped(workspace, wait):
     with shown:
         assert shown.stdout.readline().startswith(f"http://127.0.0.1:{port}/#/experiments")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
-            assert b"MLflow" in page.read()
+            assert b"chooseCharts" in page.read()
         os.kill(shown.pid, signal.SIGTERM)
         assert shown.wait(15) == 0
         assert shown.stderr.read() == ""
-    wait(lambda: not listening(port))
+    until = time.monotonic() + 60
+    while listening(port):
+        assert time.monotonic() < until, "the port is not free"
+        time.sleep(0.05)
+
+
+def test_what_can_only_be_read_is_shown_from_a_copy(workspace, monkeypatch, capsys):
+    before = {path.name: path.read_bytes() for path in workspace.iterdir()}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write to any folder but a read-only mount
+    with server._open_files(Settings(workspace=Workspace(workspace))) as files:
+        assert files.uri == f"sqlite:///{files.log.with_name('mlflow.db')}"
+        assert files.log.with_name("mlflow.db").read_bytes()[:6] == b"SQLite"
+    assert f"{workspace} cannot be written; this shows it as it is now" in capsys.readouterr().err
+    assert not files.log.parent.exists()
+    assert before == {path.name: path.read_bytes() for path in workspace.iterdir()}
 
 
 def listening(port: int) -> bool:
