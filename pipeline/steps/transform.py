@@ -11,6 +11,8 @@ from pipeline.recipe import restore_params
 from pipeline.recipes import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.formats.base import Dataset
     from pipeline.recipe import Recipe
 
@@ -19,7 +21,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """Preprocesses features and label; the function that TFX's Transform calls by its dotted name."""
     recipe = catalog.load_recipe(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
-    raw = {name: to_dense(value) for name, value in inputs.items()}
+    raw = to_dense(inputs)
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}
     return {**_preprocess(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
 
@@ -36,17 +38,38 @@ def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, A
         ) from error
 
 
-def to_dense(value: Any) -> Any:
-    """Returns a raw feature as a tensor (batch,) or, for a vector, (batch, …); a missing value is NaN, "" or 0.
+def to_dense(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns raw features as tensors (batch,) or, for vectors, (batch, …); a missing value is NaN, "" or 0.
 
-    Transform's inputs are single values (batch, 1), sparse if they may be missing.
+    Transform's inputs are single values (batch, 1), sparse if they may be missing. All of a type are converted at once:
+    TFX traces the graph six times, and a table may have thousands of columns.
     """
     import tensorflow as tf
 
-    if isinstance(value, tf.SparseTensor):
-        missing = "" if value.dtype == tf.string else math.nan if value.dtype.is_floating else 0
-        column = tf.SparseTensor(value.indices, value.values, [value.dense_shape[0], 1])
-        value = tf.sparse.to_dense(column, tf.constant(missing, value.dtype))
+    dense = {name: squeeze(value) for name, value in inputs.items() if not isinstance(value, tf.SparseTensor)}
+    sparse = {name: value for name, value in inputs.items() if name not in dense}
+    for dtype in {value.dtype for value in sparse.values()}:
+        names = [name for name, value in sparse.items() if value.dtype == dtype]
+        dense |= dict(zip(names, _to_columns([sparse[name] for name in names]), strict=True))
+    return {name: dense[name] for name in inputs}
+
+
+def _to_columns(values: list[Any]) -> list[Any]:
+    """Returns sparse tensors of one type, (batch, 0) or (batch, 1), as dense ones (batch,)."""
+    import tensorflow as tf
+
+    dtype = values[0].dtype
+    shape = tf.stack([values[0].dense_shape[0], 1])  # where all are missing it may be (batch, 0)
+    table = tf.sparse.concat(1, [tf.SparseTensor(value.indices, value.values, shape) for value in values])
+    missing = "" if dtype == tf.string else math.nan if dtype.is_floating else 0
+    columns: list[Any] = tf.unstack(tf.sparse.to_dense(table, tf.constant(missing, dtype)), len(values), axis=1)
+    return columns
+
+
+def squeeze(value: Any) -> Any:
+    """Returns a single value (batch, 1) as (batch,), and any other tensor as it is."""
+    import tensorflow as tf
+
     return tf.squeeze(value, axis=1) if value.shape.rank == 2 and value.shape[1] == 1 else value  # noqa: PLR2004
 
 

@@ -197,7 +197,7 @@ def test_true_and_false_in_any_words(drafted, write_csv, trees):
     found = drafted(write_csv(trees), "grown")
     assert "boolean: true 1, false 0" == found.uses["healthy"]
     assert 'BOOLEANS = ("healthy",)' in found.text
-    assert "truth(inputs[name]) for name in BOOLEANS" in found.text
+    assert "truth(tf.stack([inputs[name] for name in BOOLEANS], axis=1))" in found.text
 
 
 def test_odd_cells_of_a_number_are_missing_values(drafted, write_csv, trees):
@@ -314,7 +314,7 @@ def test_many_columns_share_one_analysis(drafted, write_csv, trees):
     drawn = random.Random(1)
     trees |= {f"kind_{place}": drawn.choices("abc", k=200) for place in range(30)}
     text = drafted(write_csv(trees), "grown").text
-    assert '{"names": positions(texts, p.rare)}' in text
+    assert "positions(tf.concat(texts, axis=1), p.rare)" in text
     assert 3 == text.count("tft.")  # for all names, for all numbers, for the words of the note
 
 
