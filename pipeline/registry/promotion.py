@@ -169,7 +169,7 @@ def _require_published(workspace: Workspace, name: str) -> None:
         f"No model {name!r} is published in {workspace}.",
         expected=f"one of {', '.join(names)}" if names else "a published model",
         received=name,
-        action=errors.did_you_mean(name, names) or f"run: keraspipe run {name}",
+        action=errors.did_you_mean(name, names) or "list them with: keraspipe models",
     )
 
 

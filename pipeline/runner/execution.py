@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -214,7 +215,7 @@ def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
         return error
     home = request.settings.workspace
     if shutil.disk_usage(home.root).free < FULL_BYTES:
-        return layout.unwritable_error(home, OSError(0, "no space left on the device"))
+        return layout.unwritable_error(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with suppress(OSError), log.open("a") as file:
         traceback.print_exception(error, file=file)
     if isinstance(error, OSError) and error.errno:

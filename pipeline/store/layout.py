@@ -5,6 +5,7 @@ No other module builds these paths; the step that writes an artifact names the f
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 NEEDED_BYTES = 200 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PathBelow:
@@ -281,9 +283,10 @@ def _require_known(workspace: Workspace, content: dict[str, int]) -> None:
 
 def unwritable_error(workspace: Workspace, error: OSError) -> PipelineError:
     """Returns the error for a workspace that cannot be written: read-only, full, or not a folder."""
+    free = "free some space there (keraspipe gc), and give the same command again: what is done is not done again"
     return PipelineError(
         f"The workspace {workspace} cannot be written.",
         expected="a folder that this user may write, with free space",
         received=f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
-        action="correct that, or choose another folder with --workspace",
+        action=free if error.errno in FULL else "correct that, or choose another folder with --workspace",
     )

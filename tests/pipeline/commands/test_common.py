@@ -114,12 +114,14 @@ def test_nothing_heavy_is_imported(keraspipe, arguments):
     assert set() == HEAVY & set(modules)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, capsys, number):
+@pytest.mark.parametrize(
+    ("number", "action"), [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "correct")]
+)
+def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, capsys, number, action):
     def fail(*_):
         raise OSError(number, os.strerror(number), "a.json")
 
     monkeypatch.setattr(cli, "_run_command", fail)
     assert 1 == cli.main(["runs", "--workspace", str(tmp_path)])
     words = capsys.readouterr().err
-    assert f"Received: {os.strerror(number)} (a.json)\nNext: " in words
+    assert f"Received: {os.strerror(number)} (a.json)\nNext: {action}" in words
