@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, did_you_mean
+from pipeline.export.columns import COLUMNS_FILE
 from pipeline.features import types
 from pipeline.formats import read_table
 from pipeline.store import fileio
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.tables.dialect import Dialect
     from serving.core.signature import TensorInfo
 
-COLUMNS_FILE = "assets.extra/columns.json"  # of a version: `pipeline.export.columns` writes it
 FILE_COLUMN = "file"  # of the rows of a folder of files
 MAX_SHOWN = 10
 

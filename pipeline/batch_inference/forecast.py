@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.batch_inference import output
 from pipeline.batch_inference.job import Outcome
 from pipeline.errors import PipelineError
+from pipeline.export.columns import FORECAST_FILE, FORECAST_TIME
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.store import fileio
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-SIGNATURE, TIME, COLUMNS_FILE = "forecast", "time", "assets.extra/forecast.json"  # as `pipeline.export.forecast` does
 BATCH_SERIES = 32
 OUTPUT = "predicted_{}"
 
@@ -61,7 +61,7 @@ class Layout:
     @property
     def time_column(self) -> str:
         """The column of times in the output."""
-        return self.time[0] if len(self.time) == 1 else TIME
+        return self.time[0] if len(self.time) == 1 else FORECAST_TIME
 
     @property
     def columns(self) -> list[str]:
@@ -94,7 +94,7 @@ class History:
 
 def read_layout(model: Path) -> Layout | None:
     """Returns the columns that a model's version needs; None if it is no forecasting model."""
-    fields = fileio.read_json(model / COLUMNS_FILE)
+    fields = fileio.read_json(model / FORECAST_FILE)
     return Layout(**fields) if fields else None
 
 
@@ -174,7 +174,7 @@ def _forecast(
         answer = predict(_make_request([history.series[key] for key in batch], layout))
         values = _forecast_values(answer, layout.horizon)
         for place, key in enumerate(batch):
-            for time, value in zip(answer[TIME][place], values[place], strict=True):
+            for time, value in zip(answer[FORECAST_TIME][place], values[place], strict=True):
                 text = time.decode() if isinstance(time, bytes) else str(time)
                 names = dict(zip(layout.key, key, strict=True))
                 yield names | {
@@ -187,7 +187,7 @@ def _forecast_values(answer: Mapping[str, Any], horizon: int) -> np.ndarray:
     """Returns the output (series, horizon) that holds the forecast: the first one of numbers."""
     import numpy as np
 
-    arrays = [np.asarray(value) for name, value in answer.items() if name != TIME]
+    arrays = [np.asarray(value) for name, value in answer.items() if name != FORECAST_TIME]
     return next(array for array in arrays if array.dtype.kind == "f" and array.shape[1:] == (horizon,))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline.commands import _csv_options
 from pipeline.errors import PipelineError, UsageError
+from pipeline.export.columns import FORECAST_SIGNATURE
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,8 +53,8 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
     began = time.monotonic()
     layout = forecast.read_layout(source.folder) if source.folder else None
     request = _make_job(options, source)
-    if layout and options.signature in (DEFAULT_SIGNATURE, forecast.SIGNATURE):
-        ask = functools.partial(source.predict, forecast.SIGNATURE)
+    if layout and options.signature in (DEFAULT_SIGNATURE, FORECAST_SIGNATURE):
+        ask = functools.partial(source.predict, FORECAST_SIGNATURE)
         outcome = forecast.run(request.path, request.out, layout, ask)
     else:
         outcome = job.run(request, Progress(terminal.err))

@@ -1,10 +1,15 @@
-"""What a version says of its inputs and its answer: their names in the file that was trained on, and the classes."""
+"""What a version says of its inputs and its answer: their names in the file that was trained on, and the classes.
+
+The names that writers and readers of a version share are here, because nothing here imports TensorFlow.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 COLUMNS_FILE = "assets.extra/columns.json"  # of a version; `serving/core/columns.py` reads it, too
+FORECAST_FILE = "assets.extra/forecast.json"  # of a version: the columns of a table from which it forecasts
+FORECAST_SIGNATURE, FORECAST_TIME = "forecast", "time"  # see `pipeline.export.forecast`
 
 
 def describe_columns(data: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from pipeline.export.columns import FORECAST_SIGNATURE, FORECAST_TIME
 from pipeline.features import dates
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from pipeline.export.signatures import ServingModel
 
-SIGNATURE, TIME = "forecast", "time"
-COLUMNS_FILE = "assets.extra/forecast.json"  # of a version: the columns of a table from which it forecasts
 WEEK, WORKDAYS = 7, 5
 MONDAY_SHIFT = dates.EPOCH_WEEKDAY  # days from a Monday to 1 January 1970
 
@@ -41,12 +40,12 @@ def forecast_endpoint(served: ServingModel) -> dict[str, tuple[Any, list[tf.Tens
     def forecast(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         return _forecast(served, dict(zip(kinds, tensors, strict=True)))
 
-    return {SIGNATURE: (forecast, [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()])}
+    return {FORECAST_SIGNATURE: (forecast, [tf.TensorSpec([None, None], kind, name) for name, kind in kinds.items()])}
 
 
 def time_input(data: Any) -> str:
     """Returns the name of the input with the times: that of the column of times, or "time" if it is no input itself."""
-    return next((name for name, column in data.texts.items() if (column,) == tuple(data.time)), TIME)
+    return next((name for name, column in data.texts.items() if (column,) == tuple(data.time)), FORECAST_TIME)
 
 
 def describe_columns(data: Any) -> dict[str, Any] | None:
@@ -80,7 +79,7 @@ def _forecast(served: ServingModel, rows: Mapping[str, tf.Tensor]) -> dict[str, 
         for name in data.texts
     }
     outputs = served.outputs(served.features(raw))
-    return {**outputs, TIME: dates.to_text(_next_times(_last(seconds, known), data.step, data.horizon))}
+    return {**outputs, FORECAST_TIME: dates.to_text(_next_times(_last(seconds, known), data.step, data.horizon))}
 
 
 def _read_times(text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

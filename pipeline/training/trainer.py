@@ -233,7 +233,7 @@ def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict
     saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_request(loaded, inputs))
     fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
     if (layout := forecast.describe_columns(recipe.data)) is not None:
-        fileio.write_json(folder / forecast.COLUMNS_FILE, layout)
+        fileio.write_json(folder / columns.FORECAST_FILE, layout)
     worst = saved_model.require_same_answers(served, loaded, examples, inputs)
     operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
     signature_facts = signatures.signatures_to_dict(loaded.signatures)

@@ -115,7 +115,8 @@ def test_nothing_heavy_is_imported(keraspipe, arguments):
 
 
 @pytest.mark.parametrize(
-    ("number", "action"), [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "correct")]
+    ("number", "action"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EROFS, "correct that")],
 )
 def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, capsys, number, action):
     def fail(*_):
