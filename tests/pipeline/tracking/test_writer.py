@@ -202,7 +202,7 @@ def test_a_broken_part_of_an_evaluation_leaves_the_rest(run, result, record, cli
     found = only_run(client)
     assert found.data.metrics["test/accuracy"] == 0.9
     assert "evaluation/evaluation.json" in artifacts(client, found.info.run_id)
-    assert "samples: UnidentifiedImageError" in recorder.read_outcome(run.folder).error
+    assert "samples: ValueError: 0 pixels by its header" in recorder.read_outcome(run.folder).error
 
 
 def test_an_evaluation_without_labels_or_baseline(run, record, client):
