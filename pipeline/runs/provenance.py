@@ -86,7 +86,8 @@ class Provenance:
             return read_journal(self._workspace, run_id)
         last = max(attempts, key=lambda context: context.id)
         stored = sorted(self._store.get_executions_by_context(last.id), key=lambda execution: execution.id)
-        return [self._execution(execution) for execution in stored]
+        seconds = {execution.step: execution.seconds for execution in read_journal(self._workspace, run_id)}
+        return [self._execution(execution, seconds) for execution in stored]
 
     def maker(self, artifact: Artifact) -> str:
         """Returns the id of the run whose step made an artifact; empty if unknown."""
@@ -119,7 +120,7 @@ class Provenance:
             if not run_id or context.name.partition("@")[0] == run_id:
                 yield context
 
-    def _execution(self, stored: StoredExecution) -> Execution:
+    def _execution(self, stored: StoredExecution, seconds: Mapping[str, float]) -> Execution:
         from ml_metadata.proto import metadata_store_pb2 as mlmd
 
         assert self._store is not None
@@ -129,11 +130,14 @@ class Provenance:
             for artifact in self._store.get_artifacts_by_id([e.artifact_id for e in events])
         }
         nodes = [c.name for c in self._store.get_contexts_by_execution(stored.id) if c.type == "node"]
+        step = nodes[0].partition(".")[2]
+        # The recorder, too, updates an execution, perhaps much later: its run's journal knows better.
+        lasted = (stored.last_update_time_since_epoch - stored.create_time_since_epoch) / 1000
         return Execution(
             stored.id,
-            nodes[0].partition(".")[2],
+            step,
             mlmd.Execution.State.Name(stored.last_known_state).lower(),
-            (stored.last_update_time_since_epoch - stored.create_time_since_epoch) / 1000,
+            seconds.get(step) or lasted,
             _artifacts_by_name(events, artifacts, (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)),
             _artifacts_by_name(events, artifacts, (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)),
         )
