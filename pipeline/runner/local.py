@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 UNDECLARED = ("resolve", "evaluate")  # steps whose components do not declare a digest
 NEVER_CACHED = ("gate", "register", "publish")
+MANY_COLUMNS = 100
 EVALUATION_STEPS, PUBLICATION_STEPS = ("evaluate", "score", "gate"), ("register", "publish")
 
 
@@ -41,6 +42,7 @@ def run_steps(state: RunState) -> None:
 
 
 def _run_steps_once(state: RunState) -> None:
+    _choose_batching(len(state.recipe.data.inputs))
     pipeline = _compile_pipeline(state)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     with mlmd.open_store(state.workspace) as store:
@@ -53,6 +55,18 @@ def _run_steps_once(state: RunState) -> None:
             _launch_step(state, step, node.pipeline_node, pipeline, deployment)
         if step == state.request.until:
             return
+
+
+def _choose_batching(columns: int) -> None:
+    """Sets how Beam cuts rows into batches: of a table with many columns by bytes, else by the clock.
+
+    The clock begins with batches of one row, and each batch costs a second for some thousand columns. Images stay with
+    it: a few bytes of them unpack to many.
+    """
+    from absl import flags
+    from tfx_bsl.coders import batch_util  # noqa: F401  (it declares the flag)
+
+    flags.FLAGS.set_default("tfxio_use_byte_size_batching", columns > MANY_COLUMNS)
 
 
 def is_unneeded(state: RunState, step: str) -> bool:
