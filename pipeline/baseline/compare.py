@@ -13,6 +13,8 @@ from pipeline.evaluation import comparison
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+
     from pipeline.baseline.fit import Baseline, Baselines
     from pipeline.evaluation.predictions import Predictions
     from pipeline.recipe import Metric, Recipe
@@ -75,13 +77,9 @@ def compare_baselines(
     sign = -1 if metric.higher_is_better else 1
     best = min((model for model in models if metric.name in model.metrics), key=lambda m: sign * m.metrics[metric.name])
     worse = sign * (metrics[metric.name] - best.metrics[metric.name])
-    p = _chance(recipe, metric, best, metrics, predictions)
-    return Standing(
-        _verdict(worse, _error(best.metrics[metric.name], metric), p),
-        metric.name,
-        best.name,
-        None if math.isnan(p) else p,
-    )
+    chances = _chances(recipe, metric, best, metrics, predictions)
+    verdict = _verdict(worse, _error(best.metrics[metric.name], metric), *chances)
+    return Standing(verdict, metric.name, best.name, None if math.isnan(chances[0]) else chances[0])
 
 
 def leading_metric(recipe: Recipe, models: Sequence[Baseline], metrics: Mapping[str, float]) -> Metric | None:
@@ -94,14 +92,30 @@ def leading_metric(recipe: Recipe, models: Sequence[Baseline], metrics: Mapping[
     return None
 
 
-def _chance(
+def _chances(
     recipe: Recipe, metric: Metric, best: Baseline, metrics: Mapping[str, float], predictions: Predictions
-) -> float:
-    """Returns the p of the paired test that the network is worse, on the same rows; NaN if there is none."""
+) -> tuple[float, float]:
+    """Returns the p of the paired tests that the network is worse, and that it is better; NaN if there are none.
+
+    Two tests: of a few rows on which the models differ, one p may be 1 though the other is far from 0.
+    """
     if predictions.candidate.shape != best.answers.shape:
-        return math.nan
-    both = replace(predictions, live=best.answers)
-    test = comparison.compare_models(replace(recipe, metrics=(metric,)), both, metrics, best.metrics).get(metric.name)
+        return math.nan, math.nan
+    sides = [(predictions.candidate, metrics), (best.answers, best.metrics)]
+    worse, better = (_test(recipe, metric, predictions, *pair) for pair in (sides, sides[::-1]))
+    return worse, better
+
+
+def _test(
+    recipe: Recipe,
+    metric: Metric,
+    predictions: Predictions,
+    one: tuple[np.ndarray, Mapping[str, float]],
+    other: tuple[np.ndarray, Mapping[str, float]],
+) -> float:
+    """Returns the p of the test that one model is worse than the other."""
+    both = replace(predictions, candidate=one[0], live=other[0])
+    test = comparison.compare_models(replace(recipe, metrics=(metric,)), both, one[1], other[1]).get(metric.name)
     return math.nan if test is None else test.p
 
 
@@ -110,9 +124,9 @@ def _error(value: float, metric: Metric) -> float:
     return max(abs(1 - value) if metric.higher_is_better else abs(value), 1e-12)
 
 
-def _verdict(worse: float, error: float, p: float) -> str:
-    if math.isnan(p):
-        return BEHIND if worse > CLEAR * error else AHEAD if worse < -CLEAR * error else LEVEL
-    if worse > SMALLEST * error and p <= SIGNIFICANCE:
+def _verdict(behind: float, error: float, p_worse: float, p_better: float) -> str:
+    if math.isnan(p_worse) or math.isnan(p_better):
+        return BEHIND if behind > CLEAR * error else AHEAD if behind < -CLEAR * error else LEVEL
+    if behind > SMALLEST * error and p_worse <= SIGNIFICANCE:
         return BEHIND
-    return AHEAD if worse < -SMALLEST * error and p >= 1 - SIGNIFICANCE else LEVEL
+    return AHEAD if behind < -SMALLEST * error and p_better <= SIGNIFICANCE else LEVEL

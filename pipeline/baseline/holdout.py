@@ -52,7 +52,7 @@ def hold_out(columns: Columns, kinds: Mapping[str, str], truth: np.ndarray, clas
     task = models.Task(kinds, classes, balanced=metric.name == "balanced_accuracy")
     uses = inputs.choose_uses(columns, kinds)
     encoded = inputs.encode(columns, uses)
-    parts = np.random.default_rng(SEED).permutation(len(truth)) % FOLDS
+    parts = divide_rows(encoded)
     tested = parts == 0 if len(truth) > MANY_ROWS else np.ones(len(truth), bool)
     with models.one_thread():
         candidates = [
@@ -61,6 +61,15 @@ def hold_out(columns: Columns, kinds: Mapping[str, str], truth: np.ndarray, clas
         ]
     sign = 1 if metric.higher_is_better else -1
     return max(candidates, key=lambda one: sign * one.value)
+
+
+def divide_rows(rows: inputs.Inputs) -> np.ndarray:
+    """Returns the part of each row, (rows,); equal rows are in one part, as they are on one side of a run's split."""
+    numbers: dict[tuple[object, ...], int] = {}
+    texts = rows.texts if rows.texts is not None else [""] * len(rows.numbers)
+    keys = zip((row.tobytes() for row in rows.numbers), map(tuple, rows.categories), texts, strict=True)
+    groups = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    return (np.random.default_rng(SEED).permutation(len(numbers)) % FOLDS)[groups]
 
 
 def _answers(

@@ -77,6 +77,10 @@ class Model:
             self.center = float(np.median(truth)), float(truth.std()) or 1.0
             target = (truth - self.center[0]) / self.center[1]
         matrix = self.encoder.fit_transform(rows)
+        if self.task.classes and len(np.unique(truth)) == 1:
+            from sklearn.dummy import DummyClassifier
+
+            self.estimator = DummyClassifier()  # the others refuse to learn from one class
         step = limit_work(self.estimator, matrix, self.task.classes)
         self.rows = len(target[::step])
         with warnings.catch_warnings():
@@ -141,6 +145,8 @@ def limit_work(estimator: Any, matrix: Any, classes: int) -> int:
     """
     rows, width = matrix.shape
     outputs = classes if classes > 2 else 1  # noqa: PLR2004  (two classes need one tree a round, and one line)
+    if not hasattr(estimator, "max_iter"):
+        return 1
     if hasattr(estimator, "categorical_features"):
         allowed = budget.tree_budget(rows, width, outputs)
     elif classes:

@@ -54,7 +54,8 @@ class Naive:
 
     def predict(self, columns: Columns) -> np.ndarray:
         """Returns the next steps, (rows, horizon of the training)."""
-        return repeat(fill(columns[self.past]), self.season, self.horizon)
+        answers = repeat(fill(columns[self.past]), self.season, self.horizon)
+        return answers.astype(columns[self.past].dtype)  # as precise as the recipe's own, against which it is measured
 
 
 @dataclass

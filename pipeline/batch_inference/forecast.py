@@ -10,6 +10,7 @@ import math
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import time as day_time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH_SERIES = 32
 OUTPUT = "predicted_{}"
+MIDNIGHT = "T00:00:00"  # which the times of a series of days have, and its file has not
 
 
 @dataclass(frozen=True)
@@ -169,16 +171,19 @@ def _forecast(
 ) -> Iterator[dict[str, Any]]:
     """Yields one row of the output for each step of each series."""
     keys = list(history.series)
+    ending = (
+        MIDNIGHT if all(step.time.time() == day_time.min for rows in history.series.values() for step in rows) else ""
+    )
     for start in range(0, len(keys), BATCH_SERIES):
         batch = keys[start : start + BATCH_SERIES]
         answer = predict(_make_request([history.series[key] for key in batch], layout))
         values = _forecast_values(answer, layout.horizon)
         for place, key in enumerate(batch):
-            for time, value in zip(answer[FORECAST_TIME][place], values[place], strict=True):
-                text = time.decode() if isinstance(time, bytes) else str(time)
+            for moment, value in zip(answer[FORECAST_TIME][place], values[place], strict=True):
+                text = moment.decode() if isinstance(moment, bytes) else str(moment)
                 names = dict(zip(layout.key, key, strict=True))
                 yield names | {
-                    layout.time_column: text.removesuffix("T00:00:00"),
+                    layout.time_column: text.removesuffix(ending),
                     OUTPUT.format(layout.target): float(f"{value:.7g}"),
                 }
 

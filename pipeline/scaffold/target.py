@@ -33,7 +33,7 @@ def find_target(columns: Sequence[Column], name: str) -> tuple[Column, str]:
         UsageError: There is no such column, or it is not clear which.
     """
     by_name = {column.name: column for column in columns}
-    if name in by_name:
+    if name and name in by_name:  # an unnamed column is never meant by no --target
         return by_name[name], ""
     possible = [column for column in columns if not _reason_against(column)]
     if name:

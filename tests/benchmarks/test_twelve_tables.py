@@ -40,3 +40,18 @@ def test_there_are_twelve_tables_and_those_of_packages_are_written(tmp_path):
         head, *rows = (tmp_path / "t.csv").read_text().splitlines()
         assert tables.TABLES[name].target in head.split(",")
         assert len(rows) >= 150
+
+
+def test_the_page_keeps_the_rows_of_other_tables(tmp_path):
+    page = tmp_path / "page.md"
+    iris, wine, again = (
+        ("iris", "accuracy", "0.9", "0.9", "0.9", "1.0", "ahead"),
+        ("wine", "accuracy", "0.8", "0.9", "0.9", "0.89", "behind"),
+        ("wine", "accuracy", "0.95", "0.9", "0.9", "1.06", "ahead"),
+    )
+    twelve_tables.keep_rows([wine, iris], page)
+    assert "1 of 2 within 5 %" in page.read_text()
+    twelve_tables.keep_rows([again], page)
+    lines = page.read_text().splitlines()
+    assert [f"| {' | '.join(row)} |" for row in (iris, again)] == lines[-2:]
+    assert "2 of 2 within 5 %" in page.read_text()

@@ -45,6 +45,21 @@ def test_a_paired_test_on_the_same_rows_decides(network, baseline, verdict):
     assert (verdict, "mae", "model 0") == (found["verdict"], found["metric"], found["best"])
 
 
+def test_one_row_more_of_many_is_not_ahead_nor_behind():
+    """An exact test of few different rows has a p of 1 on one side, and of a half on the other."""
+    truth = np.arange(80) % 2
+    right = np.eye(2)[truth]
+    wrong_in_one = np.where((np.arange(80) == 7)[:, None], 1 - right, right)
+    data = SimpleNamespace(label="y", classes=("a", "b"))
+    accuracy = Metric("accuracy", "SparseCategoricalAccuracy")
+    declared = Recipe(data=data, params=None, preprocess=None, build=None, metrics=(accuracy,))
+    for network, other in ((right, wrong_in_one), (wrong_in_one, right)):
+        shares = [float((side.argmax(axis=1) == truth).mean()) for side in (network, other)]
+        best = Baseline("logistic regression", {"accuracy": shares[1]}, 0.1, other)
+        rows = Predictions("classes", truth, network)
+        assert compare.LEVEL == compare.compare_baselines(declared, [best], {"accuracy": shares[0]}, rows).verdict
+
+
 def test_the_best_baseline_comes_first_and_the_line_has_all():
     found = report(TRUTH + 0.1 * NOISE, TRUTH + NOISE, TRUTH + 0.5 * NOISE, note="fitted on 10 of 20 rows")
     assert ["model 1", "model 0"] == [entry["name"] for entry in found["models"]]

@@ -72,6 +72,12 @@ def test_each_series_gets_its_next_steps_with_their_times(ask, tmp_path):
     assert [["sun", "", ""], ["", "sun", "sun"]] == inputs["weather"].tolist()
 
 
+def test_midnight_is_written_like_the_other_hours_of_a_series_of_hours(ask):
+    layout = Layout(["when"], "day", [], "", {"past": "sold"}, {}, "sold", 3, 2)
+    text = "when,sold\n2024-01-01 12:00,1\n2024-01-02 00:00,2\n"
+    assert ["2024-01-03T00:00:00", "2024-01-04T00:00:00"] == [row["when"] for row in ask(text, layout)[1]]
+
+
 def test_only_what_the_model_sees_is_sent(ask):
     days = [datetime.fromisoformat("2024-01-01") + number * DAY for number in range(50)]
     text = "day,sold\n" + "".join(f"{day:%m/%d/%Y},{number}\n" for number, day in reversed(list(enumerate(days))))

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.commands import show
@@ -117,6 +117,7 @@ def test_every_kind_is_laid_out_and_sound(any_draft):
 def test_odd_names_and_values_are_written_as_they_are(data):
     names = data.draw(st.lists(NAMES.filter(bool), min_size=3, max_size=6, unique_by=str.casefold))
     cells = data.draw(st.lists(CELLS, min_size=3, max_size=8, unique=True))
+    assume(not {*names} & {*cells})  # a name that comes again below may be no header
     classes = data.draw(
         st.lists(st.text("ab'\"\\é日#{}%", min_size=1, max_size=5), min_size=2, max_size=4, unique=True)
     )

@@ -76,3 +76,14 @@ def test_a_series_says_by_what_its_target_was_chosen(drafted, write_csv, series)
         "; --task regression for the other reading; chosen as the only column that can be one; --target takes another."
     )
     assert drafted(write_csv(table), "sold").plan.notes[0].endswith("for the other reading.")
+
+
+def test_an_unnamed_column_is_not_what_no_target_means():
+    columns = [number("", id_like=True), number("a"), names("target")]
+    assert "target" == find_target(columns, "")[0].name
+
+
+def test_the_index_of_a_frame_is_left_out(drafted, write_csv, trees):
+    found = drafted(write_csv({"": list(range(200)), "height": trees["height (m)"], "label": trees["grown"]}))
+    assert "label is the target" in found.plan.notes[0]
+    assert "left out: numbers or names the rows" == found.uses["(no name)"]
