@@ -59,12 +59,13 @@ def find_columns(served: ServingModel, features: list[str]) -> ColumnOwners:
 
 def _find_dependencies(served: ServingModel, raw: dict[str, tf.Tensor], features: list[str]) -> dict[str, np.ndarray]:
     """Returns by feature which columns change each of its numbers, bool (…, columns)."""
-    columns, before = list(raw), served.features(raw)
+    columns, preprocess = list(raw), tf.function(served.features, autograph=False)  # as a graph: run tens of times
+    before = preprocess(raw)
 
     def find_changes(places: Iterable[int]) -> dict[str, np.ndarray]:
         """Returns by feature which numbers change if these columns are exchanged between rows, bool (…)."""
         rolled = {columns[place]: tf.roll(raw[columns[place]], 1, axis=0) for place in places}
-        after = served.features({**raw, **rolled})
+        after = preprocess({**raw, **rolled})
         return {name: (before[name].numpy() != after[name].numpy()).any(axis=0) for name in features}
 
     depends = _find_candidates(find_changes, len(columns))
