@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.baseline import words
 from pipeline.commands import _common
 from pipeline.commands._common import add_json
 from pipeline.console import format_number
+from pipeline.export import columns
 from pipeline.recipes import catalog, hyperparameters
 from pipeline.runner import execution
 from pipeline.runs import run
@@ -94,7 +96,7 @@ def _published_lines(result: RunResult, request: RunRequest) -> list[str]:
     version = f"{request.name}@{result.model_version}"
     roles = {"challenger": " as challenger", "quick": ", which is not served,"}
     steps = {
-        "champion": f"keraspipe serve, keraspipe dashboard {request.name}",
+        "champion": f"{_forecast_step(result, request.name)}keraspipe serve, keraspipe dashboard {request.name}",
         "challenger": f"keraspipe promote {request.name}, keraspipe dashboard {request.name}",
         "quick": f"keraspipe predict {version} …; for a model to serve: keraspipe run {request.name}",
     }
@@ -102,6 +104,12 @@ def _published_lines(result: RunResult, request: RunRequest) -> list[str]:
         f"Published: version {result.model_version}{roles.get(request.alias, '')} in {result.model_path}",
         f"Next: {steps[request.alias]}",
     ]
+
+
+def _forecast_step(result: RunResult, name: str) -> str:
+    if not (Path(result.model_path) / columns.FORECAST_FILE).exists():
+        return ""
+    return f"keraspipe predict {name} --file SERIES.csv --out FORECAST.csv, "
 
 
 def _print_status(text: str) -> None:

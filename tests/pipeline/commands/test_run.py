@@ -33,6 +33,13 @@ def test_the_last_line_names_what_to_do_with_the_version(arguments, first, last)
     assert (first, last) == (lines[0], lines[-1])
 
 
+def test_the_last_line_of_a_forecast_names_the_command_for_the_next_steps(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "forecast.json").write_text("{}")
+    expected = "Next: keraspipe predict digits --file SERIES.csv --out FORECAST.csv, keraspipe serve"
+    assert f"{expected}, keraspipe dashboard digits" == summary(model_path=str(tmp_path))[-1]
+
+
 def test_quick_and_challenger_exclude_each_other(capsys):
     with pytest.raises(SystemExit):
         cli.parse(["run", "digits", "--quick", "--challenger"])
