@@ -107,7 +107,7 @@ def _published_lines(result: RunResult, request: RunRequest) -> list[str]:
 
 
 def _forecast_step(result: RunResult, name: str) -> str:
-    if not (Path(result.model_path) / columns.FORECAST_FILE).exists():
+    if not (Path(result.model_path or "") / columns.FORECAST_FILE).exists():
         return ""
     return f"keraspipe predict {name} --file SERIES.csv --out FORECAST.csv, "
 
