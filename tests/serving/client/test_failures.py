@@ -70,7 +70,7 @@ class Scripted:
                 if not part:
                     return
                 request += part
-            self.requests.append(request.decode())
+            self.requests.append(request.decode(errors="replace"))
             act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
             act(connection, self.stop)
 
@@ -126,6 +126,39 @@ def drip_head(connection, stop):
             return
 
 
+def drip_lines(connection, stop):
+    """Whole headers, one after the other, and none is the last."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    for number in range(1000):
+        connection.sendall(b"X-%d: x\r\n" % number)
+        if stop.wait(0.05):
+            return
+
+
+def drip_interim(connection, stop):
+    """One answer after the other that says that the answer is to come."""
+    for _ in range(1000):
+        connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+        if stop.wait(0.05):
+            return
+
+
+def drip_chunks(connection, stop):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(1000):
+        connection.sendall(b"1\r\n \r\n")
+        if stop.wait(0.05):
+            return
+
+
+def drip_frames(connection, stop):
+    """HTTP/2 without an answer: one frame of settings after the other."""
+    for _ in range(1000):
+        connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        if stop.wait(0.05):
+            return
+
+
 def gzipped(connection, _stop):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nwhatever.")
 
@@ -175,7 +208,9 @@ def test_an_answer_is_final(kind, act, error, text):
 
 
 @both_kinds
-@pytest.mark.parametrize("act", [hang, drip, drip_head])
+@pytest.mark.parametrize(
+    "act", [hang, drip, drip_head, drip_lines, drip_interim, drip_chunks], ids=lambda act: act.__name__
+)
 def test_a_slow_rest_server(kind, act):
     with (
         Scripted(act) as server,
@@ -184,6 +219,13 @@ def test_a_slow_rest_server(kind, act):
         ),
     ):
         ask(kind, server.url, "status", "m", timeout_s=0.3)
+
+
+@both_kinds
+@pytest.mark.parametrize("act", [hang, drip_frames])
+def test_a_slow_grpc_server(kind, act):
+    with Scripted(act) as server, pytest.raises(DeadlineExceeded):
+        ask(kind, server.url.removeprefix("http://"), "status", "m", timeout_s=0.5)
 
 
 @both_kinds
