@@ -6,7 +6,7 @@ A request passes through:
     RequestContext  rest/app                       | grpc_api/server: caller, method and deadline
     handler         core/handler: small requests on the event loop, large ones in threads; counts, request log
     request         rest/handlers.RequestParser    | grpc_api/servicer.predict_methods: body to arrays (wire), checked
-                    against the signature (core/predict, core/classify_regress)
+                    against the signature (core/predict, core/classify_regress); large ones in core/reader_process
     models          core/models: the version for a name, a number, a label, or a canary
     servable        core/servable.ServableHandle: keeps the version loaded until the request is done
     batching        batching/adaptive, queue or per_model: a core/work.InferenceTask alone, or joined with others
