@@ -44,6 +44,19 @@ def test_arrays_read_back_equal(array):
         np.testing.assert_array_equal(array, np.array(json_parser.loads(body)[key], dtype=array.dtype))
 
 
+@given(
+    arrays.arrays(st.sampled_from([np.float32, np.float64, np.int32, np.bool_]), arrays.array_shapes(max_side=5)),
+    st.integers(1, 7),
+)
+def test_many_small_steps_write_the_same(array, piece):
+    many = np.repeat(array, 8, axis=-1)
+    for chosen in ({"y": many, "z": many[..., None]}, {"y": many}):
+        whole = json_answers.write_rows(chosen), json_answers.write_columns(chosen)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_writer, "_PIECE", piece)
+            assert whole == (json_answers.write_rows(chosen), json_answers.write_columns(chosen))
+
+
 _ANY = st.floats(width=32) | st.integers(-(10**7), 10**7).map(lambda number: float(np.float32(number / 10**4)))
 
 

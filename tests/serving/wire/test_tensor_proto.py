@@ -56,6 +56,14 @@ def test_strings_survive_a_tensor_proto(values):
     assert values == tensor_proto.decode(proto, "x").tolist()
 
 
+def test_a_length_without_an_end_is_refused_at_once():
+    proto = _proto()
+    proto.dtype, proto.tensor_content = 7, b"\xff" * 2_000_000
+    proto.tensor_shape.dim.add(size=1_000)
+    with pytest.raises(InvalidArgument, match="tensor parsing error: x"):
+        tensor_proto.decode(proto, "x")
+
+
 def test_strings_in_tensor_content():
     content = _proto()
     content.dtype, content.tensor_content = 7, b"\x02\x00\x03abcde"
