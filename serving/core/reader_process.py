@@ -99,7 +99,7 @@ class ReaderProcess:
             raise EOFError
         mine, theirs = socket.socketpair()
         paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        command = [sys.executable, "-c", f"from {__name__} import main; main({theirs.fileno()}, {self._memory})"]
+        command = [sys.executable, "-P", "-c", f"from {__name__} import main; main({theirs.fileno()}, {self._memory})"]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from a client
                 command, pass_fds=[theirs.fileno()], env=os.environ | {"PYTHONPATH": paths}, stdin=subprocess.DEVNULL
