@@ -227,6 +227,7 @@ def _serve(line: socket.socket) -> None:
         _send(line, outcome)
         del outcome
         gc.collect()
+        gc.freeze()  # the modules that it has imported: the next search need not look at them
 
 
 def main(number: int, memory: int) -> None:

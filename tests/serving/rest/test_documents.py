@@ -111,9 +111,9 @@ def test_examples_and_errors_too(models, process, path, body, monkeypatch):
 
 
 LARGE = {
-    "rows": b'{"instances": [' + b"1.5," * 20_000 + b"1]}",
-    "objects": b'{"instances": [' + b'{"x": 1},' * 20_000 + b'{"x": 1}]}',
-    "deep": b'{"instances": ' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+    "rows": b'{"instances": [' + b"1.5," * 70_000 + b"1]}",
+    "objects": b'{"instances": [' + b'{"x": 1},' * 30_000 + b'{"x": 1}]}',
+    "deep": b'{"instances": ' + b"[" * 70_000 + b"]" * 70_000 + b"}",
     "twins": b'{"instances": [' + b'{"x": 1, "x": 2},' * 20_000 + b'{"x": 1}]}',
     "long": b'{"instances": ["' + b"x" * 3_000_000 + b'"]}',
 }
@@ -129,7 +129,7 @@ def test_nothing_large_is_parsed_in_the_server(models, process, body, monkeypatc
 
 def test_what_is_small_is_read_at_once(models, process):
     route, budget = find_route("POST", "/v1/models/echo:predict"), MemoryBudget()
-    for body in (b'{"instances": [1.0]}', b'{"instances": [' + b"1," * 4000 + b"1]}"):
+    for body in (b'{"instances": [1.0]}', b'{"instances": [' + b"1," * 60_000 + b"1]}"):
         prepared = RequestParser(models, budget=budget, process=process).read(route, Request("POST", "/", {}, body))
         assert np.float32 == prepared.fetch.arrays[0].dtype
         prepared.lease.release()
