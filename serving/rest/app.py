@@ -136,14 +136,14 @@ class Application:
 
 def _is_large(body: bytes) -> bool:
     """Whether a body is not read on the event loop."""
-    return len(body) > _SMALL_BODY or (len(body) > _FEW_BYTES and json_long.count_parts(body) > _FEW_PARTS)
+    return len(body) > _SMALL_BODY or (len(body) > _FEW_BYTES and json_long.measure(body).parts > _FEW_PARTS)
 
 
 def _are_quick_rows(body: bytes) -> bool:
     """Whether a body seems to be rows of numbers, few enough for the event loop."""
     if not _FEW_BYTES < len(body) <= _SMALL_ROWS or json_tensors.match_signature(body) is None:
         return False
-    return json_long.count_parts(body) <= _SOME_PARTS
+    return json_long.measure(body).parts <= _SOME_PARTS
 
 
 def _preflight(request: Request) -> Response:

@@ -93,7 +93,7 @@ def inflate(packed: bytes, limit: int) -> bytes:
 
 def measure(packed: bytes, limit: int) -> int:
     """Bytes of memory that a packed body's values take; called in another process than the server's."""
-    return json_long.count_bytes(inflate(packed, limit))
+    return json_long.measure(inflate(packed, limit)).memory
 
 
 def read(body: bytes, expected: Expectation, limit: int | None = None) -> Tensors | Examples | Refusal | None:

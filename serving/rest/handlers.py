@@ -74,25 +74,25 @@ class RequestParser:
         Raises:
             ServingError: It cannot be read, unpacks to too much, or names a model or signature that does not exist.
         """
-        process, packed = self._process, _is_packed(request)
-        if process and (_is_long(request.body) if packed else json_long.is_heavy(request.body)):
-            return partial(self._read_in_process, process, route, request)
+        slow, packed = partial(self._read_in_process, route, request), _is_packed(request)
         if not packed:
-            return self._read_body(route, request.body)
+            return self._read_body(route, request.body, slow)
+        if self._process and _is_long(request.body):
+            return slow
         # Held at once, not as it grows: the parts of several would fill the memory, and none could be finished.
         with self._budget.hold(self._inflated_bytes(request)):
-            body = documents.inflate(request.body, self._request_bytes)
-            if process and json_long.is_heavy(body):
-                return partial(self._read_in_process, process, route, request)
-            return self._read_body(route, body)
+            return self._read_body(route, documents.inflate(request.body, self._request_bytes), slow)
 
     def _inflated_bytes(self, request: Request) -> int:
         return min(_MAX_RATIO * len(request.body), self._request_bytes) if _is_packed(request) else 0
 
-    def _read_body(self, route: Route, body: bytes) -> PreparedRequest:
+    def _read_body(self, route: Route, body: bytes, slow: SlowRead) -> PreparedRequest | SlowRead:
+        size = json_long.measure(body)
+        if self._process and size.is_heavy:
+            return slow
         if rows := self.rows(route, body):
             return rows
-        with self._budget.hold(self._check_size(json_long.count_bytes(body))):
+        with self._budget.hold(self._check_size(size.memory)):
             return self._read_document(route, body)
 
     def _check_size(self, size: int) -> int:
@@ -130,13 +130,12 @@ class RequestParser:
         examples = partial(classify_regress.examples, given)
         return self._refuse_or(lease, partial(self._infer, lease, route.action, name, examples, lambda: given))
 
-    def _read_in_process(
-        self, process: ReaderProcess, route: Route, request: Request, deadline: float
-    ) -> PreparedRequest:
-        call, body = partial(process.call, deadline=deadline), request.body
+    def _read_in_process(self, route: Route, request: Request, deadline: float) -> PreparedRequest:
+        assert self._process
+        call, body = partial(self._process.call, deadline=deadline), request.body
         with self._budget.hold(self._inflated_bytes(request)):
             limit = self._request_bytes if _is_packed(request) else None
-            size = json_long.count_bytes(body) if limit is None else call(documents.measure, body, limit)
+            size = json_long.measure(body).memory if limit is None else call(documents.measure, body, limit)
             with self._budget.hold(self._check_size(size)):
                 lease, refusal = self._find_model(route, body)
                 try:

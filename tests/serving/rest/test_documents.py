@@ -85,7 +85,7 @@ def test_both_ways_read_alike(models, process, document):
     body = json.dumps(document).encode()
     alone = asked(models, None, body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_long, "is_heavy", lambda _: True)
+        patch.setattr(json_long, "_HEAVY_MEMORY", -1)
         assert alone == asked(models, process, body)
         assert alone == asked(models, process, gzip.compress(body), headers={"content-encoding": "gzip"})
 
@@ -105,13 +105,13 @@ def test_both_ways_read_alike(models, process, document):
 )
 def test_examples_and_errors_too(models, process, path, body, monkeypatch):
     alone = asked(models, None, body, path)
-    monkeypatch.setattr(json_long, "is_heavy", lambda _: True)
+    monkeypatch.setattr(json_long, "_HEAVY_MEMORY", -1)
     assert alone == asked(models, process, body, path)
     assert 0 == models.versions("half")[1].in_flight == models.versions("echo")[1].in_flight
 
 
 LARGE = {
-    "rows": b'{"instances": [' + b"1.5," * 70_000 + b"1]}",
+    "rows": b'{"instances": [' + b"1.5," * 120_000 + b"1]}",
     "objects": b'{"instances": [' + b'{"x": 1},' * 30_000 + b'{"x": 1}]}',
     "deep": b'{"instances": ' + b"[" * 70_000 + b"]" * 70_000 + b"}",
     "twins": b'{"instances": [' + b'{"x": 1, "x": 2},' * 20_000 + b'{"x": 1}]}',
@@ -143,3 +143,11 @@ def test_a_deadline_gives_back_what_is_held(models, process):
         read(time.monotonic())
     assert budget.fits(10**9)
     assert 0 == models.versions("echo")[1].in_flight
+
+
+@given(st.binary(max_size=40), st.integers(0, 3))
+def test_characters_are_counted(part, times):
+    body = part * 10 ** (2 * times) if len(part) * 10 ** (2 * times) < 10**6 else part
+    size = json_long.measure(body)
+    assert (body.count(b","), body.count(b"["), body.count(b"{"), body.count(b'"')) == size[1:]
+    assert len(body) == size.length
