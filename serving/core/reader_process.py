@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NICENESS = 10  # its priority: a server with a processor to spare reads as fast, a busy one answers the others first
 _MEMORY = 2**32  # bytes
-_OWN_MEMORY = 2**29  # of its own modules
+_OWN_MEMORY = 2**28  # of the modules that it imports with the first request
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's threads would only take memory
 _COUNT = struct.Struct("<Q")
 _PIECE = 1 << 12  # objects that are made in one step, a tenth of a millisecond
 
@@ -102,7 +103,10 @@ class ReaderProcess:
         command = [sys.executable, "-P", "-c", f"from {__name__} import main; main({theirs.fileno()}, {self._memory})"]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from a client
-                command, pass_fds=[theirs.fileno()], env=os.environ | {"PYTHONPATH": paths}, stdin=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": paths},
+                stdin=subprocess.DEVNULL,
             )
         self._line = mine
         return mine
@@ -239,7 +243,15 @@ def main(number: int, memory: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server answers what is in flight, and then closes the line
     os.nice(_NICENESS)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory + _OWN_MEMORY,) * 2)
+    _limit_memory(memory)
     gc.disable()  # a search for cycles would look through a million values time and again: it comes after each call
     with contextlib.suppress(EOFError, OSError), socket.socket(fileno=number) as line:
         _serve(line)
+
+
+def _limit_memory(size: int) -> None:
+    """Lets a request take so many bytes beside what is there already; only Linux counts them."""
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[5])
+        limit = pages * resource.getpagesize() + _OWN_MEMORY + size
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -57,6 +57,15 @@ def test_a_death_is_an_error_of_one_request(process):
     assert first != process.call(os.getpid)
 
 
+def test_its_memory_is_bounded():
+    process = ReaderProcess(2**28)
+    with pytest.raises(ServingError, match="more memory than there is") as caught:
+        process.call(bytes, 2**30)
+    assert Code.RESOURCE_EXHAUSTED == caught.value.code
+    assert b"\0" == process.call(bytes, 1)
+    process.close()
+
+
 def test_after_the_end_nothing_is_read_and_nobody_is_left():
     process = ReaderProcess()
     pid = process.call(os.getpid)

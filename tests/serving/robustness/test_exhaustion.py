@@ -1,16 +1,66 @@
-"""gRPC messages that never end cost the server no more memory than it has for them, and others nothing."""
+"""What clients hold without asking for anything: descriptors, and messages of gRPC that never end."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 
 import psutil
+import pytest
 
 from benchmarks.hostile.http2 import SlowCall
 
+FILES = 256
+GET = b"GET /healthz HTTP/1.1\r\n\r\n"
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 HEALTH = "/grpc.health.v1.Health/Check"
 MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def narrow(run_server, served):
+    with run_server(served, open_files=FILES) as running:
+        yield running
+
+
+def dial(stack, address, count):
+    """Connections that say nothing."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("http://")
+    return [
+        stack.enter_context(contextlib.closing(socket.create_connection((host, int(port)), timeout=20)))
+        for _ in range(count)
+    ]
+
+
+def is_open(connection):
+    """Whether a server answers on a connection."""
+    try:
+        connection.sendall(GET)
+        return connection.recv(100).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def test_the_longest_idle_leave_and_new_ones_are_answered(narrow, is_well, server_log):
+    with contextlib.ExitStack() as stack:
+        first = dial(stack, narrow.rest, 10)
+        assert all(map(is_open, first))
+        others = dial(stack, narrow.rest, 2 * FILES)
+        assert all(map(is_open, others[-50:]))
+        assert not any(map(is_open, first))
+        is_well(narrow)
+    with server_log(narrow) as log:
+        assert 1 == log.read().count("idle ones are closed")
+
+
+def test_those_of_grpc_leave_rest_its_own(narrow, is_well):
+    with contextlib.ExitStack() as stack:
+        opened = dial(stack, narrow.grpc, 2 * FILES)
+        assert is_open(dial(stack, narrow.rest, 1)[0])
+        assert 2 * FILES == len(opened)
+    is_well(narrow)
 
 
 def test_dripping_messages_are_refused_and_others_are_answered(run_server, served, predict_client):
