@@ -101,6 +101,7 @@ class ReaderProcess:
         mine, theirs = socket.socketpair()
         paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         command = [sys.executable, "-P", "-c", f"from {__name__} import main; main({theirs.fileno()}, {self._memory})"]
+        environment = os.environ | _ENVIRONMENT | {"PYTHONPATH": paths}
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from a client
                 command,
