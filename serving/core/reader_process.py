@@ -106,7 +106,7 @@ class ReaderProcess:
             self._process = subprocess.Popen(  # noqa: S603 - nothing in it comes from a client
                 command,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": paths},
+                env=environment,
                 stdin=subprocess.DEVNULL,
             )
         self._line = mine
