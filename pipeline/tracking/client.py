@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import socket
 from functools import cache, cached_property
@@ -70,7 +71,7 @@ class TrackingStore:
         if self.workspace is None:
             return mlflow.MlflowClient(self.uri, self.uri)
         # The parts of MLflow that save a model take no client; by default they create another database.
-        mlflow.set_tracking_uri(self.uri)
+        _set_tracking_uri(self.uri)
         with fileio.lock(self.workspace.mlflow_lock):
             return mlflow.MlflowClient(self.uri, self.uri)
 
@@ -257,3 +258,12 @@ def child_run(
             run_id = run.info.run_id
         state.children[name] = run_id
     return run_id
+
+
+def _set_tracking_uri(uri: str) -> None:
+    """Sets MLflow's address in this process only: MLflow would leave it in the environment, as if a user had set it."""
+    name = "MLFLOW_TRACKING_URI"
+    before = {name: os.environ[name]} if name in os.environ else {}
+    _import_mlflow().set_tracking_uri(uri)
+    os.environ.pop(name, None)
+    os.environ.update(before)
