@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 EXPECTED = "a file of separated values with a header, plain or .gz"
 FAILURES = (OSError, EOFError, zlib.error, UnicodeError)
-BLOCK_ROWS, BLOCK_CELLS = 8192, 1_000_000  # that are held at a time; whichever are fewer
 MIN_ROWS = 20  # in shorter files the last row is no footer
 FOOTER_LINES = 5
 TOTALS = {"total", "totals", "grand total", "sum", "average", "mean", "summe", "gesamt", "somme", "suma", "totale"}
@@ -181,7 +180,7 @@ def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[dict[str
     lines = read_rows(path, dialect)
     header = next(lines)[1]
     sound = (_require_encoded(path, line, cells) for line, cells, fault in lines if not fault)
-    rows = min(BLOCK_ROWS, BLOCK_CELLS // max(len(header), 1) + 1)
+    rows = table.block_rows(len(header))
     while block := list(itertools.islice(sound, rows)):
         columns = zip(header, map(list, itertools.zip_longest(*block)), strict=False)
         yield {name: [None] * len(block) for name in header} | dict(columns)

@@ -22,7 +22,6 @@ EXPECTED = "a file with one JSON object per line, or an array of objects, plain 
 BLOCK_CHARACTERS = 1 << 20
 ARRAY = re.compile(r"\s*\[\s*[{\]]")
 BETWEEN = re.compile(r"[\s,]*")
-BLOCK_ROWS, BLOCK_CELLS = 8192, 1_000_000  # that are held at a time; whichever are fewer
 SHOWN_CHARACTERS = 40
 
 
@@ -173,7 +172,7 @@ def _require_object(value: Any, text: str) -> tuple[dict[str, Any], str]:
 def _take_rows(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     block: list[dict[str, Any]] = []
     cells = 0
-    while len(block) < BLOCK_ROWS and cells < BLOCK_CELLS and (row := next(rows, None)) is not None:
+    while len(block) < table.BLOCK_ROWS and cells < table.BLOCK_CELLS and (row := next(rows, None)) is not None:
         block.append(row)
         cells += len(row)
     return block

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.formats.base import Example
 
 EXPECTED = "a Parquet file, or a folder of .parquet files"
-BATCH_ROWS, BATCH_CELLS = 4096, 1_000_000  # that are held at a time; whichever are fewer
+BATCH_ROWS = 4096  # that are held at a time, at most
 NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -170,7 +170,7 @@ def read_blocks(
         own = file.schema_arrow.names
         further = {name: cell for name, cell in (folders or {}).items() if name not in own}
         wanted = [name for name in names if name not in further] if names else None
-        rows = min(BATCH_ROWS, BATCH_CELLS // max(len(own if wanted is None else wanted), 1) + 1)
+        rows = table.block_rows(len(own if wanted is None else wanted), BATCH_ROWS)
         for batch in file.iter_batches(rows, columns=wanted):
             cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
             there = {name: [cell] * batch.num_rows for name, cell in further.items() if not names or name in names}

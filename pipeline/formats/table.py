@@ -37,6 +37,7 @@ NO_NUMBERS = {
 }
 INT64 = 2**63
 FLOAT32 = (2 - 2**-23) * 2.0**127  # the largest number of a feature
+BLOCK_ROWS, BLOCK_CELLS = 8192, 1_000_000  # that a reader holds at a time; whichever are fewer
 MAX_SHOWN = 40
 # Errors that the constructors below raise for a value of another kind. UnicodeEncodeError is a ValueError.
 FAILURES = (ValueError, TypeError, OverflowError)
@@ -155,6 +156,11 @@ def _kind_fault(name: str, raw: Any, declared: str) -> str:
     if isinstance(raw, str) and is_broken(raw):
         return f"column {name} is {broken_words(raw)}"
     return f"column {name} is not of kind {declared}: {repr(raw)[:MAX_SHOWN]}"
+
+
+def block_rows(columns: int, most: int = BLOCK_ROWS) -> int:
+    """Returns how many rows of so many columns are read at a time."""
+    return min(most, BLOCK_CELLS // max(columns, 1) + 1)
 
 
 def require_columns(path: Path, wanted: Sequence[str], columns: Collection[str]) -> None:

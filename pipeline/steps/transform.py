@@ -46,7 +46,7 @@ def to_dense(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    dense = {name: squeeze(value) for name, value in inputs.items() if not isinstance(value, tf.SparseTensor)}
+    dense = {name: _squeeze(value) for name, value in inputs.items() if not isinstance(value, tf.SparseTensor)}
     sparse = {name: value for name, value in inputs.items() if name not in dense}
     for dtype in {value.dtype for value in sparse.values()}:
         names = [name for name, value in sparse.items() if value.dtype == dtype]
@@ -66,7 +66,7 @@ def _to_columns(values: list[Any]) -> list[Any]:
     return columns
 
 
-def squeeze(value: Any) -> Any:
+def _squeeze(value: Any) -> Any:
     """Returns a single value (batch, 1) as (batch,), and any other tensor as it is."""
     import tensorflow as tf
 

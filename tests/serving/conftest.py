@@ -100,6 +100,31 @@ def saved(tmp_path_factory):
     return base
 
 
+@pytest.fixture(scope="module")
+def models(saved):
+    """The models echo and half, loaded in this process."""
+    from serving.core.model import LoadedModel
+    from serving.core.models import Models
+    from serving.core.servable import Servable
+
+    loaded = Models()
+    for name, folder in (("echo", "echo"), ("half", "linear_1")):
+        servable = Servable(name, 1, saved / folder)
+        servable.publish(LoadedModel(saved / folder))
+        loaded.add(servable)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def process():
+    """The process that reads large requests."""
+    from serving.core.reader_process import ReaderProcess
+
+    reader = ReaderProcess()
+    yield reader
+    reader.close()
+
+
 @pytest.fixture(scope="session")
 def served(saved, tmp_path_factory):
     """A folder to serve: `half` and `echo`."""

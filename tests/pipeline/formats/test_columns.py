@@ -157,7 +157,7 @@ def test_few_values_are_counted_exactly(texts):
 def test_a_sample_of_many_columns_has_fewer_rows(tmp_path, monkeypatch):
     path = tmp_path / "table.csv"
     path.write_text("x,y\n" + "1,a\n" * 60 + "x,b\n" * 60)
-    monkeypatch.setattr(columns.csv, "BLOCK_CELLS", 20)
+    monkeypatch.setattr(columns.table, "BLOCK_CELLS", 20)
     assert ["bytes", "bytes"] == [column.kind for column in inspect_table(path)]
     monkeypatch.setattr(columns, "SAMPLED_CELLS", 100)
     x, y = inspect_table(path)
@@ -174,12 +174,7 @@ def test_blocks_hold_few_rows_of_many_columns(tmp_path, monkeypatch, name):
         (tmp_path / name).write_text("\n".join([json.dumps(dict.fromkeys(names, 1))] * rows))
     else:
         parquet.write_table(pa.table({column: [1] * rows for column in names}), tmp_path / name)
-    for module, limit in (
-        (columns.csv, "BLOCK_CELLS"),
-        (columns.jsonl, "BLOCK_CELLS"),
-        (columns.parquet, "BATCH_CELLS"),
-    ):
-        monkeypatch.setattr(module, limit, 10 * width)
+    monkeypatch.setattr(columns.table, "BLOCK_CELLS", 10 * width)
     sizes = [len(block["c0"]) for block in columns._read_blocks(tmp_path / name, None)]
     assert rows == sum(sizes)
     assert max(sizes) <= 11

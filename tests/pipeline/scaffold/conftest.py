@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.recipes import catalog
 from pipeline.scaffold import inspect, render
+from pipeline.scaffold.table import plan_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,12 @@ def write_csv(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def plan(write_csv):
+    """Plans a recipe for columns."""
+    return lambda columns, target="price", task="": plan_table(write_csv(columns), target, task)
 
 
 def table(rows: int = 200) -> dict[str, list[object]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
@@ -11,50 +9,40 @@ from pipeline.baseline.rolling import Skills
 from pipeline.scaffold import baseline
 from pipeline.scaffold.choices import number_bounds
 from pipeline.scaffold.series import BOUNDS
-from pipeline.scaffold.table import plan_table
 
 ROWS = 300
 TRUTH = np.random.default_rng(1).gamma(2.0, 30.0, ROWS).round(2)
 NOISE = np.random.default_rng(2).normal(size=ROWS)
 
 
-def plan(folder, columns, target="price", task=""):
-    path = folder / "table.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return plan_table(path, target, task)
-
-
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
-def test_the_gate_asks_for_what_a_linear_model_reaches_whatever_the_unit(tmp_path, unit):
+def test_the_gate_asks_for_what_a_linear_model_reaches_whatever_the_unit(plan, unit):
     target = unit * (3 * NOISE + 0.1 * NOISE[::-1])
-    bounds = plan(tmp_path, {"x": NOISE, "z": TRUTH, "price": target}).facts["bounds"]
+    bounds = plan({"x": NOISE, "z": TRUTH, "price": target}).facts["bounds"]
     assert 0.08 * unit < bounds.at_most["mae"] < 0.4 * unit
     assert "Linear model reaches mae" in bounds.baseline
     assert 1.5 * unit < number_bounds(list(target)).at_most["mae"]
 
 
-def test_the_gate_never_asks_for_more_than_the_standard_model_reaches(tmp_path):
+def test_the_gate_never_asks_for_more_than_the_standard_model_reaches(plan):
     hard = np.where(0.7 * NOISE + NOISE[::-1] > 0, "yes", "no")
-    bounds = plan(tmp_path, {"x": NOISE, "price": hard}).facts["bounds"]
+    bounds = plan({"x": NOISE, "price": hard}).facts["bounds"]
     reached = float(bounds.baseline.split("reaches accuracy ")[1].split()[0])
     assert 0.5 < bounds.at_least["accuracy"] < reached - 0.02
 
 
-def test_where_nothing_can_be_learnt_the_gate_asks_for_more_than_chance_and_says_so(tmp_path):
+def test_where_nothing_can_be_learnt_the_gate_asks_for_more_than_chance_and_says_so(plan):
     classes = np.array(["a", "b", "c"])[np.arange(ROWS) % 3]
-    bounds = plan(tmp_path, {"x": NOISE, "price": classes}).facts["bounds"]
+    bounds = plan({"x": NOISE, "price": classes}).facts["bounds"]
     assert bounds.at_least["accuracy"] > 0.4
     assert "not better than guessing" in bounds.baseline
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
-def test_a_network_ten_times_worse_than_a_linear_model_is_not_blessed(tmp_path, unit):
+def test_a_network_ten_times_worse_than_a_linear_model_is_not_blessed(plan, unit):
     others = np.random.default_rng(3).normal(size=ROWS)
     target = unit * (3 * NOISE - others + 0.05 * NOISE[::-1])
-    bounds = plan(tmp_path, {"x": NOISE, "z": others, "price": target}).facts["bounds"]
+    bounds = plan({"x": NOISE, "z": others, "price": target}).facts["bounds"]
     reached = float(bounds.baseline.split("reaches mae ")[1].split()[0].replace(",", ""))
     assert reached < bounds.at_most["mae"] < 4 * reached
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
 
 from pipeline.scaffold import leaks
 from pipeline.scaffold.baseline import Sample
 from pipeline.scaffold.choices import Role
-from pipeline.scaffold.table import plan_table
 
 ROWS = 300
 TRUTH = np.random.default_rng(1).gamma(2.0, 30.0, ROWS).round(2)
 NOISE = np.random.default_rng(2).normal(size=ROWS)
-
-
-def plan(folder, columns, target="price", task=""):
-    path = folder / "table.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return plan_table(path, target, task)
 
 
 def used_as(found, name):
@@ -40,25 +28,25 @@ def used_as(found, name):
         (np.log(TRUTH + 1), "left out: price on another scale, in the same order"),
     ],
 )
-def test_copies_and_images_of_a_target_of_many_values_are_left_out(tmp_path, image, words):
-    found = plan(tmp_path, {"x": NOISE, "image": image, "price": TRUTH})
+def test_copies_and_images_of_a_target_of_many_values_are_left_out(plan, image, words):
+    found = plan({"x": NOISE, "image": image, "price": TRUTH})
     assert used_as(found, "image").startswith(words)
     assert used_as(found, "x").startswith("number")
 
 
-def test_a_column_that_is_only_near_the_target_stays_and_is_named(tmp_path):
-    found = plan(tmp_path, {"x": NOISE, "near": TRUTH * (1 + 0.01 * NOISE), "price": TRUTH})
+def test_a_column_that_is_only_near_the_target_stays_and_is_named(plan):
+    found = plan({"x": NOISE, "near": TRUTH * (1 + 0.01 * NOISE), "price": TRUTH})
     assert used_as(found, "near").startswith("number")
     (line,) = [note for note in found.notes if note.startswith("Possible leak")]
     assert "near alone predicts price nearly perfectly" in line
 
 
-def test_a_column_that_tells_the_class_is_named_and_the_only_input_is_not(tmp_path):
+def test_a_column_that_tells_the_class_is_named_and_the_only_input_is_not(plan):
     sides = NOISE > 0
     columns = {"x": NOISE[::-1], "sure": sides * 5 + np.abs(NOISE), "price": np.where(sides, "high", "low")}
-    assert any("sure alone predicts price" in note for note in plan(tmp_path, columns).notes)
+    assert any("sure alone predicts price" in note for note in plan(columns).notes)
     del columns["x"]
-    assert not any("Possible leak" in note for note in plan(tmp_path, columns).notes)
+    assert not any("Possible leak" in note for note in plan(columns).notes)
 
 
 def test_obvious_classes_have_no_leak():

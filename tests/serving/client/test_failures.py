@@ -110,53 +110,42 @@ def hang(_connection, stop):
     stop.wait(30)
 
 
-def drip(connection, stop):
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(1000):
-        connection.sendall(b" ")
+def send_slowly(connection, stop, pieces):
+    for piece in pieces:
+        connection.sendall(piece)
         if stop.wait(0.05):
             return
+
+
+def drip(connection, stop):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    send_slowly(connection, stop, [b" "] * 1000)
 
 
 def drip_head(connection, stop):
     connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    for _ in range(1000):
-        connection.sendall(b"x")
-        if stop.wait(0.05):
-            return
+    send_slowly(connection, stop, [b"x"] * 1000)
 
 
 def drip_lines(connection, stop):
     """Whole headers, one after the other, and none is the last."""
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    for number in range(1000):
-        connection.sendall(b"X-%d: x\r\n" % number)
-        if stop.wait(0.05):
-            return
+    send_slowly(connection, stop, (b"X-%d: x\r\n" % number for number in range(1000)))
 
 
 def drip_interim(connection, stop):
     """One answer after the other that says that the answer is to come."""
-    for _ in range(1000):
-        connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
-        if stop.wait(0.05):
-            return
+    send_slowly(connection, stop, [b"HTTP/1.1 102 Processing\r\n\r\n"] * 1000)
 
 
 def drip_chunks(connection, stop):
     connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for _ in range(1000):
-        connection.sendall(b"1\r\n \r\n")
-        if stop.wait(0.05):
-            return
+    send_slowly(connection, stop, [b"1\r\n \r\n"] * 1000)
 
 
 def drip_frames(connection, stop):
     """HTTP/2 without an answer: one frame of settings after the other."""
-    for _ in range(1000):
-        connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
-        if stop.wait(0.05):
-            return
+    send_slowly(connection, stop, [bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])] * 1000)
 
 
 def gzipped(connection, _stop):

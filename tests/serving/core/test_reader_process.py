@@ -18,13 +18,6 @@ from serving.wire import json_parser
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture(scope="module")
-def process():
-    one = ReaderProcess()
-    yield one
-    one.close()
-
-
 def test_it_gives_what_the_function_gives(process):
     assert {"a": [1, "é", None]} == process.call(json_parser.loads, b'{"a": [1, "\xc3\xa9", null]}')
     array = process.call(np.arange, 1_000_000)

@@ -9,10 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.core.model import LoadedModel
-from serving.core.models import Models
-from serving.core.reader_process import ReaderProcess
-from serving.core.servable import Servable
 from serving.errors import ServingError
 from serving.grpc_api import contents, servicer
 from serving.wire import protos, tensor_proto
@@ -22,23 +18,6 @@ pytestmark = pytest.mark.process
 PREFIX = "/tensorflow.serving.PredictionService/"
 PREDICT = "apis.predict_pb2.PredictRequest"
 CLASSIFY = "apis.classification_pb2.ClassificationRequest"
-
-
-@pytest.fixture(scope="module")
-def models(saved):
-    found = Models()
-    for name, folder in (("echo", "echo"), ("half", "linear_1")):
-        servable = Servable(name, 1, saved / folder)
-        servable.publish(LoadedModel(saved / folder))
-        found.add(servable)
-    return found
-
-
-@pytest.fixture(scope="module")
-def process():
-    one = ReaderProcess()
-    yield one
-    one.close()
 
 
 def outcome(models, process, method, body):

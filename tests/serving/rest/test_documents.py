@@ -12,10 +12,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from serving.core.model import LoadedModel
-from serving.core.models import Models
-from serving.core.reader_process import ReaderProcess
-from serving.core.servable import Servable
 from serving.core.work import MemoryBudget
 from serving.errors import DeadlineExceeded, ServingError
 from serving.rest.handlers import RequestParser
@@ -24,23 +20,6 @@ from serving.rest.routes import find_route
 from serving.wire import json_long, json_parser
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module")
-def models(saved):
-    found = Models()
-    for name, folder in (("echo", "echo"), ("half", "linear_1")):
-        servable = Servable(name, 1, saved / folder)
-        servable.publish(LoadedModel(saved / folder))
-        found.add(servable)
-    return found
-
-
-@pytest.fixture(scope="module")
-def process():
-    one = ReaderProcess()
-    yield one
-    one.close()
 
 
 def asked(models, process, body, path="echo:predict", headers=None):
