@@ -48,6 +48,12 @@ def _first_full_row(rows: Rows) -> int:
     return 0
 
 
+def has_named_numbers(rows: Rows) -> bool:
+    """Whether in the first row that is no title a text stands above a column of numbers."""
+    place = _first_full_row(rows) if rows else 0
+    return bool(rows) and _names_numbers(rows[place][1], [cells for _, cells in rows[place + 1 :]])
+
+
 def has_row_names(header: list[str], below: list[list[str]]) -> bool:
     """Whether the rows have one cell more than the header, as R writes them: their number or name."""
     width, share = usual_width(below)

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.tables import dialect as dialects
 from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
-from pipeline.tables.header import HEADER_LINES, MIN_ROWS, USUAL_SHARE, find_header, make_header, usual_width
+from pipeline.tables.header import (
+    HEADER_LINES,
+    MIN_ROWS,
+    USUAL_SHARE,
+    find_header,
+    has_named_numbers,
+    make_header,
+    usual_width,
+)
 from pipeline.tables.number_forms import find_numbers, number_share
 
 if TYPE_CHECKING:
@@ -114,7 +122,8 @@ def find_delimiter(lines: list[str], names: Collection[str] = ()) -> str:
 
     def rank(mark: str) -> tuple[float, ...]:
         rows = tables[mark]
-        return _fit(rows), round(number_share(rows), 1), len(rows[0]), mark != ",", mark == first
+        named = has_named_numbers(list(enumerate(rows, 1)))  # not so where decimals begin with that mark
+        return _fit(rows), named, round(number_share(rows), 1), len(rows[0]), mark != ",", mark == first
 
     return max((mark for mark in DELIMITERS if tables[mark]), key=rank)
 

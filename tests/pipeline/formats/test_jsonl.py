@@ -6,12 +6,13 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats import jsonl
 from pipeline.formats.jsonl import JsonLines
+from pipeline.tables.dialect import find_encoding
 
 DATA = JsonLines("rows.jsonl", {"text": "bytes", "size": "float", "wave": "float[2]"}, "kind", ("a", "b"))
 
@@ -84,10 +85,17 @@ def test_damaged_gzip(tmp_path):
         list(JsonLines("rows.jsonl.gz", {}, "kind", ("a",)).examples(tmp_path))
 
 
+def test_a_file_that_ends_within_a_character_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes('{"kind": "a"}\n'.encode("utf-16")[:-1])
+    with pytest.raises(PipelineError, match="Next: replace"):
+        list(DATA.examples(tmp_path))
+
+
 @given(st.binary(max_size=100))
 def test_no_line_ends_in_another_error(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp()
     (folder / "rows.jsonl").write_bytes(content)
+    assume(len(content) % 2 == 0 or find_encoding(folder / "rows.jsonl") == "utf-8")  # else it ends within a character
     for one in DATA.examples(folder):
         assert one.fault or one.features["kind"]
 

@@ -198,3 +198,11 @@ def test_value_of_a_number(cell, value):
 
 def test_a_first_row_of_large_sums_is_data():
     assert is_data(["224.855,19", "x"], [["1.234,56", "x"]] * 9)
+
+
+@pytest.mark.parametrize("title", ["", "Umfrage von 2024;;\n", "Umfrage\n\n"])
+def test_decimal_commas_are_no_delimiter_below_a_title(found, title):
+    rows = [[f"{RANDOM.gauss(170, 9):.1f}".replace(".", ","), "yes", *"dcba" * 3, "103,55"] for _ in range(ROWS)]
+    names = ["size", "active", *(f"q{place}" for place in range(12)), "price"]
+    finding = found(title + lines([names, *rows], ";"))
+    assert (";", ",", tuple(names)) == (finding.dialect.delimiter, finding.dialect.decimal, finding.columns)
