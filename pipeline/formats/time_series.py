@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.tables.dialect import Dialect
+
 SEPARATOR = ","
 MAX_SHOWN = 5
 EXPECTED = "a table: CSV, TSV, JSON lines or Parquet"
@@ -115,6 +117,7 @@ class TimeSeries:
         key: Columns that name the series of a row, if there are several.
         order: "month first" for times such as 1/31/2024, "day first" for 31/1/2024.
         sort: Whether to sort the rows by time, in memory; else each series must be in the order of time.
+        dialect: How a CSV file is written, where that is not found in the file: `Dialect(encoding="cp1252")`.
 
     Raises:
         ValueError: The step has months and days.
@@ -134,6 +137,7 @@ class TimeSeries:
     key: tuple[str, ...] = ()
     order: str = ""
     sort: bool = False
+    dialect: Dialect | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.step, relativedelta):
@@ -183,7 +187,7 @@ class TimeSeries:
     def _read_rows(self, path: Path) -> Iterator[Row | Example]:
         """Yields each row, or an example with its fault."""
         columns = [*self.time, *self.key, *self.numbers.values(), *self.texts.values(), self.target]
-        for place, cells, unread in read_rows(path, list(dict.fromkeys(columns))):
+        for place, cells, unread in read_rows(path, list(dict.fromkeys(columns)), self.dialect):
             try:
                 if unread:
                     raise ValueError(unread)  # noqa: TRY301

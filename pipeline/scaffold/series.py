@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.formats.columns import Column
+    from pipeline.tables.dialect import Dialect
 
 COLUMN_HEAD = ("column", "kind", "missing", "distinct", "used as")
 EVAL_START, TEST_START = 0.7, 0.85  # shares of the rows at which eval and test begin
@@ -46,13 +47,15 @@ BOUNDS = Bounds(
 )
 
 
-def find_times(path: Path, columns: Sequence[Column], goal: Column, task: str) -> Times | str:
+def find_times(
+    path: Path, columns: Sequence[Column], goal: Column, task: str, dialect: Dialect | None = None
+) -> Times | str:
     """The times of a series, or why the table is none; few different numbers are classes without --task.
 
     Raises:
         UsageError: --task is forecasting and the table does not allow it.
     """
-    times = _reason_against(goal) or _read_times(path, columns, goal)
+    times = _reason_against(goal) or _read_times(path, columns, goal, dialect)
     if isinstance(times, str) and task == FORECASTING:
         raise UsageError(
             f"{path} cannot be forecast.",
@@ -64,18 +67,15 @@ def find_times(path: Path, columns: Sequence[Column], goal: Column, task: str) -
 
 
 def _reason_against(goal: Column) -> str:
-    return (
-        f"{safe_name(goal.name)} holds no numbers that change"
-        if goal.kind not in ("int", "float") or goal.constant
-        else ""
-    )
+    changes = goal.kind in ("int", "float") and not goal.constant
+    return "" if changes else f"{safe_name(goal.name)} holds no numbers that change"
 
 
-def _read_times(path: Path, columns: Sequence[Column], goal: Column) -> Times | str:
+def _read_times(path: Path, columns: Sequence[Column], goal: Column, dialect: Dialect | None) -> Times | str:
     """Returns the times of the first column that has some with a constant step, or why there is none."""
     reason = "no column of dates"
-    for name, order in timeline.find_time_columns(path, columns):
-        times = timeline.read_times(path, columns, goal.name, name, order)
+    for name, order in timeline.find_time_columns(path, columns, dialect):
+        times = timeline.read_times(path, columns, goal.name, name, order, dialect)
         if isinstance(times, Times):
             return times
         reason = times if reason == "no column of dates" else reason
@@ -187,6 +187,7 @@ def _series_facts(
         **_times_facts(times, called),
         **vars(shape),
         "path": str(path),
+        "dialect": times.dialect,
         "file": safe_name(path.name),
         "label": goal.name,
         "target_input": called[goal.name],
@@ -223,6 +224,7 @@ def _measure_bounds(path: Path, times: Times, goal: Column, others: list[Column]
         key=times.key,
         order=times.order,
         sort=not times.is_sorted,
+        dialect=times.dialect,
     )
     windows = rolling.gather_windows(data.examples(path.parent), list(numbers), data.label)
     borders = [times.moments[int(share * len(times.moments))] for share in PARTS]
@@ -281,7 +283,7 @@ def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Win
 
 def _read_numbers(path: Path, name: str, times: Times, end: datetime) -> Iterator[float]:
     """Yields the numbers of a column before a time."""
-    for _, row, fault in read_rows(path, [name, times.column]):
+    for _, row, fault in read_rows(path, [name, times.column], times.dialect):
         raw, moment = row.get(name), timeline.parse_moment(row.get(times.column), times.order)
         if not fault and not table.is_missing(raw) and moment and moment < end:
             with suppress(*table.FAILURES):

@@ -14,6 +14,7 @@ from pipeline.formats.read_table import table_format
 from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series, target, timeline
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.tables.dialect import Dialect
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pipeline.scaffold.choices import Role
     from pipeline.scaffold.outliers import Limits
     from pipeline.scaffold.profile import Profile
-    from pipeline.tables.dialect import Dialect
 
 TABLE_HEAD = ("column", "kind", "missing", "distinct", "used as")
 FORMATS = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
@@ -51,7 +51,8 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     form, columns = forms.find_form(path, dialect).inspect(path)
     _require_columns(path, columns)
     goal, choice = target.find_target(columns, name)
-    times = series.find_times(path, columns, goal, task)
+    said = Dialect(**form.written) if form.written else None
+    times = series.find_times(path, columns, goal, task, said)
     if isinstance(times, series.Times) and task in ("", target.FORECASTING):
         return form.tell(series.plan_series(path, times, columns, goal, choice))
     decided, why = target.choose_task(goal, task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,12 @@ from pipeline.tables.calendar import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pipeline.formats.columns import Column
+    from pipeline.tables.dialect import Dialect
 
 MIN_REGULAR_SHARE = 0.9  # share of the steps that must be the usual one
 TRIED_ROWS = 500  # of a column, to see whether it holds times
@@ -53,6 +54,7 @@ class Times:
         series: Number of series.
         length: Rows of the middle one by length.
         is_sorted: Whether the rows of each series are in the order of time.
+        dialect: How a CSV file is written, as far as the user has said.
     """
 
     column: str
@@ -63,22 +65,21 @@ class Times:
     series: int = 1
     length: int = 0
     is_sorted: bool = True
+    dialect: Dialect | None = None
 
 
-def find_time_columns(path: Path, columns: Sequence[Column]) -> list[tuple[str, str]]:
+def find_time_columns(path: Path, columns: Sequence[Column], dialect: Dialect | None = None) -> list[tuple[str, str]]:
     """Returns the columns of times, each with an order in which its dates can be read; see `parse_time`."""
     dated = [(column.name, "") for column in columns if column.date]
-    for column in columns:
-        if not column.date and column.kind in ("bytes", "int") and not column.constant:
-            cells = [cell for cell in _read_cells(path, column.name) if not table.is_missing(cell)]
-            orders = ("",) if column.kind == "int" else ("", *ORDERS)
-            dated += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
+    others = [column for column in columns if not column.date and column.kind in ("bytes", "int")]
+    others = [column for column in others if not column.constant]
+    rows = list(itertools.islice(read_rows(path, [column.name for column in others], dialect), TRIED_ROWS))
+    for column in others:
+        present = [cells.get(column.name) for _, cells, fault in rows if not fault]
+        cells = [cell for cell in present if not table.is_missing(cell)]
+        orders = ("",) if column.kind == "int" else ("", *ORDERS)
+        dated += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
     return dated
-
-
-def _read_cells(path: Path, name: str) -> Iterator[Any]:
-    rows = itertools.islice(read_rows(path, [name]), TRIED_ROWS)
-    return (cells.get(name) for _, cells, fault in rows if not fault)
 
 
 def _are_times(cells: list[Any], order: str) -> bool:
@@ -100,7 +101,9 @@ def parse_moment(raw: object, order: str = "") -> datetime | None:
         return None
 
 
-def read_times(path: Path, columns: Sequence[Column], target: str, name: str, order: str) -> Times | str:
+def read_times(
+    path: Path, columns: Sequence[Column], target: str, name: str, order: str, dialect: Dialect | None = None
+) -> Times | str:
     """Returns the times of a column, or why its rows are no series.
 
     Args:
@@ -109,9 +112,10 @@ def read_times(path: Path, columns: Sequence[Column], target: str, name: str, or
         target: The column to forecast.
         name: The column of times.
         order: How its dates are written.
+        dialect: How a CSV file is written.
     """
     candidates = [column.name for column in columns if _may_name_series(column, {name, target})][:MAX_NAMES]
-    moments, names, faults = _read_moments(path, name, order, candidates)
+    moments, names, faults = _read_moments(path, name, order, candidates, dialect)
     if faults > USUAL_FAULTS * (len(moments) + faults):
         return f"{faults:,} cells of {safe_name(name)} are no times"
     reason = ""
@@ -120,7 +124,7 @@ def read_times(path: Path, columns: Sequence[Column], target: str, name: str, or
             keys = [tuple(row[place] for place in chosen) for row in names]
             times = _make_times(name, order, tuple(candidates[place] for place in chosen), moments, keys)
             if isinstance(times, Times):
-                return times
+                return replace(times, dialect=dialect)
             reason = reason or times
     return reason
 
@@ -132,10 +136,10 @@ def _may_name_series(column: Column, others: set[str]) -> bool:
 
 
 def _read_moments(
-    path: Path, name: str, order: str, names: list[str]
+    path: Path, name: str, order: str, names: list[str], dialect: Dialect | None
 ) -> tuple[list[datetime], list[tuple[Any, ...]], int]:
     moments, keys, faults = [], [], 0
-    for _, cells, fault in read_rows(path, [name, *names]):
+    for _, cells, fault in read_rows(path, [name, *names], dialect):
         moment = None if fault else parse_moment(cells.get(name), order)
         if moment is None:
             faults += 1

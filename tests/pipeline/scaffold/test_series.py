@@ -17,9 +17,11 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
+from pipeline.scaffold import inspect, render
 from pipeline.scaffold.series import MAX_NUMBERS, TEST_START, choose_stride, choose_window, step_source
 from pipeline.scaffold.timeline import Times
 from pipeline.tables.calendar import describe_step
+from pipeline.tables.dialect import Dialect
 
 
 def test_rising_dates_make_a_series(drafted, write_csv, series):
@@ -212,3 +214,22 @@ def test_the_windows_of_a_sample_do_not_all_begin_at_the_same_hour():
     assert 1 == math.gcd(stride, shape.season)
     assert len(hours) / stride * 8 * (shape.length + shape.horizon) <= MAX_NUMBERS
     assert 1 == choose_stride(Times("when", hours[:500], timedelta(hours=1), length=500), 1, shape)
+
+
+def test_a_series_is_read_as_the_user_says(write_csv, series, tmp_path):
+    path = write_csv(series)
+    rows = path.read_text().replace(".", "~").replace(",", ";").replace("~", ",").replace("sold", "größe")
+    path.write_bytes(rows.encode("cp1252"))
+    plan = inspect.make_plan(path, "größe", "", Dialect(encoding="cp1252"))
+    assert "series" == plan.template
+    text = render.render_recipe(plan, "mine")
+    assert 'dialect=Dialect(encoding="cp1252", decimal=","),' in text
+    file = tmp_path / "mine.py"
+    file.write_text(text, encoding="utf-8")
+    assert any(True for _ in catalog.load_recipe(file).data.examples(tmp_path))
+
+
+def test_a_date_in_a_table_is_read_as_the_user_says(write_csv, trees):
+    path = write_csv({"größe" if name == "age" else name: cells for name, cells in trees.items()})
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    assert "table" == inspect.make_plan(path, "price", "", Dialect(encoding="cp1252")).template
