@@ -54,13 +54,13 @@ class GrpcConnection:
         self.received = 0
 
     async def open(self) -> None:
-        """Connect the channel, and try again until the target's timeout.
+        """Connect the channel, and try again until the target's time to connect.
 
         Raises:
             OSError: Nobody listens, or nobody who speaks gRPC.
         """
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), self._target.timeout_s)
+            await asyncio.wait_for(self._channel.channel_ready(), self._target.connect_timeout_s)
         except TimeoutError as error:
             raise OSError(f"no gRPC server at {self._target.address}") from error
 

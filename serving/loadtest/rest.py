@@ -50,11 +50,15 @@ class RestConnection(asyncio.Protocol):
         """Connect.
 
         Raises:
-            OSError: Nobody listens.
+            OSError: Nobody listens, or nobody who speaks TLS where the target does.
         """
         loop = asyncio.get_running_loop()
         where = self._target
-        await loop.create_connection(lambda: self, where.host, where.port, ssl=self._tls)
+        connecting = loop.create_connection(lambda: self, where.host, where.port, ssl=self._tls)
+        try:
+            await asyncio.wait_for(connecting, where.connect_timeout_s)
+        except TimeoutError as error:
+            raise OSError(f"no connection in {where.connect_timeout_s:g} s") from error
 
     def ask(self) -> None:
         """Send the request."""

@@ -36,6 +36,7 @@ class Target:
         model: Name of the model, for the result.
         signature: Its signature, for the result.
         ca: PEM file of the authorities to trust with TLS; empty for the usual ones.
+        connect_timeout_s: When a server that cannot be connected to, before the first request, counts as absent.
     """
 
     address: str
@@ -47,6 +48,7 @@ class Target:
     model: str = ""
     signature: str = ""
     ca: str = ""
+    connect_timeout_s: float = 10.0
 
     @property
     def host(self) -> str:

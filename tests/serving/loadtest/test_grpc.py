@@ -350,7 +350,8 @@ def test_tls(serve, tmp_path):
     result = run(trusting, Load(concurrency=2, duration_s=0.1, warmup_s=0))
     assert ({}, 3 * result.requests) == (result.errors, result.bytes_received)
     assert result.requests > 0
-    for other in (Target(trusting.address, "/a.B/C", b"", "grpc", timeout_s=0.3), served.target(timeout_s=0.3)):
+    untrusting = Target(trusting.address, "/a.B/C", b"", "grpc", connect_timeout_s=0.3)
+    for other in (untrusting, served.target(connect_timeout_s=0.3)):
         with pytest.raises(Unavailable, match="does not answer"):
             run(other, Load(concurrency=1, duration_s=0.1))
 
@@ -364,7 +365,7 @@ def test_a_server_that_speaks_no_http2(greeting):
     async def connect():
         async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            calls = Calls(Target(f"127.0.0.1:{port}", "/a/b", b"", "grpc", timeout_s=0.2))
+            calls = Calls(Target(f"127.0.0.1:{port}", "/a/b", b"", "grpc", connect_timeout_s=0.2))
             with pytest.raises(OSError, match=f"no gRPC server at 127.0.0.1:{port}"):
                 await calls.__aenter__()
             await calls.__aexit__()
@@ -374,8 +375,15 @@ def test_a_server_that_speaks_no_http2(greeting):
 
 def test_a_server_that_says_nothing_is_no_server():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        target = Target(f"127.0.0.1:{silent.getsockname()[1]}", "/a/b", b"", "grpc", timeout_s=0.2)
+        target = Target(f"127.0.0.1:{silent.getsockname()[1]}", "/a/b", b"", "grpc", connect_timeout_s=0.2)
         with pytest.raises(Unavailable, match="no gRPC server"):
+            run(target, Load(concurrency=3))
+
+
+def test_a_url_that_says_nothing_is_no_server():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = Target(f"https://127.0.0.1:{silent.getsockname()[1]}", "/a:predict", b"", connect_timeout_s=0.2)
+        with pytest.raises(Unavailable, match=r"no connection in 0\.2 s"):
             run(target, Load(concurrency=3))
 
 
