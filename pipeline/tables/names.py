@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 RESERVED_NAMES = {"numbers", "words", "next"}  # by the templates of recipes, and by the label of a series
+# Latin letters that Unicode takes apart into no simpler one.
+LATIN = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
+    | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
+)
 WORDS = {*map(str.lower, keyword.kwlist), "self"}  # no parameter can have such a name
 
 
@@ -59,7 +64,7 @@ def make_identifiers(names: Iterable[str]) -> dict[str, str]:
 
 
 def _clean(name: str) -> str:
-    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    letters = unicodedata.normalize("NFKD", name.translate(LATIN)).encode("ascii", "ignore").decode()
     cleaned = re.sub(r"[^A-Za-z0-9]+", "_", letters).strip("_")
     identifier = cleaned if cleaned[:1].isalpha() else f"column_{cleaned}".rstrip("_")
     return identifier if is_input_name(identifier) else f"{identifier}_"
