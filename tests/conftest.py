@@ -373,12 +373,16 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def shared_temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes of this run of the tests share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+
+
+@pytest.fixture(scope="session")
+def digits(shared_temp: Path) -> Trained:
     """The one trained workspace, made by the first test process that asks for it."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
-    folder = shared / "digits"
+    folder = shared_temp / "digits"
     command = command_line(folder)
     with lock(folder / "lock"):
         record = folder / "answer.json"

@@ -20,6 +20,7 @@ A folder of links is never removed: if a base path is missing, TensorFlow Servin
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,6 @@ from pipeline.store import champions, fileio
 from pipeline.store.fileio import lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from pipeline.store.layout import Workspace
@@ -89,12 +89,18 @@ def _link(workspace: Workspace, name: str, alias: str, version: int | None) -> N
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / str(version)
         if not link.is_symlink():
+            _remove(link)
             link.symlink_to(f"../../{name}/{version}")
-    _unlink(other for other in folder.glob("*") if other.name != str(version))
+    for other in folder.glob("*"):
+        if other.name != str(version):
+            _remove(other)
 
 
-def _unlink(links: Iterable[Path]) -> None:
-    for link in links:
+def _remove(link: Path) -> None:
+    """Removes a link; in a copy of the workspace by a program that follows links it is a folder."""
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    else:
         link.unlink(missing_ok=True)
 
 

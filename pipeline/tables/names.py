@@ -16,7 +16,7 @@ RESERVED_NAMES = {"numbers", "words", "next"}  # by the templates of recipes, an
 # Latin letters that Unicode takes apart into no simpler one.
 LATIN = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
-    | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
+    | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "\u0131": "i"}
 )
 WORDS = {*map(str.lower, keyword.kwlist), "self"}  # no parameter can have such a name
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (the dataclass)
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RECIPE = '''"""Light and dark squares.
 
@@ -143,35 +149,62 @@ def unrecorded(tmp_path, squares_in):
     return squares_in(tmp_path, **AWAY)
 
 
+def make_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """The folder, made by the first test process that asks for it."""
+    with fileio.lock(folder.with_name(f"{folder.name}.lock")):
+        if not folder.exists():
+            made = folder.with_name(f"{folder.name}-half")
+            make(made)
+            made.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def transformed(tmp_path_factory, squares_in):
-    """A folder of `squares` whose data went up to `transform`, and where to copy it to: ML Metadata keeps paths."""
-    place, kept = (tmp_path_factory.getbasetemp() / name for name in ("squares", "squares-kept"))
-    made = squares_in(place, **AWAY).run("--until", "transform")
-    assert "transform" == made["steps"][-1]["name"]
-    for folder in ("runs", "requests"):  # as if nobody had asked for it
-        shutil.rmtree(place / "workspace" / folder)
-    place.rename(kept)
-    return kept, place
+def transformed(shared_temp, squares_in):
+    """A folder of `squares` done up to `transform`, as if nobody had asked for it; copies go on from there."""
+
+    def make(folder: Path) -> None:
+        made = squares_in(folder, **AWAY).run("--until", "transform")
+        assert "transform" == made["steps"][-1]["name"]
+        for name in ("runs", "requests"):
+            shutil.rmtree(folder / "workspace" / name)
+
+    return make_once(shared_temp / "squares-transformed", make)
+
+
+@pytest.fixture(scope="session")
+def published(shared_temp, squares_in):
+    """A folder of `squares` in which a run was blessed and published; copies go on from there."""
+
+    def make(folder: Path) -> None:
+        assert squares_in(folder, **AWAY).run()["blessed"] is True
+
+    return make_once(shared_temp / "squares-published", make)
+
+
+@pytest.fixture(scope="session")
+def copy_squares(keraspipe_in):
+    """Copies a folder of `squares`, and makes the recipe there."""
+
+    def copy(source: Path, target: Path, **environment: str) -> Squares:
+        return squares_of(keraspipe_in, shutil.copytree(source, target, symlinks=True), **environment)
+
+    return copy
 
 
 @pytest.fixture
-def prepared_in(transformed, keraspipe_in):
-    """Makes `squares` in a workspace whose cache holds all steps up to `transform`; there is one at a time."""
-    kept, place = transformed
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(kept, place)
-    yield lambda **environment: squares_of(keraspipe_in, place, **environment)
-    shutil.rmtree(place)
-
-
-@pytest.fixture
-def prepared(prepared_in):
+def prepared(transformed, copy_squares, tmp_path):
     """The recipe `squares`, done up to `transform`."""
-    return prepared_in()
+    return copy_squares(transformed, tmp_path / "squares")
 
 
 @pytest.fixture
-def prepared_unrecorded(prepared_in):
+def prepared_unrecorded(transformed, copy_squares, tmp_path):
     """The recipe `squares`, done up to `transform`, with an MLflow that is away."""
-    return prepared_in(**AWAY)
+    return copy_squares(transformed, tmp_path / "squares", **AWAY)
+
+
+@pytest.fixture
+def published_unrecorded(published, copy_squares, tmp_path):
+    """The recipe `squares` with one version, the champion, with an MLflow that is away."""
+    return copy_squares(published, tmp_path / "squares", **AWAY)

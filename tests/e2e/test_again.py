@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from PIL import Image
 
-TRANSFORM_ON = ["transform", "train", "evaluate", "score"]
+TRAIN_ON = ["train", "evaluate", "score"]
 
 
-def test_changed_code_and_data_repeat_what_depends_on_them(prepared_unrecorded):
-    first = prepared_unrecorded.run()
-    assert first["blessed"] is True
-    assert 1 == first["model_version"]
+def test_changed_code_and_data_repeat_what_depends_on_them(published_unrecorded):
+    squares = published_unrecorded
+    first = squares.run()
+    assert (True, 1) == (first["blessed"], first["model_version"])
 
-    prepared_unrecorded.edit("def build(p, spec):", "# a comment changes nothing\ndef build(p, spec):")
-    assert first["run_id"] == prepared_unrecorded.run()["run_id"]
+    squares.edit("def build(p, spec):", "# a comment changes nothing\ndef build(p, spec):")
+    assert first["run_id"] == squares.run()["run_id"]
 
-    prepared_unrecorded.edit("def build(p, spec):", "def unused():\n    return 1\n\n\ndef build(p, spec):")
-    unused = prepared_unrecorded.run()
+    squares.edit("def build(p, spec):", "def unused():\n    return 1\n\n\ndef build(p, spec):")
+    unused = squares.run()
     assert [] == repeated(unused)
     assert first["run_id"] != unused["run_id"]
     assert 1 == unused["model_version"]  # the model is the live one: it is neither judged nor published again
     assert first["metrics"] == unused["metrics"]
 
-    prepared_unrecorded.edit('activation="relu"', 'activation="tanh"')
-    assert ["train"] == repeated(prepared_unrecorded.run("--until", "train"))
+    squares.edit('activation="relu"', 'activation="tanh"')
+    trained = squares.run()
+    assert TRAIN_ON == repeated(trained)
+    live = trained["model_version"]
 
-    prepared_unrecorded.edit("SCALE = 255.0", "SCALE = 256.0")
-    scaled = prepared_unrecorded.run()
-    assert repeated(scaled) == TRANSFORM_ON
-    live = scaled["model_version"]
-
-    prepared_unrecorded.edit('at_least={"accuracy": 0.9}', 'at_least={"accuracy": 1.1}')
-    stricter = prepared_unrecorded.run()
+    squares.edit('at_least={"accuracy": 0.9}', 'at_least={"accuracy": 1.1}')
+    stricter = squares.run()
     assert ["evaluate", "score"] == repeated(stricter)  # the live model by another gate
     assert (False, live) == (stricter["blessed"], stricter["model_version"])
     assert ["accuracy on the test split is"] == [reason[:29] for reason in stricter["reasons"]]
-    assert f"The champion, version {live}, does not pass the gate any more" in prepared_unrecorded("run", "squares").out
+    assert f"The champion, version {live}, does not pass the gate any more" in squares("run", "squares").out
 
-    verdicts = prepared_unrecorded("lineage", f"squares@{live}", "--json").json["verdicts"]
-    assert [(True, scaled["run_id"]), (False, stricter["run_id"])] == [(v["blessed"], v["run_id"]) for v in verdicts]
+    verdicts = squares("lineage", f"squares@{live}", "--json").json["verdicts"]
+    assert [(True, trained["run_id"]), (False, stricter["run_id"])] == [(v["blessed"], v["run_id"]) for v in verdicts]
     assert (live, stricter["reasons"]) == (verdicts[1]["baseline_version"], verdicts[1]["reasons"])
-    assert f"not blessed by run {stricter['run_id']}" in prepared_unrecorded("lineage", f"squares@{live}").out
+    assert f"not blessed by run {stricter['run_id']}" in squares("lineage", f"squares@{live}").out
 
-    Image.new("L", (8, 8), 255).save(prepared_unrecorded.data / "light" / "0.png")
-    assert "ingest" in repeated(prepared_unrecorded.run("--until", "ingest"))
-    again = prepared_unrecorded.run("--no-cache", "--until", "train")
-    assert {"ingest", "statistics", "transform", "train"} <= set(repeated(again))
+    squares.edit("SCALE = 255.0", "SCALE = 256.0")
+    assert ["transform", "train"] == repeated(squares.run("--until", "train"))
+
+    Image.new("L", (8, 8), 255).save(squares.data / "light" / "0.png")
+    assert "ingest" in repeated(squares.run("--until", "ingest"))
+    again = squares.run("--no-cache", "--until", "transform")
+    assert {"ingest", "statistics", "transform"} <= set(repeated(again))
 
 
 def test_a_data_file_replaced_with_its_old_date_is_noticed(unrecorded):

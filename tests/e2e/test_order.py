@@ -48,30 +48,31 @@ def test_lineage_goes_from_the_data_to_the_served_version(digits):
     assert all(Path(o["path"]).exists() for step in steps.values() for o in step["outputs"].values())
 
 
-def test_what_is_live_survives_the_removal_of_everything_else(unrecorded):
-    first = unrecorded.run("--set", "units=4")
-    unrecorded.run("--set", "units=6")
-    second = unrecorded.run("--set", "units=8")
+def test_what_is_live_survives_the_removal_of_everything_else(published_unrecorded):
+    squares = published_unrecorded
+    (first,) = squares("runs", "--json").json
+    squares.run("--set", "units=6")
+    second = squares.run("--set", "units=8")
     assert [1, 3] == [first["model_version"], second["model_version"]]
     assert (
-        "squares@3 (champion)" in unrecorded("lineage", "squares").out
+        "squares@3 (champion)" in squares("lineage", "squares").out
     )  # a rollback leads to squares@2, which stays, too
 
-    planned = unrecorded("gc", "--days", "0", "--json").json
+    planned = squares("gc", "--days", "0", "--json").json
     home = Path(second["model_path"]).parents[2]
     paths = {one["path"] for one in planned["garbage"]}
     assert {"serving/squares/1", f"runs/{first['run_id']}"} <= paths
     assert all((home / path).exists() for path in paths)
 
-    assert "Freed" in unrecorded("gc", "--days", "0", "--delete").out
+    assert "Freed" in squares("gc", "--days", "0", "--delete").out
     assert not any((home / path).exists() for path in paths)
-    kept = unrecorded("lineage", "squares", "--json").json
+    kept = squares("lineage", "squares", "--json").json
     assert all(output["there"] for step in kept["steps"] for output in step["outputs"].values())
     # The data of the later runs came from the cache, which the first had filled.
     assert first["run_id"] == kept["steps"][0]["made_by"]
-    assert "Nothing to free" in unrecorded("gc", "--days", "0").out
+    assert "Nothing to free" in squares("gc", "--days", "0").out
 
-    again = unrecorded.run("--set", "units=4")
+    again = squares.run("--set", "units=4")
     assert (True, 4) == (again["blessed"], again["model_version"])
     assert {"ingest", "statistics"} <= {step["name"] for step in again["steps"] if step["cached"]}
     assert "train" not in {step["name"] for step in again["steps"] if step["cached"]}

@@ -38,9 +38,9 @@ def ranged(squares):
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory, squares_in):
-    """A workspace that searches share: they prepare the data once, and none is another's business."""
-    return ranged(squares_in(tmp_path_factory.mktemp("tuned")))
+def tuned(tmp_path_factory, transformed, copy_squares):
+    """A workspace with prepared data that searches share: none is another's business."""
+    return ranged(copy_squares(transformed, tmp_path_factory.mktemp("tuned") / "squares"))
 
 
 def searched(squares, *arguments):
@@ -82,8 +82,8 @@ def turn_labels(squares, images: list[Path]) -> None:
         path.rename(squares.data / other / f"moved-{path.name}")
 
 
-def test_no_trial_looks_at_the_test_split(unrecorded):
-    squares = ranged(unrecorded)
+def test_no_trial_looks_at_the_test_split(prepared_unrecorded):
+    squares = ranged(prepared_unrecorded)
     first = searched(squares, "--trials", "1")
     assert {"learning_rate", "units", "activation"} == first["space"].keys()
     images = in_test_split(squares)

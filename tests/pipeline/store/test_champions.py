@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from pipeline.errors import PipelineError
@@ -110,6 +112,19 @@ def test_what_a_kill_has_left_is_repaired(tmp_path):
     (tmp_path / "serving" / "models.config").unlink()
     serving_config.write_config(Workspace(tmp_path))
     assert whole == (links(tmp_path), (tmp_path / "serving" / "models.config").read_text())
+
+
+def test_links_that_a_copy_has_followed_are_links_again(tmp_path):
+    publish(tmp_path / "first", "two", 3, 4)
+    first, second = Workspace(tmp_path / "first"), Workspace(tmp_path / "second")
+    champions.save_entry(first, "two", RegistryEntry(ModelVersion(3, "a", "two-3"), ModelVersion(4, "b", "two-4")))
+    serving_config.write_config(first)
+    shutil.copytree(first.root, second.root)
+    champions.save_entry(second, "two", RegistryEntry(ModelVersion(4, "b", "two-4")))
+    serving_config.write_config(second)
+    assert {"two": {"4"}, "two-challenger": set()} == links(second.root)
+    assert second.model("two", 4) == (second.live_links / "two" / "4").resolve()
+    assert second.model("two", 3).is_dir()
 
 
 def test_a_folder_of_links_stays_when_its_last_version_goes(tmp_path):

@@ -184,7 +184,7 @@ def test_nobody_listens():
         with pytest.raises(Unavailable, match="does not answer"):
             run(Target(f"http://{address}", "/", b""), Load(concurrency=1, **_loads()))
         with pytest.raises(Unavailable, match="does not answer"):
-            run(Target(address, "/a/b", b"", "grpc", timeout_s=0.2), Load(concurrency=1, **_loads()))
+            run(Target(address, "/a/b", b"", "grpc", connect_timeout_s=0.2), Load(concurrency=1, **_loads()))
 
 
 def test_the_token_is_sent(small):

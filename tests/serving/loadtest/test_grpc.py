@@ -318,7 +318,10 @@ def test_calls_that_wait_for_a_stream_end_at_their_deadline(serve):
     served = serve(lambda *_: ended.wait(10), options=[("grpc.max_concurrent_streams", 1)])
     errors, _ = _errors(served.target(timeout_s=0.2), 3)
     ended.set()
-    assert {"DEADLINE_EXCEEDED": 3} == Counter(errors)
+    # One that was sent before the client had read the limit may be refused, which is UNAVAILABLE.
+    assert 3 == len(errors)
+    assert "DEADLINE_EXCEEDED" in errors
+    assert set(errors) <= {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
 
 
 def test_the_token_and_the_user_agent(serve):
