@@ -77,22 +77,6 @@ class ServingModel:
         return self._transform_raw(tf.io.parse_example(examples, spec))
 
     def _transform_raw(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
-        ready = {name: _to_spec(value, self.spec[name]) for name, value in raw.items()}
-        return dict(self.transform(ready))
-
-
-def _to_spec(value: Any, spec: Any) -> Any:
-    """Converts an input for Transform's graph: sparse if values may be missing, else in the shape of the schema."""
-    if isinstance(value, tf.SparseTensor):
-        return value
-    if isinstance(spec, tf.io.VarLenFeature):
-        there = tf.where(~_is_missing(value))
-        rows = tf.concat([there, tf.zeros_like(there)], axis=1)
-        return tf.SparseTensor(rows, tf.gather_nd(value, there), [tf.shape(value, tf.int64)[0], 1])
-    return tf.reshape(value, [-1, *spec.shape])
-
-
-def _is_missing(value: tf.Tensor) -> tf.Tensor:
-    if value.dtype == tf.string:
-        return tf.equal(value, "")
-    return tf.math.is_nan(value) if value.dtype.is_floating else tf.zeros_like(value, tf.bool)
+        return dict(
+            self.transform({name: tf.reshape(value, [-1, *self.spec[name].shape]) for name, value in raw.items()})
+        )

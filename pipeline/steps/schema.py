@@ -81,7 +81,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
             # A rare category that is by chance in one split only is no anomaly; a frequent new one is.
             feature.distribution_constraints.min_domain_mass = DOMAIN_MASS
         if feature.name in data.inputs:
-            _bind_shape(feature, data.inputs[feature.name])
+            _bind_shape(bound, feature, data.inputs[feature.name])
         if feature.name == data.label and data.classes:
             _clear_domain(feature)
             feature.string_domain.name = data.label
@@ -89,7 +89,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
     return bound
 
 
-def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
+def _bind_shape(schema: schema_pb2.Schema, feature: schema_pb2.Feature, declared: str) -> None:
     name, shape = types.parse_kind(declared)
     if shape:  # the file holds a flat list
         feature.ClearField("value_count")
@@ -98,6 +98,15 @@ def _bind_shape(feature: schema_pb2.Feature, declared: str) -> None:
         # A few missing values are no anomaly, even if train has none by chance; many are.
         feature.ClearField("shape")
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
+        _fill_missing(schema, feature.name, name)
+
+
+def _fill_missing(schema: schema_pb2.Schema, feature: str, kind: str) -> None:
+    """Declares what Transform gets for a missing value: a column that is a sparse tensor costs it three times as much."""
+    representations = schema.tensor_representation_group[""].tensor_representation
+    tensor = schema_pb2.TensorRepresentation.DenseTensor(column_name=feature, shape={"dim": [{"size": 1}]})
+    setattr(tensor.default_value, f"{kind}_value", types.MISSING_VALUES[kind])
+    representations[feature].dense_tensor.CopyFrom(tensor)
 
 
 def _domain_values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:

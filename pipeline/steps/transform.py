@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,38 +38,13 @@ def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, A
 
 
 def to_dense(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns raw features as tensors (batch,) or, for vectors, (batch, …); a missing value is NaN, "" or 0.
-
-    Transform's inputs are single values (batch, 1), sparse if they may be missing. All of a type are converted at once:
-    TFX traces the graph six times, and a table may have thousands of columns.
-    """
+    """Returns Transform's inputs, single values (batch, 1) or vectors, as tensors (batch,) or (batch, …)."""
     import tensorflow as tf
 
-    dense = {name: _squeeze(value) for name, value in inputs.items() if not isinstance(value, tf.SparseTensor)}
-    sparse = {name: value for name, value in inputs.items() if name not in dense}
-    for dtype in {value.dtype for value in sparse.values()}:
-        names = [name for name, value in sparse.items() if value.dtype == dtype]
-        dense |= dict(zip(names, _to_columns([sparse[name] for name in names]), strict=True))
-    return {name: dense[name] for name in inputs}
-
-
-def _to_columns(values: list[Any]) -> list[Any]:
-    """Returns sparse tensors of one type, (batch, 0) or (batch, 1), as dense ones (batch,)."""
-    import tensorflow as tf
-
-    dtype = values[0].dtype
-    shape = tf.stack([values[0].dense_shape[0], 1])  # where all are missing it may be (batch, 0)
-    table = tf.sparse.concat(1, [tf.SparseTensor(value.indices, value.values, shape) for value in values])
-    missing = "" if dtype == tf.string else math.nan if dtype.is_floating else 0
-    columns: list[Any] = tf.unstack(tf.sparse.to_dense(table, tf.constant(missing, dtype)), len(values), axis=1)
-    return columns
-
-
-def _squeeze(value: Any) -> Any:
-    """Returns a single value (batch, 1) as (batch,), and any other tensor as it is."""
-    import tensorflow as tf
-
-    return tf.squeeze(value, axis=1) if value.shape.rank == 2 and value.shape[1] == 1 else value  # noqa: PLR2004
+    return {
+        name: tf.squeeze(value, axis=1) if value.shape.rank == 2 and value.shape[1] == 1 else value  # noqa: PLR2004
+        for name, value in inputs.items()
+    }
 
 
 def encode_label(label: Any, data: Dataset) -> Any:
