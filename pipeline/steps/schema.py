@@ -102,7 +102,7 @@ def _bind_shape(schema: schema_pb2.Schema, feature: schema_pb2.Feature, declared
 
 
 def _fill_missing(schema: schema_pb2.Schema, feature: str, kind: str) -> None:
-    """Declares what Transform gets for a missing value: a column that is a sparse tensor costs it three times as much."""
+    """Declares what stands for a missing value in Transform: a sparse tensor would cost it three times as much."""
     representations = schema.tensor_representation_group[""].tensor_representation
     tensor = schema_pb2.TensorRepresentation.DenseTensor(column_name=feature, shape={"dim": [{"size": 1}]})
     setattr(tensor.default_value, f"{kind}_value", types.MISSING_VALUES[kind])
