@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.console import format_number
 from pipeline.store import journal
@@ -82,8 +82,7 @@ class Training:
         self.nodes.begin(self.model, first)
         with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
             self.model.fit(
-                self.train(first),
-                validation_data=self.evaluation,
+                **self._data(first),
                 initial_epoch=epochs if checkpoint.is_finished else first,
                 epochs=epochs,
                 callbacks=[*self.nodes.callbacks(), stopping, checkpoint, *self._reports(norm), *self.callbacks],
@@ -92,6 +91,24 @@ class Training:
                 verbose=0,
             )
         return checkpoint.history
+
+    def _data(self, first: int) -> dict[str, Any]:
+        """Returns the data sets as arguments of Keras' `fit`.
+
+        Devices that train together get endless ones: to make an iterator for them, TensorFlow optimizes all functions
+        of the data set anew, which takes up to a second, and Keras makes four in each epoch of finite ones.
+        """
+        import tensorflow as tf
+
+        train = self.train(first)
+        if not isinstance(self.strategy, tf.distribute.MirroredStrategy):
+            return {"x": train, "validation_data": self.evaluation}
+        return {
+            "x": train.repeat(),
+            "steps_per_epoch": self.steps,
+            "validation_data": self.evaluation.repeat(),
+            "validation_steps": int(self.evaluation.cardinality()),
+        }
 
     def _reports(self, norm: GradientNorm) -> list[keras.callbacks.Callback]:
         from pipeline.training.callbacks import Progress, StepCurves

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.fit import diagnose
+from pipeline.training.fit import Training, diagnose
 
 CASES = {
     "no epoch": ({}, False, "no finished epoch"),
@@ -47,3 +47,45 @@ def test_any_curve_is_one_sentence(curve, stopped):
     found = diagnose(history, stopped_early=stopped)
     assert found.endswith(".")
     assert "\n" not in found
+
+
+@pytest.mark.heavy
+def test_devices_that_train_together_get_their_data_once(tmp_path, monkeypatch):
+    """And as much as one device alone."""
+    import keras
+    import tensorflow as tf
+    from tensorflow.python.distribute import input_lib
+
+    from pipeline.training import input_pipeline
+    from pipeline.training.collective import SingleWorker
+
+    made = []
+    iterate = input_lib.DistributedDataset.__iter__
+    monkeypatch.setattr(input_lib.DistributedDataset, "__iter__", lambda data: (made.append(data), iterate(data))[1])
+    x = tf.random.stateless_normal([50, 3], seed=[1, 2])
+    rows = input_pipeline.Rows(tf.data.Dataset.from_tensor_slices((x, tf.reduce_sum(x, axis=1))), 50, 800)
+
+    def fit(strategy):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+        return Training(
+            model=model,
+            train=lambda first: input_pipeline.training_batches(rows, 8, first, lambda *row: row, None).take(6),
+            evaluation=input_pipeline.validation_batches(rows, 20),
+            folder=tmp_path / type(strategy).__name__,
+            patience=9,
+            steps=6,
+            batch_size=8,
+            strategy=strategy,
+            precision="float32",
+            nodes=SingleWorker(),
+        ).fit(4)
+
+    history = fit(tf.distribute.MirroredStrategy(["CPU:0"]))
+    assert 7 == len(made)  # of four epochs: one for the validation of each, the training's, and two of no epoch
+    alone = fit(tf.distribute.get_strategy())
+    assert history.keys() == alone.keys()
+    for name, values in history.items():
+        assert values == pytest.approx(alone[name], rel=0.1), name  # the rows come in another order
