@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 START_S = 60
 OWN_DATA = "## Your own data"
+EXIT_CODE = ' || echo "exit code $?"'
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,14 @@ class Shell:
     def run(self, command: str, prints: list[str]) -> str:
         if command.endswith(" &"):
             return self._serve(command.removesuffix(" &"), prints)
-        words = shlex.split(command)
+        plain, _, _ = command.partition(EXIT_CODE)
+        words = shlex.split(plain)
         values = dict(word.split("=", 1) for word in itertools.takewhile(re.compile(r"[A-Z_]+=").match, words))
-        if words[len(values)] == "keraspipe" and not set(command) & set("|&;<>$`"):
+        if words[len(values)] == "keraspipe" and not set(plain) & set("|&;<>$`"):
             answer = self.keraspipe(*words[len(values) + 1 :], **values)
-            assert answer.code == 0, f"{command} ended with {answer.code}:\n{answer.err}{answer.out}"
-            return answer.err + answer.out
+            ended = f"exit code {answer.code}" if answer.code else ""
+            assert not ended or EXIT_CODE in command, f"{command}: {ended}\n{answer.err}{answer.out}"
+            return f"{answer.err}{answer.out}{ended}"
         folder = ROOT if command.startswith("make ") else self.folder
         if command.startswith(". "):
             assert (ROOT / ".venv" / "bin" / "activate").exists()
