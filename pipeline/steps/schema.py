@@ -98,6 +98,7 @@ def _bind_shape(schema: schema_pb2.Schema, feature: schema_pb2.Feature, declared
         # A few missing values are no anomaly, even if train has none by chance; many are.
         feature.ClearField("shape")
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
+    if not feature.HasField("shape"):  # some rows may be without a value
         _fill_missing(schema, feature.name, name)
 
 

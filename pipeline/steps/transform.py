@@ -20,7 +20,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """Preprocesses features and label; the function that TFX's Transform calls by its dotted name."""
     recipe = catalog.load_recipe(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
-    raw = to_dense(inputs)
+    raw = squeeze_singles(inputs)
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}
     return {**_preprocess(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
 
@@ -37,7 +37,7 @@ def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, A
         ) from error
 
 
-def to_dense(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def squeeze_singles(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Returns Transform's inputs, single values (batch, 1) or vectors, as tensors (batch,) or (batch, …)."""
     import tensorflow as tf
 

@@ -243,28 +243,27 @@ def test_a_workspace_without_room(mounted, keraspipe, options, words):
     assert "Traceback" not in answer.err
 
 
-def test_mlflow_away_and_back(published, copy_squares, tmp_path):
-    squares = copy_squares(published, tmp_path / "squares")
+def test_mlflow_away_and_back(prepared):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     uri = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
-    answer = squares("run", "squares", "--json", **uri)
+    answer = prepared("run", "squares", "--json", **uri)
     assert 0 == answer.code, answer.err
     assert answer.json["mlflow_run_id"] is None
     assert str(port) in answer.json["not_recorded"]
 
     import sys
 
-    folder = squares.keraspipe.workspace.parent / "server"
+    folder = prepared.keraspipe.workspace.parent / "server"
     folder.mkdir()
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder) as server:
         try:
             wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-            squares("run", "squares", "--json", **uri)  # from its record; gives the server what it missed
-            recorded = squares.keraspipe.workspace / "runs" / answer.json["run_id"] / "recorded.json"
+            prepared("run", "squares", "--json", **uri)  # from its record; gives the server what it missed
+            recorded = prepared.keraspipe.workspace / "runs" / answer.json["run_id"] / "recorded.json"
             wait_for(lambda: assert_complete(recorded))
         finally:
             server.terminate()

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.store import journal
 
-SETTINGS = {
-    "from pipeline.recipe import": "from pipeline.training.optimizers import optimizer\nfrom pipeline.recipe import",
-    "    units: int = 4": "    units: int = 4\n    loss: str = ''\n    optimizer: str = ''\n    schedule: str = ''",
-    "keras.optimizers.Adam(p.learning_rate)": "optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps)",
-    '"sparse_categorical_crossentropy"': "p.loss",
-    'activation="softmax")': 'activation="softmax", dtype="float32")',
-}
 
-
-def test_precision_distribution_loss_and_optimizer_are_settings(prepared_unrecorded):
-    squares = prepared_unrecorded
-    for old, new in SETTINGS.items():
-        squares.edit(old, new)
-    chosen = {"loss": "categorical_focal_crossentropy", "optimizer": "adamw", "schedule": "exponential"}
+@pytest.mark.xdist_group("digits")
+def test_precision_distribution_loss_and_optimizer_are_settings(digits):
+    """On the data that another run has prepared."""
+    chosen = {
+        "loss": "categorical_focal_crossentropy",
+        "optimizer": "adamw",
+        "activation": "gelu",
+        "schedule": "exponential",
+    }
     arguments = [part for key, value in chosen.items() for part in ("--set", f"{key}={value}")]
     environment = {"KERASPIPE_MIXED_PRECISION": "mixed_bfloat16", "KERASPIPE_DISTRIBUTION": "mirrored"}
-    result = squares.run(*arguments, "--until", "train", **environment)
-    path = squares.keraspipe.workspace / "runs" / result["run_id"] / "journal.jsonl"
+    environment["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:1"  # nobody looks at it here
+    arguments += ["--set", "epochs=3", "--until", "train", "--json"]
+    answer = digits.keraspipe("run", "digits", *arguments, **environment)
+    assert 0 == answer.code, answer.err
+    path = digits.workspace / "runs" / answer.json["run_id"] / "journal.jsonl"
     events = [event for event, _ in journal.iter_events(path)]
     (training,) = (event for event in events if event["event"] == "training")
     assert ("MirroredStrategy", "mixed_bfloat16") == (training["distribution"], training["precision"])
-    assert [event for event in events if event["event"] == "epoch"][-1]["metrics"]["val_accuracy"] > 0.9
+    assert [event for event in events if event["event"] == "epoch"][-1]["metrics"]["val_accuracy"] > 0.6
 
 
 def test_an_unknown_setting_is_told(keraspipe):

@@ -17,11 +17,11 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapter, TensorAdapterConfig
 
 from pipeline.steps.ingest import encode_example
 from pipeline.steps.schema import bind_schema
-from pipeline.steps.transform import to_dense
+from pipeline.steps.transform import squeeze_singles
 
-CELLS = {"float": st.floats(-9, 9, width=32), "bytes": st.binary(max_size=3)}
-MISSING = {"float": np.nan, "bytes": b""}
-DTYPES = {"float": np.float32, "bytes": object}
+CELLS = {"float": st.floats(-9, 9, width=32), "int": st.integers(-9, 9), "bytes": st.binary(max_size=3)}
+MISSING = {"float": np.nan, "int": 0, "bytes": b""}
+DTYPES = {"float": np.float32, "int": np.int64, "bytes": object}
 ROWS = 4
 
 
@@ -49,7 +49,7 @@ def test_columns_that_may_be_missing(table):
     representations = tensor_representation_util.InferTensorRepresentationsFromMixedSchema(schema)
     read = TensorAdapter(TensorAdapterConfig(batch.schema, representations)).ToBatchTensors(batch)
     parsed = tf.io.parse_example(records, schema_utils.schema_as_feature_spec(schema).feature_spec)
-    for tensors in (to_dense(read), to_dense(parsed)):
+    for tensors in (squeeze_singles(read), squeeze_singles(parsed)):
         assert table.keys() == tensors.keys()
         for name, (kind, cells) in table.items():
             expected = [MISSING[kind] if cell is None else cell for cell in cells]
@@ -58,5 +58,5 @@ def test_columns_that_may_be_missing(table):
 
 def test_single_values_and_vectors_keep_their_order():
     vectors, singles = tf.ones([ROWS, 7]), tf.constant([[b"a"]] * ROWS)
-    dense = to_dense({"v": vectors, "s": singles})
-    assert [("v", (ROWS, 7)), ("s", (ROWS,))] == [(name, tuple(x.shape)) for name, x in dense.items()]
+    squeezed = squeeze_singles({"v": vectors, "s": singles})
+    assert [("v", (ROWS, 7)), ("s", (ROWS,))] == [(name, tuple(x.shape)) for name, x in squeezed.items()]

@@ -314,14 +314,26 @@ def test_a_call_ends_at_its_deadline_which_the_server_knows(serve):
 
 
 def test_calls_that_wait_for_a_stream_end_at_their_deadline(serve):
-    ended = threading.Event()
-    served = serve(lambda *_: ended.wait(10), options=[("grpc.max_concurrent_streams", 1)])
-    errors, _ = _errors(served.target(timeout_s=0.2), 3)
-    ended.set()
-    # One that was sent before the client had read the limit may be refused, which is UNAVAILABLE.
-    assert 3 == len(errors)
-    assert "DEADLINE_EXCEEDED" in errors
-    assert set(errors) <= {"DEADLINE_EXCEEDED", "UNAVAILABLE"}
+    """The only stream stays with a call of a later deadline: the server may refuse one that takes over another's."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def hold(request, _):
+        begun.set()
+        ended.wait(10)
+        return request
+
+    served = serve(hold, options=[("grpc.max_concurrent_streams", 1)])
+
+    async def send():
+        async with Calls(served.target(timeout_s=0.2), 3) as calls:
+            first = calls.free[0]._channel.unary_unary("/a.B/C")(b"", timeout=9)
+            await asyncio.to_thread(begun.wait, 9)
+            errors = await asyncio.gather(*(calls.send() for _ in range(3)))
+            ended.set()
+            first.cancel()
+            return errors
+
+    assert {"DEADLINE_EXCEEDED": 3} == Counter(asyncio.run(send()))
 
 
 def test_the_token_and_the_user_agent(serve):
