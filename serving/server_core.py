@@ -30,7 +30,7 @@ from serving.batching import per_model
 from serving.batching.adaptive import AdaptiveScheduler
 from serving.batching.per_model import PerModelScheduler
 from serving.batching.queue import BatchScheduler
-from serving.core.decoders import find_unchecked_decoders
+from serving.core.graph import find_unchecked_decoders
 from serving.core.handler import RequestHandler
 from serving.core.model import LoadedModel
 from serving.core.models import Canary, Models

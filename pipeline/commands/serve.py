@@ -171,7 +171,7 @@ def _challenger_warnings(shares: Mapping[str, float], settings: Settings) -> Ite
 
 def _decoder_warnings(plan: Plan) -> Iterator[str]:
     """Names the versions that would be served whose decoders take any bytes."""
-    from serving.core.decoders import find_unchecked_decoders
+    from serving.core.graph import find_unchecked_decoders
 
     with contextlib.suppress(OSError):  # a record cannot be read, which the server says
         for model in plan.options.source() if plan.options.source else ():

@@ -165,7 +165,7 @@ def decoders(unchecked: list[str]) -> Finding:
 
 def unchecked_versions(home: Workspace) -> list[str]:
     """Returns the published versions that decode images or recordings without a check of the bytes, NAME@VERSION."""
-    from serving.core.decoders import find_unchecked_decoders  # here: `secrets` runs without packages
+    from serving.core.graph import find_unchecked_decoders  # here: `secrets` runs without packages
 
     folders = [folder for folder in home.models.glob("*/*") if folder.name.isdecimal()]
     folders.sort(key=lambda folder: (folder.parent.name, int(folder.name)))

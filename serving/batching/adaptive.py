@@ -68,12 +68,13 @@ class AdaptiveScheduler:
 
     def _shape_queue(self, task: InferenceTask) -> ShapeQueue:
         model, args = task.lease.model, task.fetch
-        key = (args.feeds, args.fetches, *[array.shape[1:] for array in args.arrays])
+        key = (args.feeds, args.fetches, args.packed, *[array.shape[1:] for array in args.arrays])
         queue = model.shape_queues.get(key)
         if queue is None:
             if len(model.shape_queues) >= _MAX_QUEUES:
                 model.shape_queues.clear()  # queues in use continue; new requests get new ones
-            mergeable = self._merging and args.rows is not None and model.takes_batches(args)
+            alone = bool(args.packed) or args.rows is None  # what is packed is many rows, or one that is large
+            mergeable = self._merging and not alone and model.takes_batches(args)
             queue = model.shape_queues[key] = ShapeQueue(mergeable=mergeable)
         return queue
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from serving.core.work import InferenceTask, Outcome, RunArgs
 from serving.errors import FailedPrecondition, InvalidArgument, ServingError
+from serving.wire.strings import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,11 +83,15 @@ def join_padded(runs: Sequence[RunArgs], batching: Batching) -> RunArgs:
     """
     first = runs[0]
     columns = zip(first.feeds, *(args.arrays for args in runs), strict=True)
-    arrays = [_concatenate(_pad_to_one_shape(name, list(column), batching)) for name, *column in columns]
+    arrays = [_concatenate(_pad_to_one_shape(name, list(map(as_array, column)), batching)) for name, *column in columns]
     size = len(arrays[0])
     missing = next((allowed for allowed in batching.allowed_batch_sizes if allowed >= size), size) - size
-    filled = [np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) if missing else array for array in arrays]
+    filled: Values = [_repeat_first(array, missing) if missing else array for array in arrays]
     return RunArgs(first.feeds, first.fetches, filled)
+
+
+def _repeat_first(array: np.ndarray, times: int) -> np.ndarray:
+    return np.concatenate([array, np.repeat(array[:1], times, axis=0)])
 
 
 def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
@@ -194,14 +199,14 @@ def _collect(
         end(work, failed or [])
         return
     columns = zip(*(part for part in parts if isinstance(part, list)), strict=True)
-    end(work, [np.concatenate(column) for column in columns])
+    end(work, [np.concatenate(list(map(as_array, column))) for column in columns])
 
 
 def join_rows(runs: Sequence[RunArgs]) -> RunArgs:
     """One fetch with the rows of all, which have equal feeds and inner shapes."""
     first = runs[0]
     columns = zip(*(args.arrays for args in runs), strict=True)
-    return RunArgs(first.feeds, first.fetches, [np.concatenate(column) for column in columns])
+    return RunArgs(first.feeds, first.fetches, [np.concatenate(list(map(as_array, column))) for column in columns])
 
 
 def split_rows(values: Values, sizes: Sequence[int]) -> list[Values]:
@@ -236,7 +241,7 @@ def check_outputs(values: Values, rows: int) -> None:
 
 def are_close(first: Values, second: Values) -> bool:
     """Whether two runs gave the same, but for the last digits of floating-point numbers."""
-    return all(_is_close(*pair) for pair in zip(first, second, strict=True))
+    return all(_is_close(as_array(one), as_array(other)) for one, other in zip(first, second, strict=True))
 
 
 def _is_close(first: np.ndarray, second: np.ndarray) -> bool:

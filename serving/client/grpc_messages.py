@@ -14,7 +14,7 @@ from serving.client.calls import Call
 from serving.client.errors import unreadable_error
 from serving.client.types import Arrays, Classes, VersionStatus, read_signatures
 from serving.errors import Code, error_from_code
-from serving.wire import dtypes, protos, tensor_proto
+from serving.wire import dtypes, proto_fields, protos, tensor_proto
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -216,7 +216,7 @@ def _packed_array(proto: Any) -> np.ndarray | None:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     size = len(getattr(proto, field)) * dtype.numpy.itemsize
     content = proto.SerializeToString()
-    start = tag + tensor_proto.varint(size)
+    start = tag + proto_fields.varint(size)
     whole = size and size == math.prod(shape) * dtype.numpy.itemsize and min(shape, default=0) >= 0
     if not whole or not content[: len(content) - size].endswith(start):
         return None

@@ -6,7 +6,7 @@ the same examples share one run (MultiInference).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from serving.core.predict import DEFAULT_SIGNATURE
 from serving.core.work import Graph, RunArgs
 from serving.errors import InvalidArgument, Unimplemented
 from serving.wire import dtypes
+from serving.wire.strings import Tensor, as_array
 
 if TYPE_CHECKING:
     from serving.core.signature import Signature
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
 _INPUTS = "inputs"
+_ROWS = 1 << 10  # that are made in one step
 _MATRIX = 2  # dimensions: examples, classes
 _OUTPUTS = {CLASSIFY: ("classes", "scores"), REGRESS: ("outputs",)}
-Outputs = Mapping[str, np.ndarray]
-Classes = list[list[tuple[bytes, float]]]
+Outputs = Mapping[str, Tensor]
+Classes = Iterable[list[tuple[bytes, float]]]
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class SignatureTask:
     fetches: dict[str, str]
 
 
-def examples(message: Any) -> list[bytes]:
-    """The serialized examples of a `tensorflow.serving.Input`.
+def examples(message: Any) -> np.ndarray:
+    """The serialized examples of a `tensorflow.serving.Input`: (examples,) objects of bytes.
 
     With a context, each is the context's bytes and its own: protobuf merges them, the example's features win.
 
@@ -60,7 +62,9 @@ def examples(message: Any) -> list[bytes]:
     serialized = [context + example.SerializeToString() for example in group.examples]
     if not serialized:
         raise InvalidArgument("Input is empty.")
-    return serialized
+    array = np.empty(len(serialized), dtype=object)
+    array[:] = serialized
+    return array
 
 
 def check(model: Graph, method: str, signature_name: str, *, check_method: bool = False) -> SignatureTask:
@@ -139,7 +143,7 @@ def _check_form(signature: Signature, method: str, fetches: Mapping[str, str]) -
         raise InvalidArgument("No regression outputs found in SignatureDef: ")
 
 
-def run(model: Graph, tasks: Sequence[SignatureTask], serialized: Sequence[bytes]) -> list[Outputs]:
+def run(model: Graph, tasks: Sequence[SignatureTask], serialized: Tensor) -> list[Outputs]:
     """The outputs of each task, all from one run of the graph.
 
     Raises:
@@ -149,16 +153,14 @@ def run(model: Graph, tasks: Sequence[SignatureTask], serialized: Sequence[bytes
     return outputs(tasks, fetch, model.run(fetch))
 
 
-def prepare(tasks: Sequence[SignatureTask], serialized: Sequence[bytes]) -> RunArgs:
-    """One question to the graph for all tasks: (len(serialized),) bytes to each feed."""
+def prepare(tasks: Sequence[SignatureTask], serialized: Tensor) -> RunArgs:
+    """One question to the graph for all tasks: the examples, (examples,) strings, to each feed."""
     feeds = tuple(sorted({entry.feed for entry in tasks}))
     fetches = tuple(sorted({tensor for entry in tasks for tensor in entry.fetches.values()}))
-    batch = np.empty(len(serialized), dtype=object)
-    batch[:] = serialized
-    return RunArgs(feeds, fetches, [batch] * len(feeds))
+    return RunArgs(feeds, fetches, [serialized] * len(feeds))
 
 
-def outputs(tasks: Sequence[SignatureTask], fetch: RunArgs, values: Sequence[np.ndarray]) -> list[Outputs]:
+def outputs(tasks: Sequence[SignatureTask], fetch: RunArgs, values: Sequence[Tensor]) -> list[Outputs]:
     """The outputs of each task by name, from what the graph gave."""
     arrays = dict(zip(fetch.fetches, values, strict=True))
     return [{name: arrays[tensor] for name, tensor in entry.fetches.items()} for entry in tasks]
@@ -182,15 +184,23 @@ def classes(outputs: Outputs, count: int) -> Classes:
         raise InvalidArgument(
             f"Tensors class and score should match in dimensions 1. Got {labels.shape[1]} vs. {scores.shape[1]}"
         )
-    if labels is None:
-        assert scores is not None
-        labels = np.full(scores.shape, b"", dtype=object)
-    if scores is None:
-        scores = np.zeros(labels.shape, dtype=np.float32)
-    return [list(zip(*row, strict=True)) for row in zip(labels.tolist(), scores.tolist(), strict=True)]
+    return _rows_of_classes(labels, scores, count)
 
 
-def _check_matrix(name: str, wanted: str, array: np.ndarray, count: int) -> None:
+def _rows_of_classes(labels: Tensor | None, scores: Tensor | None, count: int) -> Iterator[list[tuple[bytes, float]]]:
+    """The rows, of which few are in memory at a time."""
+    for start in range(0, count, _ROWS):
+        rows = slice(start, start + _ROWS)
+        some = [as_array(each[rows]) for each in (labels, scores) if each is not None]
+        columns = [
+            np.full(some[0].shape, b"", dtype=object) if labels is None else some[0],
+            np.zeros(some[0].shape, dtype=np.float32) if scores is None else some[-1],
+        ]
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            yield list(zip(*row, strict=True))
+
+
+def _check_matrix(name: str, wanted: str, array: Tensor, count: int) -> None:
     given = dtypes.from_array(array).name
     if array.ndim != _MATRIX:
         raise InvalidArgument(f"Expected Tensor shape: [batch_size num_classes] but got {_brackets(array)}")
@@ -223,8 +233,8 @@ def values(outputs: Outputs, count: int) -> np.ndarray:
     given = dtypes.from_array(array).name
     if given != "float":
         raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: DT_{given.upper()}")
-    return array.reshape(-1)
+    return as_array(array).reshape(-1)
 
 
-def _brackets(array: np.ndarray) -> str:
+def _brackets(array: Tensor) -> str:
     return f"[{','.join(map(str, array.shape))}]"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from serving.wire.image_header import count_pixels
+from serving.wire.strings import Strings, as_array
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from serving.core.work import Graph, RunArgs
+    from serving.wire.strings import Tensor
 
 PIXEL_BYTES = 16  # a decoder's own memory, the pixels, and two copies of them while they are resized
 _QUICK_PIXELS = 1 << 16  # of all images of a run; decoded in less than half a millisecond
@@ -26,7 +26,7 @@ def image_bytes(model: Graph, args: RunArgs) -> int:
 
 def is_bounded(model: Graph, args: RunArgs) -> bool:
     """Whether the time of a run follows from the shapes of its inputs, or from little content."""
-    if model.has_loops and not model.decoders:
+    if args.packed or (model.has_loops and not model.decoders):
         return False
     strings = _strings(args)
     if not strings:
@@ -36,10 +36,12 @@ def is_bounded(model: Graph, args: RunArgs) -> bool:
     return not model.decoders or sum(map(count_pixels, strings)) <= _QUICK_PIXELS
 
 
-def value_bytes(array: np.ndarray) -> int:
-    """Bytes of an array, those of its strings included."""
-    return array.nbytes + (sum(map(len, array.flat)) if array.dtype == object else 0)
+def value_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor, those of its strings included."""
+    if isinstance(tensor, Strings) or tensor.dtype != object:
+        return tensor.nbytes
+    return tensor.nbytes + sum(map(len, tensor.flat))
 
 
 def _strings(args: RunArgs) -> list[bytes]:
-    return [value for array in args.arrays if array.dtype == object for value in array.flat]
+    return [value for array in map(as_array, args.arrays) if array.dtype == object for value in array.flat]

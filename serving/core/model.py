@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.core import columns, predict, session, signature
-from serving.core.decoders import find_decoders, find_loops, find_unchecked_decoders
+from serving.core import columns, predict, signature
+from serving.core.graph import find_decoders, find_loops, find_unchecked_decoders, is_stateless
 from serving.core.session import CALLER_THREAD, Call, ModelSession, RunMode
 from serving.errors import InvalidArgument
 from serving.options import Session
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from serving.core.work import RunArgs, Scheduler
+    from serving.core.work import RunArgs, Scheduler, Values
     from serving.wire.dtypes import Dtype
 
 
@@ -50,7 +50,7 @@ class LoadedModel:
     ) -> None:
         self.path = Path(path)
         self._engine = ModelSession(self.path, session or Session(), tags)
-        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], RunMode], Call] = {}
+        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], RunMode, tuple[str, ...]], Call] = {}
         self.shape_queues: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.names_announced = False
@@ -79,9 +79,10 @@ class LoadedModel:
         """
         known = self.signatures.get(signature_name or predict.DEFAULT_SIGNATURE)
         wanted = known.dtypes if known else {}
-        return predict.run(self, signature_name, {name: as_array(v, wanted.get(name)) for name, v in inputs.items()})
+        given = {name: as_array(value, wanted.get(name)) for name, value in inputs.items()}
+        return predict.run(self, signature_name, given)
 
-    def run(self, args: RunArgs, mode: RunMode = CALLER_THREAD) -> list[np.ndarray]:
+    def run(self, args: RunArgs, mode: RunMode = CALLER_THREAD) -> Values:
         """Run the graph.
 
         Args:
@@ -91,7 +92,7 @@ class LoadedModel:
         Raises:
             ServingError: The graph failed; the code is TensorFlow's.
         """
-        key = (args.feeds, args.fetches, mode)
+        key = (args.feeds, args.fetches, mode, args.packed)
         call = self._calls.get(key)
         if call is None:  # two threads may both make one: the later stays, both work
             call = self._calls[key] = self._engine.callable(*key)
@@ -107,7 +108,7 @@ class LoadedModel:
 
     def reads_only(self, fetches: Sequence[str]) -> bool:
         """Whether computing these tensors changes nothing and draws no random numbers."""
-        return session.is_stateless(self._engine.graph, fetches)
+        return is_stateless(self._engine.graph, fetches)
 
     def close(self) -> None:
         """Free its memory; no call may be running."""

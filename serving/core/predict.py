@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from serving.core.work import Graph, RunArgs
 from serving.errors import FailedPrecondition, InvalidArgument
 from serving.wire import dtypes, tensor_proto
+from serving.wire.strings import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from serving.core.signature import Signature
     from serving.wire.dtypes import Dtype
+    from serving.wire.strings import Tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -23,7 +25,7 @@ DEFAULT_SIGNATURE = "serving_default"
 def run(
     model: Graph,
     signature_name: str,
-    inputs: Mapping[str, np.ndarray],
+    inputs: Mapping[str, Tensor],
     output_filter: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Run one signature.
@@ -43,13 +45,13 @@ def run(
         ServingError: The graph failed; the code is TensorFlow's.
     """
     fetch, names = prepare(model, signature_name, inputs, output_filter)
-    return dict(zip(names, model.run(fetch), strict=True))
+    return dict(zip(names, map(as_array, model.run(fetch)), strict=True))
 
 
 def prepare(
     model: Graph,
     signature_name: str,
-    inputs: Mapping[str, np.ndarray],
+    inputs: Mapping[str, Tensor],
     output_filter: Sequence[str] = (),
 ) -> tuple[RunArgs, list[str]]:
     """What `run` asks of the graph, checked, and the names of what comes back, in order.
@@ -82,7 +84,7 @@ def _find_signature(model: Graph, name: str) -> Signature:
     return model.signatures[name]
 
 
-def _feed_arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _feed_arrays(signature: Signature, inputs: Mapping[str, Tensor]) -> list[Tensor]:
     """What is fed, in the signature's order."""
     if inputs.keys() == signature.inputs.keys():
         return [inputs[alias] for alias, _ in signature.feed_dtypes]
@@ -96,7 +98,7 @@ def _feed_arrays(signature: Signature, inputs: Mapping[str, np.ndarray]) -> list
     return [values[alias] for alias, _ in signature.feed_dtypes]
 
 
-def _input_or_default(signature: Signature, alias: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+def _input_or_default(signature: Signature, alias: str, inputs: Mapping[str, Tensor]) -> Tensor:
     if alias in inputs:
         return inputs[alias]
     if alias in signature.defaults:
@@ -134,7 +136,7 @@ def _output_names(signature: Signature, output_filter: Sequence[str]) -> list[st
     return list(output_filter or signature.outputs)
 
 
-def check_types(arrays: Iterable[np.ndarray], wanted: Iterable[tuple[str, Dtype]]) -> None:
+def check_types(arrays: Iterable[Tensor], wanted: Iterable[tuple[str, Dtype]]) -> None:
     """Refuse arrays of another type with TensorFlow Serving's text (the session's own is another).
 
     Raises:

@@ -23,7 +23,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,12 @@ import numpy as np
 
 from serving.core.work import LATE_TEXT
 from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+
+    from serving.wire.strings import Tensor
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _NICENESS = 10  # its priority: a server with a processor to spare reads as fast, a busy one answers the others first
@@ -41,7 +43,6 @@ _MEMORY = 2**32  # bytes
 _OWN_MEMORY = 2**28  # of the modules that it imports with the first request
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy's threads would only take memory
 _COUNT = struct.Struct("<Q")
-_PIECE = 1 << 12  # objects that are made in one step, a tenth of a millisecond
 
 
 class ReaderProcess:
@@ -131,54 +132,9 @@ class ReaderProcess:
             self._end()
 
 
-@dataclass(frozen=True)
-class Strings:
-    """Many strings as they pass between processes: one after the other, so that they can be made in small steps."""
-
-    sizes: np.ndarray
-    content: np.ndarray
-
-    @classmethod
-    def join(cls, strings: Iterable[bytes]) -> Strings:
-        """Makes one of all."""
-        strings = list(strings)
-        content = np.frombuffer(b"".join(strings), np.uint8)
-        return cls(np.fromiter(map(len, strings), np.int64, len(strings)), content)
-
-    def split(self) -> list[bytes]:
-        """Returns the strings."""
-        return [string for piece in self._pieces() for string in piece]
-
-    def array(self) -> np.ndarray:
-        """Returns the strings as an array of objects (strings,)."""
-        array = np.empty(len(self.sizes), object)
-        for index, piece in enumerate(self._pieces()):
-            array[index * _PIECE : (index + 1) * _PIECE] = piece
-        return array
-
-    def _pieces(self) -> Iterator[list[bytes]]:
-        view, start = self.content.data, 0
-        for first in range(0, len(self.sizes), _PIECE):
-            ends = start + np.cumsum(self.sizes[first : first + _PIECE])
-            places = [start, *ends.tolist()]
-            yield [bytes(view[begin:end]) for begin, end in pairwise(places)]
-            start = places[-1]
-
-
-def pack_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Arrays by name with their strings as `Strings`."""
-    return {
-        name: (Strings.join(array.flat), array.shape) if array.dtype == object else array
-        for name, array in arrays.items()
-    }
-
-
-def unpack_arrays(packed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays of `pack_arrays`."""
-    return {
-        name: value[0].array().reshape(value[1]) if isinstance(value, tuple) else value
-        for name, value in packed.items()
-    }
+def pack_strings(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Arrays by name, with their strings as `Strings`, which pass between processes as they are."""
+    return {name: Strings.join(array) if array.dtype == object else array for name, array in arrays.items()}
 
 
 @dataclass(frozen=True)

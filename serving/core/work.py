@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from serving.errors import DeadlineExceeded, ResourceExhausted, ServingError
+from serving.wire.strings import Strings, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from serving.core.signature import Signature
 
 
-Values = list[np.ndarray]
+Values = list[Tensor]
 LATE_TEXT = "Timed out waiting for notification"
 FULL_TEXT = "The server holds as many bytes of requests as it may. Try again later"
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -42,13 +41,15 @@ class RunArgs:
 
     Attributes:
         rows: The batch size; None where the inputs do not share one.
+        packed: Names of the tensors that are fed as `Strings`.
     """
 
-    __slots__ = ("arrays", "feeds", "fetches", "rows")
+    __slots__ = ("arrays", "feeds", "fetches", "packed", "rows")
 
     def __init__(self, feeds: tuple[str, ...], fetches: tuple[str, ...], arrays: Values) -> None:
         self.feeds, self.fetches, self.arrays = feeds, fetches, arrays
         self.rows = _rows(arrays)
+        self.packed = tuple([name for name, array in zip(feeds, arrays, strict=True) if isinstance(array, Strings)])
 
 
 def _rows(arrays: Values) -> int | None:
@@ -91,7 +92,7 @@ class Graph(Protocol):
     def signatures(self) -> Mapping[str, Signature]:
         """What can be called, by name."""
 
-    def run(self, args: RunArgs, mode: RunMode = ...) -> list[np.ndarray]:
+    def run(self, args: RunArgs, mode: RunMode = ...) -> Values:
         """Run the graph."""
 
     def takes_batches(self, args: RunArgs) -> bool:

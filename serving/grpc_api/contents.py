@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from serving.core import classify_regress
-from serving.core.reader_process import ReaderProcess, Strings, pack_arrays, unpack_arrays
+from serving.core.reader_process import ReaderProcess, pack_strings
 from serving.errors import InvalidArgument
 from serving.wire import protos, tensor_proto
 from serving.wire.proto_fields import Field, list_fields
+from serving.wire.strings import Strings, unpack_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
+
+    from serving.wire.strings import Tensor
 
 _SMALL = 1 << 16  # bytes that are parsed in a millisecond, whatever they are
 _MANY = 1 << 12  # parts
@@ -37,12 +40,12 @@ class Contents:
     Attributes:
         names: Of the tensors.
         arrays: Reads them, by name.
-        examples: Reads the serialized Examples.
+        examples: Reads the serialized Examples, (examples,).
     """
 
     names: Iterable[str]
-    arrays: Callable[[], Mapping[str, np.ndarray]]
-    examples: Callable[[], list[bytes]]
+    arrays: Callable[[], Mapping[str, Tensor]]
+    examples: Callable[[], Tensor]
 
 
 def contents_of(request: Any) -> Contents:
@@ -77,8 +80,8 @@ def distant_contents(process: ReaderProcess, kind: str, body: bytes, deadline: f
     call = partial(process.call, deadline=deadline)
     return light, Contents(
         names,
-        lambda: unpack_arrays(call(read_tensors, kind, body)),
-        lambda: call(read_examples, kind, body).split(),
+        lambda: {name: unpack_few(each) for name, each in call(read_tensors, kind, body).items()},
+        lambda: unpack_few(call(read_examples, kind, body)),
     )
 
 
@@ -88,9 +91,9 @@ def _entry_name(body: bytes, entry: Field) -> str:
     return names[-1].decode() if names else ""
 
 
-def read_tensors(kind: str, body: bytes) -> dict[str, Any]:
+def read_tensors(kind: str, body: bytes) -> dict[str, Tensor]:
     """The tensors of a `PredictRequest`, packed; called in the other process."""
-    return pack_arrays(_read_inputs(parse(kind, body)))
+    return pack_strings(_read_inputs(parse(kind, body)))
 
 
 def read_examples(kind: str, body: bytes) -> Strings:

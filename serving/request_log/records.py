@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from serving.core.classify_regress import Classes
     from serving.core.work import LogMetadata
+    from serving.wire.strings import Tensor
 
 _FIELDS = {"Predict": "predict", "Classify": "classify", "Regress": "regress", "MultiInference": "multi_inference"}
 
 
-def predict_log(answered: LogMetadata, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> Any:
+def predict_log(answered: LogMetadata, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> Any:
     """The log of a predict request.
 
     Args:

@@ -14,9 +14,10 @@ import numpy as np
 from serving.core import classify_regress
 from serving.core.columns import Columns
 from serving.core.predict import DEFAULT_SIGNATURE
-from serving.core.reader_process import Strings, pack_arrays
+from serving.core.reader_process import pack_strings
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.wire import dtypes, json_answers, json_long, json_parser, json_tensors, json_writer
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,7 @@ class Tensors:
 
     Attributes:
         signature: Name of the signature.
-        arrays: Inputs by name; packed where they pass between processes.
+        arrays: Inputs by name; strings are packed where they pass between processes.
         by_row: Whether the answer is to be in rows.
     """
 
@@ -64,7 +65,7 @@ class Examples:
 
     Attributes:
         signature: Name of the signature.
-        examples: Serialized `tf.train.Example`s.
+        examples: Serialized `tf.train.Example`s, (examples,).
         given: The `tensorflow.serving.Input`, serialized, as it came.
     """
 
@@ -122,7 +123,7 @@ def read(body: bytes, expected: Expectation, limit: int | None = None) -> Tensor
         return None
     try:
         read = read_tensors(document, name, expected.signatures.get(name or DEFAULT_SIGNATURE), expected)
-        return replace(read, arrays=pack_arrays(read.arrays))
+        return replace(read, arrays=pack_strings(read.arrays))
     except ServingError as error:
         return Refusal(error.message, error.code)
 

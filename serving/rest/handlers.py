@@ -13,13 +13,13 @@ import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
-from serving.core.reader_process import unpack_arrays
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
 from serving.rest import documents
 from serving.rest.documents import Examples, Expectation, Tensors
 from serving.wire import dtypes, json_answers, json_long, json_tensors, protos
+from serving.wire.strings import unpack_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from serving.core.work import LogMetadata, RunArgs, Values
     from serving.rest.parser import Request
     from serving.rest.routes import Route
+    from serving.wire.strings import Tensor
 
 
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
@@ -168,8 +169,9 @@ class RequestParser:
             raise ServingError(read.message, read.code)
         if isinstance(read, Examples):
             given = partial(_parse_input, read.given)
-            return self._infer(lease, action, read.signature, read.examples.split, given)
-        return self._prepare_tensors(lease, replace(read, arrays=unpack_arrays(read.arrays)))
+            return self._infer(lease, action, read.signature, lambda: unpack_few(read.examples), given)
+        arrays = {name: unpack_few(each) for name, each in read.arrays.items()}
+        return self._prepare_tensors(lease, replace(read, arrays=arrays))
 
     def _predict(self, lease: ServableHandle, name: str, document: dict[str, Any]) -> PreparedRequest:
         signature = lease.model.signatures.get(name or predict.DEFAULT_SIGNATURE)
@@ -194,7 +196,7 @@ class RequestParser:
         lease: ServableHandle,
         action: str,
         name: str,
-        read_examples: Callable[[], list[bytes]],
+        read_examples: Callable[[], Tensor],
         given: Callable[[], Any],
     ) -> PreparedRequest:
         method = classify_regress.CLASSIFY if action == "classify" else classify_regress.REGRESS
@@ -216,7 +218,7 @@ def _prepare_rows(lease: ServableHandle, name: str, body: bytes, *, half: bool) 
 
 
 def _prepare_predict(
-    lease: ServableHandle, signature: Signature, inputs: Mapping[str, np.ndarray], *, by_row: bool, half: bool
+    lease: ServableHandle, signature: Signature, inputs: Mapping[str, Tensor], *, by_row: bool, half: bool
 ) -> PreparedRequest:
     fetch, names = predict.prepare(lease.model, signature.name, inputs)
 
@@ -230,8 +232,10 @@ def _prepare_predict(
     return PreparedRequest(lease, signature.name, fetch, encode, log=log)
 
 
-def _widen(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if dtypes.from_array(array).name in _HALF else array
+def _widen(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, np.ndarray) and dtypes.from_array(tensor).name in _HALF:
+        return tensor.astype(np.float32)
+    return tensor
 
 
 def _examples_log(

@@ -62,6 +62,6 @@ def from_number(number: int) -> Dtype:
     return _BY_NUMBER.get(number, INVALID)
 
 
-def from_array(array: np.ndarray) -> Dtype:
-    """The type of an array; every kind of text or bytes is a string."""
+def from_array(array: Any) -> Dtype:
+    """The type of an array or `Strings`; every kind of text or bytes is a string."""
     return STRING if array.dtype.kind in "SUO" else _BY_NUMPY.get(array.dtype, INVALID)

@@ -10,9 +10,12 @@ import numpy as np
 from serving.errors import InvalidArgument
 from serving.wire import dtypes, json_elements, json_writer, protos
 from serving.wire.json_writer import INDENT, debug_text, element_texts, nest_texts, quote_string, row_texts
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from serving.wire.strings import Tensor
 
 
 _OBJECT = 3  # containers open around a member of a row: the answer, the list, the row
@@ -20,7 +23,7 @@ _MANY = 32  # numbers from which on it pays to write them all at once
 _PLAIN = frozenset({"float", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"})
 
 
-def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
+def write_rows(outputs: Mapping[str, Tensor]) -> bytes:
     """`{"predictions": [...]}`: each row's value, or its object of values by output name.
 
     Raises:
@@ -39,14 +42,14 @@ def write_rows(outputs: Mapping[str, np.ndarray]) -> bytes:
     return _answer_body("predictions", body)
 
 
-def _plain_rows(array: np.ndarray) -> bytes | None:
+def _plain_rows(array: Tensor) -> bytes | None:
     """The answer with one output of many numbers; None for any other."""
-    if array.size < _MANY or dtypes.from_array(array).name not in _PLAIN:
+    if isinstance(array, Strings) or array.size < _MANY or dtypes.from_array(array).name not in _PLAIN:
         return None
     return _answer_body("predictions", f"{json_writer.write_numbers(array)[:-1]}\n{INDENT}]")
 
 
-def write_columns(outputs: Mapping[str, np.ndarray]) -> bytes:
+def write_columns(outputs: Mapping[str, Tensor]) -> bytes:
     """`{"outputs": X}`: the one output's value, or an object of values by output name.
 
     Raises:
@@ -68,22 +71,22 @@ def _object(members: Mapping[str, str], depth: int) -> str:
     return "{\n" + ",\n".join(lines) + f"\n{INDENT * depth}}}"
 
 
-def _row_texts(name: str, array: np.ndarray, depth: int) -> list[str]:
+def _row_texts(name: str, array: Tensor, depth: int) -> list[str]:
     return row_texts(_element_texts(name, array, depth + array.ndim - 1), array.shape)
 
 
-def _tensor_text(name: str, array: np.ndarray, depth: int) -> str:
+def _tensor_text(name: str, array: Tensor, depth: int) -> str:
     return nest_texts(_element_texts(name, array, depth + array.ndim), array.shape, depth)
 
 
-def _element_texts(name: str, array: np.ndarray, depth: int) -> list[str]:
+def _element_texts(name: str, array: Tensor, depth: int) -> list[str]:
     dtype = dtypes.from_array(array)
     if array.dtype.kind not in "fiubO" or dtype.name in {"half", "bfloat16", "invalid"}:
         raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype.name}")
     return element_texts(array, as_base64=name.endswith("_bytes"), indent=INDENT * depth)
 
 
-def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
+def _batch_size(outputs: Mapping[str, Tensor]) -> int:
     size = -1
     for name, array in outputs.items():
         if not array.ndim:
@@ -174,9 +177,9 @@ def _narrow_float(value: float) -> float:
     return narrow if math.isfinite(value) else value
 
 
-def write_classes(results: Sequence[Sequence[tuple[bytes, float]]]) -> bytes:
+def write_classes(results: Iterable[Sequence[tuple[bytes, float]]]) -> bytes:
     """`{"results": [...]}`: a list of [label, score] pairs per example."""
-    return _results_body(f"[{', '.join(map(_label_pairs, results))}\n    ]")
+    return _results_body(f"[{json_writer.join_texts(', ', map(_label_pairs, results))}\n    ]")
 
 
 def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
@@ -187,7 +190,7 @@ def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
 
 def write_values(results: np.ndarray) -> bytes:
     """`{"results": [...]}`: a number per example."""
-    return _results_body(f"[{', '.join(element_texts(results))}]")
+    return _results_body(f"[{json_writer.join_texts(', ', element_texts(results))}]")
 
 
 def _results_body(results: str) -> bytes:

@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from serving.wire.strings import Strings
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from serving.wire.strings import Tensor
 
 
 INDENT = "    "
@@ -51,14 +55,16 @@ def error_body(message: str) -> bytes:
     return f'{{\n    "error": {quote_string(message)}\n}}'.encode("utf-8", "surrogateescape")
 
 
-def element_texts(array: np.ndarray, *, as_base64: bool = False, indent: str = "") -> list[str]:
+def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -> list[str]:
     """The JSON texts of an array's elements, in row-major order.
 
     Args:
-        array: Any shape; float16, float32, float64, integers, bool or object of bytes.
+        array: Any shape; float16, float32, float64, integers, bool, object of bytes or `Strings`.
         as_base64: Write bytes as `{"b64": ...}` objects.
         indent: White space before the closing bracket of such an object.
     """
+    if isinstance(array, Strings):
+        return [text for piece in array.pieces() for text in _string_texts(piece, as_base64, indent)]
     flat = array.reshape(-1)
     if flat.size > _PIECE:
         pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
@@ -69,9 +75,13 @@ def element_texts(array: np.ndarray, *, as_base64: bool = False, indent: str = "
         return ["true" if item else "false" for item in flat.tolist()]
     if array.dtype.kind in "iu":
         return list(map(str, flat.tolist()))
+    return _string_texts(flat, as_base64, indent)
+
+
+def _string_texts(strings: Iterable[bytes], as_base64: bool, indent: str) -> list[str]:
     if as_base64:
-        return [_base64_text(item, indent) for item in flat]
-    return [quote_string(item.decode("utf-8", "surrogateescape")) for item in flat]
+        return [_base64_text(item, indent) for item in strings]
+    return [quote_string(item.decode("utf-8", "surrogateescape")) for item in strings]
 
 
 def _base64_text(item: bytes, indent: str) -> str:
@@ -114,10 +124,10 @@ def _array_text(items: list[str], indent: str) -> str:
     return f"[{separator}{join_texts(f',{separator}', items)}\n{indent}]"
 
 
-def join_texts(separator: str, texts: list[str]) -> str:
+def join_texts(separator: str, texts: Iterable[str]) -> str:
     """The same as `separator.join`, in steps that others may come between."""
-    pieces = [separator.join(texts[start : start + _PIECE]) for start in range(0, len(texts), _PIECE)]
-    return separator.join(pieces)
+    rest = iter(texts)
+    return separator.join(separator.join(piece) for piece in iter(lambda: list(itertools.islice(rest, _PIECE)), []))
 
 
 def debug_text(value: Any) -> str:

@@ -70,3 +70,13 @@ def read_varint(content: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at + place + 1
     raise ValueError("a number without an end")
+
+
+def varint(value: int) -> bytes:
+    """A length as protobuf writes it: 7 bits a byte, the lowest first."""
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)

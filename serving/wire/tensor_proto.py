@@ -4,8 +4,6 @@ Packed float, double and bool values are the array's own little-endian bytes, so
 value by value.
 """
 
-# ruff: noqa: PLR2004 - 7 bits and a continuation bit make a varint
-
 from __future__ import annotations
 
 import math
@@ -15,12 +13,14 @@ import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import dtypes
-from serving.wire.proto_fields import read_varint
+from serving.wire.proto_fields import read_varint, varint
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from serving.wire.dtypes import Dtype
+    from serving.wire.strings import Tensor
 
 MAX_RANK = 64  # numpy's limit; TensorFlow's own is 254
 _MAX_FILL = 1 << 26  # bytes that a few values may be spread to: a request of 30 bytes could else ask for all memory
@@ -137,11 +137,11 @@ def _objects(values: list[bytes]) -> np.ndarray:
     return array
 
 
-def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
-    """Write an array into a TensorProto.
+def encode(array: Tensor, proto: Any, *, as_content: bool = False) -> None:
+    """Write a tensor into a TensorProto.
 
     Args:
-        array: Any shape; strings as objects of bytes or str, or numpy's own text types.
+        array: Any shape; strings as `Strings`, objects of bytes or str, or numpy's own text types.
         proto: The empty `tensorflow.TensorProto` to fill.
         as_content: Write numbers as `tensor_content` and not into their typed field.
 
@@ -156,7 +156,10 @@ def encode(array: np.ndarray, proto: Any, *, as_content: bool = False) -> None:
         proto.tensor_shape.dim.add().size = size
     if not array.shape:
         proto.tensor_shape.SetInParent()
-    if as_content and dtype is not dtypes.STRING:
+    if isinstance(array, Strings):
+        for piece in array.pieces():
+            proto.string_val.extend(piece)
+    elif as_content and dtype is not dtypes.STRING:
         proto.tensor_content = np.ascontiguousarray(array).tobytes()
     elif dtype.name in _PACKED:
         _merge_packed(array, _PACKED[dtype.name], proto)
@@ -170,16 +173,6 @@ def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
     if array.size:
         buffer = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
         proto.MergeFromString(tag + varint(len(buffer)) + buffer)
-
-
-def varint(value: int) -> bytes:
-    """A length as protobuf writes it: 7 bits a byte, the lowest first."""
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    parts.append(value)
-    return bytes(parts)
 
 
 def _to_field_values(flat: np.ndarray, dtype: Dtype) -> list[Any]:

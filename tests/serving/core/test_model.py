@@ -7,7 +7,9 @@ import pytest
 
 from serving.client.client import Client
 from serving.core.model import LoadedModel
-from serving.errors import FailedPrecondition, InvalidArgument, NotFound
+from serving.core.work import RunArgs
+from serving.errors import FailedPrecondition, InvalidArgument, NotFound, ServingError
+from serving.wire.strings import Strings
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +89,46 @@ def test_the_fallback_without_the_private_call_gives_the_same(saved, monkeypatch
 
 def test_the_fast_call_exists(linear):
     assert hasattr(linear._engine._session, "_make_callable_from_options")
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0)])
+def test_packed_strings_run_as_an_array_does(echo, shape):
+    array = np.full(shape, b"", object)
+    array.reshape(-1)[:] = [b"", b"a\0b", b"\xff" * 200, b"", b"c", b"d" * 20000][: array.size]
+    signature = echo.signatures["string"]
+    [plain] = echo.run(RunArgs(signature.feeds, signature.fetches, [array]))
+    [packed] = echo.run(RunArgs(signature.feeds, signature.fetches, [Strings.join(array)]))
+    assert isinstance(packed, Strings)
+    assert (packed.shape, packed.array().tolist()) == (plain.shape, plain.tolist())
+
+
+def test_packed_strings_where_numbers_belong(echo):
+    signature = echo.signatures["float32"]
+    packed = Strings.join(np.array([b"a", b"b"], object))
+    with pytest.raises(ServingError):
+        echo.run(RunArgs(signature.feeds, signature.fetches, [packed]))
+
+
+def test_packed_strings_without_callables(saved, monkeypatch):
+    monkeypatch.setattr("serving.core.session._fast_call", lambda *_: None)
+    model = LoadedModel(saved / "echo")
+    signature = model.signatures["string"]
+    packed = Strings.join(np.array([b"a", b"bc"], object))
+    [values] = model.run(RunArgs(signature.feeds, signature.fetches, [packed]))
+    assert values.tolist() == [b"a", b"bc"]
+
+
+@pytest.mark.parametrize("shape", [(70_000,), (1, 70_000)])
+def test_many_strings_through_the_server(server, shape):
+    """They pass as `Strings` from the request to the answer; few of them do not."""
+    texts = np.array([f"{index}é" * (index % 3) for index in range(70_000)], object).reshape(shape)
+    few = texts.reshape(-1)[:5]
+    with Client(server.rest) as rest, Client(server.grpc) as grpc:
+        for client in (rest, grpc):
+            for given in (texts, few):
+                answer = client.predict("echo", {"x": given}, signature="string")["y"]
+                assert np.vectorize(_text)(answer).tolist() == given.tolist()
+
+
+def _text(item):
+    return item.decode() if isinstance(item, bytes) else item

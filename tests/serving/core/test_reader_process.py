@@ -8,10 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from serving.core.reader_process import ReaderProcess, Strings
+from serving.core.reader_process import ReaderProcess
 from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
 from serving.wire import json_parser
 
@@ -71,9 +69,3 @@ def test_after_the_end_nothing_is_read_and_nobody_is_left():
         process.call(os.getpid)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-
-
-@given(st.lists(st.binary()))
-def test_strings_are_joined_and_split(strings):
-    assert strings == Strings.join(strings).split()
-    assert strings == list(Strings.join(strings).array())

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.features import audio, image
-from serving.core.decoders import find_decoders, find_unchecked_decoders
+from serving.core.graph import find_decoders, find_unchecked_decoders
 
 GRAPHS = {
     "checked images": (lambda x: image.decode(x, (8, 8, 1)), {"DecodeImage"}, set()),

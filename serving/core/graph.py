@@ -1,0 +1,155 @@
+"""What a model's graph is made of: decoders and loops, constants that are sound, operations without a state.
+
+Decoders and loops are found in the SavedModel's bytes; no TensorFlow is imported for them. TensorFlow's decoders know
+formats that end the process (github.com/tensorflow/tensorflow/issues/126353), and make room for whatever a few bytes
+announce. Recipes check the bytes before, in the graph (`pipeline/features/image_header.py`); versions of older recipes,
+and other models, do not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serving.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_OPS = (
+    b"DecodeAndCropJpeg", b"DecodeBmp", b"DecodeGif", b"DecodeImage", b"DecodeJpeg", b"DecodePng", b"DecodeWav",
+    b"DecodeWebP",
+)  # fmt: skip
+_CHECKED = b"checked_decode"  # how recipes name a decoder behind their check
+_LOOPS = (b"\x12\x05While", b"\x12\x0eStatelessWhile")
+# TensorFlow counts these as stateful, yet they change nothing and draw no random numbers.
+_READ_ONLY_OPS = frozenset(
+    {
+        "AnonymousHashTable", "Assert", "Case", "HashTable", "HashTableV2", "If", "LookupTableFind",
+        "LookupTableFindV2", "LookupTableSize", "LookupTableSizeV2", "PartitionedCall", "Placeholder", "ReadVariableOp",
+        "ResourceGather", "ResourceGatherNd", "StatefulPartitionedCall", "StatelessCase", "StatelessIf",
+        "StatelessWhile", "TensorArrayCloseV3", "TensorArrayConcatV3", "TensorArrayGatherV3", "TensorArrayReadV3",
+        "TensorArrayScatterV3", "TensorArraySizeV3", "TensorArrayV3", "TensorArrayWriteV3", "VarHandleOp",
+        "VarIsInitializedOp", "Variable", "VariableV2", "While",
+    }
+)  # fmt: skip
+
+
+def find_loops(folder: Path) -> bool:
+    """Whether a version repeats operations, as often as its inputs may say."""
+    content = _read_graph(folder)
+    return any(loop in content for loop in _LOOPS)
+
+
+def find_decoders(folder: Path) -> set[str]:
+    """Names of the operations of a version that decode images or recordings; empty where it cannot be read."""
+    return {op for op, _ in _decoder_nodes(folder)}
+
+
+def find_unchecked_decoders(folder: Path) -> set[str]:
+    """As `find_decoders`, of those that see bytes which nothing has checked."""
+    return {op for op, name in _decoder_nodes(folder) if _CHECKED not in name}
+
+
+def _decoder_nodes(folder: Path) -> list[tuple[str, bytes]]:
+    """Operation and name of each decoder: fields 2 and 1 of a NodeDef (tensorflow/core/framework/node_def.proto)."""
+    content, nodes = _read_graph(folder), []
+    for op in _OPS:
+        field = b"\x12" + bytes([len(op)]) + op
+        at = content.find(field)
+        while at >= 0:
+            nodes.append((op.decode(), _name_before(content, at)))
+            at = content.find(field, at + 1)
+    return nodes
+
+
+def _read_graph(folder: Path) -> bytes:
+    try:
+        return (folder / "saved_model.pb").read_bytes()
+    except OSError:
+        return b""
+
+
+def _name_before(content: bytes, at: int) -> bytes:
+    """The printable bytes before a place: the node's name, and maybe its length."""
+    start = at
+    while start and 0x20 <= content[start - 1] < 0x7F:  # noqa: PLR2004 - printable ASCII
+        start -= 1
+    return content[start:at]
+
+
+def check_constants(graph_def: Any) -> None:
+    """Refuse constants within functions that hold another type than they say.
+
+    TensorFlow checks those of the graph itself when it imports it. Those of functions first meet its optimizer,
+    at the first request, which ends the process (`tensor.cc: Check failed: dtype() == expected_dtype`).
+
+    Args:
+        graph_def: A `tensorflow.GraphDef`.
+
+    Raises:
+        InvalidArgument: The file is damaged.
+    """
+    for function, node in _function_constants(graph_def):
+        stated, held = node.attr["dtype"].type, node.attr["value"].tensor.dtype
+        if stated != held:
+            raise InvalidArgument(
+                f"The SavedModel is damaged: a constant holds another type than it says.\nExpected: DataType {stated}\n"
+                f"Received: DataType {held} in node {node.name} of function {function}\nNext: publish the model anew"
+            )
+
+
+def _function_constants(graph_def: Any) -> Iterator[tuple[str, Any]]:
+    for function in graph_def.library.function:
+        for node in function.node_def:
+            if node.op == "Const":
+                yield function.signature.name, node
+
+
+def is_stateless(graph: Any, tensors: Iterable[str]) -> bool:
+    """Whether nothing that the tensors need writes state or draws random numbers.
+
+    Args:
+        graph: The `tf.Graph` that holds them.
+        tensors: Their names, such as `y:0`.
+    """
+    functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
+    pending = [node for operation in _needed_operations(graph, tensors) for node in [operation.node_def]]
+    seen: set[str] = set()
+    while pending:
+        node = pending.pop()
+        if _is_stateful(node.op):
+            return False
+        for name in _called_functions(node):
+            if name in functions and name not in seen:
+                seen.add(name)
+                pending.extend(functions[name].node_def)
+    return True
+
+
+def _needed_operations(graph: Any, tensors: Iterable[str]) -> Iterator[Any]:
+    pending = [graph.get_tensor_by_name(name).op for name in tensors]
+    seen = set(pending)
+    while pending:
+        operation = pending.pop()
+        yield operation
+        inputs = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
+        pending.extend(inputs - seen)
+        seen |= inputs
+
+
+def _is_stateful(op: str) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    definition = op_def_registry.get(op)
+    return op not in _READ_ONLY_OPS and definition is not None and bool(definition.is_stateful)
+
+
+def _called_functions(node: Any) -> Iterator[str]:
+    """Names of the functions that a node calls; a node may be a function itself."""
+    yield node.op
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func.name
+        for function in value.list.func:
+            yield function.name
