@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MANY = 1 << 12  # strings that are made in one step, a tenth of a millisecond; fewer need not be packed
+_PIECE = 1 << 16  # numbers that are written in one step, which holds the interpreter for a millisecond
 _VARINT_BITS = 7
 _TYPE, _SHAPE, _CONTENT = b"\x08", b"\x12", b"\x22"  # tags of TensorProto's fields
 _DIM, _SIZE = b"\x12", b"\x08"  # of TensorShapeProto and its Dim
@@ -95,11 +96,11 @@ class Strings:
 
     def serialize(self) -> bytes:
         """A `tensorflow.TensorProto` with the strings as `tensor_content`: all their lengths, then all their bytes."""
-        lengths = _varints(np.diff(self.offsets))
+        lengths = b"".join(_varints(np.diff(self.offsets)))
         content = self.content[self.offsets[0] : self.offsets[-1]]
         dims = b"".join(_field(_DIM, _SIZE + varint(size)) for size in self.shape)
         head = _TYPE + varint(dtypes.STRING.number) + _field(_SHAPE, dims)
-        return b"".join([head, _CONTENT, varint(len(lengths) + len(content)), lengths.data, content.data])
+        return b"".join([head, _CONTENT, varint(len(lengths) + len(content)), lengths, content.data])
 
 
 Tensor = np.ndarray | Strings
@@ -119,11 +120,15 @@ def _field(tag: bytes, content: bytes) -> bytes:
     return tag + varint(len(content)) + content
 
 
-def _varints(values: np.ndarray) -> np.ndarray:
-    """(bytes,) uint8: numbers as protobuf writes them, 7 bits a byte, the lowest first."""
-    bits = int(values.max(initial=0)).bit_length()
-    parts = np.arange(0, max(bits, 1), _VARINT_BITS)
+def _varints(values: np.ndarray) -> Iterator[bytes]:
+    """Numbers as protobuf writes them, 7 bits a byte, the lowest first; in steps that others may come between."""
+    for first in range(0, len(values), _PIECE):
+        yield _varint_piece(values[first : first + _PIECE])
+
+
+def _varint_piece(values: np.ndarray) -> bytes:
+    parts = np.arange(0, max(int(values.max()).bit_length(), 1), _VARINT_BITS)
     shifted = values[:, None] >> parts
     groups = (shifted & 0x7F).astype(np.uint8)
     groups |= (shifted >> _VARINT_BITS > 0).astype(np.uint8) << 7
-    return groups[(shifted > 0) | (parts == 0)]
+    return groups[(shifted > 0) | (parts == 0)].tobytes()

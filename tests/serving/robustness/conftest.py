@@ -153,7 +153,15 @@ def complaints(server, log=None):
     """What a server's log says of failures that nobody foresaw; `log` where the process is gone."""
     with log or log_of(server) as file:
         text = file.read()
-    words = ("Traceback", "unexpectedly", "never retrieved", "Fatal error", "Exception in callback", "Check failed")
+    words = (
+        "Traceback",
+        "unexpectedly",
+        "never retrieved",
+        "Fatal error",
+        "Exception in callback",
+        "Check failed",
+        "without an answer",
+    )
     return [line for line in text.splitlines() if any(word in line for word in words)]
 
 
@@ -223,9 +231,9 @@ class PredictClient:
         self.channel = grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)])
         self.predict = self.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
 
-    def ask(self, values, model="half", timeout=60):
+    def ask(self, values, model="half", timeout=60, signature=""):
         request = protos.load("apis.predict_pb2").PredictRequest()
-        request.model_spec.name = model
+        request.model_spec.name, request.model_spec.signature_name = model, signature
         request.inputs["x"].dtype = 1
         request.inputs["x"].tensor_shape.dim.add().size = len(values)
         request.inputs["x"].float_val.extend(values)

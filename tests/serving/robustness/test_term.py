@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import signal
+import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -74,11 +76,12 @@ def _never_began(error):
     """Whether no handler saw the call: it found no server, or gRPC's core dropped it as it stopped taking calls.
 
     The latter is `CANCELLED` without a text. Nothing in Python can prevent it: calls that the core has read, but not
-    handed over yet, are dropped when its shutdown begins.
+    handed over yet, are dropped when its shutdown begins. It forgets some of them: these are cancelled once all others
+    are answered; the server's log would tell of calls that a handler had (`complaints`).
     """
     if (error.code(), error.details()) == (grpc.StatusCode.CANCELLED, "CANCELLED"):
         return True
-    words = ("ailed to connect", "Connection refused", "GOAWAY")
+    words = ("ailed to connect", "Connection refused", "GOAWAY", "Cancelling all calls")
     return error.code() == grpc.StatusCode.UNAVAILABLE and any(word in error.details() for word in words)
 
 
@@ -99,3 +102,27 @@ def test_no_request_is_lost(served, run_server, predict_client, wait_for, compla
                 asker.join(30)
             assert [] == [(asker.ask.__qualname__, asker.faults) for asker in askers if asker.faults]
             assert [] == complained(server, log)
+
+
+def test_a_peer_that_does_not_answer_holds_up_no_stop(served, run_server):
+    """gRPC waits for the peer's word before it closes a connection, as it does for a call that it has lost."""
+    with run_server(served, drain_seconds=300.0) as server:
+        host, port = server.grpc.split(":")
+        with socket.create_connection((host, int(port))) as mute:
+            mute.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")  # and no settings
+            assert mute.recv(1)
+            server.process.send_signal(signal.SIGTERM)
+            assert 0 == server.process.wait(timeout=15)
+
+
+def test_the_log_tells_of_calls_that_took_too_long(served, run_server, predict_client, server_log):
+    with run_server(served, drain_seconds=0.0) as server, server_log(server) as log:
+        client = predict_client(server.grpc)
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(client.ask, [1.0], "echo", signature="slow")
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            assert 0 == server.process.wait(timeout=40)
+            assert call.exception(30).details() == "Cancelling all calls"
+        client.close()
+        assert "calls that ended without an answer: 1" in log.read()
