@@ -23,7 +23,7 @@ from pipeline.settings import ROOT
 from pipeline.store import hashing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _OPEN, _CLOSE = (
     chr(0x27E8),
@@ -104,8 +104,7 @@ def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:
     bindings = imports.Imports(nodes, path, root)
     for node in nodes:
         bindings.visit(node)
-    normalizer = _Normalizer(bindings)
-    text = "\n".join(ast.dump(node) for node in map(normalizer.visit, nodes) if node)
+    text = "\n".join(map(ast.dump, _Normalizer(bindings).visit_all(nodes)))
     return Code(frozenset(bindings.files), frozenset(bindings.on_demand), frozenset(bindings.names), text)
 
 
@@ -149,13 +148,19 @@ class _Normalizer(ast.NodeTransformer):
     def __init__(self, bindings: imports.Imports) -> None:
         self.imports = bindings
 
+    def visit_all(self, nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+        """Returns what remains of each; of a block for types that may be several statements."""
+        for node in nodes:
+            remaining = self.visit(node)
+            yield from remaining if isinstance(remaining, list) else [remaining] if remaining else []
+
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if text else self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
         if imports.is_type_checking(node):
-            return [statement for statement in map(self.visit, node.orelse) if statement]
+            return list(self.visit_all(node.orelse))
         return self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:

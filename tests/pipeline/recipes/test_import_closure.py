@@ -112,6 +112,24 @@ def test_a_moved_module_changes_no_digest(package, user):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if TYPE_CHECKING:\n    X = 1\nelse:\n    def f():\n        return 1\n",
+        "if TYPE_CHECKING:\n    X = 1\nelif TYPE_CHECKING:\n    X = 2\nelse:\n    def f():\n        return 1\n",
+        "if TYPE_CHECKING:\n    X = 1\nelse:\n    if TYPE_CHECKING:\n        X = 1\n    else:\n        def f():\n            return 1\n",
+    ],
+)
+def test_what_runs_in_place_of_a_block_for_types_counts(package, text):
+    """At the top of a file as anywhere else."""
+    plain = "def f():\n    return 1\n"
+    assert digest(package, **{"pipeline.a": text}) == digest(package, **{"pipeline.a": plain})
+    assert digest(package, **{"pipeline.a": text}) != digest(package, **{"pipeline.a": plain.replace("1", "2")})
+    nested = "def g():\n" + "".join(f"    {line}\n" for line in text.splitlines())
+    inner = "def g():\n    def f():\n        return 1\n"
+    assert digest(package, **{"pipeline.a": nested}) == digest(package, **{"pipeline.a": inner})
+
+
 def test_a_moved_file_may_be_the_step_itself(package):
     assert digest(package, **{"pipeline.a": "ONE = 1"}) == digest(package, **{"pipeline.z": "ONE = 1"})
 
