@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import shutil
+import textwrap
 import subprocess
 import sys
 
@@ -112,21 +113,23 @@ def test_a_moved_module_changes_no_digest(package, user):
     )
 
 
+_FUNCTION = "def f():\n    return 1\n"
+_ELSE = f"else:\n{textwrap.indent(_FUNCTION, '    ')}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "if TYPE_CHECKING:\n    X = 1\nelse:\n    def f():\n        return 1\n",
-        "if TYPE_CHECKING:\n    X = 1\nelif TYPE_CHECKING:\n    X = 2\nelse:\n    def f():\n        return 1\n",
-        "if TYPE_CHECKING:\n    X = 1\nelse:\n    if TYPE_CHECKING:\n        X = 1\n    else:\n        def f():\n            return 1\n",
+        f"if TYPE_CHECKING:\n    X = 1\n{_ELSE}",
+        f"if TYPE_CHECKING:\n    X = 1\nelif TYPE_CHECKING:\n    X = 2\n{_ELSE}",
+        f"if TYPE_CHECKING:\n    X = 1\nelse:\n    if TYPE_CHECKING:\n        X = 1\n{textwrap.indent(_ELSE, '    ')}",
     ],
 )
 def test_what_runs_in_place_of_a_block_for_types_counts(package, text):
     """At the top of a file as anywhere else."""
-    plain = "def f():\n    return 1\n"
-    assert digest(package, **{"pipeline.a": text}) == digest(package, **{"pipeline.a": plain})
-    assert digest(package, **{"pipeline.a": text}) != digest(package, **{"pipeline.a": plain.replace("1", "2")})
-    nested = "def g():\n" + "".join(f"    {line}\n" for line in text.splitlines())
-    inner = "def g():\n    def f():\n        return 1\n"
+    assert digest(package, **{"pipeline.a": text}) == digest(package, **{"pipeline.a": _FUNCTION})
+    assert digest(package, **{"pipeline.a": text}) != digest(package, **{"pipeline.a": _FUNCTION.replace("1", "2")})
+    nested, inner = (f"def g():\n{textwrap.indent(each, '    ')}" for each in (text, _FUNCTION))
     assert digest(package, **{"pipeline.a": nested}) == digest(package, **{"pipeline.a": inner})
 
 
