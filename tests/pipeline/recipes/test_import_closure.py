@@ -6,9 +6,9 @@ import ast
 import json
 import re
 import shutil
-import textwrap
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
