@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import multiprocessing
 import multiprocessing.forkserver
@@ -23,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipeline.store import hashing
 from pipeline.store.fileio import lock
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+PASSED = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
 
 
 class ServerFork(multiprocessing.popen_forkserver.Popen):
@@ -195,6 +198,51 @@ class Starts:
         return result
 
 
+def passed_file(item: pytest.Item) -> Path | None:
+    """What says that a test marked `once` passed under a digest.
+
+    The mark may bring a function that gives this file for a test. Without one, all sources of the project count.
+    """
+    mark = item.get_closest_marker("once")
+    if not PASSED or not mark:
+        return None
+    find: Callable[[pytest.Item], Path] = mark.kwargs.get("file", _passed_with_these_sources)
+    return find(item)
+
+
+def _passed_with_these_sources(item: pytest.Item) -> Path:
+    tests = [item.path, *item.path.parent.glob("conftest.py"), *(ROOT / "tests").glob("*.py")]
+    digest = hashing.digest([_digest_sources(), *(file.read_text() for file in sorted(tests))])
+    return Path(PASSED).expanduser() / "passed" / f"{item.name}-{digest[:16]}"
+
+
+@functools.cache
+def _digest_sources() -> str:
+    """Digest of all that is no test: sources, README, locked packages."""
+    packages = [file for name in ("pipeline", "serving", "models") for file in (ROOT / name).rglob("*")]
+    files = [file for file in packages if file.is_file() and file.suffix != ".pyc"]
+    files += [ROOT / name for name in ("README.md", "pyproject.toml", "uv.lock", "Makefile")]
+    return hashing.digest(
+        [(str(file.relative_to(ROOT)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(files)]
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what passed before and would only take long again; before any fixture is made."""
+    passed = passed_file(item)
+    if passed and passed.exists():
+        pytest.skip("passed before, and nothing that it depends on has changed since; make test-all repeats it")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    report = yield
+    if call.when == "call" and report.passed and (passed := passed_file(item)):
+        passed.parent.mkdir(parents=True, exist_ok=True)
+        passed.touch()
+    return report
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Starts())
 
@@ -342,7 +390,7 @@ class Keraspipe:
 
 def command_line(folder: Path, **environment: str) -> Keraspipe:
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     workspace = folder / "workspace"
     return Keraspipe(workspace, {**kept, "KERASPIPE_WORKSPACE": str(workspace), **environment})
 

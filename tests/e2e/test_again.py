@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from PIL import Image
 
 TRAIN_ON = ["train", "evaluate", "score"]
 TRANSFORM_ON = ["transform", *TRAIN_ON]
 
 
+@pytest.mark.once
 def test_changed_code_and_data_repeat_what_depends_on_them(published_unrecorded):
     squares = published_unrecorded
     first = squares.run()

@@ -243,6 +243,7 @@ def test_a_workspace_without_room(mounted, keraspipe, options, words):
     assert "Traceback" not in answer.err
 
 
+@pytest.mark.once
 def test_mlflow_away_and_back(prepared):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

@@ -7,6 +7,8 @@ import re
 import signal
 import threading
 
+import pytest
+
 
 def until_line(process, pattern):
     """Reads the run's lines until one matches; the lines read."""
@@ -69,6 +71,7 @@ def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unre
     assert 1 == answer.json["model_version"]
 
 
+@pytest.mark.once
 def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     starts = [squares.keraspipe.fork("run", "squares", "--json", "--set", f"units={units}") for units in (4, 6)]
     ends = [(process, *process.communicate(timeout=400)) for process in starts]
@@ -79,6 +82,7 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}
 
 
+@pytest.mark.once
 def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorded):
     arguments = ("--set", "epochs=30", "--set", "patience=30")
     process = prepared_unrecorded.keraspipe.fork("run", "squares", "--json", *arguments)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 DETERMINISTIC = {"KERASPIPE_DETERMINISTIC": "1"}
 
 
@@ -14,6 +16,7 @@ def curves(squares):
     return [json.loads(path.read_text())["history"] for path in paths]
 
 
+@pytest.mark.once
 def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
     squares = prepared
     told = squares.run("--set", "units=6", "--seed", "7", **DETERMINISTIC)

@@ -82,6 +82,7 @@ def turn_labels(squares, images: list[Path]) -> None:
         path.rename(squares.data / other / f"moved-{path.name}")
 
 
+@pytest.mark.once
 def test_no_trial_looks_at_the_test_split(prepared_unrecorded):
     squares = ranged(prepared_unrecorded)
     first = searched(squares, "--trials", "1")
@@ -112,6 +113,7 @@ def until(process, pattern):
     raise AssertionError(f"{pattern} never came")
 
 
+@pytest.mark.once
 def test_what_kills_a_trial_or_the_search_loses_that_trial_only(tuned):
     process = tuned.keraspipe.fork("tune", "squares", *SHORT, "--trials", "6")
     until(process, r"trial 0 +complete")

@@ -239,13 +239,17 @@ def road(request, tmp_path_factory) -> SmallRoad:
     return sampled(request.param, tmp_path_factory)
 
 
-def passed_file(item: pytest.Item) -> Path | None:
+def passed_file(item: pytest.Item) -> Path:
     """What says that a test marked `once` passed under the digests of its recipe, of the test, and of the server."""
-    if not KEPT or not item.get_closest_marker("once"):
-        return None
     path = item.callspec.params["road"]
     name = f"{item.function.__name__}-{hashing.digest([_served_by(), item.path.read_text()])[:16]}"
     return home_of(path, digest_of(path)) / "passed" / name
+
+
+def pytest_itemcollected(item):
+    """The contract hangs on one recipe, not on all sources."""
+    if item.get_closest_marker("once"):
+        item.add_marker(pytest.mark.once(file=passed_file), append=False)
 
 
 @functools.cache
@@ -253,22 +257,6 @@ def _served_by() -> str:
     """Digest of what loads a SavedModel, asks it, and serves it."""
     files = [ROOT / "uv.lock", *sorted((ROOT / "serving").rglob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
     return hashing.digest([(str(file.relative_to(ROOT)), file.read_text()) for file in files])
-
-
-def pytest_runtest_setup(item):
-    """Skips what passed before and would only be trained again; before any fixture is made."""
-    passed = passed_file(item)
-    if passed and passed.exists():
-        pytest.skip("passed before, and nothing that it depends on has changed since; make test-all repeats it")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call" and report.passed and (passed := passed_file(item)):
-        passed.parent.mkdir(exist_ok=True)
-        passed.touch()
-    return report
 
 
 @pytest.fixture(scope="session")

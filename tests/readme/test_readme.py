@@ -165,6 +165,7 @@ def execute(shell: Shell, expected: list[Command]) -> None:
 with_venv = pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="the README's commands use .venv")
 
 
+@pytest.mark.once
 @with_venv
 @pytest.mark.xdist_group("digits")
 def test_the_commands_print_what_the_readme_says(shell, digits):
