@@ -5,12 +5,15 @@ What the last run took says nothing about inputs of another content: strings may
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from serving.wire.image_header import count_pixels
-from serving.wire.strings import Strings, as_array
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from serving.core.work import Graph, RunArgs
     from serving.wire.strings import Tensor
 
@@ -28,7 +31,7 @@ def is_bounded(model: Graph, args: RunArgs) -> bool:
     """Whether the time of a run follows from the shapes of its inputs, or from little content."""
     if args.packed or (model.has_loops and not model.decoders):
         return False
-    strings = _strings(args)
+    strings = list(_strings(args))
     if not strings:
         return True
     if sum(map(len, strings)) > _QUICK_BYTES or model.unchecked_decoders:
@@ -43,5 +46,9 @@ def value_bytes(tensor: Tensor) -> int:
     return tensor.nbytes + sum(map(len, tensor.flat))
 
 
-def _strings(args: RunArgs) -> list[bytes]:
-    return [value for array in map(as_array, args.arrays) if array.dtype == object for value in array.flat]
+def _strings(args: RunArgs) -> Iterator[bytes]:
+    for tensor in args.arrays:
+        if isinstance(tensor, Strings):
+            yield from itertools.chain.from_iterable(tensor.pieces())
+        elif tensor.dtype == object:
+            yield from tensor.flat

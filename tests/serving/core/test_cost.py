@@ -13,6 +13,7 @@ from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, value_bytes
 from serving.core.handler import PreparedRequest, RequestHandler
 from serving.core.work import MemoryBudget, RunArgs
 from serving.errors import ResourceExhausted
+from serving.wire.strings import Strings
 
 HUGE_WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xfe\xbf\xff\x0f\x07" + bytes(12)
 
@@ -57,6 +58,14 @@ def test_what_may_run_on_the_event_loop_is_bounded(graph, run, bounded):
 def test_images_cost_what_their_headers_say():
     assert PIXEL_BYTES * (64 + 16383**2) == image_bytes(IMAGES, args(png(8), HUGE_WEBP))
     assert 0 == image_bytes(model(), args(HUGE_WEBP))
+
+
+def test_packed_strings_cost_what_they_do_as_an_array():
+    images = args(png(8), b"", png(300))
+    packed = RunArgs(images.feeds, images.fetches, [Strings.join(images.arrays[0])])
+    assert image_bytes(IMAGES, images) == image_bytes(IMAGES, packed) == PIXEL_BYTES * (8 * 8 + 300 * 300)
+    assert not is_bounded(model(), packed)  # many strings, or large ones
+    assert value_bytes(packed.arrays[0]) >= sum(map(len, images.arrays[0]))
 
 
 def test_texts_count_with_their_bytes():
