@@ -13,7 +13,7 @@ from serving.wire.json_writer import INDENT, debug_text, element_texts, nest_tex
 from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from serving.wire.strings import Tensor
 
@@ -37,8 +37,8 @@ def write_rows(outputs: Mapping[str, Tensor]) -> bytes:
     if len(outputs) == 1:
         lines = next(iter(texts.values()))
     else:
-        lines = [_object({name: column[index] for name, column in texts.items()}, 2) for index in range(count)]
-    body = f"[{json_writer.join_texts(', ', lines)}\n{INDENT}]" if lines else "[]"
+        lines = (_object({name: next(column) for name, column in texts.items()}, 2) for _ in range(count))
+    body = f"[{json_writer.join_texts(', ', lines)}\n{INDENT}]" if count else "[]"
     return _answer_body("predictions", body)
 
 
@@ -71,7 +71,7 @@ def _object(members: Mapping[str, str], depth: int) -> str:
     return "{\n" + ",\n".join(lines) + f"\n{INDENT * depth}}}"
 
 
-def _row_texts(name: str, array: Tensor, depth: int) -> list[str]:
+def _row_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
     return row_texts(_element_texts(name, array, depth + array.ndim - 1), array.shape)
 
 
@@ -79,7 +79,7 @@ def _tensor_text(name: str, array: Tensor, depth: int) -> str:
     return nest_texts(_element_texts(name, array, depth + array.ndim), array.shape, depth)
 
 
-def _element_texts(name: str, array: Tensor, depth: int) -> list[str]:
+def _element_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
     dtype = dtypes.from_array(array)
     if array.dtype.kind not in "fiubO" or dtype.name in {"half", "bfloat16", "invalid"}:
         raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype.name}")

@@ -55,8 +55,8 @@ def error_body(message: str) -> bytes:
     return f'{{\n    "error": {quote_string(message)}\n}}'.encode("utf-8", "surrogateescape")
 
 
-def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -> list[str]:
-    """The JSON texts of an array's elements, in row-major order.
+def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -> Iterator[str]:
+    """The JSON texts of an array's elements, in row-major order; of many elements, few are in memory at a time.
 
     Args:
         array: Any shape; float16, float32, float64, integers, bool, object of bytes or `Strings`.
@@ -64,16 +64,20 @@ def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -
         indent: White space before the closing bracket of such an object.
     """
     if isinstance(array, Strings):
-        return [text for piece in array.pieces() for text in _string_texts(piece, as_base64, indent)]
+        return itertools.chain.from_iterable(_string_texts(piece, as_base64, indent) for piece in array.pieces())
     flat = array.reshape(-1)
-    if flat.size > _PIECE:
-        pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
-        return [text for piece in pieces for text in element_texts(piece, as_base64=as_base64, indent=indent)]
-    if array.dtype.kind == "f":
+    if flat.size <= _PIECE:
+        return iter(_piece_texts(flat, as_base64, indent))
+    pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
+    return itertools.chain.from_iterable(_piece_texts(piece, as_base64, indent) for piece in pieces)
+
+
+def _piece_texts(flat: np.ndarray, as_base64: bool, indent: str) -> list[str]:
+    if flat.dtype.kind == "f":
         return float_texts(flat)
-    if array.dtype.kind == "b":
+    if flat.dtype.kind == "b":
         return ["true" if item else "false" for item in flat.tolist()]
-    if array.dtype.kind in "iu":
+    if flat.dtype.kind in "iu":
         return list(map(str, flat.tolist()))
     return _string_texts(flat, as_base64, indent)
 
@@ -88,7 +92,7 @@ def _base64_text(item: bytes, indent: str) -> str:
     return f'{{\n{indent}{INDENT}"b64": "{base64.b64encode(item).decode()}"\n{indent}}}'
 
 
-def nest_texts(texts: list[str], shape: tuple[int, ...], depth: int) -> str:
+def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> str:
     """Elements in their brackets.
 
     Args:
@@ -97,14 +101,13 @@ def nest_texts(texts: list[str], shape: tuple[int, ...], depth: int) -> str:
         depth: How many containers are open around it, for the indentation.
     """
     for axis in reversed(range(len(shape))):
-        size, inner = shape[axis], INDENT * (depth + axis)
-        count = math.prod(shape[:axis])
-        groups = [texts[index * size : (index + 1) * size] for index in range(count)]
-        texts = [_array_text(group, inner) for group in groups]
-    return texts[0]
+        indent = f"\n{INDENT * (depth + axis)}"
+        separator, end = f",{indent}{INDENT}", f"{indent}]"
+        texts = _group_texts(texts, shape[axis], math.prod(shape[:axis]), f"[{separator[1:]}", separator, end)
+    return next(texts)
 
 
-def row_texts(texts: list[str], shape: tuple[int, ...]) -> list[str]:
+def row_texts(texts: Iterator[str], shape: tuple[int, ...]) -> Iterator[str]:
     """Elements in the brackets of each row of their array, each row on one line.
 
     Args:
@@ -112,16 +115,13 @@ def row_texts(texts: list[str], shape: tuple[int, ...]) -> list[str]:
         shape: The array's shape, with the rows first.
     """
     for axis in reversed(range(1, len(shape))):
-        size = shape[axis]
-        texts = [f"[{join_texts(', ', texts[at * size : (at + 1) * size])}]" for at in range(math.prod(shape[:axis]))]
+        texts = _group_texts(texts, shape[axis], math.prod(shape[:axis]), "[", ", ", "]")
     return texts
 
 
-def _array_text(items: list[str], indent: str) -> str:
-    if not items:
-        return "[]"
-    separator = f"\n{indent}{INDENT}"
-    return f"[{separator}{join_texts(f',{separator}', items)}\n{indent}]"
+def _group_texts(texts: Iterator[str], size: int, count: int, start: str, separator: str, end: str) -> Iterator[str]:
+    for _ in range(count):
+        yield f"{start}{join_texts(separator, itertools.islice(texts, size))}{end}" if size else "[]"
 
 
 def join_texts(separator: str, texts: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ from serving.wire import json_answers, json_parser, json_writer
     ],
 )
 def test_number(value, expected):
-    assert [expected] == json_writer.element_texts(np.array(value))
+    assert [expected] == list(json_writer.element_texts(np.array(value)))
 
 
 @given(arrays.arrays(st.sampled_from([np.float32, np.float64, np.int32, np.uint64, np.bool_]), arrays.array_shapes()))
@@ -64,7 +64,7 @@ _ANY = st.floats(width=32) | st.integers(-(10**7), 10**7).map(lambda number: flo
 @example([4.0637655465419695e-44])  # subnormal: fewer digits say it all
 def test_many_numbers_are_written_as_one_is(numbers):
     row = np.tile(np.array(numbers, dtype=np.float32), 64)
-    assert ", ".join(json_writer.element_texts(row[: len(numbers)]) * 64) == json_writer.write_numbers(row)[1:-1]
+    assert ", ".join(list(json_writer.element_texts(row[: len(numbers)])) * 64) == json_writer.write_numbers(row)[1:-1]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
