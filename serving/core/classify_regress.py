@@ -6,7 +6,7 @@ the same examples share one run (MultiInference).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _ROWS = 1 << 10  # that are made in one step
 _MATRIX = 2  # dimensions: examples, classes
 _OUTPUTS = {CLASSIFY: ("classes", "scores"), REGRESS: ("outputs",)}
 Outputs = Mapping[str, Tensor]
-Classes = Iterable[list[tuple[bytes, float]]]
+Classes = Iterator[list[tuple[bytes, float]]]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def classes(outputs: Outputs, count: int) -> Classes:
     return _rows_of_classes(labels, scores, count)
 
 
-def _rows_of_classes(labels: Tensor | None, scores: Tensor | None, count: int) -> Iterator[list[tuple[bytes, float]]]:
+def _rows_of_classes(labels: Tensor | None, scores: Tensor | None, count: int) -> Classes:
     """The rows, of which few are in memory at a time."""
     for start in range(0, count, _ROWS):
         rows = slice(start, start + _ROWS)

@@ -12,6 +12,7 @@ from serving.core.graph import find_decoders, find_loops, find_unchecked_decoder
 from serving.core.session import CALLER_THREAD, Call, ModelSession, RunMode
 from serving.errors import InvalidArgument
 from serving.options import Session
+from serving.wire.strings import MANY
 
 if TYPE_CHECKING:
     import os
@@ -50,7 +51,7 @@ class LoadedModel:
     ) -> None:
         self.path = Path(path)
         self._engine = ModelSession(self.path, session or Session(), tags)
-        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], RunMode, tuple[str, ...]], Call] = {}
+        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], RunMode, tuple[str, ...] | None], Call] = {}
         self.shape_queues: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.names_announced = False
@@ -92,7 +93,8 @@ class LoadedModel:
         Raises:
             ServingError: The graph failed; the code is TensorFlow's.
         """
-        key = (args.feeds, args.fetches, mode, args.packed)
+        many = bool(args.packed) or (args.rows or 0) >= MANY
+        key = (args.feeds, args.fetches, mode, args.packed if many else None)
         call = self._calls.get(key)
         if call is None:  # two threads may both make one: the later stays, both work
             call = self._calls[key] = self._engine.callable(*key)

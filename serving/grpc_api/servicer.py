@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,11 @@ from serving.errors import InvalidArgument
 from serving.grpc_api.contents import Contents, contents_of, distant_contents, is_heavy, parse
 from serving.request_log import records
 from serving.wire import protos, tensor_proto
+from serving.wire.proto_fields import delimited
+from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from serving.core.handler import SlowRead
     from serving.core.models import Models
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 
 _PREFIX = "/tensorflow.serving."
+_ROWS = 1 << 10  # of a result that are written in one step
+# Numbers of fields: of PredictResponse and the entries of its map, of the other responses, and of InferenceResult.
+_OUTPUTS, _KEY, _VALUE = 1, 1, 2
+_RESULT, _RESULTS = 1, 1
+_CLASSIFICATION, _REGRESSION = 2, 3
 
 
 def predict_methods(
@@ -141,12 +149,16 @@ def _prepare_predict(tensor_content: bool, acquire: Acquire, request: Any, conte
 def _encode_prediction(
     lease: ServableHandle, signature: str, names: list[str], tensor_content: bool, values: Values
 ) -> bytes:
-    response = protos.load("apis.predict_pb2").PredictResponse()
+    message = protos.load("apis.predict_pb2").PredictResponse
+    response, many = message(), []
     fill_model_spec(response.model_spec, lease.name, signature, lease.servable.version)
-    for name, array in zip(names, values, strict=True):
-        tensor_proto.encode(array, response.outputs[name], as_content=tensor_content)
-    serialized: bytes = response.SerializeToString()
-    return serialized
+    for name, tensor in zip(names, values, strict=True):
+        if isinstance(tensor, Strings):
+            content = tensor_proto.serialize(tensor, message().outputs[name])
+            many.append(delimited(_OUTPUTS, delimited(_KEY, name.encode()) + delimited(_VALUE, content)))
+        else:
+            tensor_proto.encode(tensor, response.outputs[name], as_content=tensor_content)
+    return b"".join([*many, response.SerializeToString()])
 
 
 def _prepare_task(
@@ -172,24 +184,35 @@ def _encode_result(
     else:
         response = protos.load("apis.classification_pb2").ClassificationResponse()
     [outputs] = classify_regress.outputs([task], fetch, values)
-    response.result.SetInParent()
-    _fill_result(response.result, task, outputs, count)
     fill_model_spec(response.model_spec, lease.name, task.signature, lease.servable.version)
-    serialized: bytes = response.SerializeToString()
-    return serialized
+    return delimited(_RESULT, _serialize_result(task, outputs, count)) + response.SerializeToString()
 
 
-def _fill_result(
-    result: Any, task: classify_regress.SignatureTask, outputs: classify_regress.Outputs, count: int
-) -> None:
+def _serialize_result(task: classify_regress.SignatureTask, outputs: classify_regress.Outputs, count: int) -> bytes:
+    """A ClassificationResult or RegressionResult, some rows at a time: others may come between."""
     if task.method == REGRESS:
-        for value in classify_regress.values(outputs, count).tolist():
-            result.regressions.add(value=value)
-        return
-    for row in classify_regress.classes(outputs, count):
+        values = classify_regress.values(outputs, count)
+        parts: Iterator[bytes] = (_serialize_values(values[at : at + _ROWS].tolist()) for at in range(0, count, _ROWS))
+    else:
+        rows = classify_regress.classes(outputs, count)
+        parts = map(_serialize_classes, iter(lambda: list(itertools.islice(rows, _ROWS)), []))
+    return b"".join(parts)
+
+
+def _serialize_values(values: list[float]) -> bytes:
+    result = protos.load("apis.regression_pb2").RegressionResult()
+    for value in values:
+        result.regressions.add(value=value)
+    return bytes(result.SerializeToString())
+
+
+def _serialize_classes(rows: list[list[tuple[bytes, float]]]) -> bytes:
+    result = protos.load("apis.classification_pb2").ClassificationResult()
+    for row in rows:
         classes = result.classifications.add().classes
         for label, score in row:
             classes.add(label=label, score=score)
+    return bytes(result.SerializeToString())
 
 
 def _prepare_multi_inference(acquire: Acquire, request: Any, contents: Contents) -> PreparedRequest:
@@ -210,15 +233,14 @@ def _prepare_multi_inference(acquire: Acquire, request: Any, contents: Contents)
 def _encode_results(
     lease: ServableHandle, tasks: list[classify_regress.SignatureTask], fetch: RunArgs, count: int, values: Values
 ) -> bytes:
-    response = protos.load("apis.inference_pb2").MultiInferenceResponse()
+    parts = []
     for task, outputs in zip(tasks, classify_regress.outputs(tasks, fetch, values), strict=True):
-        result = response.results.add()
+        result = protos.load("apis.inference_pb2").InferenceResult()
         fill_model_spec(result.model_spec, lease.name, task.signature, lease.servable.version)
-        part = result.regression_result if task.method == REGRESS else result.classification_result
-        part.SetInParent()
-        _fill_result(part, task, outputs, count)
-    serialized: bytes = response.SerializeToString()
-    return serialized
+        number = _REGRESSION if task.method == REGRESS else _CLASSIFICATION
+        content = delimited(number, _serialize_result(task, outputs, count))
+        parts.append(delimited(_RESULTS, result.SerializeToString() + content))
+    return b"".join(parts)
 
 
 def read_model_spec(request: Any) -> ModelSpec:

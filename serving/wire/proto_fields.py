@@ -72,6 +72,11 @@ def read_varint(content: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number without an end")
 
 
+def delimited(number: int, content: bytes) -> bytes:
+    """A field of a message, a text or bytes."""
+    return b"".join([varint(number << 3 | 2), varint(len(content)), content])
+
+
 def varint(value: int) -> bytes:
     """A length as protobuf writes it: 7 bits a byte, the lowest first."""
     parts = bytearray()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from serving.wire import dtypes
-from serving.wire.proto_fields import varint
+from serving.wire.proto_fields import delimited, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 MANY = 1 << 12  # strings that are made in one step, a tenth of a millisecond; fewer need not be packed
 _PIECE = 1 << 16  # numbers that are written in one step, which holds the interpreter for a millisecond
 _VARINT_BITS = 7
-_TYPE, _SHAPE, _CONTENT = b"\x08", b"\x12", b"\x22"  # tags of TensorProto's fields
-_DIM, _SIZE = b"\x12", b"\x08"  # of TensorShapeProto and its Dim
+_TYPE, _CONTENT = b"\x08", b"\x22"  # tags of TensorProto's fields
+_SHAPE, _DIM = 2, 2  # numbers of the fields of TensorProto, and of TensorShapeProto
+_SIZE = b"\x08"  # tag of the field of its Dim
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +99,13 @@ class Strings:
         """A `tensorflow.TensorProto` with the strings as `tensor_content`: all their lengths, then all their bytes."""
         lengths = b"".join(_varints(np.diff(self.offsets)))
         content = self.content[self.offsets[0] : self.offsets[-1]]
-        dims = b"".join(_field(_DIM, _SIZE + varint(size)) for size in self.shape)
-        head = _TYPE + varint(dtypes.STRING.number) + _field(_SHAPE, dims)
-        return b"".join([head, _CONTENT, varint(len(lengths) + len(content)), lengths, content.data])
+        head = [self.head(), _CONTENT, varint(len(lengths) + len(content))]
+        return b"".join([*head, lengths, np.ascontiguousarray(content).data])
+
+    def head(self) -> bytes:
+        """Type and shape of a `tensorflow.TensorProto`."""
+        dims = b"".join(delimited(_DIM, _SIZE + varint(size)) for size in self.shape)
+        return _TYPE + varint(dtypes.STRING.number) + delimited(_SHAPE, dims)
 
 
 Tensor = np.ndarray | Strings
@@ -114,10 +119,6 @@ def as_array(tensor: Tensor) -> np.ndarray:
 def unpack_few(tensor: Tensor) -> Tensor:
     """A tensor, with few strings as an array: it can be run together with others."""
     return as_array(tensor) if tensor.size < MANY else tensor
-
-
-def _field(tag: bytes, content: bytes) -> bytes:
-    return tag + varint(len(content)) + content
 
 
 def _varints(values: np.ndarray) -> Iterator[bytes]:

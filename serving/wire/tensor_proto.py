@@ -169,6 +169,20 @@ def encode(array: Tensor, proto: Any, *, as_content: bool = False) -> None:
             values.extend(_to_field_values(flat[start : start + _PIECE], dtype))
 
 
+def serialize(strings: Strings, proto: Any) -> bytes:
+    """The bytes of a TensorProto with many strings, in steps that others may come between.
+
+    Args:
+        strings: What it holds.
+        proto: An empty `tensorflow.TensorProto` to write the steps with.
+    """
+    parts = [strings.head()]
+    for piece in strings.pieces():  # a message's parts one after the other are the message
+        proto.string_val[:] = piece
+        parts.append(proto.SerializeToString())
+    return b"".join(parts)
+
+
 def _merge_packed(array: np.ndarray, tag: bytes, proto: Any) -> None:
     if array.size:
         buffer = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -9,7 +9,7 @@ from serving.client.client import Client
 from serving.core.model import LoadedModel
 from serving.core.work import RunArgs
 from serving.errors import FailedPrecondition, InvalidArgument, NotFound, ServingError
-from serving.wire.strings import Strings
+from serving.wire.strings import MANY, Strings
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,18 @@ def test_packed_strings_run_as_an_array_does(echo, shape):
     [packed] = echo.run(RunArgs(signature.feeds, signature.fetches, [Strings.join(array)]))
     assert isinstance(packed, Strings)
     assert (packed.shape, packed.array().tolist()) == (plain.shape, plain.tolist())
+
+
+def test_many_rows_of_numbers_give_packed_strings(saved):
+    """The strings that a graph gives for them would be objects else."""
+    model = LoadedModel(saved / "echo")
+    signature = model.signatures["pair"]
+    number, text = np.zeros((MANY, 2), np.float32), np.full(MANY, b"a", object)
+    arrays = {"number": number, "text": text}
+    values = model.run(RunArgs(signature.feeds, signature.fetches, [arrays[name] for name, _ in signature.feed_dtypes]))
+    kinds = dict(zip(signature.outputs, map(type, values), strict=True))
+    assert kinds == {"raw_bytes": Strings, "sum": np.ndarray, "text": Strings}
+    assert model.predict("pair", arrays)["text"].tolist() == text.tolist()
 
 
 def test_packed_strings_where_numbers_belong(echo):

@@ -79,6 +79,13 @@ def test_it_is_encoded_as_the_array_is(array):
     assert packed == plain
 
 
+@given(_arrays())
+def test_in_steps_it_is_the_same_message(array):
+    plain = _message()
+    tensor_proto.encode(array, plain)
+    assert _parse(tensor_proto.serialize(Strings.join(array), _message())) == plain
+
+
 def test_few_are_an_array_and_many_stay_packed():
     few, many = (Strings.join(_array([b"a"] * count)) for count in (MANY - 1, MANY))
     assert isinstance(unpack_few(few), np.ndarray)
