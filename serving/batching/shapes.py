@@ -241,7 +241,7 @@ def check_outputs(values: Values, rows: int) -> None:
 
 def are_close(first: Values, second: Values) -> bool:
     """Whether two runs gave the same, but for the last digits of floating-point numbers."""
-    return all(_is_close(as_array(one), as_array(other)) for one, other in zip(first, second, strict=True))
+    return all(_is_close(as_array(left), as_array(right)) for left, right in zip(first, second, strict=True))
 
 
 def _is_close(first: np.ndarray, second: np.ndarray) -> bool:
