@@ -60,7 +60,7 @@ def test_table_aligns_and_says_why_a_row_is_missing() -> None:
     assert results.markdown(rows).splitlines()[2] == "| digits, cold | 20.0 s | 40.0 s | 0.50 | at most 0.8 | yes |"
 
 
-def test_results_of_the_same_machine_are_kept_beside_new_ones(tmp_path: Path) -> None:
+def test_results_of_the_same_machine_are_kept_next_to_new_ones(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     results.kept([results.as_json(Row("a", ours=[1.0])), results.as_json(Row("b", ours=[1.0]))], path)
     results.kept([results.as_json(Row("b", ours=[2.0]))], path)

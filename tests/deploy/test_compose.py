@@ -141,7 +141,7 @@ def test_files_that_are_mounted_exist():
     assert all((ROOT / mount.split(":")[0]).is_dir() for mount in mounts)
 
 
-def test_files_that_servers_are_told_to_read_are_in_the_folder_that_is_mounted():
+def test_files_that_servers_must_read_are_in_the_folder_that_is_mounted():
     named = [flag.split("=")[1] for flag in SERVICES["serving"]["command"] if "=/etc/serving/" in flag]
     assert len(named) == 2
     assert all((ROOT / "docker/serving" / Path(path).name).is_file() for path in named)

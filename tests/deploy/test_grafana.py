@@ -67,7 +67,7 @@ def test_variables_are_declared():
     assert {variable["name"] for variable in DASHBOARD["templating"]["list"]} == used
 
 
-def test_the_files_lie_where_grafana_is_told_to_look():
+def test_the_files_lie_where_grafana_looks():
     (provider,) = PROVIDER["providers"]
     assert f"./docker/grafana/dashboards:{provider['options']['path']}:ro" in SERVICE["volumes"]
     assert "./docker/grafana/provisioning:/etc/grafana/provisioning:ro" in SERVICE["volumes"]

@@ -22,7 +22,7 @@ def test_changed_code_and_data_repeat_what_depends_on_them(published_unrecorded)
     unused = squares.run()
     assert [] == repeated(unused)
     assert first["run_id"] != unused["run_id"]
-    assert 1 == unused["model_version"]  # the model is the live one: it is neither judged nor published again
+    assert 1 == unused["model_version"]  # the model is the live one: it is neither evaluated nor published again
     assert first["metrics"] == unused["metrics"]
 
     squares.edit('activation="relu"', 'activation="tanh"')

@@ -88,7 +88,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("spoil", "arguments", "code", "words"), CASES, ids=[f"{c[0].__name__}{i}" for i, c in enumerate(CASES)]
 )
-def test_bad_input_is_told_before_any_training(prepared_unrecorded, spoil, arguments, code, words):
+def test_bad_input_is_reported_before_any_training(prepared_unrecorded, spoil, arguments, code, words):
     spoil(prepared_unrecorded)
     answer = prepared_unrecorded("run", "squares", *arguments)
     assert code == answer.code, answer.err

@@ -1,4 +1,4 @@
-"""`keraspipe run --challenger`: judged against the champion, published beside it, and MLflow knows both."""
+"""`keraspipe run --challenger`: evaluated against the champion, published next to it, and MLflow knows both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.tracking import alias_sync
 
 
 @pytest.mark.slow
-def test_a_challenger_is_published_beside_the_champion_and_promoted(squares):
+def test_a_challenger_is_published_next_to_the_champion_and_promoted(squares):
     workspace = squares.keraspipe.workspace
     first = squares.run()
     second = squares.run("--challenger", "--set", "units=5")

@@ -67,7 +67,7 @@ def test_rest_and_grpc_give_the_same_numbers(digits, images, local, run_server):
             np.testing.assert_allclose(expected[name], found[name], rtol=1e-6, atol=1e-7)
 
 
-def test_the_heat_map_lies_beside_the_image(digits, digit_image, tmp_path):
+def test_the_heat_map_lies_next_to_the_image(digits, digit_image, tmp_path):
     image = tmp_path / "zero.png"
     shutil.copyfile(digit_image, image)
     answer = digits.keraspipe("explain", "digits", image)

@@ -37,7 +37,7 @@ def events(squares, kind):
     return [event for event, _ in journal.iter_events(path) if event["event"] == kind]
 
 
-def test_two_nodes_train_what_is_then_judged_and_published(squares, nodes):
+def test_two_nodes_train_a_network_that_is_evaluated_and_published(squares, nodes):
     result = squares.run(**nodes[1])
     assert result["blessed"] is True
     (training,) = events(squares, "training")

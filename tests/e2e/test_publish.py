@@ -1,4 +1,4 @@
-"""Publishing: whole or not at all, by one at a time, and only over the model that it was judged against."""
+"""Publishing: whole or not at all, by one at a time, and only over the model that it was evaluated against."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_versions_count_up_and_the_newest_is_champion(model, tmp_path):
     assert Workspace(tmp_path).model("m", 2) == link.resolve()
 
 
-def test_a_model_judged_against_another_champion_is_judged_again(model, tmp_path):
+def test_a_model_evaluated_against_another_champion_is_evaluated_again(model, tmp_path):
     publish(model, Workspace(tmp_path), "m", "run-1", "")
     with pytest.raises(ChampionChangedError):
         publish(model, Workspace(tmp_path), "m", "run-2", "")

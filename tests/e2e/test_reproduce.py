@@ -19,14 +19,14 @@ def curves(squares):
 @pytest.mark.once
 def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
     squares = prepared
-    told = squares.run("--set", "units=6", "--seed", "7", **DETERMINISTIC)
+    result = squares.run("--set", "units=6", "--seed", "7", **DETERMINISTIC)
     squares.edit("units: int = 4", "units: int = 5")
-    answer = squares("reproduce", told["run_id"], "--json")
+    answer = squares("reproduce", result["run_id"], "--json")
     found = answer.json
     assert 0 == answer.code
     assert (True, True, True) == (found["same_weights"], found["same_metrics"], found["same_code"])
     assert {"data": True, "code": True} == found["same"]
-    assert ({}, told["run_id"]) == (found["params"], found["runs"][0])
+    assert ({}, result["run_id"]) == (found["params"], found["runs"][0])
     assert "squares@1 (champion)" in squares("lineage", "squares").out  # nothing was published
 
     squares.run("--set", "units=6", "--seed", "8", "--until", "train", **DETERMINISTIC)
@@ -42,24 +42,24 @@ def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
 
 
 def test_what_was_not_kept_is_said(unrecorded):
-    told = unrecorded.run("--until", "ingest")
-    (unrecorded.keraspipe.workspace / "runs" / told["run_id"] / "request.json").unlink()
-    answer = unrecorded("reproduce", told["run_id"])
+    result = unrecorded.run("--until", "ingest")
+    (unrecorded.keraspipe.workspace / "runs" / result["run_id"] / "request.json").unlink()
+    answer = unrecorded("reproduce", result["run_id"])
     assert 2 == answer.code
     assert "its request is not stored" in answer.err
 
 
-def test_a_command_is_told_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
+def test_a_command_is_notified_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
     squares = prepared_unrecorded
-    told = tmp_path / "told.jsonl"
+    received = tmp_path / "received.jsonl"
     script = tmp_path / "hear.sh"
-    script.write_text(f"#!/bin/sh\ncat >> {told}\necho >> {told}\n")
+    script.write_text(f"#!/bin/sh\ncat >> {received}\necho >> {received}\n")
     script.chmod(0o755)
     squares.edit("epochs: int = 12", "epochs: int = 1")
     squares.run(KERASPIPE_NOTIFY=str(script))
     squares.edit("def build(p, spec):", "def build(p, spec):\n    raise RuntimeError('spoiled')")
     assert 1 == squares("run", "squares", KERASPIPE_NOTIFY=str(script)).code
-    first, second = map(json.loads, told.read_text().split("\n")[:2])
+    first, second = map(json.loads, received.read_text().split("\n")[:2])
     assert ("verdict", "squares") == (first["event"], first["recipe"])
     assert "failure" == second["event"]
     assert "spoiled" in second["message"]

@@ -221,11 +221,11 @@ def test_a_canary_of_both_transports_and_its_report(keraspipe, saved):
                 assert 30 <= first.count(2.0) <= 90
                 assert 1 == version(client, label="champion") == version(client, version=1)
         with urllib.request.urlopen(f"{rest}/canary") as answer:
-            told = json.load(answer)[NAME]
+            report = json.load(answer)[NAME]
         with urllib.request.urlopen(f"{rest}/monitoring/prometheus/metrics") as answer:
             page = answer.read().decode()
-    sides = told["champion"], told["challenger"]
-    assert (0.3, 800) == (told["share"], sum(side["requests"] for side in sides))
+    sides = report["champion"], report["challenger"]
+    assert (0.3, 800) == (report["share"], sum(side["requests"] for side in sides))
     assert [([1], 0), ([2], 0)] == [(side["versions"], side["errors"]) for side in sides]
     assert all(0 < side["p50_ms"] <= side["p99_ms"] for side in sides)
     count = sides[1]["requests"]
@@ -253,8 +253,8 @@ def test_what_a_side_cannot_read_is_an_error_of_that_side(keraspipe, saved):
             with pytest.raises(grpc.RpcError, match="INVALID_ARGUMENT"):
                 stub.Predict(asked)
         with urllib.request.urlopen(f"{rest}/canary") as answer:
-            told = json.load(answer)[NAME]
-    sides = told["champion"], told["challenger"]
+            report = json.load(answer)[NAME]
+    sides = report["champion"], report["challenger"]
     assert [side["requests"] for side in sides] == [side["errors"] for side in sides]
     assert 100 == sum(side["errors"] for side in sides)
     assert 10 <= sides[1]["errors"] <= 50

@@ -29,7 +29,7 @@ def test_precision_distribution_loss_and_optimizer_are_settings(digits):
     assert [event for event in events if event["event"] == "epoch"][-1]["metrics"]["val_accuracy"] > 0.6
 
 
-def test_an_unknown_setting_is_told(keraspipe):
+def test_an_unknown_setting_is_reported(keraspipe):
     answer = keraspipe("run", "digits", KERASPIPE_MIXED_PRECISION="float8")
     assert 2 == answer.code
     assert "Expected: one of float32, mixed_bfloat16, mixed_float16" in answer.err

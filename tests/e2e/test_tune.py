@@ -146,7 +146,7 @@ def test_trials_that_all_fail_are_an_error_in_words(tuned):
 
 
 @pytest.mark.slow
-def test_bad_trials_are_told_and_the_best_one_is_run_and_judged(squares):
+def test_bad_trials_are_reported_and_the_best_one_is_run_and_evaluated(squares):
     ranged(squares).edit('Choice("relu", "tanh")', 'Choice("relu", "no_such_thing")')
     asked = ("--only", "activation,learning_rate", "--set", "epochs=12", "--json", "--trials", "5")
     answer = squares("tune", "squares", *asked)

@@ -25,7 +25,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # The place in this text is the place in the run.
-ORDER = "start closed road readme host load failure monitoring embedded gpu public multi backup migration down"
+ORDER = "start closed run readme host load failure monitoring embedded gpu public multi backup migration down"
 STANDINS = bool(os.environ.get("KERASPIPE_STANDINS"))
 KERASPIPE = Path(sys.executable).with_name("keraspipe")
 PROJECT = "keraspipe-engine"

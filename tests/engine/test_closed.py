@@ -37,10 +37,10 @@ def test_ports_are_published_on_loopback_only(stack):
 
 
 def test_no_secret_is_in_what_the_engine_tells(stack, published):
-    told = json.dumps(stack.containers()) + stack.compose("--profile", "*", "logs")
+    output = json.dumps(stack.containers()) + stack.compose("--profile", "*", "logs")
     names = ("postgres_password", "grafana_password", "authorization", "tls.pem")
     for name in names:
         lines = (stack.folder / "secrets" / name).read_text().split("\n")
         kept = [line for line in lines if len(line) > 20 and not line.startswith("-----")]
         assert kept, name
-        assert not [line for line in kept if line in told], name
+        assert not [line for line in kept if line in output], name

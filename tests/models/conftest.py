@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
 DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
-# Hyperparameters of the small road: a network that takes any size is asked for a quarter of the pixels.
+# Hyperparameters of these small runs: a network that takes any size is asked for a quarter of the pixels.
 SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}}
 KEPT = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
 KEPT_DIGESTS = 3  # of each recipe
@@ -61,7 +61,7 @@ CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": True, "distr
 
 
 @dataclass(frozen=True)
-class SmallRoad:
+class SampledRecipe:
     """A recipe with a sample of its data, preprocessed.
 
     Attributes:
@@ -171,7 +171,7 @@ def home_of(path: Path, digest: str) -> Path:
     return home
 
 
-def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRoad:
+def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SampledRecipe:
     """A sample of a recipe's data with its schema and the analysed graph, kept or made."""
     import tensorflow_transform as tft
     from tensorflow_transform.tf_metadata import schema_utils
@@ -187,7 +187,7 @@ def sampled(path: Path, tmp_path_factory: pytest.TempPathFactory) -> SmallRoad:
                 prepare(path, recipe, beside)
     spec = schema_utils.schema_as_feature_spec(schema.read_schema(prepared / "schema.pbtxt")).feature_spec
     graph = tft.TFTransformOutput(str(prepared / "transform"))
-    return SmallRoad(path, recipe, prepared / "examples", spec, graph, home, tmp_path_factory.mktemp(path.stem))
+    return SampledRecipe(path, recipe, prepared / "examples", spec, graph, home, tmp_path_factory.mktemp(path.stem))
 
 
 def prepare(path: Path, recipe: Recipe, folder: Path) -> None:
@@ -235,13 +235,13 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     scope="module",
     params=[pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in FILES],
 )
-def road(request, tmp_path_factory) -> SmallRoad:
+def sampled_recipe(request, tmp_path_factory) -> SampledRecipe:
     return sampled(request.param, tmp_path_factory)
 
 
 def passed_file(item: pytest.Item) -> Path:
     """What says that a test marked `once` passed under the digests of its recipe, of the test, and of the server."""
-    path = item.callspec.params["road"]
+    path = item.callspec.params["sampled_recipe"]
     name = f"{item.function.__name__}-{hashing.digest([_served_by(), item.path.read_text()])[:16]}"
     return home_of(path, digest_of(path)) / "passed" / name
 
@@ -289,12 +289,12 @@ class Release:
         """The answers of a SavedModel per way of loading it: "session", as tensorflow/serving does it, and "object"."""
         coded = [(name, {key: _coded(value) for key, value in inputs.items()}) for name, inputs in requests]
         print(json.dumps({"folder": str(folder), "requests": coded}), file=self.process.stdin, flush=True)
-        told = json.loads(self.process.stdout.readline() or '{"error": "The process ended."}')
-        if "error" in told:
-            pytest.fail(told["error"])
+        message = json.loads(self.process.stdout.readline() or '{"error": "The process ended."}')
+        if "error" in message:
+            pytest.fail(message["error"])
         return {
             way: [{key: _array(text) for key, text in answer.items()} for answer in answers]
-            for way, answers in told.items()
+            for way, answers in message.items()
         }
 
 

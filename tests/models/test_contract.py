@@ -35,25 +35,27 @@ def _usual_ops():
 
 
 @pytest.fixture(scope="module")
-def network(road):
-    return road.network(STEPS)
+def network(sampled_recipe):
+    return sampled_recipe.network(STEPS)
 
 
 @pytest.fixture(scope="module")
-def fitted(road):
-    return road.fitted("first")
+def fitted(sampled_recipe):
+    return sampled_recipe.fitted("first")
 
 
 @pytest.fixture(scope="module")
-def served(road, request):
+def served(sampled_recipe, request):
     """The folder of a SavedModel, and the raw inputs of some rows."""
-    folder = road.home / "served"
+    folder = sampled_recipe.home / "served"
     if not folder.exists():
         model = request.getfixturevalue("fitted")
         framework.disable_op_determinism()
         with fileio.create_folder(folder) as beside:
-            road.export(model, beside)
-    return folder, *saved_model.read_raw_rows([str(road.examples / "Split-eval" / "*")], road.recipe, 4)
+            sampled_recipe.export(model, beside)
+    return folder, *saved_model.read_raw_rows(
+        [str(sampled_recipe.examples / "Split-eval" / "*")], sampled_recipe.recipe, 4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +72,14 @@ def flat(answer):
     return [np.asarray(value) for value in keras.tree.flatten(answer)]
 
 
-def features(road, count=BATCH):
-    return next(iter(input_pipeline.validation_batches(road.rows("train"), count)))
+def features(sampled_recipe, count=BATCH):
+    return next(iter(input_pipeline.validation_batches(sampled_recipe.rows("train"), count)))
 
 
 @pytest.mark.once
-def test_one_small_batch_is_learnt_by_heart(road, network):
-    target = trainer.target_map(network, len(road.recipe.data.classes))
-    x, y = target(*features(road))
+def test_one_small_batch_is_overfitted(sampled_recipe, network):
+    target = trainer.target_map(network, len(sampled_recipe.recipe.data.classes))
+    x, y = target(*features(sampled_recipe))
     first, best = None, {}
     for _ in range(STEPS):
         logs = network.train_on_batch(x, y, return_dict=True)
@@ -96,28 +98,28 @@ def by_heart(first, best):
 
 
 @pytest.mark.once
-def test_same_seed_gives_the_same_weights(road, fitted):
-    other = road.fitted("second")
+def test_same_seed_gives_the_same_weights(sampled_recipe, fitted):
+    other = sampled_recipe.fitted("second")
     for expected, found in zip(fitted.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, found)
 
 
 @pytest.mark.once
-def test_keras_file_gives_the_same_answers(road, fitted, tmp_path):
+def test_keras_file_gives_the_same_answers(sampled_recipe, fitted, tmp_path):
     fitted.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    x, _ = features(road)
+    x, _ = features(sampled_recipe)
     for expected, found in zip(flat(fitted(x, training=False)), flat(loaded(x, training=False)), strict=True):
         np.testing.assert_array_equal(expected, found)
 
 
-def requests(road, loaded, examples, inputs):
+def requests(sampled_recipe, loaded, examples, inputs):
     """Raw inputs for every signature."""
     for name, signature in loaded.signatures.items():
         if name == "explain":
             yield name, {key: inputs[key][:EXPLAINED_ROWS] for key in signature.inputs}
         elif name == "forecast":
-            yield name, history(road.recipe.data, inputs)
+            yield name, history(sampled_recipe.recipe.data, inputs)
         elif set(signature.inputs) == {"examples"}:
             yield name, {"examples": np.array(examples, object)}
         elif set(signature.inputs) <= set(inputs):
@@ -144,9 +146,9 @@ def made_up(signature, rows):
 
 
 @pytest.mark.once
-def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(road, served, loaded):
+def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(sampled_recipe, served, loaded):
     _, examples, inputs = served
-    for signature, request in requests(road, loaded, examples, inputs):
+    for signature, request in requests(sampled_recipe, loaded, examples, inputs):
         once, again = (loaded.predict(signature, request) for _ in range(2))
         for name, values in once.items():
             assert content(values) == content(again[name]), (signature, name)
@@ -156,11 +158,11 @@ def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(roa
 
 
 @pytest.mark.once
-def test_explanations_add_up(road, served, loaded):
+def test_explanations_add_up(sampled_recipe, served, loaded):
     _, _, inputs = served
-    assert (road.path.stem in UNEXPLAINED) == ("explain" not in loaded.signatures)
-    if road.path.stem in UNEXPLAINED:
-        pytest.skip(UNEXPLAINED[road.path.stem])
+    assert (sampled_recipe.path.stem in UNEXPLAINED) == ("explain" not in loaded.signatures)
+    if sampled_recipe.path.stem in UNEXPLAINED:
+        pytest.skip(UNEXPLAINED[sampled_recipe.path.stem])
     answer = loaded.predict("explain", {name: values[:EXPLAINED_ROWS] for name, values in inputs.items()})
     change = answer["score"] - answer["baseline_score"]
     parts = [values for name, values in answer.items() if name.startswith("attributions")]
@@ -182,12 +184,12 @@ def same_rows(expected, found, signature, relative=TOLERANCE):
 
 
 @pytest.mark.once
-def test_every_signature_answers_over_the_server(road, served, loaded, shelf):
+def test_every_signature_answers_over_the_server(sampled_recipe, served, loaded, shelf):
     folder, examples, inputs = served
-    name = road.path.stem
+    name = sampled_recipe.path.stem
     server = shelf(name, folder)
     with Client(server.grpc) as rpc, Client(server.rest) as rest:
-        for signature, request in requests(road, loaded, examples, inputs):
+        for signature, request in requests(sampled_recipe, loaded, examples, inputs):
             expected = loaded.predict(signature, request)
             same_rows(expected, rpc.predict(name, request, signature=signature), signature)
             same_rows(expected, rest.predict(name, request, signature=signature), signature)
@@ -212,9 +214,9 @@ def plain(value, name):
 
 
 @pytest.mark.once
-def test_the_release_of_the_serving_image_gives_the_same_answers(road, served, loaded, release):
+def test_the_release_of_the_serving_image_gives_the_same_answers(sampled_recipe, served, loaded, release):
     folder, examples, inputs = served
-    asked = [*requests(road, loaded, examples, inputs), *warm_up(folder)]
+    asked = [*requests(sampled_recipe, loaded, examples, inputs), *warm_up(folder)]
     expected = [loaded.predict(*request) for request in asked]
     for way, answers in release.ask(folder, asked).items():
         for (signature, _), here, there in zip(asked, expected, answers, strict=True):

@@ -78,7 +78,7 @@ def record(source):
     return found
 
 
-def test_what_it_reached_passes_its_gate(source):
+def test_its_recorded_result_passes_its_gate(source):
     found = record(source)
     gate = Gate(**show.read_gate(source))
     assert found.value >= gate.at_least.get(found.metric, float("-inf"))

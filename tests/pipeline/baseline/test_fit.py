@@ -81,7 +81,7 @@ def test_words_of_a_text_decide():
     assert metric(found, models.LOGISTIC, "accuracy") > 0.95
 
 
-def test_images_are_told_apart_by_their_pixels_and_a_broken_one_ends_nothing():
+def test_images_are_distinguished_by_their_pixels_and_a_broken_one_ends_nothing():
     sides = np.random.default_rng(6).integers(0, 2, ROWS)
     images = [encode_png(np.pad(np.full((20, 15), 200, np.uint8), ((0, 0), (15 * s, 15 - 15 * s)))) for s in sides]
     images[0] = images[0][:30]
@@ -98,7 +98,7 @@ def tone(high):
         return buffer.getvalue()
 
 
-def test_recordings_are_told_apart_by_their_frequencies():
+def test_recordings_are_distinguished_by_their_frequencies():
     sides = np.random.default_rng(7).integers(0, 2, 60)
     columns = {
         "audio": np.array([tone(side) for side in sides], object),

@@ -21,7 +21,7 @@ def test_equal_rows_are_in_one_part_and_the_parts_are_alike():
     assert np.array_equal(parts, holdout.divide_rows(Inputs(drawn[:, None].astype(float), categories, None)))
 
 
-def test_what_is_only_learnt_by_heart_is_no_better_than_guessing():
+def test_what_is_only_overfitted_is_no_better_than_guessing():
     """Thirty different rows, each twenty times, with classes that have nothing to do with them."""
     drawn = np.random.default_rng(2).normal(size=(30, 2))
     truth = np.random.default_rng(3).integers(0, 2, 30)

@@ -78,7 +78,7 @@ def test_answers_are_called_by_target_and_class(predict):
     )
 
 
-def test_answers_beside_columns_of_the_same_name(predict):
+def test_answers_next_to_columns_of_the_same_name(predict):
     _, (row,), outcome = predict("fixed acidity,Colour,count,predicted_quality\n7.5,red,3,bad\n")
     assert ["predicted_quality", "predicted_predicted_quality"] == [name for name in row if "quality" in name]
     assert ["predicted_quality"] == outcome.unused

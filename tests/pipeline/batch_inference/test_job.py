@@ -52,11 +52,11 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(bulk, "BATCH_ROWS", 3)
 
     def call(path, out="out.jsonl", *, asked=TABLE, ask=add, model="m@1", folder=None):
-        told = []
+        progress = []
         outcome = bulk.run(
-            bulk.Job(path, tmp_path / out, asked, ask, model, read_input_columns(asked.inputs, folder)), told.append
+            bulk.Job(path, tmp_path / out, asked, ask, model, read_input_columns(asked.inputs, folder)), progress.append
         )
-        return outcome, told
+        return outcome, progress
 
     return call
 
@@ -77,10 +77,10 @@ def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_answers_beside_their_rows_and_bad_rows_aside(run, table, tmp_path):
-    outcome, told = run(table)
+def test_answers_next_to_their_rows_and_bad_rows_aside(run, table, tmp_path):
+    outcome, progress = run(table)
     found = read(tmp_path / "out.jsonl")
-    assert (20, 3, 0, [0, 8, 16, 20]) == (outcome.rows, outcome.bad, outcome.resumed, told)
+    assert (20, 3, 0, [0, 8, 16, 20]) == (outcome.rows, outcome.bad, outcome.resumed, progress)
     assert [f"w{i}" for i in range(20) if i not in (4, 11, 19)] == [row["word"] for row in found]
     assert {"x": "0.5", "n": "0", "word": "w0", "note": "kept", "predicted_word": "W0", "sums": [0.5, 0.5]} == found[0]
     assert [str(value) for value in (np.nan, np.nan)] == [str(value) for value in found[6]["sums"]]
@@ -124,8 +124,8 @@ def test_an_interrupted_job_goes_on_where_it_was(run, table, tmp_path, fatal):
         run(table, ask=dying)
     assert not (tmp_path / "out.jsonl").exists()
     before = asked.copy()
-    outcome, told = run(table, ask=dying)
-    assert (16, [16, 20]) == (outcome.resumed, told)
+    outcome, progress = run(table, ask=dying)
+    assert (16, [16, 20]) == (outcome.resumed, progress)
     assert before[b"w0"] == asked[b"w0"]
     whole = read(tmp_path / "out.jsonl")
     run(table)

@@ -22,7 +22,7 @@ CODE = """
 import sys
 from pipeline import cli
 from pipeline.tracking import alias_sync
-alias_sync.spawn_alias_sync = lambda *_: print("told")  # another process
+alias_sync.spawn_alias_sync = lambda *_: print("synced")  # another process
 code = cli.main(sys.argv[1:])
 print("\\nMODULES", code, *sorted(sys.modules))
 """
@@ -30,7 +30,7 @@ print("\\nMODULES", code, *sorted(sys.modules))
 
 @pytest.fixture
 def keraspipe(tmp_path, monkeypatch, capsys):
-    """The command line in this process, on three blessed versions of which the first is live; MLflow is not told."""
+    """The command line in this process, on three blessed versions of which the first is live, without MLflow."""
     for version in (1, 2, 3):
         Workspace(tmp_path).model("plain", version).mkdir(parents=True)
         result = {"run_id": f"plain-{version}", "recipe": "plain", "model_version": version, "metrics": {}}
@@ -38,7 +38,7 @@ def keraspipe(tmp_path, monkeypatch, capsys):
         folder.mkdir(parents=True)
         fileio.write_json(folder / "result.json", {**result, "steps": [{"name": "publish"}]})
     promotion.promote(Workspace(tmp_path), "plain@1")
-    monkeypatch.setattr(alias_sync, "spawn_alias_sync", lambda *_: call.told.append(1))
+    monkeypatch.setattr(alias_sync, "spawn_alias_sync", lambda *_: call.synced.append(1))
     monkeypatch.delenv("KERASPIPE_DEBUG", raising=False)
 
     def call(*arguments):
@@ -49,7 +49,7 @@ def keraspipe(tmp_path, monkeypatch, capsys):
         out, err = capsys.readouterr()
         return code, out, err
 
-    call.home, call.told = tmp_path, []
+    call.home, call.synced = tmp_path, []
     return call
 
 
@@ -59,7 +59,7 @@ def test_a_challenger_is_promoted_and_rolled_back(keraspipe):
     expected = "plain: champion version 2 (was 1), challenger none (was 2), a rollback leads to version 1\n"
     assert (0, expected, "") == keraspipe("promote", "plain")
     assert (0, "plain: champion version 1 (was 2), challenger none\n", "") == keraspipe("rollback", "plain")
-    assert 3 == len(keraspipe.told)
+    assert 3 == len(keraspipe.synced)
 
 
 def test_the_same_as_json(keraspipe):
@@ -90,7 +90,7 @@ def test_what_cannot_be_changes_nothing(keraspipe, arguments, code, words):
     assert (code, "") == (ended, out)
     assert words in err
     assert "\nNext: " in err
-    assert (before, []) == (Workspace(keraspipe.home).champion("plain").read_text(), keraspipe.told)
+    assert (before, []) == (Workspace(keraspipe.home).champion("plain").read_text(), keraspipe.synced)
 
 
 def test_models_and_runs_show_the_challenger(keraspipe):
@@ -108,7 +108,7 @@ def test_nothing_heavy_is_imported(keraspipe, arguments):
         promotion.promote(Workspace(keraspipe.home), "plain@3")
     command = [sys.executable, "-c", CODE, *arguments, "--workspace", str(keraspipe.home)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.startswith("told\nplain: champion version ")
+    assert done.stdout.startswith("synced\nplain: champion version ")
     code, *modules = done.stdout.rpartition("\nMODULES ")[2].split()
     assert "0" == code
     assert set() == HEAVY & set(modules)

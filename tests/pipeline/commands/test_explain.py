@@ -106,7 +106,7 @@ def test_an_image_that_did_not_count_is_drawn(tmp_path):
     assert (tmp_path / "a.png").is_file()
 
 
-def test_pictures_lie_beside_their_inputs(tmp_path):
+def test_pictures_lie_next_to_their_inputs(tmp_path):
     source = tmp_path / "a=b.png"
     source.touch()
     options = SimpleNamespace(name="digits", out=None)

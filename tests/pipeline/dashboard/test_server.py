@@ -34,7 +34,7 @@ def test_a_server_has_its_own_pages(tmp_path, capsys):
 
 
 @pytest.mark.process
-def test_a_server_that_does_not_start_is_told(workspace, monkeypatch):
+def test_a_server_that_does_not_start_is_reported(workspace, monkeypatch):
     code = "import sys; sys.exit('the database is of a newer version')"
     monkeypatch.setattr("pipeline.subprocesses._command", lambda *_: [sys.executable, "-c", code])
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""The pipeline's side of a training on several nodes, against nodes that say what they are told to say."""
+"""The pipeline's side of a training on several nodes, against nodes that say what they are instructed to say."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ READY = {"ready": "10.0.0.1:5"}
 
 @contextmanager
 def node(*connections):
-    """A node that answers each connection in turn with lines, the first one at once, the others when it has been told.
+    """A node that answers each connection in turn with lines, the first one at once, the others when it gets a message.
 
-    Yields its address and what it was told; an answer that ends with None ends the connection, others leave it open.
+    Yields its address and what it received; an answer that ends with None ends the connection, others leave it open.
     """
-    told, kept = [], []
+    received, kept = [], []
 
     def answer():
         for lines in connections:
@@ -38,7 +38,7 @@ def node(*connections):
             ):  # the pipeline may leave at any time
                 for number, line in enumerate(lines):
                     if number < 2:
-                        told.append(json.loads(channel.readline()))
+                        received.append(json.loads(channel.readline()))
                     if line is None:
                         connection.shutdown(socket.SHUT_RDWR)
                         break
@@ -50,7 +50,7 @@ def node(*connections):
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            yield "{}:{}".format(*server.getsockname()), told
+            yield "{}:{}".format(*server.getsockname()), received
         finally:
             for connection in kept:
                 connection.close()
@@ -82,12 +82,12 @@ def started(nodes, stack):
     return [stack.enter_context(node(*connections)) for connections in nodes]
 
 
-def test_nodes_are_told_what_to_train_and_who_they_are(train, tmp_path):
+def test_nodes_learn_what_to_train_and_who_they_are(train, tmp_path):
     with ExitStack() as stack:
         pairs = sorted(started([[[READY, {"done": True}]], [[READY, {"done": True}]]], stack))
         train(*(address for address, _ in pairs))
-        for index, (_, told) in enumerate(pairs):
-            order, place = told
+        for index, (_, received) in enumerate(pairs):
+            order, place = received
             assert "checkpoints/abc/task.json" == order["task"]
             assert {"nodes": [READY["ready"]] * 2, "index": index} == place
     assert '"""Words."""\nRECIPE = Recipe()\n' == json.loads((tmp_path / order["task"]).read_text())["text"]
@@ -97,8 +97,8 @@ def test_what_node_0_tells_goes_into_the_journal(train, tmp_path):
     event = {"event": "epoch", "epoch": 1, "metrics": {"loss": 0.5}}
     with node([READY, event, {"done": True}]) as (address, _), journal.use_journal(tmp_path / "journal.jsonl"):
         train(address)
-    ((told, _),) = journal.iter_events(tmp_path / "journal.jsonl")
-    assert event == {name: told[name] for name in event}
+    ((received, _),) = journal.iter_events(tmp_path / "journal.jsonl")
+    assert event == {name: received[name] for name in event}
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_a_node_of_another_version_refuses(train):
 
 
 def test_a_busy_node_is_asked_again(train):
-    with node([{"busy": "another training"}], [READY, {"done": True}]) as (address, told):
+    with node([{"busy": "another training"}], [READY, {"done": True}]) as (address, received):
         train(address)
-    assert 3 == len(told)
+    assert 3 == len(received)
 
 
-def test_a_missing_node_is_waited_for_and_then_told(train, monkeypatch):
+def test_a_missing_node_is_waited_for_and_then_reported(train, monkeypatch):
     monkeypatch.setattr(cluster, "WAIT_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as free:
         missing = "{}:{}".format(*free.getsockname())
@@ -150,7 +150,7 @@ def test_a_missing_node_is_waited_for_and_then_told(train, monkeypatch):
     assert f"{missing} Connect" in str(caught.value)
 
 
-def test_fewer_addresses_than_wanted_are_told(train, monkeypatch):
+def test_fewer_addresses_than_wanted_are_reported(train, monkeypatch):
     monkeypatch.setattr(cluster, "WAIT_S", 0.1)
     with pytest.raises(PipelineError, match=r"Expected: 3 nodes at localhost:1\nReceived: 127\.0\.0\.1:1 found"):
         train("localhost:1", count="3")

@@ -91,10 +91,10 @@ def test_one_training_at_a_time_and_free_again_when_it_is_given_up(service, orde
             assert {"busy": "another training goes on"} == second.ask(order())
     while True:  # until the first one's process has noticed
         with Connection(service[1]) as third:
-            told = third.ask(order())
-        if "busy" not in told:
+            message = third.ask(order())
+        if "busy" not in message:
             break
-    assert "ready" in told
+    assert "ready" in message
 
 
 def test_a_health_check_starts_nothing(service, order):
@@ -114,7 +114,7 @@ def test_sigterm_ends_it_with_what_goes_on(service, order):
 
 
 @pytest.mark.parametrize("port", ["taken", "65536", "-1"])
-def test_a_port_that_cannot_be_listened_on_is_told(keraspipe, service, port):
+def test_a_port_that_cannot_be_listened_on_is_reported(keraspipe, service, port):
     answer = keraspipe("node", "--port", str(service[1][1]) if port == "taken" else port)
     assert 1 == answer.code
     assert "cannot be listened on" in answer.err

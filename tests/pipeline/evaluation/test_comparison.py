@@ -45,9 +45,9 @@ def found():
 
 
 def test_a_worse_candidate_is_found_by_every_metric_that_has_rows(recipe, found):
-    told = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
-    assert {"accuracy", "loss", "auc"} == told.keys()
-    for name, one in told.items():
+    comparisons = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
+    assert {"accuracy", "loss", "auc"} == comparisons.keys()
+    for name, one in comparisons.items():
         assert one.p < 1e-3, name
         assert one.low < one.worse < one.high
         assert pytest.approx(abs(measured(GOOD)[name] - measured(BAD)[name]), abs=1e-3) == one.worse
@@ -55,20 +55,20 @@ def test_a_worse_candidate_is_found_by_every_metric_that_has_rows(recipe, found)
 
 def test_the_other_way_round_nothing_is_worse(recipe, found):
     swapped = Predictions("classes", TRUTH, found.live, found.candidate)
-    told = comparison.compare_models(recipe, swapped, measured(GOOD), measured(BAD))
-    assert all(one.p > 0.99 and one.worse < 0 for one in told.values())
+    comparisons = comparison.compare_models(recipe, swapped, measured(GOOD), measured(BAD))
+    assert all(one.p > 0.99 and one.worse < 0 for one in comparisons.values())
 
 
 def test_equal_models_are_equal(recipe):
     same = Predictions("classes", TRUTH, both(GOOD), both(GOOD))
-    told = comparison.compare_models(recipe, same, measured(GOOD), measured(GOOD))
-    assert {(0.0, 1.0)} == {(one.worse, one.p) for one in told.values()}
+    comparisons = comparison.compare_models(recipe, same, measured(GOOD), measured(GOOD))
+    assert {(0.0, 1.0)} == {(one.worse, one.p) for one in comparisons.values()}
 
 
 def test_rows_in_the_order_of_time_are_compared_in_stretches(recipe, found):
     recipe.split = Time("2020-01-01", "2021-01-01")
-    told = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
-    assert told["accuracy"].test.endswith("over 20 stretches of time")
+    comparisons = comparison.compare_models(recipe, found, measured(BAD), measured(GOOD))
+    assert comparisons["accuracy"].test.endswith("over 20 stretches of time")
 
 
 def test_intervals_of_rows_in_the_order_of_time_are_those_of_stretches(recipe):
@@ -90,28 +90,30 @@ def test_without_a_live_model_there_is_no_comparison(recipe, found):
 
 
 def test_a_metric_that_means_something_else_is_not_compared(recipe, found):
-    told = comparison.compare_models(recipe, found, {**measured(BAD), "accuracy": 0.1}, measured(GOOD))
-    assert {"loss", "auc"} == told.keys()
+    comparisons = comparison.compare_models(recipe, found, {**measured(BAD), "accuracy": 0.1}, measured(GOOD))
+    assert {"loss", "auc"} == comparisons.keys()
 
 
 def test_intervals_over_the_whole_split(recipe, found):
     numbers = measured(BAD)
-    told = comparison.overall_intervals(recipe, found, numbers)
-    assert {"accuracy", "loss", "auc"} == told.keys()
-    assert list(statistics.share_interval(round(400 * numbers["accuracy"]), 400)) == pytest.approx(told["accuracy"])
-    assert all(low < numbers[name] < high for name, (low, high) in told.items())
+    comparisons = comparison.overall_intervals(recipe, found, numbers)
+    assert {"accuracy", "loss", "auc"} == comparisons.keys()
+    assert list(statistics.share_interval(round(400 * numbers["accuracy"]), 400)) == pytest.approx(
+        comparisons["accuracy"]
+    )
+    assert all(low < numbers[name] < high for name, (low, high) in comparisons.items())
 
 
 def test_intervals_of_slices_are_wider(recipe, found):
     numbers = measured(BAD)
     part = {"slice": "sex=f", "examples": 100, "metrics": {"accuracy": 0.6, "auc": 0.6}}
-    (told,) = comparison.add_slice_intervals(recipe, found, numbers, [part])
-    low, high = told["intervals"]["accuracy"]
+    (comparisons,) = comparison.add_slice_intervals(recipe, found, numbers, [part])
+    low, high = comparisons["intervals"]["accuracy"]
     rows = found.candidate[:100].argmax(axis=1) == TRUTH[:100]
     assert pytest.approx(statistics.share_interval(rows.sum(), 100)) == (low, high)
     whole = comparison.overall_intervals(recipe, found, numbers)["accuracy"]
     assert high - low > whole[1] - whole[0]
-    assert {"accuracy", "auc"} == told["intervals"].keys()
+    assert {"accuracy", "auc"} == comparisons["intervals"].keys()
 
 
 @pytest.mark.parametrize("part", ["sex=x", "age=3", "sex=f, y=a"])

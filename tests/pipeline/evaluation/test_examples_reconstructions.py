@@ -47,7 +47,7 @@ def test_images(split):
     assert [{"image": encoded(b"abc"), "drawn": encoded(b"cba")}] * examples.RECONSTRUCTION_COUNT == found
 
 
-def test_vectors_beside_the_preprocessed_feature(split):
+def test_vectors_next_to_the_preprocessed_feature(split):
     model = Model(serving_examples=(("examples",), ("reconstruction",)), transform_features=(("v",), ("scaled",)))
     found = examples.sample_reconstructions(model, split)
     assert {"numbers": [10.0, 20.0, 30.0], "drawn": [0.0, 0.0, 0.0]} == found[3]

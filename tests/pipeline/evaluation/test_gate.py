@@ -83,7 +83,7 @@ def test_slices_have_floors():
     assert ["accuracy on slice label=a is 0.9500, at least 0.96 is required"] == reasons(of=of, slices=worse)
 
 
-def test_a_small_slice_is_not_judged():
+def test_a_small_slice_is_not_evaluated():
     few = [SLICES[0], {"slice": "label=b", "examples": 3, "metrics": {"accuracy": 0.0}}]
     assert [] == reasons(of=recipe(slices={"label": {"accuracy": 0.8}}), slices=few)
 
@@ -173,7 +173,7 @@ def test_budgets(gate, measured, expected):
 def test_what_tfma_alone_refuses_is_said():
     expected = "loss on the test split does not pass its threshold in TFMA's validation"
     assert [expected] == reasons(of=recipe(), refused=[("loss", ""), ("loss", "")])
-    assert [] == reasons(of=recipe(), refused=[("loss", "label=c")])  # too small to be judged
+    assert [] == reasons(of=recipe(), refused=[("loss", "label=c")])  # too small to be counted
 
 
 def test_what_tfma_refuses_too_is_said_once():
@@ -181,7 +181,7 @@ def test_what_tfma_refuses_too_is_said_once():
     assert 1 == len(reasons(of=of, refused=[("accuracy", "")]))
 
 
-def test_metrics_of_the_recipe_itself_are_judged_alike():
+def test_metrics_of_the_recipe_itself_are_evaluated_alike():
     of = recipe(metrics=(*CLASSIFICATION, Metric("skill")), at_least={"skill": 0.1}, no_worse={"skill": 0.01})
     (found,) = reasons({**GOOD, "skill": 0.2}, of=of, baseline={**LIVE, "skill": 0.3})
     assert "skill on the test split is 0.2000, the live model has 0.3000; at most 0.01 worse is allowed" in found
@@ -189,6 +189,6 @@ def test_metrics_of_the_recipe_itself_are_judged_alike():
 
 def test_conditions_are_json_without_nan():
     found = gate.check_conditions(recipe(calibration=0.1), Measurements(GOOD), quick=False)
-    told = json.loads(json.dumps([one.as_json() for one in found], allow_nan=False))
-    assert {"kind", "name", "where", "asked", "reached", "margin", "passed", "words"} == told[0].keys()
-    assert [None, None] == [one["reached"] for one in told if not one["passed"]]
+    checks = json.loads(json.dumps([one.as_json() for one in found], allow_nan=False))
+    assert {"kind", "name", "where", "asked", "reached", "margin", "passed", "words"} == checks[0].keys()
+    assert [None, None] == [one["reached"] for one in checks if not one["passed"]]

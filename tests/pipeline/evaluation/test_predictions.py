@@ -108,11 +108,11 @@ def test_the_worst_mistakes_come_with_their_inputs(recipe, split):
     answers = np.tile([0.9, 0.1], (600, 1))
     answers[[7, 301]] = [0.999, 0.001], [0.99, 0.01]
     found = Predictions("classes", np.arange(600) % 2, answers)
-    told = examples.worst_examples(found, recipe, split)
-    assert examples.WORST_COUNT == len(told)
+    worst = examples.worst_examples(found, recipe, split)
+    assert examples.WORST_COUNT == len(worst)
     expected = {"truth": "yes", "predicted": "no", "probability": 0.999, "inputs": {"x": {"text": "7"}}}
-    assert expected == told[0]
-    assert "301" == told[1]["inputs"]["x"]["text"]
+    assert expected == worst[0]
+    assert "301" == worst[1]["inputs"]["x"]["text"]
 
 
 def test_right_answers_are_no_mistakes():
@@ -131,8 +131,8 @@ def test_worst_of_numbers_scores_and_levels():
 def test_answers_that_are_no_numbers_are_not_drawn_and_break_nothing(recipe, split):
     answers = np.full((600, 2), 0.5)
     answers[3] = np.nan
-    told = diagnostics.diagnose(recipe, Predictions("classes", np.arange(600) % 2, answers), split)
-    assert ["mistakes"] == list(told)
+    diagnosis = diagnostics.diagnose(recipe, Predictions("classes", np.arange(600) % 2, answers), split)
+    assert ["mistakes"] == list(diagnosis)
     assert np.isnan(diagnostics.calibration_error(diagnostics.reliability_curve(answers, np.arange(600) % 2)))
 
 

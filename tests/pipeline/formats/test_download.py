@@ -1,4 +1,4 @@
-"""Public files: found, fetched and checked, or told to be neither there nor to be had."""
+"""Public files: found, fetched and checked, or reported as neither there nor available."""
 
 from __future__ import annotations
 

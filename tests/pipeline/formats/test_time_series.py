@@ -40,7 +40,7 @@ def found(tmp_path):
 
 
 @pytest.fixture
-def told(tmp_path):
+def counts(tmp_path):
     def last():
         events = [event for event, _ in journal.iter_events(tmp_path / "journal.jsonl") if event["event"] == "windows"]
         return {name: value for name, value in events[-1].items() if name not in ("time", "event")}
@@ -53,13 +53,13 @@ def text(rows, header="date,dust,heat,wind"):
     return "\n".join([header, *(f"{(START + hours * HOUR).isoformat()},{cells}" for hours, cells in rows)]) + "\n"
 
 
-def test_a_window_holds_the_past_as_inputs_and_what_follows_as_label(found, told):
+def test_a_window_holds_the_past_as_inputs_and_what_follows_as_label(found, counts):
     (one,) = found(text([(0, "10,-1,NW"), (1, "11,-2,NW"), (2, "12,-3,SE"), (3, "13,-4,SE"), (4, "14,-5,cv")]))
     expected = {"dust_then": (10, 11, 12), "heat": (-1, -2, -3), "wind": b"NW,NW,SE", "next": (13, 14)}
     assert expected == one.features
     assert ("2024-02-28T22:00:00", "2024-02-29T02:00:00") == (one.begins, one.ends)
     assert one.source.endswith("series.csv line 2 to line 6")
-    assert {"steps": 5, "windows": 1, "passed_over": 0, "gaps": 0, "first_gaps": []} == told()
+    assert {"steps": 5, "windows": 1, "passed_over": 0, "gaps": 0, "first_gaps": []} == counts()
 
 
 def test_inputs_are_declared_with_their_length():
@@ -74,24 +74,24 @@ def test_holes_stay_holes_in_the_inputs(found):
     assert b",,SE" == one.features["wind"]
 
 
-def test_no_label_has_a_hole(found, told):
+def test_no_label_has_a_hole(found, counts):
     values = [10, 11, 12, 13, "NA", 15, 16, 17]
     windows = found(text([(hour, f"{value},0,NW") for hour, value in enumerate(values)]))
     assert [(15, 16), (16, 17)] == [one.features["next"] for one in windows]
-    assert {"steps": 8, "windows": 2, "passed_over": 2, "gaps": 0, "first_gaps": []} == told()
+    assert {"steps": 8, "windows": 2, "passed_over": 2, "gaps": 0, "first_gaps": []} == counts()
 
 
-def test_no_window_reaches_over_a_gap(found, told):
+def test_no_window_reaches_over_a_gap(found, counts):
     windows = found(text([(hour, f"{hour},0,NW") for hour in (*range(5), *range(6, 12))]))
     assert [(3, 4), (9, 10), (10, 11)] == [one.features["next"] for one in windows]
     expected = ["line 7: from 2024-02-29T02:00:00 to 2024-02-29T04:00:00"]
-    assert {"steps": 11, "windows": 3, "passed_over": 0, "gaps": 1, "first_gaps": expected} == told()
+    assert {"steps": 11, "windows": 3, "passed_over": 0, "gaps": 1, "first_gaps": expected} == counts()
 
 
-def test_only_the_first_gaps_are_told_in_words(found, told):
+def test_only_the_first_gaps_are_reported(found, counts):
     found(text([(hour, f"{hour},0,NW") for hour in (*range(0, 40, 2), *range(39, 44))]))
-    assert 19 == told()["gaps"]
-    assert MAX_SHOWN == len(told()["first_gaps"])
+    assert 19 == counts()["gaps"]
+    assert MAX_SHOWN == len(counts()["first_gaps"])
 
 
 def test_time_out_of_several_columns(found):
@@ -101,11 +101,11 @@ def test_time_out_of_several_columns(found):
     assert ("2023-12-31T23:00:00", "2024-01-01T00:00:00") == (one.begins, one.ends)
 
 
-def test_times_with_an_offset_are_turned_to_utc_so_that_the_clock_change_is_no_gap(found, told):
+def test_times_with_an_offset_are_turned_to_utc_so_that_the_clock_change_is_no_gap(found, counts):
     data = replace(DATA, texts={}, length=1, horizon=1)
     (one,) = found("date,dust,heat\n2024-10-27T02:30+02:00,1,1\n2024-10-27T02:30+01:00,2,2\n", data)
     assert ("2024-10-27T00:30:00", "2024-10-27T01:30:00") == (one.begins, one.ends)
-    assert 0 == told()["gaps"]
+    assert 0 == counts()["gaps"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_times_with_an_offset_are_turned_to_utc_so_that_the_clock_change_is_no_g
         ("2024-02-27T02:00,1,1,NW", "2024-02-27T02:00:00 is not later than the row before"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_told_and_costs_no_other(found, row, fault):
+def test_a_row_that_cannot_be_used_is_reported_and_costs_no_other(found, row, fault):
     sound = text([(hour, f"{hour},0,NW") for hour in range(5)])
     window, one = found(f"{sound}{row}\n")
     assert (fault, "") == (one.fault, window.fault)
@@ -195,7 +195,7 @@ def test_missing_columns(found, header, words):
     assert words in str(caught.value)
 
 
-def test_a_step_that_does_not_fit_the_file_is_told(found):
+def test_a_step_that_does_not_fit_the_file_is_reported(found):
     with pytest.raises(PipelineError, match=r"has no window of 3 and 2 steps") as caught:
         found(text([(hour, "1,1,NW") for hour in range(9)]), replace(DATA, step=timedelta(days=1)))
     assert "Received: 9 rows; 8 gaps, 0 with a gap in the horizon" in str(caught.value)
@@ -300,11 +300,11 @@ def cut(examples):
     return sorted((list(example.features["past"]), list(example.features["next"])) for example in examples)
 
 
-def test_a_window_is_of_one_series_also_when_they_take_turns(found, told):
+def test_a_window_is_of_one_series_also_when_they_take_turns(found, counts):
     rows = [(shop, f"2024-01-0{day}", 10 * number + day) for day in range(1, 5) for number, shop in enumerate("ab")]
     expected = [([1.0, 2.0], [3.0]), ([2.0, 3.0], [4.0]), ([11.0, 12.0], [13.0]), ([12.0, 13.0], [14.0])]
     assert expected == cut(found(sold(rows), SHOPS))
-    assert (8, 4, 0) == tuple(told()[name] for name in ("steps", "windows", "gaps"))
+    assert (8, 4, 0) == tuple(counts()[name] for name in ("steps", "windows", "gaps"))
     assert expected == cut(found(sold(sorted(rows)), SHOPS))
 
 

@@ -44,16 +44,16 @@ class Kubeflow:
 
     def run(self, task: str) -> subprocess.CompletedProcess:
         """Runs one task and keeps its artifacts."""
-        told, component = self.spec["root"]["dag"]["tasks"][task], self.spec["components"][task]
+        task_spec, component = self.spec["root"]["dag"]["tasks"][task], self.spec["components"][task]
         container = self.spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
         output = self.folder / task / "output_metadata.json"
         given = messages.ExecutorInput()
-        for name, one in told["inputs"].get("parameters", {}).items():
+        for name, one in task_spec["inputs"].get("parameters", {}).items():
             value = one["runtimeValue"]["constant"]
             json_format.ParseDict(
                 RUN if value == compiler.RUN_ID_PLACEHOLDER else value, given.inputs.parameter_values[name]
             )
-        for name, one in told["inputs"].get("artifacts", {}).items():
+        for name, one in task_spec["inputs"].get("artifacts", {}).items():
             source = one["taskOutputArtifact"]
             artifact = self.made[source["producerTask"]][source["outputArtifactKey"]]
             given.inputs.artifacts[name].artifacts.append(artifact)
@@ -174,8 +174,8 @@ def test_containers_find_their_folders_and_mlflow(documents, containers):
 def test_recipe_and_hyperparameters_are_those_of_the_image(documents, tasks, containers):
     found = tasks["ingest"]["inputs"]["parameters"]["recipe"]["runtimeValue"]["constant"]
     assert "/app/models/digits.py" == found
-    (told,) = {one["command"][4] for one in containers.values()}
-    assert 3 == json.loads(told.removeprefix("--request="))["params"]["epochs"]
+    (request,) = {one["command"][4] for one in containers.values()}
+    assert 3 == json.loads(request.removeprefix("--request="))["params"]["epochs"]
 
 
 def test_nothing_of_this_machine_gets_in(tmp_path):

@@ -46,7 +46,7 @@ TONE = wav(np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000) / 2)
         ([None, b""], ""),
     ],
 )
-def test_the_role_is_told_from_the_values(values, role):
+def test_the_role_is_derived_from_the_values(values, role):
     assert role == detect_role(values)
 
 

@@ -32,7 +32,7 @@ def nowhere():
     return {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
 
 
-def test_drift_ends_with_4_and_is_told_everywhere(model, keraspipe, tmp_path):
+def test_drift_ends_with_4_and_is_reported_everywhere(model, keraspipe, tmp_path):
     from mlflow import MlflowClient
 
     model.send(MOVED)

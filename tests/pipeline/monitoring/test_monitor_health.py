@@ -54,7 +54,7 @@ def test_a_recipe_that_is_published_later_appears(model):
     assert 2 == value(found, "champions")
 
 
-def test_the_champion_is_told_by_its_version(model):
+def test_the_champion_is_reported_by_its_version(model):
     publish(model.workspace, "model", 12)
     assert 12 == value(monitor.list_champions(Workspace(model.workspace)), "champion_version", **MODEL)
 
@@ -88,7 +88,7 @@ def test_without_a_request_log_nothing_is_raised_and_that_is_said(model):
         assert found.made == value([found], "monitor_look_timestamp_seconds", **MODEL)
 
 
-def test_drift_is_told_by_feature_beside_its_limit(model):
+def test_drift_is_reported_by_feature_next_to_its_limit(model):
     model.send(MOVED)
     found = monitor.check_health(Workspace(model.workspace), "model", model.log)
     assert (True, 1) == (found.has_drift, value([found], "request_log", **MODEL))
@@ -105,7 +105,7 @@ def test_too_few_requests_raise_nothing(model):
     assert (False, 5) == (found.has_drift, value([found], "drift_rows", **VERSION))
 
 
-def test_what_cannot_be_compared_is_told_and_raises_nothing(model):
+def test_what_cannot_be_compared_is_reported_and_raises_nothing(model):
     model.send(MOVED)
     shutil.rmtree(model.workspace / "artifacts")
     found = monitor.check_health(Workspace(model.workspace), "model", model.log)
@@ -114,13 +114,13 @@ def test_what_cannot_be_compared_is_told_and_raises_nothing(model):
     assert not found.has_drift
 
 
-def test_a_fault_that_nobody_thought_of_is_told_too(model):
+def test_a_fault_that_nobody_thought_of_is_reported_too(model):
     model.send(MOVED)
     fileio.write_json(model.workspace / "profiles" / "model" / "1.json", {"format": 1, "frame": {}})
     assert "KeyError" in monitor.check_health(Workspace(model.workspace), "model", model.log).error
 
 
-def test_a_damaged_record_of_the_champion_is_told(model):
+def test_a_damaged_record_of_the_champion_is_reported(model):
     Workspace(model.workspace).champion("model").write_text("{")
     (found,) = monitor.list_champions(Workspace(model.workspace))
     assert (0, True) == (found.version, "is damaged" in found.error)
@@ -167,17 +167,17 @@ def test_a_name_that_is_no_text_is_shown_all_the_same():
         ("٣", None),
     ],
 )
-def test_an_address_is_told_from_a_file(text, expected):
+def test_an_address_is_derived_from_a_file(text, expected):
     assert expected == prometheus.parse_address(text)
 
 
 @pytest.mark.parametrize("text", ["65536", "0.0.0.0:99999"])
-def test_a_port_that_cannot_be_is_told(text):
+def test_an_impossible_port_is_reported(text):
     with pytest.raises(UsageError, match="no such port"):
         prometheus.parse_address(text)
 
 
-def test_an_address_of_another_machine_is_told():
+def test_an_address_of_another_machine_is_reported():
     with pytest.raises(PipelineError, match=re.escape("Port 0 of 192.0.2.1 cannot be used")):
         prometheus.MetricsPage(0, "192.0.2.1")
 

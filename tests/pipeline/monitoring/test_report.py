@@ -82,7 +82,7 @@ def test_prometheus_scrapes_the_newest_report(drifted):
         shown.close()
 
 
-def test_a_port_that_is_taken_is_told():
+def test_a_port_that_is_taken_is_reported():
     shown = prometheus.MetricsPage(0)
     try:
         port = int(shown.url.rpartition(":")[2].partition("/")[0])
@@ -108,20 +108,20 @@ def test_the_frame_outlives_the_training_data(model, drifted):
     assert drifted.findings == model.monitored().findings
 
 
-def test_training_data_that_are_gone_before_the_first_look_are_told(model):
+def test_training_data_that_are_gone_before_the_first_look_are_reported(model):
     model.send(KNOWN[:50])
     shutil.rmtree(model.workspace / "artifacts")
     with pytest.raises(PipelineError, match="training data of model do not exist any more"):
         model.monitored()
 
 
-def test_a_model_whose_run_is_gone_is_told(model):
+def test_a_model_whose_run_is_gone_is_reported(model):
     shutil.rmtree(Workspace(model.workspace).run("run").root)
     with pytest.raises(PipelineError, match="training data of version 1 of model are not known"):
         model.monitored()
 
 
-def test_a_name_without_a_model_is_told(tmp_path):
+def test_a_name_without_a_model_is_reported(tmp_path):
     with pytest.raises(UsageError, match="keraspipe run nobody"):
         baseline.find_champion(Workspace(tmp_path), "nobody")
 
@@ -150,7 +150,7 @@ def test_before_the_first_model_there_is_nothing_to_compare(tmp_path):
     assert monitor.compare_new_data(Workspace(tmp_path), "model", ingested(tmp_path / "1", KNOWN)) is None
 
 
-def test_before_training_a_new_and_a_lost_column_are_told(model, tmp_path):
+def test_before_training_a_new_and_a_lost_column_are_reported(model, tmp_path):
     rows = [{"x": row["x"], "label": row["label"], "new": 1.0} for row in KNOWN]
     found = monitor.compare_new_data(Workspace(model.workspace), model.name, ingested(tmp_path / "2", rows))
     assert (("new is new",), ("<c> is in no row",)) == (found.notes, found.alerts)
@@ -174,6 +174,6 @@ def test_a_time_is_a_time_ago_or_an_iso_time(text, seconds):
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "5", "-2h", "2026-13-01", "٣h"])
-def test_what_is_no_time_is_told(text):
+def test_what_is_no_time_is_reported(text):
     with pytest.raises(UsageError, match="is no time"):
         monitor.parse_since(text)

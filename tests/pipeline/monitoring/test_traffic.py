@@ -71,7 +71,7 @@ def test_examples_are_rows_whatever_the_signature(monkeypatch):
     assert (2, {"x": [1.5] * 2, "n": [3] * 2, "c": [b"a"] * 2, "gone": [None] * 2}) == found
 
 
-def test_a_request_that_is_no_tensor_is_told_and_passed_over(tmp_path):
+def test_a_request_that_is_no_tensor_is_reported_and_passed_over(tmp_path):
     log = predicted(x=np.array([1.0, 2.0], np.float32))
     log.predict_log.request.inputs["x"].tensor_shape.dim[0].size = -3
     found = traffic.read_traffic([written(tmp_path / "a.tfrecord", [log, predicted(x=np.array([1.0]))])], WANTED)
@@ -79,7 +79,7 @@ def test_a_request_that_is_no_tensor_is_told_and_passed_over(tmp_path):
     assert "1 requests in" in found.faults[0]
 
 
-def test_a_damaged_file_is_read_up_to_the_damage_and_told(tmp_path):
+def test_a_damaged_file_is_read_up_to_the_damage_and_reported(tmp_path):
     path = written(tmp_path / "a.tfrecord", [predicted(x=np.array([1.0]))] * 3)
     path.write_bytes(path.read_bytes()[:-5])
     found = traffic.read_traffic([path], WANTED)

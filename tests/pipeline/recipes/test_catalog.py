@@ -19,7 +19,7 @@ def test_syntax_error_names_the_line(recipe):
     assert "Next: correct line 3" in str(caught.value)
 
 
-def test_without_recipe_the_top_level_names_are_told(recipe):
+def test_without_recipe_the_top_level_names_are_reported(recipe):
     with pytest.raises(PipelineError) as caught:
         recipe(("RECIPE = Recipe(", "OTHER = Recipe("))
     assert "Received: top-level names Params, build, preprocess, scaled" in str(caught.value)

@@ -60,14 +60,14 @@ def record(settings):
     return settings.workspace
 
 
-def test_the_card_lies_beside_the_run_and_under_the_version(record, source):
+def test_the_card_lies_next_to_the_run_and_under_the_version(record, source):
     path = card.write_card(record, source, "pets-1")
     assert record.root / "cards" / "pets" / "3.md" == path
     for place in (path, path.with_suffix(".html"), *card.card_paths(record, "pets-1")):
         assert "pets version 3" in place.read_text()
 
 
-def test_purpose_data_metrics_limits_and_lineage_are_told(record, source):
+def test_purpose_data_metrics_limits_and_lineage_are_reported(record, source):
     text = card.write_card(record, source, "pets-1").read_text()
     for part in (
         "In two layers.",

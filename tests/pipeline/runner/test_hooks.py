@@ -1,4 +1,4 @@
-"""What is told of the data before anomalies end a run."""
+"""What is logged about the data before anomalies end a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ def test_a_failing_validation_still_gives_the_report_its_facts(state):
     path.parent.mkdir(parents=True)
     with journal.use_journal(path), pytest.raises(PipelineError, match="New column"):
         hooks.validate(state, cached=False)
-    (told,) = (event for event, _ in journal.iter_events(path) if event["event"] == "data")
-    assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (told["name"], told["statistics"], told["schema"])
-    assert ("da7a", [str(state.files[0])]) == (told["digest"], told["files"])
-    assert ["eval: age: New column"] == fileio.read_json(state.workspace.inside(told["anomalies"]))
+    (logged,) = (event for event, _ in journal.iter_events(path) if event["event"] == "data")
+    assert ("people (quick)", "statistics", "schema/schema.pbtxt") == (
+        logged["name"],
+        logged["statistics"],
+        logged["schema"],
+    )
+    assert ("da7a", [str(state.files[0])]) == (logged["digest"], logged["files"])
+    assert ["eval: age: New column"] == fileio.read_json(state.workspace.inside(logged["anomalies"]))

@@ -113,7 +113,7 @@ def test_a_journal_that_cannot_be_written_hides_no_error(folder, recording, monk
     assert [7.0] == recording.waits
 
 
-def test_who_waits_for_a_run_is_told(folder, recording):
+def test_who_waits_for_a_run_gets_a_message(folder, recording):
     def refuse():
         raise TimeoutError("held")
 

@@ -16,12 +16,12 @@ from pipeline.runs.run import RunResult
 
 @pytest.fixture
 def webhook():
-    """A server that keeps what it is told, and answers with `status`."""
+    """A server that keeps what it receives, and answers with `status`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.told.append((self.headers["Content-Type"], json.loads(body)))
+            server.received.append((self.headers["Content-Type"], json.loads(body)))
             self.send_response(server.status)
             self.end_headers()
 
@@ -29,7 +29,7 @@ def webhook():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.told, server.status = [], 200
+    server.received, server.status = [], 200
     thread = Thread(target=server.serve_forever)
     thread.start()
     server.url = f"http://127.0.0.1:{server.server_port}/hook"
@@ -42,25 +42,25 @@ def webhook():
 def test_a_webhook_gets_the_verdict(webhook):
     result = RunResult("plain-1", "plain", blessed=False, metrics={"accuracy": 0.5}, reasons=["accuracy is 0.5"])
     assert "" == notifications.send(webhook.url, notifications.verdict_message(result))
-    ((kind, told),) = webhook.told
+    ((kind, received),) = webhook.received
     assert "application/json" == kind
     assert ("verdict", "plain-1", False, {"accuracy": 0.5}) == tuple(
-        told[name] for name in ("event", "run_id", "blessed", "metrics")
+        received[name] for name in ("event", "run_id", "blessed", "metrics")
     )
-    assert "plain: not blessed; accuracy 0.5000\n- accuracy is 0.5" == told["text"]
+    assert "plain: not blessed; accuracy 0.5000\n- accuracy is 0.5" == received["text"]
 
 
 @pytest.mark.process
 def test_a_command_gets_the_failure(tmp_path):
-    out = tmp_path / "told.json"
+    out = tmp_path / "received.json"
     script = "import shutil, sys; shutil.copyfileobj(sys.stdin, open(sys.argv[1], 'w'))"
     command = f'{sys.executable} -c "{script}" {out}'
     assert "" == notifications.send(command, notifications.failure_message("plain", "plain-1", ValueError("no room")))
-    told = json.loads(out.read_text())
-    assert ("failure", "no room") == (told["event"], told["message"])
+    received = json.loads(out.read_text())
+    assert ("failure", "no room") == (received["event"], received["message"])
 
 
-def test_nobody_is_told_nothing():
+def test_without_a_receiver_nothing_is_sent():
     assert "" == notifications.send("", {})
 
 

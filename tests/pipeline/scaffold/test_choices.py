@@ -20,7 +20,7 @@ def test_the_gate_asks_for_more_than_guessing_and_less_than_everything(counts, t
     assert list(found.no_worse) == [metric]
 
 
-def test_two_classes_of_a_size_are_judged_by_accuracy():
+def test_two_classes_of_a_size_are_evaluated_by_accuracy():
     found = choices.class_bounds({"a": 600, "b": 400}, 1000)
     assert {"accuracy": 0.64} == found.at_least
     assert ("b", 0.0) == (found.positive, found.class_weight)
@@ -32,13 +32,13 @@ def test_few_test_rows_ask_for_more():
     assert 0.64 == many
 
 
-def test_a_rare_class_of_two_is_judged_by_the_area_under_the_curve():
+def test_a_rare_class_of_two_is_evaluated_by_the_area_under_the_curve():
     found = choices.class_bounds({"a": 950, "b": 50}, 200)
     assert ["auc"] == list(found.at_least)
     assert ("b", 0.5, False) == (found.positive, found.class_weight, found.balanced)
 
 
-def test_a_rare_class_of_many_is_judged_by_the_mean_recall():
+def test_a_rare_class_of_many_is_evaluated_by_the_mean_recall():
     found = choices.class_bounds({"a": 500, "b": 480, "c": 20}, 200)
     assert ["balanced_accuracy"] == list(found.at_least)
     assert found.at_least["balanced_accuracy"] > 1 / 3

@@ -39,7 +39,7 @@ def test_a_copy_of_the_target_is_left_out(drafted, write_csv, trees):
 
 
 @pytest.mark.parametrize("form", ["$ {}", "{} %", "3/4/{}", "(0{}) 55-10"])
-def test_figures_that_are_not_read_are_told(drafted, write_csv, trees, form):
+def test_figures_that_are_not_read_are_reported(drafted, write_csv, trees, form):
     trees["odd"] = [form.format(1000 + number) for number in range(200)]
     found = drafted(write_csv(trees), "grown")
     assert "left out: figures that are not read; write 1234.5 and 2024-01-31" == found.uses["odd"]
@@ -118,7 +118,7 @@ def test_rows_without_a_target_are_allowed_for(drafted, write_csv, trees):
     assert "    bad_share=0.13,  # 10.0% cannot be used, as this is written\n" in text
 
 
-def test_a_rare_class_is_weighted_and_judged_by_the_area_under_the_curve(drafted, write_csv, trees):
+def test_a_rare_class_is_weighted_and_evaluated_by_the_area_under_the_curve(drafted, write_csv, trees):
     trees["grown"] = ["yes" if number % 25 == 0 else "no" for number in range(200)]
     text = drafted(write_csv(trees), "grown").text
     assert 'Metric("auc", "AUC", positive="yes")' in text
@@ -126,7 +126,7 @@ def test_a_rare_class_is_weighted_and_judged_by_the_area_under_the_curve(drafted
     assert 'at_least={"auc":' in text
 
 
-def test_rare_ones_among_many_classes_are_judged_by_the_mean_recall(drafted, write_csv, trees):
+def test_rare_ones_among_many_classes_are_evaluated_by_the_mean_recall(drafted, write_csv, trees):
     trees["grown"] = [["a", "b", "c" if number % 20 == 2 else "a"][number % 3] for number in range(200)]
     text = drafted(write_csv(trees), "grown").text
     assert 'Metric("balanced_accuracy")' in text
@@ -162,7 +162,7 @@ def test_json_lines_and_parquet(drafted, tmp_path, trees):
         ("kind", "forecasting", "holds no numbers that change"),
     ],
 )
-def test_wrong_use_is_told(drafted, write_csv, trees, target, task, words):
+def test_wrong_use_is_reported(drafted, write_csv, trees, target, task, words):
     with pytest.raises(UsageError) as caught:
         drafted(write_csv(trees), target, task)
     assert words in str(caught.value)

@@ -34,7 +34,7 @@ def test_no_content_stops_the_reader(tmp_path_factory, content):
     assert content.rfind(b"\n") + 1 == (found[-1].end if found else 0)
 
 
-def test_a_bad_line_is_told_and_passed_over(tmp_path):
+def test_a_bad_line_is_reported_and_passed_over(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"event": "start"}\nnonsense\n[1]\n{"event": "end"}\n{"event": "cut o')
     kinds = [(event.kind, bool(event.problem)) for event in journal.read_events(path)]

@@ -92,7 +92,7 @@ def test_a_version_carries_its_lineage(registered, client):
 
 
 @pytest.mark.process
-def test_mlflow_is_told_by_a_process_of_its_own(registered, uri, client):
+def test_mlflow_is_updated_by_a_process_of_its_own(registered, uri, client):
     assert [] == alias_sync.out_of_sync(Workspace(registered), uri)
     promotion.rollback(Workspace(registered), NAME)
     promotion.challenge(Workspace(registered), f"{NAME}@2")
@@ -124,7 +124,7 @@ def test_a_challenger_promoted_by_hand_is_the_challenger_no_more(registered, rec
     assert {"champion": 2} == champions.current_entry(Workspace(registered), NAME).aliases == named(client)
 
 
-def test_what_mlflow_has_missed_it_is_told(registered, reconcile, client):
+def test_what_mlflow_has_missed_is_sent_again(registered, reconcile, client):
     promotion.rollback(Workspace(registered), NAME)
     assert (("champion 1",), ()) == (reconcile().told, ())
     assert {"champion": 1} == named(client)

@@ -104,7 +104,7 @@ def test_a_step_that_was_killed_is_not_left_running(run, record, client):
     assert children(client, parent)["train"].info.status == "FAILED"
 
 
-def test_an_execution_that_ml_metadata_no_longer_has_is_told_and_leaves_the_rest(run, store, record):
+def test_an_execution_that_ml_metadata_no_longer_has_is_reported_and_leaves_the_rest(run, store, record):
     run.start()
     executed(run, execution_id=99)
     run.epochs(1, 1)

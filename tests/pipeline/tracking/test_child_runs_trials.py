@@ -28,8 +28,8 @@ def began(run, number):
 
 
 def ended(run, number, state, value=None, best=None, reason=""):
-    told = {"objective": "val_loss", "value": value, "best": best, "epochs": 2, "seconds": 3.5, "reason": reason}
-    run.write("trial", number=number, state=state, params=PARAMS, **told)
+    event = {"objective": "val_loss", "value": value, "best": best, "epochs": 2, "seconds": 3.5, "reason": reason}
+    run.write("trial", number=number, state=state, params=PARAMS, **event)
 
 
 def children(client, parent):

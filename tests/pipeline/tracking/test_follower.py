@@ -68,7 +68,7 @@ def test_a_run_killed_and_taken_up_again_is_one_run(run, uri, workspace, ending)
     assert (found.info.status, len(client.get_metric_history(found.info.run_id, "loss"))) == ("FINISHED", 2)
 
 
-def test_a_server_that_is_away_at_the_end_is_told(run, ending, tmp_path):
+def test_a_server_that_is_away_at_the_end_is_reported(run, ending, tmp_path):
     run.start()
     run.write("end", status="finished", message="", seconds=1.0)
     destination = TrackingStore("http://127.0.0.1:9", Workspace(tmp_path))

@@ -59,7 +59,7 @@ def test_calibration_of_any_number_of_rows(rows):
     assert drawn(figure).std() > 10
 
 
-def test_residuals_beside_the_diagonal():
+def test_residuals_next_to_the_diagonal():
     truth = RANDOM.normal(0, 1, 500)
     figure = draw_residuals(diagnostics.describe_residuals(truth, truth + 0.5))
     assert figure.axes[0].get_title() == "200 test examples"

@@ -53,6 +53,8 @@ def test_signature_tells_bytes_text_and_numbers():
     assert built.outputs.input_names() == ["label"]
 
 
-@pytest.mark.parametrize("told", [None, {}, ["serving_default"], {"serving_default": {}}, {"other": {"inputs": {}}}])
-def test_no_signature_where_none_is_told(told):
-    assert model_registry.build_signature(told) is None
+@pytest.mark.parametrize(
+    "signatures", [None, {}, ["serving_default"], {"serving_default": {}}, {"other": {"inputs": {}}}]
+)
+def test_no_signature_where_none_is_recorded(signatures):
+    assert model_registry.build_signature(signatures) is None

@@ -66,7 +66,7 @@ def test_several_replicas():
     assert norm.read() == pytest.approx(20.0)
 
 
-def test_points_are_told_with_the_step_of_the_whole_training(tmp_path, monkeypatch):
+def test_points_are_reported_with_the_step_of_the_whole_training(tmp_path, monkeypatch):
     monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 0.0)
     monkeypatch.setattr(callbacks, "CURVE_TIME_SHARE", 0.0)
     model = line(metrics=["mae"])
@@ -78,9 +78,9 @@ def test_points_are_told_with_the_step_of_the_whole_training(tmp_path, monkeypat
     points = [event for event, _ in journal.iter_events(path)]
     assert [(2, 3), (2, 4), (3, 5), (3, 6)] == [(point["epoch"], point["step"]) for point in points]
     assert [4.0, 36.0] == [pytest.approx(point["metrics"]["gradient_norm"]) for point in points[:2]]
-    told = {"loss", "mae", "learning_rate", "gradient_norm"}
-    assert told == set(points[0]["metrics"])  # the first step is compiled, which has no speed
-    assert told | {"samples_per_second"} == set(points[1]["metrics"])
+    names = {"loss", "mae", "learning_rate", "gradient_norm"}
+    assert names == set(points[0]["metrics"])  # the first step is compiled, which has no speed
+    assert names | {"samples_per_second"} == set(points[1]["metrics"])
 
 
 def test_a_step_that_is_not_due_tells_nothing(tmp_path, monkeypatch):

@@ -39,8 +39,8 @@ def out(tmp_path_factory):
     quiet = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     started = []
     for index in range(2):
-        told = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        environment = {**os.environ, **quiet, "TF_CONFIG": json.dumps(told)}
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        environment = {**os.environ, **quiet, "TF_CONFIG": json.dumps(config)}
         with (folder / f"log-{index}.txt").open("w") as log:
             command = [sys.executable, str(SCRIPT), str(folder)]
             started.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
@@ -104,9 +104,9 @@ def test_only_one_node_writes(out):
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_nodes_agree_or_say_why_not(out, index):
-    told = said(out, index)
-    assert [0.5, 3.0] == told["mean"]
-    assert [2, 4] == told["batches"]
-    assert "more nodes than rows in a batch" in told["few"]
-    assert f"node {index} begins in epoch {index + 1}" in told["epochs"]
-    assert "differ between the nodes" in told["apart"]
+    report = said(out, index)
+    assert [0.5, 3.0] == report["mean"]
+    assert [2, 4] == report["batches"]
+    assert "more nodes than rows in a batch" in report["few"]
+    assert f"node {index} begins in epoch {index + 1}" in report["epochs"]
+    assert "differ between the nodes" in report["apart"]

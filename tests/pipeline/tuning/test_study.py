@@ -54,7 +54,7 @@ def test_another_seed_proposes_other_values(tmp_path):
     assert tried(first) != tried(other)
 
 
-def test_a_trial_that_was_killed_is_told_and_proposed_again(tmp_path):
+def test_a_trial_that_was_killed_is_reported_and_proposed_again(tmp_path):
     study = opened(tmp_path)
     tried(study)
     killed = study.ask()

@@ -85,7 +85,7 @@ def test_what_is_kept(value, name, expected):
         ([[1], [1, 2]], "int32", "inhomogeneous"),
     ],
 )
-def test_what_would_be_lost_is_told(value, name, received):
+def test_what_would_be_lost_is_reported(value, name, received):
     with pytest.raises(
         InvalidArgument, match=rf"^Input 'x' cannot be sent\.\nExpected: .*\nReceived: .*{received}.*\nNext: "
     ):

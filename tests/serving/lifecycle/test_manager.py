@@ -140,7 +140,7 @@ def test_drain_answers_what_is_in_flight(saved, tmp_path, run_server, publish):
 
 
 @pytest.mark.process
-def test_a_taken_port_is_told_before_tensorflow_is_imported():
+def test_a_taken_port_is_reported_before_tensorflow_is_imported():
     import subprocess
     import sys
 
@@ -164,7 +164,7 @@ def test_loopback_unless_asked_otherwise():
     assert "127.0.0.1" == ServeOptions(Path()).host
 
 
-def test_a_folder_that_is_not_there_yet_is_told_once(tmp_path, saved, caplog):
+def test_a_folder_that_is_not_there_yet_is_reported_once(tmp_path, saved, caplog):
     from serving.config.models import model_source
     from serving.core.models import Models
     from serving.lifecycle.watcher import Watcher

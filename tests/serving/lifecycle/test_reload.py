@@ -163,7 +163,7 @@ def test_a_changed_file_is_applied(put, listed, make_life, wait_for):
     assert {"stable": 1} == life.models.labels("a")
 
 
-def test_a_broken_file_is_told_once_and_the_old_list_stays(put, listed, make_life, wait_for, caplog):
+def test_a_broken_file_is_reported_once_and_the_old_list_stays(put, listed, make_life, wait_for, caplog):
     put("a", 1)
     put("b", 1)
     life = make_life(listed("a"))
@@ -172,8 +172,8 @@ def test_a_broken_file_is_told_once_and_the_old_list_stays(put, listed, make_lif
         life.file.write_text(text)
         for _ in range(3):
             life._file.look()
-    told = [text.split(": ")[1] for text in caplog.messages if "config file was not applied" in text]
-    assert ["INVALID_ARGUMENT"] * 2 == told
+    codes = [text.split(": ")[1] for text in caplog.messages if "config file was not applied" in text]
+    assert ["INVALID_ARGUMENT"] * 2 == codes
     assert {"a": [1]} == life.models.available()
     life.file.write_text(listed("b"))
     life._file.look()
@@ -217,7 +217,7 @@ def test_polls_reloads_and_the_end_at_the_same_time(put, listed, make_life, ask)
     life.stop()
 
 
-def test_whoever_wants_to_know_is_told_of_a_new_list(put, listed, make_life, ask):
+def test_subscribers_get_a_new_list(put, listed, make_life, ask):
     put("a", 1)
     life, found = make_life(listed("a")), []
     life._reload._applied = lambda: found.append([one.name for one in life.configs])

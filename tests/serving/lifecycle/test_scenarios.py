@@ -128,7 +128,7 @@ def test_lists_that_are_refused(fleet):
     assert 1 == fleet.version("a")
 
 
-def test_a_model_that_cannot_be_loaded_is_told(fleet):
+def test_a_model_that_cannot_be_loaded_is_reported(fleet):
     broken = fleet.base / "broken" / "5"
     broken.mkdir(parents=True)
     (broken / "saved_model.pb").write_bytes(b"\xff\xff\xff")

@@ -67,7 +67,7 @@ def test_a_model_that_wants_no_version_holds_up_no_start(put, listed, make_life)
 
 
 @pytest.mark.parametrize("content", ["bad", None])
-def test_a_start_ends_promptly_when_it_is_told_to(put, listed, make_life, content):
+def test_a_start_ends_promptly_when_it_is_asked_to(put, listed, make_life, content):
     if content:
         put("a", 1, content=content)
     life = make_life(listed("a"), must_start=True, max_retries=5, retry_seconds=3600.0)

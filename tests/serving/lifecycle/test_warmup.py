@@ -69,7 +69,7 @@ def _unsupported(field):
     return log.SerializeToString()
 
 
-class Told:
+class Warmed:
     """What a run of the warm-up reported."""
 
     def __init__(self):
@@ -82,20 +82,20 @@ class Told:
 
 @pytest.mark.parametrize(("iterations", "runs"), [(0, 1), (1, 1), (3, 3)])
 def test_all_four_kinds_each_as_often_as_asked(warm_copy, monkeypatch, iterations, runs):
-    folder, told, predicted = warm_copy(_four_kinds()), Told(), []
+    folder, warmed, predicted = warm_copy(_four_kinds()), Warmed(), []
     predict = warmup.predict.run
     monkeypatch.setattr(warmup.predict, "run", lambda *a, **k: predicted.append(1) or predict(*a, **k))
-    assert 4 == warmup.run_requests(LoadedModel(folder), iterations, told)
+    assert 4 == warmup.run_requests(LoadedModel(folder), iterations, warmed)
     assert runs == len(predicted)
-    assert [(str(folder), Code.OK, 4)] == told.calls
+    assert [(str(folder), Code.OK, 4)] == warmed.calls
 
 
 def test_no_file_and_an_empty_one_are_fine(saved, warm_copy):
-    told = Told()
-    assert 0 == warmup.run_requests(LoadedModel(saved / "linear_1"), warmed=told)
-    assert [] == told.calls
-    assert 0 == warmup.run_requests(LoadedModel(warm_copy()), warmed=told)
-    assert [Code.OK] == [code for _, code, _ in told.calls]
+    warmed = Warmed()
+    assert 0 == warmup.run_requests(LoadedModel(saved / "linear_1"), warmed=warmed)
+    assert [] == warmed.calls
+    assert 0 == warmup.run_requests(LoadedModel(warm_copy()), warmed=warmed)
+    assert [Code.OK] == [code for _, code, _ in warmed.calls]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_no_file_and_an_empty_one_are_fine(saved, warm_copy):
     ],
 )
 def test_a_file_that_fails(warm_copy, records, raw, code, text):
-    told = Told()
+    warmed = Warmed()
     with pytest.raises(ServingError, match=text) as caught:
-        warmup.run_requests(LoadedModel(warm_copy(records, raw)), warmed=told)
+        warmup.run_requests(LoadedModel(warm_copy(records, raw)), warmed=warmed)
     assert code == caught.value.code
-    assert [code] == [one for _, one, _ in told.calls]
+    assert [code] == [one for _, one, _ in warmed.calls]
 
 
 def test_a_thousand_records_are_not_too_many(warm_copy):

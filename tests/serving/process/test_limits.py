@@ -301,7 +301,7 @@ def test_tensors_as_content(tight, server):
 
 
 def test_requests_of_many_threads_meet_their_limits_and_no_other(tight):
-    """Every request is either answered or told that there are too many; afterwards nothing is held."""
+    """Every request is either answered or refused because there are too many; afterwards nothing is held."""
     found, lock = [], threading.Lock()
 
     def ask():

@@ -1,4 +1,4 @@
-"""A server of several processes: who answers, who comes back, who is told what."""
+"""A server of several processes: who answers, who comes back, and their messages."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def test_the_unix_socket_is_one_workers(running):
         assert [3.0] == client.predict("half", {"x": [0.0]})["y"].tolist()
 
 
-def test_another_server_at_the_port_is_told_that_it_is_taken(running, served, tmp_path):
+def test_another_server_at_the_port_hears_that_it_is_taken(running, served, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(_SERVE)
     port = int(running.rest.rpartition(":")[2])

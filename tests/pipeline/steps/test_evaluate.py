@@ -177,7 +177,7 @@ def overall(found, name):
     return one.threshold
 
 
-def test_served_examples_of_candidate_and_baseline_are_judged():
+def test_served_examples_of_candidate_and_baseline_are_evaluated():
     found = config()
     assert [("candidate", False), ("baseline", True)] == [(m.name, m.is_baseline) for m in found.model_specs]
     assert {"serving_examples"} == {m.signature_name for m in found.model_specs}
@@ -221,7 +221,7 @@ def test_arguments_of_a_metric_reach_it():
     assert {"name": "top", "k": 2} == json.loads(metric(found, "top").config)
 
 
-def test_metric_of_one_class_is_told_apart():
+def test_metric_of_one_class_has_its_own_name():
     found = config(gate=Gate(), metrics=(*CLASSIFICATION, Metric("auc", "AUC", positive="b")))
     (one,) = [spec for spec in found.metrics_specs if spec.HasField("binarize")]
     assert [1] == list(one.binarize.class_ids.values)

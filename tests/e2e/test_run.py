@@ -31,7 +31,7 @@ def test_the_model_is_blessed_and_published(digits):
     assert str(digits.workspace / "serving" / "digits" / "1") == result["model_path"]
 
 
-def test_the_steps_are_told_in_the_order_of_the_road(digits):
+def test_the_steps_are_listed_in_their_order(digits):
     steps = digits.result["steps"]
     assert list(STEPS) == [step["name"] for step in steps]
     assert all(step["seconds"] >= 0 for step in steps)

@@ -76,8 +76,8 @@ def curve(run, name):
         "deselected_curves": [],
         "last_linear_y_axis_range": [],
     }
-    told = [f"{key}={quote(json.dumps(value))}" for key, value in asked.items()]
-    return "metric?" + "&".join([*told, "x_axis=step", "y_axis_scale=linear", "line_smoothness=1", "show_point=false"])
+    query = [f"{key}={quote(json.dumps(value))}" for key, value in asked.items()]
+    return "metric?" + "&".join([*query, "x_axis=step", "y_axis_scale=linear", "line_smoothness=1", "show_point=false"])
 
 
 def test_a_browser_sees_the_run_with_its_steps_data_and_version(page, mlflow):
