@@ -85,12 +85,22 @@ def wait_for(status, process):
         pass
 
 
+def read_address(process):
+    """The address that a monitor prints; a library may have written lines of its own before."""
+    lines = []
+    for line in process.stderr:
+        if match := re.search(r"http\S+/metrics", line):
+            return match.group()
+        lines.append(line)
+    pytest.fail(f"The monitor ended with code {process.wait()} and printed no address: {''.join(lines)}")
+
+
 @contextmanager
 def watching(keraspipe, *arguments, **environment):
     """A monitor that watches, and the address of its page; it ends on SIGTERM, with the exit code of drift."""
     process = keraspipe.start("monitor", *arguments, "--watch", "0.2", "--json", **environment)
     try:
-        yield process, re.search("http[^ \n]*", process.stderr.readline()).group()
+        yield process, read_address(process)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=120)
     finally:
