@@ -54,15 +54,14 @@ def test_calls_that_are_given_up(hostile, predict_client, is_well):
 def test_idle_connections_cost_others_nothing(hostile, rest_address, is_well, many_files):
     if many_files < 1200:
         pytest.skip(f"Only {many_files} files may be open")
-    connections = [socket.create_connection(rest_address(hostile)) for _ in range(1000)]
-    for number, connection in enumerate(connections[:500]):
-        connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n"[: number % 26])
-    is_well(hostile)
-    answered = connections[-1]
-    answered.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
-    assert answered.recv(100).startswith(b"HTTP/1.1 200 OK")
-    for connection in connections:
-        connection.close()
+    with contextlib.ExitStack() as stack:
+        connections = _dial(stack, rest_address(hostile), 1000)
+        for number, connection in enumerate(connections[:500]):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n"[: number % 26])
+        is_well(hostile)
+        answered = connections[-1]
+        answered.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert answered.recv(100).startswith(b"HTTP/1.1 200 OK")
     is_well(hostile)
 
 
@@ -72,18 +71,21 @@ def test_answers_that_nobody_reads_are_not_piled_up(hostile, rest_address, is_we
     body = b'{"inputs": %s}' % values
     asked = b"POST /v1/models/echo:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     before = psutil.Process(hostile.process.pid).memory_info().rss
-    connections = [socket.create_connection(rest_address(hostile)) for _ in range(5)]
-    for connection in connections:
-        connection.setblocking(False)
-    for _ in range(50):
+    with contextlib.ExitStack() as stack:
+        connections = _dial(stack, rest_address(hostile), 5)
         for connection in connections:
-            _try_to_send(connection, asked)
-        time.sleep(0.01)
-    grown = psutil.Process(hostile.process.pid).memory_info().rss - before
-    for connection in connections:
-        connection.close()
+            connection.setblocking(False)
+        for _ in range(50):
+            for connection in connections:
+                _try_to_send(connection, asked)
+            time.sleep(0.01)
+        grown = psutil.Process(hostile.process.pid).memory_info().rss - before
     assert grown < 400 * 2**20
     is_well(hostile)
+
+
+def _dial(stack, address, count):
+    return [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
 
 
 def _try_to_send(connection, data):

@@ -40,21 +40,25 @@ def _size(server):
 
 def _ask(server, rest_address, predict_client, count):
     """So many requests over both transports; every tenth client hangs up, every hundredth body is large."""
-    connection = socket.create_connection(rest_address(server), timeout=60)
-    client = predict_client(server.grpc)
+    with (
+        socket.create_connection(rest_address(server), timeout=60) as connection,
+        contextlib.closing(predict_client(server.grpc)) as client,
+    ):
+        _mix(rest_address(server), connection, client, count)
+
+
+def _mix(address, connection, client, count):
     for number in range(count):
         if number % 3 == 0:
             _call(client, number)
         elif number % 10 == 1:
-            _hang_up(rest_address(server), CUT[number // 10 % len(CUT)])
+            _hang_up(address, CUT[number // 10 % len(CUT)])
         elif number % 100 == 2:
             _answered(connection, LARGE)
         elif number % 50 == 5:  # each shape is new to the graph
             _answered(connection, _post(b"echo", b'{"inputs": %s1.0%s}' % (b"[" * (number % 60), b"]" * (number % 60))))
         else:
             _answered(connection, MIX[number % len(MIX)])
-    client.close()
-    connection.close()
 
 
 def _call(client, number):
