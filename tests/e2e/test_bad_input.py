@@ -166,6 +166,7 @@ def write_table(path, colours, header="size,colour,kind"):
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
+@pytest.mark.once
 def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "table.py").write_text(CSV_RECIPE)

@@ -30,6 +30,7 @@ def kill_when(squares, pattern, *arguments):
     return lines
 
 
+@pytest.mark.once
 def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     arguments = ("--set", "epochs=30", "--set", "patience=30")
     kill_when(prepared, r"epoch 5/30", *arguments)
@@ -47,6 +48,7 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     assert 30 == len(json.loads(history.read_text())["history"]["val_loss"])
 
 
+@pytest.mark.once
 def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
     kill_when(unrecorded, r"✓ ingest")
     assert any(re.search(r"≡ ingest\s+from cache", line) for line in kill_when(unrecorded, r"✓ statistics"))
@@ -57,6 +59,7 @@ def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
     assert {"ingest", "statistics"} <= {entry["name"] for entry in result["steps"] if entry["cached"]}
 
 
+@pytest.mark.once
 def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unrecorded):
     first = prepared_unrecorded.keraspipe.fork("run", "squares", "--json")
     until_line(first, r"≡ ingest")

@@ -49,6 +49,7 @@ def test_what_was_not_kept_is_said(unrecorded):
     assert "its request is not stored" in answer.err
 
 
+@pytest.mark.once
 def test_a_command_is_notified_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
     squares = prepared_unrecorded
     received = tmp_path / "received.jsonl"

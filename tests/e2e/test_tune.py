@@ -137,6 +137,7 @@ def test_what_kills_a_trial_or_the_search_loses_that_trial_only(tuned):
     assert "finished" == next(row["state"] for row in shown if row["run_id"] == answer.json["run_id"])
 
 
+@pytest.mark.once
 def test_trials_that_all_fail_are_an_error_in_words(tuned):
     answer = tuned("tune", "squares", "--set", "activation=no_such_thing", *SHORT, "--trials", "9")
     assert 1 == answer.code

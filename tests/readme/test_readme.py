@@ -178,6 +178,7 @@ def test_the_commands_print_what_the_readme_says(shell, digits):
     execute(shell(digits.keraspipe), others)
 
 
+@pytest.mark.once
 @with_venv
 def test_the_commands_on_your_own_data_print_what_the_readme_says(shell, keraspipe):
     execute(shell(keraspipe), commands(sections()[1], "console"))
