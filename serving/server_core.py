@@ -75,7 +75,8 @@ class ServerCore:
 
     Args:
         options: How to serve.
-        executor: Threads for what is large.
+        executor: Threads that run graphs.
+        codec: A thread that reads large requests and writes large answers.
         control: Threads for pages, status and metadata, which wait for no model.
         peers: The server's other processes; None where it is the only one.
         config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
@@ -91,6 +92,7 @@ class ServerCore:
         self,
         options: ServeOptions,
         executor: Executor,
+        codec: Executor,
         control: Executor,
         peers: Peers | None = None,
         config: bytes | None = None,
@@ -111,7 +113,7 @@ class ServerCore:
         self._scheduler = self._make_scheduler()
         self._reader, concurrent = ReaderProcess(self._budget.limit), options.limits.concurrent
         self._handler = RequestHandler(
-            self._scheduler, executor, self._metrics, self._log, concurrent, self._budget, self._reader.thread
+            self._scheduler, codec, self._metrics, self._log, concurrent, self._budget, self._reader.thread
         )
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None

@@ -170,6 +170,8 @@ def _run_merged(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
 def _run_trial(queue: ShapeQueue, group: list[InferenceTask]) -> list[Outcome]:
     """Both ways, to learn whether the rows are independent; the single results are answered."""
     apart = [_run_single(queue, task) for task in group]
+    if not all(isinstance(outcome, list) for outcome in apart):  # joined it would fail, and show nothing
+        return apart
     model = group[0].lease.model
     if not model.reads_only(group[0].fetch.fetches):
         queue.trust = -1

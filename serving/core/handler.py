@@ -121,27 +121,27 @@ class RequestHandler:
 
     Args:
         scheduler: Runs the graphs.
-        executor: Threads for what is large.
+        codec: A thread that reads large requests and writes large answers.
         metrics: Record every request.
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
         budget: Bytes that requests may take together; None for any.
-        readers: Threads that wait for the process that reads large requests; None for `executor`.
+        readers: Threads that wait for the process that reads large requests; None for `codec`.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        executor: Executor,
+        codec: Executor,
         metrics: RequestMetrics,
         samples: RequestSampler | None = None,
         concurrent: int | None = None,
         budget: MemoryBudget | None = None,
         readers: Executor | None = None,
     ) -> None:
-        self._budget, self._readers = budget, readers or executor
+        self._budget, self._readers = budget, readers or codec
         self._scheduler = scheduler
-        self._executor = executor
+        self._codec = codec
         self._metrics = metrics
         self._samples = samples
         self._concurrent = math.inf if concurrent is None else concurrent
@@ -174,7 +174,7 @@ class RequestHandler:
         if prepared:
             self._run(context, prepared, started)
         elif context.large:
-            self._executor.submit(self._read_in_thread, context, read, started)
+            self._codec.submit(self._read_in_thread, context, read, started)
         else:
             self._run(context, _attempt(partial(self._prepare, read)), started)
 
@@ -232,7 +232,7 @@ class RequestHandler:
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
         if not _is_small(values):
-            self._executor.submit(self._encode_in_thread, context, prepared, started, values)
+            self._codec.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
 

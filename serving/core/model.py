@@ -52,6 +52,7 @@ class LoadedModel:
         self.path = Path(path)
         self._engine = ModelSession(self.path, session or Session(), tags)
         self._calls: dict[tuple[tuple[str, ...], tuple[str, ...], RunMode, tuple[str, ...] | None], Call] = {}
+        self._reads_only: dict[tuple[str, ...], bool] = {}
         self.shape_queues: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.names_announced = False
@@ -110,7 +111,10 @@ class LoadedModel:
 
     def reads_only(self, fetches: Sequence[str]) -> bool:
         """Whether computing these tensors changes nothing and draws no random numbers."""
-        return is_stateless(self._engine.graph, fetches)
+        key = tuple(fetches)
+        if key not in self._reads_only:  # walks the graph: it is asked for each group of a new shape
+            self._reads_only[key] = is_stateless(self._engine.graph, key)
+        return self._reads_only[key]
 
     def close(self) -> None:
         """Free its memory; no call may be running."""

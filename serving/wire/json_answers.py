@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -38,15 +40,23 @@ def write_rows(outputs: Mapping[str, Tensor]) -> bytes:
         lines = next(iter(texts.values()))
     else:
         lines = (_object({name: next(column) for name, column in texts.items()}, 2) for _ in range(count))
-    body = f"[{json_writer.join_texts(', ', lines)}\n{INDENT}]" if count else "[]"
-    return _answer_body("predictions", body)
+    end = f"\n{INDENT}]" if count else "]"
+    return _answer_list("predictions", json_writer.join_texts(", ", lines), end)
 
 
 def _plain_rows(array: Tensor) -> bytes | None:
     """The answer with one output of many numbers; None for any other."""
     if isinstance(array, Strings) or array.size < _MANY or dtypes.from_array(array).name not in _PLAIN:
         return None
-    return _answer_body("predictions", f"{json_writer.write_numbers(array)[:-1]}\n{INDENT}]")
+    return _answer_body("predictions", _break_before_end(json_writer.number_texts(array)))
+
+
+def _break_before_end(pieces: Iterator[str]) -> Iterator[str]:
+    last = ""
+    for piece in pieces:
+        yield last
+        last = piece
+    yield f"{last[:-1]}\n{INDENT}]"
 
 
 def write_columns(outputs: Mapping[str, Tensor]) -> bytes:
@@ -57,13 +67,21 @@ def write_columns(outputs: Mapping[str, Tensor]) -> bytes:
     """
     if len(outputs) == 1:
         [(name, array)] = outputs.items()
-        return _answer_body("outputs", _tensor_text(name, array, 1))
-    texts = {name: _tensor_text(name, array, 2) for name, array in outputs.items()}
-    return _answer_body("outputs", _object(texts, 1))
+        return _answer_body("outputs", _tensor_texts(name, array, 1))
+    texts = {name: "".join(_tensor_texts(name, array, 2)) for name, array in outputs.items()}
+    return _answer_body("outputs", [_object(texts, 1)])
 
 
-def _answer_body(key: str, value: str) -> bytes:
-    return f'{{\n{INDENT}"{key}": {value}\n}}'.encode("utf-8", "surrogateescape")
+def _answer_list(key: str, pieces: Iterable[str], end: str) -> bytes:
+    return _answer_body(key, itertools.chain(["["], pieces, [end]))
+
+
+def _answer_body(key: str, pieces: Iterable[str]) -> bytes:
+    """The pieces behind each other; a long answer is never copied as a whole, which would hold up other requests."""
+    buffer = io.BytesIO()
+    for piece in itertools.chain([f'{{\n{INDENT}"{key}": '], pieces, ["\n}"]):
+        buffer.write(piece.encode("utf-8", "surrogateescape"))
+    return buffer.getvalue()
 
 
 def _object(members: Mapping[str, str], depth: int) -> str:
@@ -75,7 +93,7 @@ def _row_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
     return row_texts(_element_texts(name, array, depth + array.ndim - 1), array.shape)
 
 
-def _tensor_text(name: str, array: Tensor, depth: int) -> str:
+def _tensor_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
     return nest_texts(_element_texts(name, array, depth + array.ndim), array.shape, depth)
 
 
@@ -179,7 +197,7 @@ def _narrow_float(value: float) -> float:
 
 def write_classes(results: Iterable[Sequence[tuple[bytes, float]]]) -> bytes:
     """`{"results": [...]}`: a list of [label, score] pairs per example."""
-    return _results_body(f"[{json_writer.join_texts(', ', map(_label_pairs, results))}\n    ]")
+    return _answer_list("results", json_writer.join_texts(", ", map(_label_pairs, results)), f"\n{INDENT}]")
 
 
 def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
@@ -190,8 +208,4 @@ def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
 
 def write_values(results: np.ndarray) -> bytes:
     """`{"results": [...]}`: a number per example."""
-    return _results_body(f"[{json_writer.join_texts(', ', element_texts(results))}]")
-
-
-def _results_body(results: str) -> bytes:
-    return f'{{\n    "results": {results}\n}}'.encode("utf-8", "surrogateescape")
+    return _answer_list("results", json_writer.join_texts(", ", element_texts(results)), "]")

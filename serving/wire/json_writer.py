@@ -92,8 +92,8 @@ def _base64_text(item: bytes, indent: str) -> str:
     return f'{{\n{indent}{INDENT}"b64": "{base64.b64encode(item).decode()}"\n{indent}}}'
 
 
-def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> str:
-    """Elements in their brackets.
+def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> Iterator[str]:
+    """Elements in their brackets, in pieces.
 
     Args:
         texts: One JSON text per element, row-major.
@@ -103,8 +103,10 @@ def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> str:
     for axis in reversed(range(len(shape))):
         indent = f"\n{INDENT * (depth + axis)}"
         separator, end = f",{indent}{INDENT}", f"{indent}]"
+        if not axis:
+            return _group_pieces(texts, shape[0], f"[{separator[1:]}", separator, end)
         texts = _group_texts(texts, shape[axis], math.prod(shape[:axis]), f"[{separator[1:]}", separator, end)
-    return next(texts)
+    return texts
 
 
 def row_texts(texts: Iterator[str], shape: tuple[int, ...]) -> Iterator[str]:
@@ -121,13 +123,22 @@ def row_texts(texts: Iterator[str], shape: tuple[int, ...]) -> Iterator[str]:
 
 def _group_texts(texts: Iterator[str], size: int, count: int, start: str, separator: str, end: str) -> Iterator[str]:
     for _ in range(count):
-        yield f"{start}{join_texts(separator, itertools.islice(texts, size))}{end}" if size else "[]"
+        yield "".join(_group_pieces(texts, size, start, separator, end))
 
 
-def join_texts(separator: str, texts: Iterable[str]) -> str:
-    """The same as `separator.join`, in steps that others may come between."""
-    rest = iter(texts)
-    return separator.join(separator.join(piece) for piece in iter(lambda: list(itertools.islice(rest, _PIECE)), []))
+def _group_pieces(texts: Iterator[str], size: int, start: str, separator: str, end: str) -> Iterator[str]:
+    if size:
+        yield start
+        yield from join_texts(separator, itertools.islice(texts, size))
+    yield end if size else "[]"
+
+
+def join_texts(separator: str, texts: Iterable[str]) -> Iterator[str]:
+    """The same as `separator.join`, in pieces that others may come between."""
+    rest, before = iter(texts), ""
+    while piece := list(itertools.islice(rest, _PIECE)):
+        yield f"{before}{separator.join(piece)}"
+        before = separator
 
 
 def debug_text(value: Any) -> str:
@@ -191,19 +202,23 @@ def _shortest_decimal(value: float) -> str:
     return np.format_float_positional(value, trim="0")
 
 
-def write_numbers(numbers: np.ndarray) -> str:
-    """Numbers in the brackets of their shape, on one line.
+def number_texts(numbers: np.ndarray) -> Iterator[str]:
+    """Numbers in the brackets of their shape, on one line, in pieces.
 
     Args:
         numbers: float32, integers or bool, with a dimension at least.
     """
     if numbers.size <= _PIECE:
-        return _write_piece(numbers)
+        yield _write_piece(numbers)
+        return
     rows = _PIECE * len(numbers) // numbers.size
-    if not rows:
-        return f"[{', '.join(map(write_numbers, numbers))}]"
-    pieces = [_write_piece(numbers[start : start + rows])[1:-1] for start in range(0, len(numbers), rows)]
-    return f"[{', '.join(pieces)}]"
+    for start in range(0, len(numbers), max(rows, 1)):
+        yield ", " if start else "["
+        if rows:
+            yield _write_piece(numbers[start : start + rows])[1:-1]
+        else:
+            yield from number_texts(numbers[start])
+    yield "]"
 
 
 def _write_piece(numbers: np.ndarray) -> str:
@@ -229,7 +244,7 @@ def _round_floats(numbers: np.ndarray) -> np.ndarray:
 def float_texts(flat: np.ndarray) -> list[str]:
     """The texts of floating-point numbers."""
     if flat.size >= _MANY and flat.dtype == np.float32:
-        return write_numbers(flat)[1:-1].split(", ")
+        return "".join(number_texts(flat))[1:-1].split(", ")
     return _format_floats(flat)
 
 

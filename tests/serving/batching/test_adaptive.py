@@ -162,6 +162,18 @@ def test_a_bad_request_fails_no_other(odd):
     run(odd, story)
 
 
+def test_a_trial_with_a_bad_request_costs_no_run_more(odd):
+    async def story(desk):
+        for _ in range(3):
+            outcomes = await desk.together("strict", [[[-1.0, 1.0]], [[2.0, 2.0]]])
+            assert isinstance(outcomes[0], InvalidArgument)
+            desk.lane._seconds.clear()
+        assert [1, 1] * 3 == desk.runs
+        assert 0 == desk.lane.trust
+
+    run(odd, story)
+
+
 def test_a_lone_request_is_run_in_the_turn_that_brought_it(odd):
     async def story(desk):
         await desk.submit("double", [[1.0]])

@@ -64,7 +64,8 @@ _ANY = st.floats(width=32) | st.integers(-(10**7), 10**7).map(lambda number: flo
 @example([4.0637655465419695e-44])  # subnormal: fewer digits say it all
 def test_many_numbers_are_written_as_one_is(numbers):
     row = np.tile(np.array(numbers, dtype=np.float32), 64)
-    assert ", ".join(list(json_writer.element_texts(row[: len(numbers)])) * 64) == json_writer.write_numbers(row)[1:-1]
+    expected = ", ".join(list(json_writer.element_texts(row[: len(numbers)])) * 64)
+    assert f"[{expected}]" == "".join(json_writer.number_texts(row))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
