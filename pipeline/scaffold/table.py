@@ -160,9 +160,8 @@ def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple
         else ""
     )
     kind = "date" if column.date else column.kind or "nested"
-    if column.odd and (column is goal or (role and role.use)):
-        odd = [f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in column.odd]
-        used += f"; not read, so missing: {list_names(odd)}"
+    if column is goal or (role and role.use):
+        used += profile.describe_odd(column)
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
 
