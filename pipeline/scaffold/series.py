@@ -15,9 +15,8 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.formats.time_series import TimeSeries
-from pipeline.scaffold import baseline, choices, timeline
+from pipeline.scaffold import baseline, choices, profile, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
-from pipeline.scaffold.profile import describe_odd
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.timeline import Times
@@ -177,7 +176,8 @@ def _column_row(column: Column, goal: Column, times: Times, others: list[Column]
     why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
     used = uses.get(column.name) or ("its past" if column in others else "")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
-    return safe_name(column.name), kind, str(column.missing), str(column.distinct), used + describe_odd(column) if used else why
+    told = used + profile.describe_odd(column) if used else why
+    return safe_name(column.name), kind, str(column.missing), str(column.distinct), told
 
 
 def _series_facts(

@@ -82,7 +82,7 @@ def _reason_against(column: Column) -> str:
     numeric = column.kind in ("int", "float")
     reasons = {
         "it has nested values": not column.kind or column.kind.startswith("float["),
-        "it is the same in every row": column.constant,
+        f"it is the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
         "it holds dates": column.date,
         "it holds sentences": column.free_text,
         "it numbers or names the rows": column.id_like,
