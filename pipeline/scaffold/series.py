@@ -148,7 +148,7 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
             f"{path} is too short to forecast.",
             expected=f"at least {MIN_SERIES_ROWS} rows" + " in most of the series" * bool(times.key),
             received=f"{times.length}",
-            action="collect more, or take a shorter step",
+            action=f"collect more, take a shorter step, or predict each row alone with --task {REGRESSION}",
         )
     others = [column for column in columns if _is_useful(column, goal, times)]
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])

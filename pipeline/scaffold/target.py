@@ -140,5 +140,7 @@ def _target_error(column: Column, expected: str, received: str = "") -> UsageErr
         f"The column {safe_name(column.name)} cannot be predicted.",
         expected=expected,
         received=received or f"{column.distinct} different values of kind {column.kind}",
-        action="name another column with --target, or another --task",
+        action="write its figures as 1234.5, without a unit"
+        if column.figures or column.measure
+        else "name another column with --target, or another --task",
     )

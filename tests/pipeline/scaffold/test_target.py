@@ -109,3 +109,9 @@ def test_a_table_without_an_input_is_told_how_to_have_one(tmp_path, drafted, cel
     (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
     with pytest.raises(PipelineError, match=words):
         drafted(tmp_path / "rows.jsonl", "kind")
+
+
+def test_a_target_of_amounts_with_a_unit_is_told_how_to_write_them(drafted, write_csv):
+    columns = {"size": [place / 7 for place in range(150)], "price": [f"${place}.50" for place in range(150)]}
+    with pytest.raises(UsageError, match=r"price cannot be predicted(.*\n)*.*Next: write its figures as 1234\.5"):
+        drafted(write_csv(columns), "price")
