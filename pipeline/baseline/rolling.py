@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.baseline import models
-from pipeline.baseline.series import Autoregression, repeat
+from pipeline.baseline.series import Autoregression, fill, repeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,9 +101,8 @@ def _measure(fitted: Windows, tested: Windows, past: str, season: int) -> Skills
     with models.one_thread():
         model.fit(fitted.columns, fitted.truth)
         forecast = model.predict(tested.columns)
-    known = tested.columns[past]
+    known = fill(tested.columns[past])
     guesses = (known[:, -1:], known.mean(axis=1, keepdims=True), repeat(known, season, tested.truth.shape[1]))
-    whole = ~np.isnan(known).any(axis=1)  # without holes the naive ones have an answer
-    error, *naive = (np.abs(guess - tested.truth)[whole].mean() for guess in (forecast, *guesses))
+    error, *naive = (np.abs(guess - tested.truth).mean() for guess in (forecast, *guesses))
     with np.errstate(divide="ignore", invalid="ignore"):
         return Skills(float(1 - error / naive[0]), float(1 - error / min(naive)))

@@ -119,10 +119,12 @@ def format_columns(plan: Plan) -> list[str]:
 
 def describe_names(plan: Plan) -> list[str]:
     """Says which columns a client calls otherwise than the file does."""
-    from pipeline.scaffold.render import list_names
+    from pipeline.scaffold.render import MAX_LISTED, safe_name
 
-    renamed = [f"{old} is {new}" for new, old in plan.facts.get("renamed", {}).items()]
-    return [f"Names of inputs: {list_names(renamed)}; files and requests may use both."] if renamed else []
+    renamed = [f"{safe_name(old)} is {new}" for new, old in plan.facts.get("renamed", {}).items()]
+    more = f" and {len(renamed) - MAX_LISTED} more" if len(renamed) > MAX_LISTED else ""
+    names = ", ".join(renamed[:MAX_LISTED]) + more
+    return [f"Names of inputs: {names}; files and requests may use both."] if renamed else []
 
 
 def describe_gate(plan: Plan) -> list[str]:

@@ -131,7 +131,14 @@ def _number_rows(path: Path, lines: Iterator[Line], header_line: int) -> Iterato
     for name in header:
         require_text(path, title[0], name)
     yield title[0], header, ""
-    yield from _mark_footer(itertools.chain(first, lines), len(header))
+    yield from _mark_footer(_mark_headers(itertools.chain(first, lines), title[1]), len(header))
+
+
+def _mark_headers(lines: Iterator[Line], header: list[str]) -> Iterator[Line]:
+    """Yields the rows; a header that comes again, as in files that were put together, gets a fault."""
+    for line, cells, fault in lines:
+        again = len(header) > 1 and cells == header
+        yield line, cells, "the header again" if again else fault
 
 
 def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:

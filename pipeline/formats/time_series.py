@@ -262,7 +262,7 @@ class TimeSeries:
             f"{path} has no window of {self.length} and {self.horizon} steps.",
             expected=f"{self.length + self.horizon} rows with a target, each {describe_step(self.step)} after the last",
             received=f"{counts.steps} rows; {counts.gaps} gaps, {counts.passed_over} with a gap in the horizon",
-            action="correct step, length, horizon or time in the recipe's data"
+            action="fill gaps with rows without a number; or correct step, length, horizon or time in the recipe's data"
             + "".join(f"\n  {gap}" for gap in counts.first_gaps),
         )
 

@@ -106,7 +106,7 @@ def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
     crowded = column.distinct > max(MAX_DISTINCT_SHARE * (column.rows - column.missing), MAX_DISTINCT)
     reasons = {
         "nested values": not column.kind,
-        "the same in every row": column.constant,
+        f"the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
         "figures that are not read; write 1234.5 and 2024-01-31": column.measure
         or (column.figures and (column.id_like or crowded)),

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.scaffold.render import safe_name
+from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables.spelling import merge_spellings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.formats.base import Dataset
+    from pipeline.formats.columns import Column
 
 
 ROOT = Path("/")  # the paths are absolute here
@@ -143,6 +144,12 @@ def describe_faults(rows: int, faults: int, first: str, reasons: Counter[str]) -
     kinds = "; ".join(f"{count} times {kind}" if len(reasons) > 1 else kind for kind, count in reasons.most_common(5))
     lines = [f"{faults} of {rows + faults} rows cannot be used: {kinds}.", f"The first: {first}. A run lists all."]
     return lines if faults else []
+
+
+def describe_odd(column: Column) -> str:
+    """Says which cells of a column are not of its kind, to be put after its use; empty where all are."""
+    odd = [f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in column.odd]
+    return f"; not read, so missing: {list_names(odd)}" if odd else ""
 
 
 def different_rows(data: Dataset, names: Sequence[str]) -> list[str]:

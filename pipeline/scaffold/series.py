@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.formats.time_series import TimeSeries
-from pipeline.scaffold import baseline, choices, timeline
+from pipeline.scaffold import baseline, choices, profile, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
@@ -148,7 +148,7 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
             f"{path} is too short to forecast.",
             expected=f"at least {MIN_SERIES_ROWS} rows" + " in most of the series" * bool(times.key),
             received=f"{times.length}",
-            action="collect more, or take a shorter step",
+            action=f"collect more, take a shorter step, or predict each row alone with --task {REGRESSION}",
         )
     others = [column for column in columns if _is_useful(column, goal, times)]
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])
@@ -174,9 +174,10 @@ def _column_row(column: Column, goal: Column, times: Times, others: list[Column]
     uses = {goal.name: "target, and its past", times.column: "time: month, weekday and hour"}
     uses |= dict.fromkeys(times.key, "names the series")
     why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
-    used = uses.get(column.name) or ("its past" if column in others else why)
+    used = uses.get(column.name) or ("its past" if column in others else "")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
-    return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
+    told = used + profile.describe_odd(column) if used else why
+    return safe_name(column.name), kind, str(column.missing), str(column.distinct), told
 
 
 def _series_facts(

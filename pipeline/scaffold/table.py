@@ -122,8 +122,16 @@ def _require_inputs(goal: Column, decided: list[Role]) -> None:
             f"No column is left to predict {safe_name(goal.name)} from.",
             expected="at least one column that is not constant, no number of the row and no copy of the target",
             received="; ".join(f"{safe_name(role.column.name)} {role.reason}" for role in decided),
-            action="name another target with --target, or add columns",
+            action="name another target with --target, or add columns" + _mending_words(decided),
         )
+
+
+def _mending_words(decided: list[Role]) -> str:
+    """Returns how columns that cannot be read, or are perhaps times of a series, can be used."""
+    nested = [role.column.name for role in decided if not role.column.kind]
+    words = f"; give each value within {list_names(nested)} a column of its own" if nested else ""
+    named = any(role.column.id_like for role in decided)
+    return words + "; times, for a forecast, are written 2024-01-31 or 2024-01-31 17:30" * named
 
 
 def _clip_outliers(summary: Profile) -> dict[str, Limits]:
@@ -160,9 +168,8 @@ def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple
         else ""
     )
     kind = "date" if column.date else column.kind or "nested"
-    if column.odd and (column is goal or (role and role.use)):
-        odd = [f"{text!r}" + (f" {count} times" if count > 1 else "") for text, count in column.odd]
-        used += f"; not read, so missing: {list_names(odd)}"
+    if column is goal or (role and role.use):
+        used += profile.describe_odd(column)
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
 

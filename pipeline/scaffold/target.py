@@ -82,7 +82,7 @@ def _reason_against(column: Column) -> str:
     numeric = column.kind in ("int", "float")
     reasons = {
         "it has nested values": not column.kind or column.kind.startswith("float["),
-        "it is the same in every row": column.constant,
+        f"it is the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
         "it holds dates": column.date,
         "it holds sentences": column.free_text,
         "it numbers or names the rows": column.id_like,
@@ -140,5 +140,7 @@ def _target_error(column: Column, expected: str, received: str = "") -> UsageErr
         f"The column {safe_name(column.name)} cannot be predicted.",
         expected=expected,
         received=received or f"{column.distinct} different values of kind {column.kind}",
-        action="name another column with --target, or another --task",
+        action="write its figures as 1234.5, without a unit"
+        if column.figures or column.measure
+        else "name another column with --target, or another --task",
     )

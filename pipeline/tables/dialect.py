@@ -150,15 +150,29 @@ def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, lis
     """Yields line number, stripped cells and fault of each row; the reader continues after one that it cannot read."""
     if delimiter == BLANKS:
         lines = (re.sub(r"[ \t]+", BLANKS, line.strip()) for line in lines)
-    reader = csv.reader(lines, delimiter=delimiter)
+    taken: list[str] = []
+    reader = csv.reader((taken.append(line) or line for line in lines), delimiter=delimiter)  # type: ignore[func-returns-value]
     while True:
+        taken.clear()
         try:
             cells = [cell.strip() for cell in next(reader)]
-            yield reader.line_num, cells, ""
+            yield reader.line_num, cells, _open_quote(taken, delimiter, reader.line_num)
         except csv.Error as error:
             yield reader.line_num, [], str(error)
         except StopIteration:
             return
+
+
+def _open_quote(taken: list[str], delimiter: str, last: int) -> str:
+    """Returns the fault of a row of many lines that ends with the file, and not with its quote; else nothing."""
+    if len(taken) < 2:  # noqa: PLR2004
+        return ""
+    try:
+        next(csv.reader(taken, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        if str(error) == "unexpected end of data":
+            return f"a quote is not closed: the lines {last - len(taken) + 1} to {last} are one row"
+    return ""
 
 
 NUMBER = {

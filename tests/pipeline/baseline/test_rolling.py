@@ -55,3 +55,14 @@ def test_a_season_that_repeats_itself_has_no_skill_to_measure():
 
 def test_too_few_windows_have_no_skills():
     assert [] == rolling.roll(windows(list(np.random.default_rng(1).normal(size=40))), "past", 7, borders(40))
+
+
+def test_a_hole_in_every_window_leaves_skills_to_measure():
+    wave = 50 + 20 * np.sin(np.arange(600) * 2 * np.pi / 9.7)
+    past = np.where(np.arange(600) % 10 == 4, np.nan, wave)
+    rows = windows(list(past))
+    rows = rolling.Windows(rows.columns, windows(list(wave)).truth, rows.begins, rows.ends)
+    assert np.isnan(rows.columns["past"]).any(axis=1).all()
+    skills = rolling.roll(rows, "past", 7, borders(600))
+    assert 3 == len(skills)
+    assert min(skill.best for skill in skills) > 0.5

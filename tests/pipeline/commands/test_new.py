@@ -207,3 +207,12 @@ def test_very_many_columns_are_counted(new, tmp_path):
     lines = out.splitlines()
     assert "c39" == lines[40].split()[0]
     assert ["and 111 more:", "  110 x number: scaled", "  1 x target"] == lines[41:44]
+
+
+def test_names_that_change_are_told_in_full(new, tmp_path):
+    drawn, long = random.Random(1), "a" * 60
+    rows = [[f"{drawn.random():.3f}", f"{drawn.random():.3f}", drawn.choice("ab")] for _ in range(60)]
+    with (tmp_path / "named.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["", f"{long}?", "kind"], *rows])
+    _, out, _ = new("named", "--data", str(tmp_path / "named.csv"), "--target", "kind")
+    assert f"Names of inputs: (no name) is column, {long[:39]}… is {long}; files and requests may use both." in out

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.formats.csv import Csv
+from pipeline.formats.csv import Csv, read_blocks, read_rows
 from pipeline.formats.table import MISSING_TEXTS
 
 DATA = Csv("table.csv", {"size": "float", "count": "int", "colour": "bytes"}, "kind", ("small", "large"))
@@ -210,3 +210,11 @@ def test_what_is_written_is_read(tmp_path_factory, table):
     (folder / "table.csv").write_text(buffer.getvalue(), encoding="utf-8", newline="")
     found = [tuple(one.features.values()) for one in DATA.examples(folder)]
     assert [(size, count, colour.encode(), kind.encode()) for size, count, colour, kind in table] == found
+
+
+def test_a_header_that_comes_again_is_no_row(tmp_path):
+    path = tmp_path / "joined.csv"
+    path.write_text("a,kind\n1,x\n a,kind\n2,y\n", encoding="utf-8")
+    rows = list(read_rows(path))
+    assert ["", "", "the header again", ""] == [fault for _, _, fault in rows]
+    assert [["1", "2"], ["x", "y"]] == list(next(read_blocks(path)).values())

@@ -51,6 +51,14 @@ def test_rows_in_another_order_are_sorted(drafted, write_csv, series, disorder):
     assert "The file has its rows in another order: a run sorts them by day, in memory." in found.plan.notes
 
 
+def test_cells_of_a_series_that_are_not_read_are_told(drafted, write_csv, series):
+    series["sold"][400:402] = ["n.b.", "n.b."]
+    series["day"][500] = "2021-02-30"
+    found = drafted(write_csv(series), "sold")
+    assert "target, and its past; not read, so missing: 'n.b.' 2 times" == found.uses["sold"]
+    assert found.uses["day"].endswith("; not read, so missing: '2021-02-30'")
+
+
 def test_rows_of_the_same_day_are_no_series(drafted, write_csv, series):
     series["day"] = [series["day"][number // 3] for number in range(730)]
     found = drafted(write_csv(series), "sold")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.formats.columns import Column
 from pipeline.scaffold.target import find_target
 
@@ -87,3 +89,29 @@ def test_the_index_of_a_frame_is_left_out(drafted, write_csv, trees):
     found = drafted(write_csv({"": list(range(200)), "height": trees["height (m)"], "label": trees["grown"]}))
     assert "label is the target" in found.plan.notes[0]
     assert "left out: numbers or names the rows" == found.uses["(no name)"]
+
+
+def test_ticks_and_empty_cells_are_not_called_the_same_in_every_row():
+    columns = [number("a"), number("b"), Column("label", "bytes", 100, 40, 1, values=("x",), constant=True)]
+    with pytest.raises(UsageError, match="called like a target, but it is the same in every row that has one"):
+        find_target(columns, "")
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([json.dumps({"x": place}) for place in range(60)], "give each value within size a column of its own"),
+        ([str(1_600_000_000 + 3600 * place) for place in range(60)], "times, for a forecast, are written 2024-01-31"),
+    ],
+)
+def test_a_table_without_an_input_is_told_how_to_have_one(tmp_path, drafted, cells, words):
+    rows = [f'{{"size": {cell}, "kind": "{"ab"[place % 2]}"}}' for place, cell in enumerate(cells)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(PipelineError, match=words):
+        drafted(tmp_path / "rows.jsonl", "kind")
+
+
+def test_a_target_of_amounts_with_a_unit_is_told_how_to_write_them(drafted, write_csv):
+    columns = {"size": [place / 7 for place in range(150)], "price": [f"${place}.50" for place in range(150)]}
+    with pytest.raises(UsageError, match=r"price cannot be predicted(.*\n)*.*Next: write its figures as 1234\.5"):
+        drafted(write_csv(columns), "price")

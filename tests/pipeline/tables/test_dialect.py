@@ -41,3 +41,16 @@ def test_the_line_of_another_encoding_is_named(tmp_path):
 def test_columns_that_blanks_separate():
     rows = list(dialect.parse_lines([' 1  2 \t "a b"\n', "\n", "3 4 5 \n"], dialect.BLANKS))
     assert [["1", "2", "a b"], [], ["3", "4", "5"]] == [cells for _, cells, _ in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('a,b\n1,"x\n2,y\n3,z\n', "a quote is not closed: the lines 2 to 4 are one row"),
+        ('a,b\n1,"x\ny"\n', ""),
+        ('a,b\n1,"x\ny"z\n', ""),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_a_fault_of_its_lines(text, fault):
+    rows = list(dialect.parse_lines(text.splitlines(keepends=True), ","))
+    assert ["", fault] == [found for _, _, found in rows]
