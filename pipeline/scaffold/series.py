@@ -176,8 +176,8 @@ def _column_row(column: Column, goal: Column, times: Times, others: list[Column]
     why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
     used = uses.get(column.name) or ("its past" if column in others else "")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
-    told = used + profile.describe_odd(column) if used else why
-    return safe_name(column.name), kind, str(column.missing), str(column.distinct), told
+    use = used + profile.describe_odd(column) if used else why
+    return safe_name(column.name), kind, str(column.missing), str(column.distinct), use
 
 
 def _series_facts(

@@ -151,7 +151,7 @@ def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, lis
     if delimiter == BLANKS:
         lines = (re.sub(r"[ \t]+", BLANKS, line.strip()) for line in lines)
     taken: list[str] = []
-    reader = csv.reader((taken.append(line) or line for line in lines), delimiter=delimiter)  # type: ignore[func-returns-value]
+    reader = csv.reader(_keep(lines, taken), delimiter=delimiter)
     while True:
         taken.clear()
         try:
@@ -161,6 +161,12 @@ def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, lis
             yield reader.line_num, [], str(error)
         except StopIteration:
             return
+
+
+def _keep(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+    for line in lines:
+        taken.append(line)
+        yield line
 
 
 def _open_quote(taken: list[str], delimiter: str, last: int) -> str:
