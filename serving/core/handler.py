@@ -239,7 +239,8 @@ class RequestHandler:
     def _encode_in_thread(
         self, context: RequestContext, prepared: PreparedRequest, started: float, values: Values
     ) -> None:
-        answer = _attempt(partial(prepared.encode, values))
+        expired = context.deadline < time.monotonic()  # as in `_read_in_thread`
+        answer = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(prepared.encode, values))
         self._loop.call_soon_threadsafe(self._after_encode, context, prepared, started, values, answer)
 
     def _after_encode(

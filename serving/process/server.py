@@ -117,6 +117,7 @@ class _Server:
                 if not self._stop.is_set():
                     await self._answer_requests(core, ready)
             finally:
+                codec.shutdown(wait=False, cancel_futures=True)  # what is left is for connections that are closed
                 await core.close()
         return 0
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROBES = frozenset({b"/healthz", b"/readyz"})
 _HABIT = 1 << 10  # bytes
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})  # methods whose body nobody reads
-PIECE = 1 << 14  # bytes to feed at a time: they hold a few hundred requests at most
+PIECE = 1 << 12  # bytes to feed at a time: they hold a hundred requests, or a few hundred chunks, at most
 _MAX_HEAD = 1 << 16  # bytes of request line and headers
 _HEADER_COST = 32  # bytes that a header takes in addition to its text
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}

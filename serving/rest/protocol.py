@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serving.rest.parser import Request
 
 _QUEUE = 16  # requests read ahead
-_STEPS_PER_TURN = 256  # requests and pieces after which other connections have their turn
+_TURN_S = 0.002  # after which other connections have their turn: a piece may hold a few thousand chunks
 _LONG = 1 << 16  # bytes of an answer
 _LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
 
@@ -104,11 +104,11 @@ class Connection(asyncio.Protocol):
         if self._pumping or self._closed:
             return
         self._pumping = True
-        for _ in range(_STEPS_PER_TURN):
-            if not self._step():
+        until = time.monotonic() + _TURN_S
+        while self._step():
+            if time.monotonic() > until:
+                self._loop.call_soon(self._pump)
                 break
-        else:
-            self._loop.call_soon(self._pump)
         self._pumping = False
         self._pause_or_resume()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -262,7 +265,7 @@ def test_small_pieces_of_a_body_cost_what_they_hold(port, dial):
     client.sendall(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nab\r\n" * 5000)
     here.until(lambda: here.bytes_held == 10000)
     [connection] = here.call(lambda: list(here.connections._open))
-    assert isinstance(connection._reader._body, bytearray)
+    assert isinstance(connection._reader._body, io.BytesIO)
     client.sendall(b"0\r\n\r\n")
     _until(client, b"ab" * 5000)
 
@@ -345,3 +348,23 @@ def test_drain_answers_what_was_asked(port, dial, read_all):
     assert 1 == answers.count(b"Connection: close")
     drain.join(20)
     assert not drain.is_alive()
+
+
+def test_chunks_of_one_byte_hold_up_nobody_else(port, dial):
+    one, gaps = port(), []
+
+    async def tick():
+        last = time.monotonic()
+        while not one.requests:
+            await asyncio.sleep(0.001)
+            last, before = time.monotonic(), last
+            gaps.append(last - before)
+
+    connection = dial(one.address)
+    connection.sendall(b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    sender = threading.Thread(target=connection.sendall, args=(b"1\r\nx\r\n" * 500_000 + b"0\r\n\r\n",))
+    sender.start()
+    one.call(tick)
+    sender.join()
+    assert 500_000 == len(one.requests[0].body)
+    assert max(gaps) < 0.3

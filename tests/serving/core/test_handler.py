@@ -1,0 +1,39 @@
+"""What the request handler does with an answer that comes too late."""
+
+import asyncio
+import time
+from unittest.mock import MagicMock
+
+import numpy as np
+
+from serving.core.handler import PreparedRequest, RequestContext, RequestHandler
+from serving.errors import Code
+
+
+class _Codec:
+    """A thread that is busy until the test says that it is not."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def submit(self, function, *arguments):
+        self.jobs.append(lambda: function(*arguments))
+
+
+def test_a_large_answer_that_nobody_waits_for_any_more_is_not_written():
+    codec, scheduler, answers, written = _Codec(), MagicMock(), [], []
+    scheduler.submit = lambda task: task.end([np.zeros(1 << 20)])
+    prepared = PreparedRequest(MagicMock(side=""), "serving_default", MagicMock(), written.append)
+
+    async def run():
+        handler = RequestHandler(scheduler, codec, MagicMock())
+        context = RequestContext("REST", "predict", "half", answers.append, deadline=time.monotonic() + 0.01)
+        handler.answer(context, lambda: prepared)
+        await asyncio.sleep(0.02)
+        codec.jobs[0]()
+        await asyncio.sleep(0)
+        return handler.in_flight
+
+    assert 0 == asyncio.run(run())
+    assert [Code.DEADLINE_EXCEEDED] == [answer.code for answer in answers]
+    assert not written
