@@ -12,6 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
+from tfx_bsl.tfxio import tensor_representation_util
 
 from pipeline.features import dates, text, truth, types
 from pipeline.formats.base import Dataset
@@ -86,6 +87,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
             _clear_domain(feature)
             feature.string_domain.name = data.label
             feature.string_domain.value.extend(data.classes)
+    _complete_tensors(bound)
     return bound
 
 
@@ -108,6 +110,15 @@ def _fill_missing(schema: schema_pb2.Schema, feature: str, kind: str) -> None:
     tensor = schema_pb2.TensorRepresentation.DenseTensor(column_name=feature, shape={"dim": [{"size": 1}]})
     setattr(tensor.default_value, f"{kind}_value", types.MISSING_VALUES[kind])
     representations[feature].dense_tensor.CopyFrom(tensor)
+
+
+def _complete_tensors(schema: schema_pb2.Schema) -> None:
+    """Declares the tensors of all columns if some are declared: TFX's Transform finds no others when it analyzes."""
+    if "" not in schema.tensor_representation_group:
+        return
+    representations = schema.tensor_representation_group[""].tensor_representation
+    for name, tensor in tensor_representation_util.InferTensorRepresentationsFromMixedSchema(schema).items():
+        representations[name].CopyFrom(tensor)
 
 
 def _domain_values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:
