@@ -115,6 +115,11 @@ def test_difference_of_schemas(tmp_path):
     lines = schema.diff_schemas(frozen, schema.bind_schema(inferred(), DATA))
     assert '+    value: "a"' in lines
     assert "--- frozen" == lines[0]
+    for missing in (inferred(), schema.bind_schema(inferred(), NUMBER)):
+        missing.ClearField("tensor_representation_group")
+        schema.write_schema(missing, frozen)
+        missing.tensor_representation_group[""].tensor_representation["size"].dense_tensor.column_name = "size"
+        assert [] == schema.diff_schemas(frozen, missing)
 
 
 @pytest.fixture
