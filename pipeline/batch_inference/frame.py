@@ -8,32 +8,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import settings
 from pipeline.batch_inference import forecast, job
 from pipeline.batch_inference.columns import read_input_columns
 from pipeline.errors import PipelineError
 from pipeline.export.columns import FORECAST_SIGNATURE
 from pipeline.store import champions
-from pipeline.store.layout import Workspace
 from serving.core.predict import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.batch_inference.job import Outcome
+    from pipeline.store.layout import Workspace
     from serving.core.model import LoadedModel
 
 _MOST_REASONS = 5
 
 
 def predict_frame(
-    name: str, frame: pd.DataFrame, workspace: Path | str = "workspace", *, version: int | None = None
+    name: str, frame: pd.DataFrame, workspace: Path | str | None = None, *, version: int | None = None
 ) -> pd.DataFrame:
     """Predicts every row, or forecasts the next steps from a history as rows.
 
     Args:
         name: Of a published model.
         frame: Columns as in the table that was trained on, or with the names of the recipe's inputs.
-        workspace: Folder of the workspace.
+        workspace: Folder of the workspace; None for KERASPIPE_WORKSPACE, or ./workspace, as of the command line.
         version: Its number; None for the champion, which is live.
 
     Returns:
@@ -45,7 +46,8 @@ def predict_frame(
     """
     from serving.core.model import LoadedModel  # imports TensorFlow
 
-    folder = _find_version(Workspace(Path(workspace)), name, version)
+    home = settings.from_environment(None if workspace is None else str(workspace)).workspace
+    folder = _find_version(home, name, version)
     with tempfile.TemporaryDirectory() as temporary:
         path, out = Path(temporary, "frame.parquet"), Path(temporary, "answers.parquet")
         _write_frame(frame, path)

@@ -81,6 +81,8 @@ def _open_model(options: Namespace, settings: Settings) -> Iterator[tuple[Source
         with console.redirect_output(Path(os.devnull)) as terminal, _connect(options, settings) as source:
             yield source, terminal
     except ServingError as error:
+        if "\nNext: " in error.message:  # the client's own, such as that of a server that is not there
+            raise PipelineError(error.message) from error
         raise PipelineError(
             f"{options.name} did not answer.",
             expected="an answer",
@@ -181,7 +183,7 @@ def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[st
             f"The inputs do not fit {options.name}.",
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
-            action="name each input once",
+            action="name each input once; for the rows of a table: --file IN --out OUT",
         )
     return {
         name: [

@@ -157,7 +157,7 @@ def recipes(missing: list[Path]) -> Finding:
 
 def decoders(unchecked: list[str]) -> Finding:
     """Published versions, NAME@VERSION, whose decoder takes any bytes: one request of eleven ends a server."""
-    state = f"no check before the decoder: {', '.join(unchecked)}" if unchecked else "check what they decode"
+    state = f"no check before the decoder: {', '.join(unchecked)}" if unchecked else "all check what they decode"
     names = " ".join(sorted({version.partition("@")[0] for version in unchecked}))
     fix = f"publish them anew: keraspipe run {names}" if unchecked else ""
     return Finding("published models", not unchecked, state, fix, essential=False)

@@ -122,6 +122,7 @@ def _slice_rows(slices: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (name, metric, *_pair_cells(pair))
         for name, metrics in differing[:MAX_SLICES]
         for metric, pair in metrics.items()
+        if (pair["a"], pair["b"]) != (None, None)  # such as the AUC of a slice of one class
     ]
 
 

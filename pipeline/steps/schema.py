@@ -12,6 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
+from tfx_bsl.tfxio import tensor_representation_util
 
 from pipeline.features import dates, text, truth, types
 from pipeline.formats.base import Dataset
@@ -60,13 +61,23 @@ def accepted_digest(frozen: Path) -> str:
 
 
 def diff_schemas(frozen: Path, newest: schema_pb2.Schema) -> list[str]:
-    """Returns the changed lines from the frozen schema to another, in text format; empty if none is frozen."""
-    from google.protobuf import text_format
+    """Returns the changed lines from the frozen schema to another, in text format; empty if none is frozen.
 
+    Tensors follow from the columns and say nothing new about the data.
+    """
     if not frozen.exists():
         return []
-    before, now = frozen.read_text().splitlines(), text_format.MessageToString(newest).splitlines()
+    before, now = (_column_lines(schema) for schema in (read_schema(frozen), newest))
     return list(difflib.unified_diff(before, now, "frozen", "newest data", lineterm=""))
+
+
+def _column_lines(schema: schema_pb2.Schema) -> list[str]:
+    from google.protobuf import text_format
+
+    columns = schema_pb2.Schema()
+    columns.CopyFrom(schema)
+    columns.ClearField("tensor_representation_group")
+    return text_format.MessageToString(columns).splitlines()
 
 
 def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema:
@@ -86,6 +97,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
             _clear_domain(feature)
             feature.string_domain.name = data.label
             feature.string_domain.value.extend(data.classes)
+    _complete_tensors(bound)
     return bound
 
 
@@ -108,6 +120,15 @@ def _fill_missing(schema: schema_pb2.Schema, feature: str, kind: str) -> None:
     tensor = schema_pb2.TensorRepresentation.DenseTensor(column_name=feature, shape={"dim": [{"size": 1}]})
     setattr(tensor.default_value, f"{kind}_value", types.MISSING_VALUES[kind])
     representations[feature].dense_tensor.CopyFrom(tensor)
+
+
+def _complete_tensors(schema: schema_pb2.Schema) -> None:
+    """Declares the tensors of all columns if some are declared: TFX's Transform finds no others when it analyzes."""
+    if "" not in schema.tensor_representation_group:
+        return
+    representations = schema.tensor_representation_group[""].tensor_representation
+    for name, tensor in tensor_representation_util.InferTensorRepresentationsFromMixedSchema(schema).items():
+        representations[name].CopyFrom(tensor)
 
 
 def _domain_values(schema: schema_pb2.Schema, feature: schema_pb2.Feature) -> Sequence[str]:

@@ -100,3 +100,9 @@ def test_what_cannot_be_answered_is_said(workspace, name, table, options, words)
         frame.predict_frame(name, pd.DataFrame(table), workspace.root, **options)
     assert words in str(caught.value)
     assert "/tmp" not in str(caught.value).replace(str(workspace.root), "")
+
+
+def test_workspace_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASPIPE_WORKSPACE", str(tmp_path / "elsewhere"))
+    with pytest.raises(PipelineError, match=r"'plain' in .*elsewhere"):
+        frame.predict_frame("plain", None)

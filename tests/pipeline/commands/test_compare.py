@@ -35,7 +35,7 @@ def left(workspace):
         journal.append_event(path, "file", path=f"artifacts/{run_id}.report/report.json", folder="data")
         for epoch, loss in enumerate(losses, 1):
             journal.append_event(path, "epoch", epoch=epoch, metrics={"val_loss": loss})
-        slices = [{"slice": f"label={n}", "metrics": {"accuracy": accuracy - 0.1 * n}} for n in range(2)]
+        slices = [{"slice": f"label={n}", "metrics": {"accuracy": accuracy - 0.1 * n, "auc": None}} for n in range(2)]
         fileio.write_json(folder / "evaluation.json", {"metrics": {"accuracy": accuracy}, "slices": slices})
         result = {"run_id": run_id, "recipe": recipe, "model_version": version, "seconds": 3.0, "steps": steps}
         fileio.write_json(folder / "result.json", result)
@@ -77,6 +77,8 @@ def test_words(left, compare):
     _, out, _ = compare(a, b)
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "accuracy 0.8000 0.9000 +0.1000" in lines
+    assert "label=0 accuracy 0.8000 0.9000 +0.1000" in lines
+    assert not any(line.startswith("label=0 auc") for line in lines)  # neither run could measure it
     assert "rate 5e-05 0.1" in lines
     assert "A val_loss █▄ 2 epochs" in lines
     assert "B val_loss ▇▅▁ 3 epochs" in lines

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.commands import predict
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
+from serving.client.errors import unreachable_error
 from serving.errors import ServingError
 
 
@@ -38,6 +39,20 @@ def picture(tmp_path):
 def test_files_are_rows_of_an_input_of_bytes(picture):
     assert {"image_bytes": [b"\x89PNG"] * 2} == asked(IMAGE, picture, picture)
     assert {"image_bytes": [b"\x89PNG"]} == asked(IMAGE, f"image_bytes={picture}")
+
+
+def test_table_in_place_of_values_leads_to_the_option_of_tables():
+    with pytest.raises(UsageError, match="--file IN --out OUT"):
+        asked(TABLE, "rows.csv")
+
+
+def test_server_that_is_not_there_says_how_to_start_one(monkeypatch):
+    def refuse(*_):
+        raise unreachable_error("http://127.0.0.1:8501", "Connection refused")
+
+    monkeypatch.setattr(predict, "_connect", refuse)
+    with pytest.raises(PipelineError, match=r"(?s)Connection refused.*Next: start one with `keraspipe serve`"):
+        predict.ask_model(SimpleNamespace(name="plain"), None, ["serving_default"])
 
 
 def test_named_values_are_one_row():

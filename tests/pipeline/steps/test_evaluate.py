@@ -115,6 +115,11 @@ def test_difference_of_schemas(tmp_path):
     lines = schema.diff_schemas(frozen, schema.bind_schema(inferred(), DATA))
     assert '+    value: "a"' in lines
     assert "--- frozen" == lines[0]
+    for missing in (inferred(), schema.bind_schema(inferred(), NUMBER)):
+        missing.ClearField("tensor_representation_group")
+        schema.write_schema(missing, frozen)
+        missing.tensor_representation_group[""].tensor_representation["size"].dense_tensor.column_name = "size"
+        assert [] == schema.diff_schemas(frozen, missing)
 
 
 @pytest.fixture
@@ -242,7 +247,8 @@ def test_missing_value_here_and_there_is_no_anomaly():
     data = SimpleNamespace(label="label", classes=(), inputs={"size": "float", "image_bytes": "bytes"})
     bound = schema.bind_schema(inferred(text), data)
     assert (False, 0.95) == (feature(bound, "size").HasField("shape"), feature(bound, "size").presence.min_fraction)
-    assert ["size"] == [*bound.tensor_representation_group[""].tensor_representation]
+    tensors = bound.tensor_representation_group[""].tensor_representation
+    assert ["size"] == [name for name, tensor in tensors.items() if tensor.dense_tensor.HasField("default_value")]
     for name in ("image_bytes", "label"):
         assert feature(inferred(text), name) == feature(bound, name)
     assert bound == schema.bind_schema(bound, data)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import tensorflow as tf
 import tfx  # noqa: F401  (before TFT, which misses modules without it)
+from google.protobuf import text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -54,6 +55,23 @@ def test_columns_that_may_be_missing(table):
         for name, (kind, cells) in table.items():
             expected = [MISSING[kind] if cell is None else cell for cell in cells]
             np.testing.assert_array_equal(np.array(expected, DTYPES[kind]), tensors[name].numpy())
+
+
+def test_transform_finds_the_tensor_of_every_column():
+    """A series has vectors without missing values next to texts that may be missing; either may be analyzed."""
+    text = """
+    feature { name: "day" type: BYTES presence { min_fraction: 1 } }
+    feature { name: "sold" type: FLOAT presence { min_fraction: 1 } }
+    feature { name: "shops" type: INT presence { min_fraction: 1 } shape { dim { size: 1 } } }
+    feature { name: "next" type: FLOAT presence { min_fraction: 1 } shape { dim { size: 7 } } }
+    """
+    inputs = {"day": "bytes", "sold": "float[28]", "shops": "int"}
+    schema = bind_schema(
+        text_format.Parse(text, schema_pb2.Schema()), SimpleNamespace(inputs=inputs, label="next", classes=())
+    )
+    for names in ({"day", "sold"}, {"shops"}, {*inputs, "next"}):
+        projected = tensor_representation_util.ProjectTensorRepresentationsInSchema(schema, names)
+        assert names == {feature.name for feature in projected.feature}
 
 
 def test_single_values_and_vectors_keep_their_order():
