@@ -75,8 +75,8 @@ class ServerCore:
 
     Args:
         options: How to serve.
-        executor: Threads that run graphs.
-        codec: A thread that reads large requests and writes large answers.
+        executor: Threads that run graphs and write large answers.
+        parser: A thread that reads large requests.
         control: Threads for pages, status and metadata, which wait for no model.
         peers: The server's other processes; None where it is the only one.
         config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
@@ -92,7 +92,7 @@ class ServerCore:
         self,
         options: ServeOptions,
         executor: Executor,
-        codec: Executor,
+        parser: Executor,
         control: Executor,
         peers: Peers | None = None,
         config: bytes | None = None,
@@ -111,10 +111,9 @@ class ServerCore:
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
         self._scheduler = self._make_scheduler()
-        self._reader, concurrent = ReaderProcess(self._budget.limit), options.limits.concurrent
-        self._handler = RequestHandler(
-            self._scheduler, codec, self._metrics, self._log, concurrent, self._budget, self._reader.thread
-        )
+        self._reader = ReaderProcess(self._budget.limit)
+        bounds = options.limits.concurrent, self._budget, self._reader.thread
+        self._handler = RequestHandler(self._scheduler, executor, parser, self._metrics, self._log, *bounds)
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
 

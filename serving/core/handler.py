@@ -121,27 +121,29 @@ class RequestHandler:
 
     Args:
         scheduler: Runs the graphs.
-        codec: A thread that reads large requests and writes large answers.
+        executor: Threads that write large answers: one of a hundred megabytes may not hold up all others.
+        parser: A thread that reads large requests.
         metrics: Record every request.
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
         budget: Bytes that requests may take together; None for any.
-        readers: Threads that wait for the process that reads large requests; None for `codec`.
+        readers: Threads that wait for the process that reads large requests; None for `parser`.
     """
 
     def __init__(
         self,
         scheduler: Scheduler,
-        codec: Executor,
+        executor: Executor,
+        parser: Executor,
         metrics: RequestMetrics,
         samples: RequestSampler | None = None,
         concurrent: int | None = None,
         budget: MemoryBudget | None = None,
         readers: Executor | None = None,
     ) -> None:
-        self._budget, self._readers = budget, readers or codec
+        self._budget, self._readers = budget, readers or parser
         self._scheduler = scheduler
-        self._codec = codec
+        self._executor, self._parser = executor, parser
         self._metrics = metrics
         self._samples = samples
         self._concurrent = math.inf if concurrent is None else concurrent
@@ -174,7 +176,7 @@ class RequestHandler:
         if prepared:
             self._run(context, prepared, started)
         elif context.large:
-            self._codec.submit(self._read_in_thread, context, read, started)
+            self._parser.submit(self._read_in_thread, context, read, started)
         else:
             self._run(context, _attempt(partial(self._prepare, read)), started)
 
@@ -232,7 +234,7 @@ class RequestHandler:
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
         if not _is_small(values):
-            self._codec.submit(self._encode_in_thread, context, prepared, started, values)
+            self._executor.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
 

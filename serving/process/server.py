@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _CONTROL_THREADS = 4
-_CODEC_THREADS = 1  # Python reads and writes one message at a time; more threads would only take the event loop's turns
+_PARSER_THREADS = 1  # Python reads one message at a time; more threads would only take the event loop's turns
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,18 @@ class _Server:
         threads = self._options.threads or 4 * (os.cpu_count() or 1)  # as upstream
         with (
             ThreadPoolExecutor(threads, thread_name_prefix="request") as executor,
-            ThreadPoolExecutor(_CODEC_THREADS, thread_name_prefix="codec") as codec,
+            ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser") as parser,
             ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control") as control,
         ):
-            core = ServerCore(self._options, executor, codec, control, self._peers, self._config)
+            core = ServerCore(self._options, executor, parser, control, self._peers, self._config)
             try:
                 await core.load(self._stop)
                 if not self._stop.is_set():
                     await self._answer_requests(core, ready)
             finally:
-                codec.shutdown(wait=False, cancel_futures=True)  # what is left is for connections that are closed
                 await core.close()
+                for pool in (parser, executor):  # what is left is for connections that are closed
+                    pool.shutdown(wait=False, cancel_futures=True)
         return 0
 
     def _handle_signals(self) -> None:

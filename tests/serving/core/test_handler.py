@@ -10,7 +10,7 @@ from serving.core.handler import PreparedRequest, RequestContext, RequestHandler
 from serving.errors import Code
 
 
-class _Codec:
+class _Thread:
     """A thread that is busy until the test says that it is not."""
 
     def __init__(self):
@@ -21,16 +21,16 @@ class _Codec:
 
 
 def test_a_large_answer_that_nobody_waits_for_any_more_is_not_written():
-    codec, scheduler, answers, written = _Codec(), MagicMock(), [], []
+    thread, scheduler, answers, written = _Thread(), MagicMock(), [], []
     scheduler.submit = lambda task: task.end([np.zeros(1 << 20)])
     prepared = PreparedRequest(MagicMock(side=""), "serving_default", MagicMock(), written.append)
 
     async def run():
-        handler = RequestHandler(scheduler, codec, MagicMock())
+        handler = RequestHandler(scheduler, thread, thread, MagicMock())
         context = RequestContext("REST", "predict", "half", answers.append, deadline=time.monotonic() + 0.01)
         handler.answer(context, lambda: prepared)
         await asyncio.sleep(0.02)
-        codec.jobs[0]()
+        thread.jobs[0]()
         await asyncio.sleep(0)
         return handler.in_flight
 
