@@ -8,13 +8,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from serving.core.work import FULL_TEXT
+from serving.errors import InvalidArgument, ResourceExhausted
 from serving.wire.image_header import count_pixels
 from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from serving.core.work import Graph, RunArgs
+    from serving.core.work import Graph, MemoryBudget, RunArgs
     from serving.wire.strings import Tensor
 
 PIXEL_BYTES = 16  # a decoder's own memory, the pixels, and two copies of them while they are resized
@@ -25,6 +27,22 @@ _QUICK_BYTES = 1 << 15  # of all strings of a run
 def image_bytes(model: Graph, args: RunArgs) -> int:
     """Bytes that the images among the inputs unpack to, by their headers; 0 where the graph decodes none."""
     return PIXEL_BYTES * sum(map(count_pixels, _strings(args))) if model.decoders else 0
+
+
+def hold_images(model: Graph, args: RunArgs, budget: MemoryBudget) -> int:
+    """Holds the bytes that the images among the inputs unpack to, and returns how many.
+
+    Raises:
+        InvalidArgument: They would never fit.
+        ResourceExhausted: They do not fit now.
+    """
+    size = image_bytes(model, args)
+    text = f"The images of the request unpack to {size} bytes"
+    if size > budget.limit:
+        raise InvalidArgument(f"{text}, at most {budget.limit} are taken")
+    if not budget.take(size):
+        raise ResourceExhausted(f"{text}. {FULL_TEXT}")
+    return size
 
 
 def is_bounded(model: Graph, args: RunArgs) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving.core.cost import image_bytes, value_bytes
-from serving.core.work import FULL_TEXT, LATE_TEXT, InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
+from serving.core.cost import hold_images, value_bytes
+from serving.core.work import LATE_TEXT, InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
 from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
 
 if TYPE_CHECKING:
@@ -185,12 +185,11 @@ class RequestHandler:
         prepared = read()
         if not isinstance(prepared, PreparedRequest):
             return prepared
-        prepared.held = image_bytes(prepared.lease.model, prepared.fetch) if self._budget else 0
-        if prepared.held and self._budget and not self._budget.take(prepared.held):
-            refusal = ResourceExhausted(f"The images of the request unpack to {prepared.held} bytes. {FULL_TEXT}")
-            prepared.held = 0
+        try:
+            prepared.held = hold_images(prepared.lease.model, prepared.fetch, self._budget) if self._budget else 0
+        except ServingError as refusal:
             prepared.lease.refuse(refusal)
-            raise refusal
+            raise
         return prepared
 
     def _read_in_thread(

@@ -12,7 +12,7 @@ from PIL import Image
 from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, value_bytes
 from serving.core.handler import PreparedRequest, RequestHandler
 from serving.core.work import MemoryBudget, RunArgs
-from serving.errors import ResourceExhausted
+from serving.errors import InvalidArgument, ResourceExhausted
 from serving.wire.strings import Strings
 
 HUGE_WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xfe\xbf\xff\x0f\x07" + bytes(12)
@@ -86,6 +86,8 @@ def test_an_image_of_89_megapixels_needs_memory_that_the_server_may_have():
 
     budget = MemoryBudget(2**31)
     assert PIXEL_BYTES * 9459**2 == prepare(budget).held == budget._held
-    with pytest.raises(ResourceExhausted, match="unpack to 1431562896 bytes"):
+    with pytest.raises(ResourceExhausted, match=r"unpack to 1431562896 bytes.*Try again later"):
+        prepare(budget)
+    with pytest.raises(InvalidArgument, match="unpack to 1431562896 bytes, at most 1073741824 are taken"):
         prepare(MemoryBudget(2**30))
-    assert 1 == len(released)
+    assert 2 == len(released)
