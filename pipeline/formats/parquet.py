@@ -158,10 +158,10 @@ def read_blocks(
     Args:
         path: File.
         names: Columns to read; all if empty.
-        folders: Columns that the file's folders name; the file's own come first.
+        folders: Columns that the file's folders name; where the file has one, too, it has to say the same.
 
     Raises:
-        PipelineError: The file is damaged.
+        PipelineError: The file is damaged, or contradicts its folders.
     """
     import pyarrow as pa
 
@@ -173,10 +173,30 @@ def read_blocks(
         rows = table.block_rows(len(own if wanted is None else wanted), BATCH_ROWS)
         for batch in file.iter_batches(rows, columns=wanted):
             cells = {name: column.to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+            _check_folders(path, cells, folders or {})
             there = {name: [cell] * batch.num_rows for name, cell in further.items() if not names or name in names}
             yield cells | there
     except (pa.ArrowException, OSError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
+
+
+def _check_folders(path: Path, cells: Mapping[str, list[Any]], folders: Mapping[str, Any]) -> None:
+    for name in folders.keys() & cells.keys():
+        for value in cells[name]:
+            if not _means(folders[name], value):
+                raise PipelineError(
+                    f"The column {name} of {path} is not what the file's folder says.",
+                    expected=f"{folders[name]}, as in the name of the folder",
+                    received=f"{value}",
+                    action=f"rename the folder, or remove the column {name} from the file",
+                )
+
+
+def _means(folder: Any, value: Any) -> bool:
+    """Whether a folder's name, such as 01 or 2024-01-31, means a value."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return re.fullmatch(r"[-+]?\d+(\.\d*)?", str(folder)) is not None and float(folder) == value
+    return str(value).casefold() in {str(folder).casefold(), f"{folder} 00:00:00"}
 
 
 def _open_file(path: Path) -> Any:

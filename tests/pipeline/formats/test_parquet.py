@@ -86,3 +86,31 @@ def test_folders_that_name_a_column(tmp_path):
     found = [one.features for one in data.examples(tmp_path)]
     assert [(None, 2024), (b"north", 2023), (b"so uth", 2024)] == [(row.get("site"), row["year"]) for row in found]
     assert ["a", "kind", "site", "year"] == [column.name for column in inspect_table(tmp_path / "data")]
+
+
+@pytest.mark.parametrize(
+    ("folder", "value"),
+    [
+        ("m=01", 1),
+        ("m=2024-01-31", dt.date(2024, 1, 31)),
+        ("m=2024-01-31", dt.datetime.fromisoformat("2024-01-31")),
+        ("m=True", True),
+    ],
+)
+def test_a_folder_that_says_what_its_file_says(tmp_path, folder, value):
+    write_part(tmp_path / folder, value)
+    assert [1.0] == [one.features["a"] for one in Parquet(".", {"a": "float"}, "kind", ("x",)).examples(tmp_path)]
+    assert ["a", "kind", "m"] == sorted(column.name for column in inspect_table(tmp_path))
+
+
+@pytest.mark.parametrize(("folder", "value"), [("m=2", 1), ("m=north", "south"), ("m=1", 12), ("m=x", None)])
+def test_a_folder_that_contradicts_its_file_is_refused(tmp_path, folder, value):
+    write_part(tmp_path / folder, value)
+    with pytest.raises(PipelineError, match=r"column m of .*part.parquet is not what the file's folder says") as caught:
+        inspect_table(tmp_path)
+    assert f"Received: {value}" in str(caught.value)
+
+
+def write_part(folder, value):
+    folder.mkdir()
+    parquet.write_table(pa.table({"a": [1.0], "kind": ["x"], "m": [value]}), folder / "part.parquet")
