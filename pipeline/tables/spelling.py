@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.features.truth import FALSE, TRUE
+from pipeline.features.truth import FALSE, TRUE, are_truth_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +40,9 @@ class Spellings:
     def __post_init__(self) -> None:
         counts = Counter(map(spelling_key, self.classes))
         keys = {spelling_key(name): name for name in self.classes if counts[spelling_key(name)] == 1}
+        if len(self.classes) == 2 and are_truth_values(self.classes):  # noqa: PLR2004
+            sides = {_say_truth(name): name for name in self.classes}
+            keys = {spelling_key(word): sides[_say_truth(word)] for word in (*TRUE, *FALSE)} | keys
         object.__setattr__(self, "keys", keys)
 
     def find_class(self, label: str) -> str:
@@ -50,7 +53,8 @@ class Spellings:
 def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, str]]:
     """Puts the rows of classes that differ in their spelling only together.
 
-    The letters of an alphabet stay apart: where a and A are both there, nothing is merged by case.
+    The letters of an alphabet stay apart: where a and A are both there, nothing is merged by case. Labels that all say
+    true or false are two classes in whatever words.
 
     Args:
         counts: Rows by label.
@@ -60,9 +64,10 @@ def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, 
         class, of numbers the shortest.
     """
     groups: dict[str, list[str]] = {}
-    apart = _has_alphabet(counts)
+    apart, truth = _has_alphabet(counts), are_truth_values(counts)
     for name in counts:
-        groups.setdefault(name if apart and len(name) == 1 else spelling_key(name), []).append(name)
+        key = _say_truth(name) if truth else name if apart and len(name) == 1 else spelling_key(name)
+        groups.setdefault(key, []).append(name)
     merged: Counter[str] = Counter()
     other: dict[str, str] = {}
     for key, names in groups.items():
@@ -70,6 +75,10 @@ def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, 
         merged[chosen] = sum(counts[name] for name in names)
         other |= {name: chosen for name in names if name != chosen}
     return merged, other
+
+
+def _say_truth(name: str) -> str:
+    return "true" if name.strip().casefold() in TRUE else "false"
 
 
 def _has_alphabet(names: Iterable[str]) -> bool:

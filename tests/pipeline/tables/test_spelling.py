@@ -51,8 +51,18 @@ def test_declared_classes_are_always_themselves(classes):
 
 
 def test_rows_of_one_class_in_different_spellings():
-    counts = {"1": 3, "1.0": 9, "0": 5, "0.0": 1, "yes": 2, "YES": 1}
-    assert ({"1": 12, "0": 6, "yes": 3}, {"1.0": "1", "0.0": "0", "YES": "yes"}) == merge_spellings(counts)
+    counts = {"1": 3, "1.0": 9, "0": 5, "0.0": 1, "maybe": 2, "MAYBE": 1}
+    assert ({"1": 12, "0": 6, "maybe": 3}, {"1.0": "1", "0.0": "0", "MAYBE": "maybe"}) == merge_spellings(counts)
+
+
+def test_true_and_false_are_two_classes_in_whatever_words():
+    counts = {"true": 5, "True": 1, "1": 2, "FALSE": 4, "0": 1, "no": 1}
+    merged, other = merge_spellings(counts)
+    assert {"true": 8, "FALSE": 6} == merged
+    spellings = Spellings(tuple(merged))
+    assert {name: spellings.find_class(name) for name in other} == other
+    assert ["FALSE", "true", "unknown"] == [spellings.find_class(name) for name in ("off", "1.0", "unknown")]
+    assert ["t", "f", "1"] == [Spellings(("t", "f", "x")).find_class(name) for name in ("t", "f", "1")]
 
 
 def test_letters_of_an_alphabet_stay_apart():
