@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.core.cost import hold_images, value_bytes
-from serving.core.work import LATE_TEXT, InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
+from serving.core.work import InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
 from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
+from serving.wire.deadline import LATE_TEXT, run_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -240,8 +241,7 @@ class RequestHandler:
     def _encode_in_thread(
         self, context: RequestContext, prepared: PreparedRequest, started: float, values: Values
     ) -> None:
-        expired = context.deadline < time.monotonic()  # as in `_read_in_thread`
-        answer = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(prepared.encode, values))
+        answer = _attempt(partial(run_until, context.deadline, partial(prepared.encode, values)))
         self._loop.call_soon_threadsafe(self._after_encode, context, prepared, started, values, answer)
 
     def _after_encode(

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serving.core.work import LATE_TEXT
 from serving.errors import Code, DeadlineExceeded, ServingError, Unavailable
+from serving.wire.deadline import LATE_TEXT
 from serving.wire.strings import Strings
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.errors import DeadlineExceeded, ResourceExhausted, ServingError
+from serving.wire.deadline import LATE_TEXT
 from serving.wire.strings import Strings, Tensor
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 
 Values = list[Tensor]
-LATE_TEXT = "Timed out waiting for notification"
 FULL_TEXT = "The server holds as many bytes of requests as it may. Try again later"
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 Outcome = Values | ServingError

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from serving.wire.deadline import check_deadline
 from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def join_texts(separator: str, texts: Iterable[str]) -> Iterator[str]:
     """The same as `separator.join`, in pieces that others may come between."""
     rest, before = iter(texts), ""
     while piece := list(itertools.islice(rest, _PIECE)):
+        check_deadline()
         yield f"{before}{separator.join(piece)}"
         before = separator
 
@@ -213,11 +215,10 @@ def number_texts(numbers: np.ndarray) -> Iterator[str]:
         return
     rows = _PIECE * len(numbers) // numbers.size
     for start in range(0, len(numbers), max(rows, 1)):
+        check_deadline()
         yield ", " if start else "["
-        if rows:
-            yield _write_piece(numbers[start : start + rows])[1:-1]
-        else:
-            yield from number_texts(numbers[start])
+        piece = numbers[start : start + rows]
+        yield from [_write_piece(piece)[1:-1]] if rows else number_texts(numbers[start])
     yield "]"
 
 

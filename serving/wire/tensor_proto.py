@@ -13,6 +13,7 @@ import numpy as np
 
 from serving.errors import InvalidArgument
 from serving.wire import dtypes
+from serving.wire.deadline import check_deadline
 from serving.wire.proto_fields import read_varint, varint
 from serving.wire.strings import Strings
 
@@ -166,6 +167,7 @@ def encode(array: Tensor, proto: Any, *, as_content: bool = False) -> None:
     else:
         values, flat = getattr(proto, _FIELDS[dtype.name]), array.reshape(-1)
         for start in range(0, flat.size, _PIECE):
+            check_deadline()
             values.extend(_to_field_values(flat[start : start + _PIECE], dtype))
 
 
@@ -178,6 +180,7 @@ def serialize(strings: Strings, proto: Any) -> bytes:
     """
     parts = [strings.head()]
     for piece in strings.pieces():  # a message's parts one after the other are the message
+        check_deadline()
         proto.string_val[:] = piece
         parts.append(proto.SerializeToString())
     return b"".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from serving.errors import InvalidArgument
+from serving.errors import DeadlineExceeded, InvalidArgument
 from serving.wire import json_answers, json_parser, json_writer
+from serving.wire.deadline import run_until
 
 
 @pytest.mark.parametrize(
@@ -113,3 +115,12 @@ def test_rows_that_cannot_be_written(outputs, expected):
     with pytest.raises(InvalidArgument) as caught:
         json_answers.write_rows(outputs)
     assert expected == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((200_000, 1, 1), np.float32), np.zeros((1, 10**6)), np.full(200_000, b"x", object)]
+)
+def test_an_answer_ends_at_its_deadline(array):
+    with pytest.raises(DeadlineExceeded):
+        run_until(time.monotonic() + 0.005, lambda: json_answers.write_rows({"y": array}))
+    assert json_answers.write_rows({"y": array[:1]})
