@@ -75,8 +75,8 @@ class ServerCore:
 
     Args:
         options: How to serve.
-        executor: Threads that run graphs and write large answers.
-        parser: A thread that reads large requests.
+        executor: Threads that run graphs.
+        writers, parser: Threads that write answers of megabytes, and one that reads large requests.
         control: Threads for pages, status and metadata, which wait for no model.
         peers: The server's other processes; None where it is the only one.
         config: A serialized `ReloadConfigRequest` that came since the server started, in place of the options' models.
@@ -92,16 +92,16 @@ class ServerCore:
         self,
         options: ServeOptions,
         executor: Executor,
+        writers: Executor,
         parser: Executor,
         control: Executor,
         peers: Peers | None = None,
         config: bytes | None = None,
     ) -> None:
-        self._options, self._executor, self._peers, self._config = options, executor, peers, config
-        self._control, self._bounds = control, ReloadBounds((), ())
+        self._options, self._executor, self._control = options, executor, control
+        self._peers, self._config, self._bounds = peers, config, ReloadBounds((), ())
         self.models = Models(Canary(options.canary) if options.canary else None)
-        self.draining, self.url = False, ""
-        self.monitoring_path = options.monitoring_path
+        self.draining, self.url, self.monitoring_path = False, "", options.monitoring_path
         self._metrics = Metrics()
         if peers:
             self._metrics.deaths(peers.deaths)
@@ -113,7 +113,7 @@ class ServerCore:
         self._scheduler = self._make_scheduler()
         self._reader = ReaderProcess(self._budget.limit)
         bounds = options.limits.concurrent, self._budget, self._reader.thread
-        self._handler = RequestHandler(self._scheduler, executor, parser, self._metrics, self._log, *bounds)
+        self._handler = RequestHandler(self._scheduler, writers, parser, self._metrics, self._log, *bounds)
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
 

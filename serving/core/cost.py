@@ -16,11 +16,13 @@ from serving.wire.strings import Strings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from serving.core.work import Graph, MemoryBudget, RunArgs
+    from serving.core.work import Graph, MemoryBudget, RunArgs, Values
     from serving.wire.strings import Tensor
 
 PIXEL_BYTES = 16  # a decoder's own memory, the pixels, and two copies of them while they are resized
 _QUICK_PIXELS = 1 << 16  # of all images of a run; decoded in less than half a millisecond
+_SMALL_VALUES = 1 << 14  # bytes of a result
+_MEDIUM_VALUES = 1 << 20
 _QUICK_BYTES = 1 << 15  # of all strings of a run
 
 
@@ -55,6 +57,17 @@ def is_bounded(model: Graph, args: RunArgs) -> bool:
     if sum(map(len, strings)) > _QUICK_BYTES or model.unchecked_decoders:
         return False
     return not model.decoders or sum(map(count_pixels, strings)) <= _QUICK_PIXELS
+
+
+def is_small(values: Values) -> bool:
+    """Whether a result is worded on the event loop; the lengths of a million strings are not even looked at there."""
+    sizes = sum(array.nbytes for array in values)
+    return sizes <= _SMALL_VALUES and sum(map(value_bytes, values)) <= _SMALL_VALUES
+
+
+def is_medium(values: Values) -> bool:
+    """Whether a result is written in some milliseconds."""
+    return sum(array.nbytes for array in values) <= _MEDIUM_VALUES and all(array.dtype != object for array in values)
 
 
 def value_bytes(tensor: Tensor) -> int:

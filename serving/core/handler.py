@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving.core.cost import hold_images, value_bytes
+from serving.core.cost import hold_images, is_medium, is_small
 from serving.core.work import InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
 from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
 from serving.wire.deadline import LATE_TEXT, run_until
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from serving.core.servable import ServableHandle
     from serving.core.work import Scheduler, Values
 
-_SMALL_VALUES = 1 << 14  # bytes of a result that is worded on the event loop
 Answer = bytes | ServingError
 SlowRead = Callable[[float], "PreparedRequest"]  # reads until a deadline, while its thread waits for another process
 
@@ -122,8 +121,8 @@ class RequestHandler:
 
     Args:
         scheduler: Runs the graphs.
-        executor: Threads that write large answers: one of a hundred megabytes may not hold up all others.
-        parser: A thread that reads large requests.
+        writers: Threads that write answers of megabytes, which may take half a minute.
+        parser: A thread that reads large requests, and writes other answers that are not small.
         metrics: Record every request.
         samples: Keeps some of them; None for no such log.
         concurrent: Requests at a time; None for no limit.
@@ -134,7 +133,7 @@ class RequestHandler:
     def __init__(
         self,
         scheduler: Scheduler,
-        executor: Executor,
+        writers: Executor,
         parser: Executor,
         metrics: RequestMetrics,
         samples: RequestSampler | None = None,
@@ -144,7 +143,7 @@ class RequestHandler:
     ) -> None:
         self._budget, self._readers = budget, readers or parser
         self._scheduler = scheduler
-        self._executor, self._parser = executor, parser
+        self._writers, self._parser = writers, parser
         self._metrics = metrics
         self._samples = samples
         self._concurrent = math.inf if concurrent is None else concurrent
@@ -233,8 +232,9 @@ class RequestHandler:
             self._metrics.examples(model, prepared.examples)
             if context.api == "MultiInference":  # upstream counts no others
                 self._metrics.example_total(model, prepared.examples)
-        if not _is_small(values):
-            self._executor.submit(self._encode_in_thread, context, prepared, started, values)
+        if not is_small(values):
+            writer = self._parser if is_medium(values) else self._writers
+            writer.submit(self._encode_in_thread, context, prepared, started, values)
         else:
             self._after_encode(context, prepared, started, values, _attempt(partial(prepared.encode, values)))
 
@@ -278,12 +278,6 @@ class RequestHandler:
         elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
             self._metrics.record_choice(*answer.canary_choice, code, seconds)
         context.done(answer)
-
-
-def _is_small(values: Values) -> bool:
-    """Whether a result is worded on the event loop; the lengths of a million strings are not even looked at there."""
-    sizes = sum(array.nbytes for array in values)
-    return sizes <= _SMALL_VALUES and sum(map(value_bytes, values)) <= _SMALL_VALUES
 
 
 def _attempt(do: Callable[[], Any]) -> Any:

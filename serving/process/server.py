@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _CONTROL_THREADS = 4
+_WRITER_THREADS = 2
 _PARSER_THREADS = 1  # Python reads one message at a time; more threads would only take the event loop's turns
 
 
@@ -108,17 +109,18 @@ class _Server:
         threads = self._options.threads or 4 * (os.cpu_count() or 1)  # as upstream
         with (
             ThreadPoolExecutor(threads, thread_name_prefix="request") as executor,
+            ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="writer") as writers,
             ThreadPoolExecutor(_PARSER_THREADS, thread_name_prefix="parser") as parser,
             ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="control") as control,
         ):
-            core = ServerCore(self._options, executor, parser, control, self._peers, self._config)
+            core = ServerCore(self._options, executor, writers, parser, control, self._peers, self._config)
             try:
                 await core.load(self._stop)
                 if not self._stop.is_set():
                     await self._answer_requests(core, ready)
             finally:
                 await core.close()
-                for pool in (parser, executor):  # what is left is for connections that are closed
+                for pool in (parser, writers, executor):  # what is left is for connections that are closed
                     pool.shutdown(wait=False, cancel_futures=True)
         return 0
 
