@@ -37,3 +37,23 @@ def test_a_large_answer_that_nobody_waits_for_any_more_is_not_written():
     assert 0 == asyncio.run(run())
     assert [Code.DEADLINE_EXCEEDED] == [answer.code for answer in answers]
     assert not written
+
+
+def test_an_answer_of_megabytes_leaves_the_thread_that_reads_to_others():
+    writers, parser, scheduler, answers = _Thread(), _Thread(), MagicMock(), []
+    results = [np.zeros(1 << 20, np.float32), np.zeros(1 << 15, np.float32), np.full(1 << 14, b"x", object)]
+    scheduler.submit = lambda task: task.end([results.pop(0)])
+    prepared = PreparedRequest(
+        MagicMock(side=""), "serving_default", MagicMock(), lambda values: b"%d" % len(values[0])
+    )
+
+    async def run():
+        handler = RequestHandler(scheduler, writers, parser, MagicMock())
+        for _ in range(3):
+            handler.answer(RequestContext("REST", "predict", "half", answers.append), lambda: prepared)
+        assert (2, 1) == (len(writers.jobs), len(parser.jobs))
+        parser.jobs[0]()
+        await asyncio.sleep(0)
+        return answers
+
+    assert [b"32768"] == asyncio.run(run())
