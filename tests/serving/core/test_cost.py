@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, value_bytes
+from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, is_medium, value_bytes
 from serving.core.handler import PreparedRequest, RequestHandler
 from serving.core.work import MemoryBudget, RunArgs
 from serving.errors import InvalidArgument, ResourceExhausted
@@ -71,6 +71,14 @@ def test_packed_strings_cost_what_they_do_as_an_array():
 def test_texts_count_with_their_bytes():
     assert 8 + 1000 == value_bytes(args(b"x" * 1000).arrays[0])
     assert 48 == value_bytes(NUMBERS.arrays[0])
+
+
+def test_what_is_written_in_milliseconds_is_known_without_a_look_at_its_strings():
+    packed = Strings.join(np.full(5000, b"x" * 10, object))
+    assert [True, True, False, False] == [
+        is_medium(values)
+        for values in ([NUMBERS.arrays[0]], [packed], [packed] * 20, [np.full(5000, b"x" * 10, object)])
+    ]
 
 
 def test_an_image_of_89_megapixels_needs_memory_that_the_server_may_have():
