@@ -119,12 +119,10 @@ def format_columns(plan: Plan) -> list[str]:
 
 def describe_names(plan: Plan) -> list[str]:
     """Says which columns a client calls otherwise than the file does."""
-    from pipeline.scaffold.render import MAX_LISTED, safe_name
+    from pipeline.scaffold.render import list_texts, safe_name
 
     renamed = [f"{safe_name(old)} is {new}" for new, old in plan.facts.get("renamed", {}).items()]
-    more = f" and {len(renamed) - MAX_LISTED} more" if len(renamed) > MAX_LISTED else ""
-    names = ", ".join(renamed[:MAX_LISTED]) + more
-    return [f"Names of inputs: {names}; files and requests may use both."] if renamed else []
+    return [f"Names of inputs: {list_texts(renamed)}; files and requests may use both."] if renamed else []
 
 
 def describe_gate(plan: Plan) -> list[str]:

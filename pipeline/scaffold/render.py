@@ -138,8 +138,13 @@ def safe_name(name: str) -> str:
 
 def list_names(names: list[str], most: int = MAX_LISTED) -> str:
     """The first names, and how many more there are."""
-    text = ", ".join(safe_name(name) for name in names[:most])
-    return f"{text} and {len(names) - most} more" if len(names) > most else text
+    return list_texts([safe_name(name) for name in names], most)
+
+
+def list_texts(texts: list[str], most: int = MAX_LISTED) -> str:
+    """The first texts, as they are, and how many more there are."""
+    listed = ", ".join(texts[:most])
+    return f"{listed} and {len(texts) - most} more" if len(texts) > most else listed
 
 
 def wrap_words(words: str) -> str:

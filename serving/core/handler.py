@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.core.cost import hold_images, is_medium, is_small
 from serving.core.work import InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
-from serving.errors import Code, DeadlineExceeded, ResourceExhausted, ServingError, unexpected_error
-from serving.wire.deadline import LATE_TEXT, run_until
+from serving.errors import Code, ResourceExhausted, ServingError, unexpected_error
+from serving.wire.deadline import run_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -195,8 +195,7 @@ class RequestHandler:
     def _read_in_thread(
         self, context: RequestContext, read: Callable[[], PreparedRequest | SlowRead], started: float
     ) -> None:
-        expired = context.deadline < time.monotonic()  # it waited for a thread, and nobody waits for it any more
-        prepared = DeadlineExceeded(LATE_TEXT) if expired else _attempt(partial(self._prepare, read))
+        prepared = _attempt(partial(run_until, context.deadline, partial(self._prepare, read)))
         if isinstance(prepared, (PreparedRequest, ServingError)):
             self._loop.call_soon_threadsafe(self._run, context, prepared, started)
         else:

@@ -1,27 +1,28 @@
-"""A deadline for what a thread writes piece by piece: nothing is finished that nobody waits for any more."""
+"""A deadline for what a thread does: nothing is begun, or written to its end, that nobody waits for any more."""
 
 from __future__ import annotations
 
 import math
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from serving.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+Result = TypeVar("Result")
 LATE_TEXT = "Timed out waiting for notification"
 _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 
 
-def run_until(deadline: float, function: Callable[[], bytes]) -> bytes:
-    """Calls a function that calls `check_deadline` between its pieces.
+def run_until(deadline: float, function: Callable[[], Result]) -> Result:
+    """Calls a function that may call `check_deadline` between its pieces.
 
     Args:
         deadline: By `time.monotonic`.
-        function: Writes an answer.
+        function: Reads a request, or writes an answer.
 
     Raises:
         DeadlineExceeded: The deadline has passed.

@@ -48,15 +48,7 @@ def _plain_rows(array: Tensor) -> bytes | None:
     """The answer with one output of many numbers; None for any other."""
     if isinstance(array, Strings) or array.size < _MANY or dtypes.from_array(array).name not in _PLAIN:
         return None
-    return _answer_body("predictions", _break_before_end(json_writer.number_texts(array)))
-
-
-def _break_before_end(pieces: Iterator[str]) -> Iterator[str]:
-    last = ""
-    for piece in pieces:
-        yield last
-        last = piece
-    yield f"{last[:-1]}\n{INDENT}]"
+    return _answer_body("predictions", json_writer.number_texts(array, f"\n{INDENT}]"))
 
 
 def write_columns(outputs: Mapping[str, Tensor]) -> bytes:

@@ -204,14 +204,15 @@ def _shortest_decimal(value: float) -> str:
     return np.format_float_positional(value, trim="0")
 
 
-def number_texts(numbers: np.ndarray) -> Iterator[str]:
+def number_texts(numbers: np.ndarray, end: str = "]") -> Iterator[str]:
     """Numbers in the brackets of their shape, on one line, in pieces.
 
     Args:
         numbers: float32, integers or bool, with a dimension at least.
+        end: The last bracket, with what is before it.
     """
     if numbers.size <= _PIECE:
-        yield _write_piece(numbers)
+        yield f"{_write_piece(numbers)[:-1]}{end}"
         return
     rows = _PIECE * len(numbers) // numbers.size
     for start in range(0, len(numbers), max(rows, 1)):
@@ -219,7 +220,7 @@ def number_texts(numbers: np.ndarray) -> Iterator[str]:
         yield ", " if start else "["
         piece = numbers[start : start + rows]
         yield from [_write_piece(piece)[1:-1]] if rows else number_texts(numbers[start])
-    yield "]"
+    yield end
 
 
 def _write_piece(numbers: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003  (the dataclass)
 from typing import TYPE_CHECKING
@@ -100,6 +101,13 @@ def draw(folder: Path, count: int, first: int = 0) -> None:
         (folder / label).mkdir(parents=True, exist_ok=True)
         for i in range(first, first + count):
             Image.fromarray(random.integers(low, low + 90, (8, 8), dtype=np.uint8)).save(folder / label / f"{i}.png")
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from urllib.parse import quote
 
@@ -16,16 +15,12 @@ from ml_metadata.metadata_store.metadata_store import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import ConnectionConfig
 from mlflow import MlflowClient
 
+from .conftest import free_port
+
 pytestmark = pytest.mark.xdist_group("digits")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ATTEMPTS = 4  # on a busy machine a page may be asked for before its numbers are there
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import base64
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 
@@ -14,13 +13,9 @@ import grpc
 import numpy as np
 import pytest
 
+from .conftest import free_port
+
 pytestmark = pytest.mark.xdist_group("digits")
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
