@@ -126,7 +126,7 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
         names = ", ".join(name or "(no name)" for name in outcome.unused[:MOST_NAMES])
         lines.append(f"Columns that the model does not use: {names}{more}.")
     if outcome.reasons:
-        lines.append(f"{outcome.bad:,} rows have no prediction; the reasons are in {outcome.reasons}")
+        lines.append(f"Rows without a prediction: {outcome.bad:,}; the reasons are in {outcome.reasons}")
     return "\n".join(lines)
 
 

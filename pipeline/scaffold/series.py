@@ -172,11 +172,10 @@ def _is_useful(column: Column, goal: Column, times: Times) -> bool:
 
 def _column_row(column: Column, goal: Column, times: Times, others: list[Column]) -> tuple[str, ...]:
     uses = {goal.name: "target, and its past", times.column: "time: month, weekday and hour"}
-    uses |= dict.fromkeys(times.key, "names the series")
+    uses |= dict.fromkeys(times.key, "names the series") | {other.name: "its past" for other in others}
     why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
-    used = uses.get(column.name) or ("its past" if column in others else "")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
-    use = used + profile.describe_odd(column) if used else why
+    use = uses[column.name] + profile.describe_odd(column) if column.name in uses else why
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), use
 
 
@@ -192,6 +191,7 @@ def _series_facts(
         "file": safe_name(path.name),
         "label": goal.name,
         "target_input": called[goal.name],
+        "renamed": {new: old for old, new in called.items() if old != new},
         "numbers": {called[column.name]: column.name for column in (goal, *others)},
         "others": tuple(called[column.name] for column in others),
         "diagram": _series_diagram(times, goal, others, shape),

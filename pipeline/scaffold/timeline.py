@@ -13,7 +13,7 @@ from dateutil.relativedelta import relativedelta
 from pipeline.features.dates import iso
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
-from pipeline.scaffold.profile import USUAL_FAULTS
+from pipeline.scaffold.profile import USUAL_FAULTS, describe_faults, fault_kind
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables.calendar import (
     ORDERS,
@@ -55,6 +55,7 @@ class Times:
         length: Rows of the middle one by length.
         is_sorted: Whether the rows of each series are in the order of time.
         dialect: How a CSV file is written, as far as the user has said.
+        unusable: What is said of the rows that cannot be used.
     """
 
     column: str
@@ -66,6 +67,7 @@ class Times:
     length: int = 0
     is_sorted: bool = True
     dialect: Dialect | None = None
+    unusable: tuple[str, ...] = ()
 
 
 def find_time_columns(path: Path, columns: Sequence[Column], dialect: Dialect | None = None) -> list[tuple[str, str]]:
@@ -116,15 +118,18 @@ def read_times(
     """
     candidates = [column.name for column in columns if _may_name_series(column, {name, target})][:MAX_NAMES]
     moments, names, faults = _read_moments(path, name, order, candidates, dialect)
-    if faults > USUAL_FAULTS * (len(moments) + faults):
-        return f"{faults:,} cells of {safe_name(name)} are no times"
+    if len(faults) > USUAL_FAULTS * (len(moments) + len(faults)):
+        return f"{len(faults):,} cells of {safe_name(name)} are no times"
+    kinds = Counter(map(fault_kind, faults.values()))
+    first = next((f"{place}: {fault}" for place, fault in faults.items()), "")
+    unusable = tuple(describe_faults(len(moments), len(faults), first, kinds))
     reason = ""
     for size in range(min(len(candidates), 2) + 1):
         for chosen in itertools.combinations(range(len(candidates)), size):
             keys = [tuple(row[place] for place in chosen) for row in names]
             times = _make_times(name, order, tuple(candidates[place] for place in chosen), moments, keys)
             if isinstance(times, Times):
-                return replace(times, dialect=dialect)
+                return replace(times, dialect=dialect, unusable=unusable)
             reason = reason or times
     return reason
 
@@ -137,12 +142,15 @@ def _may_name_series(column: Column, others: set[str]) -> bool:
 
 def _read_moments(
     path: Path, name: str, order: str, names: list[str], dialect: Dialect | None
-) -> tuple[list[datetime], list[tuple[Any, ...]], int]:
-    moments, keys, faults = [], [], 0
-    for _, cells, fault in read_rows(path, [name, *names], dialect):
+) -> tuple[list[datetime], list[tuple[Any, ...]], dict[str, str]]:
+    """Returns the rows that have a time, their names of a series, and by place why the others cannot be used."""
+    moments: list[datetime] = []
+    keys: list[tuple[Any, ...]] = []
+    faults: dict[str, str] = {}
+    for place, cells, fault in read_rows(path, [name, *names], dialect):
         moment = None if fault else parse_moment(cells.get(name), order)
         if moment is None:
-            faults += 1
+            faults[place] = fault or f"{safe_name(name)} is no time: {safe_name(str(cells.get(name)))}"
         else:
             moments.append(moment)
             keys.append(tuple(cells.get(column) for column in names))
@@ -200,14 +208,14 @@ def describe_times(times: Times) -> list[str]:
     notes, name = [], safe_name(times.column)
     if times.key:
         names = list_names(list(times.key))
-        notes.append(f"{names} names {times.series:,} series, half of them longer than {times.length - 1:,} rows.")
+        notes.append(f"{names} names {times.series:,} series, half of them of {times.length:,} rows or more.")
     if not times.is_sorted:
         notes.append(f"The file has its rows in another order: a run sorts them by {name}, in memory.")
     if times.order:
         notes.append(f"{name} is read {times.order}.")
     if isinstance(times.step, BusinessDays):
         notes.append("A weekend is no gap in business days, nor are up to four of them without a row.")
-    return notes
+    return [*notes, *times.unusable]
 
 
 def describe_split(columns: Mapping[str, Iterable[bytes]], validated: float, tested: float) -> list[str]:

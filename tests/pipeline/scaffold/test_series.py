@@ -73,7 +73,17 @@ def test_a_column_names_several_series(drafted, write_csv, series):
     assert "sort=" not in found.text
     assert "730 steps of a day of 2 series; learnt" in found.text
     assert "names the series" == found.uses["shop"]
-    assert "shop names 2 series, half of them longer than 729 rows." in found.plan.notes
+    assert "shop names 2 series, half of them of 730 rows or more." in found.plan.notes
+
+
+def test_rows_without_a_time_and_other_names_are_reported(drafted, write_csv, series):
+    path = write_csv({"day": series["day"], "sold (€)": series["sold"]})
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:300], lines[0], "soon,3.5", *lines[300:]]) + "\n")
+    found = drafted(path, "sold (€)")
+    assert "2 of 732 rows cannot be used: 1 times the header again; 1 times day is no time." in found.plan.notes
+    assert "The first: line 301: the header again. A run lists all." in found.plan.notes
+    assert {"sold": "sold (€)"} == found.plan.facts["renamed"]
 
 
 def test_two_columns_name_several_series_that_take_turns(drafted, write_csv, series):
