@@ -9,12 +9,13 @@ import json
 import math
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time as day_time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.batch_inference import output
+from pipeline.batch_inference.columns import InputColumns
 from pipeline.batch_inference.job import Outcome
 from pipeline.errors import PipelineError
 from pipeline.export.columns import FORECAST_FILE, FORECAST_TIME
@@ -114,6 +115,7 @@ def run(path: Path, out: Path, layout: Layout, predict: Callable[[Mapping[str, A
         ServingError: The model cannot be reached.
     """
     output.check_format(out)
+    layout = find_columns(path, layout)
     history = read_history(path, layout)
     if not history.series:
         raise PipelineError(
@@ -124,6 +126,21 @@ def run(path: Path, out: Path, layout: Layout, predict: Callable[[Mapping[str, A
         )
     _write(out, layout, list(_forecast(history, layout, predict)))
     return Outcome(history.rows, len(history.bad), 0, str(out), _write_bad(out, history.bad))
+
+
+def find_columns(path: Path, layout: Layout) -> Layout:
+    """Returns the layout with the names in a table: those of the file that was trained on, or those of the inputs."""
+    columns = layout.numbers | layout.texts
+    _, cells, _ = next(read_rows(path), ("", {}, ""))
+    there = InputColumns(columns, columns).sources(cells)
+    names = {column: there.get(name, column) for name, column in columns.items()}
+    return replace(
+        layout,
+        time=[names.get(column, column) for column in layout.time],
+        key=[names.get(column, column) for column in layout.key],
+        numbers={name: names[column] for name, column in layout.numbers.items()},
+        texts={name: names[column] for name, column in layout.texts.items()},
+    )
 
 
 def read_history(path: Path, layout: Layout) -> History:

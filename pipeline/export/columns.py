@@ -18,8 +18,9 @@ def describe_columns(data: Any) -> dict[str, Any]:
     A single text or number of a table may be missing: `preprocess` gets "" or NaN, in training as in serving.
     """
     inner = getattr(data, "data", data)  # of a `pipeline.formats.base.RenamedColumns`
-    names = {} if inner is data else dict(data.names)
-    table = hasattr(inner, "missing") and not hasattr(inner, "horizon")  # no windows of a series
+    windows = hasattr(inner, "horizon")  # of a series
+    names = {**inner.numbers, **inner.texts} if windows else {} if inner is data else dict(data.names)
+    table = hasattr(inner, "missing") and not windows
     optional = [name for name, kind in data.inputs.items() if kind in ("float", "bytes") and table]
     return {
         "columns": {name: names.get(name, name) for name in data.inputs},

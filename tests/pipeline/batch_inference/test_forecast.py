@@ -72,6 +72,14 @@ def test_each_series_gets_its_next_steps_with_their_times(ask, tmp_path):
     assert [["sun", "", ""], ["", "sun", "sun"]] == inputs["weather"].tolist()
 
 
+def test_columns_may_have_the_names_of_the_inputs(ask):
+    _, expected, _ = ask(ROWS)
+    _, rows, _ = ask(ROWS.replace("weather,sold", "weather,past"))
+    assert expected == rows
+    lines = [json.dumps({"day": "2024-01-01", "shop": "a", "weather": "", "past": value}) for value in (1, None, 3)]
+    assert "3.0" == ask("\n".join(lines), name="series.jsonl")[1][0]["predicted_sold"]
+
+
 def test_midnight_is_written_like_the_other_hours_of_a_series_of_hours(ask):
     layout = Layout(["when"], "day", [], "", {"past": "sold"}, {}, "sold", 3, 2)
     text = "when,sold\n2024-01-01 12:00,1\n2024-01-02 00:00,2\n"

@@ -28,3 +28,8 @@ def test_files_and_windows_are_never_missing():
     assert [] == describe_columns(ImageFolder("x", (1, 1, 1), ("a", "b")))["optional"]
     series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v", {"v": "v"}, {"t": "t"})
     assert [] == describe_columns(series)["optional"]
+
+
+def test_columns_of_a_series_have_the_names_of_the_file():
+    series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v (€)", {"v": "v (€)"}, {"time": "t"})
+    assert {"v": "v (€)", "time": "t"} == describe_columns(series)["columns"]
