@@ -82,7 +82,7 @@ def rows(recipe: Recipe, artifacts: Path) -> list[Rows]:
     graph = tft.TFTransformOutput(str(transformed))
     layer, spec = graph.transform_features_layer(), graph.raw_feature_spec()
     return [
-        input_pipeline.load_rows([str(examples / f"Split-{split}" / "*")], spec, layer, recipe.data.label)
+        input_pipeline.load_rows([str(examples / f"Split-{split}" / "*")], spec, layer, recipe)
         for split in ("train", "eval")
     ]
 

@@ -179,7 +179,7 @@ class Spec:
     """The facts about the data that `build` gets.
 
     Attributes:
-        features: Shape without the batch and dtype name of each preprocessed feature.
+        features: Shape without the batch and dtype name of each preprocessed feature that the network gets.
         classes: Declared classes in the order of the outputs; empty if the label is a number.
         steps: Optimizer steps of the whole training, for learning-rate schedules.
         vocabulary: Entries of each TFT vocabulary, by its `vocab_filename`.
@@ -210,11 +210,18 @@ class Recipe:
         split: `Official(…)`, `Hash(…)`, `Group(…)` or `Time(…)`.
         params: Default hyperparameters, an instance of a frozen dataclass (see `Params`).
         preprocess: (inputs, p) -> features: a TensorFlow Transform graph, used in training and in the served model.
-            `inputs` are the raw features without the label, one tensor (batch,) or (batch, …) each.
+            `inputs` are the raw features without the label, one tensor (batch,) or (batch, …) each. A feature whose
+            name ends in `_bytes` is for `outputs`; the network does not get it.
+        preprocess_targets: (targets, p) -> {name: tensor}: the same for the structured targets of a data set
+            (`Dataset.targets`), for the loss: a dictionary, or the tensor if there is only one. None hands on the
+            targets as they are.
+        teacher: Preprocessed targets that the network also gets as features while it learns: the words of a sentence
+            that come before the next one (teacher forcing).
         build: (p, spec) -> compiled `keras.Model` over a dict of features. The last layer of a classifier gives
             probabilities.
         augment: (p) -> Keras layers applied in order to `augmented`, on training batches only.
-        augmented: The feature that `augment` works on.
+        augmented: The feature that `augment` works on; empty if its layers map pairs (features, target) to such pairs,
+            because the target moves with the picture.
         fine_tune: (model, p, spec) -> None: changes what is trainable and compiles again, for a second fit of
             `p.fine_tune_epochs` epochs; None for none.
         finish: (model, rows) -> None: called once after training with batches (features, label) of the training
@@ -224,9 +231,10 @@ class Recipe:
         signatures: (served) -> {name: endpoint}: additional signatures, or another `serving_default`.
         predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
         metrics: The metrics of the evaluation.
-        score: (served, examples, others) -> {name: float}: the metrics that TFMA lacks. `served` and each of
-            `others` answer `predict(signature, {input: array}) -> {output: array}`; `examples.test` and
-            `examples.train` are the raw features, {name: array (rows, …)}.
+        score: (served, examples, others) -> {name: float or `pipeline.evaluation.bootstrap.Statistic`}: the metrics
+            that TFMA lacks; a statistic also has an interval, slices and a test against the champion. `served` and
+            each of `others` answer `predict(signature, {input: array}) -> {output: array}`; `examples.test` and
+            `examples.train` are the raw features with label or padded targets, {name: array (rows, …)}.
         needs: Recipes whose champions `score` gets as `others`.
         gate: The conditions for publishing.
         quick: Size of a --quick run.
@@ -238,6 +246,8 @@ class Recipe:
     preprocess: Callable[[dict[str, Any], Any], dict[str, Any]]
     build: Callable[[Any, Spec], Any]
     split: Split = field(default_factory=Hash)
+    preprocess_targets: Callable[[dict[str, Any], Any], dict[str, Any]] | None = None
+    teacher: tuple[str, ...] = ()
     augment: Callable[[Any], list[Any]] = no_augmentation
     augmented: str = "image"
     fine_tune: Callable[[Any, Any, Spec], None] | None = None
@@ -246,7 +256,7 @@ class Recipe:
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION
-    score: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, float]] | None = None
+    score: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, Any]] | None = None
     needs: tuple[str, ...] = ()
     gate: Gate = field(default_factory=Gate)
     quick: Quick = field(default_factory=Quick)

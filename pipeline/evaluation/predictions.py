@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.features import targets
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PREDICTIONS_FILE = "predictions.npz"
 BATCH_ROWS = 256  # rows per request
 FLOAT_TYPES = ("float", "double", "half")  # as TensorFlow names them
+INT_TYPES = ("int32", "int64")  # of an output that a recipe names
 SLICE_PREFIX = "slice "
 
 
@@ -81,7 +83,11 @@ def find_output(recipe: Recipe, model: LoadedModel) -> str:
     """Returns the output to evaluate: `predicted`, or the model's only number; empty if there is none."""
     outputs = model.signatures["serving_examples"].outputs
     name = recipe.predicted or ("probabilities" if recipe.data.classes else "value")
-    numbers = [key for key, info in outputs.items() if info.dtype.name in FLOAT_TYPES]
+    numbers = [
+        key
+        for key, info in outputs.items()
+        if info.dtype.name in FLOAT_TYPES or (key == recipe.predicted and info.dtype.name in INT_TYPES)
+    ]
     return name if name in numbers else numbers[0] if len(numbers) == 1 and not recipe.data.classes else ""
 
 
@@ -112,12 +118,15 @@ def _join_parts(recipe: Recipe, parts: list[tuple[Any, ...]], features: list[str
     labels = [row[0] for row in rows]
     numbers = [np.nan if label is None else label for label in labels]
     truth = np.array([classes.index(label) for label in labels] if classes else numbers)
+    structured = bool(targets.target_kinds(recipe.data))
     slices = {name: np.array([slice_value(row[place]) for row in rows]) for place, name in enumerate(features, start=1)}
     answers = np.concatenate(candidate)
     live_answers = None if live[0] is None else np.concatenate(live)
     comparable = live_answers is not None and live_answers.shape == answers.shape
     return Predictions(
-        answer_kind(truth, answers, len(classes), named=bool(recipe.predicted)),
+        answer_kind(truth, answers, len(classes), named=bool(recipe.predicted))
+        if not structured
+        else level_kind(answers),
         truth,
         answers,
         live_answers if comparable else None,
@@ -140,7 +149,12 @@ def answer_kind(truth: np.ndarray, answers: np.ndarray, classes: int, *, named: 
         named: Whether the recipe declares the output to evaluate.
     """
     if classes:
-        return "classes" if answers.shape[1:] == (classes,) else "level" if answers.ndim == 1 else ""
+        return "classes" if answers.shape[1:] == (classes,) else level_kind(answers)
     if named and answers.ndim == 1 and set(np.unique(truth).tolist()) <= {0, 1}:
         return "score"
-    return "numbers" if answers.shape == truth.shape else "level" if answers.ndim == 1 else ""
+    return "numbers" if answers.shape == truth.shape else level_kind(answers)
+
+
+def level_kind(answers: np.ndarray) -> str:
+    """Returns the kind of predictions without a truth to hold them against."""
+    return "level" if answers.ndim == 1 else ""

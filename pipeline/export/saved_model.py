@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pipeline.errors import PipelineError
 from pipeline.export import explain, forecast
-from pipeline.features import types
+from pipeline.features import image, types
 
 if TYPE_CHECKING:
     from pipeline.export.signatures import ServingModel
@@ -23,6 +23,8 @@ TOLERANCE = 1e-5
 # Half-precision numbers have 8 or 11 significant bits; a graph may round some more times than single steps do.
 ROUNDING = {"bfloat16": 8 * 2.0**-8, "float16": 8 * 2.0**-11}
 WARM_UP_ROWS = (1, 8)
+PICTURES = ("image_bytes", "mask_bytes")
+GREY = 1 / 255  # pixels are rounded numbers: a last digit may turn one over
 
 
 def make_endpoints(served: ServingModel) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
@@ -47,11 +49,12 @@ def make_endpoints(served: ServingModel) -> dict[str, tuple[Any, list[tf.TensorS
     def transform_labels(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return {label: served.parse_examples(examples, label=True)[label]}
 
+    labelled = {"transform_labels": (transform_labels, examples)} if label else {}
     return {
         "serving_default": (default, raw),
         "serving_examples": (serving_examples, examples),
         "transform_features": (transform_features, raw),
-        "transform_labels": (transform_labels, examples),
+        **labelled,
         **explain.explain_endpoint(served, raw),
         **forecast.forecast_endpoint(served),
         **served.recipe.signatures(served),
@@ -146,9 +149,20 @@ def _largest_difference(
         received = loaded.predict(signature, request)
         for name, value in expected.items():
             values = value.numpy()
-            if values.dtype.kind in "fiu" or not numbers_only:
+            if name.endswith(PICTURES):
+                worst = max(worst, _picture_difference(values, received[name]))
+            elif values.dtype.kind in "fiu" or not numbers_only:
                 worst = max(worst, _answer_difference(values, received[name]))
     return worst
+
+
+def _picture_difference(expected: np.ndarray, received: np.ndarray) -> float:
+    """Returns the largest mean difference of two pictures beyond the rounding of a pixel; 1 is black and white."""
+    worst = 0.0
+    for one, other in zip(expected, received, strict=True):
+        first, second = (np.asarray(image.open_image(content), np.float64) / 255 for content in (one, other))
+        worst = max(worst, float(np.abs(first - second).mean()) if first.shape == second.shape else 1.0)
+    return max(0.0, worst - GREY)
 
 
 def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from pipeline.features import targets
+
 if TYPE_CHECKING:
     import keras
 
@@ -71,9 +73,9 @@ class ServingModel:
         return {"label": label, "probabilities": tf.cast(answer, tf.float32)}
 
     def parse_examples(self, examples: tf.Tensor, *, label: bool) -> dict[str, tf.Tensor]:
-        """Preprocesses serialized `tf.train.Example`s (batch,)."""
-        name = self.recipe.data.label
-        spec = {key: value for key, value in self.spec.items() if label or key != name}
+        """Preprocesses serialized `tf.train.Example`s (batch,), with or without the label."""
+        without = set() if label else targets.answer_names(self.recipe.data)
+        spec = {key: value for key, value in self.spec.items() if key not in without}
         return self._transform_raw(tf.io.parse_example(examples, spec))
 
     def _transform_raw(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:

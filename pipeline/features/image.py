@@ -93,6 +93,15 @@ def open_image(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content), formats=FORMATS)
 
 
+def upright_size(content: bytes) -> tuple[int, int]:
+    """Returns width and height of an encoded image after the rotation that its EXIF orientation asks for."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        turned = image.getexif().get(ORIENTATION, 1) > 4  # noqa: PLR2004  (above 4 it lies on its side)
+        return (image.height, image.width) if turned else image.size
+
+
 def most_pixels(shape: tuple[int, int, int], *, resize: bool) -> int:
     """Returns how many pixels an image may have before it is decoded, all frames of a GIF counted."""
     return PIXELS if resize else _SPARE[0] * shape[0] * shape[1] + _SPARE[1]
@@ -156,14 +165,34 @@ def decode(image_bytes: Any, shape: tuple[int, int, int], *, resize: bool = Fals
         # Its message has both shapes. Transform would prune an assertion, since no output depends on it.
         return tf.ensure_shape(image, shape)
 
-    def decode_resized(content: Any) -> Any:
-        pixels = _turn_upright(_rgb(content), _read_orientation(content))
-        pixels = tf.image.resize(pixels if shape[2] == 3 else _to_grey(pixels), shape[:2], antialias=True)  # noqa: PLR2004
-        return tf.ensure_shape(tf.saturate_cast(tf.round(pixels), tf.uint8), shape)
+    if resize:
+        return decode_sized(image_bytes, shape)[0]
+    checked = image_header.check(image_bytes, most_pixels(shape, resize=False))
+    return tf.map_fn(decode_exact, checked, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
 
-    decode_single = decode_resized if resize else decode_exact
-    checked = image_header.check(image_bytes, most_pixels(shape, resize=resize))
-    return tf.map_fn(decode_single, checked, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+
+def decode_sized(image_bytes: Any, shape: tuple[int, int, int]) -> tuple[Any, Any]:
+    """Decodes as `decode` with `resize`, and returns the size of each image before, (height, width) upright.
+
+    Returns:
+        uint8 tensor (batch, height, width, channels), and int32 tensor (batch, 2).
+    """
+    import tensorflow as tf
+
+    def decode_single(content: Any) -> tuple[Any, Any]:
+        pixels = decode_upright(content, shape[2])
+        resized = tf.image.resize(pixels, shape[:2], antialias=True)
+        return tf.ensure_shape(tf.saturate_cast(tf.round(resized), tf.uint8), shape), tf.shape(pixels)[:2]
+
+    checked = image_header.check(image_bytes, PIXELS)
+    specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([2], tf.int32))
+    return tf.map_fn(decode_single, checked, fn_output_signature=specs)
+
+
+def decode_upright(content: Any, channels: int) -> Any:
+    """Decodes one image of any size and colours, which `image_header.check` has passed: (height, width, channels)."""
+    pixels = _turn_upright(_rgb(content), _read_orientation(content))
+    return pixels if channels == 3 else _to_grey(pixels)  # noqa: PLR2004
 
 
 def _rgb(content: Any) -> Any:

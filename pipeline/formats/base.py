@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
-Value = bytes | int | float | Sequence[float]
+Value = bytes | int | float | Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Example:
 
     Attributes:
         source: Its place, for messages: a file, or a file and a row.
-        features: Raw values by name, the label among them; a missing value is absent, in a vector NaN.
+        features: Raw values by name, the label or the targets among them; a missing value is absent, in a vector NaN.
         split: "train" or "test" if the data set has an official split; else empty.
         fault: Why the row cannot be used; empty if it can.
         begins: ISO time of the beginning of the row, for splits by time.
@@ -43,8 +43,11 @@ class Dataset(Protocol):
 
     Attributes:
         inputs: Kind of each raw input that a client sends: "bytes", "int", "float", or a vector such as "float[140]".
-        label: Name of the label.
+        label: Name of the label; empty if the data set has targets.
         classes: Declared classes in the order of the outputs; empty if the label is a number or a vector of numbers.
+
+    A data set whose rows are answered with more than a label has an attribute `targets`: the kind of each part by name,
+    such as {"boxes": "float[64,4]", "classes": "int[64]"} or {"mask_bytes": "bytes"}; see `pipeline.features.targets`.
     """
 
     @property

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from pipeline.recipes.catalog import RecipeSource
 
-PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the one hook that runs before training
+PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the hooks that run before training
+PREPROCESSING = (PREPROCESS, "preprocess_targets")
 PLAIN_DECORATORS = {"dataclass", "cache", "lru_cache", "function", "contextmanager"}  # keep nothing elsewhere
 FINDING_NAMES = {"globals", "eval", "exec", "vars"}
 IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no result of a full run
@@ -105,9 +106,12 @@ def step_params(source: RecipeSource, step: str, params: dict[str, Any], root: P
     if not source.keywords or "build" in parts or PREPROCESS not in source.keywords:
         return params
     scope = hyperparameter_reads.Scope(source.tree, source.path, root)
-    hook = source.keywords[PREPROCESS]
-    names = hyperparameter_reads.follow_hook(hook, PARAMS_POSITION, scope, _params_class(source))
-    return params if names is None else {name: params[name] for name in sorted(names & params.keys())}
+    hooks = [source.keywords[name] for name in PREPROCESSING if name in source.keywords]
+    reads = [hyperparameter_reads.follow_hook(hook, PARAMS_POSITION, scope, _params_class(source)) for hook in hooks]
+    if any(names is None for names in reads):
+        return params
+    names = set().union(*(names or () for names in reads))
+    return {name: params[name] for name in sorted(names & params.keys())}
 
 
 def _step_file(step: str, root: Path) -> Path:

@@ -7,8 +7,8 @@ official test sets need this component.
 import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
+from pipeline.features import targets, types
 from pipeline.formats.base import Dataset, Example
 from pipeline.formats.tfrecord import TEST_TIMES_FILE
 from pipeline.recipe import Group, Official, Recipe, Time
@@ -52,7 +53,7 @@ class Report:
     """The report on a data set: rows per split and class, and the unusable rows, each with its reason.
 
     `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that cross a
-    border between splits and are dropped.
+    border between splits and are dropped, `left_out` the entries of targets that did not fit their declared bound.
     """
 
     sound: int = 0
@@ -60,6 +61,7 @@ class Report:
     rows: Counter[str] = field(default_factory=Counter)
     classes: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
 
 
 class UnusableRowsError(PipelineError):
@@ -70,12 +72,12 @@ class UnusableRowsError(PipelineError):
         self.report = report
 
 
-def fraction(features: Mapping[str, Any], label: str) -> float:
-    """Returns a number in [0, 1) from the hash of a row without its label.
+def fraction(features: Mapping[str, Any], without: Collection[str]) -> float:
+    """Returns a number in [0, 1) from the hash of a row without its label or its targets.
 
     Equal inputs are in the same split even when their labels differ.
     """
-    names = sorted(features.keys() - {label})
+    names = sorted(features.keys() - set(without))
     content = b"".join([name.encode() + b"\0" + _content(features[name]) + b"\0" for name in names])
     # 53 bits: a float holds them exactly, so that the result is always below 1.
     return (int.from_bytes(hashlib.sha256(content).digest()[:8], "big") >> 11) / 2**53
@@ -86,6 +88,8 @@ def _content(value: Any) -> bytes:
         return value
     if isinstance(value, int | float):
         return repr(value).encode()
+    if len(value) and isinstance(value[0], bytes):
+        return b"\0".join(value)
     return np.asarray(value, np.float32).tobytes()
 
 
@@ -108,7 +112,7 @@ def choose_split(example: Example, part: float, recipe: Recipe) -> str:
             return "test"
         return "eval" if part < split.eval else "train"
     if isinstance(split, Group):
-        part = fraction({split.column: _require_column(example, split)}, "")
+        part = fraction({split.column: _require_column(example, split)}, ())
     if part < split.test:
         return "test"
     return "eval" if part < split.test + split.eval else "train"
@@ -141,11 +145,12 @@ def _split_by_time(example: Example, split: Time) -> str:
 
 
 def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
-    """Yields the usable rows and adds the others to the report."""
+    """Yields the usable rows, their targets padded, and adds the others to the report."""
+    kinds = targets.target_kinds(data)
     for example in examples:
         label = example.features.get(data.label, b"")
         name = label.decode(errors="replace") if isinstance(label, bytes) else str(label)
-        fault = example.fault
+        fault = example.fault or targets.find_fault(example.features, kinds)
         if not fault and data.classes and name not in data.classes:
             fault = f"label {name!r} is not among the declared classes {', '.join(data.classes)}"
         if fault:
@@ -154,13 +159,20 @@ def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> It
         report.sound += 1
         if data.classes:
             report.classes[name] += 1
-        yield example
+        yield _pad_targets(example, kinds, report) if kinds else example
+
+
+def _pad_targets(example: Example, kinds: Mapping[str, str], report: Report) -> Example:
+    features, left_out = targets.pad_targets(example.features, kinds)
+    report.left_out.update(left_out)
+    return replace(example, features=features)
 
 
 def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -> Iterator[Row]:
     """Yields rows with their split and a fraction in [0, 1), uniform within each split."""
+    answer = targets.answer_names(recipe.data)
     for example in examples:
-        part = fraction(example.features, recipe.data.label)
+        part = fraction(example.features, answer)
         split = choose_split(example, part, recipe)
         if split:
             yield Row(split, part, example.features, example.ends if example.ends != example.begins else "")
@@ -194,6 +206,10 @@ def encode_example(features: Mapping[str, Any]) -> bytes:
             feature[name].float_list.value.append(value)
         elif isinstance(value, int):
             feature[name].int64_list.value.append(value)
+        elif len(value) and isinstance(value[0], bytes):
+            feature[name].bytes_list.value.extend(value)
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+            feature[name].int64_list.value.extend(value.tolist())
         else:
             feature[name].float_list.value.extend(value)
     return example.SerializeToString(deterministic=True)
@@ -247,9 +263,41 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
         )
 
 
+def require_declaration(recipe: Recipe) -> None:
+    """Raises a PipelineError if what a recipe declares of its answers does not fit together."""
+    kinds = targets.target_kinds(recipe.data)
+    wrong = next(filter(None, _contradictions(recipe, kinds)), "") if kinds else ""
+    if not kinds and (recipe.teacher or recipe.preprocess_targets):
+        wrong = "preprocess_targets= or teacher= without targets in the data"
+    if wrong:
+        raise PipelineError(
+            "The recipe's declarations contradict each other.",
+            expected="structured targets with outputs=, and with metrics that score() computes",
+            received=wrong,
+            action="correct the recipe, or declare a label instead of targets",
+        )
+
+
+def _contradictions(recipe: Recipe, kinds: Mapping[str, str]) -> Iterator[str]:
+    for name, kind in kinds.items():
+        try:
+            types.parse_kind(kind)
+        except ValueError as error:
+            yield f"targets: {name}: {error}"
+    both = sorted(kinds.keys() & recipe.data.inputs.keys())
+    yield f"{', '.join(both)} among inputs and targets" if both else ""
+    yield f"label={recipe.data.label!r} beside targets" if recipe.data.label or recipe.data.classes else ""
+    yield "no outputs=: what clients get from the network" if recipe.outputs is None else ""
+    texts = [name for name, kind in kinds.items() if kind.startswith("bytes")]
+    yield f"no preprocess_targets= for the bytes {texts[0]}" if texts and not recipe.preprocess_targets else ""
+    measured = [metric.name for metric in recipe.metrics if metric.tfma]
+    yield f"metrics that TFMA computes from a label: {', '.join(measured)}" if measured else ""
+
+
 def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     """Reads, checks, splits and writes a recipe's data set."""
     require_input_names(recipe.data.inputs)  # before the training, not after it
+    require_declaration(recipe)
     report = Report()
     rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report)
     if quick:

@@ -14,7 +14,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 from tfx_bsl.tfxio import tensor_representation_util
 
-from pipeline.features import dates, text, truth, types
+from pipeline.features import dates, targets, text, truth, types
 from pipeline.formats.base import Dataset
 from pipeline.recipes import catalog
 from pipeline.store import fileio, hashing
@@ -84,6 +84,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
     """Returns an inferred schema with the recipe's declarations: classes, and encoded files as plain bytes."""
     bound = schema_pb2.Schema()
     bound.CopyFrom(inferred)
+    answers = targets.target_kinds(data)
     for feature in bound.feature:
         values = _domain_values(bound, feature)
         if feature.name.endswith("_bytes") or _is_open_ended(values) or _is_truth(feature, values):
@@ -93,6 +94,8 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
             feature.distribution_constraints.min_domain_mass = DOMAIN_MASS
         if feature.name in data.inputs:
             _bind_shape(bound, feature, data.inputs[feature.name])
+        if feature.name in answers:
+            _bind_target(feature, answers[feature.name])
         if feature.name == data.label and data.classes:
             _clear_domain(feature)
             feature.string_domain.name = data.label
@@ -112,6 +115,14 @@ def _bind_shape(schema: schema_pb2.Schema, feature: schema_pb2.Feature, declared
         feature.presence.min_fraction = min(feature.presence.min_fraction, PRESENT)
     if not feature.HasField("shape"):  # some rows may be without a value
         _fill_missing(schema, feature.name, name)
+
+
+def _bind_target(feature: schema_pb2.Feature, declared: str) -> None:
+    """Declares what ingest has checked and padded: every row has it, and any value may come."""
+    _clear_domain(feature)
+    feature.ClearField("value_count")
+    sizes = types.parse_kind(declared)[1] or (1,)
+    feature.shape.CopyFrom(schema_pb2.FixedShape(dim=[{"size": size} for size in sizes]))
 
 
 def _fill_missing(schema: schema_pb2.Schema, feature: str, kind: str) -> None:

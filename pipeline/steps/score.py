@@ -19,12 +19,13 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, Model
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline.errors import PipelineError, describe_cause
-from pipeline.evaluation import comparison, diagnostics, predictions, tfma_results, undefined
+from pipeline.evaluation import bootstrap, comparison, diagnostics, predictions, tfma_results, undefined
+from pipeline.evaluation.bootstrap import Statistic
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
 from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
 from pipeline.export import signatures
-from pipeline.features import types
+from pipeline.features import targets, types
 from pipeline.formats import tfrecord
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
@@ -61,11 +62,16 @@ class Splits:
 
     Attributes:
         folder: Folder of the splits.
-        kinds: Kind of each raw input.
+        kinds: Kind of each raw input and target.
     """
 
     folder: Path
     kinds: Mapping[str, str]
+
+    @classmethod
+    def of(cls, folder: Path, recipe: Recipe) -> "Splits":
+        """Returns the splits of a recipe's data."""
+        return cls(folder, {**recipe.data.inputs, **targets.target_kinds(recipe.data)})
 
     @cached_property
     def train(self) -> dict[str, np.ndarray]:
@@ -83,7 +89,7 @@ def read_columns(folder: Path, kinds: Mapping[str, str]) -> dict[str, np.ndarray
 
     Args:
         folder: Folder of TFRecords of `tf.train.Example`.
-        kinds: Kind of each raw input; the other features are single values or vectors, as they are stored.
+        kinds: Kind of each raw input and target; other features are single values or vectors, as they are stored.
     """
     rows = [
         tfrecord.parse_features(record) for file in sorted(folder.iterdir()) for record in tfrecord.read_records(file)
@@ -104,7 +110,7 @@ def _to_column(cells: list[Any], declared: str) -> np.ndarray:
 
 def recipe_scores(
     recipe: Recipe, served: LoadedModel, splits: Splits, others: Mapping[str, LoadedModel]
-) -> dict[str, float]:
+) -> dict[str, float | Statistic]:
     """Calls the recipe's `score` with a SavedModel.
 
     Raises:
@@ -114,7 +120,10 @@ def recipe_scores(
     if not recipe.score:
         return {}
     try:
-        values = {name: float(value) for name, value in recipe.score(served, splits, others).items()}
+        values = {
+            name: value if isinstance(value, Statistic) else float(value)
+            for name, value in recipe.score(served, splits, others).items()
+        }
     except PipelineError:
         raise
     except Exception as error:
@@ -212,17 +221,29 @@ def score(
     Raises:
         PipelineError: The recipe's `score` fails.
     """
-    splits, test = Splits(examples, recipe.data.inputs), examples / "Split-test"
-    own = [model and recipe_scores(recipe, model, splits, models.others) for model in (models.candidate, models.live)]
-    metrics, baseline = merge_metrics(measured, own[0] or {}, own[1] or {})
+    splits, test = Splits.of(examples, recipe), examples / "Split-test"
+    own, live = (
+        recipe_scores(recipe, model, splits, models.others) if model else {}
+        for model in (models.candidate, models.live)
+    )
+    metrics, baseline = merge_metrics(measured, bootstrap.plain_values(own), bootstrap.plain_values(live))
     rows = predictions.collect_predictions(recipe, test, models.candidate, models.live)
-    slices = comparison.add_slice_intervals(recipe, rows, metrics, measured.slices)
-    comparisons = comparison.compare_models(recipe, rows, metrics, baseline)
+    slices = [
+        *comparison.add_slice_intervals(recipe, rows, metrics, measured.slices),
+        *bootstrap.measure_slices(own, {name: splits.test[name] for name in recipe.gate.slices if own}),
+    ]
+    comparisons = {
+        **comparison.compare_models(recipe, rows, metrics, baseline),
+        **bootstrap.compare_models(recipe, own, live),
+    }
     values = {
         "classes": list(recipe.data.classes),
         "metrics": undefined.drop_undefined(recipe, rows, metrics),
         "lower_is_better": [metric.name for metric in recipe.metrics if not metric.higher_is_better],
-        "intervals": comparison.overall_intervals(recipe, rows, metrics),
+        "intervals": {
+            **comparison.overall_intervals(recipe, rows, metrics),
+            **bootstrap.overall_intervals(recipe, own),
+        },
         "baseline": baseline and undefined.drop_undefined(recipe, rows, baseline),
         "slices": undefined.drop_undefined_in_slices(recipe, rows, slices),
         "confusion": measured.confusion,

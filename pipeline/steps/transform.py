@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, describe_cause
+from pipeline.features import targets
 from pipeline.recipe import restore_params
 from pipeline.recipes import catalog
 
@@ -17,24 +18,36 @@ if TYPE_CHECKING:
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
-    """Preprocesses features and label; the function that TFX's Transform calls by its dotted name."""
+    """Preprocesses features and label or targets; the function that TFX's Transform calls by its dotted name."""
     recipe = catalog.load_recipe(Path(custom_config["recipe"]))
     p = type(recipe.params)(**restore_params(custom_config["params"]))
     raw = squeeze_singles(inputs)
     features = {name: value for name, value in raw.items() if name in recipe.data.inputs}
-    return {**_preprocess(recipe, features, p), recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
+    features = _call_hook("preprocess", recipe.preprocess, features, p)
+    if not targets.target_kinds(recipe.data):
+        return {**features, recipe.data.label: encode_label(raw[recipe.data.label], recipe.data)}
+    return {**features, **_preprocess_targets(recipe, raw, p)}
 
 
-def _preprocess(recipe: Recipe, features: dict[str, Any], p: Any) -> dict[str, Any]:
+def _preprocess_targets(recipe: Recipe, raw: Mapping[str, Any], p: Any) -> dict[str, Any]:
+    """Returns the preprocessed targets by their names in the graph."""
+    answer = {name: raw[name] for name in targets.target_kinds(recipe.data)}
+    if recipe.preprocess_targets:
+        answer = _call_hook("preprocess_targets", recipe.preprocess_targets, answer, p)
+    return {targets.PREFIX + name: value for name, value in answer.items()}
+
+
+def _call_hook(name: str, hook: Any, values: dict[str, Any], p: Any) -> dict[str, Any]:
     try:
-        return recipe.preprocess(features, p)
+        result: dict[str, Any] = hook(values, p)
     except Exception as error:
         raise PipelineError(
-            "preprocess() of the recipe fails.",
-            expected=f"preprocess(inputs, p) over the inputs {', '.join(features)}",
+            f"{name}() of the recipe fails.",
+            expected=f"{name}({'inputs' if name == 'preprocess' else 'targets'}, p) over {', '.join(values)}",
             received=describe_cause(error),
-            action="correct preprocess() in the recipe, or the columns that its data declare",
+            action=f"correct {name}() in the recipe, or the columns that its data declare",
         ) from error
+    return result
 
 
 def squeeze_singles(inputs: Mapping[str, Any]) -> dict[str, Any]:

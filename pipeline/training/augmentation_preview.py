@@ -39,10 +39,12 @@ def write_preview(
         rows: The training split.
         target: (features, label) -> (features, target of the loss).
         augment: (features, target) -> the same, changed at random; None if a recipe augments nothing.
-        name: The augmented feature.
+        name: The augmented feature; empty for the first image.
         classes: Names of the classes, which the labels number; empty without classes.
     """
-    if augment is None or not _is_image(rows.dataset.element_spec[0][name].shape):
+    specs = rows.dataset.element_spec[0]
+    name = name or next((key for key, spec in specs.items() if _is_image(spec.shape)), "")
+    if augment is None or name not in specs or not _is_image(specs[name].shape):
         return
     import tensorflow as tf
 

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from pipeline.features import targets
+from pipeline.features.targets import PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import tensorflow as tf
+
+    from pipeline.recipe import Recipe
 
 
 PARSE_BATCH = 256
@@ -26,7 +31,7 @@ class Rows:
     """Preprocessed rows of one split.
 
     Attributes:
-        dataset: Elements (features, label), one row each.
+        dataset: Elements (features, label), one row each; instead of the label the targets, by name or the only one.
         count: Number of rows.
         bytes: Size of all decoded rows.
         part: (index, of) -> every `of`-th row from the index-th on; reads no others.
@@ -49,14 +54,32 @@ class Rows:
         return Rows(dataset, count, self.bytes * count // max(self.count, 1))
 
 
-def load_rows(files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], label: str) -> Rows:
+def separate_answer(values: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Any]:
+    """Separates Transform's outputs: the features that the network gets, and the label or the targets.
+
+    Args:
+        values: Features and the label, or targets with their prefix.
+        recipe: The recipe, for its label and its teacher.
+    """
+    numbers = {name: value for name, value in values.items() if not name.endswith("_bytes")}
+    if not targets.target_kinds(recipe.data):
+        return {name: value for name, value in numbers.items() if name != recipe.data.label}, values[recipe.data.label]
+    answer = {name.removeprefix(PREFIX): value for name, value in numbers.items() if name.startswith(PREFIX)}
+    features = {name: value for name, value in numbers.items() if not name.startswith(PREFIX)}
+    features |= {name: answer[name] for name in recipe.teacher}
+    return features, answer if len(answer) > 1 else next(iter(answer.values()))
+
+
+def load_rows(
+    files: list[str], spec: dict[str, Any], transform: Callable[[Any], dict[str, Any]], recipe: Recipe
+) -> Rows:
     """Reads TFRecords of `tf.train.Example` and preprocesses them.
 
     Args:
         files: Paths or patterns.
         spec: Parsing specification of the raw features.
-        transform: Batch of raw features -> batch of preprocessed features, the label among them.
-        label: Name of the label.
+        transform: Batch of raw features -> batch of preprocessed features, the label or the targets among them.
+        recipe: The recipe.
     """
     import tensorflow as tf
 
@@ -64,8 +87,7 @@ def load_rows(files: list[str], spec: dict[str, Any], transform: Callable[[Any],
     count = int(records.reduce(0, lambda total, _: total + 1))
 
     def prepare(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        features = dict(transform(tf.io.parse_example(serialized, spec)))
-        return features, features.pop(label)
+        return separate_answer(dict(transform(tf.io.parse_example(serialized, spec))), recipe)
 
     def part(index: int, of: int) -> tf.data.Dataset:
         own = records.shard(of, index).batch(PARSE_BATCH)

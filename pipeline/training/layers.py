@@ -1,11 +1,14 @@
-"""Layers for augmentation that Keras lacks: word dropout in texts, time shift of recordings."""
+"""Layers for augmentation that Keras lacks: word dropout in texts, time shift of recordings, turns with the target."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @keras.saving.register_keras_serializable("keraspipe")
@@ -80,3 +83,45 @@ class TimeShift(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the layer."""
         return {**super().get_config(), "factor": self.factor, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("keraspipe")
+class Turn(keras.layers.Layer):
+    """Mirrors and transposes pictures at random, together with what lies on them, such as masks; in training only.
+
+    Each row is turned in one of the eight ways that map a square to itself; one that is no square is mirrored only.
+
+    Args:
+        names: Features that are turned; the targets (batch, height, width, …) are turned, too.
+        seed: Seed of the random numbers.
+
+    Shapes: a pair (features by name, target or targets by name), before and after.
+    """
+
+    def __init__(self, names: Sequence[str] = ("image",), seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.names, self.seed = tuple(names), seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, pair: Any, *, training: bool = False) -> Any:
+        """Turns features and target of a row in the same way."""
+        if not training:
+            return pair
+        features, target = pair
+        draws = keras.random.uniform((ops.shape(features[self.names[0]])[0], 3), seed=self.seed_generator) < 1 / 2
+        turned = {name: _turn(features[name], draws) for name in self.names}
+        return {**features, **turned}, keras.tree.map_structure(lambda value: _turn(value, draws), target)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the layer."""
+        return {**super().get_config(), "names": self.names, "seed": self.seed}
+
+
+def _turn(values: Any, draws: Any) -> Any:
+    """Returns values (batch, height, width, …), each row flipped and transposed as its draws (batch, 3) say."""
+    axes = [0, 2, 1, *range(3, len(values.shape))]
+    wide = (slice(None), *[None] * (len(values.shape) - 1))
+    for place, axis in enumerate((1, 2)):
+        values = ops.where(draws[:, place][wide], ops.flip(values, axis), values)
+    square = values.shape[1] == values.shape[2]
+    return ops.where(draws[:, 2][wide], ops.transpose(values, axes), values) if square else values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,7 @@ def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> Non
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
     rows, evaluation = (
-        input_pipeline.load_rows(files, spec, transform, recipe.data.label)
-        for files in (args.train_files, args.eval_files)
+        input_pipeline.load_rows(files, spec, transform, recipe) for files in (args.train_files, args.eval_files)
     )
     out = Path(args.model_run_dir)
     model = fit_recipe(recipe, p, rows, evaluation, config, out, vocabulary_sizes(graph), nodes=nodes)
@@ -206,6 +206,10 @@ def augmentation_map(recipe: Recipe, p: Any) -> Any:
     layers = recipe.augment(p)
     if not layers:
         return None
+    if not recipe.augmented:
+        return lambda features, target: functools.reduce(
+            lambda pair, layer: layer(pair, training=True), layers, (features, target)
+        )
 
     def augment(features: dict[str, Any], target: Any) -> tuple[dict[str, Any], Any]:
         value = features[recipe.augmented]

@@ -80,7 +80,7 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     graph = tft.TFTransformOutput(task["graph"])
     transform = graph.transform_features_layer()
     rows, evaluation = (
-        input_pipeline.load_rows([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe.data.label)
+        input_pipeline.load_rows([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe)
         for split in ("train", "eval")
     )
     words = trainer.vocabulary_sizes(graph)

@@ -94,7 +94,7 @@ class SampledRecipe:
         from pipeline.training import input_pipeline
 
         return input_pipeline.load_rows(
-            [str(self.examples / f"Split-{split}" / "*")], self.raw_spec, self.layer, self.recipe.data.label
+            [str(self.examples / f"Split-{split}" / "*")], self.raw_spec, self.layer, self.recipe
         )
 
     def spec(self, steps: int) -> Spec:

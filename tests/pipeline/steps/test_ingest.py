@@ -43,7 +43,8 @@ def numbered(count, first=0, split="", label=b"a"):
 
 
 def recipe(data, split=None, **changes):
-    return SimpleNamespace(data=data, split=split or Hash(), bad_share=0.0, quick=Quick(), **changes)
+    plain = {"teacher": (), "preprocess_targets": None, "outputs": None, "metrics": ()}
+    return SimpleNamespace(data=data, split=split or Hash(), bad_share=0.0, quick=Quick(), **plain | changes)
 
 
 def sides(examples, split=None):
@@ -55,14 +56,14 @@ def test_fraction_depends_on_the_content_without_label_and_order(row, one, other
     names = list(row)
     random.shuffle(names)
     shuffled = {name: row[name] for name in names}
-    found = ingest.fraction({**row, "label": one}, "label")
-    assert found == ingest.fraction({"label": other, **shuffled}, "label")
+    found = ingest.fraction({**row, "label": one}, {"label"})
+    assert found == ingest.fraction({"label": other, **shuffled}, {"label"})
     assert 0 <= found < 1
 
 
 def test_fraction_sees_every_feature_and_its_name():
     rows = [{"x": 1}, {"x": 2}, {"y": 1}, {"x": 1, "y": 1}, {"x": 11}, {"x": b"x"}, {"x": 1.5}]
-    assert len(rows) == len({ingest.fraction(row, "label") for row in rows})
+    assert len(rows) == len({ingest.fraction(row, {"label"}) for row in rows})
 
 
 @settings(max_examples=20)
@@ -133,8 +134,8 @@ def test_rows_without_a_time_cannot_be_split_by_it():
 
 def test_vector_is_content_too():
     rows = [{"v": (1.0, 2.0)}, {"v": (2.0, 1.0)}, {"v": (1.0, 2.0, 0.0)}, {"v": (1.0, float("nan"))}]
-    assert len(rows) == len({ingest.fraction(row, "label") for row in rows})
-    assert ingest.fraction(rows[0], "label") == ingest.fraction({"v": np.array([1.0, 2.0])}, "label")
+    assert len(rows) == len({ingest.fraction(row, {"label"}) for row in rows})
+    assert ingest.fraction(rows[0], {"label"}) == ingest.fraction({"v": np.array([1.0, 2.0])}, {"label"})
 
 
 LIMITS = {"train": 30, "eval": 5, "test": 0}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,7 +31,8 @@ def rows(tmp_path_factory):
                 }
                 example = tf.train.Example(features=tf.train.Features(feature=feature))
                 writer.write(example.SerializeToString())
-    return input_pipeline.load_rows([f"{folder}/*"], SPEC, transform, "label")
+    recipe = SimpleNamespace(data=SimpleNamespace(label="label"), teacher=())
+    return input_pipeline.load_rows([f"{folder}/*"], SPEC, transform, recipe)
 
 
 @pytest.fixture(params=["cached", "streamed"])

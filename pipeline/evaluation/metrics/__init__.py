@@ -1,0 +1,1 @@
+"""Metrics of structured answers: boxes, masks, sentences, rankings, pictures; each one a `Statistic` over rows."""

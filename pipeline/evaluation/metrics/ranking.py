@@ -1,0 +1,53 @@
+"""Metrics of ranked lists: how high the right items are, how many of them are in the list, how many items ever appear.
+
+Sources: K. Järvelin, J. Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002 (NDCG, here
+with gains of 0 or 1); M. Ge et al., Beyond accuracy, RecSys 2010, section 3 (coverage).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.evaluation.bootstrap import Statistic, mean_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+
+def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
+    """Returns the mean normalized discounted cumulative gain; rows without a right item do not count.
+
+    Args:
+        relevant: The right items of each row.
+        ranked: The list of each row, the best first.
+        count: Length of the list that counts.
+    """
+    weights = 1 / np.log2(np.arange(2, count + 2))
+    values = []
+    for right, found in zip(map(set, relevant), ranked, strict=True):
+        gain = sum(weights[place] for place, item in enumerate(found[:count]) if item in right)
+        values.append(gain / weights[: len(right)].sum() if right else np.nan)
+    return mean_of(np.array(values))
+
+
+def recall(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
+    """Returns the mean share of the right items that are among the first ones; rows without any are left out."""
+    values = [
+        len(right & set(found[:count])) / len(right) if right else np.nan
+        for right, found in zip(map(set, relevant), ranked, strict=True)
+    ]
+    return mean_of(np.array(values))
+
+
+def coverage(ranked: Sequence[Sequence[object]], count: int, items: int) -> Statistic:
+    """Returns the share of all items that are among the first ones of any row.
+
+    Args:
+        ranked: The list of each row, the best first.
+        count: Length of the list that counts.
+        items: Number of all items.
+    """
+    lists = [set(found[:count]) for found in ranked]
+    return Statistic(len(lists), lambda rows: len(set().union(*(lists[row] for row in rows))) / items)

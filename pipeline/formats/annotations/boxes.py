@@ -1,0 +1,90 @@
+"""Boxes on a picture as targets: `boxes` (ymin, xmin, ymax, xmax from 0 to 1) and `classes` (numbers of their names).
+
+A box may reach over the border by rounding and is cut there. A box of no area, one outside the picture or one of a
+class that is not declared makes its picture unusable: what the annotation means is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.features import image
+from pipeline.formats.base import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+SLACK = 0.02  # by which a box may reach over the border, in sides of the picture
+MOST = 100  # boxes per picture, if a data set does not say another bound
+
+
+@dataclass(frozen=True)
+class Box:
+    """One annotated object, in pixels.
+
+    Attributes:
+        name: Name of its class.
+        left: From the left border.
+        top: From the upper border.
+        right: Right side, from the left border.
+        bottom: Lower side, from the upper border.
+    """
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def scaled(self, width: float, height: float) -> list[float]:
+        """Returns ymin, xmin, ymax, xmax as shares of the picture, cut at its border."""
+        sides = (self.top / height, self.left / width, self.bottom / height, self.right / width)
+        return [min(max(side, 0.0), 1.0) for side in sides]
+
+    def fault(self, width: float, height: float, names: Sequence[str]) -> str:
+        """Returns why the box cannot be used; empty if it can."""
+        place = f"({self.left:g}, {self.top:g}) to ({self.right:g}, {self.bottom:g})"
+        if self.name not in names:
+            return f"the class {self.name!r} of a box is not among the declared ones {', '.join(names)}"
+        if not (self.left < self.right and self.top < self.bottom):
+            return f"the box of {self.name} from {place} has no area"
+        over = max(-self.left / width, self.right / width - 1, -self.top / height, self.bottom / height - 1)
+        if not over <= SLACK:
+            return f"the box of {self.name} from {place} is outside the picture of {width:g}x{height:g} pixels"
+        top, left, bottom, right = self.scaled(width, height)
+        return (
+            "" if left < right and top < bottom else f"the box of {self.name} from {place} has no area in the picture"
+        )
+
+
+def target_kinds(most: int) -> dict[str, str]:
+    """Returns the targets of a picture with at most so many boxes."""
+    return {"boxes": f"float[{most},4]", "classes": f"int[{most}]"}
+
+
+def make_example(
+    source: str, content: bytes, boxes: Iterable[Box], names: Sequence[str], split: str, extra: str = ""
+) -> Example:
+    """Returns the example of a picture.
+
+    Args:
+        source: Its place, for messages.
+        content: The file of the picture.
+        boxes: The boxes on it.
+        names: The declared classes.
+        split: "train", "test" or empty.
+        extra: A fault of its annotation that is known already.
+    """
+    fault = extra or image.fault(content, (1, 1, 3), resize=True)
+    if fault:
+        return Example(source, {}, split, fault)
+    width, height = image.upright_size(content)
+    kept = list(boxes)
+    fault = next(filter(None, (box.fault(width, height, names) for box in kept)), "")
+    features = {
+        "image_bytes": content,
+        "boxes": [box.scaled(width, height) for box in kept],
+        "classes": [names.index(box.name) for box in kept if not fault],
+    }
+    return Example(source, features, split, fault)

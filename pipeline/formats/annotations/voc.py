@@ -1,0 +1,103 @@
+"""Boxes in the format of Pascal VOC: one XML file per picture, and lists of the pictures of each split.
+
+Source: M. Everingham et al., The Pascal visual object classes challenge, IJCV 88(2), 2010; the development kit VOC2012,
+section "Annotation". Places are whole pixels that count from 1, and the last one belongs to the box.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from pipeline.features import image
+from pipeline.formats.annotations import boxes
+from pipeline.formats.annotations.boxes import Box
+from pipeline.formats.download import read_members
+from pipeline.formats.folders import is_hidden, locate, split_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.formats.base import Example
+
+
+@dataclass(frozen=True)
+class VocBoxes:
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+
+    Args:
+        path: Folder or archive with `JPEGImages`, `Annotations` and perhaps `ImageSets/Main`, anywhere below;
+            absolute or under the data folder. Pictures and XML files of the same name may also lie next to each other.
+        names: The declared classes.
+        most: Boxes per picture; more are left out and counted.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    most: int = boxes.MOST
+    label: str = ""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """One encoded image."""
+        return {"image_bytes": "bytes"}
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The boxes and their classes."""
+        return boxes.target_kinds(self.most)
+
+    def files(self, data: Path) -> list[Path]:
+        """Returns the folder or archive.
+
+        Raises:
+            PipelineError: There is none.
+        """
+        return [locate(data, self.path, "pictures and XML files")]
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """Yields the annotated pictures, ordered by name; test are those in ImageSets/Main/test.txt.
+
+        Raises:
+            PipelineError: The archive is damaged.
+        """
+        (path,) = self.files(data)
+        annotations: dict[str, bytes] = {}
+        splits: dict[str, str] = {}
+        for name, content in read_members(path, (".xml", ".txt")):
+            if is_hidden(name):
+                continue
+            stem = PurePosixPath(name).stem
+            if name.lower().endswith(".xml"):
+                annotations[stem] = content
+            elif split_of(stem):
+                splits |= dict.fromkeys(content.decode(errors="replace").split(), split_of(stem))
+        for name, content in read_members(path, image.SUFFIXES):
+            stem = PurePosixPath(name).stem
+            if not is_hidden(name) and (not splits or stem in splits):
+                yield self._example(f"{path / name}", content, annotations.get(stem), splits.get(stem, ""))
+
+    def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
+        found, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
+        return boxes.make_example(source, content, found, self.names, split, fault)
+
+
+def read_boxes(annotation: bytes) -> tuple[list[Box], str]:
+    """Returns the boxes of an annotation, or why it cannot be read."""
+    try:
+        root = ET.fromstring(annotation)  # noqa: S314  (expat ends expanding entities by itself)
+        return [_read_box(node) for node in root.iter("object")], ""
+    except (ET.ParseError, ValueError, AttributeError, TypeError) as error:
+        return [], f"its XML file cannot be read: {error}"
+
+
+def _read_box(node: ET.Element) -> Box:
+    sides = node.find("bndbox")
+    if sides is None:
+        raise ValueError("an object without bndbox")
+    left, top, right, bottom = (float(sides.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
+    return Box((node.findtext("name") or "").strip(), left, top, right, bottom)

@@ -1,0 +1,115 @@
+"""Boxes in the format of YOLO: a text file per picture, a line per box: class x y width height, as shares.
+
+Source: https://docs.ultralytics.com/datasets/detect/; x and y are the centre of the box. Pictures lie in folders called
+`images`, texts at the same place below `labels`; a picture without a text has no boxes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from pipeline.features import image
+from pipeline.formats.annotations import boxes
+from pipeline.formats.annotations.boxes import Box
+from pipeline.formats.download import read_members
+from pipeline.formats.folders import is_hidden, locate, split_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.formats.base import Example
+
+FIELDS = 5
+IMAGES, LABELS = "images", "labels"
+
+
+@dataclass(frozen=True)
+class YoloBoxes:
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+
+    Args:
+        path: Folder or archive with folders `images` and `labels`, absolute or under the data folder; a folder called
+            like a split among them (`images/train`, `test/labels`) is the official split.
+        names: The declared classes, in the order of their numbers.
+        most: Boxes per picture; more are left out and counted.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    most: int = boxes.MOST
+    label: str = ""
+    classes: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """One encoded image."""
+        return {"image_bytes": "bytes"}
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The boxes and their classes."""
+        return boxes.target_kinds(self.most)
+
+    def files(self, data: Path) -> list[Path]:
+        """Returns the folder or archive.
+
+        Raises:
+            PipelineError: There is none.
+        """
+        return [locate(data, self.path, "pictures and one of texts")]
+
+    def examples(self, data: Path) -> Iterator[Example]:
+        """Yields the pictures, ordered by path, or in the order of the archive.
+
+        Raises:
+            PipelineError: The archive is damaged.
+        """
+        (path,) = self.files(data)
+        texts = {
+            place: content
+            for name, content in read_members(path, (".txt",))
+            if (place := _place(name, LABELS)) is not None
+        }
+        for name, content in read_members(path, image.SUFFIXES):
+            place = _place(name, IMAGES)
+            if place is not None and not is_hidden(name):
+                split = next(filter(None, map(split_of, PurePosixPath(name).parts)), "")
+                found, fault = read_boxes(texts.get(place, b""), content, self.names)
+                yield boxes.make_example(f"{path / name}", content, found, self.names, split, fault)
+
+
+def _place(name: str, folder: str) -> str | None:
+    """Returns the path of a file without the folder of its kind and its ending; None outside such a folder."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    if folder not in parts[:-1]:
+        return None
+    return "/".join(part for part in parts if part != folder)
+
+
+def read_boxes(text: bytes, picture: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
+    """Returns the boxes of a picture from its text, or why they cannot be read."""
+    if fault := image.fault(picture, (1, 1, 3), resize=True):
+        return [], fault
+    width, height = image.upright_size(picture)
+    found = []
+    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_read_line(line, width, height, names))
+        except (ValueError, IndexError) as error:
+            return [], f"line {number} of its text is not `class x y width height` as shares: {line[:60]!r} ({error})"
+    return found, ""
+
+
+def _read_line(line: str, width: int, height: int, names: Sequence[str]) -> Box:
+    words = line.split()
+    if len(words) != FIELDS:
+        raise ValueError(f"{len(words)} words")
+    kind, (x, y, wide, high) = int(words[0]), map(float, words[1:])
+    name = names[kind] if 0 <= kind < len(names) else f"number {kind}"
+    left, right, top, bottom = x - wide / 2, x + wide / 2, y - high / 2, y + high / 2
+    return Box(name, left * width, top * height, right * width, bottom * height)

@@ -1,0 +1,35 @@
+"""NDCG against scikit-learn, recall and coverage by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+from pipeline.evaluation.metrics import ranking
+
+ITEMS = 12
+
+
+@given(st.sets(st.integers(0, ITEMS - 1), min_size=1), st.permutations(range(ITEMS)), st.integers(1, ITEMS))
+def test_ndcg_is_that_of_scikit_learn(right, order, count):
+    gains = np.array([[float(item in right) for item in order]])
+    scores = np.arange(ITEMS, 0, -1.0)[None]
+    own = ranking.ndcg([right], [order], count).value
+    assert own == pytest.approx(ndcg_score(gains, scores, k=count))
+
+
+def test_rows_without_a_right_item_do_not_count():
+    relevant, ranked = [{1, 2}, set(), {5}], [[1, 7], [1, 2], [3, 4]]
+    assert ranking.recall(relevant, ranked, 2).value == 0.25
+    first = 1 / np.log2(2) / (1 / np.log2(2) + 1 / np.log2(3))
+    assert ranking.ndcg(relevant, ranked, 2).value == pytest.approx(first / 2)
+
+
+def test_coverage_counts_items_once():
+    measured = ranking.coverage([[1, 2], [2, 3], [9, 1]], 2, items=8)
+    assert measured.value == 0.5
+    assert measured.over(np.array([0, 0])) == 0.25
+    assert ranking.coverage([[1, 2], [2, 3]], 1, items=4).value == 0.5

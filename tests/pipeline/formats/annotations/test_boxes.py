@@ -1,0 +1,208 @@
+"""Boxes in the formats of COCO, Pascal VOC and YOLO: equal objects give equal targets; what cannot be used."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.formats.annotations.coco import CocoBoxes
+from pipeline.formats.annotations.voc import VocBoxes
+from pipeline.formats.annotations.yolo import YoloBoxes
+
+NAMES = ("cat", "dog")
+WIDTH, HEIGHT = 40, 20
+OBJECTS = {  # pixels: left, top, right, bottom
+    "a": [("cat", 4, 2, 12, 10), ("dog", 20, 5, 40, 20)],
+    "b": [],
+    "c": [("dog", 0, 0, 10, 5)],
+}
+
+
+def png(width=WIDTH, height=HEIGHT):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (9, 8, 7)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def pictures(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.png").write_bytes(png())
+
+
+def write_voc(root, objects=OBJECTS):
+    pictures(root / "JPEGImages", objects)
+    (root / "Annotations").mkdir(parents=True)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    (root / "ImageSets/Main/train.txt").write_text("a\nb\n")
+    (root / "ImageSets/Main/test.txt").write_text("c\n")
+    for name, boxes in objects.items():
+        nodes = "".join(
+            f"<object><name>{kind}</name><bndbox><xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax>"
+            f"<ymax>{bottom}</ymax></bndbox></object>"
+            for kind, left, top, right, bottom in boxes
+        )
+        (root / "Annotations" / f"{name}.xml").write_text(f"<annotation>{nodes}</annotation>")
+    return VocBoxes("voc", NAMES, most=4)
+
+
+def write_yolo(root, objects=OBJECTS):
+    for name, boxes in objects.items():
+        split = "test" if name == "c" else "train"
+        pictures(root / "images" / split, [name])
+        (root / "labels" / split).mkdir(parents=True, exist_ok=True)
+        lines = [
+            f"{NAMES.index(kind)} {(left + right) / 2 / WIDTH} {(top + bottom) / 2 / HEIGHT} "
+            f"{(right - left) / WIDTH} {(bottom - top) / HEIGHT}"
+            for kind, left, top, right, bottom in boxes
+        ]
+        if lines:
+            (root / "labels" / split / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    return YoloBoxes("yolo", NAMES, most=4)
+
+
+def write_coco(root, objects=OBJECTS):
+    pictures(root / "pictures", objects)
+    for file, names in (("train.json", "ab"), ("test.json", "c")):
+        images = [{"id": ord(name), "file_name": f"{name}.png"} for name in names]
+        annotations = [
+            {
+                "image_id": ord(name),
+                "category_id": 7 + NAMES.index(kind),
+                "bbox": [left, top, right - left, bottom - top],
+            }
+            for name in names
+            for kind, left, top, right, bottom in objects[name]
+        ]
+        categories = [{"id": 7 + place, "name": name} for place, name in enumerate(NAMES)]
+        (root / file).write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    return CocoBoxes("coco/train.json", "coco/pictures", NAMES, test="coco/test.json", most=4)
+
+
+WRITERS = {"voc": write_voc, "yolo": write_yolo, "coco": write_coco}
+
+
+@pytest.fixture(params=WRITERS)
+def dataset(request, tmp_path):
+    """The three pictures in one of the formats, and where they lie."""
+    return WRITERS[request.param](tmp_path / request.param), tmp_path
+
+
+def test_the_same_objects_give_the_same_targets(dataset):
+    data, folder = dataset
+    assert data.files(folder)
+    rows = {example.source.rpartition("/")[2].rpartition(" ")[2][0]: example for example in data.examples(folder)}
+    assert {"a": "train", "b": "train", "c": "test"} == {name: row.split for name, row in rows.items()}
+    assert [""] * 3 == [row.fault for row in rows.values()]
+    expected = [[0.1, 0.1, 0.5, 0.3], [0.25, 0.5, 1.0, 1.0]]
+    np.testing.assert_allclose(expected, rows["a"].features["boxes"])
+    assert [0, 1] == rows["a"].features["classes"]
+    assert [] == rows["b"].features["boxes"] == rows["b"].features["classes"]
+    assert rows["c"].features["image_bytes"] == png()
+    assert data.targets == {"boxes": "float[4,4]", "classes": "int[4]"}
+
+
+FAULTS = {
+    "no area": [("cat", 5, 5, 5, 9)],
+    "is outside the picture": [("cat", 30, 5, 60, 9)],
+    "no area in the picture": [("dog", 40, 5, 40.5, 9)],
+}
+
+
+@pytest.mark.parametrize("words", FAULTS)
+def test_a_box_that_is_none_is_a_fault_of_its_picture(dataset, words, tmp_path):
+    name = dataset[0].path.partition("/")[0]
+    other = WRITERS[name](tmp_path / "other" / name, {**OBJECTS, "a": FAULTS[words]})
+    faults = [example.fault for example in other.examples(tmp_path / "other")]
+    assert sum(bool(fault) for fault in faults) == 1
+    assert words in "".join(faults)
+
+
+def test_a_class_that_is_not_declared_is_a_fault(dataset):
+    data, folder = dataset
+    narrow = type(data)(**{**vars(data), "names": ("cat",)})
+    faults = [example.fault for example in narrow.examples(folder)]
+    assert sum("is not among the declared ones cat" in fault for fault in faults) == 2
+
+
+def test_a_box_that_reaches_over_the_border_by_rounding_is_cut(tmp_path):
+    data = write_voc(tmp_path / "voc", {**OBJECTS, "a": [("cat", -0.5, 0, 40.5, 20.2)]})
+    (example,) = [example for example in data.examples(tmp_path) if "a.png" in example.source]
+    assert [[0.0, 0.0, 1.0, 1.0]] == example.features["boxes"]
+
+
+def test_an_archive_gives_the_same_rows_as_its_folder(dataset, tmp_path):
+    data, folder = dataset
+    name = data.path.partition("/")[0]
+    if name == "coco":
+        pytest.skip("a JSON file of COCO lies beside its folder")
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for file in sorted((folder / name).rglob("*")):
+            archive.write(file, file.relative_to(folder / name))
+    packed = type(data)(**{**vars(data), "path": "all.zip"})
+    expected, found = (
+        [(one.features, one.split, one.fault) for one in each.examples(folder)] for each in (data, packed)
+    )
+    assert sorted(map(repr, expected)) == sorted(map(repr, found))
+
+
+def test_broken_annotations_are_faults_of_their_pictures(tmp_path):
+    voc = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/Annotations/a.xml").write_text("<annotation><object>")
+    (tmp_path / "voc/Annotations/b.xml").unlink()
+    (tmp_path / "voc/Annotations/c.xml").write_text("<annotation><object><name>cat</name></object></annotation>")
+    faults = {example.source[-5]: example.fault for example in voc.examples(tmp_path)}
+    assert "cannot be read" in faults["a"]
+    assert "no XML file" in faults["b"]
+    assert "without bndbox" in faults["c"]
+    yolo = write_yolo(tmp_path / "yolo")
+    (tmp_path / "yolo/labels/train/a.txt").write_text("0 0.5 0.5 0.1\n")
+    (tmp_path / "yolo/labels/test/c.txt").write_text("cat 0.5 0.5 0.1 0.1\n")
+    faults = {example.source[-5]: example.fault for example in yolo.examples(tmp_path)}
+    assert "line 1 of its text" in faults["a"]
+    assert "line 1 of its text" in faults["c"]
+    (tmp_path / "yolo/labels/train/a.txt").write_text("5 0.5 0.5 0.1 0.1\n")
+    assert any("'number 5'" in example.fault for example in yolo.examples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["annotations"].append({"image_id": 999, "category_id": 7, "bbox": [1, 1, 2, 2]}),
+        lambda content: content["annotations"].append({"image_id": ord("a"), "category_id": 7}),
+        lambda content: content["annotations"].append({"image_id": ord("a"), "category_id": 99, "bbox": [1, 1, 2, 2]}),
+        lambda content: content["annotations"].append({"image_id": ord("a"), "category_id": 7, "bbox": "all"}),
+        lambda content: content["images"].append({"id": 5, "file_name": "absent.png"}),
+        lambda content: content["images"].append({"id": 5}),
+    ],
+)
+def test_an_entry_of_coco_that_leads_nowhere_is_one_fault(tmp_path, change):
+    data = write_coco(tmp_path / "coco")
+    content = json.loads((tmp_path / "coco/train.json").read_text())
+    change(content)
+    (tmp_path / "coco/train.json").write_text(json.dumps(content))
+    assert sum(bool(example.fault) for example in data.examples(tmp_path)) == 1
+
+
+def test_a_crowd_has_no_box(tmp_path):
+    data = write_coco(tmp_path / "coco")
+    content = json.loads((tmp_path / "coco/train.json").read_text())
+    content["annotations"].append({"image_id": ord("b"), "category_id": 7, "iscrowd": 1, "segmentation": {}})
+    (tmp_path / "coco/train.json").write_text(json.dumps(content))
+    assert [""] * 3 == [example.fault for example in data.examples(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"images": []}', '{"images": 1, "annotations": [], "categories": []}', "{"]
+)
+def test_a_json_file_of_another_kind_is_refused(tmp_path, text):
+    data = write_coco(tmp_path / "coco")
+    (tmp_path / "coco/train.json").write_text(text)
+    with pytest.raises(PipelineError, match="JSON file of COCO"):
+        list(data.examples(tmp_path))
