@@ -35,14 +35,14 @@ class Params:
     """Hyperparameters, each settable with `--set KEY=VALUE`."""
 
     # training
-    epochs: Annotated[int, Range(10, 100)] = 40  # at most; early stopping ends sooner
+    epochs: Annotated[int, Range(5, 100)] = 25  # at most; early stopping ends sooner
     batch_size: Annotated[int, Range(4, 32, log=True)] = 8
-    patience: int = 10  # epochs without a lower val_loss before training stops
+    patience: int = 8  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw", "rmsprop")] = "adam"
     learning_rate: Annotated[float, Range(1e-4, 1e-2, log=True)] = 3e-3
     schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
     # network
-    filters: tuple[int, ...] = (16, 32, 64, 128)  # of each level; the next has half the side
+    filters: tuple[int, ...] = (8, 16, 32, 64, 128)  # of each level; the next has half the side
 
 
 def preprocess(inputs, p):
@@ -95,7 +95,7 @@ def overlap_loss(truth, logits):
 def build(p, spec):
     """Builds the way down, and the way up with what each level saw before it shrank."""
     image = keras.Input(spec.features["image"][0], name="image")
-    size = keras.Input(spec.features["size"][0], name="size", dtype="int32")
+    size = keras.Input(spec.features["size"][0], name="size", dtype="int64")
     x, seen = block(image, p.filters[0]), []
     for filters in p.filters[1:]:
         seen.append(x)
@@ -118,7 +118,7 @@ def outputs(model, features):
     def draw(row):
         image, size = row
         share = tf.sigmoid(model({"image": image[None], "size": size[None]}, training=False))
-        inside = tf.image.resize(share, size)[0] > THRESHOLD
+        inside = tf.image.resize(share, tf.cast(size, tf.int32))[0] > THRESHOLD
         return tf.io.encode_png(tf.cast(inside, tf.uint8) * 255), tf.reduce_mean(tf.cast(inside, tf.float32))
 
     specs = (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32))

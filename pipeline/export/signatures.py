@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,19 @@ class ServingModel:
         return self._transform_raw(tf.io.parse_example(examples, spec))
 
     def _transform_raw(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
+        shaped = {name: tf.reshape(value, [-1, *self.spec[name].shape]) for name, value in raw.items()}
         return dict(
-            self.transform({name: tf.reshape(value, [-1, *self.spec[name].shape]) for name, value in raw.items()})
+            self._transform_features(shaped) if targets.target_kinds(self.recipe.data) else self.transform(shaped)
         )
+
+    @cached_property
+    def _transform_features(self) -> Any:
+        """The features alone, as a graph, in which TensorFlow drops what only the targets need.
+
+        Run step by step, Transform's layer also preprocesses targets that nobody sent: it makes them up.
+        """
+
+        def features(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return {name: value for name, value in self.transform(raw).items() if not name.startswith(targets.PREFIX)}
+
+        return tf.function(features, autograph=False)

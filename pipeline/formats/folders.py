@@ -68,7 +68,7 @@ def locate(data: Path, path: str, each: str) -> Path:
     Args:
         data: The data folder.
         path: The recipe's path.
-        each: The kind of files in the folder of a class, for the message.
+        each: What is in it, for the message.
 
     Raises:
         PipelineError: It does not exist.
@@ -77,7 +77,7 @@ def locate(data: Path, path: str, each: str) -> Path:
     if not location.exists():
         raise PipelineError(
             f"There is no folder or archive {location}.",
-            expected=f"a folder, .tar, .tar.gz, .tar.xz or .zip file with one folder of {each} per class",
+            expected=f"a folder, .tar, .tar.gz, .tar.xz or .zip file with {each}",
             received="nothing at that path",
             action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
@@ -136,7 +136,7 @@ class ImageFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "images")]
+        return [locate(data, self.path, "one folder of images per class")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the images, ordered by path, or in the order of the archive; files with other suffixes are skipped."""
@@ -173,7 +173,7 @@ class TextFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, ".txt files")]
+        return [locate(data, self.path, "one folder of .txt files per class")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the texts, ordered by path, or in the order of the archive."""
@@ -225,7 +225,7 @@ class WavFolder:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "WAV files")]
+        return [locate(data, self.path, "one folder of WAV files per class")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the recordings, ordered by path, or in the order of the archive; skips files with other suffixes."""

@@ -47,7 +47,16 @@ def _call_hook(name: str, hook: Any, values: dict[str, Any], p: Any) -> dict[str
             received=describe_cause(error),
             action=f"correct {name}() in the recipe, or the columns that its data declare",
         ) from error
-    return result
+    return {key: _to_stored_type(value) for key, value in result.items()}
+
+
+def _to_stored_type(value: Any) -> Any:
+    """Casts numbers to float32 or int64 and truth values to 0 or 1: a Transform graph gives no others."""
+    import tensorflow as tf
+
+    if value.dtype.is_floating:
+        return tf.cast(value, tf.float32)
+    return tf.cast(value, tf.int64) if value.dtype.is_integer or value.dtype.is_bool else value
 
 
 def squeeze_singles(inputs: Mapping[str, Any]) -> dict[str, Any]:

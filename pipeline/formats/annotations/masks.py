@@ -56,7 +56,7 @@ class ImageMasks:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "pictures and one of their masks")]
+        return [locate(data, self.path, "a folder of pictures and one of their masks")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the pairs, ordered by path, or in the order in which an archive completes them.

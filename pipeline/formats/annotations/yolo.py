@@ -59,7 +59,7 @@ class YoloBoxes:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "pictures and one of texts")]
+        return [locate(data, self.path, "folders images and labels")]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the pictures, ordered by path, or in the order of the archive.
