@@ -48,9 +48,16 @@ class Widths:
 
 @dataclass(frozen=True)
 class Official:
-    """The data set has an official test split; `eval` is split off train by hash of the content."""
+    """The data set has an official test split; `eval` is split off train by hash of the content.
+
+    Args:
+        eval: Share of the rows that are not in the test.
+        group: Column by whose value they are split, so that rows with the same one are in the same split: the patches
+            of a picture. Empty for the content.
+    """
 
     eval: float = 0.1
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -110,23 +110,24 @@ def choose_split(example: Example, part: float, recipe: Recipe) -> str:
     if isinstance(split, Official):
         if example.split == "test":
             return "test"
+        part = _group_fraction(example, split.group) if split.group else part
         return "eval" if part < split.eval else "train"
     if isinstance(split, Group):
-        part = fraction({split.column: _require_column(example, split)}, ())
+        part = _group_fraction(example, split.column)
     if part < split.test:
         return "test"
     return "eval" if part < split.test + split.eval else "train"
 
 
-def _require_column(example: Example, split: Group) -> Any:
-    if split.column not in example.features:
+def _group_fraction(example: Example, column: str) -> float:
+    if column not in example.features:
         raise PipelineError(
-            f"{example.source} cannot be split by {split.column}.",
-            expected=f"a value of {split.column} in every row",
+            f"{example.source} cannot be split by {column}.",
+            expected=f"a value of {column} in every row",
             received=f"the features {', '.join(example.features)}",
-            action="correct split=Group(…) in the recipe, or fill the column",
+            action="correct split= in the recipe, or fill the column",
         )
-    return example.features[split.column]
+    return fraction({column: example.features[column]}, ())
 
 
 def _split_by_time(example: Example, split: Time) -> str:
