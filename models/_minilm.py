@@ -85,7 +85,7 @@ class Packed:
 
 @keras.saving.register_keras_serializable("keraspipe")
 class Block(layers.Layer):
-    """Attention between the pieces of a sentence, then two dense layers; normalized after each: (pieces, 384), unchanged.
+    """Attention between the pieces of a sentence, then two dense layers; (pieces, 384), unchanged.
 
     Args:
         dropout: Share of the numbers that is dropped after attention and after the dense layers, in training.

@@ -70,7 +70,7 @@ def split_words(text: Any) -> Any:
 
 @functools.cache
 def _character_forms() -> tuple[bytes, ...]:
-    """Returns what each character becomes: nothing, a space, itself or others, with spaces around if it stands alone."""
+    """Returns what each character becomes: nothing, a space, or others, with spaces around if it stands alone."""
     return (*(_normalise(chr(code)).encode() for code in range(CODES - 1)), b"")
 
 
