@@ -154,7 +154,9 @@ class Encoder(layers.Layer):
         super().__init__(**kwargs)
         self.tuned, self.dropout = tuned, dropout
         self.normal = layers.LayerNormalization(epsilon=EPSILON, trainable=False, name="normal")
-        self.blocks = [Block(0.0, trainable=False, name=f"block_{place}") for place in range(BLOCKS)]
+        self.blocks = [Block(0.0, name=f"block_{place}") for place in range(BLOCKS)]
+        for block in self.blocks:
+            block.trainable = False  # as an argument it would not reach the layers inside
         self.tuned_blocks = [Block(dropout, name=f"tuned_{place}") for place in range(BLOCKS - tuned, BLOCKS)]
 
     def build(self, vectors_shape: Any, there_shape: Any) -> None:  # noqa: ARG002

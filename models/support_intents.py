@@ -47,6 +47,7 @@ REPLIES = (  # by what the name of an intent contains; the first one counts
         "identity|verify|details|age|terminate",
         "This concerns your account. May I ask you some questions to identify you?",
     ),
+    ("order|arrival|delivery|getting|get_|activate", "Let us look at your new card. Has it been ordered, and when?"),
     ("card|virtual|contactless|pay|country", "Let us look at your card. Is it a plastic or a virtual one?"),
     ("extra_charge", "Let us look at the fee. On which day is it on your statement?"),
 )

@@ -76,7 +76,8 @@ def check(texts):
 @pytest.mark.parametrize(
     "text",
     ["", "   ", "Unaffable", "isn't?", "ABC abcabc abd", "a" * 100, "a" * 101, "##", "# #a", "漢字a漢", "É e\u0301 ée",
-     "STRASSE ß", "İ \u0131", "한", "a\u200bb\u00ada", "a\u3000b\u2028a\u0085b", "😀!", "12 122", "Σας ΣΑΣ", "\x00a\ufffdb"],
+     "STRASSE ß", "İ \u0131", "한", "a\u200bb\u00ada",
+     "a\u3000b\u2028a\u0085b", "😀!", "12 122", "Σας ΣΑΣ", "\x00a\ufffdb"],
 )  # fmt: skip
 def test_texts_one_by_one(text):
     check([text])
