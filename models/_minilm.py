@@ -61,7 +61,7 @@ class Packed:
     there: Any
 
     @classmethod
-    def of(cls, there: Any) -> Packed:
+    def from_padded(cls, there: Any) -> Packed:
         """Returns what is there in (batch, length)."""
         return cls(tf.where(there), there)
 
@@ -169,7 +169,7 @@ class Encoder(layers.Layer):
 
     def call(self, vectors: Any, there: Any, training: bool = False) -> Any:
         """Returns the mean state of each sentence after the tuned blocks."""
-        batch = Packed.of(there)
+        batch = Packed.from_padded(there)
         x = self._begin(vectors, batch)
         for block in self.blocks[: BLOCKS - self.tuned]:
             x = block(x, batch.indices, there, training=False)
@@ -179,7 +179,7 @@ class Encoder(layers.Layer):
 
     def embed(self, vectors: Any, there: Any) -> Any:
         """Returns the embedding by the network as it was, of length 1: (batch, 384)."""
-        batch = Packed.of(there)
+        batch = Packed.from_padded(there)
         x = self._begin(vectors, batch)
         for block in self.blocks:
             x = block(x, batch.indices, there, training=False)

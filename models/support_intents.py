@@ -135,9 +135,11 @@ def finish(model, rows):
 
     A question's own intent is compared without that question, as in a new one.
     """
-    asked = tf.function(lambda pieces: embed(model, pieces), autograph=False)
-    found, labels = zip(*[(asked(features["pieces"]).numpy(), label.numpy()) for features, label in rows], strict=True)
-    vectors, labels = np.concatenate(found), np.concatenate(labels)
+    compute = tf.function(lambda pieces: embed(model, pieces), autograph=False)
+    embedded, labels = zip(
+        *[(compute(features["pieces"]).numpy(), label.numpy()) for features, label in rows], strict=True
+    )
+    vectors, labels = np.concatenate(embedded), np.concatenate(labels)
     sums = np.zeros(model.get_layer("scope").means.shape, np.float32)
     np.add.at(sums, labels, vectors)
     similarities = vectors @ unit(sums).T

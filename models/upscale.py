@@ -137,17 +137,17 @@ def score(served, examples, others):
     rows = examples.test
     contents = rows["image_bytes"]
     answer = [served.predict("serving_default", {"image_bytes": contents[i : i + 1]}) for i in range(len(contents))]
-    found = [luma(read(each["image_bytes"][0])) for each in answer]
+    enlarged = [luma(read(each["image_bytes"][0])) for each in answer]
     truth = [luma(read(content)) for content in rows["target_bytes"]]
     plain = [luma(enlarge_plainly(content)) for content in contents]
     values = {}
     for name in ("set5", "set14"):
         places = [place for place, picture in enumerate(rows["picture"]) if picture.startswith(name.encode() + b"/")]
-        own, right, bicubic = ([pictures[place] for place in places] for pictures in (found, truth, plain))
+        own, right, bicubic = ([pictures[place] for place in places] for pictures in (enlarged, truth, plain))
         values[f"psnr_{name}"], values[f"ssim_{name}"] = psnr(right, own, SCALE), ssim(right, own, SCALE)
         differences = [
-            psnr([one], [two], SCALE).value - psnr([one], [three], SCALE).value
-            for one, two, three in zip(right, own, bicubic, strict=True)
+            psnr([large], [ours], SCALE).value - psnr([large], [theirs], SCALE).value
+            for large, ours, theirs in zip(right, own, bicubic, strict=True)
         ]
         values[f"psnr_gain_{name}"] = mean_of(np.array(differences))
     return values

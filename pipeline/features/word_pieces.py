@@ -124,9 +124,9 @@ def _split_each(words: Any, vocabulary: Vocabulary) -> Any:
         begins, whole = (tf.broadcast_to(part[:, None], tf.shape(ends)) for part in (at, words))
         parts = tf.strings.substr(whole, begins, ends, "UTF8_CHAR")
         marked = tf.where(at[:, None] > 0, tf.strings.join([INNER, parts]), parts)
-        found = tf.where(sizes <= rest, _look_up(marked, vocabulary), -1)
-        length = tf.reduce_max(tf.where(found >= 0, sizes, 0), axis=1)  # 0: none
-        piece = tf.reduce_max(tf.where(sizes == length[:, None], found, -1), axis=1)
+        known = tf.where(sizes <= rest, _look_up(marked, vocabulary), -1)
+        length = tf.reduce_max(tf.where(known >= 0, sizes, 0), axis=1)  # 0: none
+        piece = tf.reduce_max(tf.where(sizes == length[:, None], known, -1), axis=1)
         active = at < lengths
         failed |= active & (length == 0)
         at = tf.where(failed, lengths, at + tf.where(active, length, 0))
@@ -166,5 +166,5 @@ def _look_up(pieces: Any, vocabulary: Vocabulary) -> Any:
     known, ids = map(tf.constant, _hash_pieces(vocabulary))
     hashes = tf.reshape(tf.strings.to_hash_bucket_fast(pieces, _HASHES), [-1])
     places = tf.minimum(tf.searchsorted(known, hashes), tf.size(known) - 1)
-    found = tf.where(tf.gather(known, places) == hashes, tf.gather(ids, places), -1)
-    return tf.reshape(found, tf.shape(pieces))
+    matched = tf.where(tf.gather(known, places) == hashes, tf.gather(ids, places), -1)
+    return tf.reshape(matched, tf.shape(pieces))
