@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.formats import tfrecord
 from pipeline.formats.base import Example
 from pipeline.recipe import Group, Hash, Official, Quick, Time
 from pipeline.steps import ingest
@@ -242,15 +243,19 @@ def test_encoded_row_is_parsed_back(content, number, fraction):
         "i": tf.io.FixedLenFeature([], tf.int64),
         "f": tf.io.FixedLenFeature([], tf.float32),
     }
-    parsed = tf.io.parse_example([ingest.encode_example({"b": content, "i": number, "f": fraction})], spec)
+    parsed = tf.io.parse_example([tfrecord.encode_example({"b": content, "i": number, "f": fraction})], spec)
     assert (content, number, fraction) == tuple(parsed[name].numpy()[0] for name in "bif")
 
 
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
 def test_encoded_vector_is_parsed_back(values):
-    parsed = tf.io.parse_example([ingest.encode_example({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)})
+    parsed = tf.io.parse_example(
+        [tfrecord.encode_example({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)}
+    )
     np.testing.assert_array_equal(np.array(values, np.float32), parsed["v"].numpy()[0])
 
 
 def test_encoding_does_not_depend_on_the_order_of_features():
-    assert ingest.encode_example({"a": 1, "b": 2.5, "c": b"x"}) == ingest.encode_example({"c": b"x", "b": 2.5, "a": 1})
+    assert tfrecord.encode_example({"a": 1, "b": 2.5, "c": b"x"}) == tfrecord.encode_example(
+        {"c": b"x", "b": 2.5, "a": 1}
+    )
