@@ -57,7 +57,10 @@ def find_pictures(root: Path, content: Mapping[str, Any]) -> Path:
     """Returns the folder below a root to which the names of the pictures in a file of COCO belong."""
     names = [str(picture.get("file_name")) for picture in content["images"][:LOOKED_AT]]
     for place in (root, root.parent):  # usual are annotations/instances_train.json and train/ next to each other
-        folders = [place, *sorted(folder for folder in place.rglob("*") if folder.is_dir())]
+        folders = [
+            place,
+            *(folder for depth in ("*", "*/*") for folder in sorted(place.glob(depth)) if folder.is_dir()),
+        ]
         best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
         if any((best / name).is_file() for name in names):
             return best
