@@ -1,15 +1,14 @@
 """Transform's graph without what only the targets need: a client sends none.
 
-Transform's layer makes up inputs that it is not given and runs its whole graph on them, checks of the targets included,
-which then fail. So the part of the graph that gives the features is cut out, as Transform itself cuts its graph before it
-saves it (`tensorflow_transform.saved.saved_transform_io_v2.optimize_concrete_function`).
+Transform's layer makes up inputs that it is not given and runs its whole graph on them, checks of the targets
+included, which then fail. So the part of the graph that gives the features is cut out, as Transform itself cuts its
+graph before it saves it (`tensorflow_transform.saved.saved_transform_io_v2.optimize_concrete_function`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
 from tensorflow.python.eager import wrap_function
 from tensorflow_transform.tf2_utils import strip_and_get_tensors_and_control_dependencies
 
@@ -17,6 +16,8 @@ from pipeline.features import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import tensorflow as tf
 
 
 def cut_targets(layer: Any) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
