@@ -1,4 +1,4 @@
-"""What a bank's customer asks for: one of 77 intents, a reply, and whether the question is none of the bank's business.
+"""What a bank's customer wants: one of 77 intents with a reply, or that the question is out of scope.
 
     text ─ word pieces ─ ids (128) ─ MiniLM: vectors ─ blocks 1 to 4, as they are ─ blocks 5 and 6, tuned ─ mean ─ (384)
                                                      │                                    ─ dropout ─ softmax ─ (77)
