@@ -57,7 +57,7 @@ def describe_quick(workspace: Workspace, name: str) -> str:
 
 
 def describe_unpublished(workspace: Workspace, name: str) -> tuple[str, str]:
-    """Says what there is of a recipe without a champion (a live model), and what to do next; both empty without a run."""
+    """Says what there is of a recipe without a champion (a live model), and what to do; both empty without a run."""
     if quick := describe_quick(workspace, name):
         return quick, f"run: keraspipe run {name}"
     newest = next(iter(reversed(workspace.run_folders(name))), None)
