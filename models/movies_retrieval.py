@@ -1,0 +1,279 @@
+"""Films that a user rates next: two towers, a dot product, and the ten best of 9,742 films.
+
+    user_id ─ known ─ last 50 films ─ weights by recency ─ mean of embedding and genres ─┐
+                    └ year of the last rating ─ embedding ───────────────────────────────┴ dense ─ (64) ┐
+    film_id ─ embedding + dense(genres, year) ─ (64) ───────────────────────────────────────────────────┴ dot ─ best 10
+            └ unknown ─ the films with the most ratings, `cold` is 1
+
+In training the other films of the batch are the wrong ones, and the logarithm of how often each is there comes off.
+
+Paper: X. Yi et al., Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019,
+sections 3 and 4, with exact counts instead of the estimate for streams; the mean of what was seen before is from
+P. Covington et al., Deep neural networks for YouTube recommendations, RecSys 2016, section 3.
+Data: MovieLens (ml-latest-small), 100,836 ratings; the newest tenth of each user is the test, the 5 % before it eval.
+Task: retrieval
+Command: keraspipe run movies_retrieval
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from keras import layers
+
+from pipeline.datasets.movielens import NEXT_FILMS, TITLE_BYTES
+from pipeline.features.ids import find_places, to_codes, to_texts
+from pipeline.recipe import Choice, Gate, GroupTime, Metric, Quick, Range, Recipe
+from pipeline.training.optimizers import optimizer
+
+BEST = 10  # films of an answer
+FIRST_YEAR, YEARS, SECONDS = 1996, 24, 365.25 * 86_400  # of the ratings; the last year stands for all later ones
+
+
+@dataclass(frozen=True)
+class Params:
+    """Hyperparameters, each settable with `--set KEY=VALUE`."""
+
+    # training
+    epochs: Annotated[int, Range(2, 30)] = 6  # at most; early stopping ends sooner
+    batch_size: Annotated[int, Range(256, 4096, log=True)] = 1024  # one right film, 1,023 wrong ones
+    patience: int = 3  # epochs without a lower val_loss before training stops
+    optimizer: Annotated[str, Choice("adam", "adamw", "rmsprop")] = "adam"
+    learning_rate: Annotated[float, Range(1e-4, 1e-2, log=True)] = 3e-3
+    schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
+    # network
+    width: Annotated[int, Range(16, 256, log=True)] = 64  # of what both towers give
+    dropout: Annotated[float, Range(0.0, 0.6)] = 0.3
+    temperature: Annotated[float, Range(0.02, 0.5, log=True)] = 0.1  # by which cosines are divided
+
+
+def preprocess(inputs, p):
+    """Maps user ids (batch,) to the number of a user of the training split, -1 for all others."""
+    return {"user": tft.compute_and_apply_vocabulary(inputs["user_id"], default_value=-1, vocab_filename="users")}
+
+
+def preprocess_targets(targets, p):
+    """Adds `log_count`, (batch,): the logarithm of how often the film is in the training split."""
+    counts = tft.vocabulary(targets["film_id"], store_frequency=True, vocab_filename="film_counts")
+
+    def look_up(films, path):
+        lines = tf.lookup.TextFileInitializer(path, tf.int64, 1, tf.int64, 0, delimiter=" ")
+        table = tf.lookup.StaticHashTable(lines, default_value=1)
+        return table.lookup(films), table.size()
+
+    count = tft.apply_vocabulary(targets["film_id"], counts, lookup_fn=look_up)
+    return {**targets, "log_count": tf.math.log(tf.cast(count, tf.float32))}
+
+
+@keras.saving.register_keras_serializable("keraspipe")
+class TwoTowers(layers.Layer):
+    """Two towers, and what the served model remembers: films, each user's last ones, and popularity.
+
+    Args:
+        users: Number of users.
+        films: Number of films.
+        side: Numbers that are known of a film: genres, year.
+        length: Films of a history.
+        width: Size of what the towers give.
+        dropout: Share of zeros in training.
+        temperature: By which cosines are divided.
+    """
+
+    def __init__(self, users, films, side, length, width, dropout, temperature, **kwargs):
+        super().__init__(**kwargs)
+        sizes = {"users": users, "films": films, "side": side, "length": length}
+        self.options = {**sizes, "width": width, "dropout": dropout, "temperature": temperature}
+        self.films, self.temperature = films, temperature
+        self.embedding = layers.Embedding(films + 1, width)  # the last one stands for no film
+        self.years = layers.Embedding(YEARS, width)
+        self.hidden, self.out = layers.Dense(2 * width, activation="relu"), layers.Dense(width)
+        self.of_side, self.drop = layers.Dense(width), layers.Dropout(dropout)
+
+    def build(self, input_shape):
+        """Adds what is remembered; `fill` and `remember` give it its values."""
+        o, size = self.options, (self.films, self.options["width"])
+        self.recency = self.add_weight(shape=(o["length"],), initializer="zeros", name="recency")
+
+        def memory(name, shape, dtype):
+            return self.add_weight(shape=shape, dtype=dtype, initializer="zeros", trainable=False, name=name)
+
+        self.ids, self.titles = memory("ids", size[:1], "int64"), memory("titles", (size[0], TITLE_BYTES), "uint8")
+        self.sides, self.vectors = memory("sides", (size[0], o["side"]), "float32"), memory("vectors", size, "float32")
+        self.counts = memory("counts", size[:1], "float32")
+        self.histories = memory("histories", (o["users"], o["length"]), "int64")
+        self.times, self.seen = memory("times", (o["users"],), "int64"), memory("seen", (o["users"], size[0]), "bool")
+
+    def positions(self, film_ids):
+        """Maps film ids to places in the tables; `films`, one too many, for a film that is not there."""
+        return find_places(self.ids, film_ids)
+
+    def side(self, films):
+        """Returns what is known of films by their places, (…, side); zeros for no film."""
+        known = tf.cast(films < self.films, tf.float32)[..., None]
+        return tf.gather(tf.convert_to_tensor(self.sides), tf.minimum(films, self.films - 1)) * known
+
+    def embed_films(self, films, training=False):
+        """Maps places (batch,) to vectors of length 1, (batch, width)."""
+        known = self.drop(self.embedding(films), training=training) + self.of_side(self.side(films))
+        return tf.math.l2_normalize(known, axis=-1)
+
+    def embed_users(self, history, times, training=False):
+        """Maps histories (batch, length), the latest first, and times (batch,) to vectors of length 1, (batch, width)."""
+        there = tf.cast(history < self.films, tf.float32)
+        weights = tf.exp(tf.convert_to_tensor(self.recency)) * there
+        weights /= tf.reduce_sum(weights, axis=1, keepdims=True) + 1e-6
+        seen, side = (tf.einsum("bl,blw->bw", weights, part) for part in (self.embedding(history), self.side(history)))
+        year = tf.cast(tf.cast(times, tf.float32) / SECONDS, tf.int32) + 1970 - FIRST_YEAR
+        year = self.years(tf.clip_by_value(year, 0, YEARS - 1))
+        count = tf.math.log1p(tf.reduce_sum(there, axis=1, keepdims=True))
+        x = self.hidden(tf.concat([seen, side, count, year], axis=1))
+        x = self.out(self.drop(x, training=training)) + self.drop(seen, training=training)
+        return tf.math.l2_normalize(x, axis=-1)
+
+    def call(self, rows, training=False):
+        """Returns the corrected logits of the films of a batch for its users, (batch, batch); adds the loss."""
+        films = self.positions(rows["film_id"])
+        users = self.embed_users(self.positions(rows["history"]), rows["rated_at"], training)
+        logits = tf.matmul(users, self.embed_films(films, training), transpose_b=True) / self.temperature
+        logits -= rows["log_count"][None, :]  # logQ of section 4; the constant of a probability changes nothing
+        own = tf.eye(tf.shape(films)[0], dtype=tf.bool)
+        logits = tf.where((films[:, None] == films[None, :]) & ~own, -1e9, logits)  # the same film is not wrong
+        right = tf.range(tf.shape(films)[0])
+        self.add_loss(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(right, logits)))
+        return logits
+
+    def fill(self, tables):
+        """Takes over the films of `Dataset.tables`."""
+        year = np.where(tables["year"] > 0, (tables["year"] - 1995) / 15, 0)[:, None]
+        self.ids.assign(tables["film_id"])
+        self.sides.assign(np.concatenate([tables["genres"], year, year**2], axis=1))
+        self.titles.assign(to_codes(tables["title"], TITLE_BYTES))
+
+    def remember(self, users, film_ids, histories, times):
+        """Takes over what the users have seen: (rows,), (rows,), (rows, length), (rows,) of the training split."""
+        films, histories = (self.positions(value).numpy() for value in (film_ids, histories))
+        latest = np.argsort(times, kind="stable")  # the last row of a user overwrites those before it
+        after = np.concatenate([films[:, None], histories[:, :-1]], axis=1)
+        seen, memory, at = np.zeros(self.seen.shape, bool), np.zeros(self.histories.shape), np.zeros(self.times.shape)
+        seen[users, films] = True
+        memory[users[latest]], at[users[latest]] = after[latest], times[latest]
+        self.counts.assign(np.bincount(films, minlength=self.films))
+        self.vectors.assign(self.embed_films(tf.range(self.films)))
+        for weight, value in ((self.histories, memory), (self.times, at), (self.seen, seen)):
+            weight.assign(value)
+
+    def embed_known(self, users):
+        """Maps numbers of users (batch,) to vectors (batch, width); zeros for -1."""
+        place, known = tf.maximum(users, 0), tf.cast(users >= 0, tf.float32)[:, None]
+        histories, times = (tf.gather(tf.convert_to_tensor(value), place) for value in (self.histories, self.times))
+        return self.embed_users(histories, times) * known
+
+    def rank(self, user):
+        """Returns places and scores of the best films for one user (): of the most rated ones for -1."""
+        counts, seen = tf.convert_to_tensor(self.counts), tf.convert_to_tensor(self.seen)[tf.maximum(user, 0)]
+        close = tf.linalg.matvec(tf.convert_to_tensor(self.vectors), self.embed_known(user[None])[0])
+        candidates = tf.where((counts > 0) & ~seen, close / self.temperature, -1e9)
+        scores, films = tf.math.top_k(tf.where(user < 0, counts / tf.reduce_sum(counts), candidates), BEST)
+        return films, scores
+
+    def get_config(self):
+        """The arguments."""
+        return {**super().get_config(), **self.options}
+
+
+def build(p, spec):
+    """Builds both towers over the films of the data set; the loss is the layer's."""
+    rows = {name: keras.Input(shape, name=name, dtype=dtype) for name, (shape, dtype) in spec.features.items()}
+    films, side = spec.tables["genres"].shape
+    options = {"width": p.width, "dropout": p.dropout, "temperature": p.temperature}
+    towers = TwoTowers(spec.vocabulary["users"], films, side + 2, NEXT_FILMS.length, **options, name="towers")
+    model = keras.Model(rows, towers(rows))
+    towers.fill(spec.tables)
+    model.compile(optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps))
+    return model
+
+
+def finish(model, rows):
+    """Remembers what each user of the training split has seen."""
+    names = ("user", "film_id", "history", "rated_at")
+    batches = [[features[name].numpy() for name in names] for features, _ in rows]
+    model.get_layer("towers").remember(*map(np.concatenate, zip(*batches, strict=True)))
+
+
+def outputs(model, features):
+    """Returns `film_id`, `title` and `score`, (batch, 10) each, the best first, and `cold`, (batch,).
+
+    Rows are ranked one by one: the last digits of a product depend on the size of the batch, and so would the order.
+    """
+    towers, users = model.get_layer("towers"), features["user"]
+    specs = (tf.TensorSpec([BEST], tf.int32), tf.TensorSpec([BEST], tf.float32))
+    films, scores = tf.map_fn(towers.rank, users, fn_output_signature=specs)
+    film_id, codes = (tf.gather(tf.convert_to_tensor(table), films) for table in (towers.ids, towers.titles))
+    return {"film_id": film_id, "title": to_texts(codes), "score": scores, "cold": tf.cast(users < 0, tf.int64)}
+
+
+def signatures(served):
+    """Adds `embed_user` and `embed_item`: vectors of length 1, (batch, width), for any index of nearest neighbours."""
+    towers = served.model.get_layer("towers")
+
+    def embed_user(user_id):
+        return {"embedding": towers.embed_known(served.features({"user_id": user_id})["user"])}
+
+    def embed_item(film_id):
+        films = towers.positions(film_id)
+        return {"embedding": towers.embed_films(films) * tf.cast(films < towers.films, tf.float32)[:, None]}
+
+    return {
+        "embed_user": (embed_user, [tf.TensorSpec([None], tf.int64, "user_id")]),
+        "embed_item": (embed_item, [tf.TensorSpec([None], tf.int64, "film_id")]),
+    }
+
+
+def score(served, examples, others):
+    """Returns how good the ten films are, next to the ten most rated ones that a user has not seen."""
+    from pipeline.evaluation.metrics import ranking
+
+    seen, after = (ranking.group_items(rows["user_id"], rows["film_id"]) for rows in (examples.train, examples.test))
+    users, films = sorted(after), examples.train["film_id"]
+    found = served.predict("serving_default", {"user_id": np.array(users, np.int64)})["film_id"]
+    popular = ranking.most_frequent(films, [seen.get(user, ()) for user in users], BEST)
+    relevant = [after[user] for user in users]
+    own, other = (ranking.ndcg(relevant, ranked, BEST) for ranked in (found, popular))
+    return {
+        "ndcg": own,
+        "ndcg_popular": other,
+        "lift": ranking.lift(own, other),
+        "recall": ranking.recall(relevant, found, BEST),
+        "coverage": ranking.coverage(found, BEST, len(np.unique(films))),
+    }
+
+
+RECIPE = Recipe(
+    data=NEXT_FILMS,
+    split=GroupTime("user_id", eval=0.05, test=0.1),
+    params=Params(),
+    preprocess=preprocess,
+    preprocess_targets=preprocess_targets,
+    teacher=("film_id", "history", "rated_at", "log_count"),
+    build=build,
+    finish=finish,
+    outputs=outputs,
+    signatures=signatures,
+    metrics=(
+        Metric("ndcg"),  # of the first ten, as all of these
+        Metric("ndcg_popular"),
+        Metric("lift"),  # ndcg / ndcg_popular
+        Metric("recall"),
+        Metric("coverage"),  # share of the rated films that any user gets
+    ),
+    score=score,
+    gate=Gate(
+        at_least={"ndcg": 0.06, "lift": 1.5},
+        no_worse={"ndcg": 0.01},
+        quick={"coverage": 0.0},
+    ),
+    quick=Quick(train_rows=4000, other_rows=1000, epochs=2),
+)
