@@ -13,6 +13,10 @@ P. Covington et al., Deep neural networks for YouTube recommendations, RecSys 20
 Data: MovieLens (ml-latest-small), 100,836 ratings; the newest tenth of each user is the test, the 5 % before it eval.
 Task: retrieval
 Command: keraspipe run movies_retrieval
+Reaches: lift 1.6, 3 minutes on 2 cores.
+One border in time for all users leaves next to nobody to ask: of the 487 who rated in the oldest 70 %, ten go on in the
+newest 20 %. On these, EASE (H. Steck, WWW 2019) is below popularity; by user it has 1.5 times popularity's NDCG. Tried:
+temperature 0.07 and 0.15 (0.003 lower), half of the inputs dropped (0.010 lower).
 """
 
 from dataclasses import dataclass
@@ -24,12 +28,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from keras import layers
 
-from pipeline.datasets.movielens import NEXT_FILMS, TITLE_BYTES
+from pipeline.datasets.movielens import NEXT_FILMS, TITLE_BYTES, describe_films
+from pipeline.features.counts import log_counts
 from pipeline.features.ids import find_places, to_codes, to_texts
 from pipeline.recipe import Choice, Gate, GroupTime, Metric, Quick, Range, Recipe
 from pipeline.training.optimizers import optimizer
 
 BEST = 10  # films of an answer
+SIZES = ("users", "films", "facts", "length", "width")
 FIRST_YEAR, YEARS, SECONDS = 1996, 24, 365.25 * 86_400  # of the ratings; the last year stands for all later ones
 
 
@@ -57,15 +63,7 @@ def preprocess(inputs, p):
 
 def preprocess_targets(targets, p):
     """Adds `log_count`, (batch,): the logarithm of how often the film is in the training split."""
-    counts = tft.vocabulary(targets["film_id"], store_frequency=True, vocab_filename="film_counts")
-
-    def look_up(films, path):
-        lines = tf.lookup.TextFileInitializer(path, tf.int64, 1, tf.int64, 0, delimiter=" ")
-        table = tf.lookup.StaticHashTable(lines, default_value=1)
-        return table.lookup(films), table.size()
-
-    count = tft.apply_vocabulary(targets["film_id"], counts, lookup_fn=look_up)
-    return {**targets, "log_count": tf.math.log(tf.cast(count, tf.float32))}
+    return {**targets, "log_count": log_counts(targets["film_id"], "film_counts")}
 
 
 @keras.saving.register_keras_serializable("keraspipe")
@@ -73,88 +71,74 @@ class TwoTowers(layers.Layer):
     """Two towers, and what the served model remembers: films, each user's last ones, and popularity.
 
     Args:
-        users: Number of users.
-        films: Number of films.
-        side: Numbers that are known of a film: genres, year.
-        length: Films of a history.
-        width: Size of what the towers give.
+        sizes: Numbers of `users`, `films`, `facts` of a film and films of a history (`length`); `width` of the vectors.
         dropout: Share of zeros in training.
         temperature: By which cosines are divided.
     """
 
-    def __init__(self, users, films, side, length, width, dropout, temperature, **kwargs):
+    def __init__(self, sizes, dropout, temperature, **kwargs):
         super().__init__(**kwargs)
-        sizes = {"users": users, "films": films, "side": side, "length": length}
-        self.options = {**sizes, "width": width, "dropout": dropout, "temperature": temperature}
-        self.films, self.temperature = films, temperature
-        self.embedding = layers.Embedding(films + 1, width)  # the last one stands for no film
+        self.options = {"sizes": sizes, "dropout": dropout, "temperature": temperature}
+        self.films, self.temperature, width = sizes["films"], temperature, sizes["width"]
+        self.embedding = layers.Embedding(self.films + 1, width)  # the last one stands for no film
         self.years = layers.Embedding(YEARS, width)
         self.hidden, self.out = layers.Dense(2 * width, activation="relu"), layers.Dense(width)
-        self.of_side, self.drop = layers.Dense(width), layers.Dropout(dropout)
+        self.of_facts, self.drop = layers.Dense(width), layers.Dropout(dropout)
 
-    def build(self, input_shape):
+    def build(self, _):
         """Adds what is remembered; `fill` and `remember` give it its values."""
-        o, size = self.options, (self.films, self.options["width"])
-        self.recency = self.add_weight(shape=(o["length"],), initializer="zeros", name="recency")
+        users, films, facts, length, width = (self.options["sizes"][name] for name in SIZES)
+        self.recency = self.add_weight(shape=(length,), initializer="zeros", name="recency")
 
         def memory(name, shape, dtype):
             return self.add_weight(shape=shape, dtype=dtype, initializer="zeros", trainable=False, name=name)
 
-        self.ids, self.titles = memory("ids", size[:1], "int64"), memory("titles", (size[0], TITLE_BYTES), "uint8")
-        self.sides, self.vectors = memory("sides", (size[0], o["side"]), "float32"), memory("vectors", size, "float32")
-        self.counts = memory("counts", size[:1], "float32")
-        self.histories = memory("histories", (o["users"], o["length"]), "int64")
-        self.times, self.seen = memory("times", (o["users"],), "int64"), memory("seen", (o["users"], size[0]), "bool")
-
-    def positions(self, film_ids):
-        """Maps film ids to places in the tables; `films`, one too many, for a film that is not there."""
-        return find_places(self.ids, film_ids)
-
-    def side(self, films):
-        """Returns what is known of films by their places, (…, side); zeros for no film."""
-        known = tf.cast(films < self.films, tf.float32)[..., None]
-        return tf.gather(tf.convert_to_tensor(self.sides), tf.minimum(films, self.films - 1)) * known
+        self.ids, self.titles = memory("ids", (films,), "int64"), memory("titles", (films, TITLE_BYTES), "uint8")
+        self.facts, self.counts = memory("facts", (films + 1, facts), "float32"), memory("counts", (films,), "float32")
+        self.vectors = memory("vectors", (films, width), "float32")
+        self.histories, self.times = memory("histories", (users, length), "int64"), memory("times", (users,), "int64")
+        self.seen = memory("seen", (users, films), "bool")
 
     def embed_films(self, films, training=False):
         """Maps places (batch,) to vectors of length 1, (batch, width)."""
-        known = self.drop(self.embedding(films), training=training) + self.of_side(self.side(films))
-        return tf.math.l2_normalize(known, axis=-1)
+        x = self.drop(self.embedding(films), training=training) + self.of_facts(tf.gather(self.facts, films))
+        return tf.math.l2_normalize(x, axis=-1)
 
     def embed_users(self, history, times, training=False):
-        """Maps histories (batch, length), the latest first, and times (batch,) to vectors of length 1, (batch, width)."""
+        """Maps histories (batch, length), the latest first, and times (batch,) to such vectors (batch, width)."""
         there = tf.cast(history < self.films, tf.float32)
-        weights = tf.exp(tf.convert_to_tensor(self.recency)) * there
+        weights = tf.exp(self.recency) * there
         weights /= tf.reduce_sum(weights, axis=1, keepdims=True) + 1e-6
-        seen, side = (tf.einsum("bl,blw->bw", weights, part) for part in (self.embedding(history), self.side(history)))
+        parts = (self.embedding(history), tf.gather(self.facts, history))
+        seen, facts = (tf.einsum("bl,blw->bw", weights, part) for part in parts)
         year = tf.cast(tf.cast(times, tf.float32) / SECONDS, tf.int32) + 1970 - FIRST_YEAR
         year = self.years(tf.clip_by_value(year, 0, YEARS - 1))
         count = tf.math.log1p(tf.reduce_sum(there, axis=1, keepdims=True))
-        x = self.hidden(tf.concat([seen, side, count, year], axis=1))
+        x = self.hidden(tf.concat([seen, facts, count, year], axis=1))
         x = self.out(self.drop(x, training=training)) + self.drop(seen, training=training)
         return tf.math.l2_normalize(x, axis=-1)
 
     def call(self, rows, training=False):
         """Returns the corrected logits of the films of a batch for its users, (batch, batch); adds the loss."""
-        films = self.positions(rows["film_id"])
-        users = self.embed_users(self.positions(rows["history"]), rows["rated_at"], training)
+        films, history = (find_places(self.ids, rows[name]) for name in ("film_id", "history"))
+        users = self.embed_users(history, rows["rated_at"], training)
         logits = tf.matmul(users, self.embed_films(films, training), transpose_b=True) / self.temperature
         logits -= rows["log_count"][None, :]  # logQ of section 4; the constant of a probability changes nothing
-        own = tf.eye(tf.shape(films)[0], dtype=tf.bool)
-        logits = tf.where((films[:, None] == films[None, :]) & ~own, -1e9, logits)  # the same film is not wrong
         right = tf.range(tf.shape(films)[0])
+        same = (films[:, None] == films[None, :]) & (right[:, None] != right[None, :])
+        logits = tf.where(same, -1e9, logits)  # the same film is not wrong
         self.add_loss(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(right, logits)))
         return logits
 
     def fill(self, tables):
         """Takes over the films of `Dataset.tables`."""
-        year = np.where(tables["year"] > 0, (tables["year"] - 1995) / 15, 0)[:, None]
         self.ids.assign(tables["film_id"])
-        self.sides.assign(np.concatenate([tables["genres"], year, year**2], axis=1))
+        self.facts.assign(np.pad(describe_films(tables), ((0, 1), (0, 0))))
         self.titles.assign(to_codes(tables["title"], TITLE_BYTES))
 
     def remember(self, users, film_ids, histories, times):
         """Takes over what the users have seen: (rows,), (rows,), (rows, length), (rows,) of the training split."""
-        films, histories = (self.positions(value).numpy() for value in (film_ids, histories))
+        films, histories = (find_places(self.ids, value).numpy() for value in (film_ids, histories))
         latest = np.argsort(times, kind="stable")  # the last row of a user overwrites those before it
         after = np.concatenate([films[:, None], histories[:, :-1]], axis=1)
         seen, memory, at = np.zeros(self.seen.shape, bool), np.zeros(self.histories.shape), np.zeros(self.times.shape)
@@ -168,14 +152,13 @@ class TwoTowers(layers.Layer):
     def embed_known(self, users):
         """Maps numbers of users (batch,) to vectors (batch, width); zeros for -1."""
         place, known = tf.maximum(users, 0), tf.cast(users >= 0, tf.float32)[:, None]
-        histories, times = (tf.gather(tf.convert_to_tensor(value), place) for value in (self.histories, self.times))
-        return self.embed_users(histories, times) * known
+        return self.embed_users(tf.gather(self.histories, place), tf.gather(self.times, place)) * known
 
     def rank(self, user):
         """Returns places and scores of the best films for one user (): of the most rated ones for -1."""
-        counts, seen = tf.convert_to_tensor(self.counts), tf.convert_to_tensor(self.seen)[tf.maximum(user, 0)]
-        close = tf.linalg.matvec(tf.convert_to_tensor(self.vectors), self.embed_known(user[None])[0])
-        candidates = tf.where((counts > 0) & ~seen, close / self.temperature, -1e9)
+        counts, seen = tf.convert_to_tensor(self.counts), tf.gather(self.seen, tf.maximum(user, 0))
+        close = tf.linalg.matvec(self.vectors, self.embed_known(user[None])[0]) / self.temperature
+        candidates = tf.where((counts > 0) & ~seen, close, -1e9)
         scores, films = tf.math.top_k(tf.where(user < 0, counts / tf.reduce_sum(counts), candidates), BEST)
         return films, scores
 
@@ -187,9 +170,8 @@ class TwoTowers(layers.Layer):
 def build(p, spec):
     """Builds both towers over the films of the data set; the loss is the layer's."""
     rows = {name: keras.Input(shape, name=name, dtype=dtype) for name, (shape, dtype) in spec.features.items()}
-    films, side = spec.tables["genres"].shape
-    options = {"width": p.width, "dropout": p.dropout, "temperature": p.temperature}
-    towers = TwoTowers(spec.vocabulary["users"], films, side + 2, NEXT_FILMS.length, **options, name="towers")
+    counts = (spec.vocabulary["users"], *describe_films(spec.tables).shape, NEXT_FILMS.length, p.width)
+    towers = TwoTowers(dict(zip(SIZES, counts, strict=True)), p.dropout, p.temperature, name="towers")
     model = keras.Model(rows, towers(rows))
     towers.fill(spec.tables)
     model.compile(optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps))
@@ -211,7 +193,7 @@ def outputs(model, features):
     towers, users = model.get_layer("towers"), features["user"]
     specs = (tf.TensorSpec([BEST], tf.int32), tf.TensorSpec([BEST], tf.float32))
     films, scores = tf.map_fn(towers.rank, users, fn_output_signature=specs)
-    film_id, codes = (tf.gather(tf.convert_to_tensor(table), films) for table in (towers.ids, towers.titles))
+    film_id, codes = (tf.gather(table, films) for table in (towers.ids, towers.titles))
     return {"film_id": film_id, "title": to_texts(codes), "score": scores, "cold": tf.cast(users < 0, tf.int64)}
 
 
@@ -223,7 +205,7 @@ def signatures(served):
         return {"embedding": towers.embed_known(served.features({"user_id": user_id})["user"])}
 
     def embed_item(film_id):
-        films = towers.positions(film_id)
+        films = find_places(towers.ids, film_id)
         return {"embedding": towers.embed_films(films) * tf.cast(films < towers.films, tf.float32)[:, None]}
 
     return {
@@ -233,7 +215,7 @@ def signatures(served):
 
 
 def score(served, examples, others):
-    """Returns how good the ten films are, next to the ten most rated ones that a user has not seen."""
+    """Returns how good the ten films are, and the ten most rated ones that a user has not seen: `lift` is the ratio."""
     from pipeline.evaluation.metrics import ranking
 
     seen, after = (ranking.group_items(rows["user_id"], rows["film_id"]) for rows in (examples.train, examples.test))
@@ -262,18 +244,8 @@ RECIPE = Recipe(
     finish=finish,
     outputs=outputs,
     signatures=signatures,
-    metrics=(
-        Metric("ndcg"),  # of the first ten, as all of these
-        Metric("ndcg_popular"),
-        Metric("lift"),  # ndcg / ndcg_popular
-        Metric("recall"),
-        Metric("coverage"),  # share of the rated films that any user gets
-    ),
+    metrics=(*(Metric(name) for name in ("ndcg", "ndcg_popular", "lift", "recall", "coverage")),),
     score=score,
-    gate=Gate(
-        at_least={"ndcg": 0.06, "lift": 1.5},
-        no_worse={"ndcg": 0.01},
-        quick={"coverage": 0.0},
-    ),
+    gate=Gate(at_least={"ndcg": 0.06, "lift": 1.5}, no_worse={"ndcg": 0.01}, quick={"coverage": 0.0}),
     quick=Quick(train_rows=4000, other_rows=1000, epochs=2),
 )
