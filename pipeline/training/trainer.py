@@ -152,7 +152,7 @@ def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, i
     """Returns the facts about the data that `build` gets."""
     features, _ = rows.dataset.element_spec
     shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
-    return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary)
+    return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary, rows.tables)
 
 
 def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.evaluation.bootstrap import Statistic, mean_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
 
 def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
@@ -51,3 +51,34 @@ def coverage(ranked: Sequence[Sequence[object]], count: int, items: int) -> Stat
     """
     lists = [set(found[:count]) for found in ranked]
     return Statistic(len(lists), lambda rows: len(set().union(*(lists[row] for row in rows))) / items)
+
+
+def group_items(users: np.ndarray, items: np.ndarray) -> dict[Hashable, set[Hashable]]:
+    """Returns the items of each user, of rows (rows,) each."""
+    groups: dict[Hashable, set[Hashable]] = {}
+    for user, item in zip(users.tolist(), items.tolist(), strict=True):
+        groups.setdefault(user, set()).add(item)
+    return groups
+
+
+def most_frequent(items: np.ndarray, known: Sequence[Collection[object]], count: int) -> list[np.ndarray]:
+    """Returns the list that recommends what is most frequent, the weakest reference, without what is known.
+
+    Args:
+        items: The items of all rows.
+        known: The items that each list leaves out.
+        count: Length of a list.
+    """
+    values, times = np.unique(items, return_counts=True)
+    order = values[np.argsort(-times, kind="stable")]
+    return [order[~np.isin(order, list(left_out))][:count] for left_out in known]
+
+
+def lift(own: Statistic, other: Statistic) -> Statistic:
+    """Returns how many times as large a metric is as another over the same rows; NaN where that is 0."""
+
+    def over(rows: np.ndarray) -> float:
+        reference = other.over(rows)
+        return own.over(rows) / reference if reference else np.nan
+
+    return Statistic(own.rows, over)
