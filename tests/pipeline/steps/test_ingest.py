@@ -89,6 +89,15 @@ def test_official_tests_stay_tests_and_eval_comes_off_train():
     assert {"train", "eval"} == set(train.values())
     assert pytest.approx(500, abs=80) == Counter(train.values())["eval"]
     assert {"test"} == set(sides(numbered(100, split="test"), Official(0.25)).values())
+
+
+def test_official_split_leaves_the_rows_of_a_group_together():
+    rows = [Example("", {"x": 100 * who + n, "who": who}, "train") for who in range(40) for n in range(5)]
+    found = sides(rows, Official(0.25, group="who"))
+    assert all(1 == len({found[100 * who + n] for n in range(5)}) for who in range(40))
+    assert {"train", "eval"} == set(found.values())
+    with pytest.raises(PipelineError, match="cannot be split by who"):
+        sides(numbered(1, split="train"), Official(group="who"))
     assert set(sides(numbered(100, split="test"), Hash()).values()) == {"train", "eval", "test"}
 
 
