@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.features import drawing, image
-from pipeline.formats.annotations.masks import MASK_SUFFIXES, ImageMasks
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden
-from pipeline.scaffold.annotations.survey import Survey
+from pipeline.formats.structured.masks import MASK_SUFFIXES, ImageMasks
 from pipeline.scaffold.choices import Bounds
 from pipeline.scaffold.render import Plan, safe_name
+from pipeline.scaffold.structured.survey import Survey
 
 ROOT = Path("/")  # the paths are absolute here
 MASK_SIDE = 256

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.features import image
-from pipeline.formats.annotations import boxes
-from pipeline.formats.annotations.boxes import Box
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.structured import boxes
+from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ IMAGES, LABELS = "images", "labels"
 
 @dataclass(frozen=True)
 class YoloBoxes:
-    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
         path: Folder or archive with folders `images` and `labels`, absolute or under the data folder; a folder called

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
-from pipeline.scaffold.annotations import boxes, masks
+from pipeline.scaffold.structured import boxes, masks
 
 COUNT = 120
 

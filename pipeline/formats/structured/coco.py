@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
-from pipeline.formats.annotations import boxes
-from pipeline.formats.annotations.boxes import Box
 from pipeline.formats.base import Example
+from pipeline.formats.structured import boxes
+from pipeline.formats.structured.boxes import Box
 from pipeline.formats.table import find_files
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ EXPECTED = "a JSON file of COCO with images, annotations and categories"
 
 @dataclass(frozen=True)
 class CocoBoxes:
-    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
         path: JSON file, absolute or under the data folder.
