@@ -71,8 +71,8 @@ def _show_pictures(data: Dataset, row: Mapping[str, Any], answer: Mapping[str, A
             ("answer", drawing.draw_boxes(asked, answer["boxes"][:count], labels, answer["scores"][:count])),
         ]
     if "mask_bytes" in row and "mask_bytes" in answer:
-        found = drawing.overlay_mask(asked, drawing.read_mask(answer["mask_bytes"]))
-        return [("picture", asked), ("truth", drawing.draw_truth(row, getattr(data, "names", ()))), ("answer", found)]
+        overlay = drawing.overlay_mask(asked, drawing.read_mask(answer["mask_bytes"]))
+        return [("picture", asked), ("truth", drawing.draw_truth(row, getattr(data, "names", ()))), ("answer", overlay)]
     if "image_bytes" in answer:
         return [("asked", asked), ("answer", image.open_upright(answer["image_bytes"]))]
     return []

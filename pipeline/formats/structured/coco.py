@@ -91,12 +91,12 @@ class CocoBoxes:
     def _example(self, source: str, file: Path, annotations: list[Any], names: dict[Any, str], split: str) -> Example:
         try:
             pixels = file.read_bytes()
-            found = [_read_box(each, names) for each in annotations if not each.get("iscrowd")]
+            marked = [_read_box(each, names) for each in annotations if not each.get("iscrowd")]
         except OSError as error:
             return Example(source, {}, split, f"its picture cannot be read: {error.strerror}")
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             return Example(source, {}, split, f"an annotation cannot be read: {type(error).__name__}: {error}")
-        return boxes.make_example(source, pixels, found, self.names, split)
+        return boxes.make_example(source, pixels, marked, self.names, split)
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -82,8 +82,8 @@ class VocBoxes:
                 yield self._example(f"{path / name}", content, annotations.get(stem), splits.get(stem, ""))
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
-        found, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
-        return boxes.make_example(source, content, found, self.names, split, fault)
+        marked, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
+        return boxes.make_example(source, content, marked, self.names, split, fault)
 
 
 def read_boxes(annotation: bytes) -> tuple[list[Box], str]:
