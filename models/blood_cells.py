@@ -30,7 +30,7 @@ ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
 FOUND = 100  # boxes in an answer
 COUNTED = 0.35  # score from which one is counted
 PEAK = 0.999  # of a heat map: the cell of a centre itself
-LEVELS = ("blocks_4_add", "blocks_10_add", "blocks_15_bn2")  # outputs of stride 8, 16 and 32
+LEVELS = ("blocks_4__add", "blocks_10__add", "blocks_15__bn2")  # outputs of stride 8, 16 and 32
 
 
 @dataclass(frozen=True)

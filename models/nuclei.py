@@ -129,7 +129,8 @@ def outputs(model, features):
 def score(served, examples, others):
     """Returns the overlap of the masks with the true ones, and by how much the area is wrong."""
     from pipeline.evaluation.bootstrap import mean_of
-    from pipeline.evaluation.metrics.segmentation import dice, intersection_over_union, read_mask
+    from pipeline.evaluation.metrics.segmentation import dice, intersection_over_union
+    from pipeline.features.drawing import read_mask
 
     rows = examples.test
     answer = served.predict("serving_default", {"image_bytes": rows["image_bytes"]})

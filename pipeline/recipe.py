@@ -52,9 +52,12 @@ class Official:
 
     Args:
         eval: Share of train; 0 if the data set has an official eval split, too.
+        group: Column by whose value they are split, so that rows with the same one are in the same split: the patches
+            of a picture. Empty for the content.
     """
 
     eval: float = 0.1
+    group: str = ""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class Dataset(Protocol):
 
     A data set whose rows are answered with more than a label has an attribute `targets`: the kind of each part by name,
     such as {"boxes": "float[64,4]", "classes": "int[64]"} or {"mask_bytes": "bytes"}; see `pipeline.features.targets`.
+    One with features that name where a row is from, so that each split has other ones, has an attribute `identifiers`.
 
     A data set of several relations, such as ratings and films or papers and citations, yields the rows of one and has
     a method `tables(data) -> {name: array}` for the others. The network gets them (`Spec.tables`) as they are, in all

@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
-from pipeline.features import targets, types
+from pipeline.features import drawing, targets
 from pipeline.formats.base import Dataset, Example
-from pipeline.formats.tfrecord import TEST_TIMES_FILE, write_tables
+from pipeline.formats.tfrecord import TEST_TIMES_FILE, encode_example, write_tables
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
+from pipeline.recipes.declaration import require_declaration
 from pipeline.steps.splits import choose_split, find_borders, fraction
 from pipeline.store import fileio
 from pipeline.tables.names import require_input_names
@@ -46,6 +46,8 @@ class Row(NamedTuple):
 SPLITS = ("train", "eval", "test")
 MAX_SHOWN = 5
 REPORT = "report.json"
+SAMPLES = "samples.json"
+SHOWN_PICTURES = 8
 
 
 @dataclass
@@ -123,28 +125,6 @@ def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Row]:
         yield from (row for _, _, row in sorted(items, key=lambda item: item[1]))
 
 
-def encode_example(features: Mapping[str, Any]) -> bytes:
-    """Serializes one row as `tf.train.Example`."""
-    import tensorflow as tf
-
-    example = tf.train.Example()
-    feature = example.features.feature
-    for name, value in features.items():  # filled in place, a table of many columns is written three times as fast
-        if isinstance(value, bytes):
-            feature[name].bytes_list.value.append(value)
-        elif isinstance(value, float):
-            feature[name].float_list.value.append(value)
-        elif isinstance(value, int):
-            feature[name].int64_list.value.append(value)
-        elif len(value) and isinstance(value[0], bytes):
-            feature[name].bytes_list.value.extend(value)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-            feature[name].int64_list.value.extend(value.tolist())
-        else:
-            feature[name].float_list.value.extend(value)
-    return example.SerializeToString(deterministic=True)
-
-
 def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
     """Writes rows as TFRecords, one file per split, and counts them.
 
@@ -193,35 +173,12 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
         )
 
 
-def require_declaration(recipe: Recipe) -> None:
-    """Raises a PipelineError if what a recipe declares of its answers does not fit together."""
-    kinds = targets.target_kinds(recipe.data)
-    wrong = next(filter(None, _contradictions(recipe, kinds)), "") if kinds else ""
-    if not kinds and (recipe.teacher or recipe.preprocess_targets):
-        wrong = "preprocess_targets= or teacher= without targets in the data"
-    if wrong:
-        raise PipelineError(
-            "The recipe's declarations contradict each other.",
-            expected="structured targets with outputs=, and with metrics that score() computes",
-            received=wrong,
-            action="correct the recipe, or declare a label instead of targets",
-        )
-
-
-def _contradictions(recipe: Recipe, kinds: Mapping[str, str]) -> Iterator[str]:
-    for name, kind in kinds.items():
-        try:
-            types.parse_kind(kind)
-        except ValueError as error:
-            yield f"targets: {name}: {error}"
-    both = sorted(kinds.keys() & recipe.data.inputs.keys())
-    yield f"{', '.join(both)} among inputs and targets" if both else ""
-    yield f"label={recipe.data.label!r} beside targets" if recipe.data.label or recipe.data.classes else ""
-    yield "no outputs=: what clients get from the network" if recipe.outputs is None else ""
-    texts = [name for name, kind in kinds.items() if kind.startswith("bytes")]
-    yield f"no preprocess_targets= for the bytes {texts[0]}" if texts and not recipe.preprocess_targets else ""
-    measured = [metric.name for metric in recipe.metrics if metric.tfma]
-    yield f"metrics that TFMA computes from a label: {', '.join(measured)}" if measured else ""
+def _keep_first(rows: Iterable[Row], first: list[Mapping[str, Any]]) -> Iterator[Row]:
+    """Yields rows, and adds the first ones of train to a list."""
+    for row in rows:
+        if row.split == "train" and len(first) < SHOWN_PICTURES:
+            first.append(row.features)
+        yield row
 
 
 def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
@@ -235,7 +192,10 @@ def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     if quick:
         other = recipe.quick.other_rows
         rows = sample_rows(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
-    report.rows = write_splits(rows, folder)
+    shown: list[Mapping[str, Any]] = []
+    report.rows = write_splits(_keep_first(rows, shown), folder)
+    if pictures := drawing.encode_truths(shown, getattr(recipe.data, "names", ())):
+        fileio.write_json(folder / SAMPLES, pictures)
     if hasattr(recipe.data, "tables"):
         write_tables(folder, recipe.data.tables(data))
     require_rows(report, recipe.bad_share, ", ".join(map(str, recipe.data.files(data)[:2])))

@@ -55,7 +55,7 @@ def find_borders(examples: Iterable[Example], split: Split) -> dict[Any, Time]:
         return {}
     times: dict[Any, list[str]] = defaultdict(list)
     for example in examples:
-        times[_require_column(example, split)].append(_require_time(example))
+        times[_require_column(example, split, split.column)].append(_require_time(example))
     return {group: _group_borders(sorted(begins), split) for group, begins in times.items()}
 
 
@@ -80,29 +80,34 @@ def choose_split(example: Example, part: float, recipe: Recipe, borders: Mapping
     """
     split = recipe.split
     if isinstance(split, GroupTime):
-        return _split_by_time(example, (borders or {})[_require_column(example, split)])
+        return _split_by_time(example, (borders or {})[_require_column(example, split, split.column)])
     if isinstance(split, Time):
         return _split_by_time(example, split)
     if isinstance(split, Official):
         if example.split in ("eval", "test"):
             return example.split
+        part = _group_fraction(example, split, split.group) if split.group else part
         return "eval" if part < split.eval else "train"
     if isinstance(split, Group):
-        part = fraction({split.column: _require_column(example, split)}, ())
+        part = _group_fraction(example, split, split.column)
     if part < split.test:
         return "test"
     return "eval" if part < split.test + split.eval else "train"
 
 
-def _require_column(example: Example, split: Group | GroupTime) -> Any:
-    if split.column not in example.features:
+def _group_fraction(example: Example, split: Split, column: str) -> float:
+    return fraction({column: _require_column(example, split, column)}, ())
+
+
+def _require_column(example: Example, split: Split, column: str) -> Any:
+    if column not in example.features:
         raise PipelineError(
-            f"{example.source} cannot be split by {split.column}.",
-            expected=f"a value of {split.column} in every row",
+            f"{example.source} cannot be split by {column}.",
+            expected=f"a value of {column} in every row",
             received=f"the features {', '.join(example.features)}",
             action=f"correct split={type(split).__name__}(…) in the recipe, or fill the column",
         )
-    return example.features[split.column]
+    return example.features[column]
 
 
 def _require_time(example: Example) -> str:

@@ -30,6 +30,9 @@ UNEXPLAINED = {
     "movies_ranking": "its only inputs are the numbers of a user and of a film",
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
     "papers": "its only input is the number of a paper; words and neighbours are part of the model",
+    "upscale": "its answer is a picture: there is no number to attribute to its pixels",
+    "nuclei": "its answer is a mask: there is no number to attribute to its pixels",
+    "blood_cells": "its answer is boxes: there is no number to attribute to its pixels",
 }
 
 
@@ -184,7 +187,9 @@ def content(values):
 
 def same_rows(expected, found, signature, relative=TOLERANCE):
     for name, values in expected.items():
-        if values.dtype.kind in "OSU":
+        if name.endswith(saved_model.PICTURES) and relative > TOLERANCE:  # another kernel may round a pixel otherwise
+            assert saved_model._picture_difference(values, found[name]) <= TOLERANCE, (signature, name)
+        elif values.dtype.kind in "OSU":
             assert values.tolist() == np.asarray(found[name]).tolist(), (signature, name)
         else:
             np.testing.assert_allclose(values, found[name], relative, TOLERANCE, err_msg=f"{signature} {name}")

@@ -6,7 +6,6 @@ The distribution of the flora in the alpine zone, New Phytologist 11(2), 1912 (i
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,15 +14,6 @@ from pipeline.evaluation.bootstrap import Statistic, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-def read_mask(content: bytes) -> np.ndarray:
-    """Returns the pixels of an encoded mask that are not 0, (height, width) of bool."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as opened:
-        pixels = np.asarray(opened.convert("RGB") if opened.mode in ("P", "RGBA", "LA") else opened)
-    return pixels.any(axis=-1) if pixels.ndim == 3 else pixels != 0  # noqa: PLR2004  (height, width, channels)
 
 
 def dice(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> Statistic:
