@@ -80,10 +80,10 @@ def read_pickle(file: IO[bytes]) -> Any:
         UnpicklingError: The file has anything else.
         ValueError: An array does not have the bytes that its shape needs.
     """
-    found = DataUnpickler(file, encoding="latin1").load()
-    if not isinstance(found, Stored):
-        return found
-    return to_dense(found.state) if isinstance(found.state, dict) else to_array(found)
+    content = DataUnpickler(file, encoding="latin1").load()
+    if not isinstance(content, Stored):
+        return content
+    return to_dense(content.state) if isinstance(content.state, dict) else to_array(content)
 
 
 def to_array(stored: Stored) -> np.ndarray:
