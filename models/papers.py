@@ -139,9 +139,9 @@ class GraphNetwork(layers.Layer):
 
 def both_ways(tables):
     """Returns start and end of each edge, in both directions, and of one from each paper to itself."""
-    one, other = tables["citations"].T
+    citing, cited = tables["citations"].T
     own = np.arange(len(tables["paper_id"]))
-    return np.concatenate([one, other, own]), np.concatenate([other, one, own])
+    return np.concatenate([citing, cited, own]), np.concatenate([cited, citing, own])
 
 
 def build(p, spec):

@@ -51,6 +51,8 @@ STAND_INS = {
     ("numpy._core.multiarray", "_reconstruct"): Stored,
     ("numpy", "ndarray"): Stored,
     ("numpy", "dtype"): Stored,
+    ("_codecs", "encode"): Stored,  # how Python 3 writes bytes for Python 2
+    ("__builtin__", "bytes"): Stored,
     ("collections", "defaultdict"): defaultdict,
     ("builtins", "list"): list,
     ("__builtin__", "list"): list,  # Python 2's name
@@ -90,6 +92,8 @@ def to_array(stored: Stored) -> np.ndarray:
 
     _, shape, kind, by_columns, content = stored.state  # type: ignore[misc]
     order = kind.state[1].replace("|", "=")
+    if isinstance(content, Stored):
+        content = next(iter(content.arguments), "")
     values = np.frombuffer(content.encode("latin1"), np.dtype(order + kind.arguments[0]))
     return values.reshape(shape, order="F" if by_columns else "C")
 

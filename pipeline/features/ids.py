@@ -26,8 +26,8 @@ def find_places(ids: Any, wanted: tf.Tensor) -> tf.Tensor:
     ids, flat = tf.convert_to_tensor(ids), tf.reshape(wanted, [-1])
     count = ids.shape[0]
     place = tf.searchsorted(ids, flat)
-    matches = tf.equal(tf.gather(ids, tf.minimum(place, count - 1)), flat)
-    return tf.reshape(tf.where(matches, place, count), tf.shape(wanted))
+    known = tf.equal(tf.gather(ids, tf.minimum(place, count - 1)), flat)
+    return tf.reshape(tf.where(known, place, count), tf.shape(wanted))
 
 
 def to_codes(texts: np.ndarray, length: int) -> np.ndarray:
