@@ -68,7 +68,14 @@ def export_model(served: ServingModel, folder: Path) -> None:
     archive.track(served.transform)
     for name, (function, signature) in make_endpoints(served).items():
         archive.add_endpoint(name, function, input_signature=signature)
+    _list_variables_once(archive)
     archive.write_out(str(folder), verbose=False)
+
+
+def _list_variables_once(archive: Any) -> None:
+    """Clears Keras' lists of the weights: the functions name those that they use, and each list would be written."""
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        setattr(archive._tf_trackable, name, [])  # noqa: SLF001  (Keras 3.15 has no option for it)
 
 
 def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> None:
