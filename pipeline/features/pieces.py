@@ -221,6 +221,5 @@ def learn_trie(text: Any, size: int, name: str) -> Trie:
 
     analyse = tft.experimental.ptransform_analyzer
     # TFT takes all outputs of an analyser for files, or none: so there are two.
-    (file,) = analyse([text], LearnPieces(size, name), [tf.string], [[]], output_asset_default_values=[b"-"])
-    tft.annotate_asset(name, file)
+    analyse([text], LearnPieces(size, name), [tf.string], [[]], output_asset_default_values=[b"-"])
     return Trie(*analyse([text], LearnPieces(size), [tf.int32] * 3, [[None], [None, None], [None]]))
