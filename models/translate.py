@@ -28,7 +28,8 @@ from keras import layers
 
 from models._packed_transformer import Block, places, real_pieces, trim, unpack
 from pipeline.datasets.multi30k import MULTI30K
-from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, learn_trie, normalize
+from pipeline.features.learn_pieces import learn_trie
+from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, normalize
 from pipeline.generation.cache import empty_cache
 from pipeline.generation.decode import beam_search, greedy
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe

@@ -90,7 +90,8 @@ def to_array(stored: Stored) -> np.ndarray:
     """Returns the array of its state: version, shape, type, order in memory, bytes."""
     import numpy as np
 
-    _, shape, kind, by_columns, content = stored.state  # type: ignore[misc]
+    state: Any = stored.state
+    _, shape, kind, by_columns, content = state
     order = kind.state[1].replace("|", "=")
     if isinstance(content, Stored):
         content = next(iter(content.arguments), "")

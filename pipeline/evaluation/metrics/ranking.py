@@ -71,7 +71,7 @@ def most_frequent(items: np.ndarray, known: Sequence[Collection[object]], count:
     """
     values, times = np.unique(items, return_counts=True)
     order = values[np.argsort(-times, kind="stable")]
-    return [order[~np.isin(order, list(left_out))][:count] for left_out in known]
+    return [order[~np.isin(order, np.array(list(left_out), order.dtype))][:count] for left_out in known]
 
 
 def lift(own: Statistic, other: Statistic) -> Statistic:

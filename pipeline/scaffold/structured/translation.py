@@ -43,25 +43,32 @@ def plan_pairs(path: Path, name: str, dialect: Dialect | None = None) -> Plan:
     source, target = choose_columns(columns, name)
     written = {key: value for key, value in form.written.items() if key in ("encoding", "delimiter")}
     arguments: dict[str, Any] = {"path": str(path), "source": source.name, "target": target.name, **written}
-    count, faults, first, reasons, pairs = 0, 0, "", Counter[str](), []
-    for example in TextPairs(**arguments).examples(ROOT):
-        if example.fault:
-            faults, first = faults + 1, first or f"{example.source}: {example.fault}"
-            reasons[profile.fault_kind(example.fault)] += 1
-            continue
-        count += 1
-        if len(pairs) < COMPARED:
-            pairs.append([example.features[key].decode(errors="replace") for key in ("source", "target_text")])  # type: ignore[union-attr]
-    facts = profile.fault_facts(path, count, faults, first)
-    sizes = choices.choose_sizes(count)
-    facts |= _facts(path, count, sizes, arguments) | {"bounds": copy_bounds(pairs)}
+    pairs, faults = read_pairs(TextPairs(**arguments))
+    first = next(iter(faults), "")
+    facts = profile.fault_facts(path, len(pairs), len(faults), first)
+    facts |= _facts(path, len(pairs), arguments) | {"bounds": copy_bounds(pairs[:COMPARED])}
     rows = [(safe_name(column.name), role) for column, role in ((source, "source"), (target, "translation"))]
     notes = [f"{safe_name(target.name)} is answered to {safe_name(source.name)}; --target names another answer."]
-    notes += profile.describe_faults(count, faults, first, reasons)
+    notes += profile.describe_faults(len(pairs), len(faults), first, Counter(map(profile.fault_kind, faults)))
     return form.tell(Plan("translation", facts, ("column", "used as"), rows, notes))
 
 
-def _facts(path: Path, count: int, sizes: choices.Sizes, arguments: dict[str, Any]) -> dict[str, Any]:
+def read_pairs(data: TextPairs) -> tuple[list[tuple[str, str]], list[str]]:
+    """Returns the pairs of texts, and the faults of the rows that are none, each with its place."""
+    pairs, faults = [], []
+    for example in data.examples(ROOT):
+        features: Any = example.features
+        if example.fault:
+            faults.append(f"{example.source}: {example.fault}")
+        else:
+            pairs.append(
+                (features["source"].decode(errors="replace"), features["target_text"].decode(errors="replace"))
+            )
+    return pairs, faults
+
+
+def _facts(path: Path, count: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    sizes = choices.choose_sizes(count)
     pieces = max(FEWEST_PIECES, min(PIECES, count // PAIRS_PER_PIECE // 100 * 100))
     return {
         "path": str(path),
