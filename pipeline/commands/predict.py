@@ -135,11 +135,12 @@ def _load_published(options: Namespace, settings: Settings) -> Source:
         return _load_model(folder, fileio.digest_folder(folder))
     live = champions.read_champion(settings.workspace, options.name)
     if live is None:
+        received, action = _common.describe_unpublished(settings.workspace, options.name)
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
-            received=_common.describe_quick(settings.workspace, options.name) or options.name,
-            action=f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
+            received=received or options.name,
+            action=action or f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
         )
     return _load_model(settings.workspace.model(options.name, live.version), live.digest)
 

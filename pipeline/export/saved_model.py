@@ -166,14 +166,14 @@ def _largest_difference(
 def _picture_difference(expected: np.ndarray, received: np.ndarray) -> float:
     """Returns the largest mean difference of two pictures beyond the rounding of a pixel; 1 is black and white."""
     worst = 0.0
-    for one, other in zip(expected, received, strict=True):
-        first, second = (np.asarray(image.open_image(content), np.float64) / 255 for content in (one, other))
+    for own, other in zip(expected, received, strict=True):
+        first, second = (np.asarray(image.open_image(content), np.float64) / 255 for content in (own, other))
         worst = max(worst, float(np.abs(first - second).mean()) if first.shape == second.shape else 1.0)
     return max(0.0, worst - GREY)
 
 
 def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:
-    """Returns the largest difference of two arrays; infinity where only one of them is not a number."""
+    """Returns the largest difference of two arrays; infinity where only own of them is not a number."""
     if expected.dtype.kind not in "fiu":
         return 0.0 if np.array_equal(expected, received) else 1.0
     # Relative for large numbers: float32 gives a fare of 100 no more digits than a probability.

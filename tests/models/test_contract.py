@@ -27,7 +27,12 @@ RELATIVE_BETWEEN_RELEASES = 1e-4
 # Recipes whose answers are not explained, and why.
 UNEXPLAINED = {
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
+    "movies_ranking": "its only inputs are the numbers of a user and of a film",
+    "movies_retrieval": "its answer is a list of films, and its only input is a user",
+    "papers": "its only input is the number of a paper; words and neighbours are part of the model",
     "upscale": "its answer is a picture: there is no number to attribute to its pixels",
+    "nuclei": "its answer is a mask: there is no number to attribute to its pixels",
+    "blood_cells": "its answer is boxes: there is no number to attribute to its pixels",
 }
 
 
@@ -143,7 +148,9 @@ def history(data, inputs):
 
 def made_up(signature, rows):
     return {
-        key: np.arange(rows, dtype=tf.as_dtype(info.dtype.name).as_numpy_dtype)
+        key: np.resize(
+            np.arange(rows, dtype=tf.as_dtype(info.dtype.name).as_numpy_dtype), (rows, *(info.shape or (rows,))[1:])
+        )
         for key, info in signature.inputs.items()
     }
 
