@@ -14,8 +14,9 @@ Data: T91, 91 photographs in 4,606 patches (a tenth of the photographs for early
 Task: super-resolution
 Command: keraspipe run upscale
 Reaches: not measured yet.
-Set14 gets 29.48 dB (interpolation 27.63), and the structural similarity of Set5 is 0.913. The paper has 32.55 dB on
-Set5 from the same photographs. Tried: without one of the convolutions of 64 it is 0.4 dB less after six epochs.
+The paper has 32.55 dB on Set5 from the same photographs. Tried: relu, pixels from 0 to 1 and 25 epochs, with 33.00 dB on
+Set5 and 29.48 on Set14 (interpolation 27.63); its val_loss after two epochs is 0.00130, that of leaky units and centred
+pixels 0.00116. Without one of the convolutions of 64 it is 0.4 dB less after six epochs.
 """
 
 from dataclasses import dataclass
