@@ -195,7 +195,7 @@ class Visits(Ratings):
             assert isinstance(film, int)
             before = latest.setdefault(user, [])
             at = int(datetime.fromisoformat(example.begins).replace(tzinfo=UTC).timestamp())
-            features = {"user_id": user, "film_id": film, "history": tuple(before), "rated_at": at}
+            features: dict[str, Any] = {"user_id": user, "film_id": film, "history": tuple(before), "rated_at": at}
             yield Example(example.source, features, "", "", example.begins, example.ends)
             latest[user] = [film, *before][: self.length]
 
