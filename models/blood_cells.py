@@ -215,10 +215,10 @@ def score(served, examples, others):
     answer = served.predict("serving_default", {"image_bytes": rows["image_bytes"]})
     present = [kinds >= 0 for kinds in rows["classes"]]
     truth = [
-        Boxes.of(boxes[kept], names[kinds[kept]])
+        Boxes.from_arrays(boxes[kept], names[kinds[kept]])
         for boxes, kinds, kept in zip(rows["boxes"], rows["classes"], present, strict=True)
     ]
-    found = [Boxes.of(*row) for row in zip(answer["boxes"], answer["labels"], answer["scores"], strict=True)]
+    found = [Boxes.from_arrays(*row) for row in zip(answer["boxes"], answer["labels"], answer["scores"], strict=True)]
     counts = np.array([kept.sum() for kept in present])
     return {
         "map50": average_precision(truth, found, names),

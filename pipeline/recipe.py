@@ -204,7 +204,8 @@ class Spec:
         features: Shape without the batch and dtype name of each preprocessed feature that the network gets.
         classes: Declared classes in the order of the outputs; empty if the label is a number.
         steps: Optimizer steps of the whole training, for learning-rate schedules.
-        vocabulary: Entries of each TFT vocabulary, by its `vocab_filename`.
+        vocabulary: Number of entries of each TFT vocabulary, by its `vocab_filename`.
+        entries: The entries themselves, in their order, for a network that answers with them.
         tables: What rows refer to, as arrays by name (`Dataset.tables`): films, the edges of a graph.
     """
 
@@ -212,6 +213,7 @@ class Spec:
     classes: tuple[str, ...]
     steps: int
     vocabulary: Mapping[str, int] = field(default_factory=dict)
+    entries: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     tables: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -37,8 +37,7 @@ class Stored:
     """What a pickle says of an object of NumPy or SciPy: nothing of theirs is called."""
 
     def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-        self.state: Any = None
+        self.arguments, self.state = arguments, None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
@@ -91,7 +90,8 @@ def to_array(stored: Stored) -> np.ndarray:
     """Returns the array of its state: version, shape, type, order in memory, bytes."""
     import numpy as np
 
-    _, shape, kind, by_columns, content = stored.state
+    state: Any = stored.state
+    _, shape, kind, by_columns, content = state
     order = kind.state[1].replace("|", "=")
     if isinstance(content, Stored):
         content = next(iter(content.arguments), "")
@@ -189,7 +189,7 @@ class Papers:
         table = pad_words(graph.words)
         for paper, split in sorted((splits | dict.fromkeys(graph.test, "test")).items()):
             kind = int(graph.classes[paper])
-            features: dict[str, Any] = {"paper_id": paper, "topic": self.classes[kind].encode(), "words": table[paper]}
+            features = {"paper_id": paper, "topic": self.classes[kind].encode(), "words": table[paper]}
             fault = "" if kind >= 0 else "it has no class"
             yield Example(f"{files[0].parent} paper {paper}", features, split, fault)
 

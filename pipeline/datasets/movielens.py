@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from pipeline.formats.base import Value
+
 SOURCE = "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip"
 RATINGS, FILMS = "ratings.csv", "movies.csv"
 COLUMNS = {RATINGS: ["userId", "movieId", "rating", "timestamp"], FILMS: ["movieId", "title", "genres"]}
@@ -195,7 +197,7 @@ class Visits(Ratings):
             assert isinstance(film, int)
             before = latest.setdefault(user, [])
             at = int(datetime.fromisoformat(example.begins).replace(tzinfo=UTC).timestamp())
-            features: dict[str, Any] = {"user_id": user, "film_id": film, "history": tuple(before), "rated_at": at}
+            features: dict[str, Value] = {"user_id": user, "film_id": film, "history": tuple(before), "rated_at": at}
             yield Example(example.source, features, "", "", example.begins, example.ends)
             latest[user] = [film, *before][: self.length]
 

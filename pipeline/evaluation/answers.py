@@ -64,15 +64,13 @@ def _show_pictures(data: Dataset, row: Mapping[str, Any], answer: Mapping[str, A
         return []
     asked = image.open_upright(row["image_bytes"])
     if {"boxes", "classes"} <= row.keys() and {"boxes", "labels"} <= answer.keys():
-        count = int(answer.get("count", len(answer["boxes"])))
+        count, names = int(answer.get("count", len(answer["boxes"]))), getattr(data, "names", ())
         labels = [label.decode(errors="replace") for label in answer["labels"][:count]]
-        return [
-            ("truth", drawing.draw_truth(row, getattr(data, "names", ()))),
-            ("answer", drawing.draw_boxes(asked, answer["boxes"][:count], labels, answer["scores"][:count])),
-        ]
+        drawn = drawing.draw_boxes(asked, answer["boxes"][:count], labels, answer["scores"][:count], names)
+        return [("truth", drawing.draw_truth(row, names)), ("answer", drawn)]
     if "mask_bytes" in row and "mask_bytes" in answer:
-        found = drawing.overlay_mask(asked, drawing.read_mask(answer["mask_bytes"]))
-        return [("picture", asked), ("truth", drawing.draw_truth(row, getattr(data, "names", ()))), ("answer", found)]
+        overlay = drawing.overlay_mask(asked, drawing.read_mask(answer["mask_bytes"]))
+        return [("picture", asked), ("truth", drawing.draw_truth(row, getattr(data, "names", ()))), ("answer", overlay)]
     if "image_bytes" in answer:
         return [("asked", asked), ("answer", image.open_upright(answer["image_bytes"]))]
     return []

@@ -31,7 +31,11 @@ SHORTEST = 300  # pixels of the shorter side from which lines are wider
 
 
 def draw_boxes(
-    picture: Image.Image, boxes: np.ndarray, labels: Sequence[str], scores: Sequence[float] | None = None
+    picture: Image.Image,
+    boxes: np.ndarray,
+    labels: Sequence[str],
+    scores: Sequence[float] | None = None,
+    names: Sequence[str] = (),
 ) -> Image.Image:
     """Returns a picture with boxes, a colour per label, and the label and the score of each.
 
@@ -40,14 +44,16 @@ def draw_boxes(
         boxes: ymin, xmin, ymax, xmax from 0 to 1, (boxes, 4).
         labels: Label of each box.
         scores: How sure each is, from 0 to 1; None for true boxes.
+        names: All labels, so that one has the same colour on every picture.
     """
     from PIL import ImageDraw
 
     drawn = picture.convert("RGB")
     draw, (width, height) = ImageDraw.Draw(drawn), drawn.size
     line = max(1, min(width, height) // SHORTEST + 1)
+    order = list(dict.fromkeys([*names, *sorted(labels)]))
     for place, (box, label) in enumerate(zip(boxes, labels, strict=True)):
-        colour = COLOURS[sorted(set(labels)).index(label) % len(COLOURS)]
+        colour = COLOURS[order.index(label) % len(COLOURS)]
         top, left, bottom, right = np.asarray(box) * (height, width, height, width)
         draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line)
         words = label if scores is None else f"{label} {scores[place]:.2f}"
@@ -92,7 +98,7 @@ def draw_truth(row: Mapping[str, Any], names: Sequence[str]) -> Image.Image:
         return overlay_mask(asked, read_mask(row["mask_bytes"]), COLOURS[1])
     kinds = np.asarray(row["classes"], int)
     labels = [names[kind] if kind < len(names) else str(kind) for kind in kinds[kinds >= 0]]
-    return draw_boxes(asked, np.reshape(row["boxes"], (-1, 4))[kinds >= 0], labels)
+    return draw_boxes(asked, np.reshape(row["boxes"], (-1, 4))[kinds >= 0], labels, names=names)
 
 
 def encode_truths(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:

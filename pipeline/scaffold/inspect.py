@@ -13,8 +13,9 @@ from pipeline.formats import folders
 from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
-from pipeline.scaffold.annotations.find import find_planner
-from pipeline.scaffold.target import CLASSIFICATION
+from pipeline.scaffold.structured import translation
+from pipeline.scaffold.structured.find import find_planner
+from pipeline.scaffold.target import CLASSIFICATION, TRANSLATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
     Args:
         path: Absolute.
         target: Column to predict, of a table; may be empty.
-        task: "classification", "regression", "forecasting", or empty.
+        task: "classification", "regression", "forecasting", "translation", or empty.
         dialect: What is known of how a CSV file is written.
 
     Raises:
@@ -55,6 +56,8 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
             f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
     planner = _annotation_planner(path)
+    if planner is None and _is_table(path) and task == TRANSLATION:
+        return translation.plan_pairs(path, target, dialect)
     if planner is None and _is_table(path):
         return table.plan_table(path, target, task, dialect)
     ending = "" if planner else _usual_suffix(path)

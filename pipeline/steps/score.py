@@ -49,7 +49,7 @@ class Splits:
     kinds: Mapping[str, str]
 
     @classmethod
-    def of(cls, folder: Path, recipe: Recipe) -> "Splits":
+    def from_recipe(cls, folder: Path, recipe: Recipe) -> "Splits":
         """Returns the splits of a recipe's data."""
         return cls(folder, {**recipe.data.inputs, **targets.target_kinds(recipe.data)})
 
@@ -196,7 +196,7 @@ def score(
     Raises:
         PipelineError: The recipe's `score` fails.
     """
-    splits, test = Splits.of(examples, recipe), examples / "Split-test"
+    splits, test = Splits.from_recipe(examples, recipe), examples / "Split-test"
     own, live = (
         recipe_scores(recipe, model, splits, models.others) if model else {}
         for model in (models.candidate, models.live)

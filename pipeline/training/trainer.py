@@ -55,7 +55,7 @@ def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> Non
         input_pipeline.load_rows(files, spec, transform, recipe) for files in (args.train_files, args.eval_files)
     )
     out = Path(args.model_run_dir)
-    model = fit_recipe(recipe, p, rows, evaluation, config, out, vocabulary_sizes(graph), nodes=nodes)
+    model = fit_recipe(recipe, p, rows, evaluation, config, out, read_vocabularies(graph), nodes=nodes)
     if nodes is None or nodes.index == 0:
         _export_model(recipe, model, transform, spec, args)
 
@@ -67,7 +67,7 @@ def fit_recipe(
     evaluation: Rows,
     config: dict[str, Any],
     out: Path,
-    vocabulary: Mapping[str, int],
+    vocabulary: Mapping[str, tuple[bytes, ...]],
     callbacks: Sequence[keras.callbacks.Callback] = (),
     nodes: Workers | None = None,
 ) -> keras.Model:
@@ -131,10 +131,10 @@ def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dic
     return {"history": history, "diagnosis": words}
 
 
-def vocabulary_sizes(graph: Any) -> dict[str, int]:
-    """Returns the number of entries of each vocabulary of a Transform graph, by the name of its file."""
+def read_vocabularies(graph: Any) -> dict[str, tuple[bytes, ...]]:
+    """Returns the entries of each vocabulary of a Transform graph, by the name of its file."""
     assets = Path(graph.transform_savedmodel_dir) / "assets"
-    return {path.name: graph.vocabulary_size_by_name(path.name) for path in sorted(assets.glob("*"))}
+    return {path.name: tuple(graph.vocabulary_by_name(path.name)) for path in sorted(assets.glob("*"))}
 
 
 def class_weights(train: Rows, classes: int, power: float) -> dict[int, float] | None:
@@ -148,11 +148,12 @@ def class_weights(train: Rows, classes: int, power: float) -> dict[int, float] |
     return dict(enumerate((raw * counts.sum() / (raw * counts).sum()).tolist()))
 
 
-def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, int]) -> Spec:
+def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, tuple[bytes, ...]]) -> Spec:
     """Returns the facts about the data that `build` gets."""
     features, _ = rows.dataset.element_spec
     shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
-    return Spec(shapes, tuple(recipe.data.classes), steps, vocabulary, rows.tables)
+    sizes = {name: len(entries) for name, entries in vocabulary.items()}
+    return Spec(shapes, tuple(recipe.data.classes), steps, sizes, vocabulary, rows.tables)
 
 
 def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:

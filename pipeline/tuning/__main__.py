@@ -83,7 +83,7 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
         input_pipeline.load_rows([f"{task[split]}/*"], graph.raw_feature_spec(), transform, recipe)
         for split in ("train", "eval")
     )
-    words = trainer.vocabulary_sizes(graph)
+    words = trainer.read_vocabularies(graph)
     trainer.fit_recipe(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
 
 

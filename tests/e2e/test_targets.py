@@ -21,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from pipeline.features.image import decode_sized
-from pipeline.formats.annotations.masks import ImageMasks
+from pipeline.formats.structured.masks import ImageMasks
 from pipeline.recipe import Gate, Hash, Metric, Recipe
 from pipeline.training.layers import Turn
 

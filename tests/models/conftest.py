@@ -102,7 +102,7 @@ class SampledRecipe:
     def spec(self, steps: int) -> Spec:
         from pipeline.training import trainer
 
-        return trainer.make_spec(self.recipe, self.rows("train"), steps, trainer.vocabulary_sizes(self.graph))
+        return trainer.make_spec(self.recipe, self.rows("train"), steps, trainer.read_vocabularies(self.graph))
 
     def network(self, steps: int) -> keras.Model:
         """The untrained network, always the same, with a schedule over so many steps."""
@@ -119,7 +119,7 @@ class SampledRecipe:
         out = self.work / name
         config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
         rows = self.rows("train"), self.rows("eval")
-        return trainer.fit_recipe(self.recipe, self.p, *rows, config, out, trainer.vocabulary_sizes(self.graph))
+        return trainer.fit_recipe(self.recipe, self.p, *rows, config, out, trainer.read_vocabularies(self.graph))
 
     def export(self, model: keras.Model, folder: Path) -> None:
         """Writes a SavedModel, compared with the network in memory on the way."""

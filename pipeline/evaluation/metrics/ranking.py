@@ -26,8 +26,8 @@ def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[objec
     """
     weights = 1 / np.log2(np.arange(2, count + 2))
     values = []
-    for right, found in zip(map(set, relevant), ranked, strict=True):
-        gain = sum(weights[place] for place, item in enumerate(found[:count]) if item in right)
+    for right, listed in zip(map(set, relevant), ranked, strict=True):
+        gain = sum(weights[place] for place, item in enumerate(listed[:count]) if item in right)
         values.append(gain / weights[: len(right)].sum() if right else np.nan)
     return mean_of(np.array(values))
 
@@ -35,8 +35,8 @@ def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[objec
 def recall(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
     """Returns the mean share of the right items that are among the first ones; rows without any are left out."""
     values = [
-        len(right & set(found[:count])) / len(right) if right else np.nan
-        for right, found in zip(map(set, relevant), ranked, strict=True)
+        len(right & set(listed[:count])) / len(right) if right else np.nan
+        for right, listed in zip(map(set, relevant), ranked, strict=True)
     ]
     return mean_of(np.array(values))
 
@@ -49,7 +49,7 @@ def coverage(ranked: Sequence[Sequence[object]], count: int, items: int) -> Stat
         count: Length of the list that counts.
         items: Number of all items.
     """
-    lists = [set(found[:count]) for found in ranked]
+    lists = [set(listed[:count]) for listed in ranked]
     return Statistic(len(lists), lambda rows: len(set().union(*(lists[row] for row in rows))) / items)
 
 
@@ -71,7 +71,7 @@ def most_frequent(items: np.ndarray, known: Sequence[Collection[object]], count:
     """
     values, times = np.unique(items, return_counts=True)
     order = values[np.argsort(-times, kind="stable")]
-    return [order[~np.isin(order, list(left_out))][:count] for left_out in known]
+    return [order[~np.isin(order, np.array(list(left_out), order.dtype))][:count] for left_out in known]
 
 
 def lift(own: Statistic, other: Statistic) -> Statistic:

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 def dice(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> Statistic:
     """Returns the mean Dice coefficient of masks (height, width) of bool; two empty masks agree."""
-    return mean_of(np.array([_ratio(2 * both, one + other) for both, one, other in _counts(truth, predicted)]))
+    return mean_of(np.array([_ratio(2 * both, own + other) for both, own, other in _counts(truth, predicted)]))
 
 
 def intersection_over_union(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> Statistic:
     """Returns the mean intersection over union of masks (height, width) of bool; two empty masks agree."""
-    return mean_of(np.array([_ratio(both, one + other - both) for both, one, other in _counts(truth, predicted)]))
+    return mean_of(np.array([_ratio(both, own + other - both) for both, own, other in _counts(truth, predicted)]))
 
 
 def _counts(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> list[tuple[int, int, int]]:
     """Returns the pixels of both masks of a row, of its truth, and of its prediction."""
     return [
-        (int((one & other).sum()), int(one.sum()), int(other.sum()))
-        for one, other in zip(truth, predicted, strict=True)
+        (int((own & other).sum()), int(own.sum()), int(other.sum()))
+        for own, other in zip(truth, predicted, strict=True)
     ]
 
 

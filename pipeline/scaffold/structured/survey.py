@@ -36,12 +36,13 @@ class Survey:
             self.reasons[profile.fault_kind(example.fault)] += 1
             self.first = self.first or f"{example.source}: {example.fault}"
             return False
-        kinds = Counter(names[kind] for kind in example.features.get("classes", ()))
+        features: Any = example.features
+        kinds = Counter(names[kind] for kind in features.get("classes", ()))
         self.splits[example.split] += 1
         self.boxes.update(kinds)
         self.pictures.update(kinds.keys())
         self.most = max(self.most, kinds.total())
-        self.sizes.append(image.upright_size(example.features["image_bytes"]))
+        self.sizes.append(image.upright_size(features["image_bytes"]))
         return True
 
     def facts(self, path: Path, what: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
-from pipeline.scaffold.annotations import boxes, masks
+from pipeline.scaffold.structured import boxes, masks
 
 COUNT = 120
 
@@ -161,3 +161,29 @@ def test_faulty_pictures_are_named(tmp_path):
     plan, text = planned(root)
     assert any("1 of 120 rows cannot be used" in note for note in plan.notes)
     assert "bad_share=" in text
+
+
+def pairs(path, columns=("en", "de")):
+    lines = [",".join(columns), *(f"a sentence of number {n},ein Satz der Nummer {n}" for n in range(COUNT))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_two_columns_of_text_are_translated(tmp_path):
+    plan = inspect.make_plan(pairs(tmp_path / "pairs.csv"), "", "translation")
+    assert plan.template == "translation"
+    assert plan.facts["arguments"]["source"] == "en"
+    assert "A copy of the source has BLEU" in plan.facts["bounds"].baseline
+    assert plan.facts["bounds"].at_least["bleu"] >= 5
+    plan = inspect.make_plan(tmp_path / "pairs.csv", "en", "translation")
+    assert (plan.facts["arguments"]["source"], plan.facts["arguments"]["target"]) == ("de", "en")
+
+
+@pytest.mark.parametrize(("columns", "target"), [(("en", "de"), "fr"), (("en", "", "x"), "")])
+def test_texts_that_are_not_clear_are_asked_for(tmp_path, columns, target):
+    path = pairs(tmp_path / "pairs.csv", ("en", "de"))
+    if len(columns) == 3:
+        lines = [f"{line},word {n}" for n, line in enumerate(path.read_text().splitlines())]
+        path.write_text("\n".join([lines[0].replace("word 0", "third"), *lines[1:]]) + "\n")
+    with pytest.raises(UsageError, match="It is not clear which text"):
+        inspect.make_plan(path, target, "translation")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.features import drawing, image
-from pipeline.formats.annotations.masks import MASK_SUFFIXES, ImageMasks
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden
-from pipeline.scaffold.annotations.survey import Survey
+from pipeline.formats.structured.masks import MASK_SUFFIXES, ImageMasks
 from pipeline.scaffold.choices import Bounds
 from pipeline.scaffold.render import Plan, safe_name
+from pipeline.scaffold.structured.survey import Survey
+
+if TYPE_CHECKING:
+    from pipeline.formats.base import Example
 
 ROOT = Path("/")  # the paths are absolute here
 MASK_SIDE = 256
@@ -44,37 +47,56 @@ def plan_masks(path: Path) -> Plan:
     """Plans a segmentation of pictures with a mask each."""
     data = find_masks(path)
     assert data is not None
-    survey, shares, plain = Survey(), [], []
-    grey = True
+    looks = Looks()
     for example in data.examples(ROOT):
-        if survey.add(example) and len(plain) < LOOKED_AT:
-            from PIL import Image
-
-            with Image.open(io.BytesIO(example.features["image_bytes"])) as opened:
-                grey = grey and opened.mode in ("L", "1", "I;16")
-            mask = drawing.read_mask(example.features["mask_bytes"])  # type: ignore[arg-type]
-            shares.append(float(mask.mean()))
-            plain.append(threshold_dice(example.features["image_bytes"], mask))  # type: ignore[arg-type]
-    facts = survey.facts(path, "pictures with masks")
-    best = max((sum(part) / len(part) for part in zip(*plain, strict=True)), default=0.0)
-    bound = round(max(LEAST_DICE, best + GAIN * (1 - best)), 3)
+        looks.add(example)
     arguments = {"path": str(path), "images": data.images, "masks": data.masks, "suffix": data.suffix}
-    channels = 1 if grey else 3
-    facts |= {
-        "bounds": Bounds(
+    facts = looks.survey.facts(path, "pictures with masks") | {
+        "bounds": looks.bounds(),
+        "title": f"What the masks of {safe_name(path.name)} mark, pixel by pixel.",
+        "words": f"The masks cover {sum(looks.shares) / max(len(looks.shares), 1):.1%} of the pictures.",
+        "arguments": {name: value for name, value in arguments.items() if value},
+        "shape": (MASK_SIDE, MASK_SIDE, 1 if looks.grey else 3),
+    }
+    rows = [(split or "all", f"{count:,}") for split, count in sorted(looks.survey.splits.items())]
+    return Plan("masks", facts, ("split", "pairs"), rows, looks.survey.notes())
+
+
+@dataclass
+class Looks:
+    """What pictures and masks look like.
+
+    Attributes:
+        survey: The counts.
+        shares: Share of each of the first masks in its picture.
+        plain: What a plain threshold of the grey reaches on each: what is lighter, and what is darker.
+        grey: Whether the first pictures have no colours.
+    """
+
+    survey: Survey = field(default_factory=Survey)
+    shares: list[float] = field(default_factory=list)
+    plain: list[tuple[float, float]] = field(default_factory=list)
+    grey: bool = True
+
+    def add(self, example: Example) -> None:
+        """Looks at a pair."""
+        features: Any = example.features
+        if self.survey.add(example) and len(self.plain) < LOOKED_AT:
+            mask = drawing.read_mask(features["mask_bytes"])
+            self.grey = self.grey and image.open_upright(features["image_bytes"]).mode in ("L", "1", "I;16")
+            self.shares.append(float(mask.mean()))
+            self.plain.append(threshold_dice(features["image_bytes"], mask))
+
+    def bounds(self) -> Bounds:
+        """Returns a gate that asks for more than a plain threshold reaches."""
+        best = max((sum(part) / len(part) for part in zip(*self.plain, strict=True)), default=0.0)
+        return Bounds(
             f"A plain threshold of the grey reaches a Dice coefficient of {best:.3f}.",
             f"a tenth of the way from a plain threshold ({best:.3f}) to no error",
-            at_least={"dice": bound},
+            at_least={"dice": round(max(LEAST_DICE, best + GAIN * (1 - best)), 3)},
             no_worse={"dice": 0.01},
             quick={"dice": 0.0},
-        ),
-        "title": f"What the masks of {safe_name(path.name)} mark, pixel by pixel.",
-        "words": f"The masks cover {sum(shares) / max(len(shares), 1):.1%} of the pictures.",
-        "arguments": {name: value for name, value in arguments.items() if value},
-        "shape": (MASK_SIDE, MASK_SIDE, channels),
-    }
-    rows = [(split or "all", f"{count:,}") for split, count in sorted(survey.splits.items())]
-    return Plan("masks", facts, ("split", "pairs"), rows, survey.notes())
+        )
 
 
 def threshold_dice(content: bytes, mask: Any) -> tuple[float, float]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.errors import PipelineError
-from pipeline.formats.annotations import coco, voc, yolo
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden, split_of
-from pipeline.scaffold.annotations.survey import Survey
+from pipeline.formats.structured import coco, voc, yolo
 from pipeline.scaffold.choices import Bounds
 from pipeline.scaffold.render import Plan, list_names, safe_name
+from pipeline.scaffold.structured.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +113,7 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
     Args:
         path: What was given.
         data: The data set.
-        module: Its module in `pipeline.formats.annotations`.
+        module: Its module in `pipeline.formats.structured`.
         name: Its class.
         arguments: Arguments of the class in the recipe.
         notes: What else is to be said.

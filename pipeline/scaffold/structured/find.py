@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.features import image
-from pipeline.formats.annotations import yolo
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden
-from pipeline.scaffold.annotations.boxes import is_coco, plan_coco, plan_voc, plan_yolo
-from pipeline.scaffold.annotations.masks import find_masks, plan_masks
+from pipeline.formats.structured import yolo
+from pipeline.scaffold.structured.boxes import is_coco, plan_coco, plan_voc, plan_yolo
+from pipeline.scaffold.structured.masks import find_masks, plan_masks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
