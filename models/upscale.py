@@ -42,9 +42,9 @@ class Params:
     """Hyperparameters, each settable with `--set KEY=VALUE`."""
 
     # training
-    epochs: Annotated[int, Range(5, 200)] = 25  # at most; early stopping ends sooner
+    epochs: Annotated[int, Range(5, 200)] = 15  # at most; early stopping ends sooner
     batch_size: Annotated[int, Range(8, 64, log=True)] = 16
-    patience: int = 10  # epochs without a lower val_loss before training stops
+    patience: int = 5  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw", "rmsprop")] = "adam"
     learning_rate: Annotated[float, Range(1e-4, 1e-2, log=True)] = 1e-3
     schedule: Annotated[str, Choice("constant", "cosine", "exponential")] = "cosine"
