@@ -219,16 +219,16 @@ def score(served, examples, others):
 
     seen, after = (ranking.group_items(rows["user_id"], rows["film_id"]) for rows in (examples.train, examples.test))
     users, films = sorted(after), examples.train["film_id"]
-    found = served.predict("serving_default", {"user_id": np.array(users, np.int64)})["film_id"]
+    listed = served.predict("serving_default", {"user_id": np.array(users, np.int64)})["film_id"]
     popular = ranking.most_frequent(films, [seen.get(user, ()) for user in users], BEST)
     relevant = [after[user] for user in users]
-    own, other = (ranking.ndcg(relevant, ranked, BEST) for ranked in (found, popular))
+    own, other = (ranking.ndcg(relevant, ranked, BEST) for ranked in (listed, popular))
     return {
         "ndcg": own,
         "ndcg_popular": other,
         "lift": ranking.lift(own, other),
-        "recall": ranking.recall(relevant, found, BEST),
-        "coverage": ranking.coverage(found, BEST, len(np.unique(films))),
+        "recall": ranking.recall(relevant, listed, BEST),
+        "coverage": ranking.coverage(listed, BEST, len(np.unique(films))),
     }
 
 

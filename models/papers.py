@@ -12,6 +12,8 @@ Paper: T. Kipf, M. Welling, Semi-supervised classification with graph convolutio
 Data: Cora, 2,708 papers; Planetoid's split: 140 with a label to learn from, 500 for early stopping, 1,000 for the test.
 Task: node classification
 Command: keraspipe run papers
+Reaches: accuracy 0.81, 2 minutes on 2 cores.
+Without edges the same network has 0.58. Two other seeds reached 0.811 and 0.819.
 """
 
 from dataclasses import dataclass
@@ -172,16 +174,18 @@ def signatures(served):
     return {"new_paper": (new_paper, [tf.TensorSpec([None, size], tf.int64, name) for name, size in sizes.items()])}
 
 
-def accuracy_without_edges(train, test, p):
-    """Trains the same network on the same papers with no edge but each one's own; returns its accuracy on the test."""
+def answer_without_edges(train, test, p):
+    """Trains the same network on the same papers with no edge but each one's own; returns what is right, (rows,)."""
     words = np.concatenate([train["words"], test["words"]])
     nothing = np.zeros((0, 2), np.int64)
     tables = {"paper_id": np.arange(len(words)), "words": words, "citations": nothing, "vocabulary": words.max() + 1}
+    keras.utils.set_random_seed(1)  # the same reference in every run
     model = build(p, Spec({}, CORA.classes, p.epochs, tables=tables))
     labels = [np.array([CORA.classes.index(name.decode()) for name in rows["topic"]]) for rows in (train, test)]
     papers = np.split(tables["paper_id"], [len(labels[0])])
     model.fit({"paper_id": papers[0]}, labels[0], len(papers[0]), p.epochs, verbose=0)
-    return (model.predict({"paper_id": papers[1]}, len(papers[1]), verbose=0).argmax(axis=1) == labels[1]).mean()
+    answer = model.predict({"paper_id": papers[1]}, len(papers[1]), verbose=0).argmax(axis=1)
+    return (answer == labels[1]).astype(float)
 
 
 def score(served, examples, others):
@@ -189,9 +193,9 @@ def score(served, examples, others):
     from pipeline.evaluation.bootstrap import mean_of
 
     answer = served.predict("serving_default", {"paper_id": examples.test["paper_id"]})
-    right = mean_of((answer["label"] == examples.test["topic"]).astype(float))
-    words_only = accuracy_without_edges(examples.train, examples.test, Params())
-    return {"words_only": words_only, "edge_gain": right.value - words_only}
+    right = (answer["label"] == examples.test["topic"]).astype(float)
+    words_only = answer_without_edges(examples.train, examples.test, Params())
+    return {"words_only": mean_of(words_only), "edge_gain": mean_of(right - words_only)}
 
 
 RECIPE = Recipe(

@@ -218,14 +218,14 @@ def score(served, examples, others):
 
     rows = examples.test
     truth = [text.decode() for text in rows["target_text"]]
-    found = {
+    texts = {
         name: [text.decode() for text in served.predict(name, {"source": rows["source"]})["text"]]
         for name in ("serving_default", "beam")
     }
     return {
-        "bleu": bleu(truth, found["serving_default"]),
-        "bleu_beam": bleu(truth, found["beam"]),
-        "chrf": chrf(truth, found["serving_default"]),
+        "bleu": bleu(truth, texts["serving_default"]),
+        "bleu_beam": bleu(truth, texts["beam"]),
+        "chrf": chrf(truth, texts["serving_default"]),
     }
 
 

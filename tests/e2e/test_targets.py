@@ -157,7 +157,8 @@ def test_predict_writes_the_mask_at_the_size_of_the_picture(rectangles, first):
     assert answer.code == 0, answer.err
     assert "mask_bytes in 0-rectangles.png" in answer.out
     (written,) = Path(folder).glob("**/0-rectangles.png")
-    assert Image.open(written).size == (24, 20)
+    with Image.open(written) as mask:
+        assert mask.size == (24, 20)
     answer = command("predict", "rectangles", str(source), "--json")
     (row,) = answer.json["predictions"]
     assert {"b64"} == row["mask_bytes"].keys()
