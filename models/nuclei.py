@@ -77,12 +77,14 @@ def augment(p):
 def block(x, filters):
     """Applies two separable convolutions: (batch, h, w, c) to (batch, h, w, filters)."""
     for _ in range(2):
-        x = layers.SeparableConv2D(filters, 3, padding="same", use_bias=False)(x)
+        kind = layers.SeparableConv2D if x.shape[-1] > 1 else layers.Conv2D  # of one channel the sums are in any order
+        x = kind(filters, 3, padding="same", use_bias=False)(x)
         # Keras' momentum of 0.99 needs more steps than an epoch here has.
         x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
     return x
 
 
+@keras.saving.register_keras_serializable("keraspipe")
 def overlap_loss(truth, logits):
     """Returns cross-entropy plus one minus the soft Dice coefficient of each picture, (batch,)."""
     logits = ops.cast(logits, "float32")
