@@ -17,7 +17,7 @@ UNKNOWN = 3  # users and films of the training split are 0 to 2
 @pytest.fixture
 def model():
     keras.utils.set_random_seed(1)
-    model = movies_ranking.build(movies_ranking.Params(), Spec({}, (), 10, {"user": 3, "film": 3}, TABLES))
+    model = movies_ranking.build(movies_ranking.Params(), Spec({}, (), 10, {"user": 3, "film": 3}, tables=TABLES))
     for layer in model.layers:
         layer.set_weights([value + 0.1 if value.dtype == np.float32 else value for value in layer.get_weights()])
     return model

@@ -31,7 +31,7 @@ ROWS = {  # user 0 sees films 10, 20, 30; user 1 sees 20 and 30; user 2 sees 30 
 def spec():
     shapes = {"user": ((), "int64"), "film_id": ((), "int64"), "rated_at": ((), "int64"), "log_count": ((), "float32")}
     shapes["history"] = ((NEXT_FILMS.length,), "int64")
-    return Spec(shapes, (), 100, {"users": USERS}, TABLES)
+    return Spec(shapes, (), 100, {"users": USERS}, tables=TABLES)
 
 
 def rows():
