@@ -104,9 +104,21 @@ class Recognizer(layers.Layer):
         self.norm, self.answer = layers.LayerNormalization(), layers.Dense(len(DIGITS))
         self.width = width
 
+    def build(self, shape):
+        """Builds the layers; each convolution halves the bands."""
+        bands, channels = shape[-1], 1
+        for convolution in self.convolutions:
+            convolution.build((None, None, bands, channels))
+            bands, channels = -(-bands // 2), convolution.filters
+        self.narrow.build((None, None, bands * channels))
+        self.context.build((None, None, self.width))
+        for layer in (*self.blocks, self.norm, self.answer):
+            layer.build((None, self.width))
+
     def call(self, x, frames, training=False):
         """Convolves, masks what is behind the end after each convolution, and attends."""
-        x = x[..., None]
+        # An even number of frames: else the convolutions would begin one earlier.
+        x = tf.pad(x, [[0, 0], [0, -tf.shape(x)[1] % 2 ** len(self.convolutions)], [0, 0]])[..., None]
         for convolution in self.convolutions:
             frames = -(-frames // 2)
             x = convolution(x)

@@ -99,6 +99,11 @@ class Translator(layers.Layer):
         self.norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
         self.drop = layers.Dropout(dropout)
 
+    def build(self, shapes):  # noqa: ARG002  (Keras passes them)
+        """Builds all layers."""
+        for layer in (self.meanings, self.words, *self.encoder, *self.decoder, *self.norms):
+            layer.build((None, self.width))
+
     def embed(self, table, ids, index, training=False):
         """Returns the packed vectors of pieces and their places, (pieces, width)."""
         place = tf.gather(places(self.length, self.width), index % tf.shape(ids, index.dtype)[1])
