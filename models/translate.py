@@ -28,7 +28,8 @@ from keras import layers
 
 from models._packed_transformer import Block, places, real_pieces, trim, unpack
 from pipeline.datasets.multi30k import MULTI30K
-from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, learn_trie, normalize
+from pipeline.features.learn_pieces import learn_trie
+from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, normalize
 from pipeline.generation.cache import empty_cache
 from pipeline.generation.decode import beam_search, greedy
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
@@ -63,10 +64,10 @@ class Params:
     dropout: Annotated[float, Range(0.0, 0.4)] = 0.1
 
 
-def pieces(text, size, length, name, lower):
+def pieces(texts, size, length, name, lower):
     """Maps texts (batch,) to ids of pieces learnt from the training split, and the end: (batch, length)."""
-    text = normalize(text, lower=lower)
-    ids = encode(text, learn_trie(text, size, name), length)
+    texts = normalize(texts, lower=lower)
+    ids = encode(texts, learn_trie(texts, size, name), length)
     count = tf.reduce_sum(tf.cast(ids != PADDING, tf.int32), axis=1, keepdims=True)
     return tf.where(tf.range(length) == tf.minimum(count, length - 1), END, ids)
 
@@ -173,10 +174,10 @@ def build(p, spec):
     """Builds the network; its output is the cost of each word, because the softmax sees real words only."""
     inputs = {name: keras.Input((p.length,), name=name, dtype="int64") for name in ("source", "words")}
     spellings = [""] * FIRST + [entry.decode() for entry in spec.entries["german"]]
-    sizes = {"blocks": p.blocks, "width": p.width, "heads": p.heads, "hidden": p.hidden, "dropout": p.dropout}
-    network = Translator(
-        spellings, FIRST + spec.vocabulary["english"], p.length, smoothing=p.smoothing, **sizes, name="translator"
-    )
+    sizes = {
+        name: getattr(p, name) for name in ("length", "blocks", "width", "heads", "hidden", "dropout", "smoothing")
+    }
+    network = Translator(spellings, FIRST + spec.vocabulary["english"], **sizes, name="translator")
     model = keras.Model(inputs, network(inputs))
     rule = optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps, warm_up=p.warm_up, beta_2=0.98, clipnorm=1.0)
     # Keras would compile with XLA, which takes minutes for attention on a CPU and needs fixed shapes.
@@ -191,7 +192,7 @@ def translate(model, source, decode):
     def some(rows):
         return decode(network.step, tf.fill([TOGETHER], END), network.begin(rows), length=network.length, end=END)
 
-    count, length = tf.shape(source)[0], source.shape[1]
+    count, length = tf.shape(source)[0], network.length
     filled = tf.gather(source, tf.minimum(tf.range(-(-count // TOGETHER) * TOGETHER), count - 1))
     specs = tf.TensorSpec([TOGETHER, length], tf.int32), tf.TensorSpec([TOGETHER], tf.float32)
     answer = tf.map_fn(some, tf.reshape(filled, [-1, TOGETHER, length]), fn_output_signature=specs)
@@ -222,15 +223,11 @@ def score(served, examples, others):
 
     rows = examples.test
     truth = [text.decode() for text in rows["target_text"]]
-    found = {
-        name: [text.decode() for text in served.predict(name, {"source": rows["source"]})["text"]]
+    greedily, beam = (
+        [text.decode() for text in served.predict(name, {"source": rows["source"]})["text"]]
         for name in ("serving_default", "beam")
-    }
-    return {
-        "bleu": bleu(truth, found["serving_default"]),
-        "bleu_beam": bleu(truth, found["beam"]),
-        "chrf": chrf(truth, found["serving_default"]),
-    }
+    )
+    return {"bleu": bleu(truth, greedily), "bleu_beam": bleu(truth, beam), "chrf": chrf(truth, greedily)}
 
 
 RECIPE = Recipe(

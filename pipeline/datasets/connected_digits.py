@@ -121,7 +121,8 @@ def _seed(clips: Sequence[Clip], round_number: int) -> list[int]:
 
 def _place_clips(clips: Sequence[Clip], random: np.random.Generator) -> tuple[list[Clip], np.ndarray]:
     """Returns the clips that fit, at least the first one, and their samples with pauses around them."""
-    parts, chosen = [_pause(random)], []
+    parts = [_pause(random)]
+    chosen: list[Clip] = []
     for clip in clips:
         following = [clip.samples[: LONGEST - 2 * PAUSE[1]], _pause(random)]
         if chosen and sum(map(len, parts + following)) > LONGEST:

@@ -204,22 +204,3 @@ def join_pieces(ids: Any, spellings: Any) -> Any:
 
     text = tf.strings.reduce_join(tf.gather(spellings, ids), axis=1)
     return tf.strings.strip(tf.strings.regex_replace(text, MARK, " "))
-
-
-def learn_trie(text: Any, size: int, name: str) -> Trie:
-    """Learns pieces from normalized texts (batch,) of the training split: an analyser of TensorFlow Transform.
-
-    Args:
-        text: The texts.
-        size: Number of pieces at most.
-        name: Name of the vocabulary's file, one piece in a line, which `Spec.entries` has.
-    """
-    import tensorflow as tf
-    import tensorflow_transform as tft
-
-    from pipeline.features.learn_pieces import LearnPieces
-
-    analyse = tft.experimental.ptransform_analyzer
-    # TFT takes all outputs of an analyser for files, or none: so there are two.
-    analyse([text], LearnPieces(size, name), [tf.string], [[]], output_asset_default_values=[b"-"])
-    return Trie(*analyse([text], LearnPieces(size), [tf.int32] * 3, [[None], [None, None], [None]]))
