@@ -1,6 +1,6 @@
 """Recordings of any length in rows of a fixed one: their loudness, variations of the voice, and spectrograms.
 
-A recording ends at its last sample that is not 0; what is behind it takes part in nothing.
+What is behind the end of a recording takes part in nothing.
 
 Sources: T. Ko et al., Audio augmentation for speech recognition, Interspeech 2015, section 2 (speed); N. Jaitly,
 G. Hinton, Vocal tract length perturbation improves speech recognition, ICML 2013 workshop (warped bands); D. Park et
@@ -19,15 +19,18 @@ def length_of(audio):
     return tf.reduce_max(tf.where(audio != 0, tf.range(1, tf.shape(audio)[1] + 1), 0), axis=1)
 
 
-def loudness_of(audio):
-    """Returns the square root of the mean square up to the end, (batch, 1)."""
-    count = tf.cast(tf.maximum(length_of(audio), 1), tf.float32)
+def loudness_of(audio, length):
+    """Returns the square root of the mean square of (batch, samples) up to the length (batch,): (batch, 1)."""
+    count = tf.cast(tf.maximum(length, 1), tf.float32)
     return tf.sqrt(tf.reduce_sum(tf.square(audio), axis=1) / count)[:, None]
 
 
 @keras.saving.register_keras_serializable("keraspipe")
 class Vary(layers.Layer):
-    """Changes speed and pitch of recordings (batch, samples) and adds noise, each row by its own draw."""
+    """Changes speed and pitch of recordings and adds noise, each row by its own draw.
+
+    Shapes: a pair (features with "audio" (batch, samples) and "length" (batch,), target), before and after.
+    """
 
     def __init__(self, slowest, fastest, noise, **kwargs):
         super().__init__(**kwargs)
@@ -35,20 +38,24 @@ class Vary(layers.Layer):
         self.slowest, self.fastest, self.noise = slowest, fastest, noise
         self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, audio, training=False):
+    def call(self, pair, training=False):
         """Reads a row faster or slower, between the samples by a line; it is never cut."""
         if not training:
-            return audio
-        samples = audio.shape[1]
+            return pair
+        features, target = pair
+        audio, samples = features["audio"], features["audio"].shape[1]
+        length = tf.cast(features["length"], tf.float32)
         draws = keras.random.uniform((tf.shape(audio)[0], 2), seed=self.seed_generator)
-        length = tf.cast(length_of(audio), tf.float32)
         speed = tf.maximum(self.slowest + draws[:, 0] * (self.fastest - self.slowest), length / samples)
         place = tf.minimum(tf.range(samples, dtype=tf.float32) * speed[:, None], samples - 1.0)
         before = tf.cast(place, tf.int32)
         pair = [tf.gather(audio, tf.minimum(before + step, samples - 1), batch_dims=1) for step in (0, 1)]
         moved = pair[0] + (pair[1] - pair[0]) * (place - tf.floor(place))
-        noise = keras.random.normal(tf.shape(audio), seed=self.seed_generator) * self.noise * draws[:, 1:]
-        return tf.where(place < length[:, None], moved + noise * loudness_of(audio), 0.0)
+        loudness = loudness_of(audio, features["length"]) * self.noise * draws[:, 1:]
+        noisy = moved + loudness * keras.random.normal(tf.shape(audio), seed=self.seed_generator)
+        shorter = tf.cast(length / speed, features["length"].dtype)
+        there = tf.sequence_mask(shorter, samples)
+        return {**features, "audio": tf.where(there, noisy, 0.0), "length": shorter}, target
 
     def get_config(self):
         """The arguments."""
@@ -69,9 +76,9 @@ class Spectrogram(layers.Layer):
         self.options = {"warp": warp, "frame_mask": frame_mask, "band_mask": band_mask}
         self.seed_generator = keras.random.SeedGenerator()
 
-    def call(self, audio, training=False):
+    def call(self, audio, length, training=False):
         """Returns the spectrogram and the number of frames of each row, (batch,)."""
-        length = tf.maximum(length_of(audio), self.mel["frame"])
+        length = tf.maximum(tf.cast(length, tf.int32), self.mel["frame"])
         frames = 1 + (length - self.mel["frame"]) // self.mel["hop"]
         x = log_mel(audio[:, : tf.reduce_max(length)], **self.mel)
         there = tf.sequence_mask(frames, tf.shape(x)[1], tf.float32)[..., None]

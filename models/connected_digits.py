@@ -12,8 +12,8 @@ Paper: A. Graves et al., Connectionist temporal classification, ICML 2006, secti
 et al., Speech-Transformer, ICASSP 2018, section 3.3; augmentation: speed as in T. Ko et al., Audio augmentation for
 speech recognition, Interspeech 2015, section 2; warped bands (vocal tract length) as in N. Jaitly, G. Hinton, ICML
 2013 workshop; masks as in D. Park et al., SpecAugment, arXiv:1904.08779, section 2.
-Data: connected_digits, numbers of up to five digits of the Free Spoken Digit Dataset; five speakers for training (a
-tenth of their numbers for early stopping), one for the test.
+Data: connected_digits, numbers of up to five digits of the Free Spoken Digit Dataset; four speakers for training (a
+tenth of their numbers for early stopping), two for the test.
 Task: speech recognition
 Command: keraspipe run connected_digits
 """
@@ -26,7 +26,7 @@ import tensorflow as tf
 from keras import layers
 
 from models._packed_transformer import Block, places, unpack
-from models._speech import Spectrogram, Vary, loudness_of
+from models._speech import Spectrogram, Vary, length_of, loudness_of
 from pipeline.datasets.connected_digits import CONNECTED_DIGITS, MOST
 from pipeline.features.audio import decode
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
@@ -73,9 +73,13 @@ class Params:
 
 
 def preprocess(inputs, p):
-    """Decodes WAV files (batch,) to recordings of equal loudness, (batch, 48000): the mean square is 1."""
+    """Decodes WAV files (batch,) to recordings of equal loudness, (batch, 48000), and their length, (batch,).
+
+    The mean square up to the end is 1, and less where a recording is almost silent.
+    """
     audio = decode(inputs["audio_bytes"], SAMPLES, RATE)
-    return {"audio": audio / tf.maximum(loudness_of(audio), SILENCE)}
+    length = length_of(audio)
+    return {"audio": audio / tf.maximum(loudness_of(audio, length), SILENCE), "length": length}
 
 
 def preprocess_targets(targets, p):
@@ -143,9 +147,10 @@ class Recognizer(layers.Layer):
 def build(p, spec):
     """Builds spectrogram and recognizer."""
     audio = keras.Input(spec.features["audio"][0], name="audio")
-    x, frames = Spectrogram(RATE, p.frame, p.hop, p.bands, p.floor, p.warp, p.frame_mask, p.band_mask)(audio)
+    length = keras.Input((), name="length", dtype="int64")
+    x, frames = Spectrogram(RATE, p.frame, p.hop, p.bands, p.floor, p.warp, p.frame_mask, p.band_mask)(audio, length)
     logits = Recognizer(p.filters, p.blocks, p.width, p.heads, p.dropout)(x, frames)
-    model = keras.Model({"audio": audio}, logits)
+    model = keras.Model({"audio": audio, "length": length}, logits)
     rule = optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps, warm_up=p.warm_up, clipnorm=1.0)
     # Keras would compile with XLA, which needs fixed shapes.
     model.compile(rule, loss=keras.losses.CTC(), jit_compile=False)
@@ -158,17 +163,18 @@ def outputs(model, features):
     Rows are read one by one: the network's last digits depend on the size of the batch, and so might a digit.
     """
 
-    def read(audio):
-        chances = tf.nn.softmax(model({"audio": audio[None]}, training=False)[0])  # (steps, 11)
+    def read(row):
+        audio, length = row[0][None], row[1][None]
+        chances = tf.nn.softmax(model({"audio": audio, "length": length}, training=False)[0])  # (steps, 11)
         best = tf.argmax(chances, axis=-1, output_type=tf.int32)
         new = tf.concat([[True], best[1:] != best[:-1]], axis=0)
         text = tf.strings.reduce_join(tf.gather(tf.constant(DIGITS), tf.boolean_mask(best, new)))
         sure = tf.exp(tf.reduce_mean(tf.math.log(tf.reduce_max(chances, axis=-1))))
-        silent = loudness_of(audio[None])[0, 0] < SILENT
+        silent = loudness_of(audio, length)[0, 0] < SILENT
         return tf.where(silent, "", text), tf.where(silent, 1.0, sure)
 
     specs = (tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.float32))
-    text, confidence = tf.map_fn(read, features["audio"], fn_output_signature=specs)
+    text, confidence = tf.map_fn(read, (features["audio"], features["length"]), fn_output_signature=specs)
     return {"text": text, "confidence": confidence}
 
 
@@ -190,7 +196,7 @@ RECIPE = Recipe(
     preprocess=preprocess,
     preprocess_targets=preprocess_targets,
     augment=augment,
-    augmented="audio",
+    augmented="",
     build=build,
     outputs=outputs,
     predicted="confidence",

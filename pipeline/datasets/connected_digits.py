@@ -54,7 +54,7 @@ class ConnectedDigits:
     """
 
     source: SpokenDigits = FSDD
-    test_speakers: tuple[str, ...] = ("lucas",)
+    test_speakers: tuple[str, ...] = ("theo", "yweweler")
     rounds: int = 4
     test_rounds: int = 2
     label: str = ""
