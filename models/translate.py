@@ -32,6 +32,7 @@ from pipeline.features.learn_pieces import learn_trie
 from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, normalize
 from pipeline.generation.cache import empty_cache
 from pipeline.generation.decode import beam_search, greedy
+from pipeline.generation.groups import map_groups
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
 from pipeline.training.optimizers import optimizer
 
@@ -192,11 +193,8 @@ def translate(model, source, decode):
     def some(rows):
         return decode(network.step, tf.fill([TOGETHER], END), network.begin(rows), length=network.length, end=END)
 
-    count, length = tf.shape(source)[0], network.length
-    filled = tf.gather(source, tf.minimum(tf.range(-(-count // TOGETHER) * TOGETHER), count - 1))
-    specs = tf.TensorSpec([TOGETHER, length], tf.int32), tf.TensorSpec([TOGETHER], tf.float32)
-    answer = tf.map_fn(some, tf.reshape(filled, [-1, TOGETHER, length]), fn_output_signature=specs)
-    ids, score = tf.reshape(answer[0], [-1, length])[:count], tf.reshape(answer[1], [-1])[:count]
+    specs = tf.TensorSpec([TOGETHER, network.length], tf.int32), tf.TensorSpec([TOGETHER], tf.float32)
+    ids, score = map_groups(some, source, TOGETHER, specs)
     empty = source[:, 0] == END
     text = join_pieces(ids, tf.constant(network.spellings))
     return {"text": tf.where(empty, "", text), "score": tf.where(empty, 0.0, score)}
@@ -243,10 +241,6 @@ RECIPE = Recipe(
     predicted="score",
     metrics=(Metric("bleu"), Metric("bleu_beam"), Metric("chrf")),
     score=score,
-    gate=Gate(
-        at_least={"bleu": 30.0, "bleu_beam": 33.0},
-        no_worse={"bleu": 0.5},
-        quick={"bleu": 0.0},
-    ),
+    gate=Gate(at_least={"bleu": 30.0, "bleu_beam": 33.0}, no_worse={"bleu": 0.5}, quick={"bleu": 0.0}),
     quick=Quick(train_rows=1000, other_rows=100, epochs=2),
 )
