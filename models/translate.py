@@ -45,7 +45,7 @@ class Params:
     """Hyperparameters, each settable with `--set KEY=VALUE`."""
 
     # training
-    epochs: Annotated[int, Range(3, 60)] = 7  # at most; early stopping ends sooner
+    epochs: Annotated[int, Range(3, 60)] = 6  # at most; early stopping ends sooner
     batch_size: Annotated[int, Range(32, 256, log=True)] = 48
     patience: int = 3  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw")] = "adam"
