@@ -184,9 +184,9 @@ def score(served, examples, others):
     from pipeline.evaluation.metrics.recognition import word_error_rate
 
     rows = examples.test
-    found = served.predict("serving_default", {"audio_bytes": rows["audio_bytes"]})["text"]
-    pairs = [[" ".join(text.decode()) for text in texts] for texts in (rows["digits"], found)]
-    return {"word_error_rate": word_error_rate(*pairs), "exact": mean_of((rows["digits"] == found).astype(float))}
+    heard = served.predict("serving_default", {"audio_bytes": rows["audio_bytes"]})["text"]
+    pairs = [[" ".join(text.decode()) for text in texts] for texts in (rows["digits"], heard)]
+    return {"word_error_rate": word_error_rate(*pairs), "exact": mean_of((rows["digits"] == heard).astype(float))}
 
 
 RECIPE = Recipe(
