@@ -12,6 +12,7 @@ import importlib
 from pathlib import Path
 
 from pipeline import recipe, settings
+from pipeline.formats import tfrecord
 from pipeline.steps import ingest
 
 
@@ -36,7 +37,7 @@ def write_one(recipe: recipe.Recipe, data: Path, path: Path) -> None:
 
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in recipe.data.examples(data):
-            writer.write(ingest.encode_example(example.features))
+            writer.write(tfrecord.encode_example(example.features))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,9 @@ def _inverted_residual(x: Any, expansion: int, filters: int, stride: int, kernel
     )
     x = _batch_norm(depthwise(x), name + "_bn1")
     x = _batch_norm(_convolution(x, filters, 1, 1, name + "_project_conv"), name + "_bn2", activation=False)
-    return layers.Add()([x, entry]) if stride == 1 and filters == channels else x
+    if stride > 1 or filters != channels:
+        return x
+    return layers.Add(name=_layer_name(name + "_add"))([x, entry])
 
 
 def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:

@@ -30,7 +30,7 @@ ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
 FOUND = 100  # boxes in an answer
 COUNTED = 0.35  # score from which one is counted
 PEAK = 0.999  # of a heat map: the cell of a centre itself
-LEVELS = ("blocks_4_add", "blocks_10_add", "blocks_15_bn2")  # outputs of stride 8, 16 and 32
+LEVELS = ("blocks_4__add", "blocks_10__add", "blocks_15__bn2")  # outputs of stride 8, 16 and 32
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class PeakLoss(keras.losses.Loss):
     def call(self, truth, answer):
         """Returns the loss of each row, (batch,)."""
         heat, values = draw_maps(truth, self)
-        logits, found = tf.split(tf.cast(answer, tf.float32), [heat.shape[-1], 4], axis=-1)
+        logits, answered = tf.split(tf.cast(answer, tf.float32), [heat.shape[-1], 4], axis=-1)
         share = tf.clip_by_value(tf.sigmoid(logits), 1e-4, 1 - 1e-4)
         peak = heat > PEAK
         right = (1 - share) ** 2 * tf.math.log(share)
@@ -142,7 +142,7 @@ class PeakLoss(keras.losses.Loss):
         present = values[..., 4:]
         count = tf.maximum(tf.reduce_sum(present, axis=(1, 2, 3)), 1.0)
         focal = -tf.reduce_sum(tf.where(peak, right, wrong), axis=(1, 2, 3))
-        missed = tf.reduce_sum(tf.abs(found - values[..., :4]) * present, axis=(1, 2))  # (batch, 4)
+        missed = tf.reduce_sum(tf.abs(answered - values[..., :4]) * present, axis=(1, 2))  # (batch, 4)
         weights = tf.constant([self.size_weight] * 2 + [1.0] * 2)
         return (focal + tf.reduce_sum(missed * weights, axis=-1)) / count
 
@@ -215,15 +215,17 @@ def score(served, examples, others):
     answer = served.predict("serving_default", {"image_bytes": rows["image_bytes"]})
     present = [kinds >= 0 for kinds in rows["classes"]]
     truth = [
-        Boxes.of(boxes[kept], names[kinds[kept]])
+        Boxes.from_arrays(boxes[kept], names[kinds[kept]])
         for boxes, kinds, kept in zip(rows["boxes"], rows["classes"], present, strict=True)
     ]
-    found = [Boxes.of(*row) for row in zip(answer["boxes"], answer["labels"], answer["scores"], strict=True)]
+    answered = [
+        Boxes.from_arrays(*row) for row in zip(answer["boxes"], answer["labels"], answer["scores"], strict=True)
+    ]
     counts = np.array([kept.sum() for kept in present])
     return {
-        "map50": average_precision(truth, found, names),
-        "map": average_precision(truth, found, names, COCO_THRESHOLDS),
-        **{f"ap50_{name.decode()}": average_precision(truth, found, [name]) for name in names},
+        "map50": average_precision(truth, answered, names),
+        "map": average_precision(truth, answered, names, COCO_THRESHOLDS),
+        **{f"ap50_{name.decode()}": average_precision(truth, answered, [name]) for name in names},
         "count_error": mean_of(abs(answer["count"] - counts).astype(float)),
     }
 

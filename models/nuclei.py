@@ -129,15 +129,18 @@ def outputs(model, features):
 def score(served, examples, others):
     """Returns the overlap of the masks with the true ones, and by how much the area is wrong."""
     from pipeline.evaluation.bootstrap import mean_of
-    from pipeline.evaluation.metrics.segmentation import dice, intersection_over_union, read_mask
+    from pipeline.evaluation.metrics.segmentation import dice, intersection_over_union
+    from pipeline.features.drawing import read_mask
 
     rows = examples.test
     answer = served.predict("serving_default", {"image_bytes": rows["image_bytes"]})
-    truth, found = ([read_mask(content) for content in masks] for masks in (rows["mask_bytes"], answer["mask_bytes"]))
+    truth, answered = (
+        [read_mask(content) for content in masks] for masks in (rows["mask_bytes"], answer["mask_bytes"])
+    )
     shares = [mask.mean() for mask in truth]
     return {
-        "dice": dice(truth, found),
-        "iou": intersection_over_union(truth, found),
+        "dice": dice(truth, answered),
+        "iou": intersection_over_union(truth, answered),
         "area_error": mean_of(abs(answer["area_share"] - shares)),
     }
 

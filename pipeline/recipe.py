@@ -48,9 +48,16 @@ class Widths:
 
 @dataclass(frozen=True)
 class Official:
-    """The data set has an official test split; `eval` is split off train by hash of the content."""
+    """The data set has an official test split; `eval` is split off train by hash of the content.
+
+    Args:
+        eval: Share of train; 0 if the data set has an official eval split, too.
+        group: Column by whose value they are split, so that rows with the same one are in the same split: the patches
+            of a picture. Empty for the content.
+    """
 
     eval: float = 0.1
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,22 @@ class Time:
     test_from: str
 
 
-Split = Official | Hash | Group | Time
+@dataclass(frozen=True)
+class GroupTime:
+    """Of each value of a column the newest rows are test, those before them eval: what each user does next.
+
+    Args:
+        column: The group, for instance a user.
+        eval: Share of the rows of a group, rounded down: a group with few rows is all train.
+        test: The same.
+    """
+
+    column: str
+    eval: float = 0.1
+    test: float = 0.1
+
+
+Split = Official | Hash | Group | Time | GroupTime
 
 
 @dataclass(frozen=True)
@@ -184,6 +206,7 @@ class Spec:
         steps: Optimizer steps of the whole training, for learning-rate schedules.
         vocabulary: Number of entries of each TFT vocabulary, by its `vocab_filename`.
         entries: The entries themselves, in their order, for a network that answers with them.
+        tables: What rows refer to, as arrays by name (`Dataset.tables`): films, the edges of a graph.
     """
 
     features: Mapping[str, tuple[tuple[int, ...], str]]
@@ -191,6 +214,7 @@ class Spec:
     steps: int
     vocabulary: Mapping[str, int] = field(default_factory=dict)
     entries: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
 
 def no_augmentation(p: Any) -> list[Any]:  # noqa: ARG001
@@ -209,7 +233,7 @@ class Recipe:
 
     Args:
         data: A data set (`pipeline.datasets`).
-        split: `Official(…)`, `Hash(…)`, `Group(…)` or `Time(…)`.
+        split: `Official(…)`, `Hash(…)`, `Group(…)`, `Time(…)` or `GroupTime(…)`.
         params: Default hyperparameters, an instance of a frozen dataclass (see `Params`).
         preprocess: (inputs, p) -> features: a TensorFlow Transform graph, used in training and in the served model.
             `inputs` are the raw features without the label, one tensor (batch,) or (batch, …) each. A feature whose

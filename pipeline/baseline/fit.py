@@ -100,7 +100,7 @@ def _measure_model(recipe: Recipe, splits: Splits, model: Any, began: float) -> 
 
 def is_supervised(recipe: Recipe) -> bool:
     """Returns whether the network predicts the label, so that a standard model can do the same."""
-    return bool(recipe.data.label and recipe.metrics) and recipe.predicted in OWN_ANSWERS
+    return bool(recipe.data.label and recipe.metrics) and recipe.predicted in (*OWN_ANSWERS, recipe.data.label)
 
 
 def _fitted_models(recipe: Recipe, columns: Columns, truth: np.ndarray) -> Iterator[tuple[float, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipeline.store import champions
+from pipeline.store import champions, fileio
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -54,6 +54,20 @@ def describe_quick(workspace: Workspace, name: str) -> str:
     """Says that a recipe has a version of a --quick run only; empty without one."""
     quick = champions.current_entry(workspace, name).quick
     return f"{name}@{quick.version}, made by a --quick run and used by this number only" if quick else ""
+
+
+def describe_unpublished(workspace: Workspace, name: str) -> tuple[str, str]:
+    """Says what there is of a recipe without a champion (a live model), and what to do; both empty without a run."""
+    if quick := describe_quick(workspace, name):
+        return quick, f"run: keraspipe run {name}"
+    newest = next(iter(reversed(workspace.run_folders(name))), None)
+    if newest is None:
+        return "", ""
+    reasons = fileio.read_json(newest.evaluation, {}).get("gate", {}).get("reasons", [])
+    if not reasons:
+        return f"the run {newest.root.name}, which did not end", f"run: keraspipe run {name}"
+    received = f"the run {newest.root.name}, which did not pass the gate: {reasons[0]}"
+    return received, f"see keraspipe runs {newest.root.name}; then change the data, the recipe or its gate"
 
 
 def report_change(change: AliasChange, settings: Settings, *, as_json: bool) -> int:

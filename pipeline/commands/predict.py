@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console
-from pipeline.commands import _common, _predict_file
+from pipeline.commands import _common, _pictures, _predict_file
 from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
@@ -62,9 +63,11 @@ def command(options: Namespace, settings: Settings) -> int:
     predictions = to_rows(answer)
     if options.json:
         print(json.dumps({"predictions": predictions}))
-    else:
-        for label, row in zip(row_labels(options.inputs, len(predictions)), predictions, strict=True):
-            print(f"{label}  {'  '.join(f'{name} {format_value(value)}' for name, value in row.items())}")
+    elif predictions:
+        pictures = _pictures.write_pictures(options.name, options.inputs, answer, Path.cwd())
+        labels = row_labels(options.inputs, len(predictions))
+        for label, row, files in zip(labels, predictions, pictures, strict=True):
+            print(f"{label}  {'  '.join(f'{name} {value}' for name, value in describe_row(row, files).items())}")
     return 0
 
 
@@ -132,11 +135,12 @@ def _load_published(options: Namespace, settings: Settings) -> Source:
         return _load_model(folder, fileio.digest_folder(folder))
     live = champions.read_champion(settings.workspace, options.name)
     if live is None:
+        received, action = _common.describe_unpublished(settings.workspace, options.name)
         raise UsageError(
             f"No model {options.name!r} is published in {settings.workspace}.",
             expected="a published model",
-            received=_common.describe_quick(settings.workspace, options.name) or options.name,
-            action=f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
+            received=received or options.name,
+            action=action or f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
         )
     return _load_model(settings.workspace.model(options.name, live.version), live.digest)
 
@@ -246,7 +250,29 @@ def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:
 def to_rows(answer: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     """Converts predictions to rows of JSON values."""
     count = min((len(values) for values in answer.values()), default=0)
-    return [{name: to_json_value(values[i]) for name, values in answer.items()} for i in range(count)]
+    return [{name: to_json_value(values[i], name) for name, values in answer.items()} for i in range(count)]
+
+
+def describe_row(row: Mapping[str, Any], files: Mapping[str, Path]) -> dict[str, str]:
+    """Describes the outputs of a row for the terminal.
+
+    Args:
+        row: JSON values by output.
+        files: The pictures that were written, by output.
+    """
+    count = int(row.get(_pictures.COUNT, 0)) if {_pictures.BOXES, _pictures.COUNT} <= row.keys() else None
+    shown = {name: value[:count] if isinstance(value, list) else value for name, value in row.items()}
+    words = {name: format_value(value) for name, value in shown.items()}
+    words |= {name: f"{len(base64.b64decode(value['b64'])):,} bytes" for name, value in row.items() if is_coded(value)}
+    return words | {
+        (name if name in words and name != _pictures.BOXES else "picture"): f"in {path.name}"
+        for name, path in files.items()
+    }
+
+
+def is_coded(value: Any) -> bool:
+    """Returns whether a JSON value is encoded binary."""
+    return isinstance(value, dict) and value.keys() == {"b64"}
 
 
 def row_labels(inputs: list[str], count: int) -> list[str]:
@@ -254,12 +280,14 @@ def row_labels(inputs: list[str], count: int) -> list[str]:
     return inputs if len(inputs) == count else [f"row {i}" for i in range(count)]
 
 
-def to_json_value(value: Any) -> Any:
-    """Converts a value to JSON."""
+def to_json_value(value: Any, name: str = "") -> Any:
+    """Converts a value to JSON; encoded binary as TensorFlow Serving's REST API does, {"b64": …}."""
     if isinstance(value, bytes):
+        if name.endswith("_bytes"):
+            return {"b64": base64.b64encode(value).decode()}
         return value.decode(errors="replace")
     value = value.tolist() if hasattr(value, "tolist") else value
-    return [to_json_value(item) for item in value] if isinstance(value, list) else value
+    return [to_json_value(item, name) for item in value] if isinstance(value, list) else value
 
 
 def format_value(value: Any) -> str:

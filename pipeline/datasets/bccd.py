@@ -5,6 +5,6 @@ Source: S. Cheng, https://github.com/Shenggan/BCCD_Dataset; the split is that of
 
 from __future__ import annotations
 
-from pipeline.formats.annotations.voc import VocBoxes
+from pipeline.formats.structured.voc import VocBoxes
 
 BCCD = VocBoxes("bccd/bccd.tar.gz", names=("RBC", "WBC", "Platelets"), most=64)

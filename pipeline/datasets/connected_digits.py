@@ -57,6 +57,7 @@ class ConnectedDigits:
     test_speakers: tuple[str, ...] = ("theo", "yweweler")
     rounds: int = 4
     test_rounds: int = 2
+    identifiers: tuple[str, ...] = ("speaker",)
     label: str = ""
     classes: tuple[str, ...] = ()
     inputs: dict[str, str] = field(default_factory=lambda: {"audio_bytes": "bytes"})

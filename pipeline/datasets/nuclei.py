@@ -7,6 +7,6 @@ Licence: CC0.
 
 from __future__ import annotations
 
-from pipeline.formats.annotations.masks import ImageMasks
+from pipeline.formats.structured.masks import ImageMasks
 
 NUCLEI = ImageMasks("nuclei/nuclei256.tar", masks="labels", shape=(256, 256, 1))

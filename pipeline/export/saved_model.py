@@ -68,7 +68,14 @@ def export_model(served: ServingModel, folder: Path) -> None:
     archive.track(served.transform)
     for name, (function, signature) in make_endpoints(served).items():
         archive.add_endpoint(name, function, input_signature=signature)
+    _list_variables_once(archive)
     archive.write_out(str(folder), verbose=False)
+
+
+def _list_variables_once(archive: Any) -> None:
+    """Clears Keras' lists of the weights: the functions name those that they use, and each list would be written."""
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        setattr(archive._tf_trackable, name, [])  # noqa: SLF001  (Keras 3.15 has no option for it)
 
 
 def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> None:
@@ -159,14 +166,14 @@ def _largest_difference(
 def _picture_difference(expected: np.ndarray, received: np.ndarray) -> float:
     """Returns the largest mean difference of two pictures beyond the rounding of a pixel; 1 is black and white."""
     worst = 0.0
-    for one, other in zip(expected, received, strict=True):
-        first, second = (np.asarray(image.open_image(content), np.float64) / 255 for content in (one, other))
+    for own, other in zip(expected, received, strict=True):
+        first, second = (np.asarray(image.open_image(content), np.float64) / 255 for content in (own, other))
         worst = max(worst, float(np.abs(first - second).mean()) if first.shape == second.shape else 1.0)
     return max(0.0, worst - GREY)
 
 
 def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:
-    """Returns the largest difference of two arrays; infinity where only one of them is not a number."""
+    """Returns the largest difference of two arrays; infinity where only own of them is not a number."""
     if expected.dtype.kind not in "fiu":
         return 0.0 if np.array_equal(expected, received) else 1.0
     # Relative for large numbers: float32 gives a fare of 100 no more digits than a probability.

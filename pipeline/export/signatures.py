@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from pipeline.export import transform_graph
 from pipeline.features import targets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import keras
 
     from pipeline.recipe import Recipe
@@ -86,13 +89,5 @@ class ServingModel:
         )
 
     @cached_property
-    def _transform_features(self) -> Any:
-        """The features alone, as a graph, in which TensorFlow drops what only the targets need.
-
-        Run step by step, Transform's layer also preprocesses targets that nobody sent: it makes them up.
-        """
-
-        def features(raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {name: value for name, value in self.transform(raw).items() if not name.startswith(targets.PREFIX)}
-
-        return tf.function(features, autograph=False)
+    def _transform_features(self) -> Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]]:
+        return transform_graph.cut_targets(self.transform)

@@ -102,6 +102,13 @@ def upright_size(content: bytes) -> tuple[int, int]:
         return (image.height, image.width) if turned else image.size
 
 
+def open_upright(content: bytes) -> Image.Image:
+    """Opens an image as `open_image`, rotated as its EXIF orientation asks for."""
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(open_image(content))
+
+
 def most_pixels(shape: tuple[int, int, int], *, resize: bool) -> int:
     """Returns how many pixels an image may have before it is decoded, all frames of a GIF counted."""
     return PIXELS if resize else _SPARE[0] * shape[0] * shape[1] + _SPARE[1]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-import tensorflow as tf
-import tensorflow_transform as tft
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
 from pipeline.features.pieces import Trie, count_units, learn_pieces, make_trie
@@ -20,21 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def learn_trie(text: Any, size: int, name: str) -> Trie:
-    """Learns pieces from normalized texts (batch,) of the training split: an analyser of TensorFlow Transform.
-
-    Args:
-        text: The texts.
-        size: Number of pieces at most.
-        name: Name of the vocabulary's file, one piece in a line, which `Spec.entries` has.
-    """
-    analyse = tft.experimental.ptransform_analyzer
-    # TFT takes all outputs of an analyser for files, or none: so there are two.
-    analyse([text], LearnPieces(size, name), [tf.string], [[]], output_asset_default_values=[b"-"])
-    return Trie(*analyse([text], LearnPieces(size), [tf.int32] * 3, [[None], [None, None], [None]]))
-
-
-class LearnPieces(PTransformAnalyzer):
+class LearnPieces(PTransformAnalyzer):  # type: ignore[misc]  # TFT has no types
     """Maps batches of normalized texts, a tuple of one array (batch,) each, to pieces.
 
     Args:
@@ -81,3 +65,20 @@ def _make_trie(counts: Counter[str], size: int) -> Iterator[beam.pvalue.TaggedOu
     trie = make_trie(_learn(tuple(sorted(counts.items())), size))
     for name, values in trie._asdict().items():
         yield beam.pvalue.TaggedOutput(name, values)
+
+
+def learn_trie(text: Any, size: int, name: str) -> Trie:
+    """Learns pieces from normalized texts (batch,) of the training split: an analyser of TensorFlow Transform.
+
+    Args:
+        text: The texts.
+        size: Number of pieces at most.
+        name: Name of the vocabulary's file, one piece in a line, which `Spec.entries` has.
+    """
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    analyse = tft.experimental.ptransform_analyzer
+    # TFT takes all outputs of an analyser for files, or none: so there are two.
+    analyse([text], LearnPieces(size, name), [tf.string], [[]], output_asset_default_values=[b"-"])
+    return Trie(*analyse([text], LearnPieces(size), [tf.int32] * 3, [[None], [None, None], [None]]))

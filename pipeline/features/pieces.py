@@ -162,13 +162,13 @@ def encode(text: Any, trie: Trie, length: int) -> Any:
     codes = tf.concat([first.to_tensor(0), tf.zeros([tf.shape(text)[0], LONGEST], tf.int32)], axis=1)
     sizes, ids = _longest_matches(_columns(codes, trie.alphabet), trie)
     rows = tf.cast(first.row_lengths(), tf.int32)
-    place, taken = tf.zeros_like(rows), []
+    place, steps = tf.zeros_like(rows), []
     for _ in range(length):
         inside = place < rows
         at = tf.where(inside, place, 0)
-        taken.append(tf.where(inside, tf.gather(ids, at, batch_dims=1), PADDING))
+        steps.append(tf.where(inside, tf.gather(ids, at, batch_dims=1), PADDING))
         place += tf.where(inside, tf.gather(sizes, at, batch_dims=1), 0)
-    return tf.stack(taken, axis=1)
+    return tf.stack(steps, axis=1)
 
 
 def _columns(codes: Any, alphabet: Any) -> Any:

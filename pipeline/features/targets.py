@@ -13,18 +13,16 @@ from pipeline.features import types
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.formats.base import Dataset
-
 PREFIX = "target/"  # of a preprocessed target among the outputs of Transform's graph, where features are, too
 PADDING = {"bytes": b"", "int": -1, "float": 0.0}  # after the last entry of a target with a bound
 
 
-def target_kinds(data: Dataset) -> dict[str, str]:
-    """Returns the kind of each target; empty if the answer is a label."""
+def target_kinds(data: Any) -> dict[str, str]:
+    """Returns the kind of each target of a data set (`pipeline.formats.base`); empty if the answer is a label."""
     return dict(getattr(data, "targets", None) or {})
 
 
-def answer_names(data: Dataset) -> set[str]:
+def answer_names(data: Any) -> set[str]:
     """Returns the names of all that no client sends: the targets, or the label."""
     return set(target_kinds(data)) or {data.label}
 

@@ -24,7 +24,7 @@ class Example:
     Attributes:
         source: Its place, for messages: a file, or a file and a row.
         features: Raw values by name, the label or the targets among them; a missing value is absent, in a vector NaN.
-        split: "train" or "test" if the data set has an official split; else empty.
+        split: "train", "eval" or "test" if the data set has an official split; else empty.
         fault: Why the row cannot be used; empty if it can.
         begins: ISO time of the beginning of the row, for splits by time.
         ends: ISO time of its end; equal for one point in time.
@@ -48,6 +48,11 @@ class Dataset(Protocol):
 
     A data set whose rows are answered with more than a label has an attribute `targets`: the kind of each part by name,
     such as {"boxes": "float[64,4]", "classes": "int[64]"} or {"mask_bytes": "bytes"}; see `pipeline.features.targets`.
+    One with features that name where a row is from, so that each split has other ones, has an attribute `identifiers`.
+
+    A data set of several relations, such as ratings and films or papers and citations, yields the rows of one and has
+    a method `tables(data) -> {name: array}` for the others. The network gets them (`Spec.tables`) as they are, in all
+    splits alike; so nothing of them may say what the rows are answered with. Text is an array of bytes, dtype "S…".
     """
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
+from pipeline.store import fileio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 EXPECTED = "TFRecord files of tf.train.Example, plain or .gz"
 TEST_TIMES_FILE = "test_times.json"  # next to the splits: ISO time of the last step of each window of the test split
+TABLES_FILE = "tables.npz"  # next to the splits: what the rows refer to
 GZIP = b"\x1f\x8b"
 
 
@@ -142,3 +144,50 @@ def _feature_value(feature: Any) -> Any:
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
     return values if len(values) > 1 else values[0] if values else None
+
+
+def encode_example(features: Mapping[str, Any]) -> bytes:
+    """Serializes one row as `tf.train.Example`."""
+    import numpy as np
+    import tensorflow as tf
+
+    example = tf.train.Example()
+    feature = example.features.feature
+    for name, value in features.items():  # filled in place, a table of many columns is written three times as fast
+        if isinstance(value, bytes):
+            feature[name].bytes_list.value.append(value)
+        elif isinstance(value, float):
+            feature[name].float_list.value.append(value)
+        elif isinstance(value, int):
+            feature[name].int64_list.value.append(value)
+        elif len(value) and isinstance(value[0], bytes):
+            feature[name].bytes_list.value.extend(value)
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+            feature[name].int64_list.value.extend(value.tolist())
+        else:
+            feature[name].float_list.value.extend(value)
+    return example.SerializeToString(deterministic=True)
+
+
+def write_tables(folder: Path, tables: Mapping[str, Any]) -> None:
+    """Writes what the rows of the splits in a folder refer to (`Dataset.tables`), without pickle.
+
+    Args:
+        folder: Folder of the splits.
+        tables: Arrays by name; text is of dtype "S…".
+    """
+    import numpy as np
+
+    with fileio.replace_file(folder / TABLES_FILE) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **tables)
+
+
+def read_tables(folder: Path) -> dict[str, Any]:
+    """Reads what `write_tables` wrote; nothing where a data set has no tables."""
+    import numpy as np
+
+    path = folder / TABLES_FILE
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

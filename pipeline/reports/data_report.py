@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 TEMPLATE = Path(__file__).parent / "statistics.html.jinja"
+PICTURES = "samples.json"  # next to the report: pictures with what is annotated on them, as PNG in base64
 MAX_FEATURES = 300
 MAX_BAD_ROWS = 200
 MAX_MONTHS = 48
@@ -66,6 +67,8 @@ def render_html(name: str, digest: str, sources: Sources) -> str:
         "bad_count": len(report.get("bad", [])),
         "sound": report.get("sound", 0),
         "straddling": report.get("straddling", 0),
+        "left_out_targets": report.get("left_out", {}),
+        "pictures": fileio.read_json(sources.report.with_name(PICTURES), []),
         "features": [_feature_facts(feature) for feature in features[:MAX_FEATURES]],
         "left_out": max(len(features) - MAX_FEATURES, 0),
         "colours": SPLIT_COLOURS,

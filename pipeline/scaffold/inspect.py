@@ -13,9 +13,12 @@ from pipeline.formats import folders
 from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
-from pipeline.scaffold.target import CLASSIFICATION
+from pipeline.scaffold.structured import translation
+from pipeline.scaffold.structured.find import find_planner
+from pipeline.scaffold.target import CLASSIFICATION, TRANSLATION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.scaffold.render import Plan
@@ -29,8 +32,9 @@ PLANNERS = {
 }
 MAX_INSPECTED = 200
 EXPECTED_DATA = (
-    "a CSV, TSV, JSON lines or Parquet file (.gz, too, but for Parquet), or a folder or archive (.zip, .tar, .tar.gz, "
-    ".tar.xz) with one folder of images, .txt or .wav files per class"
+    "a CSV, TSV, JSON lines or Parquet file (.gz, too, but for Parquet), a folder or archive (.zip, .tar, .tar.gz, "
+    ".tar.xz) with one folder of images, .txt or .wav files per class, or pictures with boxes (COCO, Pascal VOC, YOLO) "
+    "or with masks"
 )
 
 
@@ -40,7 +44,7 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
     Args:
         path: Absolute.
         target: Column to predict, of a table; may be empty.
-        task: "classification", "regression", "forecasting", or empty.
+        task: "classification", "regression", "forecasting", "translation", or empty.
         dialect: What is known of how a CSV file is written.
 
     Raises:
@@ -51,17 +55,26 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
         raise UsageError(
             f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
-    if _is_table(path):
+    planner = _annotation_planner(path)
+    if planner is None and _is_table(path) and task == TRANSLATION:
+        return translation.plan_pairs(path, target, dialect)
+    if planner is None and _is_table(path):
         return table.plan_table(path, target, task, dialect)
-    ending = _usual_suffix(path)
+    ending = "" if planner else _usual_suffix(path)
     if target or task not in ("", CLASSIFICATION):
         raise UsageError(
-            "Files in folders are classified by the names of the folders.",
+            "Files in folders say by themselves what is to be learnt.",
             expected=f"neither --target nor another --task than {CLASSIFICATION}",
             received=f"--target {target}" if target else f"--task {task}",
             action="leave it out, or give a table with --data",
         )
-    return PLANNERS[ending](path)
+    return planner(path) if planner else PLANNERS[ending](path)
+
+
+def _annotation_planner(path: Path) -> Callable[[Path], Plan] | None:
+    """Returns what plans a recipe for annotated pictures; None for other data."""
+    packed = path.name.lower().endswith(ARCHIVES) and not table_format(path)
+    return find_planner(path) if path.is_dir() or packed or path.suffix.lower() == ".json" else None
 
 
 def _is_table(path: Path) -> bool:

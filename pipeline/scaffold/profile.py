@@ -78,7 +78,15 @@ def profile_data(data: Dataset) -> Profile:
     profile.codes = {
         name: values.digest() for name, values in order.items() if len(values.seen) < MAX_DISTINCT_SHARE * values.count
     }
-    profile.classes, profile.spellings = merge_spellings(profile.classes)
+    labels = profile.classes
+    profile.classes, profile.spellings = merge_spellings(labels)
+    if len(profile.classes) == 1 < len(labels):
+        raise PipelineError(
+            f"There is nothing to tell apart in {safe_name(data.label)}: all its values are one class.",
+            expected="at least two classes",
+            received=", ".join(map(ascii, labels)),
+            action="name another column with --target",
+        )
     return profile
 
 

@@ -6,9 +6,12 @@ import textwrap
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.reports import templating
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}, "limits": {}}
@@ -59,7 +62,7 @@ class Plan:
     template: str
     facts: dict[str, Any]
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     notes: list[str] = field(default_factory=list)
 
 

@@ -4,25 +4,25 @@ TFX's ExampleGens read CSV, TFRecord and BigQuery and split by hash of the seria
 official test sets need this component.
 """
 
-import hashlib
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
-from pipeline.features import targets, types
+from pipeline.features import drawing, targets
 from pipeline.formats.base import Dataset, Example
-from pipeline.formats.tfrecord import TEST_TIMES_FILE
-from pipeline.recipe import Group, Official, Recipe, Time
+from pipeline.formats.tfrecord import TEST_TIMES_FILE, encode_example, write_tables
+from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
+from pipeline.recipes.declaration import require_declaration
+from pipeline.steps.splits import choose_split, find_borders, fraction
 from pipeline.store import fileio
 from pipeline.tables.names import require_input_names
 
@@ -46,6 +46,8 @@ class Row(NamedTuple):
 SPLITS = ("train", "eval", "test")
 MAX_SHOWN = 5
 REPORT = "report.json"
+SAMPLES = "samples.json"
+SHOWN_PICTURES = 8
 
 
 @dataclass
@@ -72,78 +74,6 @@ class UnusableRowsError(PipelineError):
         self.report = report
 
 
-def fraction(features: Mapping[str, Any], without: Collection[str]) -> float:
-    """Returns a number in [0, 1) from the hash of a row without its label or its targets.
-
-    Equal inputs are in the same split even when their labels differ.
-    """
-    names = sorted(features.keys() - set(without))
-    content = b"".join([name.encode() + b"\0" + _content(features[name]) + b"\0" for name in names])
-    # 53 bits: a float holds them exactly, so that the result is always below 1.
-    return (int.from_bytes(hashlib.sha256(content).digest()[:8], "big") >> 11) / 2**53
-
-
-def _content(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, int | float):
-        return repr(value).encode()
-    if len(value) and isinstance(value[0], bytes):
-        return b"\0".join(value)
-    return np.asarray(value, np.float32).tobytes()
-
-
-def choose_split(example: Example, part: float, recipe: Recipe) -> str:
-    """Returns the split of a row: "train", "eval" or "test"; empty if it crosses a border.
-
-    Args:
-        example: The row.
-        part: Its `fraction`.
-        recipe: The recipe, for its split.
-
-    Raises:
-        PipelineError: The row lacks the column or the time that decides.
-    """
-    split = recipe.split
-    if isinstance(split, Time):
-        return _split_by_time(example, split)
-    if isinstance(split, Official):
-        if example.split == "test":
-            return "test"
-        return "eval" if part < split.eval else "train"
-    if isinstance(split, Group):
-        part = fraction({split.column: _require_column(example, split)}, ())
-    if part < split.test:
-        return "test"
-    return "eval" if part < split.test + split.eval else "train"
-
-
-def _require_column(example: Example, split: Group) -> Any:
-    if split.column not in example.features:
-        raise PipelineError(
-            f"{example.source} cannot be split by {split.column}.",
-            expected=f"a value of {split.column} in every row",
-            received=f"the features {', '.join(example.features)}",
-            action="correct split=Group(…) in the recipe, or fill the column",
-        )
-    return example.features[split.column]
-
-
-def _split_by_time(example: Example, split: Time) -> str:
-    if not example.begins:
-        raise PipelineError(
-            f"{example.source} cannot be split by time.",
-            expected="rows with a time",
-            received="none",
-            action="name the column of the date in the recipe's data, or split by Hash()",
-        )
-    if example.begins >= split.test_from:
-        return "test"
-    if example.begins >= split.eval_from:
-        return "eval" if example.ends < split.test_from else ""
-    return "train" if example.ends < split.eval_from else ""
-
-
 def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> Iterator[Example]:
     """Yields the usable rows, their targets padded, and adds the others to the report."""
     kinds = targets.target_kinds(data)
@@ -168,12 +98,14 @@ def _pad_targets(example: Example, kinds: Mapping[str, str], report: Report) -> 
     return replace(example, features=features)
 
 
-def assign_splits(examples: Iterable[Example], recipe: Recipe, report: Report) -> Iterator[Row]:
-    """Yields rows with their split and a fraction in [0, 1), uniform within each split."""
+def assign_splits(
+    examples: Iterable[Example], recipe: Recipe, report: Report, borders: Mapping[Any, Any] | None = None
+) -> Iterator[Row]:
+    """Yields rows with their split and a fraction in [0, 1), uniform within each split; `borders` of `find_borders`."""
     answer = targets.answer_names(recipe.data)
     for example in examples:
         part = fraction(example.features, answer)
-        split = choose_split(example, part, recipe)
+        split = choose_split(example, part, recipe, borders)
         if split:
             yield Row(split, part, example.features, example.ends if example.ends != example.begins else "")
         else:
@@ -191,28 +123,6 @@ def sample_rows(rows: Iterable[Row], limits: dict[str, int]) -> Iterator[Row]:
             heapq.heappushpop(samples[row.split], item)
     for items in samples.values():
         yield from (row for _, _, row in sorted(items, key=lambda item: item[1]))
-
-
-def encode_example(features: Mapping[str, Any]) -> bytes:
-    """Serializes one row as `tf.train.Example`."""
-    import tensorflow as tf
-
-    example = tf.train.Example()
-    feature = example.features.feature
-    for name, value in features.items():  # filled in place, a table of many columns is written three times as fast
-        if isinstance(value, bytes):
-            feature[name].bytes_list.value.append(value)
-        elif isinstance(value, float):
-            feature[name].float_list.value.append(value)
-        elif isinstance(value, int):
-            feature[name].int64_list.value.append(value)
-        elif len(value) and isinstance(value[0], bytes):
-            feature[name].bytes_list.value.extend(value)
-        elif isinstance(value, np.ndarray) and value.dtype.kind in "iu":
-            feature[name].int64_list.value.extend(value.tolist())
-        else:
-            feature[name].float_list.value.extend(value)
-    return example.SerializeToString(deterministic=True)
 
 
 def write_splits(rows: Iterable[Row], folder: Path) -> Counter[str]:
@@ -263,35 +173,12 @@ def require_rows(report: Report, bad_share: float, where: str) -> None:
         )
 
 
-def require_declaration(recipe: Recipe) -> None:
-    """Raises a PipelineError if what a recipe declares of its answers does not fit together."""
-    kinds = targets.target_kinds(recipe.data)
-    wrong = next(filter(None, _contradictions(recipe, kinds)), "") if kinds else ""
-    if not kinds and (recipe.teacher or recipe.preprocess_targets):
-        wrong = "preprocess_targets= or teacher= without targets in the data"
-    if wrong:
-        raise PipelineError(
-            "The recipe's declarations contradict each other.",
-            expected="structured targets with outputs=, and with metrics that score() computes",
-            received=wrong,
-            action="correct the recipe, or declare a label instead of targets",
-        )
-
-
-def _contradictions(recipe: Recipe, kinds: Mapping[str, str]) -> Iterator[str]:
-    for name, kind in kinds.items():
-        try:
-            types.parse_kind(kind)
-        except ValueError as error:
-            yield f"targets: {name}: {error}"
-    both = sorted(kinds.keys() & recipe.data.inputs.keys())
-    yield f"{', '.join(both)} among inputs and targets" if both else ""
-    yield f"label={recipe.data.label!r} beside targets" if recipe.data.label or recipe.data.classes else ""
-    yield "no outputs=: what clients get from the network" if recipe.outputs is None else ""
-    texts = [name for name, kind in kinds.items() if kind.startswith("bytes")]
-    yield f"no preprocess_targets= for the bytes {texts[0]}" if texts and not recipe.preprocess_targets else ""
-    measured = [metric.name for metric in recipe.metrics if metric.tfma]
-    yield f"metrics that TFMA computes from a label: {', '.join(measured)}" if measured else ""
+def _keep_first(rows: Iterable[Row], first: list[Mapping[str, Any]]) -> Iterator[Row]:
+    """Yields rows, and adds the first ones of train to a list."""
+    for row in rows:
+        if row.split == "train" and len(first) < SHOWN_PICTURES:
+            first.append(row.features)
+        yield row
 
 
 def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
@@ -299,11 +186,18 @@ def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     require_input_names(recipe.data.inputs)  # before the training, not after it
     require_declaration(recipe)
     report = Report()
-    rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report)
+    usable = check_rows(recipe.data.examples(data), recipe.data, Report())  # reads nothing until it is asked
+    borders = find_borders(usable, recipe.split)
+    rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report, borders)
     if quick:
         other = recipe.quick.other_rows
         rows = sample_rows(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
-    report.rows = write_splits(rows, folder)
+    shown: list[Mapping[str, Any]] = []
+    report.rows = write_splits(_keep_first(rows, shown), folder)
+    if pictures := drawing.encode_truths(shown, getattr(recipe.data, "names", ())):
+        fileio.write_json(folder / SAMPLES, pictures)
+    if hasattr(recipe.data, "tables"):
+        write_tables(folder, recipe.data.tables(data))
     require_rows(report, recipe.bad_share, ", ".join(map(str, recipe.data.files(data)[:2])))
     return report
 

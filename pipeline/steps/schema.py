@@ -87,9 +87,8 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
     answers = targets.target_kinds(data)
     for feature in bound.feature:
         values = _domain_values(bound, feature)
-        # What is neither input nor answer, such as a speaker, may have other values in test: groups are not divided.
-        extra = feature.name not in {*data.inputs, *answers, data.label}
-        if extra or feature.name.endswith("_bytes") or _is_open_ended(values) or _is_truth(feature, values):
+        identifies = feature.name in getattr(data, "identifiers", ())
+        if feature.name.endswith("_bytes") or identifies or _is_open_ended(values) or _is_truth(feature, values):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
             # A rare category that is by chance in one split only is no anomaly; a frequent new one is.

@@ -5,8 +5,7 @@ evaluate samples of a generative model, compare two models on the same rows, or 
 copied here, so that the gate has all numbers in one file.
 """
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +18,12 @@ from tfx.types.standard_artifacts import Examples, Model, ModelEvaluation, Model
 from tfx.utils.path_utils import serving_model_dir
 
 from pipeline.errors import PipelineError, describe_cause
-from pipeline.evaluation import bootstrap, comparison, diagnostics, predictions, tfma_results, undefined
+from pipeline.evaluation import answers, bootstrap, comparison, diagnostics, predictions, tfma_results, undefined
 from pipeline.evaluation.bootstrap import Statistic
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
 from pipeline.evaluation.measurements import Measurements
 from pipeline.evaluation.predictions import Predictions
-from pipeline.export import signatures
+from pipeline.export import cost, signatures
 from pipeline.features import targets, types
 from pipeline.formats import tfrecord
 from pipeline.recipe import Recipe
@@ -34,26 +33,7 @@ from pipeline.store.layout import Workspace
 from pipeline.training.files import MODEL
 from serving.core.model import LoadedModel
 
-WARM_UP_CALLS = 3
-MIN_CALLS, MAX_CALLS = 10, 100
-MEASURE_S = 0.1
 SCORES_FILE = "scores.json"
-
-
-def measure_latency(call: Callable[[], object]) -> dict[str, float]:
-    """Measures the milliseconds of one call: {"p50", "p95", "p99", "calls"}.
-
-    Makes ten to a hundred calls in about 0.1 s, after a few to warm up.
-    """
-    for _ in range(WARM_UP_CALLS):
-        call()
-    times: list[float] = []
-    while len(times) < MIN_CALLS or (len(times) < MAX_CALLS and sum(times) < MEASURE_S):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    p50, p95, p99 = (np.quantile(times, (0.5, 0.95, 0.99)) * 1000).round(4).tolist()
-    return {"p50": p50, "p95": p95, "p99": p99, "calls": len(times)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +49,7 @@ class Splits:
     kinds: Mapping[str, str]
 
     @classmethod
-    def of(cls, folder: Path, recipe: Recipe) -> "Splits":
+    def from_recipe(cls, folder: Path, recipe: Recipe) -> "Splits":
         """Returns the splits of a recipe's data."""
         return cls(folder, {**recipe.data.inputs, **targets.target_kinds(recipe.data)})
 
@@ -152,11 +132,6 @@ def sample_request(recipe: Recipe, served: LoadedModel, folder: Path) -> dict[st
     )
 
 
-def size_mb(folder: Path) -> float:
-    """Returns the size of a SavedModel's files, in millions of bytes."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
 def needed_models(recipe: Recipe, workspace: Workspace) -> dict[str, Path]:
     """Returns the champions of the recipes that a recipe needs, by name.
 
@@ -221,7 +196,7 @@ def score(
     Raises:
         PipelineError: The recipe's `score` fails.
     """
-    splits, test = Splits.of(examples, recipe), examples / "Split-test"
+    splits, test = Splits.from_recipe(examples, recipe), examples / "Split-test"
     own, live = (
         recipe_scores(recipe, model, splits, models.others) if model else {}
         for model in (models.candidate, models.live)
@@ -232,6 +207,7 @@ def score(
         *comparison.add_slice_intervals(recipe, rows, metrics, measured.slices),
         *bootstrap.measure_slices(own, {name: splits.test[name] for name in recipe.gate.slices if own}),
     ]
+    structured = bool(targets.target_kinds(recipe.data))
     comparisons = {
         **comparison.compare_models(recipe, rows, metrics, baseline),
         **bootstrap.compare_models(recipe, own, live),
@@ -252,6 +228,7 @@ def score(
         **diagnostics.diagnose(recipe, rows, test),
         "samples": sample_examples(models.candidate, test, recipe.data),
         "reconstructions": sample_reconstructions(models.candidate, test),
+        "answers": answers.sample_answers(recipe, models.candidate, splits.test) if structured else [],
     }
     return CandidateScores(values, rows)
 
@@ -269,8 +246,8 @@ def measure_cost(recipe: Recipe, served: LoadedModel, test: Path, trained: Mappi
     return {
         "weights": trained["weights"],
         "flops": trained.get("flops"),
-        "size_mb": size_mb(served.path),
-        "latency_ms": measure_latency(lambda: served.predict("serving_default", request)),
+        "size_mb": cost.size_mb(served.path),
+        "latency_ms": cost.measure_latency(lambda: served.predict("serving_default", request)),
         "difference": trained["export_difference"],
     }
 

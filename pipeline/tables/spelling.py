@@ -53,8 +53,8 @@ class Spellings:
 def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, str]]:
     """Puts the rows of classes that differ in their spelling only together.
 
-    The letters of an alphabet stay apart: where a and A are both there, nothing is merged by case. Labels that all say
-    true or false are two classes in whatever words.
+    The letters of an alphabet stay apart: where a and A are both there, nothing is merged by case; nor where a single
+    class would be left. Labels that all say true or false are two classes in whatever words.
 
     Args:
         counts: Rows by label.
@@ -65,8 +65,11 @@ def merge_spellings(counts: Mapping[str, int]) -> tuple[Counter[str], dict[str, 
     """
     groups: dict[str, list[str]] = {}
     apart, truth = _has_alphabet(counts), are_truth_values(counts)
+    keys = set(map(spelling_key, counts))
+    single = len(keys) == 1 and not keys & {*TRUE, *FALSE} and not any(map(NUMBER.fullmatch, keys))
     for name in counts:
         key = _say_truth(name) if truth else name if apart and len(name) == 1 else spelling_key(name)
+        key = unicodedata.normalize("NFKC", name).strip() if single else key
         groups.setdefault(key, []).append(name)
     merged: Counter[str] = Counter()
     other: dict[str, str] = {}

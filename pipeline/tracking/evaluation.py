@@ -49,6 +49,7 @@ def record(destination: TrackingStore, run_id: str, path: Path, seconds: float) 
     collector.attempt("confusion matrix", lambda: _record_confusion(destination, run_id, result))
     for name in PICTURES:
         collector.attempt(name, partial(_record_picture, destination, run_id, result, name))
+    collector.attempt("answers", lambda: _record_answers(destination, run_id, result.get("answers") or []))
     collector.attempt("evaluation", lambda: client.log_artifact(run_id, str(path), "evaluation"))
     collector.finish()
 
@@ -136,6 +137,17 @@ def _record_picture(destination: TrackingStore, run_id: str, result: Mapping[str
     part = result.get(PICTURES[name])
     if part:
         _log_picture(destination, run_id, plot_functions()[name](part), name)
+
+
+def _record_answers(destination: TrackingStore, run_id: str, rows: list[dict[str, Any]]) -> None:
+    """Writes structured answers: a picture of those that are drawn, a table of those in words."""
+    from pipeline.plots import answers
+
+    if any(row.get("pictures") for row in rows):
+        _log_picture(destination, run_id, answers.answers(rows), "answers")
+    texts = [dict(row["texts"]) for row in rows if row.get("texts")]
+    if texts:
+        client.write_table(destination, run_id, "answers.json", list(texts[0]), [list(row.values()) for row in texts])
 
 
 def plot_functions() -> dict[str, Callable[[Any], Figure | Image]]:

@@ -5,16 +5,18 @@ Records are decoded and preprocessed once, and cached in memory if they fit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from pipeline.features import targets
 from pipeline.features.targets import PREFIX
+from pipeline.formats import tfrecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import tensorflow as tf
 
@@ -35,12 +37,14 @@ class Rows:
         count: Number of rows.
         bytes: Size of all decoded rows.
         part: (index, of) -> every `of`-th row from the index-th on; reads no others.
+        tables: What the rows refer to, by name (`Spec.tables`).
     """
 
     dataset: tf.data.Dataset
     count: int
     bytes: int
     part: Callable[[int, int], tf.data.Dataset] | None = None
+    tables: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fits_memory(self) -> bool:
@@ -51,7 +55,7 @@ class Rows:
         """Returns every `of`-th row from the index-th on, for one of several processes."""
         count = len(range(index, self.count, of))
         dataset = self.part(index, of) if self.part else self.dataset.shard(of, index)
-        return Rows(dataset, count, self.bytes * count // max(self.count, 1))
+        return Rows(dataset, count, self.bytes * count // max(self.count, 1), tables=self.tables)
 
 
 def separate_answer(values: dict[str, Any], recipe: Recipe) -> tuple[dict[str, Any], Any]:
@@ -95,7 +99,7 @@ def load_rows(
         return rows.apply(tf.data.experimental.assert_cardinality(len(range(index, count, of))))
 
     rows = part(0, 1)
-    return Rows(rows, count, count * _row_bytes(rows), part)
+    return Rows(rows, count, count * _row_bytes(rows), part, tfrecord.read_tables(Path(files[0]).parent.parent))
 
 
 def _row_bytes(rows: tf.data.Dataset) -> int:

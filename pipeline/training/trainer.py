@@ -153,7 +153,7 @@ def make_spec(recipe: Recipe, rows: Rows, steps: int, vocabulary: Mapping[str, t
     features, _ = rows.dataset.element_spec
     shapes = {name: (tuple(spec.shape), spec.dtype.name) for name, spec in features.items()}
     sizes = {name: len(entries) for name, entries in vocabulary.items()}
-    return Spec(shapes, tuple(recipe.data.classes), steps, sizes, vocabulary)
+    return Spec(shapes, tuple(recipe.data.classes), steps, sizes, vocabulary, rows.tables)
 
 
 def build_model(recipe: Recipe, p: Any, spec: Spec) -> keras.Model:

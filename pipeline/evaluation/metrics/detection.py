@@ -36,7 +36,7 @@ class Boxes:
     scores: np.ndarray
 
     @classmethod
-    def of(cls, boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray | None = None) -> Boxes:
+    def from_arrays(cls, boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray | None = None) -> Boxes:
         """Returns the boxes (boxes, 4) of one picture, with or without scores."""
         return cls(np.reshape(boxes, (-1, 4)), np.asarray(classes), np.zeros(0) if scores is None else scores)
 
@@ -59,7 +59,7 @@ def average_precision(
         thresholds: Intersection over union from which a detection matches.
     """
     matched = [
-        [_match_picture(one, other, classes, least) for one, other in zip(truth, predicted, strict=True)]
+        [_match_picture(own, other, classes, least) for own, other in zip(truth, predicted, strict=True)]
         for least in thresholds
     ]
 

@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.evaluation.bootstrap import Statistic, mean_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Hashable, Sequence
 
 
 def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
@@ -26,8 +26,8 @@ def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[objec
     """
     weights = 1 / np.log2(np.arange(2, count + 2))
     values = []
-    for right, found in zip(map(set, relevant), ranked, strict=True):
-        gain = sum(weights[place] for place, item in enumerate(found[:count]) if item in right)
+    for right, listed in zip(map(set, relevant), ranked, strict=True):
+        gain = sum(weights[place] for place, item in enumerate(listed[:count]) if item in right)
         values.append(gain / weights[: len(right)].sum() if right else np.nan)
     return mean_of(np.array(values))
 
@@ -35,8 +35,8 @@ def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[objec
 def recall(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
     """Returns the mean share of the right items that are among the first ones; rows without any are left out."""
     values = [
-        len(right & set(found[:count])) / len(right) if right else np.nan
-        for right, found in zip(map(set, relevant), ranked, strict=True)
+        len(right & set(listed[:count])) / len(right) if right else np.nan
+        for right, listed in zip(map(set, relevant), ranked, strict=True)
     ]
     return mean_of(np.array(values))
 
@@ -49,5 +49,36 @@ def coverage(ranked: Sequence[Sequence[object]], count: int, items: int) -> Stat
         count: Length of the list that counts.
         items: Number of all items.
     """
-    lists = [set(found[:count]) for found in ranked]
+    lists = [set(listed[:count]) for listed in ranked]
     return Statistic(len(lists), lambda rows: len(set().union(*(lists[row] for row in rows))) / items)
+
+
+def group_items(users: np.ndarray, items: np.ndarray) -> dict[Hashable, set[Hashable]]:
+    """Returns the items of each user, of rows (rows,) each."""
+    groups: dict[Hashable, set[Hashable]] = {}
+    for user, item in zip(users.tolist(), items.tolist(), strict=True):
+        groups.setdefault(user, set()).add(item)
+    return groups
+
+
+def most_frequent(items: np.ndarray, known: Sequence[Collection[object]], count: int) -> list[np.ndarray]:
+    """Returns the list that recommends what is most frequent, the weakest reference, without what is known.
+
+    Args:
+        items: The items of all rows.
+        known: The items that each list leaves out.
+        count: Length of a list.
+    """
+    values, times = np.unique(items, return_counts=True)
+    order = values[np.argsort(-times, kind="stable")]
+    return [order[~np.isin(order, np.array(list(left_out), order.dtype))][:count] for left_out in known]
+
+
+def lift(own: Statistic, other: Statistic) -> Statistic:
+    """Returns how many times as large a metric is as another over the same rows; NaN where that is 0."""
+
+    def over(rows: np.ndarray) -> float:
+        reference = other.over(rows)
+        return own.over(rows) / reference if reference else np.nan
+
+    return Statistic(own.rows, over)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def word_error_rate(truth: Sequence[str], recognised: Sequence[str]) -> Statistic:
     """Returns substitutions, deletions and insertions per true word; NaN over rows without any word."""
-    pairs = [(one.split(), other.split()) for one, other in zip(truth, recognised, strict=True)]
-    edits = np.array([count_edits(one, other) for one, other in pairs])
-    words = np.array([len(one) for one, _ in pairs])
+    pairs = [(own.split(), other.split()) for own, other in zip(truth, recognised, strict=True)]
+    edits = np.array([count_edits(own, other) for own, other in pairs])
+    words = np.array([len(own) for own, _ in pairs])
 
     def over(rows: np.ndarray) -> float:
         total = int(words[rows].sum())

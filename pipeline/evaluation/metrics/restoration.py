@@ -29,20 +29,20 @@ def psnr(truth: Iterable[np.ndarray], restored: Iterable[np.ndarray], shave: int
     """Returns the mean peak signal-to-noise ratio in dB of lumas (height, width) each, without a border."""
     import tensorflow as tf
 
-    return _mean(lambda one, other: tf.image.psnr(one, other, WHITE), truth, restored, shave)
+    return _mean(lambda own, other: tf.image.psnr(own, other, WHITE), truth, restored, shave)
 
 
 def ssim(truth: Iterable[np.ndarray], restored: Iterable[np.ndarray], shave: int = 0) -> Statistic:
     """Returns the mean structural similarity of lumas (height, width) each, without a border; 1 for equal ones."""
     import tensorflow as tf
 
-    return _mean(lambda one, other: tf.image.ssim(one, other, WHITE), truth, restored, shave)
+    return _mean(lambda own, other: tf.image.ssim(own, other, WHITE), truth, restored, shave)
 
 
 def _mean(measure: object, truth: Iterable[np.ndarray], restored: Iterable[np.ndarray], shave: int) -> Statistic:
     assert callable(measure)
     pairs = zip(truth, restored, strict=True)
-    return mean_of(np.array([float(measure(_inner(one, shave), _inner(other, shave))) for one, other in pairs]))
+    return mean_of(np.array([float(measure(_inner(own, shave), _inner(other, shave))) for own, other in pairs]))
 
 
 def _inner(pixels: np.ndarray, shave: int) -> np.ndarray:

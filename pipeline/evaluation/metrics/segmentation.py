@@ -6,7 +6,6 @@ The distribution of the flora in the alpine zone, New Phytologist 11(2), 1912 (i
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,30 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def read_mask(content: bytes) -> np.ndarray:
-    """Returns the pixels of an encoded mask that are not 0, (height, width) of bool."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as opened:
-        pixels = np.asarray(opened.convert("RGB") if opened.mode in ("P", "RGBA", "LA") else opened)
-    return pixels.any(axis=-1) if pixels.ndim == 3 else pixels != 0  # noqa: PLR2004  (height, width, channels)
-
-
 def dice(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> Statistic:
     """Returns the mean Dice coefficient of masks (height, width) of bool; two empty masks agree."""
-    return mean_of(np.array([_ratio(2 * both, one + other) for both, one, other in _counts(truth, predicted)]))
+    return mean_of(np.array([_ratio(2 * both, own + other) for both, own, other in _counts(truth, predicted)]))
 
 
 def intersection_over_union(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> Statistic:
     """Returns the mean intersection over union of masks (height, width) of bool; two empty masks agree."""
-    return mean_of(np.array([_ratio(both, one + other - both) for both, one, other in _counts(truth, predicted)]))
+    return mean_of(np.array([_ratio(both, own + other - both) for both, own, other in _counts(truth, predicted)]))
 
 
 def _counts(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> list[tuple[int, int, int]]:
     """Returns the pixels of both masks of a row, of its truth, and of its prediction."""
     return [
-        (int((one & other).sum()), int(one.sum()), int(other.sum()))
-        for one, other in zip(truth, predicted, strict=True)
+        (int((own & other).sum()), int(own.sum()), int(other.sum()))
+        for own, other in zip(truth, predicted, strict=True)
     ]
 
 

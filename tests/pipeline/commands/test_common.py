@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from pipeline import cli
+from pipeline.commands import _common
 from pipeline.registry import promotion
 from pipeline.settings import ROOT
 from pipeline.store import fileio
@@ -21,6 +22,7 @@ HEAVY = {"tensorflow", "keras", "mlflow", "tfx", "numpy", "pandas", "grpc", "goo
 CODE = """
 import sys
 from pipeline import cli
+from pipeline.commands import _common
 from pipeline.tracking import alias_sync
 alias_sync.spawn_alias_sync = lambda *_: print("synced")  # another process
 code = cli.main(sys.argv[1:])
@@ -126,3 +128,17 @@ def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, ca
     assert 1 == cli.main(["runs", "--workspace", str(tmp_path)])
     words = capsys.readouterr().err
     assert f"Received: {os.strerror(number)} (a.json)\nNext: {action}" in words
+
+
+def test_a_recipe_without_a_live_model_says_what_its_last_run_was(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert ("", "") == _common.describe_unpublished(workspace, "plain")
+    folder = workspace.run("plain-20260101-000000-abcd")
+    folder.root.mkdir(parents=True)
+    received, action = _common.describe_unpublished(workspace, "plain")
+    assert "did not end" in received
+    assert "keraspipe run plain" in action
+    fileio.write_json(folder.evaluation, {"gate": {"reasons": ["accuracy is 0.3, at least 0.5 is required"]}})
+    received, action = _common.describe_unpublished(workspace, "plain")
+    assert "did not pass the gate: accuracy is 0.3" in received
+    assert "keraspipe runs plain-20260101-000000-abcd" in action

@@ -77,3 +77,17 @@ def test_mixed_precision_rounds_differently_step_by_step():
     parts = served("mixed_bfloat16")
     graph, eager = Export(parts, np.asarray).predict("", {}), parts.outputs(parts.features({"x": ROWS}))
     assert np.abs(graph["value"] - eager["value"].numpy()).max() > saved_model.TOLERANCE
+
+
+def test_every_weight_is_written_once(tmp_path):
+    model = served("float32").model
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", lambda x: model({"x": x}), [tf.TensorSpec([None, 8], tf.float32, "x")])
+    saved_model._list_variables_once(archive)
+    archive.write_out(str(tmp_path), verbose=False)
+    written = tf.train.load_checkpoint(str(tmp_path / "variables" / "variables")).get_variable_to_shape_map()
+    sizes = sorted(tuple(shape) for name, shape in written.items() if name.endswith("VARIABLE_VALUE"))
+    assert sorted(tuple(weight.shape) for weight in model.weights) == sizes
+    answer = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](x=tf.constant(ROWS))
+    np.testing.assert_allclose(model({"x": ROWS}), next(iter(answer.values())), atol=1e-6)

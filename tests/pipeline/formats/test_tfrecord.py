@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import PipelineError
-from pipeline.formats.tfrecord import TfRecord
-from pipeline.steps.ingest import encode_example
+from pipeline.formats.tfrecord import TfRecord, encode_example
 
 DATA = TfRecord("t-*", {"size": "float", "wave": "float[2]"}, "kind", ("a", "b"))
 NUMBERS = ("culmen_length_mm", "culmen_depth_mm", "flipper_length_mm", "body_mass_g")

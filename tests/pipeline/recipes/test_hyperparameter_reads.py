@@ -114,6 +114,7 @@ TRANSFORM = {
     "adult": {"rare"},
     "imdb_lstm": {"length", "vocabulary"},
     "imdb_transformer": {"length", "vocabulary"},
+    "support_intents": {"length"},
     "taxi": {"buckets", "rare"},
     "transfer": {"size"},
 }

@@ -44,6 +44,11 @@ def test_encoded_bytes_have_no_vocabulary():
     assert not found.HasField("distribution_constraints")
 
 
+def test_identifiers_have_no_vocabulary():
+    data = SimpleNamespace(**vars(DATA), identifiers=("colour",))
+    assert feature(schema.bind_schema(inferred(), data), "colour").WhichOneof("domain_info") is None
+
+
 def test_binding_leaves_its_argument_and_the_other_features_alone():
     before, bound = inferred(), schema.bind_schema(inferred(), DATA)
     assert inferred() == before

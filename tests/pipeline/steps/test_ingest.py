@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
+from pipeline.formats import tfrecord
 from pipeline.formats.base import Example
 from pipeline.recipe import Group, Hash, Official, Quick, Time
 from pipeline.steps import ingest
@@ -88,6 +89,15 @@ def test_official_tests_stay_tests_and_eval_comes_off_train():
     assert {"train", "eval"} == set(train.values())
     assert pytest.approx(500, abs=80) == Counter(train.values())["eval"]
     assert {"test"} == set(sides(numbered(100, split="test"), Official(0.25)).values())
+
+
+def test_official_split_leaves_the_rows_of_a_group_together():
+    rows = [Example("", {"x": 100 * who + n, "who": who}, "train") for who in range(40) for n in range(5)]
+    found = sides(rows, Official(0.25, group="who"))
+    assert all(1 == len({found[100 * who + n] for n in range(5)}) for who in range(40))
+    assert {"train", "eval"} == set(found.values())
+    with pytest.raises(PipelineError, match="cannot be split by who"):
+        sides(numbered(1, split="train"), Official(group="who"))
     assert set(sides(numbered(100, split="test"), Hash()).values()) == {"train", "eval", "test"}
 
 
@@ -242,15 +252,57 @@ def test_encoded_row_is_parsed_back(content, number, fraction):
         "i": tf.io.FixedLenFeature([], tf.int64),
         "f": tf.io.FixedLenFeature([], tf.float32),
     }
-    parsed = tf.io.parse_example([ingest.encode_example({"b": content, "i": number, "f": fraction})], spec)
+    parsed = tf.io.parse_example([tfrecord.encode_example({"b": content, "i": number, "f": fraction})], spec)
     assert (content, number, fraction) == tuple(parsed[name].numpy()[0] for name in "bif")
 
 
 @given(st.lists(st.floats(width=32), min_size=3, max_size=3))
 def test_encoded_vector_is_parsed_back(values):
-    parsed = tf.io.parse_example([ingest.encode_example({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)})
+    parsed = tf.io.parse_example(
+        [tfrecord.encode_example({"v": values})], {"v": tf.io.FixedLenFeature([3], tf.float32)}
+    )
     np.testing.assert_array_equal(np.array(values, np.float32), parsed["v"].numpy()[0])
 
 
 def test_encoding_does_not_depend_on_the_order_of_features():
-    assert ingest.encode_example({"a": 1, "b": 2.5, "c": b"x"}) == ingest.encode_example({"c": b"x", "b": 2.5, "a": 1})
+    assert tfrecord.encode_example({"a": 1, "b": 2.5, "c": b"x"}) == tfrecord.encode_example(
+        {"c": b"x", "b": 2.5, "a": 1}
+    )
+
+
+class Pictures(Table):
+    """A data set whose rows are answered with a ragged target."""
+
+    label = ""
+    targets = {"boxes": "float[2,4]", "kinds": "int[2]"}  # noqa: RUF012
+
+
+def boxed(number, count):
+    boxes = [[0.0, 0.0, 0.5, 0.5 + place / 10] for place in range(count)]
+    return Example(f"row {number}", {"x": number, "boxes": boxes, "kinds": list(range(count))})
+
+
+def test_targets_are_padded_and_what_does_not_fit_is_counted():
+    report = Report()
+    rows = list(ingest.check_rows([boxed(0, 0), boxed(1, 2), boxed(2, 5)], Pictures([], ()), report))
+    assert [[-1, -1], [0, 1], [0, 1]] == [row.features["kinds"].tolist() for row in rows]
+    assert {"boxes": 3, "kinds": 3} == report.left_out
+    assert 3 == report.sound
+    parsed = tf.io.parse_example(
+        [tfrecord.encode_example(row.features) for row in rows],
+        {"boxes": tf.io.FixedLenFeature([2, 4], tf.float32), "kinds": tf.io.FixedLenFeature([2], tf.int64)},
+    )
+    assert [0.0, 0.0, 0.5, 0.6] == pytest.approx(parsed["boxes"][1, 1].numpy().tolist())
+    assert [[-1, -1], [0, 1], [0, 1]] == parsed["kinds"].numpy().tolist()
+
+
+def test_a_target_that_cannot_be_used_is_a_bad_row():
+    report = Report()
+    missing = Example("row 3", {"x": 3, "boxes": []})
+    assert [] == list(ingest.check_rows([missing], Pictures([], ()), report))
+    assert ["row 3: the target kinds is missing"] == report.bad
+
+
+def test_equal_inputs_with_other_targets_are_in_one_split():
+    found = [row.part for row in ingest.assign_splits([boxed(7, 0), boxed(7, 2)], recipe(Pictures([], ())), Report())]
+    assert found[0] == found[1]

@@ -42,13 +42,6 @@ def test_numbers_of_tfma_and_of_the_recipe_come_together(live):
     assert (live and {"accuracy": 0.8, "skill": 0.3}) == baseline
 
 
-def test_size_is_that_of_all_files(tmp_path):
-    (tmp_path / "variables").mkdir()
-    (tmp_path / "saved_model.pb").write_bytes(bytes(1_500_000))
-    (tmp_path / "variables" / "data").write_bytes(bytes(500_000))
-    assert 2.0 == score.size_mb(tmp_path)
-
-
 def test_missing_model_of_another_recipe_is_said_with_the_command(tmp_path):
     with pytest.raises(PipelineError, match=r"needs the live model of mnist") as caught:
         score.needed_models(SimpleNamespace(needs=("mnist",)), Workspace(tmp_path))

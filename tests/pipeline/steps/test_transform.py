@@ -16,7 +16,7 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from tfx_bsl.tfxio import tensor_representation_util
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapter, TensorAdapterConfig
 
-from pipeline.steps.ingest import encode_example
+from pipeline.formats.tfrecord import encode_example
 from pipeline.steps.schema import bind_schema
 from pipeline.steps.transform import squeeze_singles
 

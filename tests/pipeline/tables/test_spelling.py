@@ -67,7 +67,14 @@ def test_true_and_false_are_two_classes_in_whatever_words():
 
 def test_letters_of_an_alphabet_stay_apart():
     assert {"a": 1, "A": 1, "b": 1} == merge_spellings({"a": 1, "A": 1, "b": 1})[0]
-    assert {"y": 2} == merge_spellings({"y": 1, "Y": 1})[0]
+    assert {"Y": 3, "n": 2} == merge_spellings({"y": 1, "Y": 2, "n": 2})[0]
+
+
+def test_what_differs_in_case_only_stays_apart_where_a_single_class_would_be_left():
+    assert ({"ok": 3, "OK": 2}, {}) == merge_spellings({"ok": 3, "OK": 2})
+    assert {"1": 3} == merge_spellings({"1": 1, "1.0": 2})[0]
+    assert {"TRUE": 3} == merge_spellings({"true": 1, "TRUE": 2})[0]
+    assert {"caf\u00e9": 3} == merge_spellings({"caf\u00e9": 2, "cafe\u0301": 1})[0]
 
 
 NEARLY_NUMBERS = st.text("+-.eE019 \uff11\u0661\u00b2", max_size=6)

@@ -124,3 +124,23 @@ def test_augmentation_is_for_training_and_anew_each_epoch(either):
 
 def test_batch_larger_than_the_data_is_the_data(either):
     assert [COUNT] == [len(batch) for batch in labels(input_pipeline.training_batches(either, 100, 1, same, None))]
+
+
+def structured(**changes):
+    kinds = {"text": "bytes", "boxes": "float[2,4]"}
+    return SimpleNamespace(data=SimpleNamespace(label="", targets=kinds), teacher=(), **changes)
+
+
+def test_targets_go_to_the_loss_and_bytes_not_to_the_network():
+    values = {"image": 1, "image_bytes": 2, "target/words": 3, "target/boxes": 4}
+    assert input_pipeline.separate_answer(values, structured()) == ({"image": 1}, {"words": 3, "boxes": 4})
+    only = {"image": 1, "target/words": 3}
+    assert input_pipeline.separate_answer(only, structured()) == ({"image": 1}, 3)
+
+
+def test_a_teacher_gives_the_network_targets_too():
+    recipe = SimpleNamespace(**vars(structured()) | {"teacher": ("words",)})
+    values = {"image": 1, "target/words": 3, "target/boxes": 4}
+    features, answer = input_pipeline.separate_answer(values, recipe)
+    assert features == {"image": 1, "words": 3}
+    assert answer == {"words": 3, "boxes": 4}

@@ -24,13 +24,15 @@ def random_boxes(random, count):
 
 def picture(random):
     """True boxes, and detections near some of them and elsewhere; scores repeat."""
-    truth = Boxes.of(random_boxes(random, random.integers(0, 6)), random.integers(0, 3, 6)[: random.integers(0, 6)])
-    truth = Boxes.of(truth.boxes[: len(truth.classes)], truth.classes[: len(truth.boxes)])
+    truth = Boxes.from_arrays(
+        random_boxes(random, random.integers(0, 6)), random.integers(0, 3, 6)[: random.integers(0, 6)]
+    )
+    truth = Boxes.from_arrays(truth.boxes[: len(truth.classes)], truth.classes[: len(truth.boxes)])
     near = truth.boxes + random.normal(0, 3, truth.boxes.shape)
     near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 1)
     boxes = np.concatenate([near, random_boxes(random, 4)])
     kinds = np.concatenate([truth.classes, random.integers(0, 3, 4)]).astype(int)
-    return truth, Boxes.of(boxes, kinds, random.integers(1, 8, len(boxes)) / 8)
+    return truth, Boxes.from_arrays(boxes, kinds, random.integers(1, 8, len(boxes)) / 8)
 
 
 def of_pycocotools(pictures, *, most=100):
@@ -76,8 +78,8 @@ def test_average_precision_is_that_of_pycocotools(seed):
 
 
 def test_a_class_without_boxes_does_not_count_and_an_empty_picture_is_no_error():
-    empty = Boxes.of(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
-    box = Boxes.of(np.array([[0, 0, 1, 1]]), np.array([0]), np.array([0.9]))
+    empty = Boxes.from_arrays(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
+    box = Boxes.from_arrays(np.array([[0, 0, 1, 1]]), np.array([0]), np.array([0.9]))
     measured = detection.average_precision([box, empty], [box, empty], CLASSES)
     assert measured.value == 1.0
     assert math.isnan(measured.over(np.array([1])))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
+from pipeline.evaluation.bootstrap import mean_of
 from pipeline.evaluation.metrics import ranking
 
 ITEMS = 12
@@ -33,3 +34,20 @@ def test_coverage_counts_items_once():
     assert measured.value == 0.5
     assert measured.over(np.array([0, 0])) == 0.25
     assert ranking.coverage([[1, 2], [2, 3]], 1, items=4).value == 0.5
+
+
+def test_popularity_leaves_out_what_is_known():
+    items = np.array([5, 5, 5, 7, 7, 9, 1, 1])
+    lists = ranking.most_frequent(items, [set(), {5}, {5, 1, 7, 9}], 2)
+    assert [[5, 1], [1, 7], []] == [found.tolist() for found in lists]
+
+
+def test_items_by_user():
+    assert {1: {4, 5}, 2: {4}} == ranking.group_items(np.array([1, 2, 1, 1]), np.array([4, 4, 5, 4]))
+
+
+def test_lift_is_over_the_same_rows():
+    own, other = mean_of(np.array([0.5, 0.0])), mean_of(np.array([0.25, 0.0]))
+    measured = ranking.lift(own, other)
+    assert measured.value == 2.0
+    assert np.isnan(measured.over(np.array([1, 1])))

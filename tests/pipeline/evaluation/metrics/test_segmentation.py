@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from sklearn.metrics import f1_score, jaccard_score
 
 from pipeline.evaluation.metrics import segmentation
@@ -29,17 +26,3 @@ def test_empty_masks_agree_and_the_mean_is_over_pictures():
     half = np.arange(16).reshape(4, 4) < 8
     assert segmentation.dice([empty, full], [empty, half]).value == pytest.approx((1 + 2 / 3) / 2)
     assert segmentation.intersection_over_union([empty], [full]).value == 0.0
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "RGBA", "I;16"])
-def test_a_mask_of_any_kind_is_read(mode):
-    inside = np.zeros((5, 6), bool)
-    inside[1:3, 2:5] = True
-    if mode == "I;16":
-        picture = Image.fromarray(inside.astype(np.uint16) * 3)
-    else:
-        picture = Image.fromarray(inside.astype(np.uint8) * 255).convert("RGB" if mode == "RGBA" else mode)
-        picture = picture.convert(mode)
-    buffer = io.BytesIO()
-    picture.save(buffer, "png")
-    np.testing.assert_array_equal(inside, segmentation.read_mask(buffer.getvalue()))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
-from pipeline.formats.annotations import boxes
-from pipeline.formats.annotations.boxes import Box
 from pipeline.formats.base import Example
+from pipeline.formats.structured import boxes
+from pipeline.formats.structured.boxes import Box
 from pipeline.formats.table import find_files
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ EXPECTED = "a JSON file of COCO with images, annotations and categories"
 
 @dataclass(frozen=True)
 class CocoBoxes:
-    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
         path: JSON file, absolute or under the data folder.
@@ -91,12 +91,12 @@ class CocoBoxes:
     def _example(self, source: str, file: Path, annotations: list[Any], names: dict[Any, str], split: str) -> Example:
         try:
             pixels = file.read_bytes()
-            found = [_read_box(each, names) for each in annotations if not each.get("iscrowd")]
+            marked = [_read_box(each, names) for each in annotations if not each.get("iscrowd")]
         except OSError as error:
             return Example(source, {}, split, f"its picture cannot be read: {error.strerror}")
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             return Example(source, {}, split, f"an annotation cannot be read: {type(error).__name__}: {error}")
-        return boxes.make_example(source, pixels, found, self.names, split)
+        return boxes.make_example(source, pixels, marked, self.names, split)
 
 
 def read_file(path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Boxes on a picture as targets: `boxes` (ymin, xmin, ymax, xmax from 0 to 1) and `classes` (numbers of their names).
 
-A box may reach over the border by rounding and is cut there. A box of no area, one outside the picture or one of a
-class that is not declared makes its picture unusable: what the annotation means is not known.
+A box may reach over the border by rounding and is cut there. A picture with a box of no area, a box outside of it or a
+box of an undeclared class is unusable: what the annotation means is not known.
 """
 
 from __future__ import annotations

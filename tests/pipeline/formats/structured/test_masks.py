@@ -8,7 +8,7 @@ import tarfile
 import pytest
 from PIL import Image
 
-from pipeline.formats.annotations.masks import ImageMasks
+from pipeline.formats.structured.masks import ImageMasks
 
 
 def png(size=(6, 4), mode="L"):

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.features import image
-from pipeline.formats.annotations import boxes
-from pipeline.formats.annotations.boxes import Box
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.structured import boxes
+from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ IMAGES, LABELS = "images", "labels"
 
 @dataclass(frozen=True)
 class YoloBoxes:
-    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
         path: Folder or archive with folders `images` and `labels`, absolute or under the data folder; a folder called
@@ -77,8 +77,8 @@ class YoloBoxes:
             place = _place(name, IMAGES)
             if place is not None and not is_hidden(name):
                 split = next(filter(None, map(split_of, PurePosixPath(name).parts)), "")
-                found, fault = read_boxes(texts.get(place, b""), content, self.names)
-                yield boxes.make_example(f"{path / name}", content, found, self.names, split, fault)
+                marked, fault = read_boxes(texts.get(place, b""), content, self.names)
+                yield boxes.make_example(f"{path / name}", content, marked, self.names, split, fault)
 
 
 def _place(name: str, folder: str) -> str | None:
@@ -94,15 +94,15 @@ def read_boxes(text: bytes, picture: bytes, names: Sequence[str]) -> tuple[list[
     if fault := image.fault(picture, (1, 1, 3), resize=True):
         return [], fault
     width, height = image.upright_size(picture)
-    found = []
+    marked = []
     for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            found.append(_read_line(line, width, height, names))
+            marked.append(_read_line(line, width, height, names))
         except (ValueError, IndexError) as error:
             return [], f"line {number} of its text is not `class x y width height` as shares: {line[:60]!r} ({error})"
-    return found, ""
+    return marked, ""
 
 
 def _read_line(line: str, width: int, height: int, names: Sequence[str]) -> Box:

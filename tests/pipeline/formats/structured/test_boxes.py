@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import PipelineError
-from pipeline.formats.annotations.coco import CocoBoxes
-from pipeline.formats.annotations.voc import VocBoxes
-from pipeline.formats.annotations.yolo import YoloBoxes
+from pipeline.formats.structured.coco import CocoBoxes
+from pipeline.formats.structured.voc import VocBoxes
+from pipeline.formats.structured.yolo import YoloBoxes
 
 NAMES = ("cat", "dog")
 WIDTH, HEIGHT = 40, 20

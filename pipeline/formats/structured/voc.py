@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from pipeline.features import image
-from pipeline.formats.annotations import boxes
-from pipeline.formats.annotations.boxes import Box
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.structured import boxes
+from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VocBoxes:
-    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.annotations.boxes`).
+    """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
         path: Folder or archive with `JPEGImages`, `Annotations` and perhaps `ImageSets/Main`, anywhere below;
@@ -82,8 +82,8 @@ class VocBoxes:
                 yield self._example(f"{path / name}", content, annotations.get(stem), splits.get(stem, ""))
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
-        found, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
-        return boxes.make_example(source, content, found, self.names, split, fault)
+        marked, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
+        return boxes.make_example(source, content, marked, self.names, split, fault)
 
 
 def read_boxes(annotation: bytes) -> tuple[list[Box], str]:

@@ -1,0 +1,85 @@
+"""Pictures that `keraspipe predict` writes: answers that are one, and boxes on the picture that was asked about."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.store import fileio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from PIL import Image
+
+ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+BOXES, LABELS, SCORES, COUNT = "boxes", "labels", "scores", "count"
+
+
+def write_pictures(
+    name: str, inputs: Sequence[str], answer: Mapping[str, np.ndarray], folder: Path
+) -> list[dict[str, Path]]:
+    """Writes the pictures of each row into a folder, and returns their files by output.
+
+    Args:
+        name: The model.
+        inputs: The input of each row as the user gave it: a file, or NAME=FILE.
+        answer: The model's answer: arrays by output, (rows, …).
+        folder: Where the files are written; one of an earlier answer is replaced, one that is an input is not.
+    """
+    rows = len(next(iter(answer.values())))
+    inputs = inputs if len(inputs) == rows else [f"row {row}" for row in range(rows)]
+    written: list[dict[str, Path]] = []
+    for row, text in enumerate(inputs):
+        stem = f"{Path(text.rpartition('=')[2]).stem.replace(' ', '_')}-{name.partition('@')[0]}"
+        pictures = {key: ending_of(values[row]) for key, values in answer.items() if key.endswith("_bytes")}
+        contents = {key: (answer[key][row], ending) for key, ending in pictures.items() if ending}
+        if drawn := _draw_row(text, answer, row):
+            contents[BOXES] = drawn, ".png"
+        written.append({})
+        for key, (content, ending) in contents.items():
+            path = free_path(folder / f"{stem}{f'-{key}' if len(contents) > 1 else ''}{ending}", inputs)
+            with fileio.replace_file(path) as temporary:
+                temporary.write_bytes(content)
+            written[-1][key] = path
+    return written
+
+
+def ending_of(content: Any) -> str:
+    """Returns the ending of a picture's file, by its first bytes; empty if these are no picture."""
+    known = isinstance(content, bytes)
+    return next((ending for first, ending in ENDINGS.items() if known and content.startswith(first)), "")
+
+
+def free_path(path: Path, inputs: Sequence[str]) -> Path:
+    """Returns a path that is none of the inputs."""
+    taken = {Path(text.rpartition("=")[2]).resolve() for text in inputs}
+    return path if path.resolve() not in taken else path.with_name(f"{path.stem}-answer{path.suffix}")
+
+
+def _draw_row(text: str, answer: Mapping[str, np.ndarray], row: int) -> bytes:
+    """Returns the asked picture with the boxes of a row as PNG; empty without boxes, or if the input is no file."""
+    file = Path(text.rpartition("=")[2])
+    if not {BOXES, LABELS} <= answer.keys() or not file.is_file():
+        return b""
+    count = counted(answer, row)
+    labels = [label.decode(errors="replace") for label in answer[LABELS][row][:count]]
+    scores = answer[SCORES][row][:count].tolist() if SCORES in answer else None
+    from pipeline.features import drawing, image
+
+    picture = image.open_upright(file.read_bytes())
+    return to_png(drawing.draw_boxes(picture, answer[BOXES][row][:count], labels, scores))
+
+
+def counted(answer: Mapping[str, np.ndarray], row: int) -> int:
+    """Returns how many boxes of a row count: the model says it, or else all."""
+    return int(answer[COUNT][row]) if COUNT in answer else len(answer[BOXES][row])
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """Encodes a picture as PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Recipes for answers with structure: boxes, masks, translations."""

@@ -1,0 +1,122 @@
+"""Recipes that segment: two folders with a picture and its mask under the same name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.features import drawing, image
+from pipeline.formats.download import list_members
+from pipeline.formats.folders import is_hidden
+from pipeline.formats.structured.masks import MASK_SUFFIXES, ImageMasks
+from pipeline.scaffold.choices import Bounds
+from pipeline.scaffold.render import Plan, safe_name
+from pipeline.scaffold.structured.survey import Survey
+
+if TYPE_CHECKING:
+    from pipeline.formats.base import Example
+
+ROOT = Path("/")  # the paths are absolute here
+MASK_SIDE = 256
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "pictures")
+MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentations", "targets", "target")
+MASK_ENDINGS = ("", "_mask", "-mask", "_seg", "_label", "_gt")
+LOOKED_AT = 60  # pairs from which a plain threshold is measured
+LEAST_DICE = 0.3
+GAIN = 0.1  # share of the way from a plain threshold to no error that a network must go
+
+
+def find_masks(path: Path) -> ImageMasks | None:
+    """Returns the data set of pictures and masks at a path; None if no two folders hold pairs."""
+    names = [PurePosixPath(name) for name in list_members(path) if not is_hidden(name)]
+    stems: dict[str, set[str]] = {}
+    for name in names:
+        for part in set(name.parts[:-1]):
+            stems.setdefault(part, set()).add(name.stem)
+    lossless = {part for name in names if name.suffix.lower() in MASK_SUFFIXES for part in name.parts[:-1]}
+    for images in (folder for folder in stems if folder.lower() in IMAGE_FOLDERS):
+        for masks in (folder for folder in stems if folder.lower() in MASK_FOLDERS and folder in lossless):
+            for suffix in MASK_ENDINGS:
+                if {f"{stem}{suffix}" for stem in stems[images]} & stems[masks]:
+                    return ImageMasks(str(path), images, masks, suffix)
+    return None
+
+
+def plan_masks(path: Path) -> Plan:
+    """Plans a segmentation of pictures with a mask each."""
+    data = find_masks(path)
+    assert data is not None
+    looks = Looks()
+    for example in data.examples(ROOT):
+        looks.add(example)
+    arguments = {"path": str(path), "images": data.images, "masks": data.masks, "suffix": data.suffix}
+    facts = looks.survey.facts(path, "pictures with masks") | {
+        "bounds": looks.bounds(),
+        "title": f"What the masks of {safe_name(path.name)} mark, pixel by pixel.",
+        "words": f"The masks cover {sum(looks.shares) / max(len(looks.shares), 1):.1%} of the pictures.",
+        "arguments": {name: value for name, value in arguments.items() if value},
+        "shape": (MASK_SIDE, MASK_SIDE, 1 if looks.grey else 3),
+    }
+    rows = [(split or "all", f"{count:,}") for split, count in sorted(looks.survey.splits.items())]
+    return Plan("masks", facts, ("split", "pairs"), rows, looks.survey.notes())
+
+
+@dataclass
+class Looks:
+    """What pictures and masks look like.
+
+    Attributes:
+        survey: The counts.
+        shares: Share of each of the first masks in its picture.
+        plain: What a plain threshold of the grey reaches on each: what is lighter, and what is darker.
+        grey: Whether the first pictures have no colours.
+    """
+
+    survey: Survey = field(default_factory=Survey)
+    shares: list[float] = field(default_factory=list)
+    plain: list[tuple[float, float]] = field(default_factory=list)
+    grey: bool = True
+
+    def add(self, example: Example) -> None:
+        """Looks at a pair."""
+        features: Any = example.features
+        if self.survey.add(example) and len(self.plain) < LOOKED_AT:
+            mask = drawing.read_mask(features["mask_bytes"])
+            self.grey = self.grey and image.open_upright(features["image_bytes"]).mode in ("L", "1", "I;16")
+            self.shares.append(float(mask.mean()))
+            self.plain.append(threshold_dice(features["image_bytes"], mask))
+
+    def bounds(self) -> Bounds:
+        """Returns a gate that asks for more than a plain threshold reaches."""
+        best = max((sum(part) / len(part) for part in zip(*self.plain, strict=True)), default=0.0)
+        return Bounds(
+            f"A plain threshold of the grey reaches a Dice coefficient of {best:.3f}.",
+            f"a tenth of the way from a plain threshold ({best:.3f}) to no error",
+            at_least={"dice": round(max(LEAST_DICE, best + GAIN * (1 - best)), 3)},
+            no_worse={"dice": 0.01},
+            quick={"dice": 0.0},
+        )
+
+
+def threshold_dice(content: bytes, mask: Any) -> tuple[float, float]:
+    """Returns the Dice coefficients of what is lighter than Otsu's threshold of the grey, and of what is darker."""
+    import numpy as np
+
+    from pipeline.evaluation.metrics.segmentation import dice
+
+    grey = np.asarray(image.open_upright(content).convert("L"))
+    light = grey > otsu_threshold(np.bincount(grey.ravel(), minlength=256))
+    return dice([mask], [light]).value, dice([mask], [~light]).value
+
+
+def otsu_threshold(counts: Any) -> int:
+    """Returns the grey that parts a histogram (256,) best: N. Otsu, IEEE Trans. SMC 9(1), 1979, equation 18."""
+    import numpy as np
+
+    greys, total = np.arange(len(counts)), counts.sum()
+    below = np.cumsum(counts) / total
+    means = np.cumsum(counts * greys) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (means[-1] * below - means) ** 2 / (below * (1 - below))
+    return int(np.nanargmax(np.where(np.isfinite(between), between, -1.0)))

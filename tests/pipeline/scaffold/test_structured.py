@@ -1,0 +1,189 @@
+"""Recipes of `new` for annotated pictures: which format a path holds, its classes, splits, and what is said."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.scaffold import inspect, render
+from pipeline.scaffold.structured import boxes, masks
+
+COUNT = 120
+
+
+def png(number=0, size=(64, 48)):
+    random = np.random.default_rng(number)
+    pixels = random.integers(0, 60, (size[1], size[0], 3), dtype=np.uint8)
+    pixels[10:20, 10:30] += 150
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def mask(size=(64, 48)):
+    pixels = np.zeros((size[1], size[0]), np.uint8)
+    pixels[10:20, 10:30] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def voc(root):
+    for number in range(COUNT):
+        write(root / f"JPEGImages/{number}.png", png(number))
+        box = "<bndbox><xmin>10</xmin><ymin>10</ymin><xmax>30</xmax><ymax>20</ymax></bndbox>"
+        name = "a cat's" if number % 2 else "dog"
+        node = f"<annotation><object><name>{name}</name>{box}</object></annotation>"
+        write(root / f"Annotations/{number}.xml", node)
+    return root
+
+
+def yolo(root):
+    for number in range(COUNT):
+        split = "val" if number % 5 == 0 else "train"
+        write(root / f"{split}/images/{number}.png", png(number))
+        write(root / f"{split}/labels/{number}.txt", f"{number % 2} 0.3 0.3 0.2 0.2\n")
+    write(root / "data.yaml", "names: ['cat', 'dog']\nnc: 2\n")
+    return root
+
+
+def coco(root):
+    for split, numbers in (("train", range(80)), ("test", range(80, COUNT))):
+        for number in numbers:
+            write(root / split / f"{number}.png", png(number))
+        content = {
+            "images": [{"id": number, "file_name": f"{number}.png"} for number in numbers],
+            "annotations": [
+                {"image_id": number, "category_id": number % 2, "bbox": [10, 10, 20, 10]} for number in numbers
+            ],
+            "categories": [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}],
+        }
+        write(root / f"annotations/instances_{split}.json", json.dumps(content))
+    return root
+
+
+def cells(root):
+    for number in range(COUNT):
+        write(root / f"imgs/{number}.png", png(number))
+        write(root / f"masks/{number}_mask.png", mask())
+    return root
+
+
+def planned(path, name="mine"):
+    plan = inspect.make_plan(path, "", "")
+    text = render.render_recipe(plan, name)
+    ast.parse(text)
+    return plan, text
+
+
+@pytest.mark.parametrize(("writer", "name"), [(voc, "VocBoxes"), (yolo, "YoloBoxes"), (coco, "CocoBoxes")])
+def test_a_detector_is_written_for_boxes_of_any_format(tmp_path, writer, name):
+    plan, text = planned(writer(tmp_path / "data"))
+    assert f"DATA = {name}(" in text
+    assert plan.facts["height"] % 32 == plan.facts["width"] % 32 == 0
+    assert ["60", "60"] == [row[1] for row in plan.rows]
+    assert "most=8" in text
+    assert "split=Official(" in text if writer is coco else "split=Hash(" in text
+
+
+def test_a_recipe_of_a_single_file_of_coco_finds_its_pictures(tmp_path):
+    root = coco(tmp_path / "data")
+    _, text = planned(root / "annotations/instances_train.json")
+    assert str(root / "train") in text
+    for file in (root / "train").iterdir():
+        file.unlink()
+    with pytest.raises(PipelineError, match="neither below it nor next to it"):
+        inspect.make_plan(root / "annotations/instances_train.json", "", "")
+
+
+def test_names_of_yolo_come_from_its_files_or_are_numbers(tmp_path):
+    root = yolo(tmp_path / "data")
+    assert boxes.read_names(root) == (("cat", "dog"), [])
+    (root / "data.yaml").write_text("names:\n  0: tom\n  1: rex\n")
+    assert boxes.read_names(root)[0] == ("tom", "rex")
+    (root / "data.yaml").unlink()
+    names, notes = boxes.read_names(root)
+    assert names == ("class 0", "class 1")
+    assert "name them in the recipe" in notes[0]
+    (root / "classes.txt").write_text("one\ntwo\n")
+    assert boxes.read_names(root)[0] == ("one", "two")
+
+
+def test_masks_are_found_by_the_names_of_their_folders_and_a_threshold_sets_the_gate(tmp_path):
+    plan, text = planned(cells(tmp_path / "data"))
+    assert "DATA = ImageMasks(" in text
+    assert 'suffix="_mask"' in text
+    assert plan.facts["bounds"].at_least["dice"] > 0.9  # the light rectangles are found by a threshold
+    assert "A plain threshold of the grey reaches" in plan.facts["bounds"].baseline
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for file in sorted((tmp_path / "data").rglob("*.png")):
+            archive.write(file, file.relative_to(tmp_path))
+    assert inspect.make_plan(tmp_path / "data.zip", "", "").template == "masks"
+
+
+def test_otsu_parts_two_heaps():
+    counts = np.zeros(256)
+    counts[20:40], counts[200:220] = 5, 3
+    assert 39 <= masks.otsu_threshold(counts) < 200
+
+
+def test_folders_of_classes_stay_classes(tmp_path):
+    for number in range(COUNT):
+        write(tmp_path / f"data/{'cat' if number % 2 else 'dog'}/{number}.png", png(number))
+    assert inspect.make_plan(tmp_path / "data", "", "").template == "image"
+
+
+def test_pictures_without_a_box_and_a_target_are_refused(tmp_path):
+    root = voc(tmp_path / "data")
+    for file in (root / "Annotations").iterdir():
+        file.write_text("<annotation></annotation>")
+    with pytest.raises(PipelineError, match="There is no box"):
+        inspect.make_plan(root, "", "")
+    with pytest.raises(UsageError, match="say by themselves"):
+        inspect.make_plan(voc(tmp_path / "other"), "price", "")
+
+
+def test_faulty_pictures_are_named(tmp_path):
+    root = voc(tmp_path / "data")
+    (root / "Annotations/3.xml").write_text("<annotation>")
+    plan, text = planned(root)
+    assert any("1 of 120 rows cannot be used" in note for note in plan.notes)
+    assert "bad_share=" in text
+
+
+def pairs(path, columns=("en", "de")):
+    lines = [",".join(columns), *(f"a sentence of number {n},ein Satz der Nummer {n}" for n in range(COUNT))]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_two_columns_of_text_are_translated(tmp_path):
+    plan = inspect.make_plan(pairs(tmp_path / "pairs.csv"), "", "translation")
+    assert plan.template == "translation"
+    assert plan.facts["arguments"]["source"] == "en"
+    assert "A copy of the source has BLEU" in plan.facts["bounds"].baseline
+    assert plan.facts["bounds"].at_least["bleu"] >= 5
+    plan = inspect.make_plan(tmp_path / "pairs.csv", "en", "translation")
+    assert (plan.facts["arguments"]["source"], plan.facts["arguments"]["target"]) == ("de", "en")
+
+
+@pytest.mark.parametrize(("columns", "target"), [(("en", "de"), "fr"), (("en", "", "x"), "")])
+def test_texts_that_are_not_clear_are_asked_for(tmp_path, columns, target):
+    path = pairs(tmp_path / "pairs.csv", ("en", "de"))
+    if len(columns) == 3:
+        lines = [f"{line},word {n}" for n, line in enumerate(path.read_text().splitlines())]
+        path.write_text("\n".join([lines[0].replace("word 0", "third"), *lines[1:]]) + "\n")
+    with pytest.raises(UsageError, match="It is not clear which text"):
+        inspect.make_plan(path, target, "translation")
