@@ -16,6 +16,9 @@ Data: connected_digits, numbers of up to five digits of the Free Spoken Digit Da
 tenth of their numbers for early stopping), two for the test.
 Task: speech recognition
 Command: keraspipe run connected_digits
+Fourteen epochs gave a word error rate of 0.132 (the test speakers are theo and yweweler), six 0.131 (yweweler 0.114,
+theo 0.147), with a val_loss that still fell: what is missing is voices, not epochs. Three epochs with lucas left out
+alone, of a schedule of twenty, gave 0.146.
 """
 
 from dataclasses import dataclass
