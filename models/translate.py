@@ -169,6 +169,7 @@ class Translator(layers.Layer):
         return {**super().get_config(), **self.options}
 
 
+@keras.saving.register_keras_serializable("keraspipe")
 def mean_cost(words, cost):
     """Returns the mean cost of a word: both (batch, length)."""
     return tf.reduce_sum(cost) / tf.reduce_sum(tf.cast(words != PADDING, cost.dtype))
