@@ -35,6 +35,14 @@ class Block(layers.Layer):
         self.wide, self.narrow = layers.Dense(hidden, activation="relu"), layers.Dense(width)
         self.drop = layers.Dropout(dropout)
 
+    def build(self, shape):
+        """Builds the layers; all but the last dense one get vectors of `width`."""
+        width = shape[-1]
+        crossing = [self.query, self.memory, self.mix_source] if self.options["decodes"] else []
+        for layer in (*self.norms, self.own, self.mix, *crossing, self.wide):
+            layer.build((None, width))
+        self.narrow.build((None, self.options["hidden"]))
+
     def split(self, x, parts):
         """Splits (…, parts * width) into parts of (…, heads, size)."""
         return tf.unstack(tf.reshape(x, [*shape_of(x)[:-1], parts, self.heads, self.size]), axis=-3)

@@ -16,6 +16,9 @@ al., arXiv:2002.04745; the size is Transformer-Tiny of Z. Wu et al., Good for mi
 Data: Multi30k, 30,014 pairs of sentences (1 in 30 for early stopping) and the official 1,000 of test_2016_flickr.
 Task: translation
 Command: keraspipe run translate
+Five epochs gave BLEU 33.1, 35.3 by beam search, and chrF 58.2. Wu et al. reach BLEU 41.0 after 8,000 steps of 4,096
+pieces on a GPU, fourteen times as many. Larger batches were no faster: 2,430 and 2,480 pieces a second and core with
+64 and 128 rows. Rare words suffer most: a Boston Terrier becomes "ein Bohrer", and very long sentences repeat.
 """
 
 import functools
@@ -32,6 +35,7 @@ from pipeline.features.learn_pieces import learn_trie
 from pipeline.features.pieces import END, FIRST, PADDING, encode, join_pieces, normalize
 from pipeline.generation.cache import empty_cache
 from pipeline.generation.decode import beam_search, greedy
+from pipeline.generation.groups import map_groups
 from pipeline.recipe import Choice, Gate, Metric, Official, Quick, Range, Recipe
 from pipeline.training.optimizers import optimizer
 
@@ -44,7 +48,7 @@ class Params:
     """Hyperparameters, each settable with `--set KEY=VALUE`."""
 
     # training
-    epochs: Annotated[int, Range(3, 60)] = 7  # at most; early stopping ends sooner
+    epochs: Annotated[int, Range(3, 60)] = 6  # at most; early stopping ends sooner
     batch_size: Annotated[int, Range(32, 256, log=True)] = 48
     patience: int = 3  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw")] = "adam"
@@ -64,10 +68,10 @@ class Params:
     dropout: Annotated[float, Range(0.0, 0.4)] = 0.1
 
 
-def pieces(text, size, length, name, lower):
+def pieces(texts, size, length, name, lower):
     """Maps texts (batch,) to ids of pieces learnt from the training split, and the end: (batch, length)."""
-    text = normalize(text, lower=lower)
-    ids = encode(text, learn_trie(text, size, name), length)
+    texts = normalize(texts, lower=lower)
+    ids = encode(texts, learn_trie(texts, size, name), length)
     count = tf.reduce_sum(tf.cast(ids != PADDING, tf.int32), axis=1, keepdims=True)
     return tf.where(tf.range(length) == tf.minimum(count, length - 1), END, ids)
 
@@ -99,6 +103,11 @@ class Translator(layers.Layer):
         self.decoder = [Block(**own, decodes=True) for _ in range(blocks)]
         self.norms = [layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
         self.drop = layers.Dropout(dropout)
+
+    def build(self, shapes):  # noqa: ARG002  (Keras passes them)
+        """Builds all layers."""
+        for layer in (self.meanings, self.words, *self.encoder, *self.decoder, *self.norms):
+            layer.build((None, self.width))
 
     def embed(self, table, ids, index, training=False):
         """Returns the packed vectors of pieces and their places, (pieces, width)."""
@@ -160,6 +169,7 @@ class Translator(layers.Layer):
         return {**super().get_config(), **self.options}
 
 
+@keras.saving.register_keras_serializable("keraspipe")
 def mean_cost(words, cost):
     """Returns the mean cost of a word: both (batch, length)."""
     return tf.reduce_sum(cost) / tf.reduce_sum(tf.cast(words != PADDING, cost.dtype))
@@ -169,10 +179,10 @@ def build(p, spec):
     """Builds the network; its output is the cost of each word, because the softmax sees real words only."""
     inputs = {name: keras.Input((p.length,), name=name, dtype="int64") for name in ("source", "words")}
     spellings = [""] * FIRST + [entry.decode() for entry in spec.entries["german"]]
-    sizes = {"blocks": p.blocks, "width": p.width, "heads": p.heads, "hidden": p.hidden, "dropout": p.dropout}
-    network = Translator(
-        spellings, FIRST + spec.vocabulary["english"], p.length, smoothing=p.smoothing, **sizes, name="translator"
-    )
+    sizes = {
+        name: getattr(p, name) for name in ("length", "blocks", "width", "heads", "hidden", "dropout", "smoothing")
+    }
+    network = Translator(spellings, FIRST + spec.vocabulary["english"], **sizes, name="translator")
     model = keras.Model(inputs, network(inputs))
     rule = optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps, warm_up=p.warm_up, beta_2=0.98, clipnorm=1.0)
     # Keras would compile with XLA, which takes minutes for attention on a CPU and needs fixed shapes.
@@ -187,11 +197,8 @@ def translate(model, source, decode):
     def some(rows):
         return decode(network.step, tf.fill([TOGETHER], END), network.begin(rows), length=network.length, end=END)
 
-    count, length = tf.shape(source)[0], source.shape[1]
-    filled = tf.gather(source, tf.minimum(tf.range(-(-count // TOGETHER) * TOGETHER), count - 1))
-    specs = tf.TensorSpec([TOGETHER, length], tf.int32), tf.TensorSpec([TOGETHER], tf.float32)
-    answer = tf.map_fn(some, tf.reshape(filled, [-1, TOGETHER, length]), fn_output_signature=specs)
-    ids, score = tf.reshape(answer[0], [-1, length])[:count], tf.reshape(answer[1], [-1])[:count]
+    specs = tf.TensorSpec([TOGETHER, network.length], tf.int32), tf.TensorSpec([TOGETHER], tf.float32)
+    ids, score = map_groups(some, source, TOGETHER, specs)
     empty = source[:, 0] == END
     text = join_pieces(ids, tf.constant(network.spellings))
     return {"text": tf.where(empty, "", text), "score": tf.where(empty, 0.0, score)}
@@ -218,15 +225,11 @@ def score(served, examples, others):
 
     rows = examples.test
     truth = [text.decode() for text in rows["target_text"]]
-    texts = {
-        name: [text.decode() for text in served.predict(name, {"source": rows["source"]})["text"]]
+    greedily, beam = (
+        [text.decode() for text in served.predict(name, {"source": rows["source"]})["text"]]
         for name in ("serving_default", "beam")
-    }
-    return {
-        "bleu": bleu(truth, texts["serving_default"]),
-        "bleu_beam": bleu(truth, texts["beam"]),
-        "chrf": chrf(truth, texts["serving_default"]),
-    }
+    )
+    return {"bleu": bleu(truth, greedily), "bleu_beam": bleu(truth, beam), "chrf": chrf(truth, greedily)}
 
 
 RECIPE = Recipe(
@@ -242,10 +245,6 @@ RECIPE = Recipe(
     predicted="score",
     metrics=(Metric("bleu"), Metric("bleu_beam"), Metric("chrf")),
     score=score,
-    gate=Gate(
-        at_least={"bleu": 30.0, "bleu_beam": 33.0},
-        no_worse={"bleu": 0.5},
-        quick={"bleu": 0.0},
-    ),
+    gate=Gate(at_least={"bleu": 30.0, "bleu_beam": 33.0}, no_worse={"bleu": 0.5}, quick={"bleu": 0.0}),
     quick=Quick(train_rows=1000, other_rows=100, epochs=2),
 )

@@ -81,7 +81,9 @@ def _read_lines(path: Path) -> list[bytes]:
 def _fault(sentence: bytes) -> str:
     """Returns why a sentence cannot be used; empty if it can."""
     count = len(sentence.split())
-    return f"{count:,} words, expected at most {WORDS}" if count > WORDS else text.fault(sentence)
+    if count > WORDS:
+        return f"{count:,} words, expected at most {WORDS}"
+    return text.fault(sentence) if sentence else "no text, the sentence is empty"
 
 
 MULTI30K = Multi30k()

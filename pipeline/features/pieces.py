@@ -28,7 +28,7 @@ PADDING, END, UNKNOWN, FIRST = 0, 1, 2, 3  # ids: after the end, the end, an unk
 LONGEST = 16  # characters of a piece
 CHARACTERS = 12  # of a text that are read, per piece that it may have: no text has longer pieces on average
 UNIT = re.compile(rf"{MARK}?(?:\w+|[^\w{MARK}]|$)")  # a word, or a mark of punctuation
-SPACE = r"[\s\x{2581}\x{00A0}]+"
+SPACE = r"[\s\p{Cc}\x{2581}\x{00A0}]+"  # white space, control characters, the mark itself
 
 
 class Trie(NamedTuple):
@@ -143,7 +143,7 @@ def normalize(text: Any, *, lower: bool) -> Any:
     """Returns texts (batch,) with one `MARK` before each word and no other white space; bytes that are no UTF-8 go."""
     import tensorflow as tf
 
-    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore", replace_control_characters=True)
+    text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore")
     text = tf.strings.lower(text, encoding="utf-8") if lower else text
     text = tf.strings.regex_replace(text, SPACE, " ")
     words = tf.strings.strip(text)

@@ -23,6 +23,7 @@ CATALOGUE = {
     "adult", "cifar10_resnet", "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist",
     "mnist_mlp", "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution", "spoken_digits",
     "support_intents", "taxi", "transfer", "upscale", "vit", "xor", "blood_cells",
+    "connected_digits", "translate",
 }  # fmt: skip
 
 
