@@ -82,9 +82,7 @@ def _inverted_residual(x: Any, expansion: int, filters: int, stride: int, kernel
     )
     x = _batch_norm(depthwise(x), name + "_bn1")
     x = _batch_norm(_convolution(x, filters, 1, 1, name + "_project_conv"), name + "_bn2", activation=False)
-    if stride > 1 or filters != channels:
-        return x
-    return layers.Add(name=_layer_name(name + "_add"))([x, entry])
+    return layers.Add()([x, entry]) if stride == 1 and filters == channels else x
 
 
 def _convolution(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:

@@ -30,7 +30,7 @@ ROWS, COLUMNS = HEIGHT // STRIDE, WIDTH // STRIDE
 FOUND = 100  # boxes in an answer
 COUNTED = 0.35  # score from which one is counted
 PEAK = 0.999  # of a heat map: the cell of a centre itself
-LEVELS = ("blocks_4__add", "blocks_10__add", "blocks_15__bn2")  # outputs of stride 8, 16 and 32
+LEVELS = ("blocks_5__expand_conv", "blocks_11__expand_conv", "conv_head")  # get what has stride 8, 16 and 32
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def build(p, spec):
     network = _efficientnet_lite0.backbone((HEIGHT, WIDTH, 3))
     if p.pretrained:
         _efficientnet_lite0.load_imagenet(network)
-    levels = keras.Model(network.input, [network.get_layer(name).output for name in LEVELS], name="levels")
+    levels = keras.Model(network.input, [network.get_layer(name).input for name in LEVELS], name="levels")
     for layer in levels.layers:  # a few pictures would degrade the statistics of the normalizations
         layer.trainable = not (p.pretrained and isinstance(layer, layers.BatchNormalization))
     image = keras.Input(spec.features["image"][0], name="image")
