@@ -13,7 +13,7 @@ in J. Kim et al., Accurate image super-resolution using very deep convolutional 
 Data: T91, 91 photographs in 4,606 patches (a tenth of the photographs for early stopping); Set5 and Set14 are the test.
 Task: super-resolution
 Command: keraspipe run upscale
-Reaches: not measured yet.
+Reaches: psnr_set5 32.94, 6.0 minutes on 2 cores, 96,585 weights, recipe 3cf0ca67b18a.
 The paper has 32.55 dB on Set5 from the same photographs. Tried: relu, pixels from 0 to 1 and 25 epochs, with 33.00 dB
 on Set5 and 29.48 on Set14 (interpolation 27.63); its val_loss after two epochs is 0.00130, that of leaky units and of
 centred pixels 0.00116. Without one of the convolutions of 64 it is 0.4 dB less after six epochs.
