@@ -10,6 +10,9 @@ convolutions, and with the sum of cross-entropy and Dice loss (F. Milletari et a
 Data: nuclei, 334 fluorescence images split by hash of the content 70/10/20.
 Task: segmentation
 Command: keraspipe run nuclei
+Reaches: not measured yet.
+With filters of 16 to 128 in four levels an epoch takes three times as long, and with convolutions that are not separable
+twice as long again.
 """
 
 from dataclasses import dataclass
