@@ -63,7 +63,7 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
     ending = "" if planner else _usual_suffix(path)
     if target or task not in ("", CLASSIFICATION):
         raise UsageError(
-            "Files in folders say by themselves what is to be learnt.",
+            "Files in folders are classified by the names of the folders, or say by themselves what is on them.",
             expected=f"neither --target nor another --task than {CLASSIFICATION}",
             received=f"--target {target}" if target else f"--task {task}",
             action="leave it out, or give a table with --data",

@@ -103,7 +103,8 @@ def test_test_papers_that_are_not_numbers_once_each(tmp_path):
 
 @given(arrays.arrays(st.sampled_from(["<i4", "<f4", "<f8", "|u1"]), arrays.array_shapes(min_dims=2, max_dims=2)))
 def test_arrays_and_matrices_are_those_that_were_written(values):
-    values = np.nan_to_num(values)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values).clip(-1e30, 1e30)  # float32 holds no larger ones
     for order in "CF":
         content = pickle.dumps(np.array(values, order=order), protocol=2)
         np.testing.assert_array_equal(values, read_pickle(io.BytesIO(content)))

@@ -151,7 +151,7 @@ def test_pictures_without_a_box_and_a_target_are_refused(tmp_path):
         file.write_text("<annotation></annotation>")
     with pytest.raises(PipelineError, match="There is no box"):
         inspect.make_plan(root, "", "")
-    with pytest.raises(UsageError, match="say by themselves"):
+    with pytest.raises(UsageError, match="say by themselves what is on them"):
         inspect.make_plan(voc(tmp_path / "other"), "price", "")
 
 
