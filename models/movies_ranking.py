@@ -10,7 +10,7 @@ Paper: R. Wang et al., DCN V2, WWW 2021 (arXiv:2008.13535), equation 1, and the 
 Data: MovieLens (ml-latest-small), 100,836 ratings; the newest tenth of each user is the test, the 5 % before it eval.
 Task: regression
 Command: keraspipe run movies_ranking
-Reaches: skill 0.0142, 3 minutes on 2 cores.
+Reaches: skill 0.01417, 1.0 minutes on 2 cores, 369,818 weights, recipe 0881b8c804a9.
 Skill is the share by which the RMSE (0.881) is below that of the mean with the biases of user and film (0.894; with
 more shrinkage, 5 or 10 instead of 3 ratings, 0.896). Gradient boosting on the two numbers has a mean absolute error of
 0.768, this network 0.680.

@@ -13,7 +13,7 @@ P. Covington et al., Deep neural networks for YouTube recommendations, RecSys 20
 Data: MovieLens (ml-latest-small), 100,836 ratings; the newest tenth of each user is the test, the 5 % before it eval.
 Task: retrieval
 Command: keraspipe run movies_retrieval
-Reaches: lift 1.6, 3 minutes on 2 cores.
+Reaches: ndcg 0.07336, 1.6 minutes on 2 cores, 9,024,220 weights, recipe c8563df5d50c.
 One border in time for all users leaves next to nobody to ask: of the 453 who rated in the oldest 70 %, ten go on in the
 newest 20 %. On these, EASE (H. Steck, WWW 2019) is below popularity; by user it has 1.5 times popularity's NDCG. Tried:
 temperature 0.07 and 0.15 (0.003 lower), half of the inputs dropped (0.010 lower).

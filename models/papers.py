@@ -12,7 +12,7 @@ Paper: T. Kipf, M. Welling, Semi-supervised classification with graph convolutio
 Data: Cora, 2,708 papers; Planetoid's split: 140 with a label to learn from, 500 for early stopping, 1,000 for the test.
 Task: node classification
 Command: keraspipe run papers
-Reaches: accuracy 0.81, 2 minutes on 2 cores.
+Reaches: accuracy 0.81, 1.9 minutes on 2 cores, 164,680 weights, recipe 86708e7cfa74.
 Without edges the same network has 0.58. Two other seeds reached 0.811 and 0.819.
 """
 
