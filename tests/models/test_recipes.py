@@ -22,7 +22,7 @@ NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
     "adult", "blood_cells", "cifar10_resnet", "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm",
     "imdb_transformer", "mnist", "mnist_mlp", "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers",
-    "pollution", "spoken_digits", "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
+    "pollution", "spoken_digits", "support_intents", "taxi", "transfer", "upscale", "vit", "xor",
 }  # fmt: skip
 
 

@@ -117,7 +117,6 @@ TRANSFORM = {
     "support_intents": {"length"},
     "taxi": {"buckets", "rare"},
     "transfer": {"size"},
-    "translate": {"length", "source_pieces", "target_pieces"},
 }
 
 
