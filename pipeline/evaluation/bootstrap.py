@@ -70,8 +70,7 @@ def overall_intervals(recipe: Recipe, scores: Scores) -> dict[str, list[float]]:
     in_order = isinstance(recipe.split, Time)
     intervals = {
         name: interval(score, np.arange(score.rows), in_order=in_order)
-        for name, score in scores.items()
-        if isinstance(score, Statistic)
+        for name, score in find_statistics(scores).items()
     }
     return {name: limits for name, limits in intervals.items() if limits}
 
@@ -108,17 +107,31 @@ def measure_slices(scores: Scores, features: Mapping[str, np.ndarray]) -> list[d
         scores: The metrics; those that are plain numbers have no slices.
         features: The values of each sliced feature, (rows,); a statistic over other units has no slices either.
     """
-    return [
-        _measure_slice(scores, f"{name}={value}", np.flatnonzero(texts == value))
-        for name, values in features.items()
-        for texts in [np.array([slice_value(value) for value in values])]
-        for value in sorted(set(texts.tolist()))
-        if any(isinstance(score, Statistic) and score.rows == len(texts) for score in scores.values())
-    ]
+    slices = []
+    for name, values in features.items():
+        texts = np.array([slice_value(value) for value in values])
+        measured = {key: score for key, score in find_statistics(scores).items() if score.rows == len(texts)}
+        parts = sorted(set(texts.tolist())) if measured else []
+        slices += [_measure_slice(measured, f"{name}={part}", np.flatnonzero(texts == part)) for part in parts]
+    return slices
 
 
-def _measure_slice(scores: Scores, name: str, rows: np.ndarray) -> dict[str, Any]:
-    measured = {key: score for key, score in scores.items() if isinstance(score, Statistic)}
+def join_slices(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the slices of both lists, those of the same rows as one with the metrics and intervals of both."""
+    joined = {part["slice"]: part for part in first}
+    for part in second:
+        known = joined.get(part["slice"], part)
+        both = {key: {**known[key], **part[key]} for key in ("metrics", "intervals")}
+        joined[part["slice"]] = {**known, **both}
+    return list(joined.values())
+
+
+def find_statistics(scores: Scores) -> dict[str, Statistic]:
+    """Returns the metrics that can be computed over any rows."""
+    return {name: score for name, score in scores.items() if isinstance(score, Statistic)}
+
+
+def _measure_slice(measured: Mapping[str, Statistic], name: str, rows: np.ndarray) -> dict[str, Any]:
     values = {key: float(score.over(rows)) for key, score in measured.items()}
     intervals = {key: interval(score, rows) for key, score in measured.items()}
     return {
@@ -133,11 +146,11 @@ def compare_models(recipe: Recipe, candidate: Scores, live: Scores) -> dict[str,
     """Returns the paired test of each statistic; empty without a champion (the live model)."""
     in_order = isinstance(recipe.split, Time)
     higher = {metric.name: metric.higher_is_better for metric in recipe.metrics}
-    pairs = {name: (score, live.get(name)) for name, score in candidate.items()}
+    others = find_statistics(live)
     return {
-        name: compare(own, other, higher=higher[name], in_order=in_order)
-        for name, (own, other) in pairs.items()
-        if isinstance(own, Statistic) and isinstance(other, Statistic) and own.rows == other.rows
+        name: compare(own, others[name], higher=higher[name], in_order=in_order)
+        for name, own in find_statistics(candidate).items()
+        if name in others and own.rows == others[name].rows
     }
 
 

@@ -203,10 +203,13 @@ def score(
     )
     metrics, baseline = merge_metrics(measured, bootstrap.plain_values(own), bootstrap.plain_values(live))
     rows = predictions.collect_predictions(recipe, test, models.candidate, models.live)
-    slices = [
-        *comparison.add_slice_intervals(recipe, rows, metrics, measured.slices),
-        *bootstrap.measure_slices(own, {name: splits.test[name] for name in recipe.gate.slices if own}),
-    ]
+    sliced = recipe.gate.slices if bootstrap.find_statistics(own) else ()  # else the split need not be read
+    slices = bootstrap.join_slices(
+        undefined.drop_undefined_in_slices(
+            recipe, rows, comparison.add_slice_intervals(recipe, rows, metrics, measured.slices)
+        ),
+        bootstrap.measure_slices(own, {name: splits.test[name] for name in sliced}),
+    )
     structured = bool(targets.target_kinds(recipe.data))
     comparisons = {
         **comparison.compare_models(recipe, rows, metrics, baseline),
@@ -221,7 +224,7 @@ def score(
             **bootstrap.overall_intervals(recipe, own),
         },
         "baseline": baseline and undefined.drop_undefined(recipe, rows, baseline),
-        "slices": undefined.drop_undefined_in_slices(recipe, rows, slices),
+        "slices": slices,
         "confusion": measured.confusion,
         "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
         "cost": measure_cost(recipe, models.candidate, test, trained),

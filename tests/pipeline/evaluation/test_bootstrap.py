@@ -82,3 +82,24 @@ def test_slices_and_plain_numbers():
 def test_a_statistic_that_is_seldom_defined_has_no_interval():
     rare = Statistic(50, lambda rows: 1.0 if 7 in rows and 8 in rows and 9 in rows else math.nan)
     assert bootstrap.interval(rare, np.arange(50)) == []
+
+
+def test_a_statistic_over_other_units_has_no_slices_beside_one_over_rows():
+    scores = {"m": mean_of(np.arange(4.0)), "per_user": mean_of(np.ones(2))}
+    slices = bootstrap.measure_slices(scores, {"colour": np.array([b"red", b"red", b"blue", b"blue"], object)})
+    assert [{"m"}, {"m"}] == [part["metrics"].keys() for part in slices]
+
+
+def test_slices_of_the_same_rows_are_one():
+    of_tfma = {
+        "slice": "colour=red",
+        "examples": 2,
+        "metrics": {"accuracy": 0.5},
+        "intervals": {"accuracy": [0.1, 0.9]},
+    }
+    own = {"slice": "colour=red", "examples": 2, "metrics": {"m": None}, "intervals": {}}
+    other = {"slice": "colour=blue", "examples": 1, "metrics": {"m": 3.0}, "intervals": {}}
+    red, blue = bootstrap.join_slices([of_tfma], [own, other])
+    assert red == {**of_tfma, "metrics": {"accuracy": 0.5, "m": None}}
+    assert blue == other
+    assert bootstrap.join_slices([], [own]) == [own]
