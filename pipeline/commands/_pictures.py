@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy as np
-    from PIL import Image
 
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 BOXES, LABELS, SCORES, COUNT = "boxes", "labels", "scores", "count"
@@ -70,16 +68,9 @@ def _draw_row(text: str, answer: Mapping[str, np.ndarray], row: int) -> bytes:
     from pipeline.features import drawing, image
 
     picture = image.open_upright(file.read_bytes())
-    return to_png(drawing.draw_boxes(picture, answer[BOXES][row][:count], labels, scores))
+    return image.encode_picture(drawing.draw_boxes(picture, answer[BOXES][row][:count], labels, scores))
 
 
 def counted(answer: Mapping[str, np.ndarray], row: int) -> int:
     """Returns how many boxes of a row count: the model says it, or else all."""
     return int(answer[COUNT][row]) if COUNT in answer else len(answer[BOXES][row])
-
-
-def to_png(picture: Image.Image) -> bytes:
-    """Encodes a picture as PNG."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()

@@ -10,7 +10,6 @@ scale-up using sparse-representations, Curves and Surfaces 2010. Licence: none i
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -113,7 +112,7 @@ class SuperResolution:
                 yield (top, left), (small.crop(box), large.crop(wide))
 
     def _example(self, source: str, picture: str, pair: tuple[Image.Image, Image.Image], split: str) -> Example:
-        small, large = map(_encode, pair)
+        small, large = (image.encode_picture(each, compress_level=1) for each in pair)
         return Example(source, {"image_bytes": small, "target_bytes": large, "picture": picture.encode()}, split)
 
 
@@ -131,12 +130,6 @@ def _resize(picture: Image.Image, share: float) -> Image.Image:
 def _steps(length: int, side: int) -> list[int]:
     """Returns where patches of a side begin; none if there is no room for one."""
     return sorted({*range(0, length - side + 1, side), length - side}) if length >= side else []
-
-
-def _encode(picture: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, "png", compress_level=1)
-    return buffer.getvalue()
 
 
 SUPER_RESOLUTION = SuperResolution("super_resolution/t91_set5_set14.tar")

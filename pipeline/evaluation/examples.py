@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.evaluation.statistics import keep_digits
-from pipeline.features.image import open_image
+from pipeline.features.image import encode_picture, open_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,9 +168,7 @@ def _thumbnail(content: bytes) -> str:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return ""
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(encode_picture(image)).decode()
 
 
 def sample_reconstructions(model: LoadedModel, folder: Path) -> list[dict[str, Any]]:

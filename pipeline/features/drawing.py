@@ -110,6 +110,4 @@ def encode(picture: Image.Image) -> str:
     """Returns a picture as PNG in base64, at most `SIDE` pixels wide and high."""
     small = picture.convert("RGB")
     small.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
+    return base64.b64encode(image.encode_picture(small)).decode()

@@ -38,11 +38,16 @@ LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 65536ths, as Pillow rounds it: a 
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes uint8 pixels (height, width) or (height, width, 3) as PNG."""
+    """Encodes uint8 pixels (height, width) or (height, width, 3) as PNG, fast."""
     from PIL import Image
 
+    return encode_picture(Image.fromarray(pixels), compress_level=1)
+
+
+def encode_picture(picture: Image.Image, compress_level: int = 6) -> bytes:
+    """Encodes a picture as PNG; a level of 1 is fast, one of 9 small."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+    picture.save(buffer, "png", compress_level=compress_level)
     return buffer.getvalue()
 
 

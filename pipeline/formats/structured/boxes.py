@@ -13,7 +13,7 @@ from pipeline.features import image
 from pipeline.formats.base import Example
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 SLACK = 0.02  # by which a box may reach over the border, in sides of the picture
 MOST = 100  # boxes per picture, if a data set does not say another bound
@@ -21,7 +21,7 @@ MOST = 100  # boxes per picture, if a data set does not say another bound
 
 @dataclass(frozen=True)
 class Box:
-    """One annotated object, in pixels.
+    """One annotated object.
 
     Attributes:
         name: Name of its class.
@@ -29,6 +29,7 @@ class Box:
         top: From the upper border.
         right: Right side, from the left border.
         bottom: Lower side, from the upper border.
+        as_shares: Whether these are shares of the picture, and not pixels.
     """
 
     name: str
@@ -36,6 +37,13 @@ class Box:
     top: float
     right: float
     bottom: float
+    as_shares: bool = False
+
+    def in_pixels(self, width: float, height: float) -> Box:
+        """Returns the box in pixels of a picture."""
+        if not self.as_shares:
+            return self
+        return Box(self.name, self.left * width, self.top * height, self.right * width, self.bottom * height)
 
     def scaled(self, width: float, height: float) -> list[float]:
         """Returns ymin, xmin, ymax, xmax as shares of the picture, cut at its border."""
@@ -64,14 +72,14 @@ def target_kinds(most: int) -> dict[str, str]:
 
 
 def make_example(
-    source: str, content: bytes, boxes: Iterable[Box], names: Sequence[str], split: str, extra: str = ""
+    source: str, content: bytes, boxes: Sequence[Box], names: Sequence[str], split: str, extra: str = ""
 ) -> Example:
     """Returns the example of a picture.
 
     Args:
         source: Its place, for messages.
         content: The file of the picture.
-        boxes: The boxes on it.
+        boxes: The boxes on it, in pixels or as shares.
         names: The declared classes.
         split: "train", "test" or empty.
         extra: A fault of its annotation that is known already.
@@ -80,7 +88,7 @@ def make_example(
     if fault:
         return Example(source, {}, split, fault)
     width, height = image.upright_size(content)
-    kept = list(boxes)
+    kept = [box.in_pixels(width, height) for box in boxes]
     fault = next(filter(None, (box.fault(width, height, names) for box in kept)), "")
     features = {
         "image_bytes": content,

@@ -77,7 +77,7 @@ class YoloBoxes:
             place = _place(name, IMAGES)
             if place is not None and not is_hidden(name):
                 split = next(filter(None, map(split_of, PurePosixPath(name).parts)), "")
-                marked, fault = read_boxes(texts.get(place, b""), content, self.names)
+                marked, fault = read_boxes(texts.get(place, b""), self.names)
                 yield boxes.make_example(f"{path / name}", content, marked, self.names, split, fault)
 
 
@@ -89,27 +89,23 @@ def _place(name: str, folder: str) -> str | None:
     return "/".join(part for part in parts if part != folder)
 
 
-def read_boxes(text: bytes, picture: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
+def read_boxes(text: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
     """Returns the boxes of a picture from its text, or why they cannot be read."""
-    if fault := image.fault(picture, (1, 1, 3), resize=True):
-        return [], fault
-    width, height = image.upright_size(picture)
     marked = []
     for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            marked.append(_read_line(line, width, height, names))
+            marked.append(_read_line(line, names))
         except (ValueError, IndexError) as error:
             return [], f"line {number} of its text is not `class x y width height` as shares: {line[:60]!r} ({error})"
     return marked, ""
 
 
-def _read_line(line: str, width: int, height: int, names: Sequence[str]) -> Box:
+def _read_line(line: str, names: Sequence[str]) -> Box:
     words = line.split()
     if len(words) != FIELDS:
         raise ValueError(f"{len(words)} words")
     kind, (x, y, wide, high) = int(words[0]), map(float, words[1:])
     name = names[kind] if 0 <= kind < len(names) else f"number {kind}"
-    left, right, top, bottom = x - wide / 2, x + wide / 2, y - high / 2, y + high / 2
-    return Box(name, left * width, top * height, right * width, bottom * height)
+    return Box(name, x - wide / 2, y - high / 2, x + wide / 2, y + high / 2, as_shares=True)

@@ -26,10 +26,16 @@ AREA, CELL, LEAST = 320 * 240, 32, 96  # pixels of a picture as the network sees
 ROOM = 1.25  # times the most boxes of a picture that there is room for
 LOOKED_AT = 60  # pictures of a list
 LEAST_PRECISION = 0.3
+START = 1 << 16  # bytes in which a file of COCO has one of its keys
+COCO_KEYS = ("info", "licenses", "images", "annotations", "categories")
 
 
 def is_coco(path: Path) -> bool:
     """Returns whether a JSON file has the parts of COCO's format."""
+    with path.open("rb") as file:
+        start = file.read(START)
+    if not start.lstrip().startswith(b"{") or not any(f'"{key}"'.encode() in start for key in COCO_KEYS):
+        return False  # a table, which may be larger than the memory
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

@@ -187,3 +187,11 @@ def test_texts_that_are_not_clear_are_asked_for(tmp_path, columns, target):
         path.write_text("\n".join([lines[0].replace("word 0", "third"), *lines[1:]]) + "\n")
     with pytest.raises(UsageError, match="It is not clear which text"):
         inspect.make_plan(path, target, "translation")
+
+
+def test_a_large_table_in_json_is_not_read_to_see_that_it_is_not_of_coco(tmp_path, monkeypatch):
+    monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: pytest.fail(f"{path} was read as a whole"))
+    (tmp_path / "rows.json").write_text("[" + ",".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)) + "]")
+    (tmp_path / "lines.json").write_text("\n".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)))
+    assert not boxes.is_coco(tmp_path / "rows.json")
+    assert not boxes.is_coco(tmp_path / "lines.json")
