@@ -28,13 +28,20 @@ def arguments(parser: ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument("name", metavar="NAME", help="name of the new recipe")
     parser.add_argument(
-        "--data", required=True, metavar="PATH", help="a table, or a folder or archive of files per class"
+        "--data",
+        required=True,
+        metavar="PATH",
+        help="a table, a folder or archive of files per class, or pictures with boxes or masks",
     )
     parser.add_argument(
         "--target", default="", metavar="COLUMN", help="the column of a table to predict (default: found in the data)"
     )
     parser.add_argument(
-        "--task", default="", choices=TASKS, metavar="TASK", help=f"{', '.join(TASKS)} (default: found in the data)"
+        "--task",
+        default="",
+        choices=TASKS,
+        metavar="TASK",
+        help=f"{', '.join(TASKS)} (default: found in the data, but for translation)",
     )
     _csv_options.arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")

@@ -7,4 +7,9 @@ from __future__ import annotations
 
 from pipeline.formats.structured.voc import VocBoxes
 
-BCCD = VocBoxes("bccd/bccd.tar.gz", names=("RBC", "WBC", "Platelets"), most=64)
+BCCD = VocBoxes(
+    "bccd/bccd.tar.gz",
+    names=("RBC", "WBC", "Platelets"),
+    most=64,
+    source="https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.tar.gz",
+)

@@ -9,4 +9,10 @@ from __future__ import annotations
 
 from pipeline.formats.structured.masks import ImageMasks
 
-NUCLEI = ImageMasks("nuclei/nuclei256.tar", masks="labels", shape=(256, 256, 1))
+NUCLEI = ImageMasks(
+    "nuclei/nuclei256.tar",
+    masks="labels",
+    shape=(256, 256, 1),
+    source="stage1_train of https://bbbc.broadinstitute.org/BBBC038 (the grey images of 256x256 pixels, and a PNG with "
+    "all nuclei of each) as folders images and labels",
+)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TRAIN, TEST = "t91", ("set5", "set14")  # folders of the archive
+SOURCE = "the pictures of T91, Set5 and Set14, customary in research,"
 SHRUNK = (1.0, 0.9, 0.8, 0.7, 0.6)  # sizes in which the photographs are learned from
 
 
@@ -64,7 +65,7 @@ class SuperResolution:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "the pictures of T91, Set5 and Set14 in folders t91, set5 and set14")]
+        return [locate(data, self.path, "folders t91, set5 and set14", SOURCE)]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the patches and pictures in the order of the archive.

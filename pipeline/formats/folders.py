@@ -62,13 +62,14 @@ class ClassFile:
         return self.folder.encode(errors="surrogateescape")
 
 
-def locate(data: Path, path: str, each: str) -> Path:
+def locate(data: Path, path: str, each: str, source: str = "") -> Path:
     """Returns the folder or archive at a path, absolute or under the data folder.
 
     Args:
         data: The data folder.
         path: The recipe's path.
         each: What is in it, for the message.
+        source: Where a public data set comes from, for the message.
 
     Raises:
         PipelineError: It does not exist.
@@ -79,7 +80,9 @@ def locate(data: Path, path: str, each: str) -> Path:
             f"There is no folder or archive {location}.",
             expected=f"a folder, .tar, .tar.gz, .tar.xz or .zip file with {each}",
             received="nothing at that path",
-            action="correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
+            action=f"put {source} there, or set KERASPIPE_DATA to the folder above {Path(path).parts[0]}"
+            if source
+            else "correct the recipe's path, or set KERASPIPE_DATA to the folder above it",
         )
     return location
 

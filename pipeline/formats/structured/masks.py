@@ -30,6 +30,7 @@ class ImageMasks:
         masks: Name of the folder of the masks.
         suffix: What the name of a mask has more than that of its picture, before the ending: `_mask`.
         shape: Height, width and channels to which the recipe decodes the pictures.
+        source: Where a public data set comes from, for who lacks it.
     """
 
     path: str
@@ -37,6 +38,7 @@ class ImageMasks:
     masks: str = "masks"
     suffix: str = ""
     shape: tuple[int, int, int] = (256, 256, 3)
+    source: str = ""
     label: str = ""
     classes: tuple[str, ...] = ()
 
@@ -56,7 +58,7 @@ class ImageMasks:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "a folder of pictures and one of their masks")]
+        return [locate(data, self.path, "a folder of pictures and one of their masks", self.source)]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the pairs, ordered by path, or in the order in which an archive completes them.

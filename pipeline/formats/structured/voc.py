@@ -33,11 +33,13 @@ class VocBoxes:
             absolute or under the data folder. Pictures and XML files of the same name may also lie next to each other.
         names: The declared classes.
         most: Boxes per picture; more are left out and counted.
+        source: Where a public data set comes from, for who lacks it.
     """
 
     path: str
     names: tuple[str, ...]
     most: int = boxes.MOST
+    source: str = ""
     label: str = ""
     classes: tuple[str, ...] = ()
 
@@ -57,7 +59,7 @@ class VocBoxes:
         Raises:
             PipelineError: There is none.
         """
-        return [locate(data, self.path, "pictures and XML files")]
+        return [locate(data, self.path, "pictures and XML files", self.source)]
 
     def examples(self, data: Path) -> Iterator[Example]:
         """Yields the annotated pictures, ordered by name; test are those in ImageSets/Main/test.txt.

@@ -8,6 +8,7 @@ import tarfile
 import pytest
 from PIL import Image
 
+from pipeline.errors import PipelineError
 from pipeline.formats.structured.masks import ImageMasks
 
 
@@ -73,3 +74,11 @@ def test_what_is_no_pair_is_a_fault(tmp_path):
     assert "no mask of the same name" in faults["alone.png"]
     assert "no picture of the same name" in faults["stray.png"]
     assert "not a readable image" in faults["noise.png"]
+
+
+def test_who_lacks_a_public_data_set_is_told_where_it_comes_from(tmp_path):
+    data = ImageMasks("cells/cells.tar", source="https://example.org/cells.tar")
+    with pytest.raises(PipelineError, match=r"put https://example\.org/cells\.tar there, .* folder above cells"):
+        data.files(tmp_path)
+    with pytest.raises(PipelineError, match="correct the recipe's path"):
+        ImageMasks("cells").files(tmp_path)
