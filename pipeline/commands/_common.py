@@ -65,7 +65,7 @@ def describe_unpublished(workspace: Workspace, name: str) -> tuple[str, str]:
         return "", ""
     reasons = fileio.read_json(newest.evaluation, {}).get("gate", {}).get("reasons", [])
     if not reasons:
-        return f"the run {newest.root.name}, which did not end", f"run: keraspipe run {name}"
+        return f"the run {newest.root.name}, which has not ended", f"run: keraspipe run {name}"
     received = f"the run {newest.root.name}, which did not pass the gate: {reasons[0]}"
     return received, f"see keraspipe runs {newest.root.name}; then change the data, the recipe or its gate"
 

@@ -34,10 +34,18 @@ def is_coco(path: Path) -> bool:
     """Returns whether a JSON file has the parts of COCO's format."""
     with path.open("rb") as file:
         start = file.read(START)
-    if not start.lstrip().startswith(b"{") or not any(f'"{key}"'.encode() in start for key in COCO_KEYS):
-        return False  # a table, which may be larger than the memory
+    # A table may be larger than the memory.
+    return _begins_like_coco(start) and has_coco_parts(path.read_bytes())
+
+
+def _begins_like_coco(start: bytes) -> bool:
+    return start.lstrip().startswith(b"{") and any(f'"{key}"'.encode() in start for key in COCO_KEYS)
+
+
+def has_coco_parts(text: bytes) -> bool:
+    """Returns whether JSON has the parts of COCO's format."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
     except (ValueError, RecursionError):
         return False
     return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()

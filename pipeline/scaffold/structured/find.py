@@ -6,11 +6,12 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import UsageError
 from pipeline.features import image
-from pipeline.formats.download import list_members
+from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import yolo
-from pipeline.scaffold.structured.boxes import is_coco, plan_coco, plan_voc, plan_yolo
+from pipeline.scaffold.structured.boxes import has_coco_parts, is_coco, plan_coco, plan_voc, plan_yolo
 from pipeline.scaffold.structured.masks import find_masks, plan_masks
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ def find_planner(path: Path) -> Any:
 
     Args:
         path: A JSON file, or a folder or archive.
+
+    Raises:
+        UsageError: It holds some in a form that cannot be read as it is.
     """
     if path.is_file() and path.suffix.lower() == ".json":
         return plan_coco if is_coco(path) else None
@@ -32,11 +36,24 @@ def find_planner(path: Path) -> Any:
     pictures = any(endings[suffix] for suffix in image.SUFFIXES)
     if path.is_dir() and any(is_coco(path / name) for name in names if name.lower().endswith(".json")):
         return plan_coco
+    if path.is_file() and pictures and endings[".json"]:
+        _require_no_coco(path)
     if pictures and endings[".xml"]:
         return plan_voc
     if pictures and {yolo.IMAGES, yolo.LABELS} <= parts and _has_texts(names):
         return plan_yolo
     return plan_masks if find_masks(path) else None
+
+
+def _require_no_coco(path: Path) -> None:
+    name = next((name for name, content in read_members(path, (".json",)) if has_coco_parts(content)), "")
+    if name:
+        raise UsageError(
+            f"{path.name} is an archive of pictures with boxes in COCO's format.",
+            expected="a folder of them",
+            received=f"{name} in an archive",
+            action="unpack it, and name the folder with --data",
+        )
 
 
 def _has_texts(names: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import UsageError
 from pipeline.features import drawing, image
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden
@@ -28,19 +29,35 @@ GAIN = 0.1  # share of the way from a plain threshold to no error that a network
 
 
 def find_masks(path: Path) -> ImageMasks | None:
-    """Returns the data set of pictures and masks at a path; None if no two folders hold pairs."""
-    names = [PurePosixPath(name) for name in list_members(path) if not is_hidden(name)]
+    """Returns the data set of pictures and masks at a path; None if no two folders hold pairs.
+
+    Raises:
+        UsageError: The masks are JPEG, which changes pixels.
+    """
+    members = [PurePosixPath(name) for name in list_members(path) if not is_hidden(name)]
+    names = [name for name in members if name.suffix.lower() in image.SUFFIXES]
     stems: dict[str, set[str]] = {}
     for name in names:
         for part in set(name.parts[:-1]):
             stems.setdefault(part, set()).add(name.stem)
     lossless = {part for name in names if name.suffix.lower() in MASK_SUFFIXES for part in name.parts[:-1]}
     for images in (folder for folder in stems if folder.lower() in IMAGE_FOLDERS):
-        for masks in (folder for folder in stems if folder.lower() in MASK_FOLDERS and folder in lossless):
+        for masks in (folder for folder in stems if folder.lower() in MASK_FOLDERS):
             for suffix in MASK_ENDINGS:
                 if {f"{stem}{suffix}" for stem in stems[images]} & stems[masks]:
+                    _require_lossless(path, masks, lossless)
                     return ImageMasks(str(path), images, masks, suffix)
     return None
+
+
+def _require_lossless(path: Path, masks: str, lossless: set[str]) -> None:
+    if masks not in lossless:
+        raise UsageError(
+            f"The masks in the folder {safe_name(masks)} of {path.name} cannot be trusted to the pixel.",
+            expected=f"masks as {', '.join(MASK_SUFFIXES)}",
+            received="a format such as JPEG, which changes pixels",
+            action="save the masks as PNG, or rename the folder if these are pictures of a class",
+        )
 
 
 def plan_masks(path: Path) -> Plan:

@@ -136,7 +136,7 @@ def test_a_recipe_without_a_live_model_says_what_its_last_run_was(tmp_path):
     folder = workspace.run("plain-20260101-000000-abcd")
     folder.root.mkdir(parents=True)
     received, action = _common.describe_unpublished(workspace, "plain")
-    assert "did not end" in received
+    assert "has not ended" in received
     assert "keraspipe run plain" in action
     fileio.write_json(folder.evaluation, {"gate": {"reasons": ["accuracy is 0.3, at least 0.5 is required"]}})
     received, action = _common.describe_unpublished(workspace, "plain")

@@ -195,3 +195,29 @@ def test_a_large_table_in_json_is_not_read_to_see_that_it_is_not_of_coco(tmp_pat
     (tmp_path / "lines.json").write_text("\n".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)))
     assert not boxes.is_coco(tmp_path / "rows.json")
     assert not boxes.is_coco(tmp_path / "lines.json")
+
+
+def test_an_archive_of_coco_is_no_folder_of_classes(tmp_path):
+    root = coco(tmp_path / "data")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        for file in sorted(path for path in root.rglob("*") if path.is_file()):
+            archive.write(file, file.relative_to(tmp_path))
+    with pytest.raises(UsageError, match="archive of pictures with boxes in COCO's format"):
+        inspect.make_plan(tmp_path / "data.zip", "", "")
+
+
+def test_masks_that_lose_pixels_are_no_class(tmp_path):
+    for number in range(COUNT):
+        write(tmp_path / f"data/images/{number}.png", png(number))
+        buffer = io.BytesIO()
+        Image.open(io.BytesIO(mask())).save(buffer, "jpeg")
+        write(tmp_path / f"data/masks/{number}.jpg", buffer.getvalue())
+    with pytest.raises(UsageError, match="cannot be trusted to the pixel"):
+        inspect.make_plan(tmp_path / "data", "", "")
+
+
+def test_texts_beside_pictures_are_no_masks(tmp_path):
+    for number in range(COUNT):
+        write(tmp_path / f"data/images/{'a' if number % 2 else 'b'}/{number}.png", png(number))
+        write(tmp_path / f"data/labels/{number}.csv", "1,2\n")
+    assert masks.find_masks(tmp_path / "data") is None
