@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 
 KERAS_3 = {"TF_USE_LEGACY_KERAS": "0"}  # TensorFlow Transform sets it to 1 when it is imported
+# AddN adds into the first of its inputs that nobody else still reads, so the order of three gradients, and with it
+# their last digit, is a matter of timing unless operations run one after another. TensorFlow reads it once, early.
+ORDERED_OPERATIONS = {"TF_NUM_INTEROP_THREADS": "1"}
 QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "2"}
 # MLflow's own defaults retry for minutes; here events wait in the journal instead.
 MLFLOW_DEFAULTS = {
@@ -68,9 +71,15 @@ def mlflow_environment() -> dict[str, str]:
     return {**MLFLOW_DEFAULTS, **inherited, **QUIET_MLFLOW}
 
 
-def use_keras_3() -> None:
-    """Makes TensorFlow use Keras 3 in this process; call it before TFX or a recipe is imported."""
+def configure_tensorflow(*, deterministic: bool = False) -> None:
+    """Makes TensorFlow use Keras 3 in this process; call it before TFX or a recipe is imported.
+
+    Args:
+        deterministic: Operations run one after another, each with all threads; `devices.configure` does the rest.
+    """
     os.environ.update(KERAS_3)
+    if deterministic:
+        os.environ.update(ORDERED_OPERATIONS)
 
 
 def use_quiet_mlflow() -> None:

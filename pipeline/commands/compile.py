@@ -81,7 +81,7 @@ def _require_count(gpus: int) -> None:
 
 
 def _compile_pipeline(source: RecipeSource, inside: RunRequest, where: Cluster) -> list[dict[str, Any]]:
-    subprocesses.use_keras_3()
+    subprocesses.configure_tensorflow()
     with console.redirect_output(Path(os.devnull)):
         from pipeline.kubeflow import compiler
 

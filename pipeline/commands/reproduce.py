@@ -33,7 +33,7 @@ def command(options: Namespace, settings: Settings) -> int:
     run_record = record.find_record(settings.workspace, options.run)
     wanted = reproduce.repeat_request(run_record, settings)
     layout.prepare(settings.workspace)
-    subprocesses.use_keras_3()
+    subprocesses.configure_tensorflow(deterministic=wanted.settings.deterministic)
     with console.redirect_output(Path(os.devnull)):  # the recipe imports TensorFlow
         reproduce.require_same_data(run_record, wanted)
     result = execution.execute_request(

@@ -29,7 +29,7 @@ def command(options: Namespace, settings: Settings) -> int:
     """Shows the difference, or makes the newest data's schema the frozen one."""
     source = catalog.find_recipe(options.name, settings)
     inferred = newest_schema(settings.workspace, source.name)
-    subprocesses.use_keras_3()
+    subprocesses.configure_tensorflow()
     with console.redirect_output(Path(os.devnull)):
         from pipeline.steps import schema
 

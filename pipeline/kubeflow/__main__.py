@@ -16,26 +16,27 @@ from pipeline import subprocesses
 from pipeline.errors import PipelineError
 from pipeline.kubeflow.compiler import RUN_PARAMETER
 from pipeline.kubeflow.invocation import Invocation
-from pipeline.settings import from_environment
+from pipeline.settings import Settings, from_environment
 from pipeline.store import fileio, layout
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Does one step; returns 0 done, 1 failed, 3 not blessed."""
     options, beam = _parser().parse_known_args(arguments)
-    subprocesses.use_keras_3()
+    settings = from_environment()
+    subprocesses.configure_tensorflow(deterministic=settings.deterministic)
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     try:
-        return _run_step(options, beam)
+        return _run_step(options, beam, settings)
     except PipelineError as error:
         print(error, file=sys.stderr)
         return error.exit_code
 
 
-def _run_step(options: Namespace, beam: list[str]) -> int:
+def _run_step(options: Namespace, beam: list[str], settings: Settings) -> int:
     from pipeline.kubeflow import task
 
-    wanted = task.parse_request(options.request, from_environment())
+    wanted = task.parse_request(options.request, settings)
     home = wanted.settings.workspace
     layout.prepare(home)
     call = Invocation(options.json_serialized_invocation_args, home.recipe_artifacts(wanted.name))

@@ -109,7 +109,7 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
     tags |= {"trial": request.trial} if request.trial else {}
     reproduce.save_request(request, session.folder)
     session.start_run(request, host=socket.gethostname(), **tags)
-    subprocesses.use_keras_3()
+    subprocesses.configure_tensorflow(deterministic=request.settings.deterministic)
     sys.argv = sys.argv[:1]  # TFX hands the rest to Beam as its options
     with subprocesses.pause_gc():
         from pipeline.runner import digests, local  # noqa: F401  (all that is imported makes garbage)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import keras
 
+from pipeline import subprocesses
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog
 from pipeline.recipes.catalog import RecipeSource
@@ -74,6 +75,7 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
     from pipeline.recipe import restore_params
     from pipeline.training import devices, input_pipeline, trainer
 
+    subprocesses.configure_tensorflow(deterministic=task["config"]["deterministic"])
     devices.configure(task["config"])
     recipe = catalog.pin_recipe(_make_source(Path(task["recipe"]), task["text"]))
     p = type(recipe.params)(**restore_params(task["params"]))

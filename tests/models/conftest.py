@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 os.environ["TF_USE_LEGACY_KERAS"] = "0"  # TFT sets it to 1 on import
+os.environ["TF_NUM_INTEROP_THREADS"] = "1"  # as in a deterministic run: TensorFlow reads it once, before its first use
 
 import base64
 import contextlib

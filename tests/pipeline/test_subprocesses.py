@@ -29,7 +29,7 @@ def test_mlflow_forgets_the_caller_and_keeps_what_he_has_set(monkeypatch):
 
 def test_keras_3_is_taken_whatever_was_set(monkeypatch):
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
-    subprocesses.use_keras_3()
+    subprocesses.configure_tensorflow()
     assert "0" == os.environ["TF_USE_LEGACY_KERAS"]
 
 
