@@ -117,6 +117,7 @@ TRANSFORM = {
     "support_intents": {"length"},
     "taxi": {"buckets", "rare"},
     "transfer": {"size"},
+    "translate": {"length", "source_pieces", "target_pieces"},
 }
 
 
