@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,18 +79,24 @@ def _list_variables_once(archive: Any) -> None:
         setattr(archive._tf_trackable, name, [])  # noqa: SLF001  (Keras 3.15 has no option for it)
 
 
-def write_warm_up(folder: Path, name: str, inputs: dict[str, np.ndarray]) -> None:
-    """Writes requests that a server runs before the version becomes available: one row, and a small batch."""
+def write_warm_up(folder: Path, name: str, requests: dict[str, dict[str, np.ndarray]]) -> None:
+    """Writes requests that a server runs before the version becomes available: one row, and a small batch.
+
+    Args:
+        folder: The SavedModel.
+        name: Name of the model.
+        requests: Inputs by signature, some rows each.
+    """
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
-        for rows in WARM_UP_ROWS:
+        for signature, rows in itertools.product(requests, WARM_UP_ROWS):
             request = predict_pb2.PredictRequest()
             request.model_spec.name = name
-            request.model_spec.signature_name = "serving_default"
-            for key, values in inputs.items():
+            request.model_spec.signature_name = signature
+            for key, values in requests[signature].items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(np.resize(values, (rows, *values.shape[1:]))))
             log = prediction_log_pb2.PredictLog(request=request)
             writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
 
+# Not warmed up: every version would take seconds longer to load for what few of them are ever asked.
+SELDOM_ASKED = ("explain", "transform_features")
+
 
 def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Returns inputs for `serving_default`: raw inputs; zeros if the recipe's signature takes others."""
@@ -28,6 +31,15 @@ def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str
         return inputs
     sizes = {name: [1 if size < 0 else size for size in info.shape or ()] for name, info in declared.items()}
     return {name: np.zeros(sizes[name], tf.as_dtype(info.dtype.name).as_numpy_dtype) for name, info in declared.items()}
+
+
+def make_warm_up(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns a request for each signature that a client asks with raw inputs; its first call takes seconds."""
+    requests = {"serving_default": make_request(loaded, inputs)}
+    for name, signature in loaded.signatures.items():
+        if name not in SELDOM_ASKED and signature.inputs.keys() <= inputs.keys():
+            requests.setdefault(name, {key: inputs[key] for key in signature.inputs})
+    return requests
 
 
 def signatures_to_dict(signatures: dict[str, Any]) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict
     folder = Path(args.serving_model_dir)
     saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)
-    saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_request(loaded, inputs))
+    saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_warm_up(loaded, inputs))
     fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
     if (layout := forecast.describe_columns(recipe.data)) is not None:
         fileio.write_json(folder / columns.FORECAST_FILE, layout)

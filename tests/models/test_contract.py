@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import config as framework
 
-from pipeline.export import forecast, saved_model
+from pipeline.export import forecast, saved_model, signatures
 from pipeline.store import fileio
 from pipeline.tables.calendar import add_step
 from pipeline.training import input_pipeline, trainer
@@ -246,3 +246,12 @@ def warm_up(folder):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
         yield request.model_spec.signature_name, inputs
+
+
+@pytest.mark.once
+def test_what_clients_ask_with_raw_inputs_is_warm_before_it_is_served(served, loaded):
+    folder, _, inputs = served
+    warm = {signature for signature, _ in warm_up(folder)}
+    left = {name for name, signature in loaded.signatures.items() if signature.inputs.keys() <= inputs.keys()} - warm
+    assert "serving_default" in warm
+    assert left <= set(signatures.SELDOM_ASKED)
