@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -14,8 +15,17 @@ from PIL import Image
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
 from pipeline.scaffold.structured import boxes, masks
+from pipeline.settings import ROOT
 
 COUNT = 120
+# The templates are the recipes of the catalogue, which are measured. The recipe's word, and the template's own.
+WORDS = {
+    "nuclei": {"NUCLEI": "DATA"},
+    "blood_cells": {"BCCD": "DATA"},
+    "translate": {"'german'": "'target_pieces'", "'english'": "'source_pieces'"},
+}
+# The sizes fit the data; names of classes may be any text, and need not be words for a metric.
+OWN = {"nuclei": {"Params"}, "blood_cells": {"Params", "score"}, "translate": {"Params"}}
 
 
 def png(number=0, size=(64, 48)):
@@ -221,3 +231,38 @@ def test_texts_beside_pictures_are_no_masks(tmp_path):
         write(tmp_path / f"data/images/{'a' if number % 2 else 'b'}/{number}.png", png(number))
         write(tmp_path / f"data/labels/{number}.csv", "1,2\n")
     assert masks.find_masks(tmp_path / "data") is None
+
+
+def definitions(text):
+    """Functions and classes without their docstrings."""
+    found = {}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner):
+                    inner.body = inner.body[1:] or [ast.Pass()]
+            found[node.name] = ast.unparse(node)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "write", "task"),
+    [
+        ("nuclei", cells, ""),
+        ("blood_cells", voc, ""),
+        ("translate", lambda path: pairs(path.with_suffix(".csv")), "translation"),
+    ],
+)
+def test_a_template_has_the_code_of_its_recipe(tmp_path, recipe, write, task):
+    plan = inspect.make_plan(write(tmp_path / "data"), "", task)
+    written = definitions(render.render_recipe(plan, "mine"))
+    source = (ROOT / "models" / f"{recipe}.py").read_text()
+    for word, own in WORDS[recipe].items():
+        source = re.sub(rf"(?<!\w){word}(?!\w)", own, source.replace(word.replace("'", '"'), word))
+    expected = definitions(source)
+    assert expected.keys() == written.keys()
+    assert {} == {
+        name: (code, written[name])
+        for name, code in expected.items()
+        if code != written[name] and name not in OWN[recipe]
+    }
