@@ -53,7 +53,8 @@ class Skills:
 
     Attributes:
         last: Below that of repeating the last value.
-        best: Below that of the best naive forecast: the last value, the mean of the window, or a season ago.
+        best: Below that of the best naive forecast: the last value, the mean of the window, a season ago, or the median
+            of what came before.
     """
 
     last: float
@@ -102,7 +103,8 @@ def _measure(fitted: Windows, tested: Windows, past: str, season: int) -> Skills
         model.fit(fitted.columns, fitted.truth)
         forecast = model.predict(tested.columns)
     known = fill(tested.columns[past])
-    guesses = (known[:, -1:], known.mean(axis=1, keepdims=True), repeat(known, season, tested.truth.shape[1]))
+    usual, horizon = np.nanmedian(fitted.truth), tested.truth.shape[1]
+    guesses = (known[:, -1:], known.mean(axis=1, keepdims=True), repeat(known, season, horizon), usual)
     error, *naive = (np.abs(guess - tested.truth).mean() for guess in (forecast, *guesses))
     with np.errstate(divide="ignore", invalid="ignore"):
         return Skills(float(1 - error / naive[0]), float(1 - error / min(naive)))

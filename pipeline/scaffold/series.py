@@ -6,7 +6,7 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import fmean, pstdev
+from statistics import fmean, median, pstdev
 from typing import TYPE_CHECKING, Any
 
 from dateutil.relativedelta import relativedelta
@@ -196,14 +196,15 @@ def _series_facts(
         "others": tuple(called[column.name] for column in others),
         "diagram": _series_diagram(times, goal, others, shape),
         "middle": round_significant(fmean(learnt)),
+        "median": round_significant(median(learnt)),
         "spread": round_significant(pstdev(learnt) or 1.0),
         "classes": (),
         "sizes": choices.choose_sizes(len(times.moments)),
         "rate": 1e-3,
         "bad_share": 0,
         "title": f"The next {shape.horizon} steps of {safe_name(goal.name)} from {shape.length} steps before.",
-        "words": "The gate holds the error against that of repeating the last value, the mean of the window, or the "
-        f"season of {shape.season} steps, whichever is best on the test split.",
+        "words": "The gate holds the error against that of the best naive forecast: the last value, the mean of the "
+        f"window, the season of {shape.season} steps before, or always the median.",
         "bounds": _measure_bounds(path, times, goal, others, shape),
     }
 

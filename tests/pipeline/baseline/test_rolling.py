@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import numpy as np
+import pytest
 
 from pipeline.baseline import rolling
 from pipeline.formats.base import Example
@@ -38,6 +39,15 @@ def test_a_wave_is_nearly_perfect_and_a_random_walk_is_not():
     assert 3 == len(sure) == len(none)
     assert min(skill.best for skill in sure) > 0.99
     assert max(skill.best for skill in none) < 0.1
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential", "lognormal", "laplace"])
+def test_noise_of_any_shape_has_no_skill(draw):
+    for seed in range(3):
+        noise = getattr(np.random.default_rng(seed), draw)(size=2000)
+        skills = rolling.roll(windows(list(noise)), "past", 7, borders(2000))
+        assert 3 == len(skills)
+        assert max(skill.best for skill in skills) < 0.01
 
 
 def test_what_the_future_is_no_part_can_know():
