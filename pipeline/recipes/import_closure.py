@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OPEN, _CLOSE = (
     chr(0x27E8),
     chr(0x27E9),
-)  # around a file in place of a module; they occur in no source, not even here
+)  # around a file in place of a module; no name has them, and in texts they are escaped
 STAMPS: dict[Path, hashing.Stamp] = {}  # of each file just before this process last read it
 _MODULE = re.compile(f"{_OPEN}(.*?){_CLOSE}")
 
@@ -180,13 +180,20 @@ class _Normalizer(ast.NodeTransformer):
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         module = self.imports.parse_module(node.value)
         if module and isinstance(node.value, str):
-            node.value = f"{_OPEN}{imports.locate(module, (self.imports.root,))}{_CLOSE}{node.value[len(module) :]}"
+            rest = _escape(node.value[len(module) :])
+            node.value = f"{_OPEN}{imports.locate(module, (self.imports.root,))}{_CLOSE}{rest}"
+        elif isinstance(node.value, str):
+            node.value = _escape(node.value)
         return node
 
     def _module(self, node: ast.expr, name: str) -> ast.expr:
         if name not in self.imports.modules:
             return node
         return ast.Name(f"{_OPEN}{self.imports.modules[name] or ''}{_CLOSE}", ast.Load())
+
+
+def _escape(text: str) -> str:
+    return text.replace(_OPEN, "\\u27e8").replace(_CLOSE, "\\u27e9")
 
 
 def _dotted_name(node: ast.expr) -> str:

@@ -153,6 +153,13 @@ def test_comments_docstrings_and_formatting_change_no_digest(package):
     assert before == after
 
 
+def test_angle_brackets_in_a_text_are_no_file(package):
+    """As in a label in Dirac's notation; modules are marked with the same ones inside a digest."""
+    texts = [f'LABEL = "{text}"\nFILES = f"pipeline.b{{1}}{text}"' for text in ("\u27e8x\u27e9", "\u27e8y\u27e9")]
+    one, other = (digest(package, **{"pipeline.a": text, "pipeline.b": "ONE = 1"}) for text in texts)
+    assert one != other
+
+
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the project's packages, whose modules the tests edit."""
