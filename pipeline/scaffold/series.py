@@ -203,8 +203,7 @@ def _series_facts(
         "rate": 1e-3,
         "bad_share": 0,
         "title": f"The next {shape.horizon} steps of {safe_name(goal.name)} from {shape.length} steps before.",
-        "words": "The gate holds the error against that of the best naive forecast: the last value, the mean of the "
-        f"window, the season of {shape.season} steps before, or always the median.",
+        "words": f"Naive forecasts: last value, mean of the window, {shape.season} steps ago, always the median.",
         "bounds": _measure_bounds(path, times, goal, others, shape),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import unreadable_file
@@ -34,6 +34,7 @@ class CocoBoxes:
         names: The declared classes: names of categories.
         test: JSON file of the official test split; then `path` has the training pictures.
         test_images: Folder of its pictures; empty for the same one.
+        more: More JSON files to learn from, each with the folder of its pictures.
         most: Boxes per picture; more are left out and counted.
     """
 
@@ -42,6 +43,7 @@ class CocoBoxes:
     names: tuple[str, ...]
     test: str = ""
     test_images: str = ""
+    more: dict[str, str] = field(default_factory=dict)
     most: int = boxes.MOST
     label: str = ""
     classes: tuple[str, ...] = ()
@@ -62,7 +64,7 @@ class CocoBoxes:
         Raises:
             PipelineError: One does not exist.
         """
-        paths = (self.path, self.test, self.images, self.test_images)
+        paths = (self.path, *self.more, self.test, self.images, *self.more.values(), self.test_images)
         return find_files(data, paths, f"{EXPECTED}, and a folder of pictures", folders=True)
 
     def examples(self, data: Path) -> Iterator[Example]:
@@ -72,10 +74,11 @@ class CocoBoxes:
             PipelineError: A JSON file is not one of COCO.
         """
         self.files(data)
-        splits = ((self.path, self.images, "train" if self.test else ""), (self.test, self.test_images, "test"))
-        for path, images, split in splits:
-            if path:
-                yield from self._examples(data / path, data / (images or self.images), split)
+        train = "train" if self.test else ""
+        for path, images in {self.path: self.images, **self.more}.items():
+            yield from self._examples(data / path, data / images, train)
+        if self.test:
+            yield from self._examples(data / self.test, data / (self.test_images or self.images), "test")
 
     def _examples(self, path: Path, images: Path, split: str) -> Iterator[Example]:
         content = read_file(path)

@@ -6,7 +6,7 @@ section "Annotation". Places are whole pixels that count from 1, and the last on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Example
 
+KINDS = ("jpegimages", "images", "annotations")  # folders that say what kind of file is in them
+
 
 @dataclass(frozen=True)
 class VocBoxes:
@@ -30,7 +32,8 @@ class VocBoxes:
 
     Args:
         path: Folder or archive with `JPEGImages`, `Annotations` and perhaps `ImageSets/Main`, anywhere below;
-            absolute or under the data folder. Pictures and XML files of the same name may also lie next to each other.
+            absolute or under the data folder. Pictures and XML files of the same name may also lie next to each other,
+            in folders that are called like splits.
         names: The declared classes.
         most: Boxes per picture; more are left out and counted.
         source: Where a public data set comes from, for who lacks it.
@@ -62,30 +65,59 @@ class VocBoxes:
         return [locate(data, self.path, "pictures and XML files", self.source)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Yields the annotated pictures, ordered by name; test are those in ImageSets/Main/test.txt.
+        """Yields the annotated pictures, ordered by name; test are those in ImageSets/Main/test.txt or a folder `test`.
 
         Raises:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        annotations: dict[str, bytes] = {}
+        annotations = Annotations()
         splits: dict[str, str] = {}
         for name, content in read_members(path, (".xml", ".txt")):
             if is_hidden(name):
                 continue
             stem = PurePosixPath(name).stem
             if name.lower().endswith(".xml"):
-                annotations[stem] = content
+                annotations.add(name, content)
             elif split_of(stem):
                 splits |= dict.fromkeys(content.decode(errors="replace").split(), split_of(stem))
         for name, content in read_members(path, image.SUFFIXES):
             stem = PurePosixPath(name).stem
             if not is_hidden(name) and (not splits or stem in splits):
-                yield self._example(f"{path / name}", content, annotations.get(stem), splits.get(stem, ""))
+                split = splits.get(stem) or next(filter(None, map(split_of, PurePosixPath(name).parts[:-1])), "")
+                yield self._example(f"{path / name}", content, annotations.find(name), split)
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
         marked, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
         return boxes.make_example(source, content, marked, self.names, split, fault)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """XML files by the place of their picture, and by its name alone.
+
+    Attributes:
+        places: By path without ending and without the folders `Annotations` and `JPEGImages`.
+        names: By name; empty where several have it, because then the name says nothing.
+    """
+
+    places: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, name: str, content: bytes) -> None:
+        """Adds the XML file of a path."""
+        stem = PurePosixPath(name).stem
+        self.places[_place(name)] = content
+        self.names[stem] = b"" if stem in self.names else content
+
+    def find(self, name: str) -> bytes | None:
+        """Returns the annotation of the picture of a path; None if there is none."""
+        return self.places.get(_place(name)) or self.names.get(PurePosixPath(name).stem) or None
+
+
+def _place(name: str) -> str:
+    parts = PurePosixPath(name).with_suffix("").parts
+    return "/".join(part for part in parts if part.lower() not in KINDS)
 
 
 def read_boxes(annotation: bytes) -> tuple[list[Box], str]:

@@ -1,7 +1,8 @@
 """Boxes in the format of YOLO: a text file per picture, a line per box: class x y width height, as shares.
 
-Source: https://docs.ultralytics.com/datasets/detect/; x and y are the centre of the box. Pictures lie in folders called
-`images`, texts at the same place below `labels`; a picture without a text has no boxes.
+Source: https://docs.ultralytics.com/datasets/detect/; x and y are the centre of the box. A line of three points or more
+(https://docs.ultralytics.com/datasets/segment/) is an outline: its box is the smallest around it. Pictures lie in
+folders called `images`, texts at the same place below `labels`; a picture without a text has no boxes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Example
 
-FIELDS = 5
+FIELDS, OUTLINE = 5, 7  # words of a line: a box, an outline of three points
 IMAGES, LABELS = "images", "labels"
 
 
@@ -104,8 +105,12 @@ def read_boxes(text: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
 
 def _read_line(line: str, names: Sequence[str]) -> Box:
     words = line.split()
+    kind, numbers = int(words[0]), list(map(float, words[1:]))
+    name = names[kind] if 0 <= kind < len(names) else f"number {kind}"
+    if len(words) >= OUTLINE and len(words) % 2:
+        across, down = numbers[::2], numbers[1::2]
+        return Box(name, min(across), min(down), max(across), max(down), as_shares=True)
     if len(words) != FIELDS:
         raise ValueError(f"{len(words)} words")
-    kind, (x, y, wide, high) = int(words[0]), map(float, words[1:])
-    name = names[kind] if 0 <= kind < len(names) else f"number {kind}"
+    x, y, wide, high = numbers
     return Box(name, x - wide / 2, y - high / 2, x + wide / 2, y + high / 2, as_shares=True)

@@ -1,89 +1,26 @@
-"""Recipes of detectors, for boxes as COCO, Pascal VOC and YOLO write them."""
+"""Recipes of detectors, for boxes as Pascal VOC and YOLO write them, and what all detectors share."""
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path, PurePosixPath
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from pipeline.errors import PipelineError
 from pipeline.formats.download import read_members
-from pipeline.formats.folders import is_hidden, split_of
-from pipeline.formats.structured import coco, voc, yolo
+from pipeline.formats.folders import is_hidden
+from pipeline.formats.structured import voc, yolo
 from pipeline.scaffold.choices import Bounds
 from pipeline.scaffold.render import Plan, list_names, safe_name
 from pipeline.scaffold.structured.survey import Survey
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 ROOT = Path("/")  # the paths are absolute here
 AREA, CELL, LEAST = 320 * 240, 32, 96  # pixels of a picture as the network sees it, a multiple of CELL on each side
 ROOM = 1.25  # times the most boxes of a picture that there is room for
-LOOKED_AT = 60  # pictures of a list
 LEAST_PRECISION = 0.3
-START = 1 << 16  # bytes in which a file of COCO has one of its keys
-COCO_KEYS = ("info", "licenses", "images", "annotations", "categories")
-
-
-def is_coco(path: Path) -> bool:
-    """Returns whether a JSON file has the parts of COCO's format."""
-    with path.open("rb") as file:
-        start = file.read(START)
-    # A table may be larger than the memory.
-    return _begins_like_coco(start) and has_coco_parts(path.read_bytes())
-
-
-def _begins_like_coco(start: bytes) -> bool:
-    return start.lstrip().startswith(b"{") and any(f'"{key}"'.encode() in start for key in COCO_KEYS)
-
-
-def has_coco_parts(text: bytes) -> bool:
-    """Returns whether JSON has the parts of COCO's format."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
-
-
-def plan_coco(path: Path) -> Plan:
-    """Plans a recipe for a JSON file of COCO, or a folder with one or with one per split."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.json") if is_coco(file))
-    tests = [file for file in files if any(split_of(part) == "test" for part in file.stem.replace("-", "_").split("_"))]
-    (train, *more), test = [file for file in files if file not in tests] or files, tests[:1]
-    content = coco.read_file(train)
-    names = tuple(dict.fromkeys(content["names"].values()))
-    root = path.parent if path.is_file() else path
-    arguments: dict[str, Any] = {"path": str(train), "images": str(find_pictures(root, content)), "names": names}
-    if test and test[0] != train:
-        arguments |= {"test": str(test[0]), "test_images": str(find_pictures(root, coco.read_file(test[0])))}
-    data = coco.CocoBoxes(**arguments)
-    unused = [f"Not read: {list_names([str(file.relative_to(root)) for file in more])}."] if more else []
-    return plan_boxes(path, data, "coco", "CocoBoxes", arguments, unused)
-
-
-def find_pictures(root: Path, content: Mapping[str, Any]) -> Path:
-    """Returns the folder below a root to which the names of the pictures in a file of COCO belong."""
-    names = [str(picture.get("file_name")) for picture in content["images"][:LOOKED_AT]]
-    for place in (root, root.parent):  # usual are annotations/instances_train.json and train/ next to each other
-        folders = [
-            place,
-            *(folder for depth in ("*", "*/*") for folder in sorted(place.glob(depth)) if folder.is_dir()),
-        ]
-        best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
-        if any((best / name).is_file() for name in names):
-            return best
-    raise PipelineError(
-        f"The pictures that the JSON file in {root} lists are neither below it nor next to it.",
-        expected=f"files such as {names[0] if names else 'images'} in one folder",
-        received="none of them",
-        action="put the pictures next to the JSON file, and name the folder of both with --data",
-    )
 
 
 def plan_voc(path: Path) -> Plan:
@@ -109,9 +46,8 @@ def read_names(path: Path) -> tuple[tuple[str, ...], list[str]]:
     for name, content in read_members(path, (".yaml", ".yml", ".txt")):
         text = content.decode(errors="replace")
         if name.endswith((".yaml", ".yml")):
-            said = (yaml.safe_load(text) or {}).get("names", ())
-            if said:
-                return tuple(map(str, said.values() if isinstance(said, dict) else said)), []
+            if said := _read_yaml_names(name, text):
+                return said, []
         elif PurePosixPath(name).name in ("classes.txt", "obj.names"):
             return tuple(filter(None, map(str.strip, text.splitlines()))), []
         elif yolo.LABELS in PurePosixPath(name).parts[:-1]:
@@ -119,6 +55,22 @@ def read_names(path: Path) -> tuple[tuple[str, ...], list[str]]:
             largest = max([largest, *(int(word) for word in first if word.isdecimal())])
     names = tuple(f"class {number}" for number in range(largest + 1))
     return names, ["No data.yaml says what the classes are called: name them in the recipe's names=."]
+
+
+def _read_yaml_names(name: str, text: str) -> tuple[str, ...]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PipelineError(
+            f"{name} cannot be read.",
+            expected="a YAML file with the names of the classes, such as names: [cat, dog]",
+            received=" ".join(str(error).split())[:200],
+            action="correct the file",
+        ) from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        return tuple(str(names[number]) for number in sorted(names))
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[str, Any], notes: list[str]) -> Plan:

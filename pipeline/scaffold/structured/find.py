@@ -11,7 +11,8 @@ from pipeline.features import image
 from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import yolo
-from pipeline.scaffold.structured.boxes import has_coco_parts, is_coco, plan_coco, plan_voc, plan_yolo
+from pipeline.scaffold.structured.boxes import plan_voc, plan_yolo
+from pipeline.scaffold.structured.coco import has_coco_parts, is_coco, plan_coco
 from pipeline.scaffold.structured.masks import find_masks, plan_masks
 
 if TYPE_CHECKING:

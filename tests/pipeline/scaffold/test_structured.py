@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
 from pipeline.scaffold.structured import boxes, masks
+from pipeline.scaffold.structured import coco as coco_plans
 from pipeline.settings import ROOT
 
 COUNT = 120
@@ -114,7 +115,7 @@ def test_a_recipe_of_a_single_file_of_coco_finds_its_pictures(tmp_path):
     assert str(root / "train") in text
     for file in (root / "train").iterdir():
         file.unlink()
-    with pytest.raises(PipelineError, match="neither below it nor next to it"):
+    with pytest.raises(PipelineError, match=r"are neither below .* nor next to it"):
         inspect.make_plan(root / "annotations/instances_train.json", "", "")
 
 
@@ -203,8 +204,8 @@ def test_a_large_table_in_json_is_not_read_to_see_that_it_is_not_of_coco(tmp_pat
     monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: pytest.fail(f"{path} was read as a whole"))
     (tmp_path / "rows.json").write_text("[" + ",".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)) + "]")
     (tmp_path / "lines.json").write_text("\n".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)))
-    assert not boxes.is_coco(tmp_path / "rows.json")
-    assert not boxes.is_coco(tmp_path / "lines.json")
+    assert not coco_plans.is_coco(tmp_path / "rows.json")
+    assert not coco_plans.is_coco(tmp_path / "lines.json")
 
 
 def test_an_archive_of_coco_is_no_folder_of_classes(tmp_path):

@@ -206,3 +206,40 @@ def test_a_json_file_of_another_kind_is_refused(tmp_path, text):
     (tmp_path / "coco/train.json").write_text(text)
     with pytest.raises(PipelineError, match="JSON file of COCO"):
         list(data.examples(tmp_path))
+
+
+def test_pictures_of_the_same_name_in_two_splits_keep_their_own_boxes(tmp_path):
+    """As Roboflow exports them: each XML file next to its picture."""
+    for split, left in (("train", 1), ("valid", 2), ("test", 3)):
+        pictures(tmp_path / "voc" / split, ["a"])
+        box = f"<bndbox><xmin>{left}</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+        node = f"<annotation><object><name>cat</name>{box}</object></annotation>"
+        (tmp_path / "voc" / split / "a.xml").write_text(node)
+    rows = {row.source.split("/")[-2]: row for row in VocBoxes("voc", NAMES, most=4).examples(tmp_path)}
+    left = {split: round(row.features["boxes"][0][1] * WIDTH) for split, row in rows.items()}
+    assert {"train": 1, "valid": 2, "test": 3} == left
+    assert {"train": "train", "valid": "train", "test": "test"} == {split: row.split for split, row in rows.items()}
+
+
+def test_pictures_and_annotations_in_folders_of_any_name_are_joined_by_their_names(tmp_path):
+    pictures(tmp_path / "voc/photos", ["a", "b"])
+    (tmp_path / "voc/xml").mkdir()
+    (tmp_path / "voc/xml/a.xml").write_text("<annotation></annotation>")
+    rows = list(VocBoxes("voc", NAMES, most=4).examples(tmp_path))
+    assert ["", "it has no XML file of the same name"] == [row.fault for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("line", "box"),
+    [
+        ("1 0.1 0.2 0.5 0.2 0.3 0.6", (0.2, 0.1, 0.6, 0.5)),
+        ("1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6", (0.2, 0.1, 0.6, 0.5)),
+        ("1 0.3 0.4 0.4 0.4", (0.2, 0.1, 0.6, 0.5)),
+    ],
+)
+def test_an_outline_of_yolo_has_the_box_around_it(tmp_path, line, box):
+    pictures(tmp_path / "yolo/images", ["a"])
+    (tmp_path / "yolo/labels").mkdir()
+    (tmp_path / "yolo/labels/a.txt").write_text(f"{line}\n")
+    (row,) = YoloBoxes("yolo", NAMES, most=4).examples(tmp_path)
+    np.testing.assert_allclose(box, row.features["boxes"][0], atol=1e-6)

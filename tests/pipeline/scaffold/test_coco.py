@@ -1,0 +1,84 @@
+"""Files of COCO as they are handed around: which are read, for which split, with which pictures."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.scaffold import inspect, render
+from pipeline.scaffold.structured import boxes, coco
+
+CATEGORIES = [{"id": 0, "name": "things"}, {"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+
+
+def write(file, numbers, folder, shade=9):
+    """Writes a JSON file, and its pictures into a folder; names are the same in every folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 48), (shade, number, 7)).save(buffer, "png")
+        (folder / f"{number}.png").write_bytes(buffer.getvalue())
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in numbers],
+        "annotations": [{"image_id": n, "category_id": 1 + n % 2, "bbox": [10, 10, 20, 10]} for n in numbers],
+        "categories": CATEGORIES,
+    }
+    file.write_text(json.dumps(content))
+
+
+def roboflow(root):
+    for shade, (split, count) in enumerate({"train": 70, "valid": 20, "test": 30}.items()):
+        write(root / split / "_annotations.coco.json", range(count), root / split, shade)
+
+
+def official(root):
+    for shade, (split, count) in enumerate({"train2017": 90, "val2017": 30}.items()):
+        for kind in ("instances", "person_keypoints"):
+            write(root / "annotations" / f"{kind}_{split}.json", range(count), root / split, shade)
+
+
+@pytest.mark.parametrize("layout", [roboflow, official])
+def test_each_file_is_of_its_split_and_has_its_own_pictures(tmp_path, layout):
+    layout(tmp_path / "data")
+    plan = inspect.make_plan(tmp_path / "data", "", "")
+    arguments = plan.facts["arguments"]
+    data = coco.CocoBoxes(**arguments)
+    rows = list(data.examples(tmp_path))
+    assert [] == [row.fault for row in rows if row.fault]
+    assert (90, 30) == tuple(sum(row.split == split for row in rows) for split in ("train", "test"))
+    for row in rows:
+        shade = Image.open(io.BytesIO(row.features["image_bytes"])).getpixel((0, 0))[0]
+        assert ("test" == row.split) == (shade == (2 if layout is roboflow else 1)), row.source
+    assert ("cat", "dog") == data.names
+    assert any("the category things: left out" in note for note in plan.notes)
+    assert any("person_keypoints" in note for note in plan.notes) == (layout is official)
+    assert "split=Official(" in render.render_recipe(plan, "mine")
+
+
+def test_a_file_that_is_alone_is_learnt_from_whatever_it_is_called(tmp_path):
+    write(tmp_path / "val.json", range(9), tmp_path / "val")
+    assert ([tmp_path / "val.json"], [], []) == coco.sort_coco([tmp_path / "val.json"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names: [a, b]", ("a", "b")),
+        ("names:\n  1: b\n  0: a", ("a", "b")),
+        ("- names", ()),
+        ("names: 3", ()),
+        ("", ()),
+    ],
+)
+def test_names_of_a_yaml_file(text, names):
+    assert names == boxes._read_yaml_names("data.yaml", text)
+
+
+def test_a_yaml_file_that_is_none_is_an_error_in_words():
+    with pytest.raises(PipelineError, match=r"data.yaml cannot be read"):
+        boxes._read_yaml_names("data.yaml", "names: [a, b")
