@@ -76,9 +76,13 @@ def overall_intervals(recipe: Recipe, scores: Scores) -> dict[str, list[float]]:
 
 
 def interval(statistic: Statistic, rows: np.ndarray, *, in_order: bool = False) -> list[float]:
-    """Returns the percentile interval [low, high] over some rows; empty if it is not defined there."""
-    values = np.array([statistic.over(sample) for sample in draw_samples(rows, in_order=in_order)])
-    return _limits(values)
+    """Returns the percentile interval [low, high] over some rows; empty if it is not defined there.
+
+    Nor is there one for a metric that counts distinct things, such as coverage: a sample with replacement has fewer of
+    them, so that all samples lie below the metric itself.
+    """
+    limits = _limits(np.array([statistic.over(sample) for sample in draw_samples(rows, in_order=in_order)]))
+    return limits if limits and limits[0] <= statistic.over(rows) <= limits[1] else []
 
 
 def _limits(values: np.ndarray) -> list[float]:

@@ -79,6 +79,12 @@ def test_slices_and_plain_numbers():
     assert bootstrap.measure_slices(scores, {"users": np.array([b"a"] * 9, object)}) == []
 
 
+def test_a_count_of_distinct_things_has_no_interval():
+    """A sample with replacement has too few of them."""
+    distinct = bootstrap.Statistic(50, lambda rows: len(set(rows.tolist())))
+    assert bootstrap.interval(distinct, np.arange(50)) == []
+
+
 def test_a_statistic_that_is_seldom_defined_has_no_interval():
     rare = Statistic(50, lambda rows: 1.0 if 7 in rows and 8 in rows and 9 in rows else math.nan)
     assert bootstrap.interval(rare, np.arange(50)) == []
