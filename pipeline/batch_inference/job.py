@@ -81,6 +81,7 @@ class Outcome:
         out: The file with the predictions.
         unused: Columns of the rows that are neither an input's nor the target's.
         reasons: The bad rows, one JSON object a line: {"row", "place", "reason", "cells"}; None if there are none.
+        pictures: The folder of the pictures that the file names; None if it names none.
     """
 
     rows: int = 0
@@ -89,6 +90,7 @@ class Outcome:
     out: str = ""
     reasons: str | None = None
     unused: list[str] = field(default_factory=list)
+    pictures: str | None = None
 
 
 def require_other_file(path: Path, out: Path) -> None:
@@ -216,7 +218,15 @@ def _write_results(job: Job, parts: PartStore, columns: Columns, resumed: int) -
     else:
         aside.unlink(missing_ok=True)
     parts.remove()
-    return Outcome(done[-1].last + 1, len(lines), resumed, str(job.out), str(aside) if lines else None)
+    pictures = output.pictures_folder(job.out)
+    return Outcome(
+        rows=done[-1].last + 1,
+        bad=len(lines),
+        resumed=resumed,
+        out=str(job.out),
+        reasons=str(aside) if lines else None,
+        pictures=str(pictures) if pictures.is_dir() else None,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Writes the output of a batch job: the columns of the rows unchanged, then those of the predictions, as one file.
 
-The suffix of its name says the format: Parquet, CSV, TSV or JSON lines.
+The suffix of its name says the format: Parquet, CSV, TSV or JSON lines. In Parquet a picture is the content of a cell;
+in the others a cell has the path of its file, which is in a folder next to the output.
 """
 
 from __future__ import annotations
@@ -8,15 +9,17 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
+from pipeline.features import image
 from pipeline.formats import parquet
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -45,15 +48,20 @@ def check_format(out: Path) -> None:
 
 
 def write_output(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
-    """Writes all parts as one file, atomically."""
+    """Writes all parts as one file, atomically, and before it the pictures that it names."""
+    ending = out.suffix.lower()
     with fileio.replace_file(out) as temporary:
-        _choose_writer(out.suffix.lower())(temporary, tables, schema)
+        if ending in DELIMITERS:
+            _write_csv(temporary, _iterate_rows(tables, pictures_folder(out)), schema, DELIMITERS[ending])
+        elif ending in JSON_SUFFIXES:
+            _write_jsonl(temporary, _iterate_rows(tables, pictures_folder(out)))
+        else:
+            _write_parquet(temporary, tables, schema)
 
 
-def _choose_writer(ending: str) -> Callable[[Path, Iterable[Path], pa.Schema], None]:
-    if ending in DELIMITERS:
-        return lambda path, tables, schema: _write_csv(path, tables, schema, DELIMITERS[ending])
-    return _write_jsonl if ending in JSON_SUFFIXES else _write_parquet
+def pictures_folder(out: Path) -> Path:
+    """Returns the folder of the pictures of an output."""
+    return out.with_name(f"{out.stem}-pictures")
 
 
 def _write_parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
@@ -64,26 +72,37 @@ def _write_parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> Non
             writer.write_table(read_table(table, schema=schema))
 
 
-def _write_csv(path: Path, tables: Iterable[Path], schema: pa.Schema, delimiter: str) -> None:
+def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema, delimiter: str) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(schema.names)
-        for row in _iterate_rows(tables):
+        for row in rows:
             writer.writerow([_csv_cell(value) for value in row.values()])
 
 
-def _write_jsonl(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:  # noqa: ARG001  (all writers have the same parameters)
+def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for row in _iterate_rows(tables):
+        for row in rows:
             file.write(json.dumps({name: _json_cell(value) for name, value in row.items()}, default=str) + "\n")
 
 
-def _iterate_rows(tables: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
+def _iterate_rows(tables: Iterable[Path], pictures: Path) -> Iterator[Mapping[str, Any]]:
+    """Yields the rows of all parts; a picture is written to a folder, and its path takes its place."""
     from pyarrow.parquet import ParquetFile
 
-    for table in tables:
-        for batch in ParquetFile(table).iter_batches():
-            yield from batch.to_pylist()
+    batches = (batch for table in tables for batch in ParquetFile(table).iter_batches())
+    for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+        yield {name: _write_picture(name, value, pictures, number) for name, value in row.items()}
+
+
+def _write_picture(name: str, value: Any, folder: Path, row: int) -> Any:
+    ending = image.file_ending(value) if name.endswith("_bytes") else ""
+    if not ending:
+        return value
+    file = folder / f"{row}-{re.sub(r'[^0-9A-Za-z_-]', '_', name)}{ending}"
+    with fileio.replace_file(file) as temporary:
+        temporary.write_bytes(value)
+    return f"{folder.name}/{file.name}"
 
 
 def _csv_cell(value: Any) -> Any:

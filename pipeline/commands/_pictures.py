@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pipeline.features import image
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 BOXES, LABELS, SCORES, COUNT = "boxes", "labels", "scores", "count"
 
 
@@ -32,7 +32,7 @@ def write_pictures(
     written: list[dict[str, Path]] = []
     for row, text in enumerate(inputs):
         stem = f"{Path(text.rpartition('=')[2]).stem.replace(' ', '_')}-{name.partition('@')[0]}"
-        pictures = {key: ending_of(values[row]) for key, values in answer.items() if key.endswith("_bytes")}
+        pictures = {key: image.file_ending(values[row]) for key, values in answer.items() if key.endswith("_bytes")}
         contents = {key: (answer[key][row], ending) for key, ending in pictures.items() if ending}
         if drawn := _draw_row(text, answer, row):
             contents[BOXES] = drawn, ".png"
@@ -43,12 +43,6 @@ def write_pictures(
                 temporary.write_bytes(content)
             written[-1][key] = path
     return written
-
-
-def ending_of(content: Any) -> str:
-    """Returns the ending of a picture's file, by its first bytes; empty if these are no picture."""
-    known = isinstance(content, bytes)
-    return next((ending for first, ending in ENDINGS.items() if known and content.startswith(first)), "")
 
 
 def free_path(path: Path, inputs: Sequence[str]) -> Path:
@@ -65,7 +59,7 @@ def _draw_row(text: str, answer: Mapping[str, np.ndarray], row: int) -> bytes:
     count = counted(answer, row)
     labels = [label.decode(errors="replace") for label in answer[LABELS][row][:count]]
     scores = answer[SCORES][row][:count].tolist() if SCORES in answer else None
-    from pipeline.features import drawing, image
+    from pipeline.features import drawing
 
     picture = image.open_upright(file.read_bytes())
     return image.encode_picture(drawing.draw_boxes(picture, answer[BOXES][row][:count], labels, scores))

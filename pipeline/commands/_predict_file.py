@@ -119,6 +119,8 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
     """Formats the result for the terminal."""
     new_rows = outcome.rows - outcome.resumed
     lines = [f"{outcome.rows:,} rows in {seconds:.1f} s ({new_rows / max(seconds, 1e-9):,.0f}/s): {outcome.out}"]
+    if outcome.pictures:
+        lines.append(f"Pictures: in {outcome.pictures}")
     if outcome.resumed:
         lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
     if outcome.unused:

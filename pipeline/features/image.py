@@ -26,6 +26,8 @@ MODES = {
 }
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+# By the first bytes of a file.
+ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"  # an embedded preview ends before the last scan
 GIF_END = b"\0;"  # of the last block and of the file
@@ -35,6 +37,13 @@ PIXELS = 89_478_485  # of an image of any size, in all its frames: Pillow's own 
 _SPARE = (64, 2**20)  # times the pixels of an exact shape, and pixels: room for the frames of a GIF
 DECODER = "checked_decode"  # by this name of their node `doctor` and the server know decoders behind the check
 LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 65536ths, as Pillow rounds it: a grey keeps its value
+
+
+def file_ending(content: Any) -> str:
+    """Returns the ending of a picture's file, by its header; empty for what is no picture."""
+    if not isinstance(content, bytes) or not count_pixels(content):
+        return ""
+    return next((ending for first, ending in ENDINGS.items() if content.startswith(first)), "")
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

@@ -17,6 +17,7 @@ from pipeline.batch_inference import job as bulk
 from pipeline.batch_inference.columns import read_input_columns
 from pipeline.batch_inference.rows import predict_rows
 from pipeline.errors import PipelineError, UsageError
+from pipeline.features import image
 from pipeline.store.fileio import lock
 from serving.core.signature import Signature, TensorInfo
 from serving.errors import InvalidArgument, Unavailable
@@ -177,6 +178,23 @@ def test_a_folder_of_files(run, tmp_path):
     ] == read(tmp_path / "out.jsonl")
     with pytest.raises(UsageError, match="several"):
         run(folder)
+
+
+@pytest.mark.parametrize("out", ["out.csv", "out.tsv", "out.jsonl", "out.parquet"])
+def test_an_answer_that_is_a_picture_is_a_file_next_to_a_text(run, tmp_path, out):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    picture = image.encode_png(np.zeros((2, 3), np.uint8))
+    (folder / "a.png").write_bytes(picture)
+    (folder / "b.png").write_bytes(b"none")
+    run(folder, out, asked=IMAGE, ask=measure)
+    if out.endswith("parquet"):
+        assert picture == pq.read_table(tmp_path / out)["copy_bytes"][0].as_py()
+        assert not (tmp_path / "out-pictures").exists()
+        return
+    assert "out-pictures/0-copy_bytes.png" in (tmp_path / out).read_text()
+    assert picture == (tmp_path / "out-pictures/0-copy_bytes.png").read_bytes()
+    assert ["0-copy_bytes.png"] == [file.name for file in (tmp_path / "out-pictures").iterdir()]
 
 
 def test_files_named_in_a_table(run, tmp_path):
