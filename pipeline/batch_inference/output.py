@@ -106,8 +106,9 @@ def _write_picture(name: str, value: Any, folder: Path, row: int) -> Any:
 
 
 def _csv_cell(value: Any) -> Any:
+    """Encodes a value as a text; true and false as they are read from Parquet for a class, and as JSON has them."""
     cell = _json_cell(value)
-    return json.dumps(cell) if isinstance(cell, (list, dict)) else cell
+    return json.dumps(cell) if isinstance(cell, (list, dict, bool)) else cell
 
 
 def _json_cell(value: Any) -> Any:

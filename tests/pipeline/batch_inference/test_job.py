@@ -158,6 +158,14 @@ def test_types_of_parquet_stay(run, tmp_path):
     assert pa.list_(pa.float32()) == schema.field("sums").type
 
 
+def test_true_and_false_of_parquet_are_written_as_the_classes_are(run, tmp_path):
+    columns = {"x": [1.5, 2.5, 3.5], "n": [1, 2, 3], "word": ["a", "b", "c"], "sold": [True, False, None]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    run(tmp_path / "rows.parquet", "out.csv")
+    with (tmp_path / "out.csv").open() as file:
+        assert ["true", "false", ""] == [row["sold"] for row in csv.DictReader(file)]
+
+
 IMAGE = signature({"image_bytes": (TEXT, (-1,))}, {"size": (INT, (-1,)), "copy_bytes": (TEXT, (-1,))})
 
 
