@@ -48,6 +48,11 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(tuple(package_file("vocab.txt").read_text("utf-8").rstrip("\n").split("\n")), UNKNOWN)
 
 
+def spell_pieces() -> list[str]:
+    """Returns the text of each id, "" for padding."""
+    return ["" if place == PADDING else piece for place, piece in enumerate(vocabulary().pieces)]
+
+
 @dataclass(frozen=True)
 class Packed:
     """The pieces of a batch without its padding.

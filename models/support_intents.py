@@ -203,6 +203,7 @@ RECIPE = Recipe(
     finish=finish,
     outputs=outputs,
     signatures=signatures,
+    tokens=_minilm.spell_pieces,
     metrics=(*CLASSIFICATION, Metric("known_rejected", higher_is_better=False)),
     score=score,
     gate=Gate(

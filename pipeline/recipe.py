@@ -5,7 +5,7 @@ Importing this module imports nothing heavy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -255,6 +255,8 @@ class Recipe:
         outputs: (model, features) -> {name: tensor (batch, …)}: the outputs for clients. Calls the network with
             `training=False`. None gives `label` and `probabilities`, or `value` where the label is a number.
         signatures: (served) -> {name: endpoint}: additional signatures, or another `serving_default`.
+        tokens: () -> the texts of the ids to which `preprocess` maps a text, in the order of the ids, "" for padding:
+            `explain` names its parts by them. None where whole words have ids, which it finds out by itself.
         predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
         metrics: The metrics of the evaluation.
         score: (served, examples, others) -> {name: float or `pipeline.evaluation.bootstrap.Statistic`}: the metrics
@@ -280,6 +282,7 @@ class Recipe:
     finish: Callable[[Any, Any], None] | None = None
     outputs: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
+    tokens: Callable[[], Sequence[str]] | None = None
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION
     score: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, Any]] | None = None

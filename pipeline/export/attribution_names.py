@@ -107,11 +107,14 @@ def _column_names(feature: str, depends: np.ndarray, raw: list[str]) -> list[str
 def find_tokenizer(served: ServingModel, feature: str) -> Callable[[tf.Tensor], tf.Tensor] | None:
     """Finds the function that splits texts (batch,) into the words behind the ids (batch, length); None if unknown.
 
-    A way to split fits if in all texts of the sample the same word always has the same id, and padding has an id that
-    no word has.
+    A recipe may say the texts of the ids. Otherwise a way to split fits if in all texts of the sample the same word
+    always has the same id, and padding has an id that no word has.
     """
     (texts,) = (tf.constant(value) for value in served.sample.values())
     (name,) = served.sample
+    if served.recipe.tokens:
+        known = tf.constant(list(served.recipe.tokens()))
+        return lambda text: tf.gather(known, served.features({name: text})[feature])
     ids = served.features({name: texts})[feature].numpy()
     for cut in (_split_words, _split_words_and_pairs):
         if _fits_ids(cut(texts, ids.shape[1]).numpy(), ids):

@@ -251,6 +251,16 @@ def test_words_that_do_not_fit_the_numbers_are_not_shown():
     assert "tokens" not in explained(other)
 
 
+def test_the_recipe_says_the_texts_of_pieces_of_words():
+    def tokens():
+        return ["", *(f"##{number}" for number in range(1, 20))]
+
+    parts = served(text(unmasked).model, {"text": "bytes"}, ids, {"text": TEXTS}, tokens=tokens)
+    numbers = ids({"text": tf.constant(TEXTS[:4])})["words"].numpy()
+    expected = [[f"##{number}".encode() if number else b"" for number in row] for row in numbers.tolist()]
+    assert expected == explained(parts)["tokens"].tolist()
+
+
 def test_pairs_of_neighbours_are_shown_as_pairs():
     def pairs(raw):
         first = words(raw["text"])[:, :4]
