@@ -16,9 +16,9 @@ al., arXiv:2002.04745; the size is Transformer-Tiny of Z. Wu et al., Good for mi
 Data: Multi30k, 30,014 pairs of sentences (1 in 30 for early stopping) and the official 1,000 of test_2016_flickr.
 Task: translation
 Command: keraspipe run translate
-Reaches: not measured yet.
-Wu et al. reach BLEU 41.0 after 8,000 steps of 4,096 pieces on a GPU, fourteen times as many. Larger batches were no
-faster. Rare words suffer most: a Boston Terrier becomes "ein Bohrer", and very long sentences repeat.
+Reaches: bleu 34.85, 25.3 minutes on 2 busy cores, 2,473,728 weights, recipe 9aee58520991.
+By beam search it is 36.20. Wu et al. reach BLEU 41.0 after 8,000 steps of 4,096 pieces on a GPU, fourteen times as
+many. Larger batches were no faster. Rare words suffer most: a Boston Terrier becomes "ein Bohrer".
 """
 
 import functools
