@@ -31,7 +31,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="PATH",
-        help="a table, a folder or archive of files per class, or pictures with boxes or masks",
+        help="a table, also of who took what, a folder or archive of files per class, or pictures with boxes or masks",
     )
     parser.add_argument(
         "--target", default="", metavar="COLUMN", help="the column of a table to predict (default: found in the data)"
