@@ -33,8 +33,8 @@ class Interactions:
     """What users take next: raw input `user_id`, target the item. Ids are texts, as the file has them.
 
     Targets: `item_id`; `item`, its place in `tables`; `history`, the places of the user's items before, the latest
-    first, -1 after the last one; `earlier`, how many items the user has before; with a time `taken_at`, in seconds
-    since 1970; with a rating `liked`, 0 for one below the mean of the user and 1 for all others.
+    first, -1 after the last one; `earlier`, how many items the user has before; with a rating `liked`, 0 for one below
+    the mean of the user and 1 for all others.
 
     Rows of a user at the same time, or without a time, are in an order by hash of user and item. Of the rows with the
     same user and item the first one counts.
@@ -81,7 +81,6 @@ class Interactions:
     def targets(self) -> dict[str, str]:
         """What, after what, and what is said of it."""
         kinds = {"item_id": "bytes", "item": "int", "history": f"int[{self.length}]", "earlier": "int"}
-        kinds |= {"taken_at": "int"} if self.time else {}
         return kinds | ({"liked": "int"} if self.rating else {})
 
     @property
@@ -187,7 +186,6 @@ class Interactions:
             before, earlier = order.look_back(row, self.length)
             features: dict[str, Value] = {"user_id": user, "item_id": item, "item": numbers[order.item[row]]}
             features |= {"history": tuple(numbers[number] for number in before), "earlier": earlier}
-            features |= {"taken_at": int(order.seconds[row])} if self.time else {}
             features |= {"liked": int(order.liked[row])} if self.rating else {}
             # Unlike the times, these differ, so that a split by time never takes all rows of a user.
             moment = EPOCH + timedelta(seconds=int(order.seconds[row]), microseconds=min(earlier, LAST_MICROSECOND))

@@ -29,9 +29,9 @@ BEST = 10  # items of an answer
 FEWEST_TESTED, USUALLY_TESTED = 20, 200  # users with rows in the test split
 SHARES = ((0.05, 0.1), (0.1, 0.15), (0.15, 0.2), (0.2, 0.2), (0.25, 0.25), (0.34, 0.34))  # eval and test of a user
 COMPARED = 2000  # users by which the most frequent items are measured
-LENGTH, ERAS = 50, 24  # items of a history; parts of the time
+LENGTH = 50  # items of a history
 LEAST_LIFT = 1.1  # times the most frequent items' NDCG
-STEPS = 600  # of a training
+STEPS = 1000  # of a training
 BATCHES = 60  # of an epoch, where the rows suffice for it
 SMALLEST_BATCH, LARGEST_BATCH = 64, 1024
 FEWEST_EPOCHS, MOST_EPOCHS = 6, 60
@@ -212,7 +212,7 @@ def _facts(path: Path, survey: Survey, arguments: dict[str, Any], share: tuple[f
     while batch < LARGEST_BATCH and rows > 2 * batch * BATCHES:
         batch *= 2
     dated, rated = "time" in arguments, "rating" in arguments
-    numbers = ("item", "history", "earlier", *(["era"] * dated), *(["liked"] * rated), "log_count")
+    numbers = ("item", "history", "earlier", *(["liked"] * rated), "log_count")
     return {
         "path": str(path),
         "file": safe_name(path.name),
@@ -222,8 +222,6 @@ def _facts(path: Path, survey: Survey, arguments: dict[str, Any], share: tuple[f
         "classes": (),
         "arguments": arguments,
         "length": LENGTH,
-        "eras": ERAS,
-        "dated": dated,
         "rated": rated,
         "texts": ("item_id", *(["title"] * ("title" in arguments))),
         "teacher": numbers,

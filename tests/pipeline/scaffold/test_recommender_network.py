@@ -107,6 +107,17 @@ def test_vectors_of_what_is_unknown_are_zeros(trained):
     served = type("Served", (), {"model": model, "features": lambda inputs: {"user": tf.constant([0, -1], tf.int64)}})
     endpoints = recipe.signatures(served)
     users = endpoints["embed_user"][0](tf.constant(["a", "b"]))["embedding"].numpy()
-    items = endpoints["embed_item"][0](tf.constant(["007", "7"]))["embedding"].numpy()
+    answer = endpoints["embed_item"][0](tf.constant(["007", "7"]))
+    items, bias = (answer[name].numpy() for name in ("embedding", "bias"))
     np.testing.assert_allclose([1, 0], np.linalg.norm(users, axis=1), atol=1e-5)
-    np.testing.assert_allclose([1, 0], np.linalg.norm(items, axis=1), atol=1e-5)
+    assert [True, False] == (np.linalg.norm(items, axis=1) > 0).tolist()
+    assert bias[0] > 0 == bias[1]
+
+
+def test_a_score_is_the_product_of_the_vectors_and_the_bias(trained):
+    recipe, model, names, _ = trained
+    towers, answer = model.get_layer("towers"), ask(recipe, model, names[b"user 3"])
+    items = [IDS.index(name.decode()) for name in answer["item_id"][0][:5]]
+    user = towers.embed_known(tf.constant([names[b"user 3"]], tf.int64)).numpy()[0]
+    vectors, bias = towers.embed_items(tf.constant(items)).numpy(), towers.weigh_items(tf.constant(items)).numpy()
+    np.testing.assert_allclose(vectors @ user / towers.temperature + bias, answer["score"][0][:5], rtol=1e-4)
