@@ -8,9 +8,10 @@ import random
 import pytest
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.scaffold import inspect
+from pipeline.scaffold import inspect, render
 from pipeline.scaffold.structured.interaction_columns import find_role
 from pipeline.scaffold.structured.recommendation import BEST
+from pipeline.tables.dialect import Dialect
 
 PLACES = 40  # items
 
@@ -222,3 +223,18 @@ def test_the_recipe_is_short_and_has_what_a_client_asks(write_csv, drafted):
     names = {node.name for node in ast.walk(ast.parse(made.text)) if isinstance(node, ast.FunctionDef)}
     assert {"embed_user", "embed_item", "score", "finish", "outputs"} <= names
     assert f"BEST = {BEST}  " in made.text
+
+
+def test_odd_names_and_a_dialect_are_written_as_they_are(tmp_path, write_csv):
+    names = ('wer "?"', "was {x}\\")
+    path = write_csv(log(user=names[0], item=names[1]), "{# käufe's #}.csv")
+    semicolons = tmp_path / "other.csv"
+    semicolons.write_text("\n".join(line.replace(",", ";") for line in path.read_text("utf-8").splitlines()[1:]))
+    plan = inspect.make_plan(path, "", "", user=names[0], item=names[1])
+    arguments = ast.parse(render.render_recipe(plan, "mine"))
+    call = next(node.value for node in arguments.body if isinstance(node, ast.Assign) and node.targets[0].id == "DATA")
+    values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert (str(path), *names) == tuple(values[name] for name in ("path", "user", "item"))
+    headless = inspect.make_plan(semicolons, "", "", Dialect(header=0), "column_1", "column_2")
+    assert "header=0," in render.render_recipe(headless, "mine")
+    assert headless.facts["users"] == plan.facts["users"]
