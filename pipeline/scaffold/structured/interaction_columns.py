@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError, did_you_mean
+from pipeline.errors import PipelineError, UsageError, did_you_mean
 from pipeline.formats.columns import SAMPLED_ROWS
 from pipeline.scaffold import timeline
 from pipeline.scaffold.render import list_names, safe_name
@@ -144,7 +144,9 @@ def choose_columns(
 
     Raises:
         UsageError: A column is not there, or it is not clear which is meant.
+        PipelineError: There are no rows.
     """
+    _require_rows(path, columns)
     roles = _find_roles(columns)
     who, what = (
         _choose_id(columns, [column for column in roles[role] if column.name != other], name, role)
@@ -166,6 +168,16 @@ def choose_columns(
     return InteractionColumns(who.name, what.name, rating, time, title, order, reasons | words)
 
 
+def _require_rows(path: Path, columns: Sequence[Column]) -> None:
+    if not columns:
+        raise PipelineError(
+            f"{path} has no rows.",
+            expected="a header with a column of users and one of items, and rows below it",
+            received="an empty file, or a header only",
+            action="name another file with --data",
+        )
+
+
 def _choose_id(columns: Sequence[Column], candidates: list[Column], name: str, role: str) -> Column:
     by_name = {column.name: column for column in columns}
     if name and name not in by_name:
@@ -180,8 +192,8 @@ def _choose_id(columns: Sequence[Column], candidates: list[Column], name: str, r
         several = f"{list_names([column.name for column in chosen])} may all be it"
         raise UsageError(
             f"It is not clear which column names the {role}.",
-            expected=f"a column called {role}_id, or --{role} with one of {list_names(list(by_name)) or 'its columns'}",
-            received=several if chosen else "no column that is called so" if by_name else "an empty file",
+            expected=f"a column called {role}_id, or --{role} with one of {list_names(list(by_name))}",
+            received=several if chosen else "no column that is called so",
             action=f"name it with --{role} COLUMN",
         )
     if not _may_be_id(chosen[0]) or chosen[0].constant:
@@ -208,7 +220,10 @@ def _choose_time(
     """Returns the first column of times, how its dates are written, and why others are not used."""
     reasons: dict[str, str] = {}
     for column in candidates:
-        if column not in others or column.constant:
+        if column not in others:
+            continue
+        if column.constant:
+            reasons[column.name] = "left out: the same in every row"
             continue
         orders = [order for _, order in timeline.find_time_columns(path, [column], dialect)]
         if orders or column.kind in ("int", "float"):

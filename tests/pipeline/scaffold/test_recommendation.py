@@ -186,7 +186,7 @@ def test_rows_without_a_user_are_counted(write_csv, drafted):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"user_id": [], "item_id": []}, "It is not clear which column names the user|too few|no table"),
+        ({"user_id": [], "item_id": []}, "has no rows"),
         ({"user_id": ["u"] * 60, "item_id": [f"i{n % 30}" for n in range(60)]}, "same value in every row"),
         (log(users=10), "Too few users have several items"),
         (log(users=200, each=2), "Too few users have several items"),
@@ -238,3 +238,10 @@ def test_odd_names_and_a_dialect_are_written_as_they_are(tmp_path, write_csv):
     headless = inspect.make_plan(semicolons, "", "", Dialect(header=0), "column_1", "column_2")
     assert "header=0," in render.render_recipe(headless, "mine")
     assert headless.facts["users"] == plan.facts["users"]
+
+
+def test_the_gate_leaves_room_above_what_is_popular(write_csv, drafted):
+    rows = [(f"u{user}", f"i{item}") for user in range(60) for item in range(12)]
+    made = drafted(write_csv({"user_id": [row[0] for row in rows], "item_id": [row[1] for row in rows]}))
+    popular = float(made.plan.facts["bounds"].baseline.split()[-1].rstrip("."))
+    assert 1 < made.plan.facts["bounds"].at_least["lift"] < 1 / popular
