@@ -232,11 +232,12 @@ def test_who_takes_what_is_learnt_without_an_edit(keraspipe, tmp_path):
     result = keraspipe("run", "mine", "--quick", "--json", **recipes)
     assert 0 == result.code, result.err
     assert result.json["blessed"]
-    known, unknown = keraspipe("predict", "mine", "003", "nobody", "--json", **recipes).json["predictions"]
+    known, unknown = keraspipe("predict", "mine@1", "003", "nobody", "--json", **recipes).json["predictions"]
     assert (0, 1) == (known["cold"], unknown["cold"])
     assert 10 == len(set(known["item_id"])) == len(set(unknown["item_id"]))
     assert all(item.endswith(" Größe") for item in unknown["item_id"])
-    bought = {row[1] for row in csv.reader(data.open(encoding="utf-8")) if row[0] == "003"}
+    rows = csv.reader(data.read_text(encoding="utf-8").splitlines())
+    bought = {item for user, item in rows if user == "003"}
     assert len(bought & set(known["item_id"])) <= 5  # those of eval and test
 
 
