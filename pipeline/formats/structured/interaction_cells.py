@@ -87,14 +87,14 @@ def read_seconds(name: str, raw: Any, order: str = "") -> int:
 
 
 def read_title(raw: Any) -> bytes:
-    """Returns a title, cut to whole characters; empty where there is none that can be read."""
+    """Returns a title on one line, cut to whole characters; empty where there is none that can be read."""
     if table.is_missing(raw) or isinstance(raw, datetime):
         return b""
     try:
-        content = table.to_text(raw)[:TITLE_BYTES].decode(errors="ignore").encode()
+        line = " ".join(table.to_text(raw).decode(errors="ignore").replace("\0", "").split())
     except (TypeError, UnicodeError):
         return b""
-    return content.replace(b"\0", b"")
+    return line.encode()[:TITLE_BYTES].decode(errors="ignore").encode()
 
 
 def _to_number(raw: Any) -> float | None:

@@ -146,6 +146,8 @@ def test_titles_are_the_first_that_there_are(tmp_path):
     assert ["Größe".encode(), b""] == tables["title"].tolist()
     assert [4] == tables["pairs"].tolist()
     assert read_title("ü" * 200).decode() == "ü" * 80
+    assert b"a b" == read_title(" a\n\0b ")
+    assert b"" == read_title(["a"]) == read_title("\udc80") == read_title(None)
 
 
 @given(st.lists(st.tuples(IDS, IDS), min_size=1, max_size=20, unique=True))
