@@ -31,7 +31,7 @@ def arguments(parser: ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="PATH",
-        help="a table, a folder or archive of files per class, or pictures with boxes or masks",
+        help="a table, also of who took what, a folder or archive of files per class, or pictures with boxes or masks",
     )
     parser.add_argument(
         "--target", default="", metavar="COLUMN", help="the column of a table to predict (default: found in the data)"
@@ -43,6 +43,13 @@ def arguments(parser: ArgumentParser) -> None:
         metavar="TASK",
         help=f"{', '.join(TASKS)} (default: found in the data, but for translation)",
     )
+    parser.add_argument(
+        "--user",
+        default="",
+        metavar="COLUMN",
+        help="who takes an item, in a table of interactions (default: by its name)",
+    )
+    parser.add_argument("--item", default="", metavar="COLUMN", help="what a user takes, likewise")
     _csv_options.arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")
     parser.add_argument("--force", action="store_true", help="overwrite a file of that name")
@@ -54,7 +61,8 @@ def command(options: Namespace, settings: Settings) -> int:
 
     path = recipe_path(options, settings)
     data = Path(options.data).expanduser().absolute()
-    plan = inspect.make_plan(data, options.target, options.task, _csv_options.read_dialect(options))
+    dialect = _csv_options.read_dialect(options)
+    plan = inspect.make_plan(data, options.target, options.task, dialect, options.user, options.item)
     text = render.render_recipe(plan, options.name)
     with fileio.replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

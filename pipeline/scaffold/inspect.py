@@ -13,9 +13,9 @@ from pipeline.formats import folders
 from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
-from pipeline.scaffold.structured import translation
+from pipeline.scaffold.structured import recommendation, translation
 from pipeline.scaffold.structured.find import find_planner
-from pipeline.scaffold.target import CLASSIFICATION, TRANSLATION
+from pipeline.scaffold.target import CLASSIFICATION, RECOMMENDATION, TRANSLATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,14 +38,18 @@ EXPECTED_DATA = (
 )
 
 
-def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None) -> Plan:
+def make_plan(
+    path: Path, target: str, task: str, dialect: Dialect | None = None, user: str = "", item: str = ""
+) -> Plan:
     """Inspects the data and returns a plan for a recipe.
 
     Args:
         path: Absolute.
         target: Column to predict, of a table; may be empty.
-        task: "classification", "regression", "forecasting", "translation", or empty.
+        task: "classification", "regression", "forecasting", "translation", "recommendation", or empty.
         dialect: What is known of how a CSV file is written.
+        user: Column of the user, of a table of interactions; may be empty.
+        item: Column of the item, likewise.
 
     Raises:
         UsageError: There is nothing, or no known format.
@@ -56,6 +60,9 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
             f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
     planner = _annotation_planner(path)
+    if task == RECOMMENDATION or user or item:
+        _require_interactions(path, target, task, user or item, table=planner is None and _is_table(path))
+        return recommendation.plan_interactions(path, user, item, dialect)
     if planner is None and _is_table(path) and task == TRANSLATION:
         return translation.plan_pairs(path, target, dialect)
     if planner is None and _is_table(path):
@@ -69,6 +76,23 @@ def make_plan(path: Path, target: str, task: str, dialect: Dialect | None = None
             action="leave it out, or give a table with --data",
         )
     return planner(path) if planner else PLANNERS[ending](path)
+
+
+def _require_interactions(path: Path, target: str, task: str, column: str, *, table: bool) -> None:
+    if not table:
+        raise UsageError(
+            f"{path.name} is no table of interactions.",
+            expected="a CSV, TSV, JSON lines or Parquet file with a column of users and one of items",
+            received=path.name,
+            action="name the table with --data",
+        )
+    if target or task not in ("", RECOMMENDATION):
+        raise UsageError(
+            "A recommender says what a user takes next; no column is predicted.",
+            expected=f"--user and --item, with --task {RECOMMENDATION} or without --task",
+            received=f"--target {target}" if target else f"--task {task} and the column {column}",
+            action=f"leave out --target, or --task {RECOMMENDATION}, --user and --item",
+        )
 
 
 def _annotation_planner(path: Path) -> Callable[[Path], Plan] | None:

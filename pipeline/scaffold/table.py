@@ -14,6 +14,8 @@ from pipeline.formats.read_table import table_format
 from pipeline.scaffold import baseline, choices, files, forms, leaks, outliers, profile, series, target, timeline
 from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.scaffold.structured.interaction_columns import is_log
+from pipeline.scaffold.structured.recommendation import plan_columns
 from pipeline.tables.dialect import Dialect
 from pipeline.tables.names import make_identifiers
 
@@ -49,6 +51,8 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
         PipelineError: Nothing can be learnt from it, or it is not clear what.
     """
     form, columns = forms.find_form(path, dialect).inspect(path)
+    if not name and not task and is_log(columns):
+        return plan_columns(path, form, columns)
     _require_columns(path, columns)
     goal, choice = target.find_target(columns, name)
     said = Dialect(**form.written) if form.written else None

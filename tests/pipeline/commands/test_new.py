@@ -197,6 +197,50 @@ def test_json_lines_with_everything_are_learnt_without_an_edit(keraspipe, tmp_pa
     assert blessed(keraspipe, tmp_path, path, "--target", "visits")["mae"] < 6
 
 
+def purchases(path, users=150, time=False):
+    """Customers who buy within a theme of their own, most of all what is in front; ids are texts."""
+    drawn, rows = random.Random(1), []
+    for user in range(users):
+        theme, name = user % 3, (f"{user:03}", f"Kunde Nr {user}", f"Ü-{user}")[user % 3]
+        chosen = dict.fromkeys(min(int(drawn.expovariate(0.1)), 39) for _ in range(30))
+        rows += [(name, f"{theme}{place:02} Größe", f"2024-01-{day % 28 + 1:02}") for day, place in enumerate(chosen)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        names = ["customer_id", "product", "date"]
+        csv.writer(file).writerows(row[: 2 + time] for row in [names, *rows])
+    return path
+
+
+def test_a_table_of_interactions_is_recognised_and_another_reading_is_named(new, tmp_path):
+    data = purchases(tmp_path / "purchases.csv", time=True)
+    code, out, err = new("shop", "--data", data)
+    assert (0, "") == (code, err)
+    assert "A table of interactions: customer_id takes product; a recommender is written." in out
+    assert "--user and --item name other columns, --target COLUMN predicts a column instead." in out
+    assert "The gate requires lift at least 1.1." in out
+    assert 2 == new("shop", "--data", data, "--user", "buyer", "--force")[0]
+    code, out, err = new("shop", "--data", data, "--item", "prodct", "--force")
+    assert (2, "") == (code, out)
+    assert "did you mean product?" in err
+
+
+@pytest.mark.slow
+def test_who_takes_what_is_learnt_without_an_edit(keraspipe, tmp_path):
+    data = purchases(tmp_path / "purchases.csv")
+    recipes = {"KERASPIPE_RECIPES": str(tmp_path / "recipes"), "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    written = keraspipe("new", "mine", "--data", data, **recipes)
+    assert (0, "") == (written.code, written.err)
+    result = keraspipe("run", "mine", "--quick", "--json", **recipes)
+    assert 0 == result.code, result.err
+    assert result.json["blessed"]
+    known, unknown = keraspipe("predict", "mine@1", "003", "nobody", "--json", **recipes).json["predictions"]
+    assert (0, 1) == (known["cold"], unknown["cold"])
+    assert 10 == len(set(known["item_id"])) == len(set(unknown["item_id"]))
+    assert all(item.endswith(" Größe") for item in unknown["item_id"])
+    rows = csv.reader(data.read_text(encoding="utf-8").splitlines())
+    bought = {item for user, item in rows if user == "003"}
+    assert len(bought & set(known["item_id"])) <= 5  # those of eval and test
+
+
 def test_very_many_columns_are_counted(new, tmp_path):
     drawn = random.Random(1)
     names = [f"c{place}" for place in range(150)]

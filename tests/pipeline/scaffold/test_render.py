@@ -66,6 +66,8 @@ def ruff(text: str, *arguments: str) -> str:
         "text",
         "audio",
         "unequal",
+        "purchases",
+        "ratings",
     ]
 )
 def any_draft(request, drafted, write_csv, trees, series):
@@ -73,7 +75,15 @@ def any_draft(request, drafted, write_csv, trees, series):
     numbers = {name: trees[name] for name in ("height (m)", "age", "grown")}
     words = {name: trees[name] for name in ("note", "grown")}
     unequal = {**numbers, "grown": [["a", "b", "c" if number % 20 == 2 else "a"][number % 3] for number in range(200)]}
+    bought = {"user_id": [n // 20 for n in range(800)], "sku": [n * n // 7 % 61 for n in range(800)]}
+    said = {
+        "stars": [n % 5 for n in range(800)],
+        "time": list(range(800)),
+        "title": [f"{n * n // 7 % 61} g" for n in range(800)],
+    }
     tables = {
+        "purchases": (bought, ""),
+        "ratings": (bought | said, ""),
         "table": (trees, "grown"),
         "numbers": ({**numbers, "height (m)": trees["price"]}, "grown"),
         "keys": ({name: trees[name] for name in ("owner_id", "age", "grown")}, "grown"),
