@@ -19,7 +19,8 @@ def describe_columns(data: Any) -> dict[str, Any]:
     """
     inner = getattr(data, "data", data)  # of a `pipeline.formats.base.RenamedColumns`
     windows = hasattr(inner, "horizon")  # of a series
-    names = {**inner.numbers, **inner.texts} if windows else {} if inner is data else dict(data.names)
+    own = getattr(inner, "column_names", {})  # of `pipeline.formats.structured.interactions`
+    names = {**inner.numbers, **inner.texts} if windows else own if inner is data else dict(data.names)
     table = hasattr(inner, "missing") and not windows
     optional = [name for name, kind in data.inputs.items() if kind in ("float", "bytes") and table]
     return {

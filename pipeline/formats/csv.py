@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXPECTED = "a file of separated values with a header, plain or .gz"
 FAILURES = (OSError, EOFError, zlib.error, UnicodeError)
+PAIR = 2  # cells
 MIN_ROWS = 20  # in shorter files the last row is no footer
 FOOTER_LINES = 5
 TOTALS = {"total", "totals", "grand total", "sum", "average", "mean", "summe", "gesamt", "somme", "suma", "totale"}
@@ -170,9 +171,13 @@ def _is_sparse(cells: list[str]) -> bool:
 
 
 def _is_footer(cells: list[str], *, sparse: bool) -> bool:
-    """Whether a last row is a remark in one cell, where no row before has so few, or a total."""
+    """Whether a last row is a remark in one cell, where no row before has so few, or a total.
+
+    Of two cells, an empty one and then a value, the first one is missing: a remark begins on the left.
+    """
     text = next(filter(None, cells), "").casefold().strip(" :")
-    return (_is_sparse(cells) and not sparse) or text in TOTALS
+    remark = _is_sparse(cells) and (bool(cells[0]) or len(cells) > PAIR)
+    return (remark and not sparse) or text in TOTALS
 
 
 def _require_encoded(path: Path, line: int, cells: list[str]) -> list[str]:

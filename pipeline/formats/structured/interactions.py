@@ -78,6 +78,11 @@ class Interactions:
         return {"user_id": "bytes"}
 
     @property
+    def column_names(self) -> dict[str, str]:
+        """The column of the input in the file: clients may call it so, too."""
+        return {"user_id": self.user}
+
+    @property
     def targets(self) -> dict[str, str]:
         """What, after what, and what is said of it."""
         kinds = {"item_id": "bytes", "item": "int", "history": f"int[{self.length}]", "earlier": "int"}

@@ -157,6 +157,13 @@ def test_a_sparse_table_has_no_footer(tmp_path):
     assert not any(fault for _, _, fault in read_rows(tmp_path / "t.csv"))
 
 
+def test_a_last_row_that_lacks_its_first_cell_is_no_footer(tmp_path):
+    (tmp_path / "t.csv").write_text(lines([["a", "1"]] * 30 + [["", "1"]], header="k,v\n"))
+    assert not any(fault for _, _, fault in read_rows(tmp_path / "t.csv"))
+    (tmp_path / "t.csv").write_text(lines([["a", "1"]] * 30 + [["seen in May", ""]], header="k,v\n"))
+    assert "below the table: 'seen in May'" == [fault for _, _, fault in read_rows(tmp_path / "t.csv")][-1]
+
+
 def test_numbers_in_the_form_of_the_file(tmp_path):
     (tmp_path / "t.csv").write_text("a;b;y\n1.234,5;2,5e3;x\n12,5;-1.000;x\n1,2,3;1;x\n")
     data = Csv("t.csv", {"a": "float", "b": "float"}, "y", ("x",), decimal=",", thousands=".")
