@@ -88,7 +88,8 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
     for feature in bound.feature:
         values = _domain_values(bound, feature)
         identifies = feature.name in getattr(data, "identifiers", ())
-        if feature.name.endswith("_bytes") or identifies or _is_open_ended(values) or _is_truth(feature, values):
+        open_ended = feature.name.endswith("_bytes") or identifies or _is_open_ended(values)
+        if open_ended or _is_truth(feature, values) or _is_code(feature):
             _clear_domain(feature)
         elif feature.WhichOneof("domain_info"):
             # A rare category that is by chance in one split only is no anomaly; a frequent new one is.
@@ -160,6 +161,11 @@ def _is_open_ended(values: Sequence[str]) -> bool:
 def _is_truth(feature: schema_pb2.Feature, values: Sequence[str]) -> bool:
     """Returns whether these are true and false, which any word may say; as a domain TFDV finds fault with them."""
     return feature.WhichOneof("domain_info") == "bool_domain" or truth.are_truth_values(values)
+
+
+def _is_code(feature: schema_pb2.Feature) -> bool:
+    """Returns whether all texts are digits, as "00501": TFDV takes them for numbers, and letters later for a fault."""
+    return feature.type == schema_pb2.BYTES and feature.WhichOneof("domain_info") in ("int_domain", "float_domain")
 
 
 def _clear_domain(feature: schema_pb2.Feature) -> None:
