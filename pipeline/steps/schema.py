@@ -91,7 +91,7 @@ def bind_schema(inferred: schema_pb2.Schema, data: Dataset) -> schema_pb2.Schema
         open_ended = feature.name.endswith("_bytes") or identifies or _is_open_ended(values)
         if open_ended or _is_truth(feature, values) or _is_code(feature):
             _clear_domain(feature)
-        elif feature.WhichOneof("domain_info"):
+        elif values:  # TFDV knows it of texts alone
             # A rare category that is by chance in one split only is no anomaly; a frequent new one is.
             feature.distribution_constraints.min_domain_mass = DOMAIN_MASS
         if feature.name in data.inputs:
