@@ -52,12 +52,10 @@ def test_identifiers_have_no_vocabulary():
 @pytest.mark.parametrize("domain", ["int_domain", "float_domain"])
 def test_codes_of_digits_are_no_numbers(domain):
     """As TFDV infers it for postcodes; it knows no constraint on how often its values occur."""
-    one = inferred(
-        f'feature {{ name: "zip" type: BYTES {domain} {{}} }} feature {{ name: "n" type: INT int_domain {{}} }}'
-    )
-    bound = schema.bind_schema(one, DATA)
-    assert feature(bound, "zip").WhichOneof("domain_info") is None
-    assert not feature(bound, "zip").HasField("distribution_constraints")
+    code = f'feature {{ name: "zip" type: BYTES {domain} {{}} }}'
+    bound = schema.bind_schema(inferred(code + 'feature { name: "n" type: INT int_domain { min: 3 } }'), DATA)
+    assert [None, "int_domain"] == [feature(bound, name).WhichOneof("domain_info") for name in ("zip", "n")]
+    assert not any(feature(bound, name).HasField("distribution_constraints") for name in ("zip", "n"))
 
 
 def test_binding_leaves_its_argument_and_the_other_features_alone():
