@@ -73,16 +73,10 @@ class Spectrogram(layers.Layer):
     a random factor, and frames and bands are masked; later bands are warped by `factor`.
     """
 
-    def __init__(self, rate, frame, hop, bands, floor, warp, tempo, frame_mask, band_mask, factor=1.0, **kwargs):
+    def __init__(self, rate, frame, hop, bands, floor, warp, frame_mask, band_mask, factor=1.0, **kwargs):
         super().__init__(**kwargs)
         self.mel = {"rate": rate, "frame": frame, "hop": hop, "bands": bands, "floor": floor}
-        self.options = {
-            "warp": warp,
-            "tempo": tempo,
-            "frame_mask": frame_mask,
-            "band_mask": band_mask,
-            "factor": factor,
-        }
+        self.options = {"warp": warp, "frame_mask": frame_mask, "band_mask": band_mask, "factor": factor}
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, audio, length, training=False):
@@ -93,19 +87,7 @@ class Spectrogram(layers.Layer):
         there = tf.sequence_mask(frames, tf.shape(x)[1], tf.float32)[..., None]
         loud = there * tf.reduce_mean(x, axis=-1, keepdims=True)
         x -= tf.reduce_sum(x * loud, axis=1, keepdims=True) / (tf.reduce_sum(loud, axis=1, keepdims=True) + 1e-6)
-        x, frames = self.stretch(x, frames) if training else (self.move(x, self.options["factor"]), frames)
-        there = tf.sequence_mask(frames, tf.shape(x)[1], tf.float32)[..., None]
-        return (self.vary(x) if training else x) * there / 2, frames
-
-    def stretch(self, x, frames):
-        """Reads the frames of each row faster or slower, between two of them by a line; the pitch stays."""
-        draws = keras.random.uniform((tf.shape(x)[0], 1), -1, 1, seed=self.seed_generator)
-        last, factor = tf.cast(frames, tf.float32)[:, None], tf.exp(self.options["tempo"] * draws)
-        frames = tf.cast(tf.math.ceil(last / factor), tf.int32)[:, 0]
-        place = tf.minimum(tf.range(tf.reduce_max(frames), dtype=tf.float32) * factor, last - 1)
-        before = tf.cast(place, tf.int32)
-        first, second = (tf.gather(x, tf.minimum(before + n, tf.shape(x)[1] - 1), batch_dims=1) for n in (0, 1))
-        return first + (second - first) * (place - tf.floor(place))[..., None], frames
+        return (self.vary(x) if training else self.move(x, self.options["factor"])) * there / 2, frames
 
     def move(self, x, factor):
         """Reads each band of (batch, frames, bands) at its place times a factor, a number or (batch, 1)."""

@@ -70,11 +70,10 @@ class Params:
     networks: Annotated[int, Range(1, 8)] = 3  # whose answers are averaged
     spread: Annotated[float, Range(0.0, 0.3)] = 0.1  # share by which the bands of the networks are moved at most
     # augmentation
-    slowest: Annotated[float, Range(0.5, 1.0)] = 0.8  # speed, and pitch with it
-    fastest: Annotated[float, Range(1.0, 2.0)] = 1.25
+    slowest: Annotated[float, Range(0.5, 1.0)] = 0.75  # speed, and pitch with it
+    fastest: Annotated[float, Range(1.0, 2.0)] = 1.35
     noise: Annotated[float, Range(0.0, 0.5)] = 0.1  # deviation at most, in deviations of the recording
     warp: Annotated[float, Range(0.0, 0.3)] = 0.2  # share by which the bands are moved at most
-    tempo: Annotated[float, Range(0.0, 0.6)] = 0.35  # logarithm of the speed at most, the pitch as it was
     frame_mask: Annotated[int, Range(0, 40)] = 12  # frames, at most
     band_mask: Annotated[int, Range(0, 20)] = 5  # bands, at most
 
@@ -181,7 +180,7 @@ def build(p, spec):
     chances = []
     for place in range(p.networks):
         factor = 1 + p.spread * (2 * place + 1 - p.networks) / p.networks
-        options = p.frame, p.hop, p.bands, p.floor, p.warp, p.tempo, p.frame_mask, p.band_mask, factor
+        options = p.frame, p.hop, p.bands, p.floor, p.warp, p.frame_mask, p.band_mask, factor
         x, frames = Spectrogram(RATE, *options)(audio, length)
         chances.append(Recognizer(p.filters, p.contexts, p.blocks, p.width, p.heads, p.dropout)(x, frames))
     model = keras.Model({"audio": audio, "length": length}, keras.ops.stack(chances, axis=1))

@@ -86,7 +86,7 @@ def test_speed_changes_the_length_and_leaves_the_padding():
 
 
 def test_bands_and_frames_are_masked_in_training_only():
-    layer = _speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 0.0, 12, 8)
+    layer = _speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 12, 8)
     rows = recordings(*[20_000] * 16)
     same, frames = layer(**rows)
     np.testing.assert_array_equal(same, layer(**rows)[0])
@@ -105,18 +105,8 @@ def test_each_network_and_their_mean_learn():
     np.testing.assert_allclose(tf.add_n(each) / 3, connected_digits.mean_loss(digits, logs), rtol=1e-5)
 
 
-def test_tempo_changes_the_frames_in_training_only():
-    rows = recordings(*[20_000] * 32)
-    layer = _speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.0, 0.4, 0, 0)
-    slow, frames = layer(**rows, training=True)
-    assert 198 * np.exp(-0.41) < min(frames) < 160
-    assert 240 < max(frames) < 198 * np.exp(0.41)
-    assert max(frames) == slow.shape[1]
-    assert [198] * 32 == layer(**rows)[1].numpy().tolist()
-
-
 def test_a_network_hears_bands_moved_by_its_factor():
-    own = [_speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 0.0, 12, 8, factor) for factor in (1, 0.5)]
+    own = [_speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 12, 8, factor) for factor in (1, 0.5)]
     plain, moved = (layer(**recordings(20_000))[0] for layer in own)
     np.testing.assert_allclose(plain[..., :20], moved[..., ::2], atol=1e-5)
 
@@ -124,7 +114,7 @@ def test_a_network_hears_bands_moved_by_its_factor():
 def test_pauses_do_not_change_the_mean():
     speech = recordings(20_000)["audio"].numpy()
     late = {"audio": np.roll(speech, 8000, axis=1), "length": tf.constant([28_000])}
-    layer = _speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 0.0, 12, 8)
+    layer = _speech.Spectrogram(8000, 256, 100, 40, 0.5, 0.1, 12, 8)
     plain, found = layer(speech, tf.constant([20_000]))[0], layer(**late)[0]
     np.testing.assert_allclose(plain[0, :180], found[0, 80:260], atol=0.02)
 
