@@ -69,8 +69,8 @@ class Spectrogram(layers.Layer):
     """Maps recordings (batch, samples) to log-mel spectrograms (batch, frames of the longest, bands), 0 after the end.
 
     The mean over time is taken off each band: it tells of the microphone and the voice. Frames count by how loud they
-    are, so that it does not depend on the pauses. In training bands are warped by
-    a random factor, and frames and bands are masked; later bands are warped by `factor`.
+    are, so that it does not depend on the pauses. In training bands are warped by a random factor, and frames and bands
+    are masked; in use they are warped by `factor`.
     """
 
     def __init__(self, rate, frame, hop, bands, floor, warp, frame_mask, band_mask, factor=1.0, **kwargs):
