@@ -7,6 +7,8 @@ G. Hinton, Vocal tract length perturbation improves speech recognition, ICML 201
 al., SpecAugment, arXiv:1904.08779, section 2 (masks).
 """
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -66,32 +68,37 @@ class Vary(layers.Layer):
 class Spectrogram(layers.Layer):
     """Maps recordings (batch, samples) to log-mel spectrograms (batch, frames of the longest, bands), 0 after the end.
 
-    The mean over time is taken off each band: it tells of the microphone and the voice. In training bands are warped,
-    and frames and bands are masked.
+    The mean over time is taken off each band: it tells of the microphone and the voice. Frames count by how loud they
+    are, so that it does not depend on the pauses. In training bands are warped by a random factor, and frames and bands
+    are masked; in use they are warped by `factor`.
     """
 
-    def __init__(self, rate, frame, hop, bands, floor, warp, frame_mask, band_mask, **kwargs):
+    def __init__(self, rate, frame, hop, bands, floor, warp, frame_mask, band_mask, factor=1.0, **kwargs):
         super().__init__(**kwargs)
         self.mel = {"rate": rate, "frame": frame, "hop": hop, "bands": bands, "floor": floor}
-        self.options = {"warp": warp, "frame_mask": frame_mask, "band_mask": band_mask}
+        self.options = {"warp": warp, "frame_mask": frame_mask, "band_mask": band_mask, "factor": factor}
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, audio, length, training=False):
         """Returns the spectrogram and the number of frames of each row, (batch,)."""
         length = tf.maximum(tf.cast(length, tf.int32), self.mel["frame"])
         frames = 1 + (length - self.mel["frame"]) // self.mel["hop"]
-        x = log_mel(audio[:, : tf.reduce_max(length)], **self.mel)
+        x = log_mel(audio[:, : tf.reduce_max(length)], **self.mel) - math.log(self.mel["floor"])  # silence is 0
         there = tf.sequence_mask(frames, tf.shape(x)[1], tf.float32)[..., None]
-        x -= tf.reduce_sum(x * there, axis=1, keepdims=True) / tf.reduce_sum(there, axis=1, keepdims=True)
-        return (self.vary(x) if training else x) * there / 2, frames
+        loud = there * tf.reduce_mean(x, axis=-1, keepdims=True)
+        x -= tf.reduce_sum(x * loud, axis=1, keepdims=True) / (tf.reduce_sum(loud, axis=1, keepdims=True) + 1e-6)
+        return (self.vary(x) if training else self.move(x, self.options["factor"])) * there / 2, frames
+
+    def move(self, x, factor):
+        """Reads each band of (batch, frames, bands) at its place times a factor, a number or (batch, 1)."""
+        bands = tf.range(self.mel["bands"], dtype=tf.float32)
+        place = tf.minimum(bands * factor, self.mel["bands"] - 1.0)
+        return tf.matmul(x, tf.nn.relu(1 - tf.abs(place[..., None, :] - bands[:, None])))  # a line between two bands
 
     def vary(self, x):
         """Moves the bands of each row by a factor, and sets an interval of bands and one of frames to 0."""
-        rows, bands = tf.shape(x)[0], tf.range(self.mel["bands"], dtype=tf.float32)
-        draws = keras.random.uniform((rows, 5), seed=self.seed_generator)
-        factor = 1 + self.options["warp"] * (2 * draws[:, 0] - 1)
-        place = tf.minimum(bands * factor[:, None], self.mel["bands"] - 1.0)
-        x = tf.matmul(x, tf.nn.relu(1 - tf.abs(place[:, None, :] - bands[None, :, None])))  # a line between two bands
+        draws = keras.random.uniform((tf.shape(x)[0], 5), seed=self.seed_generator)
+        x = self.move(x, 1 + self.options["warp"] * (2 * draws[:, :1] - 1))
         seen = hidden(draws[:, 1:3], self.mel["bands"], self.options["band_mask"])[:, None]
         return x * seen * hidden(draws[:, 3:], tf.shape(x)[1], self.options["frame_mask"])[..., None]
 

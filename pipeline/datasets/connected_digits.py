@@ -55,7 +55,7 @@ class ConnectedDigits:
 
     source: SpokenDigits = FSDD
     test_speakers: tuple[str, ...] = ("theo", "yweweler")
-    rounds: int = 4
+    rounds: int = 6
     test_rounds: int = 2
     identifiers: tuple[str, ...] = ("speaker",)
     label: str = ""
