@@ -209,7 +209,7 @@ def _cell_texts(row: Row) -> dict[str, str]:
 
 def _write_results(job: Job, parts: PartStore, columns: Columns, resumed: int) -> Outcome:
     done = parts.done()
-    output.write_output(job.out, [part.table for part in done], columns.schema)
+    pictures = output.write_output(job.out, [part.table for part in done], columns.schema)
     aside = bad_rows_file(job.out)
     lines = list(parts.bad())
     if lines:
@@ -218,14 +218,13 @@ def _write_results(job: Job, parts: PartStore, columns: Columns, resumed: int) -
     else:
         aside.unlink(missing_ok=True)
     parts.remove()
-    pictures = output.pictures_folder(job.out)
     return Outcome(
         rows=done[-1].last + 1,
         bad=len(lines),
         resumed=resumed,
         out=str(job.out),
         reasons=str(aside) if lines else None,
-        pictures=str(pictures) if pictures.is_dir() else None,
+        pictures=str(pictures) if pictures else None,
     )
 
 

@@ -33,11 +33,12 @@ DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 RENAMED_OUTPUT = "predicted_{}"
 ANSWERS = ("label", "value")  # outputs that say the target
+PICTURE_NAME = re.compile(r"\d+-[0-9A-Za-z_-]+_bytes\.(png|jpg|gif|bmp|webp)")
 OUTPUT_SUFFIXES = (*DELIMITERS, *JSON_SUFFIXES, ".parquet")
 
 
 def check_format(out: Path) -> None:
-    """Raises a UsageError if the suffix of the name is not a known format."""
+    """Raises a UsageError if the suffix of the name is not a known format, or its pictures cannot lie next to it."""
     if out.suffix.lower() not in OUTPUT_SUFFIXES:
         raise UsageError(
             f"The format of {out} is not known by its ending.",
@@ -45,23 +46,40 @@ def check_format(out: Path) -> None:
             received=out.name,
             action="give --out another ending",
         )
+    folder = pictures_folder(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"There is a file {folder.name} next to {out}.",
+            expected="a folder for pictures, or nothing",
+            received="a file",
+            action="move the file, or give --out another name",
+        )
 
 
-def write_output(out: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
-    """Writes all parts as one file, atomically, and before it the pictures that it names."""
-    ending = out.suffix.lower()
+def write_output(out: Path, tables: Iterable[Path], schema: pa.Schema) -> Path | None:
+    """Writes all parts as one file, atomically, and before it the pictures that it names.
+
+    Returns:
+        The folder of the pictures; None if there are none. Those of an earlier output are gone.
+    """
+    ending, pictures = out.suffix.lower(), pictures_folder(out)
+    written: set[str] = set()
     with fileio.replace_file(out) as temporary:
         if ending in DELIMITERS:
-            _write_csv(temporary, _iterate_rows(tables, pictures_folder(out)), schema, DELIMITERS[ending])
+            _write_csv(temporary, _iterate_rows(tables, pictures, written), schema, DELIMITERS[ending])
         elif ending in JSON_SUFFIXES:
-            _write_jsonl(temporary, _iterate_rows(tables, pictures_folder(out)))
+            _write_jsonl(temporary, _iterate_rows(tables, pictures, written))
         else:
             _write_parquet(temporary, tables, schema)
+    for file in pictures.glob("*"):
+        if file.name not in written and PICTURE_NAME.fullmatch(file.name):
+            file.unlink()
+    return pictures if written else None
 
 
 def pictures_folder(out: Path) -> Path:
     """Returns the folder of the pictures of an output."""
-    return out.with_name(f"{out.stem}-pictures")
+    return out.with_name(f"{out.name}-pictures")
 
 
 def _write_parquet(path: Path, tables: Iterable[Path], schema: pa.Schema) -> None:
@@ -86,22 +104,23 @@ def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             file.write(json.dumps({name: _json_cell(value) for name, value in row.items()}, default=str) + "\n")
 
 
-def _iterate_rows(tables: Iterable[Path], pictures: Path) -> Iterator[Mapping[str, Any]]:
+def _iterate_rows(tables: Iterable[Path], pictures: Path, written: set[str]) -> Iterator[Mapping[str, Any]]:
     """Yields the rows of all parts; a picture is written to a folder, and its path takes its place."""
     from pyarrow.parquet import ParquetFile
 
     batches = (batch for table in tables for batch in ParquetFile(table).iter_batches())
     for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
-        yield {name: _write_picture(name, value, pictures, number) for name, value in row.items()}
+        yield {name: _write_picture(name, value, pictures, number, written) for name, value in row.items()}
 
 
-def _write_picture(name: str, value: Any, folder: Path, row: int) -> Any:
+def _write_picture(name: str, value: Any, folder: Path, row: int, written: set[str]) -> Any:
     ending = image.file_ending(value) if name.endswith("_bytes") else ""
     if not ending:
         return value
     file = folder / f"{row}-{re.sub(r'[^0-9A-Za-z_-]', '_', name)}{ending}"
     with fileio.replace_file(file) as temporary:
         temporary.write_bytes(value)
+    written.add(file.name)
     return f"{folder.name}/{file.name}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from pipeline.features import image
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
 
@@ -30,6 +31,7 @@ def write_pictures(
     rows = len(next(iter(answer.values())))
     inputs = inputs if len(inputs) == rows else [f"row {row}" for row in range(rows)]
     written: list[dict[str, Path]] = []
+    used: set[Path] = set()
     for row, text in enumerate(inputs):
         stem = f"{Path(text.rpartition('=')[2]).stem.replace(' ', '_')}-{name.partition('@')[0]}"
         pictures = {key: image.file_ending(values[row]) for key, values in answer.items() if key.endswith("_bytes")}
@@ -38,17 +40,21 @@ def write_pictures(
             contents[BOXES] = drawn, ".png"
         written.append({})
         for key, (content, ending) in contents.items():
-            path = free_path(folder / f"{stem}{f'-{key}' if len(contents) > 1 else ''}{ending}", inputs)
+            path = free_path(folder / f"{stem}{f'-{key}' if len(contents) > 1 else ''}{ending}", inputs, used)
+            used.add(path)
             with fileio.replace_file(path) as temporary:
                 temporary.write_bytes(content)
             written[-1][key] = path
     return written
 
 
-def free_path(path: Path, inputs: Sequence[str]) -> Path:
-    """Returns a path that is none of the inputs."""
+def free_path(path: Path, inputs: Sequence[str], used: Collection[Path] = ()) -> Path:
+    """Returns a path that is none of the inputs, and none of those that this answer has used."""
     taken = {Path(text.rpartition("=")[2]).resolve() for text in inputs}
-    return path if path.resolve() not in taken else path.with_name(f"{path.stem}-answer{path.suffix}")
+    if path.resolve() in taken:
+        path = path.with_name(f"{path.stem}-answer{path.suffix}")
+    paths = (path.with_name(f"{path.stem}-{number}{path.suffix}") if number > 1 else path for number in count(1))
+    return next(each for each in paths if each not in used and (each == path or each.resolve() not in taken))
 
 
 def _draw_row(text: str, answer: Mapping[str, np.ndarray], row: int) -> bytes:

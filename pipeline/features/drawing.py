@@ -72,13 +72,32 @@ def overlay_mask(picture: Image.Image, mask: np.ndarray, colour: str = COLOURS[0
 
 
 def read_mask(content: bytes) -> np.ndarray:
-    """Returns the pixels of an encoded mask that are not 0, (height, width) of bool."""
+    """Returns the pixels of an encoded mask that are not 0, (height, width) of bool.
+
+    What is transparent is outside; if there is no colour at all, what is opaque is inside.
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(content)) as opened:
-        pixels = np.asarray(opened.convert("RGB") if opened.mode in ("P", "RGBA", "LA") else opened)
+        if opened.has_transparency_data:
+            return _read_transparent(np.asarray(opened.convert("RGBA")))
+        pixels = np.asarray(opened.convert("RGB") if opened.mode == "P" else opened)
     inside: np.ndarray = pixels != 0
     return np.asarray(inside.any(axis=-1)) if inside.ndim == 3 else inside  # noqa: PLR2004  (height, width, channels)
+
+
+def mask_values(content: bytes) -> set[int]:
+    """Returns the numbers that are not 0 in a mask of one channel or with a palette."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as opened:
+        return set(np.unique(np.asarray(opened)).tolist()) - {0} if opened.mode in ("L", "P", "1", "I") else set()
+
+
+def _read_transparent(pixels: np.ndarray) -> np.ndarray:
+    coloured, opaque = np.asarray(pixels[..., :3].any(axis=-1)), pixels[..., 3] > 0
+    inside: np.ndarray = coloured & opaque if coloured.any() else opaque
+    return inside
 
 
 def has_truth(row: Mapping[str, Any]) -> bool:

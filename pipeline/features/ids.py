@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
+BLANKS = b" \t\n\r\f\v"
+WHOLE = re.compile(rb"^(-?[0-9]+)\.0$")
 CHARACTERS = [b"", *(bytes([code]) for code in range(1, 256))]  # numpy ends a text with zeros
 
 
@@ -28,6 +31,18 @@ def find_places(ids: Any, wanted: tf.Tensor) -> tf.Tensor:
     place = tf.searchsorted(ids, flat)
     known = tf.equal(tf.gather(ids, tf.minimum(place, count - 1)), flat)
     return tf.reshape(tf.where(known, place, count), tf.shape(wanted))
+
+
+def normalize_ids(ids: tf.Tensor) -> tf.Tensor:
+    """Returns ids (…) as `normalize_id` does, in the graph."""
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(tf.strings.strip(ids), WHOLE.pattern.decode(), r"\1")
+
+
+def normalize_id(content: bytes) -> bytes:
+    """Returns an id without blanks around it, and 3 for 3.0: pandas writes whole numbers so where some are missing."""
+    return WHOLE.sub(rb"\1", content.strip(BLANKS))
 
 
 def to_codes(texts: np.ndarray, length: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.features.ids import normalize_id
 from pipeline.formats import table
 from pipeline.tables.calendar import parse_time
 from pipeline.tables.dialect import broken_words, is_broken
@@ -21,7 +22,7 @@ DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII) 
 
 
 def read_id(name: str, raw: Any) -> bytes:
-    """Returns an id as text, as the file has it: "007" is not 7.
+    """Returns an id as text: "007" is not 7, but 7.0 is; see `pipeline.features.ids.normalize_id`.
 
     Args:
         name: Column.
@@ -37,10 +38,12 @@ def read_id(name: str, raw: Any) -> bytes:
     if isinstance(raw, str) and is_broken(raw):
         raise ValueError(f"column {name} is {broken_words(raw)}")
     try:
-        content = table.to_text(raw)
+        content = normalize_id(table.to_text(raw))
         content.decode()  # a Parquet file may have any bytes
     except (TypeError, UnicodeError):
         raise ValueError(f"column {name} is no id: {_show(raw)}") from None
+    if not content:
+        raise ValueError(f"column {name} is empty")
     if len(content) > MOST_BYTES:
         raise ValueError(f"column {name} has {len(content):,} bytes, expected at most {MOST_BYTES}")
     if _has_controls(content):  # a vocabulary has one id a line

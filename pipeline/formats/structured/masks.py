@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipeline.features import image
+from pipeline.features import drawing, image
 from pipeline.formats.base import Example
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
@@ -97,8 +97,18 @@ class ImageMasks:
 
     def _pair(self, path: Path, picture: tuple[str, bytes], mask: tuple[str, bytes], split: str) -> Example:
         fault = image.fault(picture[1], self.shape, resize=True) or mask_fault(picture[1], mask[1])
-        features = {"image_bytes": picture[1], "mask_bytes": mask[1]}
+        features = {"image_bytes": picture[1], "mask_bytes": mask[1] if fault else without_transparency(mask[1])}
         return Example(f"{path / picture[0]}", features, split, fault)
+
+
+def without_transparency(mask: bytes) -> bytes:
+    """Returns a mask as it is; one with an alpha channel, which a decoder takes for a colour, as black and white."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(mask)) as opened:
+        if not opened.has_transparency_data:
+            return mask
+    return image.encode_png(drawing.read_mask(mask).astype("uint8") * 255)
 
 
 def mask_fault(picture: bytes, mask: bytes) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError, UsageError, did_you_mean
+from pipeline.formats import table
 from pipeline.formats.columns import SAMPLED_ROWS
+from pipeline.formats.read_table import read_rows
 from pipeline.scaffold import timeline
 from pipeline.scaffold.render import list_names, safe_name
 
@@ -31,6 +34,8 @@ ITEMS = {
 RATINGS = {"rating", "ratings", "score", "stars"}
 QUANTITIES = {"quantity", "qty", "count", "plays"}
 TIMES = {"timestamp", "time", "date", "datetime", "ts"}
+OF_THE_ITEM = {"release", "released", "birth", "born", "publication", "published", "expiry", "due", "premiere"}
+EARLIEST = 1e8  # seconds since 1970, in 1973: smaller numbers are minutes of play, positions, sizes
 TITLES = {"title", "name"}
 REPEATS = 1.25  # rows for each user and each item, at least
 USER, ITEM, RATING, QUANTITY, TIME, TITLE = ROLES = ("user", "item", "rating", "quantity", "time", "title")
@@ -219,14 +224,29 @@ def _choose_time(
 ) -> tuple[str, str, dict[str, str]]:
     """Returns the first column of times, how its dates are written, and why others are not used."""
     reasons: dict[str, str] = {}
-    for column in candidates:
-        if column not in others:
-            continue
+    for column in sorted((each for each in candidates if each in others), key=lambda each: not _says_when(each.name)):
         if column.constant:
             reasons[column.name] = "left out: the same in every row"
             continue
+        if set(split_words(column.name)) & OF_THE_ITEM:
+            reasons[column.name] = "left out: it says something of the item or the user, not when it was taken"
+            continue
         orders = [order for _, order in timeline.find_time_columns(path, [column], dialect)]
-        if orders or column.kind in ("int", "float"):
+        if orders or (column.kind in ("int", "float") and _counts_seconds(path, column.name, dialect)):
             return column.name, (orders or [""])[0], reasons
         reasons[column.name] = "left out: its cells are no times; write 2024-01-31 17:30 or seconds since 1970"
     return "", "", reasons
+
+
+def _says_when(name: str) -> bool:
+    """Returns whether a column is called like a time and nothing else: the play time of a game is none."""
+    words = split_words(name)
+    return words[-1:] == ["at"] or (len(words) == 1 and words[0] in TIMES)
+
+
+def _counts_seconds(path: Path, name: str, dialect: Dialect | None) -> bool:
+    """Returns whether numbers are times since 1970; those of a column called like a time at least give an order."""
+    rows = itertools.islice(read_rows(path, [name], dialect), timeline.TRIED_ROWS)
+    cells = [cells.get(name) for _, cells, fault in rows if not fault]
+    numbers = [float(str(cell)) for cell in cells if not table.is_missing(cell) and not table.is_no_number(cell)]
+    return bool(numbers) and (min(numbers) >= EARLIEST or _says_when(name))

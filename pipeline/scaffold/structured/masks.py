@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.features import drawing, image
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 ROOT = Path("/")  # the paths are absolute here
 MASK_SIDE = 256
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "pictures")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt", "segmentations", "targets", "target")
-MASK_ENDINGS = ("", "_mask", "-mask", "_seg", "_label", "_gt")
+IMAGE_FOLDERS = ("images", "image", "imgs", "img", "inputs", "input", "pictures", "jpegimages")
+MASK_FOLDERS = (
+    *("masks", "mask", "labels", "label", "annotations", "gt", "segmentations", "segmentationclass"),
+    *("targets", "target"),
+)
+MASK_ENDINGS = ("", "_mask", "-mask", "_seg", "_segmentation", "_label", "_labels", "_gt")
 LOOKED_AT = 60  # pairs from which a plain threshold is measured
 LEAST_DICE = 0.3
+MOST_DICE = 0.99  # asked of a network, however good a threshold is
 GAIN = 0.1  # share of the way from a plain threshold to no error that a network must go
 
 
@@ -32,7 +36,7 @@ def find_masks(path: Path) -> ImageMasks | None:
     """Returns the data set of pictures and masks at a path; None if no two folders hold pairs.
 
     Raises:
-        UsageError: The masks are JPEG, which changes pixels.
+        UsageError: The masks are JPEG, which changes pixels, or their names do not say whose they are.
     """
     members = [PurePosixPath(name) for name in list_members(path) if not is_hidden(name)]
     names = [name for name in members if name.suffix.lower() in image.SUFFIXES]
@@ -47,7 +51,24 @@ def find_masks(path: Path) -> ImageMasks | None:
                 if {f"{stem}{suffix}" for stem in stems[images]} & stems[masks]:
                     _require_lossless(path, masks, lossless)
                     return ImageMasks(str(path), images, masks, suffix)
+    _require_no_halves(path, stems)
     return None
+
+
+def _require_no_halves(path: Path, stems: dict[str, set[str]]) -> None:
+    """Raises a UsageError for two folders called like pictures and masks: they are no two classes."""
+    lower = {folder.lower(): folder for folder in stems}
+    pairs = [(images, masks) for images in IMAGE_FOLDERS for masks in MASK_FOLDERS]
+    pairs += [(folder, f"{folder}{ending}") for folder in lower for ending in ("_masks", "_mask")]
+    for images, masks in pairs:
+        if images in lower and masks in lower:
+            one, other = (min(stems[lower[folder]]) for folder in (images, masks))
+            raise UsageError(
+                f"The names in the folder {safe_name(lower[masks])} of {path.name} do not say whose masks these are.",
+                expected=f"folders images and masks with the same names: {safe_name(one)}, with or without _mask",
+                received=f"{safe_name(one)} and {safe_name(other)}",
+                action="rename them, or the folders if these are pictures of two classes",
+            )
 
 
 def _require_lossless(path: Path, masks: str, lossless: set[str]) -> None:
@@ -67,16 +88,17 @@ def plan_masks(path: Path) -> Plan:
     looks = Looks()
     for example in data.examples(ROOT):
         looks.add(example)
+    looks.require_marks(path)
     arguments = {"path": str(path), "images": data.images, "masks": data.masks, "suffix": data.suffix}
     facts = looks.survey.facts(path, "pictures with masks") | {
         "bounds": looks.bounds(),
         "title": f"What the masks of {safe_name(path.name)} mark, pixel by pixel.",
-        "words": f"The masks cover {sum(looks.shares) / max(len(looks.shares), 1):.1%} of the pictures.",
+        "words": looks.describe(),
         "arguments": {name: value for name, value in arguments.items() if value},
         "shape": (MASK_SIDE, MASK_SIDE, 1 if looks.grey else 3),
     }
     rows = [(split or "all", f"{count:,}") for split, count in sorted(looks.survey.splits.items())]
-    return Plan("masks", facts, ("split", "pairs"), rows, looks.survey.notes())
+    return Plan("masks", facts, ("split", "pairs"), rows, [*looks.survey.notes(), looks.describe()])
 
 
 @dataclass
@@ -87,12 +109,14 @@ class Looks:
         survey: The counts.
         shares: Share of each of the first masks in its picture.
         plain: What a plain threshold of the grey reaches on each: what is lighter, and what is darker.
+        values: What the first masks have inside, where they are of one channel.
         grey: Whether the first pictures have no colours.
     """
 
     survey: Survey = field(default_factory=Survey)
     shares: list[float] = field(default_factory=list)
     plain: list[tuple[float, float]] = field(default_factory=list)
+    values: set[int] = field(default_factory=set)
     grey: bool = True
 
     def add(self, example: Example) -> None:
@@ -103,6 +127,23 @@ class Looks:
             self.grey = self.grey and image.open_upright(features["image_bytes"]).mode in ("L", "1", "I;16")
             self.shares.append(float(mask.mean()))
             self.plain.append(threshold_dice(features["image_bytes"], mask))
+            self.values |= drawing.mask_values(features["mask_bytes"])
+
+    def require_marks(self, path: Path) -> None:
+        """Raises a PipelineError if all masks are empty, or all are full."""
+        if self.shares and len({*self.shares} | {0.0, 1.0}) == 2:  # noqa: PLR2004  (nothing else)
+            raise PipelineError(
+                f"The masks in {path} part nothing from anything.",
+                expected="masks with pixels that are 0 and others that are not",
+                received=f"all of the first {len(self.shares)} empty or full",
+                action="save the masks with 0 outside and 255 inside",
+            )
+
+    def describe(self) -> str:
+        """Returns what the masks mark, in words."""
+        share = sum(self.shares) / max(len(self.shares), 1)
+        merged = f" What is not 0 is one class, of {len(self.values)} values." if len(self.values) > 1 else ""
+        return f"The masks cover {share:.1%} of the pictures.{merged}"
 
     def bounds(self) -> Bounds:
         """Returns a gate that asks for more than a plain threshold reaches."""
@@ -110,7 +151,7 @@ class Looks:
         return Bounds(
             f"A plain threshold of the grey reaches a Dice coefficient of {best:.3f}.",
             f"a tenth of the way from a plain threshold ({best:.3f}) to no error",
-            at_least={"dice": round(max(LEAST_DICE, best + GAIN * (1 - best)), 3)},
+            at_least={"dice": round(min(MOST_DICE, max(LEAST_DICE, best + GAIN * (1 - best))), 3)},
             no_worse={"dice": 0.01},
             quick={"dice": 0.0},
         )

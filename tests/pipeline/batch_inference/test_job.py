@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batch_inference import job as bulk
+from pipeline.batch_inference import output
 from pipeline.batch_inference.columns import read_input_columns
 from pipeline.batch_inference.rows import predict_rows
 from pipeline.errors import PipelineError, UsageError
@@ -198,11 +199,28 @@ def test_an_answer_that_is_a_picture_is_a_file_next_to_a_text(run, tmp_path, out
     run(folder, out, asked=IMAGE, ask=measure)
     if out.endswith("parquet"):
         assert picture == pq.read_table(tmp_path / out)["copy_bytes"][0].as_py()
-        assert not (tmp_path / "out-pictures").exists()
+        assert not list(tmp_path.glob("*-pictures"))
         return
-    assert "out-pictures/0-copy_bytes.png" in (tmp_path / out).read_text()
-    assert picture == (tmp_path / "out-pictures/0-copy_bytes.png").read_bytes()
-    assert ["0-copy_bytes.png"] == [file.name for file in (tmp_path / "out-pictures").iterdir()]
+    assert f"{out}-pictures/0-copy_bytes.png" in (tmp_path / out).read_text()
+    assert picture == (tmp_path / f"{out}-pictures/0-copy_bytes.png").read_bytes()
+    assert ["0-copy_bytes.png"] == [file.name for file in (tmp_path / f"{out}-pictures").iterdir()]
+
+
+def test_pictures_of_an_earlier_output_are_gone_and_other_files_stay(run, tmp_path):
+    folder, pictures = tmp_path / "images", tmp_path / "out.jsonl-pictures"
+    folder.mkdir()
+    pictures.mkdir()
+    for name in ("7-copy_bytes.png", "note.txt"):
+        (pictures / name).write_bytes(b"before")
+    (folder / "a.png").write_bytes(image.encode_png(np.zeros((2, 3), np.uint8)))
+    run(folder, asked=IMAGE, ask=measure)
+    assert {"0-copy_bytes.png", "note.txt"} == {file.name for file in pictures.iterdir()}
+
+
+def test_a_file_where_the_pictures_would_lie_is_said_before(tmp_path):
+    (tmp_path / "out.csv-pictures").touch()
+    with pytest.raises(UsageError, match=r"There is a file out.csv-pictures"):
+        output.check_format(tmp_path / "out.csv")
 
 
 def test_files_named_in_a_table(run, tmp_path):

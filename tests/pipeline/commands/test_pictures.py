@@ -57,6 +57,16 @@ def test_an_input_is_not_replaced(tmp_path, monkeypatch):
     assert (tmp_path / name).read_bytes() == png()
 
 
+def test_pictures_of_the_same_name_in_several_folders_have_an_answer_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["a/x.jpg", "b d/x.jpg", "x.png"]
+    answer = {"mask_bytes": np.array([png((side, 8)) for side in (5, 6, 7)], object)}
+    for _ in range(2):
+        files = [written["mask_bytes"] for written in _pictures.write_pictures("cells", names, answer, tmp_path)]
+    assert ["x-cells.png", "x-cells-2.png", "x-cells-3.png"] == [file.name for file in files]
+    assert [5, 6, 7] == [Image.open(io.BytesIO(file.read_bytes())).width for file in files]
+
+
 def test_other_answers_write_nothing(photo, tmp_path):
     answer = {"label": np.array([b"cat"], object), "probabilities": np.array([[0.1, 0.9]])}
     assert _pictures.write_pictures("digits", [photo], answer, tmp_path) == [{}]

@@ -245,3 +245,16 @@ def test_the_gate_leaves_room_above_what_is_popular(write_csv, drafted):
     made = drafted(write_csv({"user_id": [row[0] for row in rows], "item_id": [row[1] for row in rows]}))
     popular = float(made.plan.facts["bounds"].baseline.split()[-1].rstrip("."))
     assert 1 < made.plan.facts["bounds"].at_least["lift"] < 1 / popular
+
+
+@pytest.mark.parametrize("name", ["play_time", "watch_time", "release_date"])
+def test_a_duration_and_a_date_of_the_item_are_no_time_of_the_interaction(write_csv, drafted, name):
+    made = drafted(write_csv(log(**{name: lambda number: number % 90 + 1})), task="recommendation")
+    assert "time" not in made.plan.facts["arguments"]
+    assert made.uses[name].startswith("left out")
+
+
+def test_the_plain_name_of_a_time_comes_first(write_csv, drafted):
+    times = {"play_time": lambda number: number % 90, "timestamp": lambda number: 10**9 + number}
+    made = drafted(write_csv(log(**times)), task="recommendation")
+    assert "timestamp" == made.plan.facts["arguments"]["time"]
