@@ -131,14 +131,14 @@ class ValueOrder:
         return str(self.hasher.hexdigest())
 
 
-def require_rows(path: Path, rows: int, what: str = "rows") -> None:
-    """Raises a PipelineError when there is too little to learn from."""
+def require_rows(path: Path, rows: int, what: str = "rows", faults: str = "") -> None:
+    """Raises a PipelineError when there is too little to learn from; `faults` says what else there is."""
     if rows < MIN_ROWS:
         raise PipelineError(
             f"There are too few {what} in {path} to learn from.",
             expected=f"at least {MIN_ROWS}, better hundreds",
-            received=f"{rows}",
-            action="collect more data",
+            received=f"{rows}{faults}",
+            action="mend those that cannot be used, or collect more data" if faults else "collect more data",
         )
 
 
@@ -196,9 +196,10 @@ def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any
             f"Most rows of {path} cannot be used.",
             expected="rows with a target and values of the columns' kinds",
             received=f"{faults} of {rows + faults}; the first: {first}",
-            action="mend them, or name another --target",
+            action="mend them, or name other data; of a table also another --target",
         )
-    require_rows(path, rows, "usable rows")
+    words = f", and {faults} that cannot be used; the first: {first}" if faults else ""
+    require_rows(path, rows, "usable rows", words)
     if share < USUAL_FAULTS:
         return {"bad_share": 0, "faults": faults}
     allowed = round(min(1.2 * share + 0.01, 0.9), 3)

@@ -69,6 +69,18 @@ def test_an_alpha_channel_is_no_colour_of_a_mask(tmp_path, mode, inside, outside
     assert Image.open(io.BytesIO(content)).mode in ("L", "1")
 
 
+def test_too_few_pairs_say_what_is_wrong_with_the_others(tmp_path):
+    root = masked(tmp_path / "data", marked("L", 255))
+    for number in range(COUNT):
+        if number < 24 or number >= 60:
+            (root / f"masks/{number}.png").unlink()
+        if number >= 60:
+            (root / f"images/{number}.png").unlink()
+    with pytest.raises(PipelineError, match=r"Received: 36, and 24 that cannot .* the first: .* has no mask") as caught:
+        inspect.make_plan(root, "", "")
+    assert "mend those" in str(caught.value)
+
+
 @pytest.mark.parametrize("grey", [0, 255])
 def test_masks_that_part_nothing_are_refused(tmp_path, grey):
     with pytest.raises(PipelineError, match="part nothing from anything"):
