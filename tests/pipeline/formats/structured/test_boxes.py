@@ -243,3 +243,55 @@ def test_an_outline_of_yolo_has_the_box_around_it(tmp_path, line, box):
     (tmp_path / "yolo/labels/a.txt").write_text(f"{line}\n")
     (row,) = YoloBoxes("yolo", NAMES, most=4).examples(tmp_path)
     np.testing.assert_allclose(box, row.features["boxes"][0], atol=1e-6)
+
+
+NO_XML = "it has no XML file of the same name"
+
+
+def test_a_picture_does_not_take_the_annotation_of_another_one_of_its_name(tmp_path):
+    for split in ("train", "test"):
+        pictures(tmp_path / "voc" / split, ["a"])
+    (tmp_path / "voc/test/a.xml").write_text("<annotation></annotation>")
+    rows = {row.split: row.fault for row in VocBoxes("voc", NAMES, most=4).examples(tmp_path)}
+    assert {"train": NO_XML, "test": ""} == rows
+
+
+def test_the_masks_of_voc_are_no_pictures(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    pictures(tmp_path / "voc/SegmentationClass", ["a"])
+    assert len(list(data.examples(tmp_path))) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "split"),
+    [
+        ("ImageSets/Main/test.txt", "a 1\nb -1\n", "test"),
+        ("imagesets/main/test.txt", "JPEGImages/a.png\nb.png\n", "test"),
+        ("test.txt", "\ufeffa\nb\n", "test"),
+        ("ImageSets/Segmentation/test.txt", "a\n", ""),
+        ("train.txt", "a b\nare notes\non it\n", ""),
+    ],
+)
+def test_a_list_of_a_split_names_pictures(tmp_path, place, text, split):
+    data = write_voc(tmp_path / "voc")
+    for file in (tmp_path / "voc/ImageSets/Main").iterdir():
+        file.unlink()
+    (tmp_path / "voc" / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "voc" / place).write_text(text, encoding="utf-8")
+    expected = {"a": split, "b": split} if split else dict.fromkeys("abc", "")
+    assert expected == {row.source[-5]: row.split for row in data.examples(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<annotation><object><bndbox/></object></annotation>", "an object without name"),
+        ('<?xml version="1.0" encoding="foo"?><annotation/>', "cannot be read: unknown encoding"),
+        ("", "cannot be read: no element found"),
+    ],
+)
+def test_an_xml_file_that_says_too_little_is_a_fault(tmp_path, text, words):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    (fault,) = (row.fault for row in data.examples(tmp_path) if row.fault)
+    assert words in fault
