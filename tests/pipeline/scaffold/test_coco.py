@@ -71,14 +71,39 @@ def test_a_file_that_is_alone_is_learnt_from_whatever_it_is_called(tmp_path):
         ("names: [a, b]", ("a", "b")),
         ("names:\n  1: b\n  0: a", ("a", "b")),
         ("- names", ()),
-        ("names: 3", ()),
+        ("names:\n  '10': k\n  '2': c\n  0: a", ("a", "class 1", "c", *(f"class {n}" for n in range(3, 10)), "k")),
+        ("names:\n  1: a\n  2: b", ("class 0", "a", "b")),
+        ("names: [yes, no, 1.0, null, '']", ("yes", "no", "1.0", "null", "class 4")),
+        ("exported: 2024-02-30\nnames: [a]", ("a",)),
+        ("names: []", ()),
         ("", ()),
     ],
 )
 def test_names_of_a_yaml_file(text, names):
-    assert names == boxes._read_yaml_names("data.yaml", text)
+    assert names == boxes.read_yaml_names("data.yaml", text)
 
 
-def test_a_yaml_file_that_is_none_is_an_error_in_words():
+@pytest.mark.parametrize(
+    "text",
+    ["names: [a, b", "names: a, b", "names:\n  0: a\n  x: b", "names:\n  -1: a", "names:\n  99999: a", "[" * 9999],
+)
+def test_a_yaml_file_that_is_none_is_an_error_in_words(text):
     with pytest.raises(PipelineError, match=r"data.yaml cannot be read"):
-        boxes._read_yaml_names("data.yaml", "names: [a, b")
+        boxes.read_yaml_names("data.yaml", text)
+
+
+@pytest.mark.parametrize(
+    ("texts", "names"),
+    [
+        ({"data.yaml": "\ufeffnames: [a, b]", "classes.txt": "x\ny"}, ("a", "b")),
+        ({".git/x.yaml": "names: [wrong]", "zoo/data.yaml": "names: [a]", "other.yaml": "names: [b]"}, ("a",)),
+        ({"classes.txt": "\ufeffcat\r\n\r\ndog\r\n\r\n"}, ("cat", "class 1", "dog")),
+        ({"obj.names": "cat\ndog\n"}, ("cat", "dog")),
+        ({"labels/a.txt": f"1 .5 .5 .2 .2\n{'9' * 5000} .5 .5 .2 .2\n"}, ("class 0", "class 1")),
+    ],
+)
+def test_names_come_from_the_file_that_is_made_for_them(tmp_path, texts, names):
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert names == boxes.read_names(tmp_path)[0]

@@ -235,6 +235,7 @@ def test_pictures_and_annotations_in_folders_of_any_name_are_joined_by_their_nam
         ("1 0.1 0.2 0.5 0.2 0.3 0.6", (0.2, 0.1, 0.6, 0.5)),
         ("1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6", (0.2, 0.1, 0.6, 0.5)),
         ("1 0.3 0.4 0.4 0.4", (0.2, 0.1, 0.6, 0.5)),
+        ("\ufeff1 0.3 0.4 0.4 0.4", (0.2, 0.1, 0.6, 0.5)),
     ],
 )
 def test_an_outline_of_yolo_has_the_box_around_it(tmp_path, line, box):
