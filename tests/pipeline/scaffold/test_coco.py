@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 
 import pytest
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
 from pipeline.scaffold.structured import boxes, coco
 
@@ -63,6 +64,72 @@ def test_each_file_is_of_its_split_and_has_its_own_pictures(tmp_path, layout):
 def test_a_file_that_is_alone_is_learnt_from_whatever_it_is_called(tmp_path):
     write(tmp_path / "val.json", range(9), tmp_path / "val")
     assert ([tmp_path / "val.json"], [], []) == coco.sort_coco([tmp_path / "val.json"], tmp_path)
+
+
+def test_a_file_with_a_mark_of_its_encoding_is_of_coco(tmp_path):
+    write(tmp_path / "ann.JSON", range(90), tmp_path)
+    text = (tmp_path / "ann.JSON").read_bytes()
+    (tmp_path / "ann.JSON").write_bytes(b"\xef\xbb\xbf" + text)
+    (tmp_path / "x.json").mkdir()
+    (tmp_path / "y.json").symlink_to(tmp_path / "nothing")
+    assert inspect.make_plan(tmp_path, "", "").facts["arguments"]["path"] == str(tmp_path / "ann.JSON")
+
+
+def test_a_file_that_is_cut_off_or_packed_is_refused(tmp_path):
+    write(tmp_path / "ann.json", range(90), tmp_path / "cats")
+    text = (tmp_path / "ann.json").read_bytes()
+    (tmp_path / "ann.json").write_bytes(text[:-40])
+    with pytest.raises(PipelineError, match="cannot be read completely"):
+        inspect.make_plan(tmp_path, "", "")
+    (tmp_path / "ann.json").unlink()
+    (tmp_path / "ann.json.gz").write_bytes(gzip.compress(text))
+    with pytest.raises(UsageError, match=r"gzip -d ann\.json\.gz"):
+        inspect.make_plan(tmp_path, "", "")
+
+
+def test_lines_of_json_are_not_of_coco(tmp_path):
+    (tmp_path / "rows.json").write_text('{"images": 1, "file_name": "a"}\n' * 3)
+    assert [] == coco.find_coco(tmp_path)
+
+
+def test_copies_are_not_read(tmp_path):
+    write(tmp_path / "ann.json", range(90), tmp_path)
+    write(tmp_path / "backup/ann.json", range(90), tmp_path)
+    write(tmp_path / ".old/ann.json", range(90), tmp_path)
+    plan = inspect.make_plan(tmp_path, "", "")
+    assert "more" not in plan.facts["arguments"]
+    assert str(tmp_path / "ann.json") == plan.facts["arguments"]["path"]
+    assert any("Not read: backup/ann.json" in note for note in plan.notes)
+    assert "The pictures of ann.json are those in its folder." in plan.notes
+
+
+@pytest.mark.parametrize(("folder", "taken"), [("train2017", True), ("images", True), ("other", False)])
+def test_pictures_of_another_data_set_are_not_taken(tmp_path, folder, taken):
+    file = tmp_path / "mine/instances_train2017.json"
+    write(file, range(9), tmp_path / folder)
+    write(file, range(9), tmp_path / "other/train2017")
+    content = coco.read_file(file)
+    if taken:
+        assert tmp_path / folder == coco.find_pictures(file, file.parent, content)
+    else:
+        with pytest.raises(PipelineError, match="are neither below"):
+            coco.find_pictures(file, file.parent, content)
+
+
+def test_pictures_next_to_their_file_come_before_others(tmp_path):
+    write(tmp_path / "mine/ann.json", range(9), tmp_path / "mine/images")
+    write(tmp_path / "other/ann.json", range(9), tmp_path / "other/images")
+    (tmp_path / "mine/images/5.png").unlink()
+    file = tmp_path / "mine/ann.json"
+    assert tmp_path / "mine/images" == coco.find_pictures(file, tmp_path, coco.read_file(file))
+
+
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path):
+    file = tmp_path / "ann.json"
+    write(file, range(3), tmp_path)
+    content = coco.read_file(file)
+    content["images"][1]["file_name"], content["images"][2]["file_name"] = "x" * 300, "x\0"
+    assert tmp_path == coco.find_pictures(file, tmp_path, content)
 
 
 @pytest.mark.parametrize(

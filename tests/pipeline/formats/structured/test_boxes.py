@@ -296,3 +296,49 @@ def test_an_xml_file_that_says_too_little_is_a_fault(tmp_path, text, words):
     (tmp_path / "voc/Annotations/a.xml").write_text(text)
     (fault,) = (row.fault for row in data.examples(tmp_path) if row.fault)
     assert words in fault
+
+
+def change_coco(folder, change):
+    """Writes pictures and JSON files of COCO, and changes that of the training."""
+    data = write_coco(folder / "coco")
+    content = json.loads((folder / "coco/train.json").read_text())
+    change(content)
+    (folder / "coco/train.json").write_text(json.dumps(content))
+    return data
+
+
+def test_ids_are_the_same_as_text_and_as_numbers(tmp_path):
+    def change(content):
+        content["images"][0]["id"] = str(ord("a"))
+        content["categories"][0]["id"] = 7.0
+        content["annotations"][0] |= {"category_id": "7", "iscrowd": "0"}
+
+    rows = list(change_coco(tmp_path, change).examples(tmp_path))
+    assert [0, 1] == rows[0].features["classes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        ({"image_id": [ord("a")]}, ["its annotations are of no picture in the file"]),
+        ({"category_id": [7]}, ["'category [7]'"]),
+        ({"bbox": [10**400, 1, 2, 3]}, ["OverflowError"]),
+        ({"bbox": "1234"}, ["bbox is no list"]),
+    ],
+)
+def test_an_annotation_of_coco_that_is_odd_is_a_fault(tmp_path, changes, faults):
+    data = change_coco(tmp_path, lambda content: content["annotations"][0].update(changes))
+    rows = [example.fault for example in data.examples(tmp_path) if example.fault]
+    assert [True] * len(faults) == [words in row for words, row in zip(faults, rows, strict=True)]
+
+
+def test_pictures_of_the_same_id_are_faults(tmp_path):
+    data = change_coco(tmp_path, lambda content: content["images"][1].update(id=ord("a")))
+    faults = [example.fault for example in data.examples(tmp_path)]
+    assert ["another picture of the file has its id too: 97"] * 2 + [""] == faults
+
+
+def test_categories_of_the_same_id_are_an_error(tmp_path):
+    data = change_coco(tmp_path, lambda content: content["categories"].append({"id": 7, "name": "eel"}))
+    with pytest.raises(PipelineError, match="7 is cat, 7 is eel"):
+        list(data.examples(tmp_path))
