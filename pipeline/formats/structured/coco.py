@@ -111,14 +111,15 @@ class CocoBoxes:
             return Example(source, {}, split, f"its picture cannot be read: {error.strerror}")
         except (KeyError, ValueError, TypeError, OverflowError) as error:
             return Example(source, {}, split, f"an annotation cannot be read: {type(error).__name__}: {error}")
-        return boxes.make_example(source, pixels, marked, self.names, split)
+        size = picture.get("width"), picture.get("height")
+        return boxes.make_example(source, pixels, marked, self.names, split, size=size)
 
 
 def read_file(path: Path) -> dict[str, Any]:
     """Reads a JSON file of COCO; `names` are those of the categories by their ids.
 
     Raises:
-        PipelineError: It is none, or two of its categories have the same id.
+        PipelineError: It is none, two of its categories have the same id, or its boxes are no pixels.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -128,6 +129,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
     _require_ids(path, pairs)
+    _require_pixels(path, lists["annotations"])
     return {**lists, "names": dict(sorted(pairs))}
 
 
@@ -140,6 +142,18 @@ def _require_ids(path: Path, pairs: set[tuple[str, str]]) -> None:
             expected="one category for each id",
             received=", ".join(same)[:200],
             action="give each category an id of its own, or remove the wrong one",
+        )
+
+
+def _require_pixels(path: Path, annotations: list[dict[str, Any]]) -> None:
+    places = [each["bbox"] for each in annotations if isinstance(each.get("bbox"), list)]
+    sides = [side for place in places for side in place]
+    if sides and all(isinstance(side, int | float) and side <= 1 for side in sides):
+        raise PipelineError(
+            f"The boxes in {path} are shares of their pictures.",
+            expected="left, top, width and height in pixels, as COCO has them",
+            received=f"no number above 1, such as {places[0]}",
+            action="multiply them by width and height of each picture",
         )
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from pipeline.features import image
+from pipeline.formats.base import Example
 from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
 from pipeline.formats.structured import boxes
@@ -21,8 +22,6 @@ from pipeline.formats.structured.boxes import Box
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
-
-    from pipeline.formats.base import Example
 
 KINDS = ("jpegimages", "images", "annotations")  # folders that say what kind of file is in them
 MASKS = {"segmentationclass", "segmentationobject"}  # folders of pictures that are masks of others
@@ -91,8 +90,10 @@ class VocBoxes:
                 yield self._example(f"{path / name}", content, annotations.find(name), split)
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
-        marked, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
-        return boxes.make_example(source, content, marked, self.names, split, fault)
+        if annotation is None:
+            return Example(source, {}, split, "it has no XML file of the same name")
+        marked, size, fault = read_boxes(annotation)
+        return boxes.make_example(source, content, marked, self.names, split, fault, size)
 
 
 def _is_picture(name: str) -> bool:
@@ -159,13 +160,14 @@ def _place(name: str) -> str:
     return "/".join(part for part in parts if part.lower() not in KINDS)
 
 
-def read_boxes(annotation: bytes) -> tuple[list[Box], str]:
-    """Returns the boxes of an annotation, or why it cannot be read."""
+def read_boxes(annotation: bytes) -> tuple[list[Box], tuple[Any, Any], str]:
+    """Returns the boxes of an annotation, width and height of its picture if it has them, or why it cannot be read."""
     try:
         root = ET.fromstring(annotation)  # noqa: S314  (expat ends expanding entities by itself)
-        return [_read_box(node) for node in root.iter("object")], ""
+        size = root.findtext("size/width"), root.findtext("size/height")
+        return [_read_box(node) for node in root.iter("object")], size, ""
     except (ET.ParseError, ValueError, LookupError, AttributeError, TypeError) as error:
-        return [], f"its XML file cannot be read: {error}"
+        return [], (None, None), f"its XML file cannot be read: {error}"
 
 
 def _read_box(node: ET.Element) -> Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -120,8 +121,10 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
         notes: What else is to be said.
     """
     survey = Survey()
+    marked: Counter[str] = Counter()
     for example in data.examples(ROOT):
-        survey.add(example, data.names)
+        if survey.add(example, data.names):
+            marked[example.split] += len(example.features["boxes"])
     if not survey.boxes:
         raise PipelineError(
             f"There is no box in {path}.",
@@ -129,6 +132,7 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
             received=survey.first or "no annotation of a picture",
             action="correct --data",
         )
+    _require_boxes(path, survey, marked)
     most = max(8, math.ceil(survey.most * ROOM / 8) * 8)
     height, width = network_size(survey.sizes)
     facts = {
@@ -150,6 +154,18 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
     rows = [(safe_name(kind), f"{survey.boxes[kind]:,}", f"{survey.pictures[kind]:,}") for kind in data.names]
     notes = [*survey.notes(), f"The network sees {width}x{height} pixels.", *notes]
     return Plan("boxes", survey.facts(path, "pictures with boxes") | facts, ("class", "boxes", "pictures"), rows, notes)
+
+
+def _require_boxes(path: Path, survey: Survey, marked: Mapping[str, int]) -> None:
+    """Stops before a training whose result could not be measured."""
+    empty = next((split for split in ("train", "test") if survey.splits[split] and not marked[split]), "")
+    if empty:
+        raise PipelineError(
+            f"No picture of the {empty} split of {path} has a box.",
+            expected="boxes in each split",
+            received=f"{survey.splits[empty]:,} pictures without a box",
+            action=f"add the annotations of the {empty} split, or take it out: another part is held out then",
+        )
 
 
 def network_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:

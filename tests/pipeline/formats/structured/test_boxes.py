@@ -342,3 +342,31 @@ def test_categories_of_the_same_id_are_an_error(tmp_path):
     data = change_coco(tmp_path, lambda content: content["categories"].append({"id": 7, "name": "eel"}))
     with pytest.raises(PipelineError, match="7 is cat, 7 is eel"):
         list(data.examples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((WIDTH, HEIGHT), ""),
+        ((0, 0), ""),
+        ((80, 40), "its boxes are for a picture of another size: 80x40 instead of 40x20 pixels"),
+        ((HEIGHT, WIDTH), "its boxes are for a picture on its side, as before its rotation by EXIF: 20x40"),
+    ],
+)
+def test_boxes_for_a_picture_of_another_size_are_a_fault(tmp_path, size, words):
+    data = change_coco(tmp_path, lambda content: content["images"][0].update(width=size[0], height=size[1]))
+    coco = [row.fault for row in data.examples(tmp_path)]
+    data = write_voc(tmp_path / "voc")
+    text = f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size></annotation>"
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    for fault, *others in (coco, [row.fault for row in data.examples(tmp_path)]):
+        assert bool(words) == bool(fault)
+        assert fault.startswith(words)
+        assert not any(others)
+
+
+def test_boxes_of_coco_that_are_shares_are_an_error(tmp_path):
+    shares = [0.1, 0.2, 0.5, 1]
+    data = change_coco(tmp_path, lambda content: [each.update(bbox=shares) for each in content["annotations"]])
+    with pytest.raises(PipelineError, match="are shares of their pictures"):
+        list(data.examples(tmp_path))
