@@ -114,7 +114,7 @@ def read_list(name: str, content: bytes, stems: Collection[str]) -> dict[str, st
     """
     path = PurePosixPath(name)
     folders = [part.lower() for part in path.parts[:-1]]
-    split = split_of(path.stem)
+    split = "train" if path.stem.lower() == "trainval" else split_of(path.stem)
     if not split or ("imagesets" in folders and folders[-1] != "main"):
         return {}
     lines = filter(None, map(str.strip, content.decode("utf-8-sig", "replace").splitlines()))

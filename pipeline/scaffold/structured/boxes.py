@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import voc, yolo
@@ -80,13 +80,22 @@ def read_yaml_names(name: str, text: str) -> tuple[str, ...]:
 
     Raises:
         PipelineError: It is not YAML, or its names have no numbers.
+        UsageError: The data set is one of key points.
     """
     try:
         # Other loaders make true of yes, and fail at dates that are none.
         content = yaml.load(text, yaml.BaseLoader)  # noqa: S506  (it makes only texts, lists and dicts)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _names_error(name, " ".join(str(error).split())[:200]) from error
-    names = content.get("names") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    if content.get("kpt_shape"):
+        raise UsageError(
+            f"{name} is of pictures with key points, whose lines look like outlines.",
+            expected="boxes, or outlines",
+            received=f"kpt_shape: {content['kpt_shape']}",
+            action="take the points out: keep the first five words of each line, and remove kpt_shape",
+        )
+    names = content.get("names")
     if isinstance(names, list):
         names = {str(number): each for number, each in enumerate(names)}
     if not names:

@@ -159,6 +159,11 @@ def test_a_yaml_file_that_is_none_is_an_error_in_words(text):
         boxes.read_yaml_names("data.yaml", text)
 
 
+def test_key_points_are_no_outlines():
+    with pytest.raises(UsageError, match="key points"):
+        boxes.read_yaml_names("data.yaml", "kpt_shape: [4, 2]\nnames: [a]")
+
+
 @pytest.mark.parametrize(
     ("texts", "names"),
     [

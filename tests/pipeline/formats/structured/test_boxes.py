@@ -269,6 +269,7 @@ def test_the_masks_of_voc_are_no_pictures(tmp_path):
         ("ImageSets/Main/test.txt", "a 1\nb -1\n", "test"),
         ("imagesets/main/test.txt", "JPEGImages/a.png\nb.png\n", "test"),
         ("test.txt", "\ufeffa\nb\n", "test"),
+        ("ImageSets/Main/trainval.txt", "a\nb\n", "train"),
         ("ImageSets/Segmentation/test.txt", "a\n", ""),
         ("train.txt", "a b\nare notes\non it\n", ""),
     ],
