@@ -284,6 +284,12 @@ def test_a_list_of_a_split_names_pictures(tmp_path, place, text, split):
     assert expected == {row.source[-5]: row.split for row in data.examples(tmp_path)}
 
 
+def test_a_picture_of_two_lists_is_one_of_the_test(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/ImageSets/Main/train.txt").write_text("a\nb\nc\n")
+    assert {"a": "train", "b": "train", "c": "test"} == {row.source[-5]: row.split for row in data.examples(tmp_path)}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
