@@ -86,7 +86,7 @@ class CocoBoxes:
         for annotation in content["annotations"]:
             by_image[read_id(annotation.get("image_id"))].append(annotation)
         uses = Counter(read_id(picture["id"]) for picture in content["images"])
-        for number in by_image.keys() - uses.keys():
+        for number in [number for number in by_image if number not in uses]:
             yield Example(f"{path}: image_id {number}", {}, split, "its annotations are of no picture in the file")
         for picture in content["images"]:
             source, number = f"{path}: {picture.get('file_name')}", read_id(picture["id"])

@@ -72,19 +72,8 @@ class VocBoxes:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        pictures = [name for name in list_members(path) if _is_picture(name)]
-        stems = Counter(PurePosixPath(name).stem for name in pictures)
-        annotations = Annotations(stems)
-        splits: dict[str, str] = {}
-        for name, content in read_members(path, (".xml", ".txt")):
-            if is_hidden(name):
-                continue
-            if name.lower().endswith(".xml"):
-                annotations.add(name, content)
-            else:
-                listed = read_list(name, content, stems)
-                # A picture of two lists is one of the test: what is learnt must not be measured.
-                splits |= {stem: split for stem, split in listed.items() if splits.get(stem) != "test"}
+        stems = Counter(PurePosixPath(name).stem for name in list_members(path) if _is_picture(name))
+        annotations, splits = _read_texts(path, stems)
         for name, content in read_members(path, image.SUFFIXES):
             stem = PurePosixPath(name).stem
             if _is_picture(name) and (not splits or stem in splits):
@@ -96,6 +85,22 @@ class VocBoxes:
             return Example(source, {}, split, "it has no XML file of the same name")
         marked, size, fault = read_boxes(annotation)
         return boxes.make_example(source, content, marked, self.names, split, fault, size)
+
+
+def _read_texts(path: Path, stems: Mapping[str, int]) -> tuple[Annotations, dict[str, str]]:
+    """Returns the XML files, and the split of each picture that a list names."""
+    annotations = Annotations(stems)
+    splits: dict[str, str] = {}
+    for name, content in read_members(path, (".xml", ".txt")):
+        if is_hidden(name):
+            continue
+        if name.lower().endswith(".xml"):
+            annotations.add(name, content)
+        else:
+            listed = read_list(name, content, stems)
+            # A picture of two lists is one of the test: what is learnt must not be measured.
+            splits |= {stem: split for stem, split in listed.items() if splits.get(stem) != "test"}
+    return annotations, splits
 
 
 def _is_picture(name: str) -> bool:

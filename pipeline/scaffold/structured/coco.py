@@ -15,7 +15,7 @@ from pipeline.scaffold.render import list_names
 from pipeline.scaffold.structured.boxes import plan_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.scaffold.render import Plan
@@ -28,10 +28,11 @@ PICTURES = ("images", "jpegimages")  # folders of pictures
 COCO_KEYS = ("info", "licenses", "images", "annotations", "categories")
 
 
-def find_coco(path: Path) -> list[Path]:
-    """Returns the JSON files of COCO in a folder, those in fewer folders first; copies in hidden folders are none."""
+def find_coco(path: Path) -> Iterator[Path]:
+    """Yields the JSON files of COCO in a folder, those in fewer folders first; copies in hidden folders are none."""
     names = [name for name in list_members(path) if name.lower().endswith(".json") and not is_hidden(name)]
-    return [path / name for name in sorted(names, key=lambda name: (name.count("/"), name)) if is_coco(path / name)]
+    files = (path / name for name in sorted(names, key=lambda name: (name.count("/"), name)))
+    return filter(is_coco, files)
 
 
 def is_coco(path: Path) -> bool:
@@ -61,24 +62,30 @@ def has_coco_parts(text: bytes) -> bool:
 def plan_coco(path: Path) -> Plan:
     """Plans a recipe for a JSON file of COCO, or a folder with one or with one per split."""
     root = path.parent if path.is_file() else path
-    files = [path] if path.is_file() else find_coco(path)
+    files = [path] if path.is_file() else list(find_coco(path))
     train, test, unused = sort_coco(files, root)
     contents = {file: read_file(file) for file in (*train, *test)}
     folders = {file: find_pictures(file, root, content) for file, content in contents.items()}
     copies = find_copies(train, contents, folders)
     used = [file for file in contents if file not in copies]
-    images = {str(file): str(folders[file]) for file in used}
     names, notes = read_categories([contents[file] for file in used])
-    first, *more = [str(file) for file in train if file in used]
-    arguments: dict[str, Any] = {"path": first, "images": images[first], "names": names}
-    if more:
-        arguments["more"] = {file: images[file] for file in more}
-    if test:
-        arguments |= {"test": str(test[0]), "test_images": images[str(test[0])]}
+    paths = {str(file): str(folders[file]) for file in used}
+    arguments = {**_name_files(paths, [str(file) for file in test]), "names": names}
     notes += [f"The pictures of {_short(file, root)} are those in {_short(folders[file], root)}." for file in used]
     unused += copies
     notes += [f"Not read: {list_names([_short(file, root) for file in unused])}."] if unused else []
     return plan_boxes(path, CocoBoxes(**arguments), "coco", "CocoBoxes", arguments, notes)
+
+
+def _name_files(folders: Mapping[str, str], test: Sequence[str]) -> dict[str, Any]:
+    """Returns the arguments of the data set for its files, each with the folder of its pictures."""
+    first, *more = [file for file in folders if file not in test]
+    arguments: dict[str, Any] = {"path": first, "images": folders[first]}
+    if more:
+        arguments["more"] = {file: folders[file] for file in more}
+    if test:
+        arguments |= {"test": test[0], "test_images": folders[test[0]]}
+    return arguments
 
 
 def _short(path: Path, root: Path) -> str:

@@ -37,7 +37,7 @@ def find_planner(path: Path) -> Any:
     parts = {part for name in names for part in PurePosixPath(name).parts[:-1]}
     endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
     pictures = any(endings[suffix] for suffix in image.SUFFIXES)
-    if path.is_dir() and find_coco(path):
+    if path.is_dir() and next(find_coco(path), None):
         return plan_coco
     if path.is_dir() and pictures:
         _require_unpacked(path, names)

@@ -89,7 +89,7 @@ def test_a_file_that_is_cut_off_or_packed_is_refused(tmp_path):
 
 def test_lines_of_json_are_not_of_coco(tmp_path):
     (tmp_path / "rows.json").write_text('{"images": 1, "file_name": "a"}\n' * 3)
-    assert [] == coco.find_coco(tmp_path)
+    assert [] == list(coco.find_coco(tmp_path))
 
 
 def test_copies_are_not_read(tmp_path):
