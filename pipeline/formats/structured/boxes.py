@@ -1,13 +1,14 @@
 """Boxes on a picture as targets: `boxes` (ymin, xmin, ymax, xmax from 0 to 1) and `classes` (numbers of their names).
 
 A box may reach over the border by rounding and is cut there. A picture with a box of no area, a box outside of it or a
-box of an undeclared class is unusable: what the annotation means is not known.
+box of an undeclared class is unusable: what the annotation means is not known. So is one of another size than its
+annotation says, because the boxes are for that size.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.features import image
 from pipeline.formats.base import Example
@@ -72,7 +73,13 @@ def target_kinds(most: int) -> dict[str, str]:
 
 
 def make_example(
-    source: str, content: bytes, boxes: Sequence[Box], names: Sequence[str], split: str, extra: str = ""
+    source: str,
+    content: bytes,
+    boxes: Sequence[Box],
+    names: Sequence[str],
+    split: str,
+    extra: str = "",
+    size: tuple[Any, Any] = (None, None),
 ) -> Example:
     """Returns the example of a picture.
 
@@ -83,16 +90,29 @@ def make_example(
         names: The declared classes.
         split: "train", "test" or empty.
         extra: A fault of its annotation that is known already.
+        size: Width and height of the picture that its annotation says; None or 0 if it does not.
     """
     fault = extra or image.fault(content, (1, 1, 3), resize=True)
     if fault:
         return Example(source, {}, split, fault)
     width, height = image.upright_size(content)
     kept = [box.in_pixels(width, height) for box in boxes]
-    fault = next(filter(None, (box.fault(width, height, names) for box in kept)), "")
+    faults = (_size_fault(size, width, height), *(box.fault(width, height, names) for box in kept))
+    fault = next(filter(None, faults), "")
     features = {
         "image_bytes": content,
         "boxes": [box.scaled(width, height) for box in kept],
         "classes": [names.index(box.name) for box in kept if not fault],
     }
     return Example(source, features, split, fault)
+
+
+def _size_fault(size: tuple[Any, Any], width: int, height: int) -> str:
+    try:
+        wide, high = (int(float(side or 0)) for side in size)
+    except (ValueError, TypeError, OverflowError):
+        return ""
+    if (wide, high) == (width, height) or not (wide > 0 and high > 0):
+        return ""
+    turned = " on its side, as before its rotation by EXIF" if (wide, high) == (height, width) else " of another size"
+    return f"its boxes are for a picture{turned}: {wide}x{high} instead of {width}x{height} pixels"

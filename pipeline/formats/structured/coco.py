@@ -7,11 +7,11 @@ Source: https://cocodataset.org/#format-data; `bbox` is [x, y, width, height] in
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import unreadable_file
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats.base import Example
 from pipeline.formats.structured import boxes
 from pipeline.formats.structured.boxes import Box
@@ -84,40 +84,91 @@ class CocoBoxes:
         content = read_file(path)
         by_image = defaultdict(list)
         for annotation in content["annotations"]:
-            by_image[annotation.get("image_id")].append(annotation)
-        for number in by_image.keys() - content["pictures"].keys():
+            by_image[read_id(annotation.get("image_id"))].append(annotation)
+        uses = Counter(read_id(picture["id"]) for picture in content["images"])
+        for number in [number for number in by_image if number not in uses]:
             yield Example(f"{path}: image_id {number}", {}, split, "its annotations are of no picture in the file")
-        for number, picture in content["pictures"].items():
-            name = str(picture.get("file_name"))
-            yield self._example(f"{path}: {name}", images / name, by_image[number], content["names"], split)
+        for picture in content["images"]:
+            source, number = f"{path}: {picture.get('file_name')}", read_id(picture["id"])
+            if uses[number] > 1:
+                yield Example(source, {}, split, f"another picture of the file has its id too: {number}")
+            else:
+                yield self._example(source, images, picture, by_image[number], content["names"], split)
 
-    def _example(self, source: str, file: Path, annotations: list[Any], names: dict[Any, str], split: str) -> Example:
+    def _example(
+        self,
+        source: str,
+        images: Path,
+        picture: dict[str, Any],
+        annotations: list[Any],
+        names: dict[str, str],
+        split: str,
+    ) -> Example:
         try:
-            pixels = file.read_bytes()
-            marked = [_read_box(each, names) for each in annotations if not each.get("iscrowd")]
+            pixels = (images / str(picture.get("file_name"))).read_bytes()
+            marked = [_read_box(each, names) for each in annotations if not _is_crowd(each)]
         except OSError as error:
             return Example(source, {}, split, f"its picture cannot be read: {error.strerror}")
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             return Example(source, {}, split, f"an annotation cannot be read: {type(error).__name__}: {error}")
-        return boxes.make_example(source, pixels, marked, self.names, split)
+        size = picture.get("width"), picture.get("height")
+        return boxes.make_example(source, pixels, marked, self.names, split, size=size)
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Reads a JSON file of COCO.
+    """Reads a JSON file of COCO; `names` are those of the categories by their ids.
 
     Raises:
-        PipelineError: It is none.
+        PipelineError: It is none, two of its categories have the same id, or its boxes are no pixels.
     """
     try:
         content = json.loads(path.read_bytes())
         lists = {key: [dict(each) for each in content[key]] for key in ("images", "annotations", "categories")}
-        names = {each["id"]: str(each["name"]) for each in lists["categories"]}
-        return {**lists, "names": names, "pictures": {each["id"]: each for each in lists["images"]}}
+        pairs = {(read_id(each["id"]), str(each["name"])) for each in lists["categories"]}
+        _ = [each["id"] for each in lists["images"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
+    _require_ids(path, pairs)
+    _require_pixels(path, lists["annotations"])
+    return {**lists, "names": dict(sorted(pairs))}
 
 
-def _read_box(annotation: dict[str, Any], names: dict[Any, str]) -> Box:
+def _require_ids(path: Path, pairs: set[tuple[str, str]]) -> None:
+    numbers = Counter(number for number, _ in pairs)
+    same = [f"{number} is {name}" for number, name in sorted(pairs) if numbers[number] > 1]
+    if same:
+        raise PipelineError(
+            f"{path} has different categories with the same id.",
+            expected="one category for each id",
+            received=", ".join(same)[:200],
+            action="give each category an id of its own, or remove the wrong one",
+        )
+
+
+def _require_pixels(path: Path, annotations: list[dict[str, Any]]) -> None:
+    places = [each["bbox"] for each in annotations if isinstance(each.get("bbox"), list)]
+    sides = [side for place in places for side in place]
+    if sides and all(isinstance(side, int | float) and side <= 1 for side in sides):
+        raise PipelineError(
+            f"The boxes in {path} are shares of their pictures.",
+            expected="left, top, width and height in pixels, as COCO has them",
+            received=f"no number above 1, such as {places[0]}",
+            action="multiply them by width and height of each picture",
+        )
+
+
+def read_id(number: Any) -> str:
+    """Returns an id as text: some programs write the same one as 7, "7" and 7.0."""
+    return str(int(number)) if isinstance(number, float) and number.is_integer() else str(number)
+
+
+def _is_crowd(annotation: dict[str, Any]) -> bool:
+    return str(annotation.get("iscrowd") or 0).lower() not in ("0", "0.0", "false")
+
+
+def _read_box(annotation: dict[str, Any], names: dict[str, str]) -> Box:
+    if not isinstance(annotation["bbox"], list):
+        raise TypeError("bbox is no list")
     left, top, width, height = map(float, annotation["bbox"])
-    name = names.get(annotation["category_id"], f"category {annotation['category_id']}")
-    return Box(name, left, top, left + width, top + height)
+    number = read_id(annotation["category_id"])
+    return Box(names.get(number, f"category {number}"), left, top, left + width, top + height)

@@ -6,24 +6,25 @@ section "Annotation". Places are whole pixels that count from 1, and the last on
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from pipeline.features import image
-from pipeline.formats.download import read_members
+from pipeline.formats.base import Example
+from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden, locate, split_of
 from pipeline.formats.structured import boxes
 from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
-    from pipeline.formats.base import Example
-
 KINDS = ("jpegimages", "images", "annotations")  # folders that say what kind of file is in them
+MASKS = {"segmentationclass", "segmentationobject"}  # folders of pictures that are masks of others
 
 
 @dataclass(frozen=True)
@@ -71,25 +72,67 @@ class VocBoxes:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        annotations = Annotations()
-        splits: dict[str, str] = {}
-        for name, content in read_members(path, (".xml", ".txt")):
-            if is_hidden(name):
-                continue
-            stem = PurePosixPath(name).stem
-            if name.lower().endswith(".xml"):
-                annotations.add(name, content)
-            elif split_of(stem):
-                splits |= dict.fromkeys(content.decode(errors="replace").split(), split_of(stem))
+        stems = Counter(PurePosixPath(name).stem for name in list_members(path) if _is_picture(name))
+        annotations, splits = _read_texts(path, stems)
         for name, content in read_members(path, image.SUFFIXES):
             stem = PurePosixPath(name).stem
-            if not is_hidden(name) and (not splits or stem in splits):
+            if _is_picture(name) and (not splits or stem in splits):
                 split = splits.get(stem) or next(filter(None, map(split_of, PurePosixPath(name).parts[:-1])), "")
                 yield self._example(f"{path / name}", content, annotations.find(name), split)
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
-        marked, fault = ([], "it has no XML file of the same name") if annotation is None else read_boxes(annotation)
-        return boxes.make_example(source, content, marked, self.names, split, fault)
+        if annotation is None:
+            return Example(source, {}, split, "it has no XML file of the same name")
+        marked, size, fault = read_boxes(annotation)
+        return boxes.make_example(source, content, marked, self.names, split, fault, size)
+
+
+def _read_texts(path: Path, stems: Mapping[str, int]) -> tuple[Annotations, dict[str, str]]:
+    """Returns the XML files, and the split of each picture that a list names."""
+    annotations = Annotations(stems)
+    splits: dict[str, str] = {}
+    for name, content in read_members(path, (".xml", ".txt")):
+        if is_hidden(name):
+            continue
+        if name.lower().endswith(".xml"):
+            annotations.add(name, content)
+        else:
+            listed = read_list(name, content, stems)
+            # A picture of two lists is one of the test: what is learnt must not be measured.
+            splits |= {stem: split for stem, split in listed.items() if splits.get(stem) != "test"}
+    return annotations, splits
+
+
+def _is_picture(name: str) -> bool:
+    folders = {part.lower() for part in PurePosixPath(name).parts[:-1]}
+    return name.lower().endswith(image.SUFFIXES) and not is_hidden(name) and not folders & MASKS
+
+
+def read_list(name: str, content: bytes, stems: Collection[str]) -> dict[str, str]:
+    """Returns the split of each picture that a list names; empty if the text is no list of a split.
+
+    Lists for outlines and for actions (`ImageSets/Segmentation`) have only some of the pictures, and a text called
+    `train.txt` may be notes.
+
+    Args:
+        name: Path of the text; a split is its name.
+        content: Its bytes: a picture in each line, perhaps with more words, an ending or folders.
+        stems: Names of the pictures without endings.
+    """
+    path = PurePosixPath(name)
+    folders = [part.lower() for part in path.parts[:-1]]
+    split = "train" if path.stem.lower() == "trainval" else split_of(path.stem)
+    if not split or ("imagesets" in folders and folders[-1] != "main"):
+        return {}
+    lines = filter(None, map(str.strip, content.decode("utf-8-sig", "replace").splitlines()))
+    named = [_read_stem(line if line in stems else line.split()[0]) for line in lines]
+    known = sum(stem in stems for stem in named)
+    return dict.fromkeys(named, split) if folders[-1:] == ["main"] or known > len(named) / 2 else {}
+
+
+def _read_stem(name: str) -> str:
+    path = PurePosixPath(name.replace("\\", "/"))
+    return path.stem if path.suffix.lower() in image.SUFFIXES else path.name
 
 
 @dataclass(frozen=True)
@@ -97,10 +140,12 @@ class Annotations:
     """XML files by the place of their picture, and by its name alone.
 
     Attributes:
+        stems: How many pictures have a name.
         places: By path without ending and without the folders `Annotations` and `JPEGImages`.
         names: By name; empty where several have it, because then the name says nothing.
     """
 
+    stems: Mapping[str, int]
     places: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, bytes] = field(default_factory=dict)
 
@@ -111,8 +156,10 @@ class Annotations:
         self.names[stem] = b"" if stem in self.names else content
 
     def find(self, name: str) -> bytes | None:
-        """Returns the annotation of the picture of a path; None if there is none."""
-        return self.places.get(_place(name)) or self.names.get(PurePosixPath(name).stem) or None
+        """Returns the annotation of the picture of a path; None if there is none, or another picture may have it."""
+        stem = PurePosixPath(name).stem
+        other = self.names.get(stem) if self.stems[stem] == 1 else None
+        return self.places.get(_place(name), other or None)
 
 
 def _place(name: str) -> str:
@@ -120,18 +167,22 @@ def _place(name: str) -> str:
     return "/".join(part for part in parts if part.lower() not in KINDS)
 
 
-def read_boxes(annotation: bytes) -> tuple[list[Box], str]:
-    """Returns the boxes of an annotation, or why it cannot be read."""
+def read_boxes(annotation: bytes) -> tuple[list[Box], tuple[Any, Any], str]:
+    """Returns the boxes of an annotation, width and height of its picture if it has them, or why it cannot be read."""
     try:
         root = ET.fromstring(annotation)  # noqa: S314  (expat ends expanding entities by itself)
-        return [_read_box(node) for node in root.iter("object")], ""
-    except (ET.ParseError, ValueError, AttributeError, TypeError) as error:
-        return [], f"its XML file cannot be read: {error}"
+        size = root.findtext("size/width"), root.findtext("size/height")
+        return [_read_box(node) for node in root.iter("object")], size, ""
+    except (ET.ParseError, ValueError, LookupError, AttributeError, TypeError) as error:
+        return [], (None, None), f"its XML file cannot be read: {error}"
 
 
 def _read_box(node: ET.Element) -> Box:
     sides = node.find("bndbox")
     if sides is None:
         raise ValueError("an object without bndbox")
+    name = (node.findtext("name") or "").strip()
+    if not name:
+        raise ValueError("an object without name")
     left, top, right, bottom = (float(sides.findtext(key, "")) for key in ("xmin", "ymin", "xmax", "ymax"))
-    return Box((node.findtext("name") or "").strip(), left, top, right, bottom)
+    return Box(name, left, top, right, bottom)

@@ -93,7 +93,7 @@ def _place(name: str, folder: str) -> str | None:
 def read_boxes(text: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
     """Returns the boxes of a picture from its text, or why they cannot be read."""
     marked = []
-    for number, line in enumerate(text.decode(errors="replace").splitlines(), 1):
+    for number, line in enumerate(text.decode("utf-8-sig", "replace").splitlines(), 1):
         if not line.strip():
             continue
         try:

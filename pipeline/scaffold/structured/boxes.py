@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.formats.download import read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import voc, yolo
@@ -17,10 +18,14 @@ from pipeline.scaffold.choices import Bounds
 from pipeline.scaffold.render import Plan, list_names, safe_name
 from pipeline.scaffold.structured.survey import Survey
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 ROOT = Path("/")  # the paths are absolute here
 AREA, CELL, LEAST = 320 * 240, 32, 96  # pixels of a picture as the network sees it, a multiple of CELL on each side
 ROOM = 1.25  # times the most boxes of a picture that there is room for
 LEAST_PRECISION = 0.3
+DIGITS = 4  # of the number of a class; longer ones are no classes
 
 
 def plan_voc(path: Path) -> Plan:
@@ -41,36 +46,76 @@ def plan_yolo(path: Path) -> Plan:
 
 
 def read_names(path: Path) -> tuple[tuple[str, ...], list[str]]:
-    """Returns the names of the classes of a YOLO data set, and a note if it does not say them."""
-    largest = -1
-    for name, content in read_members(path, (".yaml", ".yml", ".txt")):
-        text = content.decode(errors="replace")
-        if name.endswith((".yaml", ".yml")):
-            if said := _read_yaml_names(name, text):
-                return said, []
-        elif PurePosixPath(name).name in ("classes.txt", "obj.names"):
-            return tuple(filter(None, map(str.strip, text.splitlines()))), []
-        elif yolo.LABELS in PurePosixPath(name).parts[:-1]:
-            first = [line.split()[0] for line in text.splitlines() if line.split()]
-            largest = max([largest, *(int(word) for word in first if word.isdecimal())])
-    names = tuple(f"class {number}" for number in range(largest + 1))
-    return names, ["No data.yaml says what the classes are called: name them in the recipe's names=."]
+    """Returns the names of the classes of a YOLO data set, and a note if it does not say them.
+
+    data.yaml comes before other YAML files, and these before classes.txt, which tools for marking write for themselves.
+    """
+    texts = {
+        name: content.decode("utf-8-sig", "replace")
+        for name, content in read_members(path, (".yaml", ".yml", ".txt", ".names"))
+        if not is_hidden(name)
+    }
+    for name in sorted(texts, key=lambda name: PurePosixPath(name).stem.lower() != "data"):
+        if name.lower().endswith((".yaml", ".yml")) and (names := read_yaml_names(name, texts[name])):
+            return names, []
+    for name, text in texts.items():
+        if PurePosixPath(name).name.lower() in ("classes.txt", "obj.names") and text.strip():
+            return _fill_gaps(dict(enumerate(map(str.strip, text.rstrip().splitlines())))), []
+    return _count_classes(texts), ["No data.yaml says what the classes are called: name them in the recipe's names=."]
 
 
-def _read_yaml_names(name: str, text: str) -> tuple[str, ...]:
+def _count_classes(texts: Mapping[str, str]) -> tuple[str, ...]:
+    labels = (text for name, text in texts.items() if yolo.LABELS in PurePosixPath(name).parts[:-1])
+    first = {line.split()[0] for text in labels for line in text.splitlines() if line.split()}
+    numbers = [int(word) for word in first if word.isdecimal() and len(word) <= DIGITS]
+    return _fill_gaps(dict.fromkeys(numbers, ""))
+
+
+def _fill_gaps(names: Mapping[int, str]) -> tuple[str, ...]:
+    return tuple(names.get(number) or f"class {number}" for number in range(max(names, default=-1) + 1))
+
+
+def read_yaml_names(name: str, text: str) -> tuple[str, ...]:
+    """Returns the names of the classes in the order of their numbers; empty if a YAML file says none.
+
+    Raises:
+        PipelineError: It is not YAML, or its names have no numbers.
+        UsageError: The data set is one of key points.
+    """
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise PipelineError(
-            f"{name} cannot be read.",
-            expected="a YAML file with the names of the classes, such as names: [cat, dog]",
-            received=" ".join(str(error).split())[:200],
-            action="correct the file",
-        ) from error
-    names = content.get("names") if isinstance(content, dict) else None
-    if isinstance(names, dict):
-        return tuple(str(names[number]) for number in sorted(names))
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+        # Other loaders make true of yes, and fail at dates that are none.
+        content = yaml.load(text, yaml.BaseLoader)  # noqa: S506  (it makes only texts, lists and dicts)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _names_error(name, " ".join(str(error).split())[:200]) from error
+    content = content if isinstance(content, dict) else {}
+    if content.get("kpt_shape"):
+        raise UsageError(
+            f"{name} is of pictures with key points, whose lines look like outlines.",
+            expected="boxes, or outlines",
+            received=f"kpt_shape: {content['kpt_shape']}",
+            action="take the points out: keep the first five words of each line, and remove kpt_shape",
+        )
+    names = content.get("names")
+    if isinstance(names, list):
+        names = {str(number): each for number, each in enumerate(names)}
+    if not names:
+        return ()
+    if not isinstance(names, dict) or not all(_is_number(key) for key in names):
+        raise _names_error(name, f"names: {names}"[:200])
+    return _fill_gaps({int(key): str(each) for key, each in names.items()})
+
+
+def _is_number(key: Any) -> bool:
+    return isinstance(key, str) and key.isdecimal() and len(key) <= DIGITS
+
+
+def _names_error(name: str, received: str) -> PipelineError:
+    return PipelineError(
+        f"{name} cannot be read.",
+        expected="a YAML file with the names of the classes, such as names: [cat, dog], or with their numbers from 0",
+        received=received,
+        action="correct the file",
+    )
 
 
 def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[str, Any], notes: list[str]) -> Plan:
@@ -85,8 +130,10 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
         notes: What else is to be said.
     """
     survey = Survey()
+    marked: Counter[str] = Counter()
     for example in data.examples(ROOT):
-        survey.add(example, data.names)
+        if survey.add(example, data.names):
+            marked[example.split] += len(example.features["boxes"])
     if not survey.boxes:
         raise PipelineError(
             f"There is no box in {path}.",
@@ -94,6 +141,7 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
             received=survey.first or "no annotation of a picture",
             action="correct --data",
         )
+    _require_boxes(path, survey, marked)
     most = max(8, math.ceil(survey.most * ROOM / 8) * 8)
     height, width = network_size(survey.sizes)
     facts = {
@@ -115,6 +163,18 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
     rows = [(safe_name(kind), f"{survey.boxes[kind]:,}", f"{survey.pictures[kind]:,}") for kind in data.names]
     notes = [*survey.notes(), f"The network sees {width}x{height} pixels.", *notes]
     return Plan("boxes", survey.facts(path, "pictures with boxes") | facts, ("class", "boxes", "pictures"), rows, notes)
+
+
+def _require_boxes(path: Path, survey: Survey, marked: Mapping[str, int]) -> None:
+    """Stops before a training whose result could not be measured."""
+    empty = next((split for split in ("train", "test") if survey.splits[split] and not marked[split]), "")
+    if empty:
+        raise PipelineError(
+            f"No picture of the {empty} split of {path} has a box.",
+            expected="boxes in each split",
+            received=f"{survey.splits[empty]:,} pictures without a box",
+            action=f"add the annotations of the {empty} split, or take it out: another part is held out then",
+        )
 
 
 def network_size(sizes: list[tuple[int, int]]) -> tuple[int, int]:

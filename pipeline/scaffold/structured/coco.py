@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.formats.folders import SPLIT_NAMES
-from pipeline.formats.structured.coco import CocoBoxes, read_file
+from pipeline.formats.download import list_members
+from pipeline.formats.folders import SPLIT_NAMES, is_hidden
+from pipeline.formats.structured.coco import CocoBoxes, read_file, read_id
 from pipeline.scaffold.render import list_names
 from pipeline.scaffold.structured.boxes import plan_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.scaffold.render import Plan
@@ -21,7 +23,16 @@ if TYPE_CHECKING:
 LOOKED_AT = 60  # pictures of a list
 START = 1 << 16  # bytes in which a file of COCO has one of its keys
 SPLITS = {**SPLIT_NAMES, **dict.fromkeys(("val", "valid", "validation", "dev"), "val")}
+STARTS = (b"{", codecs.BOM_UTF8)
+PICTURES = ("images", "jpegimages")  # folders of pictures
 COCO_KEYS = ("info", "licenses", "images", "annotations", "categories")
+
+
+def find_coco(path: Path) -> Iterator[Path]:
+    """Yields the JSON files of COCO in a folder, those in fewer folders first; copies in hidden folders are none."""
+    names = [name for name in list_members(path) if name.lower().endswith(".json") and not is_hidden(name)]
+    files = (path / name for name in sorted(names, key=lambda name: (name.count("/"), name)))
+    return filter(is_coco, files)
 
 
 def is_coco(path: Path) -> bool:
@@ -29,38 +40,72 @@ def is_coco(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(START)
     # A table may be larger than the memory.
-    return _begins_like_coco(start) and has_coco_parts(path.read_bytes())
+    return begins_like_coco(start) and has_coco_parts(path.read_bytes())
 
 
-def _begins_like_coco(start: bytes) -> bool:
-    return start.lstrip().startswith(b"{") and any(f'"{key}"'.encode() in start for key in COCO_KEYS)
+def begins_like_coco(start: bytes) -> bool:
+    """Returns whether the first bytes of a file may be those of COCO's format."""
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    return text.startswith(b"{") and any(f'"{key}"'.encode() in text for key in COCO_KEYS)
 
 
 def has_coco_parts(text: bytes) -> bool:
-    """Returns whether JSON has the parts of COCO's format."""
+    """Returns whether JSON has the parts of COCO's format, or is one of its files that is cut off."""
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
+    except (ValueError, RecursionError) as error:
+        lines = "Extra data" in str(error)  # a JSON object in each line
+        return not lines and text.startswith(STARTS) and all(key in text for key in (b'"images"', b'"file_name"'))
     return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
 
 
 def plan_coco(path: Path) -> Plan:
     """Plans a recipe for a JSON file of COCO, or a folder with one or with one per split."""
     root = path.parent if path.is_file() else path
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*.json") if is_coco(file))
+    files = [path] if path.is_file() else list(find_coco(path))
     train, test, unused = sort_coco(files, root)
     contents = {file: read_file(file) for file in (*train, *test)}
-    images = {str(file): str(find_pictures(file, root, content)) for file, content in contents.items()}
-    names, notes = read_categories(contents.values())
-    first, *more = map(str, train)
-    arguments: dict[str, Any] = {"path": first, "images": images[first], "names": names}
-    if more:
-        arguments["more"] = {file: images[file] for file in more}
-    if test:
-        arguments |= {"test": str(test[0]), "test_images": images[str(test[0])]}
-    notes += [f"Not read: {list_names([str(file.relative_to(root)) for file in unused])}."] if unused else []
+    folders = {file: find_pictures(file, root, content) for file, content in contents.items()}
+    copies = find_copies(train, contents, folders)
+    used = [file for file in contents if file not in copies]
+    names, notes = read_categories([contents[file] for file in used])
+    paths = {str(file): str(folders[file]) for file in used}
+    arguments = {**_name_files(paths, [str(file) for file in test]), "names": names}
+    notes += [f"The pictures of {_short(file, root)} are those in {_short(folders[file], root)}." for file in used]
+    unused += copies
+    notes += [f"Not read: {list_names([_short(file, root) for file in unused])}."] if unused else []
     return plan_boxes(path, CocoBoxes(**arguments), "coco", "CocoBoxes", arguments, notes)
+
+
+def _name_files(folders: Mapping[str, str], test: Sequence[str]) -> dict[str, Any]:
+    """Returns the arguments of the data set for its files, each with the folder of its pictures."""
+    first, *more = [file for file in folders if file not in test]
+    arguments: dict[str, Any] = {"path": first, "images": folders[first]}
+    if more:
+        arguments["more"] = {file: folders[file] for file in more}
+    if test:
+        arguments |= {"test": test[0], "test_images": folders[test[0]]}
+    return arguments
+
+
+def _short(path: Path, root: Path) -> str:
+    if path == root:
+        return "its folder"
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def find_copies(
+    files: Sequence[Path], contents: Mapping[Path, Mapping[str, Any]], folders: Mapping[Path, Path]
+) -> list[Path]:
+    """Returns the files whose pictures are all in files before them: copies, which would count each picture twice."""
+    known: set[Path] = set()
+    copies = []
+    for file in files:
+        pictures = {folders[file] / str(picture.get("file_name")) for picture in contents[file]["images"]}
+        if known and pictures <= known:
+            copies.append(file)
+        known |= pictures
+    return copies
 
 
 def sort_coco(files: Sequence[Path], root: Path) -> tuple[list[Path], list[Path], list[Path]]:
@@ -99,7 +144,7 @@ def read_categories(contents: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, .
     used = set()
     for content in contents:
         names |= dict.fromkeys(content["names"].values())
-        used |= {content["names"].get(annotation.get("category_id")) for annotation in content["annotations"]}
+        used |= {content["names"].get(read_id(each.get("category_id"))) for each in content["annotations"]}
     empty = [name for name in names if name not in used]
     notes = [f"No annotation has the category {list_names(empty)}: left out."] if empty and used - {None} else []
     return tuple(name for name in names if name not in empty) or tuple(names), notes
@@ -108,21 +153,48 @@ def read_categories(contents: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, .
 def find_pictures(file: Path, root: Path, content: Mapping[str, Any]) -> Path:
     """Returns the folder to which the names of the pictures in a file of COCO belong.
 
-    Several may have pictures of the same names: the folder of the file comes first, then one that is called like its
-    split.
+    Several may have pictures of the same names: the folder of the file and what is in it come first; among others,
+    those that are called like its split.
     """
     names = [str(picture.get("file_name")) for picture in content["images"][:LOOKED_AT]]
-    split = _coco_part(file, root)[1]
-    for place in (root, root.parent):  # usual are annotations/instances_train.json and train/ next to each other
-        below = (folder for depth in ("*", "*/*") for folder in sorted(place.glob(depth)) if folder.is_dir())
-        named = sorted(below, key=lambda folder: _coco_part(folder / "any.json", folder.parent)[1] != split)
-        folders = [file.parent, place, *named]
-        best = max(folders, key=lambda folder: sum((folder / name).is_file() for name in names))
-        if any((best / name).is_file() for name in names):
-            return best
+    near, far = _folders_below(file, file.parent), _folders_below(file, root)
+    for folders in (near, far, _folders_beside(file, root, names)):
+        counts = [sum(_is_file(folder / name) for name in names) for folder in folders]
+        if any(counts):
+            return folders[counts.index(max(counts))]
     raise PipelineError(
         f"The pictures that {file} lists are neither below {root} nor next to it.",
         expected=f"files such as {names[0] if names else 'images'} in one folder",
         received="none of them",
         action="put the pictures next to the JSON file, and name the folder of both with --data",
     )
+
+
+def _folders_below(file: Path, root: Path) -> list[Path]:
+    split = _coco_part(file, root)[1]
+    below = [folder for depth in ("*", "*/*") for folder in sorted(root.glob(depth)) if folder.is_dir()]
+    shown = [folder for folder in below if not is_hidden(str(folder.relative_to(root)))]
+    return [root, *sorted(shown, key=lambda folder: _split_of(folder) != split)]
+
+
+def _folders_beside(file: Path, root: Path, names: Sequence[str]) -> list[Path]:
+    """Returns what may have the pictures of annotations/instances_train.json: train or images next to annotations.
+
+    Other folders there may be other data sets, whose pictures often have the same names.
+    """
+    split = _coco_part(file, root)[1]
+    beside = [folder for folder in sorted(root.parent.iterdir()) if folder.is_dir() and folder != root]
+    known = [each for each in beside if each.name.lower() in PICTURES or (split and _split_of(each) == split)]
+    inner = {name.partition("/")[0] for name in names if "/" in name} & {folder.name for folder in known}
+    return [*known, *([root.parent] if inner else [])]
+
+
+def _split_of(folder: Path) -> str:
+    return _coco_part(folder / "any.json", folder.parent)[1]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import yolo
 from pipeline.scaffold.structured.boxes import plan_voc, plan_yolo
-from pipeline.scaffold.structured.coco import has_coco_parts, is_coco, plan_coco
+from pipeline.scaffold.structured.coco import START, begins_like_coco, find_coco, has_coco_parts, is_coco, plan_coco
 from pipeline.scaffold.structured.masks import find_masks, plan_masks
 
 if TYPE_CHECKING:
@@ -35,8 +37,10 @@ def find_planner(path: Path) -> Any:
     parts = {part for name in names for part in PurePosixPath(name).parts[:-1]}
     endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
     pictures = any(endings[suffix] for suffix in image.SUFFIXES)
-    if path.is_dir() and any(is_coco(path / name) for name in names if name.lower().endswith(".json")):
+    if path.is_dir() and next(find_coco(path), None):
         return plan_coco
+    if path.is_dir() and pictures:
+        _require_unpacked(path, names)
     if path.is_file() and pictures and endings[".json"]:
         _require_no_coco(path)
     if pictures and endings[".xml"]:
@@ -55,6 +59,22 @@ def _require_no_coco(path: Path) -> None:
             received=f"{name} in an archive",
             action="unpack it, and name the folder with --data",
         )
+
+
+def _require_unpacked(path: Path, names: Iterable[str]) -> None:
+    for name in (name for name in names if name.lower().endswith(".json.gz")):
+        try:
+            with gzip.open(path / name) as file:
+                packed = begins_like_coco(file.read(START))
+        except (OSError, EOFError, zlib.error):
+            packed = False
+        if packed:
+            raise UsageError(
+                f"{name} is a packed file of pictures with boxes in COCO's format.",
+                expected="the unpacked file",
+                received=name,
+                action=f"gzip -d {name}, and name the folder with --data",
+            )
 
 
 def _has_texts(names: Iterable[str]) -> bool:

@@ -166,6 +166,14 @@ def test_pictures_without_a_box_and_a_target_are_refused(tmp_path):
         inspect.make_plan(voc(tmp_path / "other"), "price", "")
 
 
+def test_a_split_without_a_box_is_refused(tmp_path):
+    root = coco(tmp_path / "data")
+    file = root / "annotations/instances_test.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"annotations": []}))
+    with pytest.raises(PipelineError, match=r"No picture of the test split of .* has a box"):
+        inspect.make_plan(root, "", "")
+
+
 def test_faulty_pictures_are_named(tmp_path):
     root = voc(tmp_path / "data")
     (root / "Annotations/3.xml").write_text("<annotation>")

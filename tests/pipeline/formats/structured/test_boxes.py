@@ -235,6 +235,7 @@ def test_pictures_and_annotations_in_folders_of_any_name_are_joined_by_their_nam
         ("1 0.1 0.2 0.5 0.2 0.3 0.6", (0.2, 0.1, 0.6, 0.5)),
         ("1 0.1 0.2 0.5 0.2 0.5 0.6 0.1 0.6", (0.2, 0.1, 0.6, 0.5)),
         ("1 0.3 0.4 0.4 0.4", (0.2, 0.1, 0.6, 0.5)),
+        ("\ufeff1 0.3 0.4 0.4 0.4", (0.2, 0.1, 0.6, 0.5)),
     ],
 )
 def test_an_outline_of_yolo_has_the_box_around_it(tmp_path, line, box):
@@ -243,3 +244,136 @@ def test_an_outline_of_yolo_has_the_box_around_it(tmp_path, line, box):
     (tmp_path / "yolo/labels/a.txt").write_text(f"{line}\n")
     (row,) = YoloBoxes("yolo", NAMES, most=4).examples(tmp_path)
     np.testing.assert_allclose(box, row.features["boxes"][0], atol=1e-6)
+
+
+NO_XML = "it has no XML file of the same name"
+
+
+def test_a_picture_does_not_take_the_annotation_of_another_one_of_its_name(tmp_path):
+    for split in ("train", "test"):
+        pictures(tmp_path / "voc" / split, ["a"])
+    (tmp_path / "voc/test/a.xml").write_text("<annotation></annotation>")
+    rows = {row.split: row.fault for row in VocBoxes("voc", NAMES, most=4).examples(tmp_path)}
+    assert {"train": NO_XML, "test": ""} == rows
+
+
+def test_the_masks_of_voc_are_no_pictures(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    pictures(tmp_path / "voc/SegmentationClass", ["a"])
+    assert len(list(data.examples(tmp_path))) == 3
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "split"),
+    [
+        ("ImageSets/Main/test.txt", "a 1\nb -1\n", "test"),
+        ("imagesets/main/test.txt", "JPEGImages/a.png\nb.png\n", "test"),
+        ("test.txt", "\ufeffa\nb\n", "test"),
+        ("ImageSets/Main/trainval.txt", "a\nb\n", "train"),
+        ("ImageSets/Segmentation/test.txt", "a\n", ""),
+        ("train.txt", "a b\nare notes\non it\n", ""),
+    ],
+)
+def test_a_list_of_a_split_names_pictures(tmp_path, place, text, split):
+    data = write_voc(tmp_path / "voc")
+    for file in (tmp_path / "voc/ImageSets/Main").iterdir():
+        file.unlink()
+    (tmp_path / "voc" / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "voc" / place).write_text(text, encoding="utf-8")
+    expected = {"a": split, "b": split} if split else dict.fromkeys("abc", "")
+    assert expected == {row.source[-5]: row.split for row in data.examples(tmp_path)}
+
+
+def test_a_picture_of_two_lists_is_one_of_the_test(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/ImageSets/Main/train.txt").write_text("a\nb\nc\n")
+    assert {"a": "train", "b": "train", "c": "test"} == {row.source[-5]: row.split for row in data.examples(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<annotation><object><bndbox/></object></annotation>", "an object without name"),
+        ('<?xml version="1.0" encoding="foo"?><annotation/>', "cannot be read: unknown encoding"),
+        ("", "cannot be read: no element found"),
+    ],
+)
+def test_an_xml_file_that_says_too_little_is_a_fault(tmp_path, text, words):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    (fault,) = (row.fault for row in data.examples(tmp_path) if row.fault)
+    assert words in fault
+
+
+def change_coco(folder, change):
+    """Writes pictures and JSON files of COCO, and changes that of the training."""
+    data = write_coco(folder / "coco")
+    content = json.loads((folder / "coco/train.json").read_text())
+    change(content)
+    (folder / "coco/train.json").write_text(json.dumps(content))
+    return data
+
+
+def test_ids_are_the_same_as_text_and_as_numbers(tmp_path):
+    def change(content):
+        content["images"][0]["id"] = str(ord("a"))
+        content["categories"][0]["id"] = 7.0
+        content["annotations"][0] |= {"category_id": "7", "iscrowd": "0"}
+
+    rows = list(change_coco(tmp_path, change).examples(tmp_path))
+    assert [0, 1] == rows[0].features["classes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        ({"image_id": [ord("a")]}, ["its annotations are of no picture in the file"]),
+        ({"category_id": [7]}, ["'category [7]'"]),
+        ({"bbox": [10**400, 1, 2, 3]}, ["OverflowError"]),
+        ({"bbox": "1234"}, ["bbox is no list"]),
+    ],
+)
+def test_an_annotation_of_coco_that_is_odd_is_a_fault(tmp_path, changes, faults):
+    data = change_coco(tmp_path, lambda content: content["annotations"][0].update(changes))
+    rows = [example.fault for example in data.examples(tmp_path) if example.fault]
+    assert [True] * len(faults) == [words in row for words, row in zip(faults, rows, strict=True)]
+
+
+def test_pictures_of_the_same_id_are_faults(tmp_path):
+    data = change_coco(tmp_path, lambda content: content["images"][1].update(id=ord("a")))
+    faults = [example.fault for example in data.examples(tmp_path)]
+    assert ["another picture of the file has its id too: 97"] * 2 + [""] == faults
+
+
+def test_categories_of_the_same_id_are_an_error(tmp_path):
+    data = change_coco(tmp_path, lambda content: content["categories"].append({"id": 7, "name": "eel"}))
+    with pytest.raises(PipelineError, match="7 is cat, 7 is eel"):
+        list(data.examples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((WIDTH, HEIGHT), ""),
+        ((0, 0), ""),
+        ((80, 40), "its boxes are for a picture of another size: 80x40 instead of 40x20 pixels"),
+        ((HEIGHT, WIDTH), "its boxes are for a picture on its side, as before its rotation by EXIF: 20x40"),
+    ],
+)
+def test_boxes_for_a_picture_of_another_size_are_a_fault(tmp_path, size, words):
+    data = change_coco(tmp_path, lambda content: content["images"][0].update(width=size[0], height=size[1]))
+    coco = [row.fault for row in data.examples(tmp_path)]
+    data = write_voc(tmp_path / "voc")
+    text = f"<annotation><size><width>{size[0]}</width><height>{size[1]}</height></size></annotation>"
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    for fault, *others in (coco, [row.fault for row in data.examples(tmp_path)]):
+        assert bool(words) == bool(fault)
+        assert fault.startswith(words)
+        assert not any(others)
+
+
+def test_boxes_of_coco_that_are_shares_are_an_error(tmp_path):
+    shares = [0.1, 0.2, 0.5, 1]
+    data = change_coco(tmp_path, lambda content: [each.update(bbox=shares) for each in content["annotations"]])
+    with pytest.raises(PipelineError, match="are shares of their pictures"):
+        list(data.examples(tmp_path))
