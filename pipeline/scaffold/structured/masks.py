@@ -62,11 +62,11 @@ def _require_no_halves(path: Path, stems: dict[str, set[str]]) -> None:
     pairs += [(folder, f"{folder}{ending}") for folder in lower for ending in ("_masks", "_mask")]
     for images, masks in pairs:
         if images in lower and masks in lower:
-            one, other = (min(stems[lower[folder]]) for folder in (images, masks))
+            picture, mask = (min(stems[lower[folder]]) for folder in (images, masks))
             raise UsageError(
                 f"The names in the folder {safe_name(lower[masks])} of {path.name} do not say whose masks these are.",
-                expected=f"folders images and masks with the same names: {safe_name(one)}, with or without _mask",
-                received=f"{safe_name(one)} and {safe_name(other)}",
+                expected=f"folders images and masks with the same names: {safe_name(picture)}, with or without _mask",
+                received=f"{safe_name(picture)} and {safe_name(mask)}",
                 action="rename them, or the folders if these are pictures of two classes",
             )
 
