@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +53,9 @@ def free_path(path: Path, inputs: Sequence[str], used: Collection[Path] = ()) ->
     taken = {Path(text.rpartition("=")[2]).resolve() for text in inputs}
     if path.resolve() in taken:
         path = path.with_name(f"{path.stem}-answer{path.suffix}")
-    paths = (path.with_name(f"{path.stem}-{number}{path.suffix}") if number > 1 else path for number in count(1))
-    return next(each for each in paths if each not in used and (each == path or each.resolve() not in taken))
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    paths = itertools.chain([path], numbered)
+    return next(each for each in paths if each not in used and each.resolve() not in taken)
 
 
 def _draw_row(text: str, answer: Mapping[str, np.ndarray], row: int) -> bytes:

@@ -16,7 +16,7 @@ from pipeline.formats.base import Example
 from pipeline.formats.download import read_members
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 
 # Validation files belong to train: eval is split off train by hash of the content.
@@ -33,6 +33,11 @@ def split_of(folder: str) -> str:
     """Returns "train" or "test" for a folder that is called like a split: Train, Testing, test_set; else empty."""
     match = SPLIT_FOLDER.fullmatch(folder)
     return SPLIT_NAMES[match[1].lower()] if match else ""
+
+
+def find_split(folders: Iterable[str]) -> str:
+    """Returns the split that the first of some folders is called like; empty if none is."""
+    return next(filter(None, map(split_of, folders)), "")
 
 
 def is_hidden(name: str) -> bool:
@@ -103,7 +108,7 @@ def read_class_files(path: Path, suffixes: Collection[str], without: Collection[
     for name, content in read_members(path, suffixes):
         *above, folder, _ = ("", *PurePosixPath(name).parts)
         if not is_hidden(name) and folder not in without:
-            split = next(filter(None, map(split_of, above)), "")
+            split = find_split(above)
             source = str(path / name).encode(errors="backslashreplace").decode()  # surrogates cannot be printed
             yield ClassFile(source, content, folder, split)
 

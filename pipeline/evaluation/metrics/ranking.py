@@ -6,6 +6,7 @@ with gains of 0 or 1); M. Ge et al., Beyond accuracy, RecSys 2010, section 3 (co
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
 
 
-def ndcg(relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object]], count: int) -> Statistic:
+def ndcg(
+    relevant: Sequence[Collection[object]], ranked: Sequence[Sequence[object] | np.ndarray], count: int
+) -> Statistic:
     """Returns the mean normalized discounted cumulative gain; rows without a right item do not count.
 
     Args:
@@ -64,14 +67,17 @@ def group_items(users: np.ndarray, items: np.ndarray) -> dict[Hashable, set[Hash
 def most_frequent(items: np.ndarray, known: Sequence[Collection[object]], count: int) -> list[np.ndarray]:
     """Returns the list that recommends what is most frequent, the weakest reference, without what is known.
 
+    Of equally frequent items the smallest comes first. A list costs what it has and leaves out, not all items.
+
     Args:
         items: The items of all rows.
         known: The items that each list leaves out.
         count: Length of a list.
     """
     values, times = np.unique(items, return_counts=True)
-    order = values[np.argsort(-times, kind="stable")]
-    return [order[~np.isin(order, np.array(list(left_out), order.dtype))][:count] for left_out in known]
+    order = values[np.argsort(-times, kind="stable")].tolist()
+    lists = (itertools.islice((item for item in order if item not in left_out), count) for left_out in known)
+    return [np.array(list(listed), values.dtype) for listed in lists]
 
 
 def lift(own: Statistic, other: Statistic) -> Statistic:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from pipeline.evaluation.metrics import ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Mapping
 
     from pipeline.evaluation.bootstrap import Statistic
 
@@ -44,7 +42,7 @@ def compare_lists(
     """
     seen = ranking.group_items(train["user_id"], train["item_id"])
     listed = [[item for item in items if item] for items in lists]
-    popular = list_popular(train["item_id"], [seen.get(user, ()) for user in answers], count)
+    popular = ranking.most_frequent(train["item_id"], [seen.get(user, ()) for user in answers], count)
     right = list(answers.values())
     own, other = (ranking.ndcg(right, ranked, count) for ranked in (listed, popular))
     return {
@@ -54,17 +52,3 @@ def compare_lists(
         "recall": ranking.recall(right, listed, count),
         "coverage": ranking.coverage(listed, count, len(set(train["item_id"].tolist()))),
     }
-
-
-def list_popular(items: Any, known: Sequence[Collection[Hashable]], count: int) -> list[list[Hashable]]:
-    """Returns a list of the most frequent items for each user; of equally frequent ones the first in the rows first.
-
-    Unlike `ranking.most_frequent` its time does not grow with the number of items times that of the lists.
-
-    Args:
-        items: The items of all rows, (rows,).
-        known: The items that each list leaves out.
-        count: Length of a list.
-    """
-    order = [item for item, _ in Counter(items.tolist()).most_common()]
-    return [list(itertools.islice((item for item in order if item not in own), count)) for own in known]

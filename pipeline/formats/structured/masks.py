@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.features import drawing, image
 from pipeline.formats.base import Example
 from pipeline.formats.download import read_members
-from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.folders import find_split, is_hidden, locate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ class ImageMasks:
         stem = PurePosixPath(parts[-1]).stem
         stem = stem.removesuffix(self.suffix) if folder == self.masks else stem
         inner = "/".join(part for part in parts[:-1] if part != folder)
-        return folder, next(filter(None, map(split_of, parts)), ""), f"{inner}/{stem}"
+        return folder, find_split(parts), f"{inner}/{stem}"
 
     def _pair(self, path: Path, picture: tuple[str, bytes], mask: tuple[str, bytes], split: str) -> Example:
         fault = image.fault(picture[1], self.shape, resize=True) or mask_fault(picture[1], mask[1])

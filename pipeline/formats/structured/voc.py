@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from pipeline.features import image
 from pipeline.formats.base import Example
 from pipeline.formats.download import list_members, read_members
-from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.folders import find_split, is_hidden, locate, split_of
 from pipeline.formats.structured import boxes
 from pipeline.formats.structured.boxes import Box
 
@@ -77,7 +77,7 @@ class VocBoxes:
         for name, content in read_members(path, image.SUFFIXES):
             stem = PurePosixPath(name).stem
             if _is_picture(name) and (not splits or stem in splits):
-                split = splits.get(stem) or next(filter(None, map(split_of, PurePosixPath(name).parts[:-1])), "")
+                split = splits.get(stem) or find_split(PurePosixPath(name).parts[:-1])
                 yield self._example(f"{path / name}", content, annotations.find(name), split)
 
     def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:

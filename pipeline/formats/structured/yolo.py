@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.features import image
 from pipeline.formats.download import read_members
-from pipeline.formats.folders import is_hidden, locate, split_of
+from pipeline.formats.folders import find_split, is_hidden, locate
 from pipeline.formats.structured import boxes
 from pipeline.formats.structured.boxes import Box
 
@@ -77,7 +77,7 @@ class YoloBoxes:
         for name, content in read_members(path, image.SUFFIXES):
             place = _place(name, IMAGES)
             if place is not None and not is_hidden(name):
-                split = next(filter(None, map(split_of, PurePosixPath(name).parts)), "")
+                split = find_split(PurePosixPath(name).parts)
                 marked, fault = read_boxes(texts.get(place, b""), self.names)
                 yield boxes.make_example(f"{path / name}", content, marked, self.names, split, fault)
 

@@ -117,14 +117,8 @@ def sort_coco(files: Sequence[Path], root: Path) -> tuple[list[Path], list[Path]
     parts = {file: _coco_part(file, root) for file in files}
     first = min(files, key=lambda file: parts[file][1] in ("test", "val"))
     same = [file for file in files if parts[file][0] == parts[first][0]]
-    held_out = next(
-        (
-            [file for file in same if parts[file][1] == split]
-            for split in ("test", "val")
-            if any(parts[file][1] == split for file in same)
-        ),
-        [],
-    )
+    tests, validations = ([file for file in same if parts[file][1] == split] for split in ("test", "val"))
+    held_out = tests or validations
     test = [] if first in held_out else held_out[:1]
     train = [first, *(file for file in same if file not in (first, *held_out))]
     return train, test, [file for file in files if file not in (*train, *test)]

@@ -130,8 +130,8 @@ class Looks:
             self.values |= drawing.mask_values(features["mask_bytes"])
 
     def require_marks(self, path: Path) -> None:
-        """Raises a PipelineError if all masks are empty, or all are full."""
-        if self.shares and len({*self.shares} | {0.0, 1.0}) == 2:  # noqa: PLR2004  (nothing else)
+        """Raises a PipelineError if each mask is empty or full."""
+        if self.shares and set(self.shares) <= {0.0, 1.0}:
             raise PipelineError(
                 f"The masks in {path} part nothing from anything.",
                 expected="masks with pixels that are 0 and others that are not",

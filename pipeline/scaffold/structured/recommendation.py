@@ -181,8 +181,7 @@ def _popular_bounds(survey: Survey, share: tuple[float, float]) -> Bounds:
     """Returns a gate that asks for more than the most frequent items reach."""
     import numpy as np
 
-    from pipeline.evaluation.metrics.ranking import ndcg
-    from pipeline.evaluation.metrics.recommendation import list_popular
+    from pipeline.evaluation.metrics.ranking import most_frequent, ndcg
 
     train, evaluated, tested = survey.count_parts(share)
     starts = np.cumsum(train + evaluated + tested) - (train + evaluated + tested)
@@ -196,7 +195,7 @@ def _popular_bounds(survey: Survey, share: tuple[float, float]) -> Bounds:
     known = [set(items[start:end].tolist()) for start, end, _ in spans]
     tests = [slice(first, first + tested[user]) for user, (_, _, first) in zip(users, spans, strict=True)]
     right = [items[rows][liked[rows] > 0].tolist() for rows in tests]
-    popular = ndcg(right, list_popular(learnt, known, BEST), BEST).value
+    popular = ndcg(right, most_frequent(learnt, known, BEST), BEST).value
     return Bounds(
         f"The {BEST} most frequent items have NDCG {popular:.4f}.",
         "lift is the NDCG as a multiple of that of the most frequent items",

@@ -42,6 +42,17 @@ def test_popularity_leaves_out_what_is_known():
     assert [[5, 1], [1, 7], []] == [found.tolist() for found in lists]
 
 
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.lists(st.sets(st.integers(0, 9)), max_size=4))
+def test_lists_are_as_frequent_as_those_of_the_slow_way(items, known):
+    counts = np.bincount(items, minlength=10)
+    order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    slow = [order[~np.isin(order, list(left_out))][:3] for left_out in known]
+    fast = ranking.most_frequent(np.array(items), known, 3)
+    assert [listed.tolist() for listed in slow] == [listed.tolist() for listed in fast]
+    assert [[counts[item] for item in listed] for listed in slow] == [[counts[i] for i in listed] for listed in fast]
+    assert not any(set(listed.tolist()) & left_out for listed, left_out in zip(fast, known, strict=True))
+
+
 def test_items_by_user():
     assert {1: {4, 5}, 2: {4}} == ranking.group_items(np.array([1, 2, 1, 1]), np.array([4, 4, 5, 4]))
 

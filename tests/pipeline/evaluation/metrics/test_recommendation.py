@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.evaluation.metrics import ranking
-from pipeline.evaluation.metrics.recommendation import compare_lists, list_popular, right_answers
+from pipeline.evaluation.metrics.recommendation import compare_lists, right_answers
 
 
 def column(*values):
@@ -42,12 +39,3 @@ def test_lists_are_compared_with_the_most_frequent_items():
     assert pytest.approx(0.5) == scores["ndcg_popular"].value  # c for u, then b for v
     assert pytest.approx(scores["ndcg"].value / 0.5) == scores["lift"].value
     assert pytest.approx(1.0) == scores["coverage"].value  # b, c and d of three items
-
-
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.lists(st.sets(st.integers(0, 9)), max_size=4))
-def test_lists_are_as_frequent_as_those_of_the_slow_function(items, known):
-    counts = np.bincount(items, minlength=10)
-    slow = ranking.most_frequent(np.array(items), known, 3)
-    fast = list_popular(np.array(items), known, 3)
-    assert [[counts[item] for item in listed] for listed in slow] == [[counts[i] for i in listed] for listed in fast]
-    assert not any(set(listed) & left_out for listed, left_out in zip(fast, known, strict=True))
