@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Scores = Mapping[str, "float | Statistic"]
 
 RESAMPLES = 1000
+ROUNDING = 1e-12  # of sums in another order
 MIN_ROWS = 2
 
 
@@ -81,8 +82,9 @@ def interval(statistic: Statistic, rows: np.ndarray, *, in_order: bool = False) 
     Nor is there one for a metric that counts distinct things, such as coverage: a sample with replacement has fewer of
     them, so that all samples lie below the metric itself.
     """
-    limits = _limits(np.array([statistic.over(sample) for sample in draw_samples(rows, in_order=in_order)]))
-    return limits if limits and limits[0] <= statistic.over(rows) <= limits[1] else []
+    values = np.array([statistic.over(sample) for sample in draw_samples(rows, in_order=in_order)])
+    limits = _limits(values)
+    return limits if _contain(limits, statistic.over(rows)) else []
 
 
 def _limits(values: np.ndarray) -> list[float]:
@@ -90,6 +92,10 @@ def _limits(values: np.ndarray) -> list[float]:
     if len(known) < RESAMPLES / 2:
         return []
     return [float(limit) for limit in np.quantile(known, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))]
+
+
+def _contain(limits: list[float], value: float) -> bool:
+    return bool(limits) and limits[0] - ROUNDING <= value <= limits[1] + ROUNDING
 
 
 def draw_samples(rows: np.ndarray, *, in_order: bool) -> list[np.ndarray]:
@@ -147,14 +153,22 @@ def _measure_slice(measured: Mapping[str, Statistic], name: str, rows: np.ndarra
 
 
 def compare_models(recipe: Recipe, candidate: Scores, live: Scores) -> dict[str, Comparison]:
-    """Returns the paired test of each statistic; empty without a champion (the live model)."""
+    """Returns the paired test of each statistic; empty without a champion (the live model).
+
+    A metric that counts distinct things has none, as it has no interval: its difference alone says what there is.
+    """
     in_order = isinstance(recipe.split, Time)
     higher = {metric.name: metric.higher_is_better for metric in recipe.metrics}
     others = find_statistics(live)
-    return {
+    tests = {
         name: compare(own, others[name], higher=higher[name], in_order=in_order)
         for name, own in find_statistics(candidate).items()
         if name in others and own.rows == others[name].rows
+    }
+    return {
+        name: test
+        for name, test in tests.items()
+        if math.isnan(test.low) or _contain([test.low, test.high], test.worse)
     }
 
 
@@ -178,5 +192,5 @@ def compare(candidate: Statistic, live: Statistic, *, higher: bool, in_order: bo
     known = drawn[np.isfinite(drawn)]
     low, high = _limits(drawn) or (math.nan, math.nan)
     # Under the null hypothesis the difference is 0: the samples, shifted there, say how often chance gives as much.
-    p = (1 + int((known - difference >= difference - 1e-12).sum())) / (1 + len(known))
+    p = (1 + int((known - difference >= difference - ROUNDING).sum())) / (1 + len(known))
     return Comparison(difference, low, high, p if difference > 0 else 1.0, candidate.rows, "paired bootstrap")

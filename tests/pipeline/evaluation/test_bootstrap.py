@@ -85,6 +85,18 @@ def test_a_count_of_distinct_things_has_no_interval():
     assert bootstrap.interval(distinct, np.arange(50)) == []
 
 
+def test_nor_has_its_difference_from_the_live_model_a_test():
+    """All samples of coverage differ by less than the models do."""
+    lists = np.random.default_rng(0).integers(0, 400, (2, 300)) % [[150], [400]]
+    live, candidate = (
+        {"distinct": Statistic(300, lambda rows, own=own: len(set(own[rows]))), "mean": mean_of(own * 1.0)}
+        for own in lists
+    )
+    both = SimpleNamespace(split=Hash(), metrics=(Metric("distinct"), Metric("mean")))
+    tests = bootstrap.compare_models(both, candidate, live)
+    assert ["mean"] == list(tests)
+
+
 def test_a_statistic_that_is_seldom_defined_has_no_interval():
     rare = Statistic(50, lambda rows: 1.0 if 7 in rows and 8 in rows and 9 in rows else math.nan)
     assert bootstrap.interval(rare, np.arange(50)) == []
