@@ -69,6 +69,7 @@ class RequestReader:
         upgraded: Whether the client speaks another protocol from now on.
         began: When the request that is being read began; infinite between requests.
         size: Bytes of its body so far.
+        body_left: Bytes of its body that are to come, where their number was announced; they are one event.
         owes_continue: Whether the client waits for a `100 Continue` before it sends the body.
     """
 
@@ -90,18 +91,18 @@ class RequestReader:
         self._in_body = self._bodiless = False
         self._body = io.BytesIO()  # gives its bytes without a copy, and takes no more than they do
         self.owes_continue = False
-        self.size = 0
+        self.size = self.body_left = 0
         self.began = math.inf
 
     def feed(self, piece: bytes | memoryview) -> Response | None:
         """Read on; an answer where nothing further can be read."""
+        self._silent += len(piece)
         try:
             self._parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
             self.upgraded = True
         except httptools.HttpParserError as error:
             return self._refusal or Response(400, str(error).encode(), "text/plain")
-        self._silent += len(piece)
         # A header, trailer or chunk extension without an end is kept by the parser, which reports nothing.
         return Response(431, b"", "") if self._silent > _MAX_HEAD + PIECE else None
 
@@ -130,6 +131,7 @@ class RequestReader:
         self._check_body(announced)
         self._check(self._limits.take(announced, 0))  # what can never fit is turned away at once
         self._limits.give(announced)  # and what fits is held when it has arrived
+        self.body_left = 0 if "transfer-encoding" in self._headers else announced
         expects = self._headers.get("expect", "").lower() == "100-continue"
         self.owes_continue = expects and self._parser.get_http_version() == "1.1"
 
@@ -139,6 +141,7 @@ class RequestReader:
         self._check_body(len(body))
         self._body.write(body)
         self.size += len(body)
+        self.body_left = max(0, self.body_left - len(body))
         self._take(len(body))
 
     def on_message_complete(self) -> None:

@@ -123,7 +123,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def _read_piece(self) -> None:
-        piece, self._ahead = self._ahead[:PIECE], self._ahead[PIECE:]
+        size = max(PIECE, self._reader.body_left)
+        piece, self._ahead = self._ahead[:size], self._ahead[size:]
         refusal = self._reader.feed(piece)
         if refusal and not self._last:
             self.refuse(refusal)

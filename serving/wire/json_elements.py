@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pybase64
 
 from serving.errors import InvalidArgument, ServingError, Unimplemented
 from serving.wire.json_writer import debug_text
@@ -49,7 +49,7 @@ def read_bytes(value: Any) -> bytes:
     if not is_base64(value):
         raise InvalidArgument(f"JSON Value: {debug_text(value)} not formatted correctly for base64 data")
     try:
-        return base64.b64decode(value["b64"], validate=True)
+        return pybase64.b64decode(value["b64"], validate=True)
     except ValueError:
         return _decode_loosely(value["b64"])
 
@@ -58,7 +58,7 @@ def _decode_loosely(encoded: str) -> bytes:
     """White space is skipped and padding may be missing, which costs more to read."""
     plain = _SPACE.sub("", encoded)
     try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        return pybase64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError as error:
         raise InvalidArgument("Unable to base64 decode") from error
 

@@ -7,7 +7,6 @@ long as neither takes an exponent.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import math
 import re
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import pybase64
 
 from serving.wire.deadline import check_deadline
 from serving.wire.strings import Strings
@@ -90,7 +90,7 @@ def _string_texts(strings: Iterable[bytes], as_base64: bool, indent: str) -> lis
 
 
 def _base64_text(item: bytes, indent: str) -> str:
-    return f'{{\n{indent}{INDENT}"b64": "{base64.b64encode(item).decode()}"\n{indent}}}'
+    return f'{{\n{indent}{INDENT}"b64": "{pybase64.b64encode(item).decode()}"\n{indent}}}'
 
 
 def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> Iterator[str]:
