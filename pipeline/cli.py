@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full or read-only disk
+# Of a place that is named badly, not of a fault here: full or read-only disks, rights, a folder that is none.
+UNUSABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
 # What each command does, and an example that runs. The command's module is imported only when it is called.
 COMMANDS = {
     "models": ("List the recipes.", "keraspipe models --json"),
@@ -124,9 +128,9 @@ def _report_errors(options: argparse.Namespace) -> int:
         sys.stdout = None  # type: ignore[assignment]
         return 0
     except OSError as error:
-        if config.debug or error.errno not in UNWRITABLE:
+        if config.debug or error.errno not in UNUSABLE:
             raise
-        print(f"keraspipe: {layout.unwritable_error(config.workspace, error)}", file=sys.stderr)
+        print(f"keraspipe: {layout.unusable_error(config.workspace, error)}", file=sys.stderr)
         return 1
 
 

@@ -9,13 +9,10 @@ import errno
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.store import fileio
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FORMAT = 1
 NEEDED_BYTES = 200 << 20
@@ -289,4 +286,17 @@ def unwritable_error(workspace: Workspace, error: OSError) -> PipelineError:
         expected="a folder that this user may write, with free space",
         received=f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else ""),
         action=free if error.errno in FULL else "correct that, or choose another folder with --workspace",
+    )
+
+
+def unusable_error(workspace: Workspace, error: OSError) -> PipelineError:
+    """Returns the error for a file or folder that cannot be read or written, in the workspace or elsewhere."""
+    place = error.filename2 or error.filename
+    if not isinstance(place, str) or Path(place).absolute().is_relative_to(workspace.root.absolute()):
+        return unwritable_error(workspace, error)
+    return PipelineError(
+        f"{place} cannot be used.",
+        expected="a file or folder that this user may read and write, with free space",
+        received=error.strerror or str(error),
+        action="correct that, or name another place",
     )

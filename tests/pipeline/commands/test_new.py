@@ -46,6 +46,19 @@ def flowers(path, rows=300):
     return path
 
 
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [("flowers.csv", "File exists"), ("flowers.csv/below", "Not a directory"), ("a" * 300, "File name too long")],
+)
+def test_a_place_for_the_recipe_that_cannot_be_is_named(new, tmp_path, out, reason):
+    data = flowers(tmp_path / "flowers.csv")
+    code, _, err = new("flowers", "--data", data, "--target", "species", "--out", tmp_path / out)
+    assert code == 1
+    assert err.startswith(f"keraspipe: {tmp_path / out}")
+    assert "cannot be used." in err
+    assert f"Received: {reason}\n" in err
+
+
 def test_writes_a_recipe_and_says_what_it_found(new, tmp_path):
     code, out, err = new("flowers", "--data", flowers(tmp_path / "flowers.csv"), "--target", "species")
     assert (0, "") == (code, err)
