@@ -26,7 +26,8 @@ from pipeline import settings
 from pipeline.recipe import Spec
 from pipeline.recipes import catalog
 from pipeline.store import journal
-from pipeline.training.callbacks import GradientNorm, Progress, StepCurves
+from pipeline.training.callbacks.gradient_norm import GradientNorm
+from pipeline.training.callbacks.progress import Progress, StepCurves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -248,6 +248,10 @@ class Recipe:
         augment: (p) -> Keras layers applied in order to `augmented`, on training batches only.
         augmented: The feature that `augment` works on; empty if its layers map pairs (features, target) to such pairs,
             because the target moves with the picture.
+        train: (model, data, p, spec, checkpoint) -> None: trains in place of one `fit`, see `pipeline.training.loop`.
+        sample: (model, count) -> images (count, height, width, channels) in [0, 1], or texts, by fixed seeds: those of
+            a generator are shown and watched in every epoch (`pipeline.training.samples`).
+        sides: Losses that rise and fall against each other, and the value below which one has won: {"critic": 0.05}.
         fine_tune: (model, p, spec) -> None: changes what is trainable and compiles again, for a second fit of
             `p.fine_tune_epochs` epochs; None for none.
         finish: (model, rows) -> None: called once after training with batches (features, label) of the training
@@ -278,6 +282,9 @@ class Recipe:
     teacher: tuple[str, ...] = ()
     augment: Callable[[Any], list[Any]] = no_augmentation
     augmented: str = "image"
+    train: Callable[[Any, Any, Any, Spec, Any], None] | None = None
+    sample: Callable[[Any, int], Any] | None = None
+    sides: Mapping[str, float] = field(default_factory=dict)
     fine_tune: Callable[[Any, Any, Spec], None] | None = None
     finish: Callable[[Any, Any], None] | None = None
     outputs: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None

@@ -94,13 +94,12 @@ def _report_data(state: RunState, anomalies: Path) -> None:
 
 def train(state: RunState, *, cached: bool) -> None:
     """Reports the curves, and deletes the checkpoints, which are no longer needed."""
-    from pipeline.training.augmentation_preview import PREVIEW_FILE as AUGMENTED
-    from pipeline.training.files import HISTORY
+    from pipeline.training.files import HISTORY, PICTURES
 
     folder = state.uri("train", "model_run")
     path = folder / HISTORY
-    if (folder / AUGMENTED).exists():
-        journal.report("file", path=_relative_path(state, folder / AUGMENTED), folder="pictures")
+    for name in filter(lambda name: (folder / name).exists(), PICTURES):
+        journal.report("file", path=_relative_path(state, folder / name), folder="pictures")
     curves = fileio.read_json(path)
     if cached:
         _replay_epochs(curves["history"])

@@ -54,6 +54,7 @@ class ProgressView:
     epoch: int = 0
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    alarm: str = ""
 
     def update(self, event: dict[str, Any]) -> list[str]:
         """Adds one event; returns lines for a terminal that cannot be redrawn."""
@@ -69,6 +70,9 @@ class ProgressView:
         if kind == "epoch" and self.epochs:
             self.epoch, self.step, self.metrics = event["epoch"], self.steps_per_epoch, event["metrics"]
             return [f"  {self.training()}  {event['samples_per_second']:,.0f} samples/s"]
+        if kind == "alarm":
+            self.alarm = str(event["words"])
+            return [f"  Alarm: {self.alarm}"]
         return []
 
     def _step(self, event: dict[str, Any]) -> list[str]:
@@ -100,6 +104,8 @@ class ProgressView:
             lines.append(self.line(step))
             if step.name == "train" and step.state == "started" and self.epochs:
                 lines.append(Text(f"    {self._bar()}  {self.training()}", style="cyan"))
+            if step.name == "train" and self.alarm:
+                lines.append(Text(f"    Alarm: {self.alarm}", style="bold red"))
         return Group(*lines)
 
     def _bar(self) -> str:

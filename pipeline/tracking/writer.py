@@ -95,6 +95,9 @@ class MlflowWriter:
             self.state.mlflow_run_id, {**values, "step/epoch": event["epoch"]}, event["time"], event["step"]
         )
 
+    def _alarm(self, event: Mapping[str, Any]) -> None:
+        self.destination.set_tags(self.state.mlflow_run_id, {"alarm": event["words"]})
+
     def _history(self, event: Mapping[str, Any]) -> None:
         from pipeline.plots.curves import learning_curves
 

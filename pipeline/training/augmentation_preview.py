@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.store import fileio
+from pipeline.training.files import AUGMENTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from pipeline.training.input_pipeline import Rows
 
-PREVIEW_FILE = "augmentation.png"
 MIN_ROWS, MAX_ROWS = 8, 24  # one of each class, and more of them if there are few
 SCANNED_ROWS = 2000  # of the training split, which a folder of classes fills class by class
 DRAWS = 7  # augmented images of each row
@@ -56,7 +56,7 @@ def write_preview(
     draws = [batch[0][name].numpy(), *(augment(*batch)[0][name].numpy() for _ in range(DRAWS))]
     numbers = [int(labels[index]) for index in chosen] if labels and labels[0].ndim == 0 else []
     order = sorted(range(len(numbers)), key=numbers.__getitem__) or list(range(len(chosen)))
-    with fileio.replace_file(folder / PREVIEW_FILE) as temporary:
+    with fileio.replace_file(folder / AUGMENTATION) as temporary:
         sheet = draw_grid([draw[order] for draw in draws], [classes[numbers[row]] for row in order if numbers])
         sheet.save(temporary, "png")
 

@@ -2,3 +2,6 @@
 
 HISTORY = "history.json"  # metrics by epoch
 MODEL = "model.json"  # weights, operations, signatures of the export
+AUGMENTATION = "augmentation.png"  # images before and after augmentation
+ANIMATION, STRIP, TEXTS = "samples.gif", "samples.png", "samples.txt"  # what a generator drew in each epoch
+PICTURES = (AUGMENTATION, ANIMATION, STRIP, TEXTS)

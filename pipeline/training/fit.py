@@ -6,21 +6,25 @@ An interrupted fit is resumed from its checkpoint.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.console import format_number
 from pipeline.store import journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import keras
     import tensorflow as tf
 
-    from pipeline.training.callbacks import GradientNorm
+    from pipeline.training.callbacks.alarms import Alarm, Alarms
+    from pipeline.training.callbacks.gradient_norm import GradientNorm
+    from pipeline.training.callbacks.progress import Progress, StepCurves
+    from pipeline.training.callbacks.samples import SampleWatch
     from pipeline.training.collective import Workers
+    from pipeline.training.loop import TrainingLoop
 
 
 RISE = 0.1
@@ -47,6 +51,8 @@ class Training:
         nodes: This process among those that train together; `train` yields its share.
         class_weight: Weight of each class in the loss, by its number; None for equal ones.
         callbacks: Additional callbacks, called after our own.
+        sides, samples: What is watched beside gradients and losses (`pipeline.training.callbacks.alarms`).
+        loop: (training, checkpoint) -> None: trains in place of Keras' `fit`.
     """
 
     model: keras.Model
@@ -61,9 +67,12 @@ class Training:
     nodes: Workers
     class_weight: dict[int, float] | None = None
     callbacks: tuple[keras.callbacks.Callback, ...] = ()
+    sides: Mapping[str, float] = field(default_factory=dict)
+    samples: SampleWatch | None = None
+    loop: Callable[[Training, TrainingLoop], None] | None = None
 
-    def fit(self, epochs: int, begin: int = 0) -> dict[str, list[float]]:
-        """Fits and returns the history by name; the model keeps the best weights.
+    def fit(self, epochs: int, begin: int = 0) -> Fitted:
+        """Fits; the model keeps the best weights.
 
         Args:
             epochs: Number of the last epoch.
@@ -71,7 +80,8 @@ class Training:
         """
         import keras
 
-        from pipeline.training.callbacks import Checkpoint, GradientNorm
+        from pipeline.training.callbacks.checkpoint import Checkpoint
+        from pipeline.training.callbacks.gradient_norm import GradientNorm
 
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=self.patience, restore_best_weights=True)
         checkpoint = Checkpoint(self.folder, stopping, reads_only=self.nodes.index > 0)
@@ -80,17 +90,30 @@ class Training:
             norm = GradientNorm(self.model.optimizer)
         self._announce(epochs, first)
         self.nodes.begin(self.model, first)
+        reports = self._reports(norm)
+        alarms = self._alarms(stopping, reports[0].norms, checkpoint.history)
+        watches = [self.samples] if self.samples else []
+        callbacks = [*self.nodes.callbacks(), *watches, stopping, alarms, checkpoint, *reports, *self.callbacks]
         with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
-            self.model.fit(
-                **self._data(first),
-                initial_epoch=epochs if checkpoint.is_finished else first,
-                epochs=epochs,
-                callbacks=[*self.nodes.callbacks(), stopping, checkpoint, *self._reports(norm), *self.callbacks],
-                class_weight=self.class_weight,
-                shuffle=False,  # the data set shuffles itself
-                verbose=0,
-            )
-        return checkpoint.history
+            self._run(epochs if checkpoint.is_finished else first, epochs, callbacks, checkpoint.state)
+        return Fitted(checkpoint.history, alarms.alarm)
+
+    def _run(self, first: int, epochs: int, callbacks: Sequence[Any], state: dict[str, Any]) -> None:
+        from pipeline.training.loop import TrainingLoop, require_one_device
+
+        if self.loop:
+            require_one_device(self.strategy, self.nodes.count)
+            self.loop(self, TrainingLoop(self.model, callbacks, first, epochs, state))
+            return
+        self.model.fit(
+            **self._data(first),
+            initial_epoch=first,
+            epochs=epochs,
+            callbacks=callbacks,
+            class_weight=self.class_weight,
+            shuffle=False,  # the data set shuffles itself
+            verbose=0,
+        )
 
     def _data(self, first: int) -> dict[str, Any]:
         """Returns the data sets as arguments of Keras' `fit`.
@@ -110,10 +133,17 @@ class Training:
             "validation_steps": int(self.evaluation.cardinality()),
         }
 
-    def _reports(self, norm: GradientNorm) -> list[keras.callbacks.Callback]:
-        from pipeline.training.callbacks import Progress, StepCurves
+    def _reports(self, norm: GradientNorm) -> tuple[StepCurves, Progress]:
+        from pipeline.training.callbacks.progress import Progress, StepCurves
 
-        return [StepCurves(self.steps, self.batch_size, norm), Progress(self.steps * self.batch_size)]
+        return StepCurves(self.steps, self.batch_size, norm), Progress(self.steps * self.batch_size)
+
+    def _alarms(self, stopping: Any, norms: list[float], history: Mapping[str, list[float]]) -> Alarms:
+        from pipeline.training.callbacks.alarms import Alarms
+
+        alone = self.nodes.count == 1  # all nodes end together, and only a loss that is no number is the same on all
+        classes = self.samples.classes if self.samples else 0
+        return Alarms(stopping, self.sides if alone else {}, norms if alone else [], classes, history)
 
     def _announce(self, epochs: int, first: int) -> None:
         journal.report(
@@ -124,6 +154,19 @@ class Training:
             distribution=f"{self.nodes.count} nodes" if self.nodes.count > 1 else type(self.strategy).__name__,
             precision=self.precision,
         )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of a fit.
+
+    Attributes:
+        history: Values per epoch by name.
+        alarm: What ended it before its time; None if nothing did.
+    """
+
+    history: dict[str, list[float]]
+    alarm: Alarm | None = None
 
 
 def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:

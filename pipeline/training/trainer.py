@@ -13,6 +13,7 @@ from pipeline.recipes import catalog
 from pipeline.store import fileio
 from pipeline.training.files import HISTORY, MODEL
 from pipeline.training.fit import Training
+from pipeline.training.loop import TrainingData, TrainingLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ def fit_recipe(
     Each of several `nodes` trains on its share of each batch; the first writes the files.
     """
     from pipeline.training import augmentation_preview, devices, finite, input_pipeline
+    from pipeline.training.callbacks.samples import make_watch
     from pipeline.training.collective import SingleWorker
 
     nodes = nodes or SingleWorker()
@@ -106,6 +108,9 @@ def fit_recipe(
         class_weight=class_weights(train, len(recipe.data.classes), getattr(p, "class_weight", 0.0)),
         callbacks=tuple(callbacks),
         nodes=nodes,
+        sides=recipe.sides,
+        samples=make_watch(recipe, train, evaluation, Path(config["checkpoints"]), out) if nodes.count == 1 else None,
+        loop=_make_loop(recipe, p, spec, share, config["seed"]),
     )
     history = _fit_and_tune(recipe, p, training, spec)
     if nodes.index == 0:
@@ -117,18 +122,33 @@ def fit_recipe(
 
 def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dict[str, Any]:
     """Fits, and again if the recipe fine-tunes; returns the history of both and the diagnosis."""
+    from pipeline.training.callbacks.alarms import stop_reason
     from pipeline.training.fit import diagnose
 
-    history = training.fit(p.epochs)
+    first = training.fit(p.epochs)
+    history, alarms = first.history, [first.alarm]
     epochs = len(next(iter(history.values()), []))
     words = diagnose(history, stopped_early=epochs < p.epochs)
     if recipe.fine_tune:
         with training.strategy.scope():
             recipe.fine_tune(training.model, p, replace(spec, steps=training.steps * p.fine_tune_epochs))
-        second = replace(training, folder=training.folder / "fine-tune")
-        second_history = second.fit(epochs + p.fine_tune_epochs, begin=epochs)
-        history = {name: [*values, *second_history.get(name, [])] for name, values in history.items()}
-    return {"history": history, "diagnosis": words}
+        second = replace(training, folder=training.folder / "fine-tune").fit(epochs + p.fine_tune_epochs, begin=epochs)
+        history = {name: [*values, *second.history.get(name, [])] for name, values in history.items()}
+        alarms.append(second.alarm)
+    return {"history": history, "diagnosis": f"{stop_reason(alarms)} {words}".strip()}
+
+
+def _make_loop(recipe: Recipe, p: Any, spec: Spec, rows: Rows, seed: int) -> Callable[[Training, Any], None] | None:
+    """Returns the recipe's own training; None where it is one `fit`."""
+    train = recipe.train
+    if train is None:
+        return None
+
+    def loop(training: Training, checkpoint: TrainingLoop) -> None:
+        sizes = training.steps, training.batch_size, seed
+        train(training.model, TrainingData(rows, training.train, training.evaluation, *sizes), p, spec, checkpoint)
+
+    return loop
 
 
 def read_vocabularies(graph: Any) -> dict[str, tuple[bytes, ...]]:

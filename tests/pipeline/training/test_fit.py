@@ -81,7 +81,7 @@ def test_devices_that_train_together_get_their_data_once(tmp_path, monkeypatch):
             strategy=strategy,
             precision="float32",
             nodes=SingleWorker(),
-        ).fit(4)
+        ).fit(4).history
 
     history = fit(tf.distribute.MirroredStrategy(["CPU:0"]))
     assert 7 == len(made)  # of four epochs: one for the validation of each, the training's, and two of no epoch

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from pipeline.store import journal
-from pipeline.training import callbacks
-from pipeline.training.callbacks import GradientNorm, StepCurves
+from pipeline.training.callbacks import progress
+from pipeline.training.callbacks.gradient_norm import GradientNorm
+from pipeline.training.callbacks.progress import StepCurves
 
 X, Y = np.array([[1.0], [3.0]], np.float32), np.array([[0.0], [0.0]], np.float32)
 
@@ -67,8 +68,8 @@ def test_several_replicas():
 
 
 def test_points_are_reported_with_the_step_of_the_whole_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 0.0)
-    monkeypatch.setattr(callbacks, "CURVE_TIME_SHARE", 0.0)
+    monkeypatch.setattr(progress, "CURVE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(progress, "CURVE_TIME_SHARE", 0.0)
     model = line(metrics=["mae"])
     norm = GradientNorm(model.optimizer)
     path = tmp_path / "journal.jsonl"
@@ -84,7 +85,7 @@ def test_points_are_reported_with_the_step_of_the_whole_training(tmp_path, monke
 
 
 def test_a_step_that_is_not_due_tells_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(callbacks, "CURVE_INTERVAL_S", 1e9)
+    monkeypatch.setattr(progress, "CURVE_INTERVAL_S", 1e9)
     model = line()
     norm = GradientNorm(model.optimizer)
     with journal.use_journal(tmp_path / "journal.jsonl"), norm.attach():

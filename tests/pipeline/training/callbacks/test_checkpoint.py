@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.store import fileio
-from pipeline.training.callbacks import CHECKPOINT_FILE, Checkpoint
+from pipeline.training.callbacks.checkpoint import CHECKPOINT_FILE, Checkpoint
 
 pytestmark = pytest.mark.heavy
 

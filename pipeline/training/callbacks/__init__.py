@@ -1,0 +1,1 @@
+"""Callbacks of a training: checkpoints, progress and curves, alarms, samples of a generator."""
