@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline.errors import PipelineError
+from pipeline.recipe import Recipe
 from pipeline.training import devices, trainer
 from pipeline.training.collective import MultiWorker
 from pipeline.training.input_pipeline import Rows
@@ -49,9 +50,7 @@ def trained(out, nodes=None, **chosen):
     """Fits as the pipeline does."""
     p = SimpleNamespace(**{"epochs": 5, "batch_size": 64, "patience": 9, "random": False, "rows": 64, **chosen})
     data = SimpleNamespace(classes=("no", "yes"))
-    recipe = SimpleNamespace(
-        data=data, build=network, augment=lambda p: [], augmented="", fine_tune=None, finish=None, outputs=None
-    )
+    recipe = Recipe(data, p, lambda inputs, p: inputs, network, augmented="", outputs=lambda model, features: {})
     config = {**CONFIG, "checkpoints": str(out / "checkpoints")}
     return trainer.fit_recipe(recipe, p, rows(p.rows), rows(40), config, out, {}, nodes=nodes)
 

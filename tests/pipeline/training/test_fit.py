@@ -70,18 +70,22 @@ def test_devices_that_train_together_get_their_data_once(tmp_path, monkeypatch):
         with strategy.scope():
             model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
             model.compile("sgd", "mse")
-        return Training(
-            model=model,
-            train=lambda first: input_pipeline.training_batches(rows, 8, first, lambda *row: row, None).take(6),
-            evaluation=input_pipeline.validation_batches(rows, 20),
-            folder=tmp_path / type(strategy).__name__,
-            patience=9,
-            steps=6,
-            batch_size=8,
-            strategy=strategy,
-            precision="float32",
-            nodes=SingleWorker(),
-        ).fit(4).history
+        return (
+            Training(
+                model=model,
+                train=lambda first: input_pipeline.training_batches(rows, 8, first, lambda *row: row, None).take(6),
+                evaluation=input_pipeline.validation_batches(rows, 20),
+                folder=tmp_path / type(strategy).__name__,
+                patience=9,
+                steps=6,
+                batch_size=8,
+                strategy=strategy,
+                precision="float32",
+                nodes=SingleWorker(),
+            )
+            .fit(4)
+            .history
+        )
 
     history = fit(tf.distribute.MirroredStrategy(["CPU:0"]))
     assert 7 == len(made)  # of four epochs: one for the validation of each, the training's, and two of no epoch
