@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,21 +47,26 @@ def mark_png(content: tf.Tensor) -> tf.Tensor:
     return tf.strings.join([head, mark_chunks(), tf.strings.substr(content, _HEAD, -1)])
 
 
-def encode_generated(draw: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> tf.Tensor:
+def encode_generated(draw: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor, together: int = 1) -> tf.Tensor:
     """Draws an image for each row and encodes it as a marked PNG.
 
-    Rows are drawn one by one: a network's last digits depend on the size of the batch, and so would rounded pixels.
+    Rows are drawn in groups of one size: a network's last digits depend on the size of the batch, and so would rounded
+    pixels.
 
     Args:
-        draw: (1, …) -> image (1, height, width, channels) in [0, 1].
+        draw: (together, …) -> images (together, height, width, channels) in [0, 1].
         rows: (batch, …).
+        together: Rows in a group; the last one is filled up. More are faster, but a single row then takes as long.
 
     Returns:
         (batch,) of bytes.
     """
     import tensorflow as tf
 
-    def draw_row(row: Any) -> tf.Tensor:
-        return tf.io.encode_png(tf.saturate_cast(tf.round(255 * draw(row[None])[0]), tf.uint8))
+    from pipeline.generation.groups import map_groups
 
-    return mark_png(tf.map_fn(draw_row, rows, fn_output_signature=tf.string))
+    def encode(group: tf.Tensor) -> tf.Tensor:
+        pixels = tf.saturate_cast(tf.round(255 * draw(group)), tf.uint8)
+        return tf.map_fn(tf.io.encode_png, pixels, fn_output_signature=tf.string)
+
+    return mark_png(map_groups(encode, rows, together, tf.TensorSpec([together], tf.string)))
