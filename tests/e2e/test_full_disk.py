@@ -12,10 +12,11 @@ set -u
 mount -t tmpfs -o size=256m tmpfs "$KERASPIPE_WORKSPACE"
 "$KERASPIPE" run squares > "$FOLDER/first" 2>&1 &
 run=$!
-until grep -q "$FILL_AT" "$FOLDER/first"; do sleep 0.05; kill -0 $run || exit 9; done
+until grep -q "$FILL_AT" "$FOLDER/first"; do sleep 0.01; kill -0 $run || exit 9; done
+fallocate -l $(($(stat -f -c '%a * %S' "$KERASPIPE_WORKSPACE"))) "$KERASPIPE_WORKSPACE/most"  # at once; the rest:
 dd if=/dev/zero of="$KERASPIPE_WORKSPACE/fill" bs=1M 2> /dev/null
 wait $run; echo $? > "$FOLDER/first.code"
-rm "$KERASPIPE_WORKSPACE/fill"
+rm "$KERASPIPE_WORKSPACE/fill" "$KERASPIPE_WORKSPACE/most"
 "$KERASPIPE" run squares > "$FOLDER/second" 2>&1; echo $? > "$FOLDER/second.code"
 """
 

@@ -6,7 +6,13 @@ Are GANs created equal?, NeurIPS 2018, on what to report.
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEGREE = 3
 
@@ -40,3 +46,24 @@ def class_entropy(classes: np.ndarray) -> float:
     """Returns the entropy in nats of the classes (rows,) that samples are taken for; ln of their number at best."""
     shares = np.unique(classes, return_counts=True)[1] / len(classes)
     return float(-(shares * np.log(shares)).sum() + 0.0)
+
+
+def known_words(texts: Sequence[str], source: str) -> float:
+    """Returns the share of the words in texts that are words of a source; 1 where there are none."""
+    known = set(_words(source))
+    written = [word for text in texts for word in _words(text)]
+    return sum(word in known for word in written) / len(written) if written else 1.0
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", text.lower())
+
+
+def longest_copy(text: str, source: str) -> int:
+    """Returns the number of characters of the longest piece of a text that is in a source, too."""
+    low, high = 0, min(len(text), len(source))
+    while low < high:  # a piece of n characters has pieces of fewer
+        size = (low + high + 1) // 2
+        pieces = {text[at : at + size] for at in range(len(text) - size + 1)}
+        low, high = (size, high) if any(piece in source for piece in pieces) else (low, size - 1)
+    return low

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from pipeline.evaluation.metrics.generation import class_entropy, kernel_distance
+from pipeline.evaluation.metrics.generation import class_entropy, kernel_distance, known_words, longest_copy
 
 
 def reference(real, drawn):
@@ -37,3 +37,16 @@ def test_is_near_zero_for_the_same_kind_and_grows_with_the_difference():
 def test_entropy_agrees_with_scipy(classes):
     counts = np.bincount(classes)
     assert class_entropy(np.array(classes)) == pytest.approx(float(entropy(counts)), abs=1e-12)
+
+
+@given(st.text("ab ", max_size=12), st.text("ab ", max_size=20))
+def test_the_longest_copy_is_that_of_the_slow_way(text, source):
+    pieces = [text[start:end] for start in range(len(text)) for end in range(start, len(text) + 1)]
+    assert longest_copy(text, source) == max((len(piece) for piece in pieces if piece in source), default=0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "share"), [(["To be, or not"], 1.0), (["to bee"], 0.5), (["Isn't it"], 1.0), (["", "..."], 1.0)]
+)
+def test_words_are_known_in_any_case(texts, share):
+    assert known_words(texts, "Not to BE, it isn't or") == share
