@@ -18,11 +18,16 @@ from pipeline.store import fileio
 def service(keraspipe):
     """A running `keraspipe node`: the process and its (host, port)."""
     keraspipe.workspace.mkdir()
-    process = keraspipe.start("node", "--port", "0")
-    host, port = re.search(r"on (\S+):(\d+),", process.stderr.readline()).groups()
-    yield process, (host, int(port))
-    process.kill()
-    process.communicate()
+    process, lines, place = keraspipe.start("node", "--port", "0"), [], None
+    try:
+        while not place and (line := process.stderr.readline()):
+            lines.append(line)
+            place = re.search(r"on (\S+):(\d+),", line)
+        assert place, f"The node ended with {process.wait()}: {''.join(lines)}"
+        yield process, (place[1], int(place[2]))
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

@@ -291,6 +291,7 @@ def test_a_step_that_fails_says_why(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_whole_run_publishes_and_is_recorded(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path, epochs=25), tmp_path / "tasks", {})
     for task in STEPS:
@@ -303,6 +304,7 @@ def test_a_whole_run_publishes_and_is_recorded(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_a_model_that_is_not_blessed_ends_the_run(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path, epochs=1), tmp_path / "tasks", {})
     codes = [kubeflow.run(task).returncode for task in STEPS[: STEPS.index("gate") + 1]]
