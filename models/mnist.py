@@ -8,7 +8,7 @@ of the IEEE 86(11), 1998, section II.B (LeNet-5: 0.9905, with distortions 0.992)
 Data: MNIST, 60,000 images for training (a tenth of them for early stopping) and the official 10,000 as the test.
 Task: image classification.
 Command: keraspipe run mnist
-Reaches: accuracy 0.9932, 5.2 minutes on 2 cores, 421,642 weights, recipe ac1db5f595d1.
+Reaches: accuracy 0.9935, 7.4 minutes on 2 busy cores, 421,642 weights, recipe 3369d6f4a41d.
 """
 
 from dataclasses import dataclass
@@ -71,13 +71,23 @@ def build(p, spec):
         x = layers.Conv2D(filters, 3, padding="same", kernel_regularizer=keras.regularizers.L2(p.l2))(x)
         x = layers.BatchNormalization()(x) if p.batch_norm else x
         x = layers.MaxPooling2D()(layers.Activation(p.activation)(x))  # (batch, h / 2, w / 2, filters)
-    x = layers.Dense(p.hidden, activation=p.activation)(layers.Flatten()(x))
+    x = layers.Dense(p.hidden, activation=p.activation, name="hidden")(layers.Flatten()(x))
     x = layers.Dropout(p.dropout)(x)
     # float32 whatever the precision policy: half precision rounds small probabilities to zero.
     probabilities = layers.Dense(len(spec.classes), activation="softmax", dtype="float32", name="probabilities")(x)
     model = keras.Model({"image": image}, probabilities)
     model.compile(optimizer(p.optimizer, p.learning_rate, p.schedule, spec.steps), loss=p.loss, metrics=["accuracy"])
     return model
+
+
+def signatures(served):
+    """Returns `embed`: the hidden layer of an image, by which generated images are compared with real ones."""
+    hidden = keras.Model(served.model.inputs, served.model.get_layer("hidden").output)
+
+    def embed(image_bytes):
+        return {"embedding": tf.cast(hidden(served.features({"image_bytes": image_bytes})), tf.float32)}
+
+    return {"embed": (embed, [tf.TensorSpec([None], tf.string, "image_bytes")])}
 
 
 RECIPE = Recipe(
@@ -87,6 +97,7 @@ RECIPE = Recipe(
     preprocess=preprocess,
     augment=augment,
     build=build,
+    signatures=signatures,
     gate=Gate(
         at_least={"accuracy": 0.99},
         slices={"label": {"accuracy": 0.97}},

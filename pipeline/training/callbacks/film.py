@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 10  # epochs in the strip, and samples of each
 FRAMES = 60  # in the animation, at most
 FRAME_MS, LAST_MS = 300, 3000
-SIDE = 48  # smallest side of a sample, in pixels
+SIDE = 56  # smallest side of a sample, in pixels
 GAP, NAME_WIDTH, TITLE_HEIGHT = 2, 80, 22
 
 
