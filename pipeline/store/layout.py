@@ -215,6 +215,7 @@ class RunFolder:
 
     kubeflow_state = PathBelow("kubeflow.json")  # the run's state for its next task
     study = PathBelow("study.db")  # the trials of a search, Optuna's SQLite database
+    front_picture = PathBelow("pareto.png")  # the front of a search with several objectives
 
     @property
     def root(self) -> Path:
