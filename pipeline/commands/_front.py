@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 HOW_MEASURED = {
     "latency_ms": "latency_ms: median of single rows through the exported model, preprocessing included, on this "
-    "machine; the least of three medians",
+    "machine; the least of three medians, to two digits",
     "size_mb": "size_mb: files of the SavedModel, millions of bytes",
     "parameters": "parameters: all weights of the network, those that are not trained included",
     "flops": "flops: operations of the network for one row, without preprocessing; a multiply-add counts as two",
 }
-COUNTS = {"parameters", "flops"}
 
 
 def format_trial(trial: Trial, front: list[Trial], plan: Search) -> str:
@@ -44,7 +43,7 @@ def format_front(outcome: SearchResult, plan: Search) -> list[str]:
         [
             str(trial.number),
             *(_format_value(trial, each) for each in plan.objectives),
-            _name_marks(trial, outcome, plan),
+            _name_marks(trial, outcome),
             format_changes(trial, plan),
         ]
         for trial in outcome.ranking
@@ -100,7 +99,7 @@ def front_to_dict(facts: dict[str, Any], outcome: SearchResult, plan: Search) ->
             for trial in outcome.ranking
         ],
         "balanced": outcome.best.number,
-        "picked": plan.pick,
+        "picked": outcome.picked,
         "picture": _find_picture(outcome, plan),
     }
 
@@ -113,11 +112,11 @@ def _format_value(trial: Trial, objective: Objective) -> str:
     value = trial.values.get(objective.name)
     if value is None:
         return "-"
-    return f"{value:,.0f}" if objective.name in COUNTS else f"{value:.4g}"
+    return f"{value:,.0f}" if objective.is_count else f"{value:.4g}"
 
 
-def _name_marks(trial: Trial, outcome: SearchResult, plan: Search) -> str:
-    marks = {"balanced": outcome.best.number, "picked": plan.pick}
+def _name_marks(trial: Trial, outcome: SearchResult) -> str:
+    marks = {"balanced": outcome.best.number, "picked": outcome.picked}
     return " ".join(name for name, number in marks.items() if number == trial.number)
 
 

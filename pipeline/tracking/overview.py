@@ -59,11 +59,14 @@ def _describe_front(front: Mapping[str, Any], mlflow_run_id: str) -> Iterator[st
     yield f"![Pareto front]({_artifact_address(FRONT_PICTURE, mlflow_run_id)})"
     trials = {trial["number"]: trial for trial in front["trials"]}
     names = [f"{each['name']} ({each['direction']})" for each in front["objectives"]]
-    rows = [
-        [_name_point(number, front), *(format_number(value) for value in trials[number]["values"].values())]
-        for number in front["front"]
-    ]
+    rows = [[_name_point(number, front), *_format_values(trials[number], front)] for number in front["front"]]
     yield markdown_table(["trial", *names], rows)
+
+
+def _format_values(trial: Mapping[str, Any], front: Mapping[str, Any]) -> Iterator[str]:
+    for objective in front["objectives"]:
+        value = trial["values"][objective["name"]]
+        yield f"{value:,.0f}" if objective["is_count"] else format_number(value)
 
 
 def _name_point(number: int, front: Mapping[str, Any]) -> str:

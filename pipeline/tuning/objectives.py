@@ -23,6 +23,7 @@ class Objective:
         metric: The metric of the eval split, as Keras names it; empty for a cost.
         unit: For the axis of a picture: "ms".
         meaning: What is measured, in words.
+        is_count: Whether its values are whole numbers.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Objective:
     metric: str = ""
     unit: str = ""
     meaning: str = ""
+    is_count: bool = False
 
     @property
     def direction(self) -> str:
@@ -52,8 +54,8 @@ COSTS = {
     for cost in (
         Objective("latency_ms", False, unit="ms", meaning="latency of one row"),
         Objective("size_mb", False, unit="MB", meaning="size of the SavedModel"),
-        Objective("parameters", False, unit="number", meaning="parameters"),
-        Objective("flops", False, unit="FLOP", meaning="operations for one row"),
+        Objective("parameters", False, unit="number", meaning="parameters", is_count=True),
+        Objective("flops", False, unit="FLOP", meaning="operations for one row", is_count=True),
     )
 }
 

@@ -75,6 +75,7 @@ class SearchResult:
         best: The best complete trial; of several objectives the balanced one.
         ranking: The complete trials, the best first; of several objectives the front (`pareto.py`).
         importances: Share of the objective's spread, by hyperparameter.
+        picked: Number of the trial that was picked last, by this call or an earlier one; None if none was.
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class SearchResult:
     best: Trial
     ranking: list[Trial]
     importances: dict[str, float]
+    picked: int | None = None
 
 
 def picked_trial(plan: Search, result: SearchResult) -> Trial | None:
@@ -101,7 +103,7 @@ def picked_trial(plan: Search, result: SearchResult) -> Trial | None:
         f"Trial {plan.pick} is not on the front.",
         expected="--pick with one of " + ", ".join(str(trial.number) for trial in result.ranking),
         received=_describe_trial(plan, result),
-        action=f"correct --pick, or see the front: keraspipe tune {plan.request.name} --objectives {plan.objective}",
+        action="correct --pick; the same command without it shows the front",
     )
 
 

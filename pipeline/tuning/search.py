@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -48,6 +49,7 @@ def search(plan: Search, show: Callable[[Trial, list[Trial]], None], waiting: Ca
     ):
         _start_run(session, plan, ready)
         result = TrialLoop(plan, folder, show, waiting).run()
+        result = replace(result, picked=front.find_pick(folder, plan, result.ranking)) if plan.has_front else result
         _save_result(folder, plan, result)
         session.warn_unrecorded(session.end("finished"))
     return result
