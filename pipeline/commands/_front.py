@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HOW_MEASURED = {
     "latency_ms": "latency_ms: median of single rows through the exported model, preprocessing included, on this "
     "machine; the least of three medians, to two digits",
-    "size_mb": "size_mb: files of the SavedModel, millions of bytes",
+    "size_mb": "size_mb: files of the SavedModel, millions of bytes, to three digits",
     "parameters": "parameters: all weights of the network, those that are not trained included",
     "flops": "flops: operations of the network for one row, without preprocessing; a multiply-add counts as two",
 }

@@ -17,6 +17,7 @@ OTHER_COLOUR, FRONT_COLOUR, PICKED_COLOUR, RECIPE_COLOUR = "#b5b5b5", "#1f77b4",
 PANEL = (4.2, 4.0)  # inches
 COLUMNS = 2
 MOST_NUMBERS = 25  # of a front with more points the numbers would cover each other
+NUMBER_SIZE = (18, 12)  # pixels
 LOG_RATIO = 30.0  # an axis whose values differ by more is logarithmic
 
 
@@ -92,8 +93,18 @@ def _frame_axes(
 
 
 def _write_numbers(axes: Axes, points: Sequence[tuple[int, tuple[float, float]]]) -> None:
+    """Writes the numbers next to their points; those that would cover each other become one text."""
+    groups: list[tuple[tuple[float, float], list[str]]] = []
     for number, point in points:
-        axes.annotate(str(number), point, (6, 5), textcoords="offset points", fontsize=9, color=FRONT_COLOUR)
+        for place, numbers in groups:
+            across, upright = abs(axes.transData.transform(place) - axes.transData.transform(point))
+            if across < NUMBER_SIZE[0] and upright < NUMBER_SIZE[1]:
+                numbers.append(str(number))
+                break
+        else:
+            groups.append((point, [str(number)]))
+    for place, numbers in groups:
+        axes.annotate(", ".join(numbers), place, (7, 6), textcoords="offset points", fontsize=9, color=FRONT_COLOUR)
 
 
 def _split(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

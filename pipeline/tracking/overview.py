@@ -56,11 +56,15 @@ def _paragraphs(
 
 def _describe_front(front: Mapping[str, Any], mlflow_run_id: str) -> Iterator[str]:
     """Yields the Pareto front of a search: its picture, and its points as a table."""
+    names = ", ".join(each["name"] for each in front["objectives"])
+    picked = "" if front["picked"] is None else f", picked: trial {front['picked']}"
+    points = f"{len(front['front'])} of {len(front['trials'])} trials"
+    yield f"Pareto front of {names}: {points}; balanced: trial {front['balanced']}{picked}."
     yield f"![Pareto front]({_artifact_address(FRONT_PICTURE, mlflow_run_id)})"
     trials = {trial["number"]: trial for trial in front["trials"]}
-    names = [f"{each['name']} ({each['direction']})" for each in front["objectives"]]
+    columns = [f"{each['name']} ({each['direction']})" for each in front["objectives"]]
     rows = [[_name_point(number, front), *_format_values(trials[number], front)] for number in front["front"]]
-    yield markdown_table(["trial", *names], rows)
+    yield markdown_table(["trial", *columns], rows)
 
 
 def _format_values(trial: Mapping[str, Any], front: Mapping[str, Any]) -> Iterator[str]:

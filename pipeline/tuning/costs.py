@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.export.signatures import ServingModel
 
 ROUNDS = 3  # the least median of some rounds: other work on the machine only adds time
-LATENCY_DIGITS = 2
+LATENCY_DIGITS, SIZE_DIGITS = 2, 3
 EXPORTED = {"latency_ms", "size_mb"}
 
 
@@ -27,8 +27,9 @@ def measure_costs(names: Collection[str], served: ServingModel, rows: dict[str, 
 
     latency_ms is the median time of one row through `serving_default` of the exported model, preprocessing included,
     in milliseconds, in this process: the least of three medians of ten to a hundred calls each, to two digits, because
-    repetitions differ by some percent, and no trial should beat another by that. size_mb is the size of
-    the SavedModel in millions of bytes. parameters counts all weights, flops the operations of the network for one row.
+    repetitions differ by some percent, and no trial should beat another by that. size_mb is the size of the SavedModel
+    in millions of bytes, to three digits, because names in a graph take some bytes. parameters counts all weights,
+    flops the operations of the network for one row.
 
     Args:
         names: Which ones: "latency_ms", "size_mb", "parameters", "flops".
@@ -77,7 +78,11 @@ def _measure_export(served: ServingModel, rows: dict[str, np.ndarray], out: Path
         ]
     finally:
         loaded.close()
-    return {"latency_ms": float(f"{min(medians):.{LATENCY_DIGITS}g}"), "size_mb": cost.size_mb(out)}
+    return {"latency_ms": _round(min(medians), LATENCY_DIGITS), "size_mb": _round(cost.size_mb(out), SIZE_DIGITS)}
+
+
+def _round(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def _take_first(rows: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def front(*options, pick=None):
         )
     )
     failed = Trial(1, request.params, "failed", reason="It broke.\nReceived: a stone")
-    return search, SearchResult("tune-mnist-1", [first, failed, second], second, [first, second], {})
+    return search, SearchResult("tune-mnist-1", [first, failed, second], second, [first, second], {}, pick)
 
 
 def test_the_table_of_a_front_has_each_objective_with_its_direction():
