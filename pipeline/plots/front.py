@@ -17,7 +17,7 @@ OTHER_COLOUR, FRONT_COLOUR, PICKED_COLOUR, RECIPE_COLOUR = "#b5b5b5", "#1f77b4",
 PANEL = (4.2, 4.0)  # inches
 COLUMNS = 2
 MOST_NUMBERS = 25  # of a front with more points the numbers would cover each other
-NUMBER_SIZE = (18, 12)  # pixels
+NUMBER_SIZE = (26, 13)  # pixels
 LOG_RATIO = 30.0  # an axis whose values differ by more is logarithmic
 
 
