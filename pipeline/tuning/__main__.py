@@ -24,6 +24,7 @@ from pipeline import subprocesses
 from pipeline.errors import PipelineError, did_you_mean
 from pipeline.recipes import catalog
 from pipeline.recipes.catalog import RecipeSource
+from pipeline.tuning.objectives import UnknownObjectiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,10 +109,6 @@ def _make_source(path: Path, text: str) -> RecipeSource:
 
 class PrunedError(Exception):
     """The search has pruned the trial."""
-
-
-class UnknownObjectiveError(PipelineError):
-    """The network does not have the metric that the search improves."""
 
 
 class Reporter(keras.callbacks.Callback):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.tuning.objectives import UnknownObjectiveError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,7 +38,7 @@ def measure_costs(names: Collection[str], served: ServingModel, rows: dict[str, 
         out: Folder to write the SavedModel to.
 
     Raises:
-        PipelineError: The operations cannot be counted.
+        UnknownObjectiveError: The operations cannot be counted.
     """
     values: dict[str, float] = {}
     if "parameters" in names:
@@ -55,7 +55,7 @@ def _count_operations(served: ServingModel, rows: dict[str, np.ndarray]) -> floa
 
     count = devices.count_flops(served.model, served.features(_take_first(rows)))
     if count is None:
-        raise PipelineError(
+        raise UnknownObjectiveError(
             "The operations of the network cannot be counted.",
             expected="a network that TensorFlow's profiler can trace alone, for one row",
             received=type(served.model).__name__,

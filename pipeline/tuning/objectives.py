@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError
 
 FEWEST, MOST = 2, 4  # with more, nearly all points are on the front (Deb and Jain, NSGA-III, 2014, section I)
 PREFIX = "val_"  # of the eval split's metrics, as Keras names them
 MAXIMIZED_PREFIXES = ("acc", "auc", "f1", "precision", "recall", "r2", "io", "similarity")  # prefixes in names
 SAME_LETTERS = 4  # latency, size, params, flop: costs by another name, while loss is near flops
 DIRECTIONS = {"max": True, "min": False}
+
+
+class UnknownObjectiveError(PipelineError):
+    """The network does not have what the search improves; no other trial's would."""
 
 
 @dataclass(frozen=True)
