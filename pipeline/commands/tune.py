@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pipeline.commands import _common
+from pipeline.commands import _common, _front
 from pipeline.commands import run as command_run
 from pipeline.commands._common import add_json
+from pipeline.commands._trials import equivalent_command, format_changes, format_reason
 from pipeline.errors import UsageError
-from pipeline.recipes import hyperparameters
 from pipeline.runs import run
 from pipeline.store import layout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Mapping
 
     from pipeline.runs.run import RunResult
     from pipeline.settings import Settings
-    from pipeline.tuning.search import Search, SearchResult
-    from pipeline.tuning.study import Trial
+    from pipeline.tuning.plan import Search, SearchResult
+    from pipeline.tuning.trial import Trial
 
 
 WAITING_MESSAGE = "The same search is in progress in another process; waiting for it."
 DEFAULT_TRIALS = 20
+DEFAULT_OBJECTIVE = "val_loss"
 MAX_SHOWN = 5
-MAX_REASON_LENGTH = 160
-SHORTENED_BY_QUICK = {"epochs", "fine_tune_epochs"}  # the hyperparameters that --quick shortens
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -38,7 +35,6 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trials",
         type=int,
-        default=DEFAULT_TRIALS,
         metavar="N",
         help=f"total number, including earlier trials of the same search (default: {DEFAULT_TRIALS})",
     )
@@ -50,9 +46,17 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--objective",
-        default="val_loss",
         metavar="METRIC",
-        help="metric of the eval split to optimize, such as val_accuracy (default: val_loss)",
+        help=f"metric of the eval split to optimize, such as val_accuracy (default: {DEFAULT_OBJECTIVE})",
+    )
+    parser.add_argument(
+        "--objectives",
+        metavar="NAME,NAME",
+        help="several at once, by NSGA-II: metrics such as accuracy, and latency_ms, size_mb, parameters, flops;"
+        " shows the Pareto front",
+    )
+    parser.add_argument(
+        "--pick", type=int, metavar="N", help="with --objectives: train and publish trial N of the front"
     )
     parser.add_argument("--quick", action="store_true", help="run on a small sample for few epochs")
     parser.add_argument("--seed", type=int, default=1, help="seed of the search and of each training (default: 1)")
@@ -62,20 +66,22 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def command(options: Namespace, settings: Settings) -> int:
-    """Searches, prints the best trials, and trains the best one in an ordinary run with its gate."""
+    """Searches, prints the best trials, and trains the best or the picked one in an ordinary run with its gate."""
     plan = _make_search(options, settings)
     layout.prepare(settings.workspace)
     _common.repair(settings)
+    from pipeline.tuning import plan as tuning_plan
     from pipeline.tuning import search
 
     outcome = search.search(
         plan,
-        lambda trial, best: print(format_trial(trial, best, plan), file=sys.stderr, flush=True),
+        lambda trial, ranking: print(_format_progress(trial, ranking, plan), file=sys.stderr, flush=True),
         lambda: print(WAITING_MESSAGE, file=sys.stderr, flush=True),
     )
     if not options.json:
-        print("\n".join(format_summary(outcome, plan)), flush=True)
-    result = _run_best(plan, outcome) if options.run else None
+        print("\n".join(_format_outcome(outcome, plan)), flush=True)
+    chosen = tuning_plan.picked_trial(plan, outcome) if options.run else None
+    result = _run_trial(plan, outcome, chosen) if chosen else None
     if options.json:
         print(json.dumps(_to_dict(plan, outcome, result)))
     elif result:
@@ -83,44 +89,71 @@ def command(options: Namespace, settings: Settings) -> int:
     return command_run.NOT_BLESSED if result and result.blessed is False else 0
 
 
-def _make_search(options: Namespace, settings: Settings) -> Search:
-    from pipeline.tuning import space
-    from pipeline.tuning.search import Search
+def _format_progress(trial: Trial, ranking: list[Trial], plan: Search) -> str:
+    if plan.has_front:
+        return _front.format_trial(trial, ranking, plan)
+    return format_trial(trial, ranking[0] if ranking else None, plan)
 
-    if options.trials < 1:
+
+def _format_outcome(outcome: SearchResult, plan: Search) -> list[str]:
+    return _front.format_front(outcome, plan) if plan.has_front else format_summary(outcome, plan)
+
+
+def _make_search(options: Namespace, settings: Settings) -> Search:
+    from pipeline.tuning import objectives, space
+    from pipeline.tuning.plan import Search
+
+    _check_options(options)
+    improved = (
+        (objectives.single_objective(options.objective or DEFAULT_OBJECTIVE),)
+        if options.objectives is None
+        else objectives.parse_objectives(options.objectives)
+    )
+    request = command_run.make_request(options, settings)
+    only = [name.strip() for name in options.only.split(",") if name.strip()]
+    fixed = {assignment.partition("=")[0] for assignment in options.set}
+    trials = options.trials or (0 if options.pick is not None else DEFAULT_TRIALS)
+    return Search(
+        request, space.build_space(request.source, request.params, only, fixed), improved, trials, options.pick
+    )
+
+
+def _check_options(options: Namespace) -> None:
+    """Raises a UsageError for options that contradict each other."""
+    if options.trials is not None and options.trials < 1:
         raise UsageError(
             "--trials is too small.",
             expected="--trials of at least 1",
             received=options.trials,
             action="correct --trials",
         )
-    if not options.objective.startswith("val_"):
+    both = options.objective is not None and options.objectives is not None
+    if both or (options.pick is not None and (options.objectives is None or not options.run)):
         raise UsageError(
-            "The objective must be a metric of the eval split.",
-            expected="a name that begins with val_, such as val_loss",
-            received=options.objective,
-            action="correct --objective",
+            "The options contradict each other.",
+            expected="either --objective METRIC, or --objectives NAME,NAME and then --pick N without --no-run",
+            received=" ".join(
+                f"--{name} {value}"
+                for name, value in vars(options).items()
+                if name in {"objective", "objectives", "pick"} and value is not None
+            )
+            + ("" if options.run else " --no-run"),
+            action="correct the options",
         )
-    request = command_run.make_request(options, settings)
-    only = [name.strip() for name in options.only.split(",") if name.strip()]
-    fixed = {assignment.partition("=")[0] for assignment in options.set}
-    return Search(
-        request, space.build_space(request.source, request.params, only, fixed), options.objective, options.trials
-    )
 
 
-def _run_best(plan: Search, outcome: SearchResult) -> RunResult:
+def _run_trial(plan: Search, outcome: SearchResult, trial: Trial) -> RunResult:
     from pipeline.runner import execution
-    from pipeline.tuning import search
+    from pipeline.tuning import plan as tuning_plan
 
     return execution.execute_request(
-        search.final_request(plan, outcome), lambda: print(command_run.WAITING_MESSAGE, file=sys.stderr, flush=True)
+        tuning_plan.final_request(plan, outcome, trial),
+        lambda: print(command_run.WAITING_MESSAGE, file=sys.stderr, flush=True),
     )
 
 
 def _to_dict(plan: Search, outcome: SearchResult, result: RunResult | None) -> dict[str, Any]:
-
-    return {
+    facts = {
         "run_id": outcome.run_id,
         "recipe": plan.request.name,
         "objective": plan.objective,
@@ -131,6 +164,7 @@ def _to_dict(plan: Search, outcome: SearchResult, result: RunResult | None) -> d
         "command": equivalent_command(outcome.best, plan),
         "run": result.as_json() if result else None,
     }
+    return _front.front_to_dict(facts, outcome, plan) if plan.has_front else facts
 
 
 def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
@@ -138,17 +172,8 @@ def format_trial(trial: Trial, best: Trial | None, plan: Search) -> str:
     value = "-" if trial.value is None else f"{trial.value:.4g}"
     so_far = f"best {best.value:.4g} (trial {best.number})" if best else "no best yet"
     numbers = f"{plan.objective} {value:<9}  {so_far:<25}  {trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
-    words = " ".join(trial.reason.split())[:MAX_REASON_LENGTH] or format_changes(trial, plan)
+    words = format_reason(trial) or format_changes(trial, plan)
     return f"trial {trial.number:<3} {trial.state:<8}  {numbers}  {words}".rstrip()
-
-
-def format_changes(trial: Trial, plan: Search) -> str:
-    """Formats the differences between a trial and the recipe."""
-    return _format_assignments(plan.space.changes(trial.params)) or "the recipe's defaults"
-
-
-def _format_assignments(values: Mapping[str, Any]) -> str:
-    return " ".join(shlex.quote(hyperparameters.format_assignment(name, value)) for name, value in values.items())
 
 
 def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
@@ -168,17 +193,3 @@ def format_summary(outcome: SearchResult, plan: Search) -> list[str]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in list(outcome.importances.items())[:MAX_SHOWN])
         lines.append(f"Most important: {shares}")
     return [*lines, f"Best: {equivalent_command(outcome.best, plan)}"]
-
-
-def equivalent_command(best: Trial, plan: Search) -> str:
-    """Returns the `keraspipe run` command of a trial."""
-    request = plan.request
-    usual = {name: field.default for name, field in hyperparameters.fields(request.source).items()}
-    if request.quick:
-        usual |= {
-            name: min(usual[name], run.quick_epochs(request.source)) for name in SHORTENED_BY_QUICK & usual.keys()
-        }
-    differing = {name: value for name, value in best.params.items() if value != usual[name]}
-    sets = [f"--set {shlex.quote(hyperparameters.format_assignment(name, value))}" for name, value in differing.items()]
-    seed = [f"--seed {request.seed}"] if request.seed != 1 else []
-    return " ".join(["keraspipe run", request.name, *["--quick"] * request.quick, *seed, *sets])

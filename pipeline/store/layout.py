@@ -198,15 +198,12 @@ class RunFolder:
     journal = PathBelow("journal.jsonl")  # the events
     log = PathBelow("log.txt")  # output of the libraries
     result = PathBelow("result.json")  # as `run --json` prints it
-
     recorded = PathBelow("recorded.json")  # how much of the journal is recorded in MLflow
     recorder_lock = PathBelow(".recorder.lock")  # held by the process that records the run in MLflow
     mlflow_log = PathBelow("mlflow.txt")  # output of that process
-
     request = PathBelow("request.json")  # the request, to repeat the run
     recipe = PathBelow("recipe")  # a copy of the recipe with the files that it imports
     environment = PathBelow("environment.json")  # machine, packages, commit
-
     rows_report = PathBelow("report.json")  # on rows that ended the run; otherwise it is stored with the examples
     anomalies = PathBelow("anomalies.json")  # differences between data and schema
     evaluation = PathBelow("evaluation.json")  # the verdict on the model, with all numbers
@@ -215,6 +212,7 @@ class RunFolder:
 
     kubeflow_state = PathBelow("kubeflow.json")  # the run's state for its next task
     study = PathBelow("study.db")  # the trials of a search, Optuna's SQLite database
+    front_picture = PathBelow("pareto.png")  # the front of a search with several objectives
 
     @property
     def root(self) -> Path:

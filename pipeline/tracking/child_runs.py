@@ -26,6 +26,7 @@ RUN_ID_PROPERTY = "mlflow_run_id"
 TRIAL_TAG = "keraspipe.trial"
 TRIAL_STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 MAX_REASON_LENGTH = 5000
+FRONT_PICTURE = "pictures/pareto.png"  # as the workspace names the file
 
 
 class StepRuns:
@@ -164,15 +165,41 @@ class TrialRuns:
         texts |= {f"keraspipe.{name}": str(event[name]) for name in ("seconds", "epochs") if event[name] is not None}
         client.log_batch(run, tags=[RunTag(name, text) for name, text in texts.items() if text])
         best, log = f"best/{event['objective']}", self.destination.log_metrics
-        log(run, {best: event["value"]}, event["time"])
+        if len(event.get("values", {})) > 1:  # of several objectives none is the best
+            log(run, {f"objective/{name}": value for name, value in event["values"].items()}, event["time"])
+        else:
+            log(run, {best: event["value"]}, event["time"])
         client.set_terminated(run, TRIAL_STATUS[event["state"]], at)
-        log(self.state.mlflow_run_id, {best: event["best"]}, event["time"], event["number"])
+        if event["best"] is not None:
+            log(self.state.mlflow_run_id, {best: event["best"]}, event["time"], event["number"])
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """Writes the metrics of an epoch."""
         self.destination.log_metrics(self._child_run(event), event["metrics"], event["time"], event["epoch"])
 
+    def front(self, event: Mapping[str, Any], picture: Path) -> None:
+        """Writes the Pareto front of a search: its picture, a table, and which trial was picked, as tags."""
+        run, store = self.state.mlflow_run_id, self.destination
+        store.client.log_artifact(run, str(picture), FRONT_PICTURE.rpartition("/")[0])
+        client.write_table(store, run, "pareto.json", *front_table(event))
+        picked = {} if event["picked"] is None else {"keraspipe.picked_trial": event["picked"]}
+        front = ", ".join(map(str, event["front"]))
+        store.set_tags(run, {"keraspipe.front": front, "keraspipe.balanced_trial": event["balanced"], **picked})
+
     def _child_run(self, event: Mapping[str, Any]) -> str:
         name = f"trial {event['number']}"
         tag = {TRIAL_TAG: str(event["number"])}
         return client.child_run(self.destination, self.state, name, tag, event["time"])
+
+
+def front_table(event: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Returns columns and rows of the trials on a Pareto front, from the event `front`; params as text."""
+    trials = {trial["number"]: trial for trial in event["trials"]}
+    names = [objective["name"] for objective in event["objectives"]]
+    params = list(trials[event["front"][0]]["params"])
+
+    def make_row(number: int) -> list[Any]:
+        values, chosen = trials[number]["values"], trials[number]["params"]
+        return [number, *(values[name] for name in names), *(str(chosen[name]) for name in params)]
+
+    return ["trial", *names, *params], [make_row(number) for number in event["front"]]

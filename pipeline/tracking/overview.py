@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from pipeline.console import format_number
 from pipeline.store import fileio, journal
+from pipeline.tracking.child_runs import FRONT_PICTURE
 from pipeline.tracking.evaluation import compare_models
 
 if TYPE_CHECKING:
@@ -43,13 +44,42 @@ def _paragraphs(
     if reasons:
         yield "\n".join(f"- {reason}" for reason in reasons)
     if "history" in events:
-        query = urlencode({"path": CURVES, "run_uuid": mlflow_run_id})
-        yield f"![Training and validation by epoch](get-artifact?{query})"
+        yield f"![Training and validation by epoch]({_artifact_address(CURVES, mlflow_run_id)})"
+    if "front" in events:
+        yield from _describe_front(events["front"], mlflow_run_id)
     if events.get("history", {}).get("diagnosis"):
         yield f"Training: {events['history']['diagnosis']}"
     if evaluation.get("metrics"):
         columns, rows = compare_models(evaluation)
         yield markdown_table(columns, [[who, *map(format_number, values)] for who, *values in rows])
+
+
+def _describe_front(front: Mapping[str, Any], mlflow_run_id: str) -> Iterator[str]:
+    """Yields the Pareto front of a search: its picture, and its points as a table."""
+    names = ", ".join(each["name"] for each in front["objectives"])
+    picked = "" if front["picked"] is None else f", picked: trial {front['picked']}"
+    points = f"{len(front['front'])} of {len(front['trials'])} trials"
+    yield f"Pareto front of {names}: {points}; balanced: trial {front['balanced']}{picked}."
+    yield f"![Pareto front]({_artifact_address(FRONT_PICTURE, mlflow_run_id)})"
+    trials = {trial["number"]: trial for trial in front["trials"]}
+    columns = [f"{each['name']} ({each['direction']})" for each in front["objectives"]]
+    rows = [[_name_point(number, front), *_format_values(trials[number], front)] for number in front["front"]]
+    yield markdown_table(["trial", *columns], rows)
+
+
+def _format_values(trial: Mapping[str, Any], front: Mapping[str, Any]) -> Iterator[str]:
+    for objective in front["objectives"]:
+        value = trial["values"][objective["name"]]
+        yield f"{value:,.0f}" if objective["is_count"] else format_number(value)
+
+
+def _name_point(number: int, front: Mapping[str, Any]) -> str:
+    marks = [mark for mark in ("balanced", "picked") if front[mark] == number]
+    return " ".join([str(number), *marks])
+
+
+def _artifact_address(path: str, mlflow_run_id: str) -> str:
+    return f"get-artifact?{urlencode({'path': path, 'run_uuid': mlflow_run_id})}"
 
 
 def _title(events: Mapping[str, Mapping[str, Any]]) -> str:

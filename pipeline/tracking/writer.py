@@ -80,6 +80,9 @@ class MlflowWriter:
         best = {f"best.{name}": value for name, value in event["params"].items()}
         self.destination.set_tags(self.state.mlflow_run_id, {"keraspipe.best_trial": event["number"], **best})
 
+    def _front(self, event: Mapping[str, Any]) -> None:
+        self.trials.front(event, self.folder.workspace.require_path(event["picture"]))
+
     def _epoch(self, event: Mapping[str, Any]) -> None:
         values = dict(event["metrics"])
         # Zero, where a run that found its training done repeats an epoch.

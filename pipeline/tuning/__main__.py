@@ -1,7 +1,8 @@
 """The process that trains trials: `python -m pipeline.tuning`, driven by `pipeline.tuning.worker`.
 
-A line of JSON on stdin is a task: {"recipe", "text", "params", "objective", "train", "eval", "graph", "out", "config"}:
-the recipe's file and its text at the start of the search, folders, settings of the training. After every epoch a
+A line of JSON on stdin is a task: {"recipe", "text", "params", "metrics", "costs", "train", "eval", "graph", "out",
+"config"}: the recipe's file and its text at the start of the search, names of what it improves (`objectives.py`),
+folders, settings of the training. After every epoch a
 line {"epoch", "metrics"} goes out on stdout, and `true` or `false` comes back; the last line of a task has a "state".
 What libraries print goes to stderr. A Keras callback reports the epochs, and ends a trial that the search prunes.
 """
@@ -20,13 +21,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 import keras
 
 from pipeline import subprocesses
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, did_you_mean
 from pipeline.recipes import catalog
 from pipeline.recipes.catalog import RecipeSource
+from pipeline.tuning.objectives import UnknownObjectiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pipeline.recipe import Recipe
 
 SELECTION_METRIC = "val_loss"  # a training keeps the weights of its best epoch
 
@@ -54,10 +57,10 @@ def _report_epoch(channel: TextIO, epoch: int, metrics: dict[str, float]) -> boo
 
 def run_trial(task: dict[str, Any], report: Callable[[int, dict[str, float]], bool]) -> dict[str, Any]:
     """Trains one trial and returns its result; any failure ends only this trial."""
-    reporter = Reporter(task["objective"], report)
+    reporter = Reporter(task["metrics"], report)
     try:
-        _train(task, reporter)
-        return {"state": "complete", "value": reporter.value(), "epochs": reporter.epochs}
+        costs = _train(task, reporter)
+        return {"state": "complete", "values": {**reporter.values(), **costs}, "epochs": reporter.epochs}
     except PrunedError:
         return {"state": "pruned"}
     except UnknownObjectiveError as error:
@@ -68,8 +71,8 @@ def run_trial(task: dict[str, Any], report: Callable[[int, dict[str, float]], bo
         return {"state": "failed", "reason": f"{type(error).__name__}: {error}"}
 
 
-def _train(task: dict[str, Any], reporter: Any) -> None:
-    """Trains like the Trainer (`run_fn`), without export."""
+def _train(task: dict[str, Any], reporter: Any) -> dict[str, float]:
+    """Trains like the Trainer (`run_fn`), and returns the costs of the network; exports only to measure them."""
     import tensorflow_transform as tft
 
     from pipeline.recipe import restore_params
@@ -86,7 +89,18 @@ def _train(task: dict[str, Any], reporter: Any) -> None:
         for split in ("train", "eval")
     )
     words = trainer.read_vocabularies(graph)
-    trainer.fit_recipe(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
+    model = trainer.fit_recipe(recipe, p, rows, evaluation, task["config"], Path(task["out"]), words, [reporter])
+    return _measure_costs(task, recipe, model, graph, transform) if task["costs"] else {}
+
+
+def _measure_costs(task: dict[str, Any], recipe: Recipe, model: keras.Model, graph: Any, transform: Any) -> Any:
+    from pipeline.export import saved_model, signatures
+    from pipeline.training import trainer
+    from pipeline.tuning import costs
+
+    _, inputs = saved_model.read_raw_rows([f"{task['eval']}/*"], recipe, trainer.CHECK_ROWS)
+    served = signatures.ServingModel(recipe, model, transform, graph.raw_feature_spec(), inputs)
+    return costs.measure_costs(task["costs"], served, inputs, Path(task["config"]["checkpoints"]) / "export")
 
 
 def _make_source(path: Path, text: str) -> RecipeSource:
@@ -97,21 +111,17 @@ class PrunedError(Exception):
     """The search has pruned the trial."""
 
 
-class UnknownObjectiveError(PipelineError):
-    """The network does not have the metric that the search improves."""
-
-
 class Reporter(keras.callbacks.Callback):
-    """Reports each epoch, and computes the objective of the restored weights.
+    """Reports each epoch, and computes the objectives of the restored weights.
 
     Args:
-        objective: Name of the metric that the search improves.
+        wanted: Names of the metrics that the search improves.
         report: (epoch, metrics) -> whether to continue; the first epoch is 1.
     """
 
-    def __init__(self, objective: str, report: Callable[[int, dict[str, float]], bool]) -> None:
+    def __init__(self, wanted: Sequence[str], report: Callable[[int, dict[str, float]], bool]) -> None:
         super().__init__()
-        self.objective = objective
+        self.wanted = wanted
         self.report = report
         self.epochs = 0
         self._fit: list[dict[str, float]] = []  # metrics by epoch of the last fit; a recipe with fine-tuning fits twice
@@ -128,30 +138,35 @@ class Reporter(keras.callbacks.Callback):
             UnknownObjectiveError: There is no such metric.
         """
         metrics = {name: float(value) for name, value in (logs or {}).items()}
-        for name in (self.objective, SELECTION_METRIC):
+        for name in (*self.wanted, SELECTION_METRIC):
             if name not in metrics:
-                known = ", ".join(metric for metric in metrics if metric.startswith("val_")) or "none"
-                raise UnknownObjectiveError(
-                    f"The network has no metric {name!r}.",
-                    expected=f"--objective with one of {known}",
-                    received=name,
-                    action="correct --objective, or add the metric to compile() in the recipe",
-                )
+                raise _unknown_objective(name, [metric for metric in metrics if metric.startswith("val_")])
         self._fit.append(metrics)
         self.epochs = epoch + 1
         if not self.report(self.epochs, metrics):
             raise PrunedError
 
-    def value(self) -> float:
-        """Returns the objective of the restored weights.
+    def values(self) -> dict[str, float]:
+        """Returns the objectives of the restored weights by name.
 
         Raises:
-            PipelineError: It is not a number.
+            PipelineError: One is not a number.
         """
-        best = min(self._fit, key=lambda metrics: metrics[SELECTION_METRIC])[self.objective]
-        if not math.isfinite(best):
-            raise PipelineError(f"{self.objective} is not a number.", received=best)
-        return best
+        epoch = min(self._fit, key=lambda metrics: metrics[SELECTION_METRIC])
+        for name in self.wanted:
+            if not math.isfinite(epoch[name]):
+                raise PipelineError(f"{name} is not a number.", received=epoch[name])
+        return {name: epoch[name] for name in self.wanted}
+
+
+def _unknown_objective(name: str, known: list[str]) -> UnknownObjectiveError:
+    hint = did_you_mean(name, known)
+    return UnknownObjectiveError(
+        f"The network has no metric {name!r}.",
+        expected=f"an objective that is one of {', '.join(known) or 'none'}",
+        received=name,
+        action=hint or "correct --objective or --objectives, or add the metric to compile() in the recipe",
+    )
 
 
 if __name__ == "__main__":

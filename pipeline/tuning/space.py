@@ -5,6 +5,7 @@ A dimension is a number between bounds, one of several values, or an architectur
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,17 @@ class Space:
     def changes(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the searched values that differ from the recipe's."""
         return {name: values[name] for name in self.dimensions if values[name] != self.base[name]}
+
+    def with_equal_genes(self) -> Space:
+        """Returns the same space, in which each trial proposes the same number of values.
+
+        A genetic algorithm crosses over the values that all trials have; others it would only draw at random.
+        """
+        genes = {
+            name: dataclasses.replace(dimension, whole=True) if isinstance(dimension, Architecture) else dimension
+            for name, dimension in self.dimensions.items()
+        }
+        return Space(self.base, genes)
 
     def describe(self) -> dict[str, str]:
         """Returns a description of each range, by name."""
@@ -163,11 +175,15 @@ class Name:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A tuple of widths: how many layers or blocks, and how wide each; `ladders` holds the widths of each, rising."""
+    """A tuple of widths: how many layers or blocks, and how wide each; `ladders` holds the widths of each, rising.
+
+    `whole` also proposes the widths of the layers that a trial lacks, so that all trials have the same genes.
+    """
 
     field: Field
     fewest: int
     ladders: tuple[tuple[int, ...], ...]
+    whole: bool = dataclasses.field(default=False, repr=False)
 
     @property
     def words(self) -> str:
@@ -180,8 +196,8 @@ class Architecture:
         count = trial.suggest_int(f"{self.field.name}.layers", self.fewest, len(self.ladders))
         return tuple(
             ladder[trial.suggest_int(f"{self.field.name}.{number}", 0, len(ladder) - 1)]
-            for number, ladder in enumerate(self.ladders[:count])
-        )
+            for number, ladder in enumerate(self.ladders if self.whole else self.ladders[:count])
+        )[:count]
 
     def contains(self, value: tuple[int, ...]) -> bool:
         """Whether number of layers and widths are in the ranges."""

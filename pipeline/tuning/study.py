@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna.study import StudyDirection
@@ -12,22 +11,26 @@ from optuna.trial import TrialState
 
 from pipeline.recipe import restore_params
 from pipeline.store import hashing
+from pipeline.tuning.pareto import losses, pareto_front
+from pipeline.tuning.trial import COMPLETE, FAILED, INTERRUPTED, PRUNED, Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from optuna.trial import FrozenTrial
 
+    from pipeline.tuning.objectives import Objective
     from pipeline.tuning.space import Space
 
 
 STUDY_NAME = "tune"
+POPULATION = 10  # of NSGA-II: 6 to 50 found fronts alike in 20 to 80 trials; a small one evolves sooner
 RANDOM_TRIALS = 6  # random trials before the sampler uses earlier results
 UNPRUNED_TRIALS = 3  # trials before pruning by the median begins
 WARM_UP_SHARE = 10  # no pruning in the first 1/10 of the epochs, and in the first epoch
 MIN_TRIALS_FOR_IMPORTANCE = 4
 STORED_FIELDS = ("params", "epochs", "seconds", "reason")
-COMPLETE, PRUNED, FAILED, INTERRUPTED = "complete", "pruned", "failed", "interrupted"
 STATES = {TrialState.COMPLETE: COMPLETE, TrialState.PRUNED: PRUNED, TrialState.FAIL: FAILED}
 
 
@@ -37,22 +40,25 @@ class Study:
     Args:
         path: The SQLite file.
         space: The search space.
-        maximize: Whether a larger objective is better.
+        objectives: What to improve: one by TPE, with pruning; several by NSGA-II, without.
         seed: Seed of the proposals. Each depends on this seed, its number, and the trials before it, so that an
             interrupted search makes the same proposals.
         epochs: Epochs of a complete trial.
+
+    Source of NSGA-II: K. Deb, A. Pratap, S. Agarwal, T. Meyarivan, IEEE Transactions on Evolutionary Computation 6(2),
+    2002.
     """
 
-    def __init__(self, path: Path, space: Space, *, maximize: bool, seed: int, epochs: int) -> None:
+    def __init__(self, path: Path, space: Space, *, objectives: Sequence[Objective], seed: int, epochs: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space = space
-        self.maximize = maximize
+        self.space = space if len(objectives) == 1 else space.with_equal_genes()
+        self.objectives = objectives
         self._seed = seed
         pruner = optuna.pruners.MedianPruner(UNPRUNED_TRIALS, n_warmup_steps=2 + epochs // WARM_UP_SHARE)
-        direction = StudyDirection.MAXIMIZE if maximize else StudyDirection.MINIMIZE
+        directions = [StudyDirection.MAXIMIZE if each.maximize else StudyDirection.MINIMIZE for each in objectives]
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
         self._study = optuna.create_study(
-            storage=storage, study_name=STUDY_NAME, direction=direction, pruner=pruner, load_if_exists=True
+            storage=storage, study_name=STUDY_NAME, directions=directions, pruner=pruner, load_if_exists=True
         )
         if not self._study.get_trials(deepcopy=False):
             self._study.enqueue_trial(space.optuna_params())
@@ -73,28 +79,31 @@ class Study:
         ended = self._study.get_trials(deepcopy=False, states=tuple(STATES))
         return [self._trial(trial) for trial in ended if INTERRUPTED not in trial.user_attrs]
 
-    def best(self) -> Trial | None:
-        """Returns the complete trial with the best objective, the first of equal ones."""
+    def ranking(self) -> list[Trial]:
+        """Returns the complete trials, the best first and the first of equal ones; of several objectives the front."""
+        if len(self.objectives) > 1:
+            return pareto_front(self.trials(), self.objectives)
         complete = [trial for trial in self.trials() if trial.state == COMPLETE]
-        return min(complete, key=self.order, default=None)
-
-    def order(self, trial: Trial) -> float:
-        """Returns a sort key that is smaller for a better trial."""
-        assert trial.value is not None
-        return -trial.value if self.maximize else trial.value
+        return sorted(complete, key=lambda trial: losses(trial, self.objectives))
 
     def ask(self) -> RunningTrial:
         """Starts the next trial."""
         place = int(hashing.digest([self._seed, len(self.trials())])[:8], 16)
-        self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
+        if len(self.objectives) > 1:
+            self._study.sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=place)
+        else:
+            self._study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=place)
         return RunningTrial(self._study, self._study.ask(), self.space)
 
     def importances(self) -> dict[str, float]:
-        """Returns the share of the objective's variance by hyperparameter, largest first; empty after few trials.
+        """Returns the share of the objective's variance by hyperparameter, largest first.
+
+        Empty after few trials and with several objectives.
 
         For an architecture, the number of layers and their widths count together.
         """
-        if sum(trial.state == COMPLETE for trial in self.trials()) < MIN_TRIALS_FOR_IMPORTANCE:
+        few = sum(trial.state == COMPLETE for trial in self.trials()) < MIN_TRIALS_FOR_IMPORTANCE
+        if few or len(self.objectives) > 1:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         with warnings.catch_warnings():
@@ -109,7 +118,10 @@ class Study:
         fields = {name: frozen.user_attrs[name] for name in STORED_FIELDS if name in frozen.user_attrs}
         fields["params"] = restore_params(fields.get("params", {}))
         state = INTERRUPTED if INTERRUPTED in frozen.user_attrs else STATES[frozen.state]
-        return Trial(frozen.number, state=state, value=frozen.value if state == COMPLETE else None, **fields)
+        if state == COMPLETE:
+            names = [objective.name for objective in self.objectives]
+            fields["values"] = dict(zip(names, frozen.values, strict=True))
+        return Trial(frozen.number, state=state, **fields)
 
 
 class RunningTrial:
@@ -128,7 +140,9 @@ class RunningTrial:
         trial.set_user_attr("params", self.params)
 
     def report(self, epoch: int, value: float) -> bool:
-        """Records the objective after an epoch; returns whether the trial should continue."""
+        """Records the objective after an epoch; returns whether the trial should continue. Of several, all do."""
+        if len(self._study.directions) > 1:
+            return True
         self._trial.report(value, epoch)
         return not self._trial.should_prune()
 
@@ -137,31 +151,4 @@ class RunningTrial:
         for name in set(STORED_FIELDS) - {"params"}:
             self._trial.set_user_attr(name, getattr(trial, name))
         state = {word: state for state, word in STATES.items()}[trial.state]
-        self._study.tell(self._trial, trial.value if trial.state == COMPLETE else None, state=state)
-
-
-@dataclass
-class Trial:
-    """Hyperparameters and result of a trial.
-
-    Attributes:
-        number: From 0, in the order of the search.
-        params: All hyperparameters.
-        state: "complete", "pruned", "failed" or "interrupted".
-        value: The objective of the restored weights; None without a result.
-        epochs: Number of trained epochs.
-        seconds: Duration in seconds.
-        reason: Why it failed.
-    """
-
-    number: int
-    params: dict[str, Any] = field(default_factory=dict)
-    state: str = INTERRUPTED
-    value: float | None = None
-    epochs: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns the object of `--json`."""
-        return asdict(self)
+        self._study.tell(self._trial, list(trial.values.values()) if trial.state == COMPLETE else None, state=state)

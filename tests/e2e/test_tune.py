@@ -164,11 +164,74 @@ def test_bad_trials_are_reported_and_the_best_one_is_run_and_evaluated(squares):
     assert found["run"]["run_id"] == repeated.json["run_id"], "the command line that it names is the run it made"
 
 
+COSTS = ("--objectives", "accuracy,parameters")
+
+
+@pytest.mark.once
+def test_a_search_for_a_front_goes_on_after_a_kill_as_if_it_had_not_been(tuned):
+    """The killed search gives the same trials as one that runs through under the same seed."""
+    process = tuned.keraspipe.fork("tune", "squares", *SHORT, *COSTS, "--trials", "6", KERASPIPE_DETERMINISTIC="1")
+    until(process, r"trial 2 +complete")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    answer = tuned("tune", "squares", *SHORT, *COSTS, "--trials", "6", KERASPIPE_DETERMINISTIC="1")
+    assert 0 == answer.code, answer.err
+    found = answer.json
+    states = [trial["state"] for trial in found["trials"]]
+    assert ["complete"] * 6 == states
+    assert not re.search(r"trial [012] ", answer.err)
+    assert {"accuracy", "parameters"} == found["trials"][0]["values"].keys()
+    assert found["front"]
+    assert found["balanced"] in [point["number"] for point in found["front"]]
+
+    again = searched(tuned, *COSTS, "--trials", "6")
+    assert found["trials"] == again["trials"], "nothing is left to be done"
+
+
+@pytest.mark.once
+def test_a_failed_trial_is_no_point_and_a_metric_that_the_network_lacks_is_named(tuned):
+    answer = tuned("tune", "squares", "--set", "activation=no_such_thing", *SHORT, *COSTS, "--trials", "9")
+    assert 1 == answer.code
+    assert "All 5 trials failed." in answer.err
+    missing = tuned("tune", "squares", *SHORT, "--objectives", "acuracy:max,parameters", "--trials", "1")
+    assert 1 == missing.code
+    assert "The network has no metric 'val_acuracy'." in missing.err
+    assert "did you mean val_accuracy?" in missing.err
+    assert "Traceback" not in answer.err + missing.err
+
+
+@pytest.mark.slow
+def test_a_point_of_the_front_is_picked_and_published(squares):
+    """Its size and operations are those that the gate's step measures; size_mb has three digits."""
+    ranged(squares)
+    asked = ("tune", "squares", "--objectives", "accuracy,latency_ms,size_mb,flops", "--set", "epochs=12", "--json")
+    found = squares(*asked, "--trials", "3").json
+    assert found["run"] is None
+    assert Workspace(squares.keraspipe.workspace).run(found["run_id"]).front_picture.stat().st_size
+    point = found["front"][0]
+    answer = squares(*asked, "--pick", str(point["number"]))
+    assert 0 == answer.code, answer.err
+    picked = answer.json
+    assert found["trials"] == picked["trials"], "it searches no further"
+    assert (point["number"], True) == (picked["picked"], picked["run"]["blessed"])
+    folder = Workspace(squares.keraspipe.workspace).run(picked["run"]["run_id"])
+    cost = json.loads(folder.evaluation.read_text())["cost"]
+    assert point["values"]["flops"] == cost["flops"]
+    assert pytest.approx(cost["size_mb"], rel=0.01) == point["values"]["size_mb"]
+    assert record.read_record(folder.workspace, folder.run_id).tags["trial"].endswith(f"trial {point['number']}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("squares", "--objective", "accuracy"), "val_"),
         (("squares", "--trials", "0"), "at least 1"),
+        (("squares", "--objectives", "accuracy"), "2 to 4 names"),
+        (("squares", "--objectives", "accuracy,val_accuracy"), "given twice"),
+        (("squares", "--objectives", "accuracy,latency"), "did you mean latency_ms"),
+        (("squares", "--pick", "3"), "contradict each other"),
+        (("squares", "--objectives", "loss,flops", "--pick", "3"), "no trial yet"),
         (("squares", "--only", "unit"), "did you mean units"),
         (("squares", "--only", "patience"), "declares no range for patience"),
     ],

@@ -1,6 +1,8 @@
 """A search in MLflow: a child run per trial."""
 
+import json
 import shutil
+from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -99,3 +101,61 @@ def test_a_trial_of_a_search_that_was_killed_is_not_left_running(run, record, cl
     began(run, 0)
     record()
     assert "KILLED" == children(client, recorder.read_outcome(run.folder).mlflow_run_id)["trial 0"].info.status
+
+
+FRONT_VALUES = {0: {"accuracy": 0.9, "parameters": 1234567.0}, 1: {"accuracy": 0.8, "parameters": 10.0}}
+
+
+def wrote_front(run, picked=None):
+    """A search for two objectives with two trials, both on the front."""
+    run.start()
+    for number, values in FRONT_VALUES.items():
+        began(run, number)
+        event = {"objective": "accuracy,parameters", "value": None, "best": None, "values": values, "reason": ""}
+        run.write("trial", number=number, state="complete", params=PARAMS, epochs=2, seconds=3.5, **event)
+    objectives = [
+        {"name": "accuracy", "direction": "max", "unit": "", "is_count": False, "axis": "accuracy"},
+        {"name": "parameters", "direction": "min", "unit": "number", "is_count": True, "axis": "parameters"},
+    ]
+    trials = [{"number": number, "values": values, "params": PARAMS} for number, values in FRONT_VALUES.items()]
+    run.folder.front_picture.write_bytes(b"a picture")
+    picture = run.folder.workspace.relative(run.folder.front_picture)
+    marks = {"front": [0, 1], "balanced": 1, "picked": picked, "own": 0}
+    run.write("front", objectives=objectives, trials=trials, picture=picture, **marks)
+    run.write("end", status="finished", message="", seconds=1.0)
+
+
+def test_a_front_is_a_picture_a_table_tags_and_a_description(run, record, client, tmp_path):
+    wrote_front(run, picked=1)
+    assert 0 == record()
+    parent = client.get_run(recorder.read_outcome(run.folder).mlflow_run_id)
+    run_id, tags = parent.info.run_id, parent.data.tags
+    assert ("0, 1", "1", "1") == tuple(
+        tags[f"keraspipe.{name}"] for name in ("front", "balanced_trial", "picked_trial")
+    )
+    picture, table = (
+        Path(client.download_artifacts(run_id, path, tmp_path)) for path in ("pictures/pareto.png", "pareto.json")
+    )
+    assert b"a picture" == picture.read_bytes()
+    table = json.loads(table.read_text())
+    assert ["trial", "accuracy", "parameters", "learning_rate", "filters"] == table["columns"]
+    assert [0, 0.9, 1234567.0, "0.01", "[16, 32]"] == table["data"][0]
+    words = tags["mlflow.note.content"].replace("&nbsp; ", "")
+    assert "2 of 2 trials; balanced: trial 1, picked: trial 1." in words
+    assert "| 0 | 0.9000 | 1,234,567 |" in words
+    assert "| 1 balanced picked | 0.8000 | 10 |" in words
+    assert "pictures%2Fpareto.png" in words
+
+
+def test_a_trial_of_a_front_has_its_values_and_no_best(run, record, client):
+    wrote_front(run)
+    assert 0 == record()
+    parent = recorder.read_outcome(run.folder).mlflow_run_id
+    child = children(client, parent)["trial 0"]
+    assert FRONT_VALUES[0] == {
+        name.removeprefix("objective/"): value
+        for name, value in child.data.metrics.items()
+        if name.startswith("objective/")
+    }
+    assert not [name for name in (*child.data.metrics, *client.get_run(parent).data.metrics) if "best/" in name]
+    assert "keraspipe.picked_trial" not in client.get_run(parent).data.tags

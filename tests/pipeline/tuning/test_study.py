@@ -6,8 +6,10 @@ import pytest
 
 from pipeline.recipes.hyperparameters import Field
 from pipeline.tuning import space
+from pipeline.tuning.objectives import COSTS, Objective
 from pipeline.tuning.space import Space
-from pipeline.tuning.study import Study, Trial
+from pipeline.tuning.study import POPULATION, Study
+from pipeline.tuning.trial import Trial
 
 pytestmark = pytest.mark.heavy
 
@@ -18,7 +20,7 @@ SPACE = Space(
 
 
 def opened(folder, *, maximize=False):
-    return Study(folder / "study.db", SPACE, maximize=maximize, seed=3, epochs=10)
+    return Study(folder / "study.db", SPACE, objectives=[Objective("value", maximize)], seed=3, epochs=10)
 
 
 def value_of(params):
@@ -28,7 +30,9 @@ def value_of(params):
 def tried(study, state="complete"):
     running = study.ask()
     value = value_of(running.params)
-    running.end(Trial(running.number, running.params, state, value, 10, 0.5, "why" if state == "failed" else ""))
+    running.end(
+        Trial(running.number, running.params, state, {"value": value}, 10, 0.5, "why" if state == "failed" else "")
+    )
     return running.params
 
 
@@ -49,7 +53,7 @@ def test_it_goes_on_from_its_file_and_proposes_what_it_would_have_proposed(tmp_p
 
 def test_another_seed_proposes_other_values(tmp_path):
     first = opened(tmp_path)
-    other = Study(tmp_path / "other.db", SPACE, maximize=False, seed=4, epochs=10)
+    other = Study(tmp_path / "other.db", SPACE, objectives=[Objective("value", maximize=False)], seed=4, epochs=10)
     assert tried(first) == tried(other)  # the recipe itself
     assert tried(first) != tried(other)
 
@@ -80,7 +84,7 @@ def test_a_trial_that_falls_behind_the_median_is_given_up(tmp_path):
     for _ in range(3):
         running = study.ask()
         assert all(running.report(epoch, 1.0 / epoch) for epoch in range(1, 11))
-        running.end(Trial(running.number, running.params, "complete", 0.1, 10))
+        running.end(Trial(running.number, running.params, "complete", {"value": 0.1}, 10))
     bad, good = study.ask(), study.ask()
     assert [True, True, False] == [bad.report(epoch, 5.0) for epoch in (1, 2, 3)]
     assert all(good.report(epoch, 0.5 / epoch) for epoch in range(1, 11))
@@ -93,7 +97,7 @@ def test_the_best_is_a_complete_one(tmp_path, maximize, chosen):
         tried(study, state)
     complete = [trial for trial in study.trials() if trial.state == "complete"]
     assert 3 == len(complete)
-    assert chosen(trial.value for trial in complete) == study.best().value
+    assert chosen(trial.value for trial in complete) == study.ranking()[0].value
     failed = study.trials()[1]
     assert ("failed", None, "why") == (failed.state, failed.value, failed.reason)
 
@@ -110,4 +114,64 @@ def test_importances_are_shares_of_the_searched_hyperparameters(tmp_path):
 
 
 def test_without_a_trial_nothing_is_best(tmp_path):
-    assert opened(tmp_path).best() is None
+    assert [] == opened(tmp_path).ranking()
+
+
+def several(folder):
+    """A study of two objectives: the one falls with the rate and rises with widths, the other is their sum."""
+    objectives = [Objective("accuracy", maximize=True, metric="val_accuracy"), COSTS["parameters"]]
+    return Study(folder / "study.db", SPACE, objectives=objectives, seed=3, epochs=10)
+
+
+def tried_several(study, state="complete"):
+    running = study.ask()
+    assert running.report(1, 0.5), "nothing is given up: which of several objectives would decide?"
+    widths = sum(running.params["widths"])
+    values = {"accuracy": 1 - abs(running.params["rate"] - 0.03) - 1 / widths, "parameters": float(widths)}
+    running.end(Trial(running.number, running.params, state, values if state == "complete" else {}, 10, 0.5, ""))
+    return running.params
+
+
+def test_of_several_objectives_the_search_proposes_the_same_after_a_stop(tmp_path):
+    """Over more than two generations, with a failed trial in the first one."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    whole = several(tmp_path / "a")
+    states = ["failed" if number == 3 else "complete" for number in range(3 * POPULATION)]
+    proposed = [tried_several(whole, state) for state in states]
+    in_parts = [tried_several(several(tmp_path / "b"), state) for state in states]
+    assert proposed == in_parts
+    assert SPACE.base == proposed[0]
+    trials = several(tmp_path / "b").trials()
+    assert [("failed", {}, None)] == [(t.state, t.values, t.value) for t in trials if t.number == 3]
+
+
+def test_later_generations_descend_from_earlier_ones(tmp_path):
+    study = several(tmp_path)
+    for _ in range(3 * POPULATION):
+        tried_several(study)
+    trials = study.trials()
+    rates = [trial.params["rate"] for trial in trials]
+    inherited = sum(rate in rates[:POPULATION] for rate in rates[POPULATION:])
+    assert inherited > POPULATION, "crossover hands on values that a parent has; drawn at random they never come again"
+    assert {} == study.importances()
+    assert study.ranking() == sorted(study.ranking(), key=lambda trial: -trial.values["accuracy"])
+
+
+def test_all_trials_of_several_objectives_have_the_same_genes(tmp_path):
+    study = several(tmp_path)
+    for _ in range(POPULATION):
+        tried_several(study)
+    genes = [trial.params.keys() for trial in study._study.get_trials()]
+    assert all({"rate", "widths.layers", "widths.0", "widths.1", "widths.2"} == names for names in genes)
+    assert len({len(trial.params["widths"]) for trial in study.trials()}) > 1
+
+
+def test_a_killed_trial_of_several_objectives_is_proposed_again(tmp_path):
+    study = several(tmp_path)
+    tried_several(study)
+    killed = study.ask()
+    again = several(tmp_path)
+    (dead,) = again.requeue_interrupted()
+    assert (killed.number, "interrupted", killed.params) == (dead.number, dead.state, dead.params)
+    assert killed.params == tried_several(again)
