@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httptools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    Leave = Callable[[], None]
 
 
 PROBES = frozenset({b"/healthz", b"/readyz"})
@@ -56,6 +58,27 @@ class Limits(Protocol):
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""
+
+
+class Connections(Limits, Protocol):
+    """All connections of a server (`serving.rest.server`)."""
+
+    draining: bool
+
+    def add(self, connection: Any) -> None:
+        """A client came."""
+
+    def touch(self, connection: Any) -> None:
+        """A client sent something."""
+
+    def remove(self, connection: Any) -> None:
+        """A client left."""
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answer a request; returns what is to be called if the client leaves before it has its answer."""
+
+    def with_headers(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
 
 
 class RequestReader:
@@ -195,6 +218,19 @@ class Request:
     body: bytes = b""
 
 
+class BodyStream(Protocol):
+    """A body that comes into being while it is sent; used on the event loop."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """The answer's head is on its way; `wake` is to be called whenever there is something new to take."""
+
+    def take(self) -> bytes | None:
+        """What is there now, to be sent at once; empty where nothing is, None at the end."""
+
+    def probe(self) -> bytes:
+        """Bytes that change nothing, to learn whether the client is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An HTTP answer.
@@ -204,27 +240,33 @@ class Response:
         body: As it is sent.
         content_type: Empty where there is no body.
         headers: Further lines, each ending in a line break.
+        stream: Gives the body piece by piece, in place of `body`.
     """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: str = ""
+    stream: BodyStream | None = None
 
 
-def response_head(response: Response, second: int, *, keep_alive: bool) -> bytes:
+def response_head(response: Response, second: int, *, keep_alive: bool, chunked: bool = True) -> bytes:
     """Status line and headers of an answer.
 
     Args:
         response: The answer.
         second: The time, in seconds since 1970.
         keep_alive: Whether the connection stays open.
+        chunked: Whether a body whose length is not known is sent in chunks; else the connection's end is its end.
     """
+    length = f"Content-Length: {len(response.body)}\r\n"
+    if response.stream:
+        length = "Transfer-Encoding: chunked\r\n" if chunked else ""
     kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
     close = "" if keep_alive else "Connection: close\r\n"
     return (
         f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n{kind}Date: {_http_date(second)}\r\n"
-        f"Content-Length: {len(response.body)}\r\n{response.headers}{close}\r\n"
+        f"{length}{response.headers}{close}\r\n"
     ).encode("latin-1")
 
 

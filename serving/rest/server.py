@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serving import security, sockets
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from serving.core.work import MemoryBudget
     from serving.options import ServeOptions
-    from serving.rest.parser import Request
+    from serving.rest.parser import Leave, Request
 
+    Handle = Callable[[Request, Callable[[Response], None]], Leave | None]
 
 _LOG = logging.getLogger("keraspipe.serving")
 _SEARCH = 256  # connections that are looked at for one to close
@@ -52,9 +54,7 @@ class RestServer:
         InvalidArgument: TLS cannot be set up.
     """
 
-    def __init__(
-        self, options: ServeOptions, budget: MemoryBudget, handle: Callable[[Request, Callable[[Response], None]], None]
-    ) -> None:
+    def __init__(self, options: ServeOptions, budget: MemoryBudget, handle: Handle) -> None:
         self._context: ssl.SSLContext | None = security.rest_tls_context(options.security)
         self._connections = Connections(
             handle,
@@ -113,7 +113,7 @@ class Connections:
 
     def __init__(
         self,
-        handle: Callable[[Request, Callable[[Response], None]], None],
+        handle: Handle,
         budget: MemoryBudget,
         request_bytes: int | None = None,
         allows: Callable[[str, bytes, str], bool] = lambda *_: True,
@@ -170,17 +170,18 @@ class Connections:
         if not self._open:
             self._emptied.set()
 
-    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
-        """Answer a request."""
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answer a request; returns what is to be called if the client leaves before it has its answer."""
         respond = (lambda response: reply(self.with_headers(response))) if self._headers else reply
         try:
-            self._handle(request, respond)
+            return self._handle(request, respond)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             respond(error_response(unexpected_error(error, "A request")))
+            return None
 
     def with_headers(self, response: Response) -> Response:
         """An answer with the lines that all get."""
-        return Response(response.status, response.body, response.content_type, response.headers + self._headers)
+        return replace(response, headers=response.headers + self._headers)
 
     def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
         """Why a request is turned away before its body is read; None where it is not."""
