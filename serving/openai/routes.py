@@ -12,13 +12,14 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from serving.wire.openai_errors import CLIENT_HEADER
+
 if TYPE_CHECKING:
     from serving.rest.parser import Request
 
 _PREFIX = "/openai/"
 _POSTS = {"chat/completions": "chat", "completions": "completions", "embeddings": "embeddings"}
 _MODELS = re.compile(r"models(?:/(?P<name>[^/]+))?")
-_OWN_HEADER = "x-stainless-lang"
 
 
 def find_action(request: Request) -> tuple[str, str] | None:
@@ -34,7 +35,7 @@ def find_action(request: Request) -> tuple[str, str] | None:
             (_POSTS[rest], "") if request.method == "POST" else None if request.method == "OPTIONS" else ("method", "")
         )
     match = _MODELS.fullmatch(rest)
-    if match and (is_ours or _OWN_HEADER in request.headers) and request.method in {"GET", "HEAD"}:
+    if match and (is_ours or CLIENT_HEADER in request.headers) and request.method in {"GET", "HEAD"}:
         name = match["name"]
         return ("models", "") if name is None else ("model", unquote(name, errors="surrogateescape"))
     return ("unknown", "") if is_ours and request.method != "OPTIONS" else None

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from serving import security, sockets
 from serving.core.work import FULL_TEXT
-from serving.errors import ResourceExhausted, unexpected_error
+from serving.errors import Code, ResourceExhausted, unexpected_error
 from serving.rest.app import error_response
 from serving.rest.parser import Response
 from serving.rest.protocol import Connection
-from serving.wire import json_writer
+from serving.wire import json_writer, openai_errors
 
 if TYPE_CHECKING:
     import socket
@@ -187,9 +187,9 @@ class Connections:
         """Why a request is turned away before its body is read; None where it is not."""
         if self._allows(method, path, headers.get("authorization", "")):
             return None
-        body = json_writer.error_body(
-            "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
-        )
+        text = "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
+        is_openai = openai_errors.is_openai_request(path.decode("utf-8", "replace"), headers)
+        body = openai_errors.refusal_body(text, Code.UNAUTHENTICATED) if is_openai else json_writer.error_body(text)
         return Response(401, body, headers="WWW-Authenticate: Bearer\r\n")
 
     def take(self, size: int, total: int) -> Response | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import orjson
 
 from serving.errors import Code, InvalidArgument, ServingError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _PATH = re.compile(r"(?:/openai)?/v1/(?:chat/completions|completions|embeddings)(?:\?.*)?|/openai/.*", re.DOTALL)
+CLIENT_HEADER = "x-stainless-lang"
 _INVALID = "invalid_request_error"
 # HTTP status, type, and the code that OpenAI's clients look for.
 _FORMS: dict[Code, tuple[int, str, str | None]] = {
@@ -41,9 +46,12 @@ class BadRequest(InvalidArgument):
         self.param, self.reason = param, reason
 
 
-def is_openai_path(path: str) -> bool:
-    """Whether a raw path is one of those that answer in OpenAI's form, whoever asks."""
-    return bool(_PATH.fullmatch(path))
+def is_openai_request(path: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request of a raw path is answered in OpenAI's form: by its path, or since its client is OpenAI's own.
+
+    All of OpenAI's clients send the header `X-Stainless-Lang`, and no other client does.
+    """
+    return bool(_PATH.fullmatch(path)) or CLIENT_HEADER in headers
 
 
 def http_status(error: ServingError) -> int:
