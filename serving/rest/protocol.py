@@ -142,11 +142,14 @@ class Connection(asyncio.Protocol):
     # Answers, one after the other.
 
     def _finish_request(self, response: Response) -> None:
-        if response.stream and self._current and not (self._closed or self._transport.is_closing()):
+        is_open = self._current and not (self._closed or self._transport.is_closing())
+        if response.stream and self._current and is_open and self._current.request.method != "HEAD":
             self._stream(response, response.stream, self._current)
             return
         current, self._current = self._current, None
-        self._leave = None
+        leave, self._leave = self._leave, None
+        if response.stream and leave:  # nobody reads it
+            leave()
         if current is None:  # an error after the answer
             return
         self._all.give(current.held)
