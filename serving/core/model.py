@@ -9,7 +9,6 @@ import numpy as np
 
 from serving.core import columns, predict, signature
 from serving.core.graph import find_decoders, find_loops, find_unchecked_decoders, is_stateless
-from serving.core.language import reserved_signatures
 from serving.core.session import CALLER_THREAD, Call, ModelSession, RunMode
 from serving.errors import InvalidArgument
 from serving.options import Session
@@ -60,7 +59,7 @@ class LoadedModel:
         self.scheduler: Scheduler | None = None
         self.names_announced = False
         self.engine: Any = None
-        self.reserved = reserved_signatures(self.path)
+        self.reserved = signature.reserved_signatures(self.path)
         self.decoders, self.unchecked_decoders = find_decoders(self.path), find_unchecked_decoders(self.path)
         self.has_loops = find_loops(self.path)
         self.columns = columns.read_columns(self.path)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core import predict
-from serving.core.language import LANGUAGE_FILE, STATEFUL
+from serving.core.signature import LANGUAGE_FILE, STATEFUL
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.wire.strings import as_array
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from serving.core import classify_regress, predict
 from serving.core.classify_regress import CLASSIFY, REGRESS
 from serving.core.handler import PreparedRequest
-from serving.core.language import check_reserved
 from serving.core.metadata import metadata_response, status_response
 from serving.core.models import ModelSpec
+from serving.core.signature import check_reserved
 from serving.errors import InvalidArgument
 from serving.grpc_api.contents import Contents, contents_of, distant_contents, is_heavy, parse
 from serving.request_log import records

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serving.core.language import LANGUAGE_FILE
 from serving.core.models import ModelSpec
+from serving.core.signature import LANGUAGE_FILE
 from serving.errors import NotFound, ServingError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
-from serving.core.language import check_reserved
+from serving.core.signature import check_reserved
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records

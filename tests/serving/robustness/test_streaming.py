@@ -1,4 +1,4 @@
-"""Bodies that come into being while they are sent: a slow reader takes nothing more, a client that leaves ends the work."""
+"""Streamed bodies: nothing is taken for a client that does not read, and one that leaves ends the work."""
 
 from __future__ import annotations
 
