@@ -36,6 +36,7 @@ from serving.core.reader_process import ReaderProcess
 from serving.core.session import import_tensorflow
 from serving.core.work import MemoryBudget
 from serving.errors import Code, ServingError
+from serving.generation import language_model
 from serving.generation.engines import Engines
 from serving.grpc_api import control, servicer
 from serving.grpc_api.control import ReloadBounds
@@ -151,7 +152,7 @@ class ServerCore:
         try:
             if find_unchecked_decoders(path):
                 _LOG.warning("%s decodes whatever is sent, and few bytes can end the server: export it anew", path)
-            return LoadedModel(path, self._options.session, self._options.loading.tags)
+            return language_model.warm_up(LoadedModel(path, self._options.session, self._options.loading.tags))
         except ServingError as error:
             code = error.code
             raise

@@ -164,13 +164,10 @@ class RequestHandler:
                 a function that reads it until a deadline, if the request is large.
             fast_path: Reads a large request without a thread if that takes no time, or else gives None.
         """
-        if self.in_flight >= self._concurrent:
-            full = ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
+        if full := self.enter():
             self.metrics.request(context.entrypoint, context.api, context.model, None, "", full.code, 0.0)
             context.done(full)
             return
-        self.in_flight += 1
-        self.metrics.begin()
         started = time.perf_counter()
         prepared = _attempt(fast_path) if context.large and fast_path else None
         if prepared:
@@ -179,6 +176,19 @@ class RequestHandler:
             self._parser.submit(self._read_in_thread, context, read, started)
         else:
             self._run(context, _attempt(partial(self._prepare, read)), started)
+
+    def enter(self) -> ServingError | None:
+        """Counts a request that is going to be answered, until `leave`; returns why it is not."""
+        if self.in_flight >= self._concurrent:
+            return ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
+        self.in_flight += 1
+        self.metrics.begin()
+        return None
+
+    def leave(self) -> None:
+        """A request was answered."""
+        self.in_flight -= 1
+        self.metrics.end()
 
     def _prepare(self, read: Callable[[], PreparedRequest | SlowRead]) -> PreparedRequest | SlowRead:
         """Reads a request and holds the memory that its images unpack to."""
@@ -255,10 +265,9 @@ class RequestHandler:
         self._end(context, prepared, started, answer)
 
     def _end(self, context: RequestContext, prepared: PreparedRequest | None, started: float, answer: Answer) -> None:
-        self.in_flight -= 1
+        self.leave()
         if prepared and prepared.held and self.budget:
             self.budget.give(prepared.held)
-        self.metrics.end()
         code = answer.code if isinstance(answer, ServingError) else Code.OK
         servable = prepared.lease.servable if prepared else None
         seconds = time.perf_counter() - started

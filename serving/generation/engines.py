@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from serving.core.servable import ServableState
@@ -39,7 +40,7 @@ class Engines:
     def __init__(self, metrics: GenerationMetrics | None = None, waiting: int = 1024, grace_s: float = 30.0) -> None:
         self._metrics, self._waiting, self._grace_s = metrics, waiting, grace_s
         self._lock = threading.Lock()
-        self._made: list[Engine] = []
+        self._made: weakref.WeakSet[Engine] = weakref.WeakSet()
 
     def engine(self, lease: ServableHandle) -> Engine:
         """The engine of the version that is held.
@@ -63,7 +64,7 @@ class Engines:
             self._grace_s,
             f"Version {servable.version} of {servable.name}",
         )
-        self._made = [*(other for other in self._made if not other.is_idle), engine]
+        self._made.add(engine)
         return engine
 
     def stop(self, seconds: float) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serving.core import predict
+from serving.core.session import CALLER_THREAD, RunMode
 from serving.core.signature import LANGUAGE_FILE, STATEFUL
 from serving.errors import Code, InvalidArgument, ServingError
 from serving.wire.strings import as_array
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from serving.core.model import LoadedModel
 
 _SIGNATURES = (*STATEFUL, "tokenize", "detokenize")
-TOKEN_BYTES = 256  # of text, that one token stands for at most
+TOKEN_BYTES = 32  # of text for each token, beyond which none is tokenized: ten times what texts have
+_TOKENIZE = RunMode(in_caller=False, timeout_ms=10_000)
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,14 @@ class LanguageCalls:
         self._model = model
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of each text."""
+        """Tokens of each text.
+
+        Raises:
+            DeadlineExceeded: That takes too long.
+        """
         encoded = np.empty(len(texts), object)
         encoded[:] = [text.encode("utf-8", "replace") for text in texts]
-        rows = self._call("tokenize", "tokens", text=encoded)
+        rows = self._call("tokenize", "tokens", _TOKENIZE, text=encoded)
         return [row[row >= 0].tolist() for row in rows]
 
     def detokenize(self, rows: Sequence[Sequence[int]]) -> list[bytes]:
@@ -126,11 +132,35 @@ class LanguageCalls:
         """One step of all slots that are active: (slots,) each; returns (slots, vocabulary) logits."""
         return self._call("decode", "logits", tokens=tokens, positions=positions, active=active)
 
-    def _call(self, signature: str, output: str, **inputs: Any) -> np.ndarray:
+    def warm_up(self) -> None:
+        """Runs each signature once: the first run of a graph takes long."""
+        slots = self.about.slots
+        [tokens] = self.tokenize(["a"])
+        self.detokenize([tokens])
+        self.prefill(tokens or [0], 0, 0)
+        self.decode(np.zeros(slots, np.int32), np.zeros(slots, np.int32), np.zeros(slots, bool))
+
+    def _call(self, signature: str, output: str, mode: RunMode = CALLER_THREAD, **inputs: Any) -> np.ndarray:
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         fetch, _ = predict.prepare(self._model, signature, arrays, (output,))
-        [value] = self._model.run(fetch)
+        [value] = self._model.run(fetch, mode)
         array = as_array(value)
         if array.dtype.kind == "f" and not np.isfinite(array).any():
             raise ServingError(f"The signature {signature} gave no finite number.", Code.INTERNAL)
         return array
+
+
+def warm_up(model: LoadedModel) -> LoadedModel:
+    """A language model after `LanguageCalls.warm_up`, or another model as it is; closed if that fails.
+
+    Raises:
+        ServingError: It says that it is a language model, and is none.
+    """
+    if not model.reserved:
+        return model
+    try:
+        LanguageCalls(model).warm_up()
+    except BaseException:
+        model.close()
+        raise
+    return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +105,8 @@ class GenerationCall:
 
     def _send(self, place: int, piece: Piece) -> None:
         """Takes a piece in the engine's thread."""
-        self._loop.call_soon_threadsafe(self._receive, place, piece)
+        with contextlib.suppress(RuntimeError):  # the server has gone away, and its event loop with it
+            self._loop.call_soon_threadsafe(self._receive, place, piece)
 
     def _receive(self, place: int, piece: Piece) -> None:
         self._usage.completion += piece.tokens

@@ -103,8 +103,10 @@ class OpenAiService:
 
     def _generate(self, kind: str, request: Request, reply: Reply) -> Callable[[], None]:
         arrival = Arrival(kind, request.body, reply, time.perf_counter(), time.monotonic() + self._timeout_s)
-        self._metrics.begin()
-        self._readers.submit(self._read, arrival)
+        if full := self._handler.enter():
+            self._refuse(arrival, full, entered=False)
+        else:
+            self._readers.submit(self._read, arrival)
         return arrival.cancel
 
     def _read(self, arrival: Arrival) -> None:
@@ -173,9 +175,10 @@ class OpenAiService:
             return
         arrival.call = call
 
-    def _refuse(self, arrival: Arrival, error: ServingError, headers: str = "") -> None:
+    def _refuse(self, arrival: Arrival, error: ServingError, headers: str = "", *, entered: bool = True) -> None:
         seconds = time.perf_counter() - arrival.started
-        self._metrics.end()
+        if entered:
+            self._handler.leave()
         self._metrics.request("REST", arrival.kind, arrival.model, None, "", error.code, seconds)
         if error.canary_choice:
             self._metrics.record_choice(*error.canary_choice, error.code, seconds)
@@ -185,7 +188,7 @@ class OpenAiService:
 
     def _end(self, arrival: Arrival, lease: ServableHandle, code: Code) -> None:
         seconds = time.perf_counter() - arrival.started
-        self._metrics.end()
+        self._handler.leave()
         servable = lease.servable
         self._metrics.request("REST", arrival.kind, servable.name, servable.version, "decode", code, seconds)
         if lease.side:
