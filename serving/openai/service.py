@@ -21,6 +21,7 @@ from serving.errors import Code, DeadlineExceeded, NotFound, ServingError, unexp
 from serving.openai import embeddings, models, prompts, requests, routes
 from serving.openai.answers import AnswerForm
 from serving.openai.call import GenerationCall, PreparedCall, error_response
+from serving.rest import documents
 from serving.rest.parser import Response
 from serving.wire import json_long, openai_errors
 from serving.wire.openai_errors import BadRequest
@@ -102,7 +103,9 @@ class OpenAiService:
     # Text.
 
     def _generate(self, kind: str, request: Request, reply: Reply) -> Callable[[], None]:
-        arrival = Arrival(kind, request.body, reply, time.perf_counter(), time.monotonic() + self._timeout_s)
+        is_packed = request.headers.get("content-encoding", "").lower() == "gzip"
+        now, deadline = time.perf_counter(), time.monotonic() + self._timeout_s
+        arrival = Arrival(kind, request.body, is_packed, reply, now, deadline)
         if full := self._handler.enter():
             self._refuse(arrival, full, entered=False)
         else:
@@ -125,14 +128,14 @@ class OpenAiService:
             raise ServingError("The client went away", Code.CANCELLED)
         if time.monotonic() > arrival.deadline:
             raise DeadlineExceeded("The request could not be read in time. Try again later")
-        if len(arrival.body) > _BODY_BYTES:
-            raise BadRequest(f"The request has {len(arrival.body)} bytes, at most {_BODY_BYTES} are read.")
-        with self._budget.hold(json_long.measure(arrival.body).memory):
-            content = requests.parse_body(arrival.body)
+        body = documents.inflate(arrival.body, _BODY_BYTES) if arrival.is_packed else arrival.body
+        if len(body) > _BODY_BYTES:
+            raise BadRequest(f"The request has {len(body)} bytes, at most {_BODY_BYTES} are read.")
+        with self._budget.hold(json_long.measure(body).memory):
             read = requests.read_chat if arrival.kind == "chat" else requests.read_completion
-            request = read(content)
+            request = read(requests.parse_body(body))
             arrival.model = request.model
-            lease = models.acquire(self._served, request.model, arrival.body)
+            lease = models.acquire(self._served, request.model, body)
             try:
                 return self._prepare_call(request, lease)
             except BaseException as error:
@@ -206,6 +209,7 @@ class Arrival:
     Attributes:
         kind: `chat` or `completions`.
         body: As sent.
+        is_packed: Whether that is gzip.
         reply: Takes the answer, once.
         started: By `time.perf_counter`.
         deadline: By `time.monotonic`.
@@ -216,6 +220,7 @@ class Arrival:
 
     kind: str
     body: bytes
+    is_packed: bool
     reply: Reply
     started: float
     deadline: float

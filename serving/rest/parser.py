@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httptools
 
+from serving.wire import openai_errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -53,8 +55,8 @@ class Limits(Protocol):
     def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
         """Why a request is turned away before its body is read; None where it is not."""
 
-    def take(self, size: int, total: int) -> Response | None:
-        """Hold bytes of a request; an answer where they are too many."""
+    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
+        """Hold bytes of a request; an answer, in OpenAI's form if it is one of theirs, where they are too many."""
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""
@@ -111,7 +113,7 @@ class RequestReader:
         self._held = self._head_size = self._silent = 0
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._in_body = self._bodiless = False
+        self._in_body = self._bodiless = self._is_openai = False
         self._body = io.BytesIO()  # gives its bytes without a copy, and takes no more than they do
         self.owes_continue = False
         self.size = self.body_left = 0
@@ -152,7 +154,10 @@ class RequestReader:
         announced = int(length) if length.isdigit() else 0
         self._bodiless = method in _BODILESS or self._url in PROBES
         self._check_body(announced)
-        self._check(self._limits.take(announced, 0))  # what can never fit is turned away at once
+        self._is_openai = openai_errors.is_openai_request(self._url.decode("utf-8", "replace"), self._headers)
+        self._check(
+            self._limits.take(announced, 0, is_openai=self._is_openai)
+        )  # what can never fit is turned away at once
         self._limits.give(announced)  # and what fits is held when it has arrived
         self.body_left = 0 if "transfer-encoding" in self._headers else announced
         expects = self._headers.get("expect", "").lower() == "100-continue"
@@ -187,7 +192,7 @@ class RequestReader:
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""
-        self._check(self._limits.take(size, self.size))
+        self._check(self._limits.take(size, self.size, is_openai=self._is_openai))
         self._held += size
 
     def _check(self, refusal: Response | None) -> None:

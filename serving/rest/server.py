@@ -192,18 +192,23 @@ class Connections:
         body = openai_errors.refusal_body(text, Code.UNAUTHENTICATED) if is_openai else json_writer.error_body(text)
         return Response(401, body, headers="WWW-Authenticate: Bearer\r\n")
 
-    def take(self, size: int, total: int) -> Response | None:
+    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
         """Hold bytes of a request; an answer where they are too many.
 
         Args:
             size: Bytes to hold now.
             total: Bytes of the request that were read so far.
+            is_openai: Whether it is refused in OpenAI's form.
         """
         if self._request_bytes is not None and max(size, total) > self._request_bytes:
             text = f"The request has {max(size, total)} bytes, at most {self._request_bytes} are taken"
-            return Response(413, json_writer.error_body(text))
+            refusal = openai_errors.refusal_body(text, Code.INVALID_ARGUMENT) if is_openai else b""
+            return Response(413, refusal or json_writer.error_body(text))
         if self._budget.take(size):
             return None
+        if is_openai:
+            body = openai_errors.refusal_body(FULL_TEXT, Code.RESOURCE_EXHAUSTED)
+            return Response(429, body, headers="Retry-After: 1\r\n")
         return error_response(ResourceExhausted(FULL_TEXT))
 
     def give(self, size: int) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import shutil
+import ssl
 
 import httpx
 import openai
 import pytest
+import trustme
 
 HELLO = [{"role": "user", "content": "hello"}]
 LONG = {"model": "talk", "messages": HELLO, "seed": 5, "max_tokens": 60, "logit_bias": {"2": -100}}
@@ -296,3 +300,50 @@ def test_a_token_is_asked_for_in_openai_s_form(chat_models, run_server, client_o
             assert ["slow", "talk"] == sorted(model.id for model in client.models.list())
         answer = httpx.get(f"{server.rest}/v1/models/talk")
         assert '{ "error": ' in answer.text.replace("\n", "") or isinstance(answer.json()["error"], str)
+
+
+def test_bodies_that_are_too_large(chat_models, run_server):
+    with run_server(chat_models, limits={"request_bytes": 1000}) as server:
+        answer = httpx.post(f"{server.rest}/v1/chat/completions", content=b"x" * 2000)
+        assert (413, "invalid_request_error") == (answer.status_code, answer.json()["error"]["type"])
+        assert isinstance(httpx.post(f"{server.rest}/v1/models/talk:predict", content=b"x" * 2000).json()["error"], str)
+
+
+def test_bodies_by_gzip(chat_server):
+    body = gzip.compress(json.dumps({"model": "talk", "prompt": "a", "max_tokens": 2}).encode())
+    answer = httpx.post(f"{chat_server.rest}/v1/completions", content=body, headers={"Content-Encoding": "gzip"})
+    assert 2 == answer.json()["usage"]["completion_tokens"]
+
+
+def test_several_processes_give_the_same_text(chat_models, run_server):
+    """Each has a model of its own; which one answers is the system's to choose."""
+    body = {"model": "talk", "prompt": "a", "max_tokens": 9, "seed": 4}
+    with run_server(chat_models, workers=2) as server:
+        texts = {httpx.post(f"{server.rest}/v1/completions", json=body).json()["choices"][0]["text"] for _ in range(12)}
+    assert 1 == len(texts)
+
+
+def test_a_canary_chooses_who_answers(languages, run_server, client_of, tmp_path):
+    for name in ("talk", "talk-challenger"):
+        shutil.copytree(languages / "quick", tmp_path / name / "1")
+    with run_server(tmp_path, canary={"talk": 1.0}) as server, client_of(server) as client:
+        answer = client.chat.completions.create(**LONG)
+        assert ("talk", "fp_talk-challenger_1") == (answer.model, answer.system_fingerprint)
+        _refused(lambda: client.chat.completions.create(**{**LONG, "n": 50}))
+        sides = httpx.get(f"{server.rest}/canary").json()
+    assert "talk" in sides
+
+
+def test_streams_over_tls(chat_models, run_server, tmp_path):
+    authority = trustme.CA()
+    files = {name: tmp_path / name for name in ("certificate", "key")}
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(files["key"])
+    issued.cert_chain_pems[0].write_to_path(files["certificate"])
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with run_server(chat_models, security=files) as server, httpx.Client(verify=context) as web:
+        answer = web.post(f"{server.rest}/v1/chat/completions", json={**LONG, "stream": True})
+        lines = [line for line in answer.text.splitlines() if line]
+    assert "data: [DONE]" == lines[-1]
+    assert len(lines) > 20
