@@ -129,6 +129,7 @@ class OpenAiService:
         if time.monotonic() > arrival.deadline:
             raise DeadlineExceeded("The request could not be read in time. Try again later")
         body = documents.inflate(arrival.body, _BODY_BYTES) if arrival.is_packed else arrival.body
+        arrival.body = b""
         if len(body) > _BODY_BYTES:
             raise BadRequest(f"The request has {len(body)} bytes, at most {_BODY_BYTES} are read.")
         with self._budget.hold(json_long.measure(body).memory):
