@@ -29,6 +29,7 @@ NAMES = (
     "serving_latency",
     "serving_bulk",
     "serving_start",
+    "serving_chat",
 )
 
 

@@ -105,6 +105,19 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """How text is generated.
+
+    Attributes:
+        waiting: Answers that may wait for a place, of each version; beyond them REST answers 429.
+        timeout_s: How long an answer may take, in seconds; `rest_timeout_seconds` is for all other requests.
+    """
+
+    waiting: int = 1024
+    timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
 class Security:
     """Access to the server: token and TLS.
 
@@ -202,6 +215,7 @@ class ServeOptions:
     loading: Loading = Loading()
     session: Session = Session()
     limits: Limits = Limits()
+    generation: Generation = Generation()
     security: Security = Security()
     request_log: RequestLog | None = None
     canary: Mapping[str, float] = field(default_factory=dict)

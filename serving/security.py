@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serving.options import Security
 
 _OPEN = frozenset({b"/healthz", b"/readyz"})  # probes of orchestrators carry no token
-_API = b"/v1/models/"  # paths of CORS preflight requests
+_API = (b"/v1/models/", b"/v1/chat/", b"/v1/completions", b"/v1/embeddings", b"/openai/")  # of CORS preflight requests
 
 
 def token_check(token: str) -> Callable[[str], bool]:

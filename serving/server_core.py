@@ -13,7 +13,8 @@ A request passes through:
     session         core/model, core/session: TensorFlow runs the graph
     wire            wire/json_answers              | wire/tensor_proto: arrays to the answer's bytes
 
-`lifecycle` loads and unloads versions meanwhile. Metadata and reloads need no scheduler (`grpc_api/control`).
+`lifecycle` loads and unloads versions meanwhile. Metadata and reloads need no scheduler (`grpc_api/control`), nor
+does text: `openai/service` reads its requests, `generation/engine` answers them.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.batching import per_model
-from serving.batching.adaptive import AdaptiveScheduler
-from serving.batching.per_model import PerModelScheduler
-from serving.batching.queue import BatchScheduler
 from serving.core.graph import find_unchecked_decoders
 from serving.core.handler import RequestHandler
 from serving.core.model import LoadedModel
@@ -38,6 +36,8 @@ from serving.core.reader_process import ReaderProcess
 from serving.core.session import import_tensorflow
 from serving.core.work import MemoryBudget
 from serving.errors import Code, ServingError
+from serving.generation import language_model
+from serving.generation.engines import Engines
 from serving.grpc_api import control, servicer
 from serving.grpc_api.control import ReloadBounds
 from serving.grpc_api.server import GrpcServer, RpcHandlers
@@ -46,9 +46,9 @@ from serving.metrics import canary
 from serving.metrics.exposition import merge_snapshots, render_page
 from serving.metrics.model_states import record_states
 from serving.metrics.registry import Metrics
-from serving.options import Batching
+from serving.openai.service import OpenAiService
 from serving.options import RequestLog as RequestLogOptions
-from serving.request_log.log import RequestLog, from_config
+from serving.request_log.log import RequestLog, read_configs
 from serving.rest import pages
 from serving.rest.app import Application
 from serving.rest.handlers import RequestParser
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     import socket
     from concurrent.futures import Executor
 
-    from serving.core.work import Peers, Scheduler
+    from serving.core.work import Peers
     from serving.metrics.exposition import Snapshot
     from serving.options import ServeOptions
 
@@ -98,7 +98,7 @@ class ServerCore:
         peers: Peers | None = None,
         config: bytes | None = None,
     ) -> None:
-        self._options, self._executor, self._control = options, executor, control
+        self._options, self._control = options, control
         self._peers, self._config, self._bounds = peers, config, ReloadBounds((), ())
         self.models = Models(Canary(options.canary) if options.canary else None)
         self.draining, self.url, self.monitoring_path = False, "", options.monitoring_path
@@ -110,26 +110,13 @@ class ServerCore:
             self.models, options, self._load_model, self._metrics.warmup, self._configure_log
         )
         self._budget = MemoryBudget(options.limits.memory_bytes)
-        self._scheduler = self._make_scheduler()
+        self._scheduler = per_model.make_scheduler(options, executor, self._metrics.batch)
         self._reader = ReaderProcess(self._budget.limit)
         bounds = options.limits.concurrent, self._budget, self._reader.thread
         self._handler = RequestHandler(self._scheduler, writers, parser, self._metrics, self._log, *bounds)
+        self._engines = Engines(self._metrics, options.generation.waiting, options.drain_seconds)
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
-
-    def _make_scheduler(self) -> Scheduler:
-        batching = self._options.batching
-        if self._options.per_model_batching:
-            threads = batching.threads if isinstance(batching, Batching) else 0
-            return PerModelScheduler(
-                AdaptiveScheduler(self._executor, merging=False), self._make_batch_scheduler, threads
-            )
-        if isinstance(batching, Batching):
-            return self._make_batch_scheduler(batching)
-        return AdaptiveScheduler(self._executor, merging=batching is not False)
-
-    def _make_batch_scheduler(self, batching: Batching) -> BatchScheduler:
-        return BatchScheduler(batching, self._metrics.batch)
 
     async def load(self, stop: asyncio.Event) -> None:
         """Load the models as they lie on disk now; ends early, without them, once `stop` is set.
@@ -165,7 +152,7 @@ class ServerCore:
         try:
             if find_unchecked_decoders(path):
                 _LOG.warning("%s decodes whatever is sent, and few bytes can end the server: export it anew", path)
-            return LoadedModel(path, self._options.session, self._options.loading.tags)
+            return language_model.warm_up(LoadedModel(path, self._options.session, self._options.loading.tags))
         except ServingError as error:
             code = error.code
             raise
@@ -174,10 +161,7 @@ class ServerCore:
 
     def _configure_log(self) -> None:
         """Let each model's own `logging_config` decide about its requests."""
-        base = self._options.request_log or _NO_LOG
-        logged = [config for config in self._manager.configs if config.logging is not None]
-        log_settings = {config.name: from_config(config.logging, base) for config in logged}
-        self._log.configure({name: settings for name, settings in log_settings.items() if settings})
+        self._log.configure(read_configs(self._manager.configs, self._options.request_log or _NO_LOG))
 
     def watch(self) -> None:
         """Watches the disk for changes, and answers the requests of the other processes."""
@@ -199,8 +183,10 @@ class ServerCore:
         return response
 
     def _tell_peers(self, request: Any) -> list[ServingError]:
-        answers = self._peers.ask("reload", request.SerializeToString()) if self._peers else []
-        return [error for error in answers if error]
+        return [error for error in self._ask_peers("reload", request.SerializeToString()) if error]
+
+    def _ask_peers(self, kind: str, content: bytes | None) -> list[Any]:
+        return self._peers.ask(kind, content) if self._peers else []
 
     def _reload_here(self, serialized: bytes) -> ServingError | None:
         """Set the models in this process; returns why that cannot be."""
@@ -255,6 +241,7 @@ class ServerCore:
             self.monitoring_path,
             parser,
             options.rest_timeout_seconds,
+            OpenAiService(self.models, self._engines, self._handler, self._control, options.generation.timeout_s),
         )
         self._rest = RestServer(options, self._budget, application.handle)
         self.url = self._rest.url(holder)
@@ -274,7 +261,7 @@ class ServerCore:
         return canary.summarize_sides(self._snapshots(), self._options.canary) if self._options.canary else {}
 
     def _snapshots(self) -> Snapshot:
-        return merge_snapshots([self._snapshot(), *(self._peers.ask("metrics", None) if self._peers else [])])
+        return merge_snapshots([self._snapshot(), *self._ask_peers("metrics", None)])
 
     def _snapshot(self) -> Snapshot:
         record_states(self._metrics, self.models)
@@ -285,8 +272,9 @@ class ServerCore:
         self.draining = True
         _LOG.info("Draining: requests in flight are answered")
         self._scheduler.drain()
-        transports = [transport for transport in (self._rest, self._grpc) if transport]
-        await asyncio.gather(*(transport.drain(self._options.drain_seconds) for transport in transports))
+        self._engines.stop(self._options.drain_seconds)
+        seconds = self._options.drain_seconds
+        await asyncio.gather(*(each.drain(seconds) for each in (self._rest, self._grpc) if each))
 
     async def close(self) -> None:
         """Let everything go."""

@@ -461,3 +461,13 @@ def shared_data() -> Path:
     if not (found / "mnist").is_dir():
         pytest.skip(f"no data sets in {found}; set KERASPIPE_DATA to a folder with mnist/ and fashion-mnist/")
     return found
+
+
+@pytest.fixture(scope="session")
+def languages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with two versions of a language model: `quick`, and `slow` with 20 ms a step; context 512, 4 slots."""
+    base = tmp_path_factory.mktemp("languages")
+    save = runpy.run_path(str(ROOT / "tests" / "language_model.py"))["save_language_model"]
+    save(base / "quick")
+    save(base / "slow", pause=5000)
+    return base

@@ -16,7 +16,7 @@ os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
 for name in ("base_path", "model_config_file"):
     if arguments.get(name):
         arguments[name] = Path(arguments[name])
-for name in ("loading", "batching", "limits", "security"):
+for name in ("loading", "batching", "limits", "generation", "security"):
     if isinstance(arguments.get(name), dict):
         arguments[name] = getattr(options, name.capitalize())(**arguments[name])
 

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import console
-from pipeline.commands import _common, _pictures, _predict_file
+from pipeline.commands import _pictures, _predict_file, _published
 from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
-from pipeline.recipes import catalog
-from pipeline.runs import versions
 from pipeline.store import champions, fileio
 from serving.errors import ServingError
 
@@ -100,7 +98,7 @@ def _connect(options: Namespace, settings: Settings) -> Iterator[Source]:
         from serving.client.client import Client
 
         with Client(options.url or options.grpc) as client:
-            name, number = _split_version(options.name)
+            name, number = _published.split_version(options.name)
             known = client.metadata(name, version=number)
             versions = [item.version for item in client.status(name, version=number)]
             identity = f"{options.url or options.grpc} {name}@{versions}"
@@ -122,27 +120,9 @@ def _local_folder(settings: Settings, name: str, number: int | None) -> Path | N
     return folder if folder and folder.is_dir() else None
 
 
-def _split_version(text: str) -> tuple[str, int | None]:
-    """The name and the version of `NAME@VERSION`; no version where there is none."""
-    name, _, number = text.rpartition("@")
-    return (name, int(number)) if name and number.isdecimal() else (text, None)
-
-
 def _load_published(options: Namespace, settings: Settings) -> Source:
-    if _split_version(options.name)[1]:
-        version = versions.find_version(settings.workspace, options.name)
-        folder = settings.workspace.model(version.name, version.number)
-        return _load_model(folder, fileio.digest_folder(folder))
-    live = champions.read_champion(settings.workspace, options.name)
-    if live is None:
-        received, action = _common.describe_unpublished(settings.workspace, options.name)
-        raise UsageError(
-            f"No model {options.name!r} is published in {settings.workspace}.",
-            expected="a published model",
-            received=received or options.name,
-            action=action or f"run: keraspipe run {catalog.find_recipe(options.name, settings).name}",
-        )
-    return _load_model(settings.workspace.model(options.name, live.version), live.digest)
+    folder, digest = _published.find_published(options.name, settings)
+    return _load_model(folder, digest or fileio.digest_folder(folder))
 
 
 def _load_model(folder: Path, digest: str) -> Source:

@@ -6,17 +6,19 @@ import weakref
 from typing import TYPE_CHECKING
 
 from serving.batching import shapes
-from serving.batching.queue import BatchThreadPool
+from serving.batching.adaptive import AdaptiveScheduler
+from serving.batching.queue import BatchScheduler, BatchThreadPool
 from serving.config import files
 from serving.errors import ServingError
+from serving.options import Batching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
     from pathlib import Path
 
-    from serving.batching.queue import BatchScheduler
     from serving.core.work import Graph, InferenceTask, Scheduler
-    from serving.options import Batching
+    from serving.options import ServeOptions
 
 _PARAMETERS_FILE = "batching_params.pbtxt"
 
@@ -33,6 +35,24 @@ def read_parameters(folder: Path) -> Batching | None:
     batching = files.read_batching(file)
     shapes.check_parameters(batching)
     return batching
+
+
+def make_scheduler(options: ServeOptions, executor: Executor, record: Callable[..., None]) -> Scheduler:
+    """The scheduler that a server's options ask for.
+
+    Args:
+        options: The server's.
+        executor: Threads that run graphs.
+        record: Records each batch.
+    """
+    batching = options.batching
+    if options.per_model_batching:
+        threads = batching.threads if isinstance(batching, Batching) else 0
+        default = AdaptiveScheduler(executor, merging=False)
+        return PerModelScheduler(default, lambda own: BatchScheduler(own, record), threads)
+    if isinstance(batching, Batching):
+        return BatchScheduler(batching, record)
+    return AdaptiveScheduler(executor, merging=batching is not False)
 
 
 class PerModelScheduler:

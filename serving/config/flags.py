@@ -138,6 +138,8 @@ OWN_FLAGS = (
     Flag("max-request-mb", 128.0, "largest request; 0 for no limit", takes="MB", least=0),
     Flag("max-concurrent-requests", 0, "requests at a time", "no limit", "N", least=0, most=_INT32),
     Flag("max-memory-mb", 0.0, "sum of the requests being answered, unpacked", "half of the memory", "MB", least=0),
+    Flag("max-waiting-answers", 1024, "texts that may wait to be generated", takes="N", least=0, most=_INT32),
+    Flag("answer-timeout", 600.0, "how long a generated text may take; 0 for ever", takes="SECONDS", least=0),
     Flag("request-log", "", "folder for a sample of the traffic, as TFRecords of PredictionLog", takes="DIR"),
     Flag("request-log-rate", 0.01, "share of the requests that is logged", takes="SHARE", least=0, most=1),
     Flag("request-log-file-mb", 64.0, "size at which a new file starts", takes="MB", least=0.001),

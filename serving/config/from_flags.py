@@ -11,7 +11,7 @@ from serving.config import files
 from serving.config.flags import FLAGS_BY_KEY, FlagError
 from serving.config.security_flags import is_loopback, listen_host, security_options, security_warnings
 from serving.errors import InvalidArgument
-from serving.options import Batching, Limits, Loading, RequestLog, ServeOptions, Session
+from serving.options import Batching, Generation, Limits, Loading, RequestLog, ServeOptions, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,7 @@ def _make_plan(line: CommandLine, environment: Environment, rest_port: int | Non
         loading=_loading(line),
         session=_session(line),
         limits=_limits(line),
+        generation=Generation(line["max_waiting_answers"], line["answer_timeout"] or _YEAR_SECONDS),
         security=secured,
         request_log=_request_log(line),
     )

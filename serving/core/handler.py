@@ -141,11 +141,11 @@ class RequestHandler:
         budget: MemoryBudget | None = None,
         readers: Executor | None = None,
     ) -> None:
-        self._budget, self._readers = budget, readers or parser
+        self.budget, self._readers = budget, readers or parser
         self._scheduler = scheduler
         self._writers, self._parser = writers, parser
-        self._metrics = metrics
-        self._samples = samples
+        self.metrics = metrics
+        self.samples = samples
         self._concurrent = math.inf if concurrent is None else concurrent
         self._loop = asyncio.get_running_loop()
         self.in_flight = 0
@@ -164,13 +164,10 @@ class RequestHandler:
                 a function that reads it until a deadline, if the request is large.
             fast_path: Reads a large request without a thread if that takes no time, or else gives None.
         """
-        if self.in_flight >= self._concurrent:
-            full = ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
-            self._metrics.request(context.entrypoint, context.api, context.model, None, "", full.code, 0.0)
+        if full := self.enter():
+            self.metrics.request(context.entrypoint, context.api, context.model, None, "", full.code, 0.0)
             context.done(full)
             return
-        self.in_flight += 1
-        self._metrics.begin()
         started = time.perf_counter()
         prepared = _attempt(fast_path) if context.large and fast_path else None
         if prepared:
@@ -180,13 +177,26 @@ class RequestHandler:
         else:
             self._run(context, _attempt(partial(self._prepare, read)), started)
 
+    def enter(self) -> ServingError | None:
+        """Counts a request that is going to be answered, until `leave`; returns why it is not."""
+        if self.in_flight >= self._concurrent:
+            return ResourceExhausted(f"The server answers {self.in_flight} requests already, its limit")
+        self.in_flight += 1
+        self.metrics.begin()
+        return None
+
+    def leave(self) -> None:
+        """A request was answered."""
+        self.in_flight -= 1
+        self.metrics.end()
+
     def _prepare(self, read: Callable[[], PreparedRequest | SlowRead]) -> PreparedRequest | SlowRead:
         """Reads a request and holds the memory that its images unpack to."""
         prepared = read()
         if not isinstance(prepared, PreparedRequest):
             return prepared
         try:
-            prepared.held = hold_images(prepared.lease.model, prepared.fetch, self._budget) if self._budget else 0
+            prepared.held = hold_images(prepared.lease.model, prepared.fetch, self.budget) if self.budget else 0
         except ServingError as refusal:
             prepared.lease.refuse(refusal)
             raise
@@ -217,7 +227,7 @@ class RequestHandler:
         """Names a version to the metrics at its first request; names invented by clients never become labels."""
         if not lease.model.names_announced:
             lease.model.names_announced = True
-            self._metrics.add_version(lease.servable.name, lease.servable.version, lease.model.signatures)
+            self.metrics.add_version(lease.servable.name, lease.servable.version, lease.model.signatures)
 
     def _after_run(
         self, context: RequestContext, prepared: PreparedRequest, task: InferenceTask, started: float, values: Outcome
@@ -226,11 +236,11 @@ class RequestHandler:
             self._end(context, prepared, started, values)
             return
         model = prepared.lease.servable.name
-        self._metrics.runtime(context.api, model, task.seconds)
+        self.metrics.runtime(context.api, model, task.seconds)
         if prepared.examples:
-            self._metrics.examples(model, prepared.examples)
+            self.metrics.examples(model, prepared.examples)
             if context.api == "MultiInference":  # upstream counts no others
-                self._metrics.example_total(model, prepared.examples)
+                self.metrics.example_total(model, prepared.examples)
         if not is_small(values):
             writer = self._parser if is_medium(values) else self._writers
             writer.submit(self._encode_in_thread, context, prepared, started, values)
@@ -247,22 +257,21 @@ class RequestHandler:
         self, context: RequestContext, prepared: PreparedRequest, started: float, values: Values, answer: Answer
     ) -> None:
         servable = prepared.lease.servable
-        if self._samples and prepared.log and isinstance(answer, bytes) and self._samples.wants(servable.name):
-            rate, now = self._samples.rate(servable.name), int(time.time())
+        if self.samples and prepared.log and isinstance(answer, bytes) and self.samples.wants(servable.name):
+            rate, now = self.samples.rate(servable.name), int(time.time())
             metadata = LogMetadata(servable.name, servable.version, prepared.signature, rate, now)
             size = len(answer) + sum(array.nbytes for array in prepared.fetch.arrays)
-            self._samples.put(servable.name, partial(prepared.log, metadata, values, answer), size)
+            self.samples.put(servable.name, partial(prepared.log, metadata, values, answer), size)
         self._end(context, prepared, started, answer)
 
     def _end(self, context: RequestContext, prepared: PreparedRequest | None, started: float, answer: Answer) -> None:
-        self.in_flight -= 1
-        if prepared and prepared.held and self._budget:
-            self._budget.give(prepared.held)
-        self._metrics.end()
+        self.leave()
+        if prepared and prepared.held and self.budget:
+            self.budget.give(prepared.held)
         code = answer.code if isinstance(answer, ServingError) else Code.OK
         servable = prepared.lease.servable if prepared else None
         seconds = time.perf_counter() - started
-        self._metrics.request(
+        self.metrics.request(
             context.entrypoint,
             context.api,
             servable.name if servable else context.model,
@@ -273,9 +282,9 @@ class RequestHandler:
         )
         if prepared and prepared.lease.side:
             lease = prepared.lease
-            self._metrics.record_choice(lease.name, lease.side, lease.servable.version, code, seconds)
+            self.metrics.record_choice(lease.name, lease.side, lease.servable.version, code, seconds)
         elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
-            self._metrics.record_choice(*answer.canary_choice, code, seconds)
+            self.metrics.record_choice(*answer.canary_choice, code, seconds)
         context.done(answer)
 
 

@@ -41,6 +41,8 @@ class LoadedModel:
         decoders: Operations of it that decode images or recordings.
         unchecked_decoders: Those that see bytes which nothing has checked.
         has_loops: Whether it repeats operations as often as its inputs say.
+        engine: What generates its text, once it was asked for some.
+        reserved: Signatures that the server alone may call.
 
     Raises:
         ServingError: It cannot be loaded.
@@ -56,6 +58,8 @@ class LoadedModel:
         self.shape_queues: dict[object, Any] = {}
         self.scheduler: Scheduler | None = None
         self.names_announced = False
+        self.engine: Any = None
+        self.reserved = signature.reserved_signatures(self.path)
         self.decoders, self.unchecked_decoders = find_decoders(self.path), find_unchecked_decoders(self.path)
         self.has_loops = find_loops(self.path)
         self.columns = columns.read_columns(self.path)
@@ -120,6 +124,7 @@ class LoadedModel:
         """Free its memory; no call may be running."""
         self._calls.clear()
         self.shape_queues.clear()
+        self.engine = None
         self._engine.close()
 
 

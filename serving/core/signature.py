@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from serving.errors import FailedPrecondition
 from serving.wire import dtypes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from serving.wire.dtypes import Dtype
+
+# A language model's signatures that only the server calls: they change the keys and values of conversations.
+LANGUAGE_FILE = "assets.extra/language_model.json"
+STATEFUL = ("prefill", "decode")
 
 
 @dataclass(frozen=True)
@@ -82,3 +89,22 @@ def _tensor_info(proto: Any) -> TensorInfo:
     known = not proto.tensor_shape.unknown_rank
     shape = tuple(dim.size for dim in proto.tensor_shape.dim) if known else None
     return TensorInfo(tensor=proto.name, dtype=dtypes.from_number(proto.dtype), shape=shape)
+
+
+def reserved_signatures(folder: Path) -> frozenset[str]:
+    """Names of the signatures that no client calls: those of a language model that hold everybody's conversations."""
+    return frozenset(STATEFUL) if (folder / LANGUAGE_FILE).is_file() else frozenset()
+
+
+def check_reserved(reserved: frozenset[str], signature: str) -> None:
+    """Refuses a client's call of a signature that only the server itself calls.
+
+    Raises:
+        FailedPrecondition: It is one of them.
+    """
+    if signature in reserved:
+        raise FailedPrecondition(
+            f'Signature "{signature}" holds the conversations of all clients, and is called by the server only.\n'
+            'Expected: "generate", or POST /v1/chat/completions\n'
+            f'Received: "{signature}"'
+        )

@@ -15,6 +15,7 @@ from serving.core.classify_regress import CLASSIFY, REGRESS
 from serving.core.handler import PreparedRequest
 from serving.core.metadata import metadata_response, status_response
 from serving.core.models import ModelSpec
+from serving.core.signature import check_reserved
 from serving.errors import InvalidArgument
 from serving.grpc_api.contents import Contents, contents_of, distant_contents, is_heavy, parse
 from serving.request_log import records
@@ -137,6 +138,7 @@ def _prepare_predict(tensor_content: bool, acquire: Acquire, request: Any, conte
     lease = acquire(read_model_spec(request))
     try:
         signature = request.model_spec.signature_name or predict.DEFAULT_SIGNATURE
+        check_reserved(lease.model.reserved, signature)
         predict.check_names(lease.model, signature, contents.names)  # before anything large is made of a few bytes
         fetch, names = predict.prepare(lease.model, signature, contents.arrays(), list(request.output_filter))
     except BaseException as error:

@@ -125,6 +125,35 @@ CANARY_REQUESTS = Family(
     ("model", "side", "version", "code"),
     help="Requests answered where a canary chose who answers.",
 )
+_VERSION = ("model", "version")
+FIRST_TOKEN = Family(
+    "keraspipe_generation_first_token_seconds",
+    "histogram",
+    _VERSION,
+    (*SECONDS, 60.0, 120.0),
+    "Time from a request to the first token of its answer.",
+)
+TOKEN_RATE = Family(
+    "keraspipe_generation_tokens_per_second",
+    "histogram",
+    _VERSION,
+    (1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 120, 200, 500, 1000),
+    "Tokens per second of an answer, behind its first one.",
+)
+PROMPT_TOKENS = Family(
+    "keraspipe_generation_prompt_tokens_total", "counter", _VERSION, help="Tokens of prompts that were read."
+)
+ANSWER_TOKENS = Family("keraspipe_generation_tokens_total", "counter", _VERSION, help="Tokens that were generated.")
+ANSWERS = Family(
+    "keraspipe_generation_answers_total", "counter", (*_VERSION, "reason"), help="Answers that ended, and why."
+)
+STREAMS = Family(
+    "keraspipe_generation_streams",
+    "gauge",
+    (*_VERSION, "state"),
+    help="Answers that are being generated (active), and that wait for a place (waiting).",
+)
+GENERATION = (FIRST_TOKEN, TOKEN_RATE, PROMPT_TOKENS, ANSWER_TOKENS, ANSWERS, STREAMS)
 MEMORY = Family("process_resident_memory_bytes", "gauge", help="Resident memory of the server's processes.")
 VIRTUAL = Family("process_virtual_memory_bytes", "gauge", help="Virtual memory of the server's processes.")
 PROCESSOR = Family("process_cpu_seconds_total", "counter", help="User and system time of the server's processes.")
@@ -149,7 +178,10 @@ TENSORFLOW = (
     LOGGED,
     RUNTIME,
 )
-OURS = (DEATHS, OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT, CANARY_REQUESTS, CANARY)
+OURS = (
+    *(DEATHS, OUR_REQUESTS, OUR_LATENCY, IN_FLIGHT, STATE, MLMD_INFO, BATCH_ROWS, BATCH_WAIT, CANARY_REQUESTS, CANARY),
+    *GENERATION,
+)
 PROCESS = (PROCESSOR, MEMORY, VIRTUAL, FILES, MAX_FILES, STARTED)
 ALL_FAMILIES = (*TENSORFLOW, *OURS, *PROCESS)
 

@@ -70,6 +70,7 @@ def worker_options(options: ServeOptions, number: int) -> ServeOptions:
         grpc_socket=None if number else options.grpc_socket,
         notice=None,
         limits=dataclasses.replace(limits, memory_bytes=held // count, concurrent=concurrent),
+        generation=dataclasses.replace(options.generation, waiting=options.generation.waiting // count),
     )
 
 

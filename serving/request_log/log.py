@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -209,6 +209,12 @@ def _trim_folder(settings: options.RequestLog) -> None:
         files.trim_files(settings.folder, settings.total_bytes)
     except OSError as error:
         _LOG.warning("Old request logs cannot be deleted: %s", error)
+
+
+def read_configs(configs: Iterable[options.ModelConfig], base: options.RequestLog) -> dict[str, options.RequestLog]:
+    """The settings of models that have their own, by name; raises as `from_config`."""
+    settings = {each.name: from_config(each.logging, base) for each in configs if each.logging is not None}
+    return {name: own for name, own in settings.items() if own}
 
 
 def from_config(message: Any, base: options.RequestLog) -> options.RequestLog | None:

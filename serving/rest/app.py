@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.core import metadata
 from serving.core.handler import RequestContext
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from serving.core.handler import Answer, RequestHandler
     from serving.core.models import Models
     from serving.rest.handlers import RequestParser
+    from serving.rest.parser import Leave
 
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
 _FEW_BYTES = 1 << 10  # of which no content takes more than a millisecond
@@ -46,6 +47,16 @@ _HTTP_STATUS = {
 _NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
 
 
+class Extension(Protocol):
+    """Answers requests that are not TensorFlow Serving's."""
+
+    def fits(self, request: Request) -> bool:
+        """Whether it answers a request."""
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answers it by calling `reply` once; returns what ends the work if the client leaves."""
+
+
 class Application:
     """Answers requests from the models; lives on one event loop.
 
@@ -57,6 +68,7 @@ class Application:
         monitoring_path: Path of one page that may lie within; None for none.
         parser: Reads the requests that run a model.
         timeout_seconds: How long a request may take.
+        openai: Answers OpenAI's paths; None where there are none.
     """
 
     def __init__(
@@ -68,7 +80,9 @@ class Application:
         monitoring_path: str | None,
         parser: RequestParser,
         timeout_seconds: float = 30.0,
+        openai: Extension | None = None,
     ) -> None:
+        self._openai = openai
         self._models = models
         self._handler = handler
         self._executor = executor
@@ -78,8 +92,14 @@ class Application:
         self._parser = parser
         self._loop = asyncio.get_running_loop()
 
-    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
-        """Answer a request by calling `reply` once, now or later."""
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answers a request by calling `reply` once, now or later; returns what ends the work if the client leaves."""
+        if self._openai and self._openai.fits(request):
+            return self._openai.handle(request, reply)
+        self._answer(request, reply)
+        return None
+
+    def _answer(self, request: Request, reply: Callable[[Response], None]) -> None:
         if request.path.encode("utf-8", "surrogateescape") in PROBES:
             reply(self._page(request))  # from what is in memory, whatever the threads do
         elif request.path == self._monitoring_path or not routes.is_api(request.path):

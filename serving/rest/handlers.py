@@ -13,6 +13,7 @@ import numpy as np
 
 from serving.core import classify_regress, predict
 from serving.core.handler import PreparedRequest
+from serving.core.signature import check_reserved
 from serving.core.work import MemoryBudget
 from serving.errors import InvalidArgument, ServingError
 from serving.request_log import records
@@ -220,6 +221,7 @@ def _prepare_rows(lease: ServableHandle, name: str, body: bytes, *, half: bool) 
 def _prepare_predict(
     lease: ServableHandle, signature: Signature, inputs: Mapping[str, Tensor], *, by_row: bool, half: bool
 ) -> PreparedRequest:
+    check_reserved(lease.model.reserved, signature.name)
     fetch, names = predict.prepare(lease.model, signature.name, inputs)
 
     def encode(values: Values) -> bytes:

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httptools
 
+from serving.wire import openai_errors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    Leave = Callable[[], None]
 
 
 PROBES = frozenset({b"/healthz", b"/readyz"})
@@ -51,11 +55,32 @@ class Limits(Protocol):
     def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
         """Why a request is turned away before its body is read; None where it is not."""
 
-    def take(self, size: int, total: int) -> Response | None:
-        """Hold bytes of a request; an answer where they are too many."""
+    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
+        """Hold bytes of a request; an answer, in OpenAI's form if it is one of theirs, where they are too many."""
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""
+
+
+class Connections(Limits, Protocol):
+    """All connections of a server (`serving.rest.server`)."""
+
+    draining: bool
+
+    def add(self, connection: Any) -> None:
+        """A client came."""
+
+    def touch(self, connection: Any) -> None:
+        """A client sent something."""
+
+    def remove(self, connection: Any) -> None:
+        """A client left."""
+
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answer a request; returns what is to be called if the client leaves before it has its answer."""
+
+    def with_headers(self, response: Response) -> Response:
+        """An answer with the lines that all get."""
 
 
 class RequestReader:
@@ -88,7 +113,7 @@ class RequestReader:
         self._held = self._head_size = self._silent = 0
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._in_body = self._bodiless = False
+        self._in_body = self._bodiless = self._is_openai = False
         self._body = io.BytesIO()  # gives its bytes without a copy, and takes no more than they do
         self.owes_continue = False
         self.size = self.body_left = 0
@@ -129,7 +154,10 @@ class RequestReader:
         announced = int(length) if length.isdigit() else 0
         self._bodiless = method in _BODILESS or self._url in PROBES
         self._check_body(announced)
-        self._check(self._limits.take(announced, 0))  # what can never fit is turned away at once
+        self._is_openai = openai_errors.is_openai_request(self._url.decode("utf-8", "replace"), self._headers)
+        self._check(
+            self._limits.take(announced, 0, is_openai=self._is_openai)
+        )  # what can never fit is turned away at once
         self._limits.give(announced)  # and what fits is held when it has arrived
         self.body_left = 0 if "transfer-encoding" in self._headers else announced
         expects = self._headers.get("expect", "").lower() == "100-continue"
@@ -164,7 +192,7 @@ class RequestReader:
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""
-        self._check(self._limits.take(size, self.size))
+        self._check(self._limits.take(size, self.size, is_openai=self._is_openai))
         self._held += size
 
     def _check(self, refusal: Response | None) -> None:
@@ -195,6 +223,19 @@ class Request:
     body: bytes = b""
 
 
+class BodyStream(Protocol):
+    """A body that comes into being while it is sent; used on the event loop."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """The answer's head is on its way; `wake` is to be called whenever there is something new to take."""
+
+    def take(self) -> bytes | None:
+        """What is there now, to be sent at once; empty where nothing is, None at the end."""
+
+    def probe(self) -> bytes:
+        """Bytes that change nothing, to learn whether the client is still there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An HTTP answer.
@@ -204,27 +245,33 @@ class Response:
         body: As it is sent.
         content_type: Empty where there is no body.
         headers: Further lines, each ending in a line break.
+        stream: Gives the body piece by piece, in place of `body`.
     """
 
     status: int
     body: bytes
     content_type: str = "application/json"
     headers: str = ""
+    stream: BodyStream | None = None
 
 
-def response_head(response: Response, second: int, *, keep_alive: bool) -> bytes:
+def response_head(response: Response, second: int, *, keep_alive: bool, chunked: bool = True) -> bytes:
     """Status line and headers of an answer.
 
     Args:
         response: The answer.
         second: The time, in seconds since 1970.
         keep_alive: Whether the connection stays open.
+        chunked: Whether a body whose length is not known is sent in chunks; else the connection's end is its end.
     """
+    length = f"Content-Length: {len(response.body)}\r\n"
+    if response.stream:
+        length = "Transfer-Encoding: chunked\r\n" if chunked else ""
     kind = f"Content-Type: {response.content_type}\r\n" if response.content_type else ""
     close = "" if keep_alive else "Connection: close\r\n"
     return (
         f"HTTP/1.1 {response.status} {_REASONS.get(response.status, '')}\r\n{kind}Date: {_http_date(second)}\r\n"
-        f"Content-Length: {len(response.body)}\r\n{response.headers}{close}\r\n"
+        f"{length}{response.headers}{close}\r\n"
     ).encode("latin-1")
 
 

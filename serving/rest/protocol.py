@@ -14,40 +14,18 @@ import math
 import time
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
-from serving.rest.parser import PIECE, Limits, ReceivedRequest, RequestReader, Response, response_head
+from serving.rest.parser import PIECE, ReceivedRequest, RequestReader, Response, response_head
+from serving.rest.streaming import BodyWriter, probe_at_times, write_interim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from serving.rest.parser import Request
+    from serving.rest.parser import BodyStream, Connections, Leave
 
 _QUEUE = 16  # requests read ahead
 _TURN_S = 0.002  # after which other connections have their turn: a piece may hold a few thousand chunks
 _LONG = 1 << 16  # bytes of an answer
 _LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
-
-
-class Connections(Limits, Protocol):
-    """All connections of a server (`serving.rest.server`)."""
-
-    draining: bool
-
-    def add(self, connection: Connection) -> None:
-        """A client came."""
-
-    def touch(self, connection: Connection) -> None:
-        """A client sent something."""
-
-    def remove(self, connection: Connection) -> None:
-        """A client left."""
-
-    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
-        """Answer a request."""
-
-    def with_headers(self, response: Response) -> Response:
-        """An answer with the lines that all get."""
 
 
 class Connection(asyncio.Protocol):
@@ -61,6 +39,8 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[ReceivedRequest] = deque()
         self._reader = RequestReader(connections, self._waiting.append)
         self._current: ReceivedRequest | None = None  # is being answered
+        self._leave: Leave | None = None  # ends the work for it
+        self._body: BodyWriter | None = None  # of its answer, where that is streamed
         self._refusal: Response | None = None  # comes after the answers that are due
         self._pumping = self._paused = self._closed = False
         self._writable = True
@@ -77,6 +57,12 @@ class Connection(asyncio.Protocol):
         self._closed = True
         self._read_no_more()
         self._drop_waiting()
+        leave, self._leave = self._leave, None
+        if self._body and self._current:  # else the answer gives back what is held
+            self._all.give(self._current.held)
+            self._body = self._current = None
+        if leave:
+            leave()
         self._all.remove(self)
 
     def data_received(self, data: bytes) -> None:
@@ -88,6 +74,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still read: keep ours open while an answer is due."""
         self._read_no_more()
+        probe_at_times(self._loop, self._probe)
         return self.is_due and self._transport.get_extra_info("ssl_object") is None  # TLS ends both ways at once
 
     def pause_writing(self) -> None:
@@ -95,6 +82,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
+        if self._body:
+            self._body.write()
         self._pump()
 
     # Reading and answering in turn.
@@ -114,8 +103,11 @@ class Connection(asyncio.Protocol):
 
     def _step(self) -> bool:
         if self._waiting and not self._current and self._writable:
-            self._current = self._waiting.popleft()
-            self._all.handle(self._current.request, self._finish_request)
+            current = self._current = self._waiting.popleft()
+            leave = self._all.handle(current.request, self._finish_request)
+            self._leave = leave if self._current is current else None
+            if self._leave and self._last:  # its client may have gone already
+                probe_at_times(self._loop, self._probe)
         elif self._ahead and len(self._waiting) < _QUEUE:
             self._read_piece()
         else:
@@ -150,14 +142,54 @@ class Connection(asyncio.Protocol):
     # Answers, one after the other.
 
     def _finish_request(self, response: Response) -> None:
+        is_open = self._current and not (self._closed or self._transport.is_closing())
+        if response.stream and self._current and is_open and self._current.request.method != "HEAD":
+            self._stream(response, response.stream, self._current)
+            return
         current, self._current = self._current, None
+        leave, self._leave = self._leave, None
+        if response.stream and leave:  # nobody reads it
+            leave()
         if current is None:  # an error after the answer
             return
         self._all.give(current.held)
         if self._closed or self._transport.is_closing():
             return
-        keep = current.keep_alive and (self._refusal is not None or not self._is_ending)
+        keep = self._keeps_alive(current)
         self._write(response, current, keep_alive=keep)
+        self._go_on(keep=keep)
+
+    def _keeps_alive(self, current: ReceivedRequest) -> bool:
+        return current.keep_alive and (self._refusal is not None or not self._is_ending)
+
+    def _stream(self, response: Response, body: BodyStream, current: ReceivedRequest) -> None:
+        """Writes an answer's head; its body follows as it comes into being."""
+        chunked = current.version != "1.0"
+        keep = chunked and self._keeps_alive(current)
+        self._transport.write(response_head(response, int(time.time()), keep_alive=keep, chunked=chunked))
+
+        def end() -> None:
+            self._current = self._leave = self._body = None
+            self._all.give(current.held)
+            self._go_on(keep=keep and self._keeps_alive(current))
+
+        def is_writable() -> bool:
+            return self._writable and not self._closed
+
+        self._body = BodyWriter(self._transport, body, chunked=chunked, is_writable=is_writable, ended=end)
+        self._body.start()
+
+    def _probe(self) -> None:
+        """Learns whether a client that sends no more is still there: closing both sides looks the same at first."""
+        if self._closed or self._transport.is_closing() or not (self._leave and self._current):
+            return
+        if self._body:
+            self._body.probe()
+        elif self._current.version != "1.0":
+            write_interim(self._transport)
+
+    def _go_on(self, *, keep: bool) -> None:
+        """After an answer: the next one, or the end."""
         if not keep:
             self._finish()
         elif self._refusal and not self._waiting:

@@ -7,15 +7,16 @@ import contextlib
 import itertools
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serving import security, sockets
 from serving.core.work import FULL_TEXT
-from serving.errors import ResourceExhausted, unexpected_error
+from serving.errors import Code, ResourceExhausted, unexpected_error
 from serving.rest.app import error_response
 from serving.rest.parser import Response
 from serving.rest.protocol import Connection
-from serving.wire import json_writer
+from serving.wire import json_writer, openai_errors
 
 if TYPE_CHECKING:
     import socket
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
     from serving.core.work import MemoryBudget
     from serving.options import ServeOptions
-    from serving.rest.parser import Request
+    from serving.rest.parser import Leave, Request
 
+    Handle = Callable[[Request, Callable[[Response], None]], Leave | None]
 
 _LOG = logging.getLogger("keraspipe.serving")
 _SEARCH = 256  # connections that are looked at for one to close
@@ -52,9 +54,7 @@ class RestServer:
         InvalidArgument: TLS cannot be set up.
     """
 
-    def __init__(
-        self, options: ServeOptions, budget: MemoryBudget, handle: Callable[[Request, Callable[[Response], None]], None]
-    ) -> None:
+    def __init__(self, options: ServeOptions, budget: MemoryBudget, handle: Handle) -> None:
         self._context: ssl.SSLContext | None = security.rest_tls_context(options.security)
         self._connections = Connections(
             handle,
@@ -113,7 +113,7 @@ class Connections:
 
     def __init__(
         self,
-        handle: Callable[[Request, Callable[[Response], None]], None],
+        handle: Handle,
         budget: MemoryBudget,
         request_bytes: int | None = None,
         allows: Callable[[str, bytes, str], bool] = lambda *_: True,
@@ -170,39 +170,45 @@ class Connections:
         if not self._open:
             self._emptied.set()
 
-    def handle(self, request: Request, reply: Callable[[Response], None]) -> None:
-        """Answer a request."""
+    def handle(self, request: Request, reply: Callable[[Response], None]) -> Leave | None:
+        """Answer a request; returns what is to be called if the client leaves before it has its answer."""
         respond = (lambda response: reply(self.with_headers(response))) if self._headers else reply
         try:
-            self._handle(request, respond)
+            return self._handle(request, respond)
         except Exception as error:  # noqa: BLE001 - the client gets an answer, the log the traceback
             respond(error_response(unexpected_error(error, "A request")))
+            return None
 
     def with_headers(self, response: Response) -> Response:
         """An answer with the lines that all get."""
-        return Response(response.status, response.body, response.content_type, response.headers + self._headers)
+        return replace(response, headers=response.headers + self._headers)
 
     def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
         """Why a request is turned away before its body is read; None where it is not."""
         if self._allows(method, path, headers.get("authorization", "")):
             return None
-        body = json_writer.error_body(
-            "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
-        )
+        text = "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
+        is_openai = openai_errors.is_openai_request(path.decode("utf-8", "replace"), headers)
+        body = openai_errors.refusal_body(text, Code.UNAUTHENTICATED) if is_openai else json_writer.error_body(text)
         return Response(401, body, headers="WWW-Authenticate: Bearer\r\n")
 
-    def take(self, size: int, total: int) -> Response | None:
+    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
         """Hold bytes of a request; an answer where they are too many.
 
         Args:
             size: Bytes to hold now.
             total: Bytes of the request that were read so far.
+            is_openai: Whether it is refused in OpenAI's form.
         """
         if self._request_bytes is not None and max(size, total) > self._request_bytes:
             text = f"The request has {max(size, total)} bytes, at most {self._request_bytes} are taken"
-            return Response(413, json_writer.error_body(text))
+            refusal = openai_errors.refusal_body(text, Code.INVALID_ARGUMENT) if is_openai else b""
+            return Response(413, refusal or json_writer.error_body(text))
         if self._budget.take(size):
             return None
+        if is_openai:
+            body = openai_errors.refusal_body(FULL_TEXT, Code.RESOURCE_EXHAUSTED)
+            return Response(429, body, headers="Retry-After: 1\r\n")
         return error_response(ResourceExhausted(FULL_TEXT))
 
     def give(self, size: int) -> None:

@@ -13,7 +13,7 @@ from serving.config.flags import FlagError
 from serving.config.from_flags import from_binary_flags, from_workspace_flags
 from serving.config.security_flags import Environment
 from serving.errors import InvalidArgument, NotFound
-from serving.options import Batching, Limits, Loading, RequestLog, Security, ServeOptions, Session
+from serving.options import Batching, Generation, Limits, Loading, RequestLog, Security, ServeOptions, Session
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = "--model_base_path=/models/m"
@@ -98,6 +98,8 @@ def test_keraspipe_serves_another_source_of_models():
         ("--drain-seconds=1.5", "drain_seconds", 1.5),
         ("--max-request-mb=0.5", "limits", Limits(request_bytes=2**19)),
         ("--max_concurrent_requests=7", "limits", Limits(concurrent=7)),
+        ("--max-waiting-answers=7", "generation", Generation(waiting=7)),
+        ("--answer-timeout=7", "generation", Generation(timeout_s=7.0)),
         ("--max-memory-mb=3", "limits", Limits(memory_bytes=3 * 2**20)),
         ("--request-log=/l", "request_log", RequestLog(Path("/l"))),
         ("--host=::1", "host", "::1"),

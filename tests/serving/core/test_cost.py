@@ -89,7 +89,7 @@ def test_an_image_of_89_megapixels_needs_memory_that_the_server_may_have():
     lease = types.SimpleNamespace(model=IMAGES, refuse=released.append)
 
     def prepare(budget):
-        handler = types.SimpleNamespace(_budget=budget)
+        handler = types.SimpleNamespace(budget=budget)
         return RequestHandler._prepare(handler, lambda: PreparedRequest(lease, "", large, bytes))
 
     budget = MemoryBudget(2**31)

@@ -1,0 +1,1 @@
+"""Language models as OpenAI's clients speak to them: chat, completions, embeddings, models."""
