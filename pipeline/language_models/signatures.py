@@ -1,0 +1,75 @@
+"""What a server asks of a language model: tokens of a text, logits of the next token, a text to the end.
+
+`prefill` and `decode` share a cache of several conversations in the graph; one thread at a time calls them. A server
+that knows how begins a conversation in a free slot with `prefill`, and takes all of them a token further by one
+`decode`. Any other client asks `generate`, which keeps nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from pipeline.language_models.cache import SlotCache
+    from pipeline.language_models.llama import Llama
+
+DESCRIPTION_FILE = "language_model.json"  # in assets.extra of a version
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a server has to know of a language model; `language_model.json` of the version.
+
+    Attributes:
+        model: What it is, for people.
+        vocabulary: Number of tokens.
+        context: Tokens of a conversation at most.
+        slots: Conversations at a time.
+        end: Ids of which each ends an answer.
+        chat_template: Jinja2 text that makes a prompt of `messages`, `add_generation_prompt`, `bos_token` and
+            `eos_token`, as Hugging Face's; empty if the model knows no chat.
+        bos_token: Text of the token that begins a conversation; may be empty.
+        eos_token: Text of the token that ends an answer.
+    """
+
+    model: str
+    vocabulary: int
+    context: int
+    slots: int
+    end: tuple[int, ...]
+    chat_template: str
+    bos_token: str
+    eos_token: str
+
+    def to_json(self) -> str:
+        """Returns the content of the file."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+
+def step_endpoints(network: Llama, cache: SlotCache) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+    """Returns `prefill` and `decode`."""
+
+    def prefill(tokens: tf.Tensor, slot: tf.Tensor, position: tf.Tensor) -> dict[str, tf.Tensor]:
+        positions = position + tf.range(tf.size(tokens))
+        states = network.states(tokens, positions, cache.at(slot[None], positions[None]))
+        return {"logits": tf.cast(network.logits(states[-1:])[0], tf.float32)}
+
+    def decode(tokens: tf.Tensor, positions: tf.Tensor, active: tf.Tensor) -> dict[str, tf.Tensor]:
+        slots = tf.cast(tf.where(active), tf.int32)  # only these are computed: one costs as one, not as all
+        own, places = tf.gather_nd(tokens, slots), tf.gather_nd(positions, slots)
+        states = network.states(own, places, cache.at(slots[:, 0], places[:, None]))
+        logits = tf.cast(network.logits(states), tf.float32)
+        return {"logits": tf.scatter_nd(slots, logits, [cache.slots, network.vocabulary])}
+
+    def numbers(shape: list[int | None], *names: str) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec(shape, tf.int32, name) for name in names]
+
+    active = tf.TensorSpec([cache.slots], tf.bool, "active")
+    return {
+        "prefill": (prefill, [*numbers([None], "tokens"), *numbers([], "slot", "position")]),
+        "decode": (decode, [*numbers([cache.slots], "tokens", "positions"), active]),
+    }
