@@ -40,9 +40,16 @@ def vocabulary() -> BytePairs:
     return BytePairs.from_gguf(open_file().metadata)
 
 
-def build_network(lora_rank: int) -> Llama:
-    """Returns the network with the weights of the package."""
-    network = Llama(**read_sizes(open_file().metadata), lora_rank=lora_rank, name="network")
+def build_network(blocks: int, lora_rank: int) -> Llama:
+    """Returns the network with the weights of the package.
+
+    Args:
+        blocks: The first ones, of 30; fewer are faster and say nothing of use.
+        lora_rank: Rank of what is learnt; 0 for all weights.
+    """
+    sizes = read_sizes(open_file().metadata)
+    sizes["blocks"] = min(blocks, sizes["blocks"])
+    network = Llama(**sizes, lora_rank=lora_rank, start="zeros", name="network")
     network.build()
     load_weights(network, open_file())
     return network

@@ -1,6 +1,7 @@
 """Byte-pair encoding as GPT-2 does it, in the TensorFlow graph: any text becomes tokens, and they become it again.
 
-A text is split into words; a word is its bytes; the pair of neighbours that was learnt first is joined, again and again.
+A text is split into words, a word is its bytes, and the pair of neighbours that was learnt first is joined, again and
+again.
 Everything is constants and stateless operations, so that preprocessing and any server run it.
 
 Sources: A. Radford et al., Language models are unsupervised multitask learners, 2019, section 2.2, and its encoder.py
@@ -131,8 +132,8 @@ class BytePairs:
         there = tokens >= 0
         tokens, word = tf.boolean_mask(tokens, there), tf.boolean_mask(word, there)
         tokens, word, _ = tf.while_loop(
-            lambda tokens, word, going: going,
-            lambda tokens, word, going: self._join(tokens, word, tf.size(words)),
+            lambda _tokens, _word, going: going,
+            lambda tokens, word, _going: self._join(tokens, word, tf.size(words)),
             (tokens, word, tf.constant(True)),
             shape_invariants=(tf.TensorShape([None]), tf.TensorShape([None]), tf.TensorShape([])),
             parallel_iterations=1,
@@ -140,7 +141,7 @@ class BytePairs:
         return tf.RaggedTensor.from_value_rowids(tokens, tf.cast(word, tf.int64), letters.nrows(), validate=False)
 
     def _join(self, tokens: Any, word: Any, words: Any) -> tuple[Any, Any, Any]:
-        """Joins in each word the pair of neighbours that was learnt first, wherever it is; and whether there was one."""
+        """Joins in each word the pair of neighbours that was learnt first, wherever it is, and says if any was."""
         import tensorflow as tf
 
         keys, ranks, joined = map(tf.constant, _sorted_joins(self))

@@ -73,7 +73,7 @@ class SlotCache(tf.saved_model.experimental.TrackableResource):
             return tf.identity(positions)
 
     def _exchange(self, block: int, reads: tf.Tensor, writes: tf.Tensor) -> Callable[[tf.Tensor, tf.Tensor], Any]:
-        """Returns what writes (rows, queries, heads, size) of keys and values, and gives all (rows, heads, places, size)."""
+        """Returns what writes keys and values (rows, queries, heads, size), and gives (rows, heads, places, size)."""
         part = self.slots * self.heads * self.places
 
         def exchange(*new: tf.Tensor) -> list[tf.Tensor]:

@@ -10,8 +10,8 @@ KerasHub has this network, too (`LlamaBackbone`). Its cache has one index for al
 began at different times cannot share a step, as a server of several streams needs; and its weights come from a hub.
 
 Sources: H. Touvron et al., LLaMA, arXiv:2302.13971, section 2.2; J. Su et al., RoFormer, arXiv:2104.09864, section
-3.2.2 (rotary positions); N. Shazeer, GLU variants improve transformer, arXiv:2002.05202, equation 6; J. Ainslie et al., GQA,
-EMNLP 2023; E. Hu et al., LoRA, ICLR 2022, sections 4.1 and 4.2 (on queries and values).
+3.2.2 (rotary positions); N. Shazeer, GLU variants improve transformer, arXiv:2002.05202, equation 6; J. Ainslie et
+al., GQA, EMNLP 2023; E. Hu et al., LoRA, ICLR 2022, sections 4.1 and 4.2 (on queries and values).
 """
 
 from __future__ import annotations
@@ -41,25 +41,35 @@ class Block(layers.Layer):
         hidden: Numbers between the dense layers.
         epsilon: Of the norms.
         lora_rank: Rank of what is learnt of queries and values while their weights stay; 0 learns all weights.
+        start: Keras' initializer of the weights; "zeros" for those that are read from a file.
     """
 
     def __init__(
-        self, width: int, heads: int, key_heads: int, hidden: int, epsilon: float, lora_rank: int, **kwargs: Any
+        self,
+        width: int,
+        heads: int,
+        key_heads: int,
+        hidden: int,
+        epsilon: float,
+        lora_rank: int,
+        start: str,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.options: dict[str, Any] = {"width": width, "heads": heads, "key_heads": key_heads, "hidden": hidden}
-        self.options |= {"epsilon": epsilon, "lora_rank": lora_rank}
+        self.options |= {"epsilon": epsilon, "lora_rank": lora_rank, "start": start}
         self.heads, self.key_heads, self.size = heads, key_heads, width // heads
-        rank = lora_rank or None
+        plain: dict[str, Any] = {"use_bias": False, "kernel_initializer": start}
+        learnt = {**plain, "lora_rank": lora_rank or None}
         self.attention_norm = layers.RMSNormalization(epsilon=epsilon, name="attention_norm")
-        self.query = layers.Dense(width, use_bias=False, lora_rank=rank, name="query")
-        self.key = layers.Dense(key_heads * self.size, use_bias=False, name="key")
-        self.value = layers.Dense(key_heads * self.size, use_bias=False, lora_rank=rank, name="value")
-        self.mix = layers.Dense(width, use_bias=False, name="mix")
+        self.query = layers.Dense(width, **learnt, name="query")
+        self.key = layers.Dense(key_heads * self.size, **plain, name="key")
+        self.value = layers.Dense(key_heads * self.size, **learnt, name="value")
+        self.mix = layers.Dense(width, **plain, name="mix")
         self.dense_norm = layers.RMSNormalization(epsilon=epsilon, name="dense_norm")
-        self.gate = layers.Dense(hidden, use_bias=False, name="gate")
-        self.wide = layers.Dense(hidden, use_bias=False, name="wide")
-        self.narrow = layers.Dense(width, use_bias=False, name="narrow")
+        self.gate = layers.Dense(hidden, **plain, name="gate")
+        self.wide = layers.Dense(hidden, **plain, name="wide")
+        self.narrow = layers.Dense(width, **plain, name="narrow")
 
     def build(self, shape: Any, *_: Any) -> None:
         """Makes the weights; with LoRA, all but its own are fixed."""
@@ -119,15 +129,16 @@ class Llama(layers.Layer):
         base: float = 10000.0,
         epsilon: float = 1e-5,
         lora_rank: int = 0,
+        start: str = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         own: dict[str, Any] = {"width": width, "heads": heads, "key_heads": key_heads, "hidden": hidden}
-        own |= {"epsilon": epsilon, "lora_rank": lora_rank}
+        own |= {"epsilon": epsilon, "lora_rank": lora_rank, "start": start}
         self.options = {**own, "vocabulary": vocabulary, "blocks": blocks, "base": base}
         self.base, self.width, self.size = base, width, width // heads
         self.key_heads, self.vocabulary = key_heads, vocabulary
-        self.words = layers.Embedding(vocabulary, width, name="words", embeddings_initializer="normal")
+        self.words = layers.Embedding(vocabulary, width, name="words", embeddings_initializer=start)
         self.blocks = [Block(**own, name=f"block_{number}") for number in range(blocks)]
         self.norm = layers.RMSNormalization(epsilon=epsilon, name="norm")
 

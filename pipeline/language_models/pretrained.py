@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.errors import PipelineError
-from pipeline.language_models.llama import Llama
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
+
     from pipeline.language_models.gguf import GgufFile
+    from pipeline.language_models.llama import Llama
 
 BLOCK_NAMES = {  # of our layers and of the file's arrays
     "attention_norm": "attn_norm",

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from pipeline.language_models.generate import Continuation, choose_by_seed, map_parts
+
 if TYPE_CHECKING:
+    from pipeline.language_models.byte_pairs import BytePairs
     from pipeline.language_models.cache import SlotCache
     from pipeline.language_models.llama import Llama
 
@@ -73,3 +76,39 @@ def step_endpoints(network: Llama, cache: SlotCache) -> dict[str, tuple[Any, lis
         "prefill": (prefill, [*numbers([None], "tokens"), *numbers([], "slot", "position")]),
         "decode": (decode, [*numbers([cache.slots], "tokens", "positions"), active]),
     }
+
+
+def text_endpoints(network: Llama, pairs: BytePairs, model: Description) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
+    """Returns `tokenize`, `detokenize` and `generate`."""
+    continuation = Continuation(network, model.end)
+
+    def tokenize(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"tokens": pairs.encode(text).to_tensor(-1)}
+
+    def detokenize(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"text": pairs.decode(tokens)}
+
+    def write(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        prompts = pairs.encode(prompt).to_tensor(-1)
+        check = _check_lengths(prompts, length, model.context)
+        with tf.control_dependencies(check):
+            return pairs.decode(continuation.write(prompts, length, choose_by_seed(seed, temperature)))
+
+    def generate(*rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"text": map_parts(write, *rows, together=8)}  # prompts may be as long as the context
+
+    kinds = {"prompt": tf.string, "seed": tf.int64, "temperature": tf.float32, "length": tf.int32}
+    return {
+        "tokenize": (tokenize, [tf.TensorSpec([None], tf.string, "text")]),
+        "detokenize": (detokenize, [tf.TensorSpec([None, None], tf.int32, "tokens")]),
+        "generate": (generate, [tf.TensorSpec([None], kind, name) for name, kind in kinds.items()]),
+    }
+
+
+def _check_lengths(prompts: tf.Tensor, length: tf.Tensor, context: int) -> list[tf.Operation]:
+    """Returns checks that each prompt has a token, and room for its answer."""
+    sizes = tf.reduce_sum(tf.cast(prompts >= 0, tf.int32), axis=1)
+    fits = tf.reduce_all((sizes > 0) & (length >= 0) & (sizes + length <= context))
+    message = f"Expected: a prompt of at least one token, a length of at least 0, together at most {context}. Received:"
+    check = tf.debugging.Assert(fits, [message, "prompts of", sizes, "tokens, lengths", length], summarize=8)
+    return [] if check is None else [check]  # None: eagerly it has been raised
