@@ -10,7 +10,7 @@ After that the product of A and B is added to the weights, so that a token costs
 
 Served: `intent` (empty if none of the 77) and `reply`; `generate` goes on from any prompt; `score` is the loss of an
 answer of yours, in nats a token. `tokenize`, `detokenize`, `prefill` and `decode` are for servers of language models,
-which read assets.extra/language_model.json for the rest. A question of more than 56 tokens is cut there.
+which read assets.extra/language_model.json for the rest. A question of more than 55 tokens is cut there.
 
 Paper: E. Hu et al., LoRA, ICLR 2022, section 4; L. Ben Allal et al., SmolLM2, arXiv:2502.02737.
 Data: BANKING77, every other training question with its intent and a reply by topic; the official 3,080 as the test.
