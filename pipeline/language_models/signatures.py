@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from pipeline.language_models.generate import Continuation, choose_by_seed, map_parts
+from pipeline.language_models.llama import multiply, multiply_few
 
 if TYPE_CHECKING:
     from pipeline.language_models.byte_pairs import BytePairs
     from pipeline.language_models.cache import SlotCache
-    from pipeline.language_models.llama import Llama
+    from pipeline.language_models.llama import Llama, Multiply
 
+FEW = 8  # tokens up to which `multiply_few` is faster
 DESCRIPTION_FILE = "language_model.json"  # in assets.extra of a version
 
 
@@ -64,9 +66,14 @@ def step_endpoints(network: Llama, cache: SlotCache) -> dict[str, tuple[Any, lis
     def decode(tokens: tf.Tensor, positions: tf.Tensor, active: tf.Tensor) -> dict[str, tf.Tensor]:
         slots = tf.cast(tf.where(active), tf.int32)  # only these are computed: one costs as one, not as all
         own, places = tf.gather_nd(tokens, slots), tf.gather_nd(positions, slots)
-        states = network.states(own, places, cache.at(slots[:, 0], places[:, None]))
-        logits = tf.cast(network.logits(states), tf.float32)
-        return {"logits": tf.scatter_nd(slots, logits, [cache.slots, network.vocabulary])}
+
+        def step(product: Multiply) -> tf.Tensor:
+            states = network.states(own, places, cache.at(slots[:, 0], places[:, None]), product)
+            logits = tf.cast(network.logits(states), tf.float32)
+            return tf.scatter_nd(slots, logits, [cache.slots, network.vocabulary])
+
+        few = (tf.size(own) > 1) & (tf.size(own) <= FEW)
+        return {"logits": tf.cond(few, lambda: step(multiply_few), lambda: step(multiply))}
 
     def numbers(shape: list[int | None], *names: str) -> list[tf.TensorSpec]:
         return [tf.TensorSpec(shape, tf.int32, name) for name in names]
