@@ -60,7 +60,7 @@ class Params:
     batch_size: Annotated[int, Range(4, 64, log=True)] = 16
     patience: int = 1  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw")] = "adam"
-    learning_rate: Annotated[float, Range(2e-4, 2e-2, log=True)] = 3e-3
+    learning_rate: Annotated[float, Range(2e-4, 2e-2, log=True)] = 4e-3
     schedule: Annotated[str, Choice("constant", "cosine")] = "cosine"
     warm_up: Annotated[float, Range(0.0, 0.3)] = 0.06  # share of the steps
     replies: Annotated[int, Range(1, 16)] = 8  # one row in so many learns the reply, too

@@ -146,6 +146,7 @@ class _Attention:
         query, key, value = (
             tf.reshape(part, [rows, queries, part.shape[1], part.shape[2]]) for part in (query, key, value)
         )
-        keys, values = self.exchange(key, value)
+        known = self.exchange(*(tf.cast(part, tf.float32) for part in (key, value)))
+        keys, values = (tf.cast(part, query.dtype) for part in known)
         answer = attend_groups(tf.transpose(query, [0, 2, 1, 3]), keys, values, self.seen)
         return tf.reshape(tf.transpose(answer, [0, 2, 1, 3]), [rows * queries, query.shape[2] * query.shape[3]])

@@ -38,7 +38,7 @@ def multiply(layer: layers.Dense, x: tf.Tensor) -> tf.Tensor:
 
 def multiply_few(layer: layers.Dense, x: tf.Tensor) -> tf.Tensor:
     """Returns the same for two to eight tokens: TensorFlow's product of batches is faster there on a CPU."""
-    return tf.matmul(x[None], layer.kernel[None])[0]
+    return tf.matmul(x[None], tf.cast(layer.kernel, x.dtype)[None])[0]
 
 
 @keras.saving.register_keras_serializable("keraspipe")

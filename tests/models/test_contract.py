@@ -266,3 +266,16 @@ def test_what_clients_ask_with_raw_inputs_is_warm_before_it_is_served(served, lo
     left = {name for name, signature in loaded.signatures.items() if signature.inputs.keys() <= inputs.keys()} - warm
     assert "serving_default" in warm
     assert left <= set(signatures.SELDOM_ASKED)
+
+
+@pytest.mark.once
+def test_a_language_model_says_what_a_server_has_to_know(served, loaded):
+    file = served[0] / "assets.extra" / "language_model.json"
+    assert file.exists() == ("decode" in loaded.signatures)
+    if not file.exists():
+        return
+    model, decode = json.loads(file.read_text()), loaded.signatures["decode"]
+    assert [model["slots"]] == list(decode.inputs["tokens"].shape)
+    assert [model["slots"], model["vocabulary"]] == list(decode.outputs["logits"].shape)
+    tokens = loaded.predict("tokenize", {"text": [model["eos_token"]]})["tokens"]
+    assert tokens[0].tolist()[0] in model["end"]

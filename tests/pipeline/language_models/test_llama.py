@@ -93,6 +93,30 @@ def test_in_training_most_answers_end_after_a_token(network, ids):
     assert [4, 4, 4] == (costs(features, training=False).numpy() != NOT_COUNTED).sum(axis=1).tolist()
 
 
+def test_half_precision_learns_and_serves(ids):
+    from pipeline.language_models.cache import SlotCache
+    from pipeline.language_models.signatures import step_endpoints
+
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = Llama(**SIZES, lora_rank=2)
+        network.build()
+        costs = AnswerCosts(network)({"prompt": tf.constant(ids[:, :3]), "answer": tf.constant(ids[:, 3:])})
+        assert tf.float32 == costs.dtype
+        cache = SlotCache(2, 4, 2, 32, 8)
+        cache._initialize()
+        endpoints = step_endpoints(network, cache)
+        logits = endpoints["prefill"][0](tf.constant(ids[0, :5], tf.int32), tf.constant(1), tf.constant(0))["logits"]
+        np.testing.assert_allclose(network(ids[:1, :5]).numpy()[0, -1], logits, atol=0.05)
+        place, active = tf.fill([4], 5), tf.constant([True, True, False, False])
+        steps = endpoints["decode"][0](tf.fill([4], int(ids[0, 5])), place, active)["logits"]
+        np.testing.assert_allclose(network(ids[:1, :6]).numpy()[0, -1], steps[1], atol=0.05)
+        write = Continuation(network, ()).write
+        assert (3, 4) == write(tf.constant(ids, tf.int32), tf.fill([3], 4), choose_likeliest).shape
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
 def continue_greedily(network, prompt, length):
     row = list(prompt)
     for _ in range(length):
