@@ -40,16 +40,17 @@ def vocabulary() -> BytePairs:
     return BytePairs.from_gguf(open_file().metadata)
 
 
-def build_network(blocks: int, lora_rank: int) -> Llama:
+def build_network(blocks: int, lora_rank: int, lora_blocks: int | None = None) -> Llama:
     """Returns the network with the weights of the package.
 
     Args:
         blocks: The first ones, of 30; fewer are faster and say nothing of use.
         lora_rank: Rank of what is learnt; 0 for all weights.
+        lora_blocks: How many of the last blocks learn; None for all.
     """
     sizes = read_sizes(open_file().metadata)
     sizes["blocks"] = min(blocks, sizes["blocks"])
-    network = Llama(**sizes, lora_rank=lora_rank, start="zeros", name="network")
+    network = Llama(**sizes, lora_rank=lora_rank, lora_blocks=lora_blocks, start="zeros", name="network")
     network.build()
     load_weights(network, open_file())
     return network

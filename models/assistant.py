@@ -13,7 +13,7 @@ answer of yours, in nats a token. `tokenize`, `detokenize`, `prefill` and `decod
 which read assets.extra/language_model.json for the rest. A question of more than 55 tokens is cut there.
 
 Paper: E. Hu et al., LoRA, ICLR 2022, section 4; L. Ben Allal et al., SmolLM2, arXiv:2502.02737.
-Data: BANKING77, every other training question with its intent and a reply by topic; the official 3,080 as the test.
+Data: BANKING77, two thirds of the training questions, each with its intent and a reply by topic; the official test.
 Task: text generation
 Command: keraspipe run assistant
 Reaches: not measured yet
@@ -57,7 +57,7 @@ class Params:
 
     # training
     epochs: Annotated[int, Range(1, 5)] = 1
-    batch_size: Annotated[int, Range(4, 64, log=True)] = 16
+    batch_size: Annotated[int, Range(4, 64, log=True)] = 8
     patience: int = 1  # epochs without a lower val_loss before training stops
     optimizer: Annotated[str, Choice("adam", "adamw")] = "adam"
     learning_rate: Annotated[float, Range(2e-4, 2e-2, log=True)] = 4e-3
@@ -66,6 +66,7 @@ class Params:
     replies: Annotated[int, Range(1, 16)] = 8  # one row in so many learns the reply, too
     # network
     rank: Annotated[int, Range(1, 32, log=True)] = 4  # of LoRA
+    tuned: Annotated[int, Range(1, 30)] = 30  # of the last blocks that have LoRA
     blocks: Annotated[int, Range(1, 30)] = 30  # of the package's network, the first ones
     length: Annotated[int, Range(24, 256)] = 64  # tokens of a question in its frame; the rest of it is cut off
     # server
@@ -100,7 +101,7 @@ def preprocess_targets(targets, p):
 def build(p, spec):
     """Builds the network; its output is the cost of each token of the answer."""
     inputs = {name: keras.Input(spec.features[name][0], name=name, dtype="int64") for name in ("prompt", "answer")}
-    network = _smollm2.build_network(p.blocks, p.rank)
+    network = _smollm2.build_network(p.blocks, p.rank, p.tuned)
     (short,) = tokens_of(["]"])
     costs = AnswerCosts(network, full_rows=p.replies, cut_after=short[0], name="costs")
     model = keras.Model(inputs, costs(inputs))

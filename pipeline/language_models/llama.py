@@ -127,6 +127,7 @@ class Llama(layers.Layer):
         vocabulary: Number of tokens.
         blocks: Number of blocks.
         base: Of the rotary positions.
+        lora_blocks: How many of the last blocks have LoRA, if any has; None for all. What is before them is faster.
         width: See `Block`, as all others.
 
     Shapes: ids (batch, length), -1 where no token is -> logits of the next token (batch, length, vocabulary).
@@ -143,17 +144,21 @@ class Llama(layers.Layer):
         base: float = 10000.0,
         epsilon: float = 1e-5,
         lora_rank: int = 0,
+        lora_blocks: int | None = None,
         start: str = "glorot_uniform",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         own: dict[str, Any] = {"width": width, "heads": heads, "key_heads": key_heads, "hidden": hidden}
-        own |= {"epsilon": epsilon, "lora_rank": lora_rank, "start": start}
+        own |= {"epsilon": epsilon, "start": start}
         self.options = {**own, "vocabulary": vocabulary, "blocks": blocks, "base": base}
+        self.options |= {"lora_rank": lora_rank, "lora_blocks": lora_blocks}
+        fixed = 0 if lora_blocks is None else max(blocks - lora_blocks, 0)  # blocks before those with LoRA
+        ranks = [0] * fixed + [lora_rank] * (blocks - fixed)
         self.base, self.width, self.size = base, width, width // heads
         self.key_heads, self.vocabulary = key_heads, vocabulary
         self.words = layers.Embedding(vocabulary, width, name="words", embeddings_initializer=start)
-        self.blocks = [Block(**own, name=f"block_{number}") for number in range(blocks)]
+        self.blocks = [Block(**own, lora_rank=rank, name=f"block_{place}") for place, rank in enumerate(ranks)]
         self.norm = layers.RMSNormalization(epsilon=epsilon, name="norm")
 
     def build(self, *_: Any) -> None:
@@ -161,7 +166,9 @@ class Llama(layers.Layer):
         self.words.build((None,))
         for layer in (*self.blocks, self.norm):
             layer.build((None, self.width))
-        self.words.trainable = self.norm.trainable = not self.options["lora_rank"]
+        if self.options["lora_rank"]:
+            for layer in (self.words, self.norm, *(block for block in self.blocks if not block.options["lora_rank"])):
+                layer.trainable = False
         self.built = True
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:

@@ -65,6 +65,15 @@ def test_lora_alone_is_learnt(tuned):
     assert 2 * 2 * 2 == len(tuned.trainable_variables)
 
 
+def test_lora_of_the_last_blocks_leaves_the_others(ids):
+    network = Llama(**SIZES, lora_rank=3, lora_blocks=1)
+    network.build()
+    assert {f"lora_kernel_{part}" for part in "ab"} == {variable.name for variable in network.trainable_variables}
+    assert 4 == len(network.trainable_variables) == len(network.blocks[1].trainable_variables)
+    merge_lora(network)
+    assert (3, 8, VOCABULARY) == network(ids).shape
+
+
 def test_merged_weights_give_the_same_logits(tuned, ids):
     expected = tuned(ids).numpy()
     merge_lora(tuned)
