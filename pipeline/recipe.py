@@ -222,6 +222,11 @@ def no_augmentation(p: Any) -> list[Any]:  # noqa: ARG001
     return []
 
 
+def no_assets(served: Any) -> dict[str, str]:  # noqa: ARG001
+    """Returns no files: the default of `Recipe.assets`."""
+    return {}
+
+
 def no_signatures(served: Any) -> dict[str, Any]:  # noqa: ARG001
     """Returns no signatures: the default of `Recipe.signatures`."""
     return {}
@@ -259,6 +264,7 @@ class Recipe:
         outputs: (model, features) -> {name: tensor (batch, …)}: the outputs for clients. Calls the network with
             `training=False`. None gives `label` and `probabilities`, or `value` where the label is a number.
         signatures: (served) -> {name: endpoint}: additional signatures, or another `serving_default`.
+        assets: (served) -> {name: text}: files that the version has in `assets.extra`, for servers that look for them.
         tokens: () -> the texts of the ids to which `preprocess` maps a text, in the order of the ids, "" for padding:
             `explain` names its parts by them. None where whole words have ids, which it finds out by itself.
         predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
@@ -289,6 +295,7 @@ class Recipe:
     finish: Callable[[Any, Any], None] | None = None
     outputs: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
+    assets: Callable[[Any], dict[str, str]] = no_assets
     tokens: Callable[[], Sequence[str]] | None = None
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION

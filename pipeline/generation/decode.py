@@ -73,7 +73,7 @@ def sample(
 
     def choose(logits: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
         scaled = keep_likeliest(logits / tf.maximum(temperature, 1e-6)[:, None], top_p)
-        drawn = tf.argmax(scaled + _gumbel(seed, position, logits.shape[-1]), axis=-1, output_type=tf.int32)
+        drawn = tf.argmax(scaled + draw_gumbel(seed, position, logits.shape[-1]), axis=-1, output_type=tf.int32)
         return tf.where(temperature > 0, drawn, tf.argmax(logits, axis=-1, output_type=tf.int32))
 
     return _decode(step, start, state, choose, length, end)
@@ -87,7 +87,7 @@ def keep_likeliest(logits: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.nn.softmax(logits) >= least, logits, NEVER)
 
 
-def _gumbel(seed: tf.Tensor, position: tf.Tensor, size: int) -> tf.Tensor:
+def draw_gumbel(seed: tf.Tensor, position: tf.Tensor, size: int) -> tf.Tensor:
     """Returns Gumbel noise (rows, size): the largest logit with it is a draw from their softmax (Gumbel-max trick)."""
 
     def draw(row_seed: tf.Tensor) -> tf.Tensor:
