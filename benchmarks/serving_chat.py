@@ -1,6 +1,6 @@
 """Streams of a language model: time to the first token, tokens per second of one and of four streams.
 
-The model is the first language model that is live in the workspace (`KERASPIPE_WORKSPACE`), such as recipe `assistant`.
+The model is the first language model that is live in the workspace (`KERASPIPE_WORKSPACE`).
 What it is held against is its own graph: `decode` called in a loop, nothing else.
 """
 
@@ -67,7 +67,7 @@ def find_model() -> tuple[str, Path]:
         folder = workspace.model(name, live.version) if live else None
         if folder and (folder / "assets.extra" / "language_model.json").is_file():
             return name, folder
-    raise SkippedError(f"no language model is live in {workspace}; run: keraspipe run assistant")
+    raise SkippedError(f"no language model is live in {workspace}; publish one first")
 
 
 def _command(name: str, folder: Path, port: int) -> list[str]:

@@ -60,7 +60,7 @@ COMMANDS = {
     "schema": ("Show or accept changes of the data's schema.", "keraspipe schema diff digits"),
     "serve": ("Serve the published models over REST and gRPC.", "keraspipe serve digits --rest-port 8501"),
     "predict": ("Predict with a published model.", "keraspipe predict digits image.png"),
-    "chat": ("Chat with a published language model.", "keraspipe chat assistant"),
+    "chat": ("Chat with a published language model.", "keraspipe chat MODEL"),
     "explain": ("Show which pixels, words or columns decided a prediction.", "keraspipe explain digits image.png"),
     "loadtest": ("Send load to a server, and measure its latency.", "keraspipe loadtest digits --rate 200"),
     "monitor": ("Find drift between live requests and the training data.", "keraspipe monitor digits --since 1d"),

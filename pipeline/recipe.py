@@ -182,8 +182,8 @@ class Quick:
 class Params(Protocol):
     """Hyperparameters of a recipe: a frozen dataclass with at least these fields.
 
-    The pipeline also uses two optional ones: `fine_tune_epochs: int`, and `class_weight: float`, the power of a class's
-    inverse frequency that weights its examples in the loss (0 none, 1 balanced).
+    Two more are optional: `fine_tune_epochs: int`, and `class_weight: float`, the power of a class's inverse frequency
+    that weights its examples in the loss (0 none, 1 balanced).
     """
 
     epochs: int
@@ -222,11 +222,6 @@ def no_augmentation(p: Any) -> list[Any]:  # noqa: ARG001
     return []
 
 
-def no_assets(served: Any) -> dict[str, str]:  # noqa: ARG001
-    """Returns no files: the default of `Recipe.assets`."""
-    return {}
-
-
 def no_signatures(served: Any) -> dict[str, Any]:  # noqa: ARG001
     """Returns no signatures: the default of `Recipe.signatures`."""
     return {}
@@ -248,14 +243,13 @@ class Recipe:
             targets as they are.
         teacher: Preprocessed targets that the network also gets as features while it learns: the words of a sentence
             that come before the next one (teacher forcing).
-        build: (p, spec) -> compiled `keras.Model` over a dict of features. The last layer of a classifier gives
-            probabilities.
+        build: (p, spec) -> compiled `keras.Model` over a dict of features; a classifier gives probabilities.
         augment: (p) -> Keras layers applied in order to `augmented`, on training batches only.
         augmented: The feature that `augment` works on; empty if its layers map pairs (features, target) to such pairs,
             because the target moves with the picture.
         train: (model, data, p, spec, checkpoint) -> None: trains in place of one `fit`, see `pipeline.training.loop`.
-        sample: (model, count) -> images (count, height, width, channels) in [0, 1], or texts, by fixed seeds: those of
-            a generator are shown and watched in every epoch (`pipeline.training.samples`).
+        sample: (model, count) -> images (count, height, width, channels) in [0, 1], or texts, by fixed seeds, which are
+            shown and watched in every epoch: `pipeline.training.callbacks.samples`.
         sides: Losses that rise and fall against each other, and the value below which one has won: {"critic": 0.05}.
         fine_tune: (model, p, spec) -> None: changes what is trainable and compiles again, for a second fit of
             `p.fine_tune_epochs` epochs; None for none.
@@ -264,7 +258,7 @@ class Recipe:
         outputs: (model, features) -> {name: tensor (batch, …)}: the outputs for clients. Calls the network with
             `training=False`. None gives `label` and `probabilities`, or `value` where the label is a number.
         signatures: (served) -> {name: endpoint}: additional signatures, or another `serving_default`.
-        assets: (served) -> {name: text}: files that the version has in `assets.extra`, for servers that look for them.
+        assets: (served) -> {name: text}: files of the version's `assets.extra`, for servers that look for them.
         tokens: () -> the texts of the ids to which `preprocess` maps a text, in the order of the ids, "" for padding:
             `explain` names its parts by them. None where whole words have ids, which it finds out by itself.
         predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
@@ -295,7 +289,7 @@ class Recipe:
     finish: Callable[[Any, Any], None] | None = None
     outputs: Callable[[Any, dict[str, Any]], dict[str, Any]] | None = None
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
-    assets: Callable[[Any], dict[str, str]] = no_assets
+    assets: Callable[[Any], dict[str, str]] | None = None
     tokens: Callable[[], Sequence[str]] | None = None
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION

@@ -260,8 +260,9 @@ def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict
     fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
     if (layout := forecast.describe_columns(recipe.data)) is not None:
         fileio.write_json(folder / columns.FORECAST_FILE, layout)
-    for name, content in recipe.assets(served).items():
-        (folder / "assets.extra" / name).write_text(content, encoding="utf-8")
+    for name, content in (recipe.assets(served) if recipe.assets else {}).items():
+        with fileio.replace_file(folder / "assets.extra" / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
     worst = saved_model.require_same_answers(served, loaded, examples, inputs)
     operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
     signature_facts = signatures.signatures_to_dict(loaded.signatures)

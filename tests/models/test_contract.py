@@ -26,7 +26,6 @@ EXPLAINED_ROWS = 2  # dozens of gradients each
 RELATIVE_BETWEEN_RELEASES = 1e-4
 # Recipes whose answers are not explained, and why.
 UNEXPLAINED = {
-    "assistant": "its answer is a text",
     "connected_digits": "the length of a recording is a whole number, and its answer is no number",
     "translate": "its answer is a sentence",
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",

@@ -112,7 +112,6 @@ def test_hyperparameters_are_followed_into_files_of_ones_own(recipe, tmp_path, l
 
 TRANSFORM = {
     "adult": {"rare"},
-    "assistant": {"length"},
     "imdb_lstm": {"length", "vocabulary"},
     "imdb_transformer": {"length", "vocabulary"},
     "support_intents": {"length"},
