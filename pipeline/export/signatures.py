@@ -65,6 +65,7 @@ class ServingModel:
         spec: Parsing specification of the raw features.
         sample: Raw inputs of some rows, from which `explain` finds the columns of each feature; without them the
             model has no `explain`.
+        p: The hyperparameters that it was trained with.
     """
 
     recipe: Recipe
@@ -72,6 +73,7 @@ class ServingModel:
     transform: Any
     spec: dict[str, Any]
     sample: dict[str, np.ndarray] = field(default_factory=dict)
+    p: Any = None
 
     def features(self, raw: dict[str, Any]) -> dict[str, tf.Tensor]:
         """Preprocesses raw inputs, tensors or arrays, each (batch,) or, of a vector, (batch, …), by name."""

@@ -49,7 +49,6 @@ def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> Non
             received=f"epochs = {p.epochs}",
             action="correct epochs in the recipe",
         )
-    recipe = replace(recipe, params=p)  # the signatures are those of what was trained
     graph = tft.TFTransformOutput(args.transform_graph_path)
     transform = graph.transform_features_layer()
     spec = graph.raw_feature_spec()
@@ -59,7 +58,7 @@ def run_training(args: FnArgs, join: Callable[[], Workers] | None = None) -> Non
     out = Path(args.model_run_dir)
     model = fit_recipe(recipe, p, rows, evaluation, config, out, read_vocabularies(graph), nodes=nodes)
     if nodes is None or nodes.index == 0:
-        _export_model(recipe, model, transform, spec, args)
+        _export_model(recipe, p, model, transform, spec, args)
 
 
 def fit_recipe(
@@ -246,13 +245,15 @@ def augmentation_map(recipe: Recipe, p: Any) -> Any:
     return augment
 
 
-def _export_model(recipe: Recipe, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs) -> None:
+def _export_model(
+    recipe: Recipe, p: Any, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs
+) -> None:
     from pipeline.export import columns, forecast, saved_model, signatures
     from pipeline.training import devices
     from serving.core.model import LoadedModel
 
     examples, inputs = saved_model.read_raw_rows(args.eval_files, recipe, CHECK_ROWS)
-    served = signatures.ServingModel(recipe, model, transform, spec, inputs)
+    served = signatures.ServingModel(recipe, model, transform, spec, inputs, p)
     folder = Path(args.serving_model_dir)
     saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)

@@ -132,7 +132,7 @@ class SampledRecipe:
             custom_config={"recipe": str(self.path)},
             model_run_dir=str(self.work),
         )
-        trainer._export_model(self.recipe, model, self.layer, self.raw_spec, args)
+        trainer._export_model(self.recipe, self.p, model, self.layer, self.raw_spec, args)
 
 
 def small_recipe(path: Path) -> Recipe:
