@@ -200,8 +200,8 @@ def _read_request(source: str, log: Any) -> Iterator[tuple[str, dict[str, Any] |
     from serving.errors import InvalidArgument
     from serving.wire import tensor_proto
 
-    tensors = {name: log.request.inputs for name in ("features", "request_id")}
-    tensors |= {name: log.response.outputs for name in ("action", "probability")}
+    tensors = dict.fromkeys(("features", "request_id"), log.request.inputs)
+    tensors |= dict.fromkeys(("action", "probability"), log.response.outputs)
     try:
         columns = {name: tensor_proto.decode(side[name], name) for name, side in tensors.items() if name in side}
     except InvalidArgument as error:
