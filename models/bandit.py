@@ -10,7 +10,7 @@ random. The network learns the rewards of the actions that were taken, seldom on
 a higher reward on logged decisions of the test split than that of the policy that took them: by inverse propensities,
 by the doubly robust estimate, and by the lower end of the interval of the gain. No context is in two splits.
 
-Papers: M. Dudík, J. Langford, L. Li, Doubly robust policy evaluation and learning, ICML 2011, sections 2 and 3; A.
+Paper: M. Dudík, J. Langford, L. Li, Doubly robust policy evaluation and learning, ICML 2011, sections 2 and 3; A.
 Bietti, A. Agarwal, J. Langford, A contextual bandit bake-off, JMLR 22, 2021, section 2.3 (importance-weighted
 regression).
 Data: request log, or until there is one 14,376 first decisions about the 1,797 digits of scikit-learn.

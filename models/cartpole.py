@@ -8,7 +8,7 @@ Steps go into a memory, which begins with those of the data, and the network lea
 action is its reward and what the better next action is worth, chosen by the network and valued by what it was before.
 `val_loss` is what the mean return lacks to 500, in episodes of other seeds than those that the gate looks at.
 
-Papers: V. Mnih et al., Human-level control through deep reinforcement learning, Nature 518, 2015, algorithm 1; H. van
+Paper: V. Mnih et al., Human-level control through deep reinforcement learning, Nature 518, 2015, algorithm 1; H. van
 Hasselt et al., Deep reinforcement learning with double Q-learning, AAAI 2016, equation 4. Reference: CleanRL, 489
 by DQN and 490 by PPO after 500,000 steps.
 Data: CartPole-v1, of Gymnasium (`uv sync --extra gym`): steps of a scripted player; 100 episodes of fixed seeds.

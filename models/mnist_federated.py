@@ -8,7 +8,7 @@ clipped and the mean gets Gaussian noise; run and card say the epsilon (by dp-ac
 is a simulation in one process: the noise is that of the seed. `worst_client`: the accuracy of the client for whom the
 model is worst, where the test is dealt out by two digits.
 
-Papers: H. B. McMahan et al., Communication-efficient learning of deep networks from decentralized data, AISTATS 2017,
+Paper: H. B. McMahan et al., Communication-efficient learning of deep networks from decentralized data, AISTATS 2017,
 algorithm 1 and section 3 (a network of 1.7 million weights: 0.99 by 350 rounds of such clients, by 20 if IID);
 H. B. McMahan et al., Learning differentially private recurrent language models, ICLR 2018, algorithm 1.
 Data: MNIST, 60,000 images for training (a tenth to choose the round) and the official 10,000 as the test.
