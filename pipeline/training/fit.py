@@ -95,16 +95,17 @@ class Training:
         watches = [self.samples] if self.samples else []
         callbacks = [*self.nodes.callbacks(), *watches, stopping, alarms, checkpoint, *reports, *self.callbacks]
         with norm.attach(), self.nodes.average_gradients(self.model.optimizer):
-            self._run(epochs if checkpoint.is_finished else first, epochs, callbacks, checkpoint.state)
-        return Fitted(checkpoint.history, alarms.alarm)
+            notes = self._run(epochs if checkpoint.is_finished else first, epochs, callbacks, checkpoint.state)
+        return Fitted(checkpoint.history, alarms.alarm, notes)
 
-    def _run(self, first: int, epochs: int, callbacks: Sequence[Any], state: dict[str, Any]) -> None:
+    def _run(self, first: int, epochs: int, callbacks: Sequence[Any], state: dict[str, Any]) -> tuple[str, ...]:
         from pipeline.training.loop import TrainingLoop, require_one_device
 
         if self.loop:
             require_one_device(self.strategy, self.nodes.count)
-            self.loop(self, TrainingLoop(self.model, callbacks, first, epochs, state))
-            return
+            checkpoint = TrainingLoop(self.model, callbacks, first, epochs, state)
+            self.loop(self, checkpoint)
+            return tuple(checkpoint.notes)
         self.model.fit(
             **self._data(first),
             initial_epoch=first,
@@ -114,6 +115,7 @@ class Training:
             shuffle=False,  # the data set shuffles itself
             verbose=0,
         )
+        return ()
 
     def _data(self, first: int) -> dict[str, Any]:
         """Returns the data sets as arguments of Keras' `fit`.
@@ -163,10 +165,12 @@ class Fitted:
     Attributes:
         history: Values per epoch by name.
         alarm: What ended it before its time; None if nothing did.
+        notes: Sentences that a training of its own kind adds to the diagnosis.
     """
 
     history: dict[str, list[float]]
     alarm: Alarm | None = None
+    notes: tuple[str, ...] = ()
 
 
 def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:

@@ -63,6 +63,7 @@ class TrainingLoop:
 
     Attributes:
         state: Arrays by name that are saved with every epoch and are here again after a restart.
+        notes: What `note` was given.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class TrainingLoop:
         import keras
 
         self.state = state
+        self.notes: list[str] = []
         self._model, self._first, self._last = model, first, last
         self._callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=last)
         self._epoch = self._batch = -1
@@ -119,6 +121,13 @@ class TrainingLoop:
             raise _contract_error(f"no {' and no '.join(missing)}", "give both; lower val_loss is better")
         self._ended = True
         self._callbacks.on_epoch_end(self._epoch, {name: float(value) for name, value in metrics.items()})
+
+    def note(self, words: str) -> None:
+        """Adds a sentence to the diagnosis, which run and card show: what this training cost, or what it guarantees.
+
+        Called after the last epoch, it is said, too, by a restart that has no epoch to do.
+        """
+        self.notes.append(words)
 
 
 def require_one_device(strategy: Any, nodes: int) -> None:

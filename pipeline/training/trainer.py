@@ -135,7 +135,7 @@ def _fit_and_tune(recipe: Recipe, p: Any, training: Training, spec: Spec) -> dic
         second = replace(training, folder=training.folder / "fine-tune").fit(epochs + p.fine_tune_epochs, begin=epochs)
         history = {name: [*values, *second.history.get(name, [])] for name, values in history.items()}
         alarms.append(second.alarm)
-    return {"history": history, "diagnosis": f"{stop_reason(alarms)} {words}".strip()}
+    return {"history": history, "diagnosis": " ".join(filter(None, (stop_reason(alarms), words, *first.notes)))}
 
 
 def _make_loop(recipe: Recipe, p: Any, spec: Spec, rows: Rows, seed: int) -> Callable[[Training, Any], None] | None:

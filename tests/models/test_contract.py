@@ -28,6 +28,7 @@ RELATIVE_BETWEEN_RELEASES = 1e-4
 UNEXPLAINED = {
     "connected_digits": "the length of a recording is a whole number, and its answer is no number",
     "translate": "its answer is a sentence",
+    "bandit": "its answer is drawn by the id of a request, which is no number",
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
     "movies_ranking": "its only inputs are the numbers of a user and of a film",
     "movies_retrieval": "its answer is a list of films, and its only input is a user",

@@ -103,6 +103,13 @@ def test_what_an_epoch_lacks_is_named(tmp_path, metrics, words):
         loop.end_epoch(**metrics)
 
 
+def test_notes_are_kept_in_order(tmp_path):
+    loop = Session(tmp_path, 2).loop
+    loop.note("Epsilon 3.")
+    loop.note("10 MB sent.")
+    assert ["Epsilon 3.", "10 MB sent."] == loop.notes
+
+
 def test_an_epoch_without_an_end_is_an_error(tmp_path):
     loop = Session(tmp_path, 2).loop
     with pytest.raises(PipelineError, match="epoch 1 without it"):
