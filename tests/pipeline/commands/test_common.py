@@ -122,12 +122,12 @@ def test_nothing_heavy_is_imported(keraspipe, arguments):
 )
 def test_a_full_or_read_only_disk_is_an_error_in_words(tmp_path, monkeypatch, capsys, number, action):
     def fail(*_):
-        raise OSError(number, os.strerror(number), "a.json")
+        raise OSError(number, os.strerror(number), str(tmp_path / "a.json"))
 
     monkeypatch.setattr(cli, "_run_command", fail)
     assert 1 == cli.main(["runs", "--workspace", str(tmp_path)])
     words = capsys.readouterr().err
-    assert f"Received: {os.strerror(number)} (a.json)\nNext: {action}" in words
+    assert f"Received: {os.strerror(number)} ({tmp_path / 'a.json'})\nNext: {action}" in words
 
 
 def test_a_recipe_without_a_live_model_says_what_its_last_run_was(tmp_path):

@@ -10,11 +10,11 @@ from pipeline.training.augmentation_preview import (
     GAP,
     MAX_ROWS,
     NAME_WIDTH,
-    PREVIEW_FILE,
     TITLE_HEIGHT,
     choose_rows,
     write_preview,
 )
+from pipeline.training.files import AUGMENTATION
 from pipeline.training.input_pipeline import Rows
 
 
@@ -40,7 +40,7 @@ def test_the_picture_has_a_row_of_each_class(tmp_path, channels, classes):
     dataset = tf.data.Dataset.from_tensor_slices(({"image": images}, labels))
     augment = lambda features, target: ({"image": features["image"] * 0.5}, target)  # noqa: E731
     write_preview(tmp_path, Rows(dataset, 30, 1), lambda *row: row, augment, "image", classes)
-    picture = Image.open(tmp_path / PREVIEW_FILE)
+    picture = Image.open(tmp_path / AUGMENTATION)
     cell = 96 + GAP
     assert (8 * cell + NAME_WIDTH * bool(classes), 8 * cell + TITLE_HEIGHT) == picture.size
     assert np.asarray(picture.convert("L"))[:TITLE_HEIGHT].min() < 100
