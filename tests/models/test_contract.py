@@ -29,10 +29,6 @@ UNEXPLAINED = {
     "connected_digits": "the length of a recording is a whole number, and its answer is no number",
     "translate": "its answer is a sentence",
     "bandit": "its answer is drawn by the id of a request, which is no number",
-    "assistant": "its answer is a text",
-    "mnist_flow": "its serving_default draws an image from a seed: there is no input to attribute it to",
-    "mnist_gan": "its serving_default draws an image from a seed: there is no input to attribute it to",
-    "shakespeare": "its serving_default writes a text: there is no number to attribute to its prompt",
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
     "movies_ranking": "its only inputs are the numbers of a user and of a film",
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
@@ -42,8 +38,6 @@ UNEXPLAINED = {
     "blood_cells": "its answer is boxes: there is no number to attribute to its pixels",
 }
 
-# Recipes whose loss on a few rows does not fall, and why.
-NOT_BY_HEART = {"mnist_gan": "what one of its two networks gains the other one loses"}
 
 # Of language models: they share a cache, so that their rows are none. tests/pipeline/language_models has their tests.
 STATEFUL = ("prefill", "decode")
@@ -100,8 +94,6 @@ def features(sampled_recipe, count=BATCH):
 
 @pytest.mark.once
 def test_one_small_batch_is_overfitted(sampled_recipe, network):
-    if sampled_recipe.path.stem in NOT_BY_HEART:
-        pytest.skip(NOT_BY_HEART[sampled_recipe.path.stem])
     target = trainer.target_map(network, len(sampled_recipe.recipe.data.classes))
     x, y = target(*features(sampled_recipe))
     first, best = None, {}
