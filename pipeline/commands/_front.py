@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.commands._trials import equivalent_command, format_changes, format_reason
 from pipeline.console import align_columns
 from pipeline.recipes import hyperparameters
+from pipeline.tuning.trial import COMPLETE
 
 if TYPE_CHECKING:
     from pipeline.tuning.objectives import Objective
@@ -28,10 +29,12 @@ def format_trial(trial: Trial, front: list[Trial], plan: Search) -> str:
     """One trial: number, state, objectives, whether it is on the front, time, and what differs from the recipe."""
     values = "  ".join(f"{each.name} {_format_value(trial, each):<9}" for each in plan.objectives)
     numbers = [point.number for point in front]
-    place = "on the front" if trial.number in numbers else f"front of {len(numbers)}" if numbers else "no front yet"
+    others = f"front of {len(numbers)}" if numbers else "no front yet"
+    beaten = f"beaten, {others}" if trial.state == COMPLETE else others
+    place = "on the front" if trial.number in numbers else beaten
     words = format_reason(trial) or format_changes(trial, plan)
     times = f"{trial.epochs:>3} epochs {trial.seconds:>6.1f} s"
-    return f"trial {trial.number:<3} {trial.state:<8}  {values}  {place:<12}  {times}  {words}".rstrip()
+    return f"trial {trial.number:<3} {trial.state:<8}  {values}  {place:<18}  {times}  {words}".rstrip()
 
 
 def format_front(outcome: SearchResult, plan: Search) -> list[str]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.plots.examples import FONT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GAP, TITLE_HEIGHT = 8, 24  # pixels
 SETS_PER_ROW = 2
-FONT_FILE = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 
 
 def answers(rows: Sequence[Mapping[str, Any]]) -> Image.Image:

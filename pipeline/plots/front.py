@@ -37,7 +37,8 @@ def draw_front(facts: Mapping[str, Any]) -> Figure:
         _draw_pair(axes, across, upright, facts)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    figure.suptitle(f"{len(facts['front'])} of {len(facts['trials'])} trials are on the Pareto front")
+    be = "is" if len(facts["front"]) == 1 else "are"
+    figure.suptitle(f"{len(facts['front'])} of {len(facts['trials'])} trials {be} on the Pareto front")
     return figure
 
 

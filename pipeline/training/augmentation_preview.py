@@ -9,7 +9,7 @@ from pipeline.store import fileio
 from pipeline.training.files import AUGMENTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -43,7 +43,7 @@ def write_preview(
         classes: Names of the classes, which the labels number; empty without classes.
     """
     specs = rows.dataset.element_spec[0]
-    name = name or next((key for key, spec in specs.items() if _is_image(spec.shape)), "")
+    name = name or find_image(specs)
     if augment is None or name not in specs or not _is_image(specs[name].shape):
         return
     import tensorflow as tf
@@ -79,6 +79,11 @@ def choose_rows(labels: Sequence[int], count: int) -> list[int]:
     return sorted(sorted(range(len(labels)), key=lambda row: (rank[row], row))[:wanted])
 
 
+def find_image(specs: Mapping[str, Any]) -> str:
+    """Returns the first feature that is an image, by the specification of each; empty if none is."""
+    return next((name for name, spec in specs.items() if _is_image(spec.shape)), "")
+
+
 def _is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 3 and shape[2] in {1, 3}  # noqa: PLR2004  (height, width, channels)
 
@@ -110,14 +115,20 @@ def draw_grid(draws: Sequence[np.ndarray], names: Sequence[str]) -> Any:
 
 def _write_titles(sheet: Any, sizes: tuple[int, int, int], names: Sequence[str]) -> None:
     """Writes the titles of the columns and the class of each row; `sizes`: left margin, width and height of a cell."""
-    import matplotlib as mpl
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     left, width, height = sizes
-    draw = ImageDraw.Draw(sheet)
-    font = ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 13)
+    draw, font = ImageDraw.Draw(sheet), load_font()
     draw.text((left + width / 2, TITLE_HEIGHT / 2), "original", "black", font, "mm")
     draw.text((left + width + GAP, TITLE_HEIGHT / 2), f"{DRAWS} augmented draws of it", "black", font, "lm")
     for row, name in enumerate(names):
         short = name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS - 1]}…"
         draw.text((GAP, TITLE_HEIGHT + (row + 0.5) * height), short, "black", font, "lm")
+
+
+def load_font() -> Any:
+    """Returns the font of titles in pictures, which Matplotlib brings."""
+    import matplotlib as mpl
+    from PIL import ImageFont
+
+    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 13)

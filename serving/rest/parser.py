@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import httptools
 
-from serving.wire import openai_errors
+from serving.errors import Code
+from serving.wire import json_writer, openai_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,14 +50,23 @@ class ReceivedRequest:
     held: int
 
 
+class Refusal(NamedTuple):
+    """Why a request is not read to its end: status of HTTP, text, code of gRPC, and headers as of `Response`."""
+
+    status: int
+    text: str
+    code: Code
+    headers: str = ""
+
+
 class Limits(Protocol):
     """What a server takes of its clients (`serving.rest.server`)."""
 
-    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
+    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Refusal | None:
         """Why a request is turned away before its body is read; None where it is not."""
 
-    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
-        """Hold bytes of a request; an answer, in OpenAI's form if it is one of theirs, where they are too many."""
+    def take(self, size: int, total: int) -> Refusal | None:
+        """Hold bytes of a request; why not, where they are too many."""
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""
@@ -113,7 +123,7 @@ class RequestReader:
         self._held = self._head_size = self._silent = 0
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._in_body = self._bodiless = self._is_openai = False
+        self._in_body = self._bodiless = False
         self._body = io.BytesIO()  # gives its bytes without a copy, and takes no more than they do
         self.owes_continue = False
         self.size = self.body_left = 0
@@ -149,15 +159,12 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         self._in_body, self._silent = True, 0
         method = self._parser.get_method().decode("ascii")
-        self._check(self._limits.refusal(method, self._url, self._headers))
+        self._deny(self._limits.refusal(method, self._url, self._headers))
         length = self._headers.get("content-length", "")
         announced = int(length) if length.isdigit() else 0
         self._bodiless = method in _BODILESS or self._url in PROBES
         self._check_body(announced)
-        self._is_openai = openai_errors.is_openai_request(self._url.decode("utf-8", "replace"), self._headers)
-        self._check(
-            self._limits.take(announced, 0, is_openai=self._is_openai)
-        )  # what can never fit is turned away at once
+        self._deny(self._limits.take(announced, 0))  # what can never fit is turned away at once
         self._limits.give(announced)  # and what fits is held when it has arrived
         self.body_left = 0 if "transfer-encoding" in self._headers else announced
         expects = self._headers.get("expect", "").lower() == "100-continue"
@@ -192,8 +199,18 @@ class RequestReader:
 
     def _take(self, size: int) -> None:
         """Hold so many bytes more of the server's memory."""
-        self._check(self._limits.take(size, self.size, is_openai=self._is_openai))
+        self._deny(self._limits.take(size, self.size))
         self._held += size
+
+    def _deny(self, refusal: Refusal | None) -> None:
+        """End the parser's turn with a refusal, if there is one, in the form that the client reads."""
+        if refusal is None:
+            return
+        if not openai_errors.is_openai_request(self._url.decode("utf-8", "replace"), self._headers):
+            self._check(Response(refusal.status, json_writer.error_body(refusal.text), headers=refusal.headers))
+        later = "Retry-After: 1\r\n" if refusal.code is Code.RESOURCE_EXHAUSTED else ""
+        body = openai_errors.refusal_body(refusal.text, refusal.code)
+        self._check(Response(refusal.status, body, headers=refusal.headers + later))
 
     def _check(self, refusal: Response | None) -> None:
         """End the parser's turn with a refusal, if there is one."""

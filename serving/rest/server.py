@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from serving import security, sockets
 from serving.core.work import FULL_TEXT
-from serving.errors import Code, ResourceExhausted, unexpected_error
+from serving.errors import Code, unexpected_error
 from serving.rest.app import error_response
-from serving.rest.parser import Response
+from serving.rest.parser import Refusal, Response
 from serving.rest.protocol import Connection
-from serving.wire import json_writer, openai_errors
 
 if TYPE_CHECKING:
     import socket
@@ -183,33 +182,24 @@ class Connections:
         """An answer with the lines that all get."""
         return replace(response, headers=response.headers + self._headers)
 
-    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Response | None:
+    def refusal(self, method: str, path: bytes, headers: Mapping[str, str]) -> Refusal | None:
         """Why a request is turned away before its body is read; None where it is not."""
         if self._allows(method, path, headers.get("authorization", "")):
             return None
         text = "The request carries no valid bearer token. Send the header: Authorization: Bearer TOKEN"
-        is_openai = openai_errors.is_openai_request(path.decode("utf-8", "replace"), headers)
-        body = openai_errors.refusal_body(text, Code.UNAUTHENTICATED) if is_openai else json_writer.error_body(text)
-        return Response(401, body, headers="WWW-Authenticate: Bearer\r\n")
+        return Refusal(401, text, Code.UNAUTHENTICATED, "WWW-Authenticate: Bearer\r\n")
 
-    def take(self, size: int, total: int, *, is_openai: bool = False) -> Response | None:
-        """Hold bytes of a request; an answer where they are too many.
+    def take(self, size: int, total: int) -> Refusal | None:
+        """Hold bytes of a request; why not, where they are too many.
 
         Args:
             size: Bytes to hold now.
             total: Bytes of the request that were read so far.
-            is_openai: Whether it is refused in OpenAI's form.
         """
         if self._request_bytes is not None and max(size, total) > self._request_bytes:
             text = f"The request has {max(size, total)} bytes, at most {self._request_bytes} are taken"
-            refusal = openai_errors.refusal_body(text, Code.INVALID_ARGUMENT) if is_openai else b""
-            return Response(413, refusal or json_writer.error_body(text))
-        if self._budget.take(size):
-            return None
-        if is_openai:
-            body = openai_errors.refusal_body(FULL_TEXT, Code.RESOURCE_EXHAUSTED)
-            return Response(429, body, headers="Retry-After: 1\r\n")
-        return error_response(ResourceExhausted(FULL_TEXT))
+            return Refusal(413, text, Code.INVALID_ARGUMENT)
+        return None if self._budget.take(size) else Refusal(429, FULL_TEXT, Code.RESOURCE_EXHAUSTED)
 
     def give(self, size: int) -> None:
         """Hold bytes no longer."""

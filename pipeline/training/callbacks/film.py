@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.generation.png import COMMENT, XMP, XMP_KEYWORD
 from pipeline.store import fileio
+from pipeline.training.augmentation_preview import load_font
 from pipeline.training.files import ANIMATION, STRIP, TEXTS
 
 if TYPE_CHECKING:
@@ -99,14 +100,7 @@ def _sheet(rows: Sequence[np.ndarray], names: Sequence[str]) -> Any:
         for column, image in enumerate(images):
             picture = Image.fromarray(image[..., 0] if channels == 1 else image)
             sheet.paste(picture, (left + column * (width + GAP), top + row * (height + GAP)))
-    draw, font = ImageDraw.Draw(sheet), _font()
+    draw, font = ImageDraw.Draw(sheet), load_font()
     for row, name in enumerate(names):
         draw.text((4, TITLE_HEIGHT / 2 if top else (row + 0.5) * (height + GAP)), name, "black", font, "lm")
     return sheet
-
-
-def _font() -> Any:
-    import matplotlib as mpl
-    from PIL import ImageFont
-
-    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 13)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from pipeline.training.augmentation_preview import find_image
 from pipeline.training.callbacks import film
 from pipeline.training.callbacks.alarms import CLASSES, COPIES, DIVERSITY
 
@@ -34,14 +35,19 @@ class SampleWatch(keras.callbacks.Callback):
 
     Args:
         sample: (model, count) -> images (count, height, width, channels) in [0, 1], or texts.
-        real: () -> real rows to compare with; called once.
+        real: () -> real rows to compare with, or None without any; called after the first epoch.
         frames: Folder of the grids so far; it survives a killed training.
         out: Folder of the animation and the strip.
         classes: Number of classes; 0 without.
     """
 
     def __init__(
-        self, sample: Callable[[Any, int], Any], real: Callable[[], RealRows], frames: Path, out: Path, classes: int
+        self,
+        sample: Callable[[Any, int], Any],
+        real: Callable[[], RealRows | None],
+        frames: Path,
+        out: Path,
+        classes: int,
     ) -> None:
         super().__init__()
         self.classes = classes
@@ -57,7 +63,7 @@ class SampleWatch(keras.callbacks.Callback):
         images = np.clip(np.asarray(keras.ops.convert_to_numpy(drawn), np.float32), 0.0, 1.0)
         film.write_images(self._frames, epoch + 1, np.round(255 * images).astype(np.uint8))
         self._real = self._real or self._load()
-        if logs is not None:
+        if logs is not None and self._real:
             logs |= self._real.compare(images)
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
@@ -122,13 +128,11 @@ def _mean_distance(vectors: np.ndarray) -> float:
     return float(np.sqrt(squares).sum() / (len(vectors) * (len(vectors) - 1)))
 
 
-def read_real_rows(train: Rows, evaluation: Rows, classes: int) -> RealRows:
-    """Reads the images of the training and eval split; their values are scaled to [0, 1]."""
-    name = next(
-        key
-        for key, spec in train.dataset.element_spec[0].items()
-        if len(spec.shape) == 3  # noqa: PLR2004
-    )
+def read_real_rows(train: Rows, evaluation: Rows, classes: int) -> RealRows | None:
+    """Reads the images of the training and eval split; their values are scaled to [0, 1]. None if there are none."""
+    name = find_image(train.dataset.element_spec[0])
+    if not name:
+        return None
     images, labels = [], []
     for features, label in train.dataset.take(REAL_ROWS).batch(500).as_numpy_iterator():
         images.append(features[name].astype(np.float16))

@@ -13,7 +13,7 @@ class _Unlimited:
     def refusal(self, *_):
         return None
 
-    def take(self, *_, **__):
+    def take(self, *_):
         return None
 
     def give(self, _):

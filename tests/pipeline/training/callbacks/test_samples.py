@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from pipeline.training.callbacks.film import write_film
-from pipeline.training.callbacks.samples import COUNT, RealRows, SampleWatch, shrink
+from pipeline.training.callbacks.samples import COUNT, RealRows, SampleWatch, read_real_rows, shrink
 from pipeline.training.files import ANIMATION, STRIP, TEXTS
+from pipeline.training.input_pipeline import Rows
 
 RANDOM = np.random.default_rng(0)
 PATTERNS = RANDOM.random((10, 28, 28, 1)).astype("float32")  # one for each class
@@ -68,6 +70,16 @@ def test_the_film_of_images_is_marked(tmp_path):
     with Image.open(tmp_path / "out" / STRIP) as strip:
         strip.load()
         assert "trainedAlgorithmicMedia" in strip.text["XML:com.adobe.xmp"]
+
+
+def test_rows_without_an_image_are_not_compared(tmp_path):
+    features = tf.data.Dataset.from_tensor_slices(({"x": tf.zeros([4, 3])}, tf.zeros([4], tf.int64)))
+    rows_of_numbers = Rows(features, 4, 48)
+    assert read_real_rows(rows_of_numbers, rows_of_numbers, 0) is None
+    watch = SampleWatch(lambda model, count: rows(count)[0], lambda: None, tmp_path / "frames", tmp_path, 0)
+    logs = {"loss": 1.0}
+    watch.on_epoch_end(0, logs)
+    assert logs == {"loss": 1.0}
 
 
 def test_texts_have_a_file(tmp_path):
