@@ -2,8 +2,8 @@
 # Runs a command with a Docker engine:   tests/engine/engine.sh COMMAND [ARGUMENT]...
 #
 # The machine's own engine where one runs. Elsewhere, as root on Debian: one that is installed from Debian 13, started
-# for the command and stopped after it, with its bridge and its firewall rules; what it pulls and builds stays in
-# KERASPIPE_ENGINE_CACHE (default ~/.cache/keraspipe-engine). Exit code 77, with a reason: no engine can be had here.
+# for the command and stopped after it, with its bridge and its firewall rules; the images, and the last 10 GB of what
+# it builds, stay in KERASPIPE_ENGINE_CACHE (default ~/.cache/keraspipe-engine). Exit code 77, with a reason: no engine can be had here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KERASPIPE_ENGINE_CACHE:-$HOME/.cache/keraspipe-engine}
@@ -37,6 +37,7 @@ stop() {
     trap '' TERM INT
     [ -z "$running" ] || { kill "$running" && wait "$running"; } 2>/dev/null || true
     if [ -n "$engine" ]; then
+        { docker image prune --force && docker builder prune --force --keep-storage 10GB; } >/dev/null 2>&1 || true
         kill "$engine" && wait "$engine" || true
         ip link delete $bridge 2>/dev/null || true
         for firewall in iptables ip6tables; do without_docker $firewall 2>/dev/null || true; done

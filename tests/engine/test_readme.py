@@ -29,10 +29,13 @@ def test_there_are_commands():
 def test_a_command_does_what_the_readme_says(stack, folder, command):
     here = re.sub(r"127\.0\.0\.1:(\d+)", lambda found: f"127.0.0.1:{stack.ports[PORTS[found[1]]]}", command)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "KERASPIPE_WORKSPACE": str(folder / "workspace")}
+    # The copy's own code, for which .env and secrets are those of the copy.
+    own = {"PYTHONPATH": str(folder), "KERASPIPE_WORKSPACE": str(folder / "workspace")}
+    environment = {**os.environ, "PATH": path, **own}
     done = subprocess.run(
         ["bash", "-c", here], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert 0 == done.returncode, done.stdout + done.stderr
+    assert str(ROOT) not in done.stdout
     if command.startswith("curl"):
         assert '"label": "0"' in done.stdout
