@@ -46,6 +46,13 @@ class Target:
             return answer.status
         return 0
 
+    def send(self, data: bytes) -> None:
+        """Sends bytes on a connection of their own, and reads what comes until its end."""
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.rest), timeout=60) as opened:
+            opened.sendall(data)
+            while opened.recv(1 << 16):
+                pass
+
     def flood(self, action: Callable[[], Any], threads: int = 8) -> None:
         """Repeats an action in threads."""
         end = time.monotonic() + self.seconds
@@ -144,6 +151,9 @@ ATTACKS: dict[str, Callable[[Target], Any]] = {
     "JPEG bomb": lambda target: target.posts("images", row(content.jpeg(20_000)), 4),
     "WAV bomb": lambda target: target.posts("recordings", row(content.wav(100, 2**31 - 2)), 4),
     "gzip, three of 56 KB": lambda target: target.posts("numbers", content.packed(b"[],", 57_000_000), 3, "gzip"),
+    "unknown models": lambda target: target.posts("unknown", b'{"instances": [1.0]}'),
+    "unknown pages": lambda target: target.flood(lambda: target.send(b"GET /x HTTP/1.0\r\n\r\n")),
+    "broken heads": lambda target: target.flood(lambda: target.send(b"POST\r\n\r\n")),
     "announced lengths": lambda target: target.hold(200, _HEAD + b"Content-Length: 100000000\r\n\r\n{"),
     "slow heads": lambda target: target.hold(300, _HEAD, b"X: y\r\n"),
     "idle connections": lambda target: target.hold(1500, b""),
@@ -156,6 +166,8 @@ ATTACKS: dict[str, Callable[[Target], Any]] = {
     "JSON of lists, 500 KB": lambda target: target.posts("numbers", _json(b"[1],", 500_000), 2),
     "gRPC, texts, 6 MB": lambda target: target.call(PREDICT, content.texts_message(2_000_000)),
     "gRPC, Examples, 6 MB": lambda target: target.call(CLASSIFY, content.examples_message(2_000_000)),
+    "gRPC, unknown models": lambda target: target.call(PREDICT, b"\x0a\x03\x0a\x01x", 8),
+    "gRPC, unknown methods": lambda target: target.call("/x/Y", b"", 8),
     "gRPC, messages that drip": drip_messages,
 }
 

@@ -1,29 +1,43 @@
-"""What a run may cost, told from its inputs alone: memory for images, and whether it is bound to be short.
+"""What a request may cost: memory for images, whether its run is bound to be short, and how often one is refused.
 
-What the last run took says nothing about inputs of another content: strings may be anything from a word to a picture.
+All is told from the inputs alone. What the last run took says nothing about inputs of another content: strings may be
+anything from a word to a picture.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from serving.core.work import FULL_TEXT
-from serving.errors import InvalidArgument, ResourceExhausted
+from serving.errors import Code, InvalidArgument, ResourceExhausted
 from serving.wire.image_header import count_pixels
 from serving.wire.strings import Strings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from serving.core.work import Graph, MemoryBudget, RunArgs, Values
     from serving.wire.strings import Tensor
+
+    T = TypeVar("T")
 
 PIXEL_BYTES = 16  # a decoder's own memory, the pixels, and two copies of them while they are resized
 _QUICK_PIXELS = 1 << 16  # of all images of a run; decoded in less than half a millisecond
 _QUICK_BYTES = 1 << 15  # of all strings of a run
 _SMALL_VALUES = 1 << 14  # bytes of a result
 _MEDIUM_VALUES = 1 << 20
+_PER_SECOND = 300.0
+_AT_ONCE = 50  # that leave without a pause between them
+_LONGEST_S = 0.25  # that one waits: what is held for a request is held meanwhile
+_CLIENT_FAULTS = {
+    Code.INVALID_ARGUMENT,
+    Code.NOT_FOUND,
+    Code.FAILED_PRECONDITION,
+    Code.OUT_OF_RANGE,
+    Code.UNIMPLEMENTED,
+}
 
 
 def image_bytes(model: Graph, args: RunArgs) -> int:
@@ -84,3 +98,35 @@ def _strings(args: RunArgs) -> Iterator[bytes]:
             yield from itertools.chain.from_iterable(tensor.pieces())
         elif tensor.dtype == object:
             yield from tensor.flat
+
+
+class Refusals:
+    """Sends answers on an event loop, and those that refuse a request at a bounded rate.
+
+    A refusal costs as much as an answer, and its sender may have the next request ready. The first ones leave at once;
+    when there are many, each one waits for its turn, and so does its sender. Answers never wait. The rate is kept as
+    by a leaky bucket (ITU-T I.371, annex A: the virtual scheduling algorithm).
+
+    Args:
+        per_second: Refusals in the long run.
+        at_once: How many may leave together after a pause.
+        longest_s: Seconds that one waits at most.
+    """
+
+    def __init__(self, per_second: float = _PER_SECOND, at_once: int = _AT_ONCE, longest_s: float = _LONGEST_S) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._gap, self._tolerance, self._longest = 1 / per_second, at_once / per_second, longest_s
+        self._due = 0.0  # when the next one leaves if all of them keep the gap
+
+    def send(self, code: Code, reply: Callable[[T], object], answer: T) -> None:
+        """Calls `reply` with the answer to a request that ended with a code: at once, or later if that refuses it."""
+        wait = self._wait() if code in _CLIENT_FAULTS else 0.0
+        if wait > 0:
+            self._loop.call_later(wait, reply, answer)
+        else:
+            reply(answer)
+
+    def _wait(self) -> float:
+        now = self._loop.time()
+        self._due = min(max(self._due, now) + self._gap, now + self._tolerance + self._longest)
+        return self._due - now - self._tolerance

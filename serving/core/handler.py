@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from serving.core.cost import hold_images, is_medium, is_small
+from serving.core.cost import Refusals, hold_images, is_medium, is_small
 from serving.core.work import InferenceTask, LogMetadata, MemoryBudget, Outcome, RunArgs
 from serving.errors import Code, ResourceExhausted, ServingError, unexpected_error
 from serving.wire.deadline import run_until
@@ -148,7 +148,7 @@ class RequestHandler:
         self.samples = samples
         self._concurrent = math.inf if concurrent is None else concurrent
         self._loop = asyncio.get_running_loop()
-        self.in_flight = 0
+        self.refusals, self.in_flight = Refusals(), 0
 
     def answer(
         self,
@@ -285,7 +285,7 @@ class RequestHandler:
             self.metrics.record_choice(lease.name, lease.side, lease.servable.version, code, seconds)
         elif not prepared and isinstance(answer, ServingError) and answer.canary_choice:
             self.metrics.record_choice(*answer.canary_choice, code, seconds)
-        context.done(answer)
+        self.refusals.send(code, context.done, answer)
 
 
 def _attempt(do: Callable[[], Any]) -> Any:

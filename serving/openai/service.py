@@ -188,7 +188,7 @@ class OpenAiService:
             self._metrics.record_choice(*error.canary_choice, error.code, seconds)
         if not headers and error.code in {Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE}:
             headers = "Retry-After: 1\r\n"
-        arrival.reply(error_response(error, headers))
+        self._handler.refusals.send(error.code, arrival.reply, error_response(error, headers))
 
     def _end(self, arrival: Arrival, lease: ServableHandle, code: Code) -> None:
         seconds = time.perf_counter() - arrival.started

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EventStream:
-    """An answer as server-sent events (`serving.rest.parser.BodyStream`); used on the event loop.
+    """An answer as server-sent events (`serving.rest.streaming.BodyStream`); used on the event loop.
 
     Args:
         form: Writes the events.

@@ -122,7 +122,7 @@ class Application:
         try:
             target = routes.find_route(request.method, request.path)
         except ServingError as error:
-            reply(error_response(error))
+            self._handler.refusals.send(error.code, reply, error_response(error))
             return
         if target.action in {"status", "metadata"}:
             self._executor.submit(self._describe, target, reply)

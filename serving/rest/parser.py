@@ -21,6 +21,9 @@ from serving.wire import json_writer, openai_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from serving.core.cost import Refusals
+    from serving.rest.streaming import BodyStream
+
     Leave = Callable[[], None]
 
 
@@ -76,6 +79,7 @@ class Connections(Limits, Protocol):
     """All connections of a server (`serving.rest.server`)."""
 
     draining: bool
+    refusals: Refusals
 
     def add(self, connection: Any) -> None:
         """A client came."""
@@ -140,6 +144,10 @@ class RequestReader:
             return self._refusal or Response(400, str(error).encode(), "text/plain")
         # A header, trailer or chunk extension without an end is kept by the parser, which reports nothing.
         return Response(431, b"", "") if self._silent > _MAX_HEAD + PIECE else None
+
+    def close(self) -> None:
+        """Reads no more; the parser and its reader hold each other, and a search for garbage stops all requests."""
+        del self._parser
 
     # httptools calls these.
 
@@ -238,19 +246,6 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-
-
-class BodyStream(Protocol):
-    """A body that comes into being while it is sent; used on the event loop."""
-
-    def start(self, wake: Callable[[], None]) -> None:
-        """The answer's head is on its way; `wake` is to be called whenever there is something new to take."""
-
-    def take(self) -> bytes | None:
-        """What is there now, to be sent at once; empty where nothing is, None at the end."""
-
-    def probe(self) -> bytes:
-        """Bytes that change nothing, to learn whether the client is still there."""
 
 
 @dataclass(frozen=True, slots=True)

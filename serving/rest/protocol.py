@@ -16,11 +16,13 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from serving.errors import Code
 from serving.rest.parser import PIECE, ReceivedRequest, RequestReader, Response, response_head
 from serving.rest.streaming import BodyWriter, probe_at_times, write_interim
 
 if TYPE_CHECKING:
-    from serving.rest.parser import BodyStream, Connections, Leave
+    from serving.rest.parser import Connections, Leave
+    from serving.rest.streaming import BodyStream
 
 _QUEUE = 16  # requests read ahead
 _TURN_S = 0.002  # after which other connections have their turn: a piece may hold a few thousand chunks
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._last = False  # nothing further is read
         self._unsent, self._unsent_since = 0, math.inf
+        self._lingering: asyncio.TimerHandle | None = None
 
     # asyncio calls these.
 
@@ -56,6 +59,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._closed = True
         self._read_no_more()
+        self._reader.close()
+        if self._lingering:  # it would hold the connection
+            self._lingering.cancel()
         self._drop_waiting()
         leave, self._leave = self._leave, None
         if self._body and self._current:  # else the answer gives back what is held
@@ -218,7 +224,11 @@ class Connection(asyncio.Protocol):
         self._read_no_more()
         if self.is_due:
             self._refusal = response
-        elif not (self._closed or self._transport.is_closing()):
+        else:
+            self._all.refusals.send(Code.INVALID_ARGUMENT, self._write_refusal, response)
+
+    def _write_refusal(self, response: Response) -> None:
+        if not (self._closed or self._transport.is_closing()):
             self._write(self._all.with_headers(response), None, keep_alive=False)
             self._finish(linger=True)
 
@@ -229,7 +239,7 @@ class Connection(asyncio.Protocol):
         self._drop_waiting()
         if linger and self._transport.can_write_eof():
             self._transport.write_eof()
-            self._loop.call_later(_LINGER_S, self._transport.close)
+            self._lingering = self._loop.call_later(_LINGER_S, self._transport.close)
         else:
             self._transport.close()
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from serving import security, sockets
+from serving.core.cost import Refusals
 from serving.core.work import FULL_TEXT
 from serving.errors import Code, unexpected_error
 from serving.rest.app import error_response
@@ -133,6 +134,7 @@ class Connections:
         self._warned = False
         self._emptied = asyncio.Event()
         self.draining = False
+        self.refusals = Refusals()
 
     def protocol(self) -> Connection:
         """A protocol for a new connection."""

@@ -6,16 +6,27 @@ client of HTTP/1.0 knows no chunks; for it the connection's end is the body's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from serving.rest.parser import BodyStream
-
 _PROBES_S = (0.0, 0.2, 1.0, 5.0)  # the first is answered by a reset if the client is gone, the second finds it
 _INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # a client has to read over it
+
+
+class BodyStream(Protocol):
+    """A body that comes into being while it is sent; used on the event loop."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """The answer's head is on its way; `wake` is to be called whenever there is something new to take."""
+
+    def take(self) -> bytes | None:
+        """What is there now, to be sent at once; empty where nothing is, None at the end."""
+
+    def probe(self) -> bytes:
+        """Bytes that change nothing, to learn whether the client is still there."""
 
 
 class BodyWriter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import types
 
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.core.cost import PIXEL_BYTES, image_bytes, is_bounded, is_medium, value_bytes
+from serving.core.cost import PIXEL_BYTES, Refusals, image_bytes, is_bounded, is_medium, value_bytes
 from serving.core.handler import PreparedRequest, RequestHandler
 from serving.core.work import MemoryBudget, RunArgs
-from serving.errors import InvalidArgument, ResourceExhausted
+from serving.errors import Code, InvalidArgument, ResourceExhausted
 from serving.wire.strings import Strings
 
 HUGE_WEBP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0\x2f\xfe\xbf\xff\x0f\x07" + bytes(12)
@@ -99,3 +100,53 @@ def test_an_image_of_89_megapixels_needs_memory_that_the_server_may_have():
     with pytest.raises(InvalidArgument, match="unpack to 1431562896 bytes, at most 1073741824 are taken"):
         prepare(MemoryBudget(2**30))
     assert 2 == len(released)
+
+
+def send(codes, **options):
+    """When which answer was sent, in seconds after the first one, as (number, seconds)."""
+
+    async def run():
+        loop, sent, ended = asyncio.get_running_loop(), [], asyncio.Event()
+        refusals, began = Refusals(**options), loop.time()
+
+        def reply(number):
+            sent.append((number, loop.time() - began))
+            if len(sent) == len(codes):
+                ended.set()
+
+        for number, code in enumerate(codes):
+            refusals.send(code, reply, number)
+        await ended.wait()
+        return sent
+
+    return asyncio.run(run())
+
+
+def test_the_first_refusals_leave_at_once_and_many_wait_for_their_turn():
+    sent = send([Code.INVALID_ARGUMENT] * 30, per_second=200, at_once=10, longest_s=10)
+    assert list(range(30)) == [number for number, _ in sent]
+    assert sent[9][1] < 0.05
+    assert 0.1 <= sent[29][1]  # 20 more, 5 ms apart
+
+
+def test_no_refusal_waits_longer_than_is_said():
+    sent = send([Code.NOT_FOUND] * 2000, per_second=100, at_once=5, longest_s=0.05)
+    assert sent[-1][1] < 1  # 20 seconds at this rate
+
+
+def test_answers_and_what_is_not_the_sender_s_fault_never_wait():
+    codes = [Code.INVALID_ARGUMENT] * 40 + [Code.OK, Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.INTERNAL]
+    sent = send(codes, per_second=100, at_once=1, longest_s=0.2)
+    assert [0, 40, 41, 42, 43, 1] == [number for number, _ in sent[:6]]
+
+
+def test_after_a_pause_refusals_leave_at_once_again():
+    async def run():
+        refusals, sent = Refusals(per_second=1000, at_once=5), []
+        for turn in range(2):
+            for number in range(5):
+                refusals.send(Code.NOT_FOUND, sent.append, number)
+            assert 5 * (turn + 1) == len(sent)
+            await asyncio.sleep(0.02)
+
+    asyncio.run(run())
