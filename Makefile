@@ -1,11 +1,11 @@
 # One target per task, the same here and in CI. Each target runs bin/setup first, which takes a few milliseconds
 # when nothing changed.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-all engine check map bench clean
+.PHONY: help setup run test test-fast test-long test-all engine check map bench clean
 
 WORKERS ?= 2      # test processes; each needs about 2 GB for TensorFlow
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
-PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 export PYTHON GPU  # PYTHON: path of Python 3.11 if it is not on PATH; GPU=1 installs CUDA
 
 help:  ## list the targets
@@ -21,9 +21,12 @@ test: setup  ## run the tests; PYTEST_ARGS="-k gate" selects some
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup  ## run only the tests that start no process and take milliseconds
-	@$(PYTEST) -m "not process and not heavy and not slow and not engine" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not process and not heavy and not long and not slow and not engine" $(PYTEST_ARGS)
 
-test-all: setup  ## run also the tests that train for minutes, without cached runs
+test-long: setup  ## run the tests that take long: whole runs, killed runs, the contract of every recipe
+	@$(PYTEST) -m "long and not slow and not engine" $(PYTEST_ARGS)
+
+test-all: setup  ## run all tests, also those that train for minutes, without cached runs
 	@KERASPIPE_TEST_CACHE= $(PYTEST) -m "not engine" $(PYTEST_ARGS)
 
 engine: setup  ## test docker-compose.yml on the running Docker engine, or, as root on Debian 12, on one that it installs

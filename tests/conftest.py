@@ -199,11 +199,11 @@ class Starts:
 
 
 def passed_file(item: pytest.Item) -> Path | None:
-    """What says that a test marked `once` passed under a digest.
+    """What says that a test marked `long` passed under a digest.
 
     The mark may bring a function that gives this file for a test. Without one, all sources of the project count.
     """
-    mark = item.get_closest_marker("once")
+    mark = item.get_closest_marker("long")
     if not PASSED or not mark:
         return None
     find: Callable[[pytest.Item], Path] = mark.kwargs.get("file", _passed_with_these_sources)

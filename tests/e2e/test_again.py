@@ -9,7 +9,7 @@ TRAIN_ON = ["train", "evaluate", "score"]
 TRANSFORM_ON = ["transform", *TRAIN_ON]
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_changed_code_and_data_repeat_what_depends_on_them(published_unrecorded):
     squares = published_unrecorded
     first = squares.run()

@@ -166,7 +166,7 @@ def write_table(path, colours, header="size,colour,kind"):
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_table_whose_columns_change(tmp_path, keraspipe_in):
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "table.py").write_text(CSV_RECIPE)
@@ -244,7 +244,7 @@ def test_a_workspace_without_room(mounted, keraspipe, options, words):
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_mlflow_away_and_back(prepared):
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))

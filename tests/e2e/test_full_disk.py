@@ -40,7 +40,7 @@ def fill_up(squares, tmp_path):
     return run
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize("fill_at", ["epoch 3/", pytest.param("ingest", marks=pytest.mark.slow)])
 def test_a_disk_that_is_full_ends_the_run_in_words_and_the_next_goes_on(fill_up, fill_at):
     (code, text), (again, rest) = fill_up(fill_at)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.once, pytest.mark.xdist_group("spoiled")]
+pytestmark = pytest.mark.xdist_group("spoiled")
 
 ROOT = Path(__file__).resolve().parents[2]
 SPOILED = '''

@@ -30,7 +30,6 @@ def kill_when(squares, pattern, *arguments):
     return lines
 
 
-@pytest.mark.once
 def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     arguments = ("--set", "epochs=30", "--set", "patience=30")
     kill_when(prepared, r"epoch 5/30", *arguments)
@@ -48,7 +47,7 @@ def test_killed_in_training_it_goes_on_from_its_last_epoch(prepared):
     assert 30 == len(json.loads(history.read_text())["history"]["val_loss"])
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
     kill_when(unrecorded, r"✓ ingest")
     assert any(re.search(r"≡ ingest\s+from cache", line) for line in kill_when(unrecorded, r"✓ statistics"))
@@ -59,7 +58,6 @@ def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
     assert {"ingest", "statistics"} <= {entry["name"] for entry in result["steps"] if entry["cached"]}
 
 
-@pytest.mark.once
 def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unrecorded):
     first = prepared_unrecorded.keraspipe.fork("run", "squares", "--json")
     until_line(first, r"≡ ingest")
@@ -74,7 +72,7 @@ def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unre
     assert 1 == answer.json["model_version"]
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     starts = [squares.keraspipe.fork("run", "squares", "--json", "--set", f"units={units}") for units in (4, 6)]
     ends = [(process, *process.communicate(timeout=400)) for process in starts]
@@ -85,7 +83,6 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}
 
 
-@pytest.mark.once
 def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorded):
     arguments = ("--set", "epochs=30", "--set", "patience=30")
     process = prepared_unrecorded.keraspipe.fork("run", "squares", "--json", *arguments)

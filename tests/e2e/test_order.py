@@ -48,7 +48,7 @@ def test_lineage_goes_from_the_data_to_the_served_version(digits):
     assert all(Path(o["path"]).exists() for step in steps.values() for o in step["outputs"].values())
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_what_is_live_survives_the_removal_of_everything_else(published_unrecorded):
     squares = published_unrecorded
     (first,) = squares("runs", "--json").json

@@ -16,7 +16,7 @@ def curves(squares):
     return [json.loads(path.read_text())["history"] for path in paths]
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_deterministic_run_has_the_same_curves_and_weights_again(prepared):
     squares = prepared
     result = squares.run("--set", "units=6", "--seed", "7", **DETERMINISTIC)
@@ -49,7 +49,7 @@ def test_what_was_not_kept_is_said(unrecorded):
     assert "its request is not stored" in answer.err
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_command_is_notified_of_the_verdict_and_of_a_failure(prepared_unrecorded, tmp_path):
     squares = prepared_unrecorded
     received = tmp_path / "received.jsonl"

@@ -7,7 +7,7 @@ import pytest
 from pipeline.store import journal
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.xdist_group("digits")
 def test_precision_distribution_loss_and_optimizer_are_settings(digits):
     """On the data that another run has prepared."""

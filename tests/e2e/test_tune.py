@@ -82,7 +82,7 @@ def turn_labels(squares, images: list[Path]) -> None:
         path.rename(squares.data / other / f"moved-{path.name}")
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_no_trial_looks_at_the_test_split(prepared_unrecorded):
     squares = ranged(prepared_unrecorded)
     first = searched(squares, "--trials", "1")
@@ -113,7 +113,7 @@ def until(process, pattern):
     raise AssertionError(f"{pattern} never came")
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_what_kills_a_trial_or_the_search_loses_that_trial_only(tuned):
     process = tuned.keraspipe.fork("tune", "squares", *SHORT, "--trials", "6")
     until(process, r"trial 0 +complete")
@@ -137,7 +137,7 @@ def test_what_kills_a_trial_or_the_search_loses_that_trial_only(tuned):
     assert "finished" == next(row["state"] for row in shown if row["run_id"] == answer.json["run_id"])
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_trials_that_all_fail_are_an_error_in_words(tuned):
     answer = tuned("tune", "squares", "--set", "activation=no_such_thing", *SHORT, "--trials", "9")
     assert 1 == answer.code
@@ -167,7 +167,7 @@ def test_bad_trials_are_reported_and_the_best_one_is_run_and_evaluated(squares):
 COSTS = ("--objectives", "accuracy,parameters")
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_search_for_a_front_goes_on_after_a_kill_as_if_it_had_not_been(tuned):
     """The killed search gives the same trials as one that runs through under the same seed."""
     process = tuned.keraspipe.fork("tune", "squares", *SHORT, *COSTS, "--trials", "6", KERASPIPE_DETERMINISTIC="1")
@@ -189,7 +189,7 @@ def test_a_search_for_a_front_goes_on_after_a_kill_as_if_it_had_not_been(tuned):
     assert found["trials"] == again["trials"], "nothing is left to be done"
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_failed_trial_is_no_point_and_a_metric_that_the_network_lacks_is_named(tuned):
     answer = tuned("tune", "squares", "--set", "activation=no_such_thing", *SHORT, *COSTS, "--trials", "9")
     assert 1 == answer.code

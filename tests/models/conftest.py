@@ -17,6 +17,7 @@ import base64
 import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import importlib.util
 import json
@@ -241,38 +242,44 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     scope="module",
     params=[pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in FILES],
 )
-def sampled_recipe(request, tmp_path_factory) -> SampledRecipe:
-    return sampled(request.param, tmp_path_factory)
+def sampled_recipe(request, tmp_path_factory) -> Iterator[SampledRecipe]:
+    yield sampled(request.param, tmp_path_factory)
+    if loaded := sys.modules.get("keras"):  # else a process keeps the graphs of all recipes
+        loaded.backend.clear_session()
+    gc.collect()
 
 
 def passed_file(item: pytest.Item) -> Path:
-    """What says that a test marked `once` passed under the digests of its recipe, of the test, and of the server."""
+    """What says that a test marked `long` passed under the digests of its recipe, of the test, and of what it asks."""
     path = item.callspec.params["sampled_recipe"]
-    name = f"{item.function.__name__}-{hashing.digest([_served_by(), item.path.read_text()])[:16]}"
+    server = _server_digest() if "shelf" in item.fixturenames else ""
+    name = f"{item.function.__name__}-{hashing.digest([server, item.path.read_text()])[:16]}"
     return home_of(path, digest_of(path)) / "passed" / name
 
 
 def pytest_itemcollected(item):
     """The contract hangs on one recipe, not on all sources."""
-    if item.get_closest_marker("once"):
-        item.add_marker(pytest.mark.once(file=passed_file), append=False)
+    if item.get_closest_marker("long"):
+        item.add_marker(pytest.mark.long(file=passed_file), append=False)
 
 
 @functools.cache
-def _served_by() -> str:
-    """Digest of what loads a SavedModel, asks it, and serves it."""
+def _server_digest() -> str:
+    """Digest of what serves a SavedModel, and asks the server."""
     files = [ROOT / "uv.lock", *sorted((ROOT / "serving").rglob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
     return hashing.digest([(str(file.relative_to(ROOT)), file.read_text()) for file in files])
 
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory, run_server):
-    """One server for all recipes: takes a SavedModel, and answers when it is served."""
+    """One server for all recipes, of one model at a time: takes a SavedModel, and answers when it is served."""
     base = tmp_path_factory.mktemp("shelf")
     with run_server(base) as server, Client(server.grpc) as client:
 
         def serve(name: str, folder: Path) -> Any:
             if not (base / name).exists():
+                for other in base.iterdir():
+                    shutil.rmtree(other)
                 shutil.copytree(folder, base / f".{name}" / "1")
                 (base / f".{name}").rename(base / name)
             for _ in range(600):

@@ -92,7 +92,7 @@ def features(sampled_recipe, count=BATCH):
     return next(iter(input_pipeline.validation_batches(sampled_recipe.rows("train"), count)))
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_one_small_batch_is_overfitted(sampled_recipe, network):
     target = trainer.target_map(network, len(sampled_recipe.recipe.data.classes))
     x, y = target(*features(sampled_recipe))
@@ -113,14 +113,14 @@ def by_heart(first, best):
     return best["loss"] <= 0.5 * first["loss"]
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_same_seed_gives_the_same_weights(sampled_recipe, fitted):
     other = sampled_recipe.fitted("second")
     for expected, found in zip(fitted.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, found)
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_keras_file_gives_the_same_answers(sampled_recipe, fitted, tmp_path):
     fitted.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -168,7 +168,7 @@ def numbered(info, rows):
     return np.resize(values, (rows, *(max(size, 1) for size in (info.shape or (rows,))[1:])))
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(sampled_recipe, served, loaded):
     _, examples, inputs = served
     for signature, request in requests(sampled_recipe, loaded, examples, inputs):
@@ -180,7 +180,7 @@ def test_any_signature_asked_twice_gives_the_same_bytes_and_rows_stand_alone(sam
             same_rows({name: values[row : row + 1] for name, values in once.items()}, alone, signature)
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_explanations_add_up(sampled_recipe, served, loaded):
     _, _, inputs = served
     assert (sampled_recipe.path.stem in UNEXPLAINED) == ("explain" not in loaded.signatures)
@@ -208,7 +208,7 @@ def same_rows(expected, found, signature, relative=TOLERANCE):
             np.testing.assert_allclose(values, found[name], relative, TOLERANCE, err_msg=f"{signature} {name}")
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_every_signature_answers_over_the_server(sampled_recipe, served, loaded, shelf):
     folder, examples, inputs = served
     name = sampled_recipe.path.stem
@@ -238,7 +238,7 @@ def plain(value, name):
     return value.tolist()
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_the_release_of_the_serving_image_gives_the_same_answers(sampled_recipe, served, loaded, release):
     folder, examples, inputs = served
     asked = [*requests(sampled_recipe, loaded, examples, inputs), *warm_up(folder)]
@@ -259,7 +259,7 @@ def warm_up(folder):
         yield request.model_spec.signature_name, inputs
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_what_clients_ask_with_raw_inputs_is_warm_before_it_is_served(served, loaded):
     folder, _, inputs = served
     warm = {signature for signature, _ in warm_up(folder)}
@@ -268,7 +268,7 @@ def test_what_clients_ask_with_raw_inputs_is_warm_before_it_is_served(served, lo
     assert left <= set(signatures.SELDOM_ASKED)
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_language_model_says_what_a_server_has_to_know(served, loaded):
     file = served[0] / "assets.extra" / "language_model.json"
     assert file.exists() == ("decode" in loaded.signatures)

@@ -63,7 +63,7 @@ def history(home):
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_a_killed_training_ends_as_one_that_was_not(fit):
     _, expected, whole, errors = fit("whole")
     assert expected, errors
@@ -76,7 +76,7 @@ def test_a_killed_training_ends_as_one_that_was_not(fit):
     assert whole == rest
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_half_precision_learns(fit):
     for precision in ("mixed_bfloat16", "mixed_float16"):
         code, after, seen, errors = fit(precision, precision=precision)
@@ -85,7 +85,7 @@ def test_half_precision_learns(fit):
         assert 3 == len(seen["history"]["loss"])
 
 
-@pytest.mark.once
+@pytest.mark.long
 def test_patience_ends_it(fit):
     code, _, seen, errors = fit("patience", epochs=12, patience=1, learning_rate=0.0)
     assert 0 == code, errors

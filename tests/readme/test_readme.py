@@ -165,7 +165,7 @@ def execute(shell: Shell, expected: list[Command]) -> None:
 with_venv = pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="the README's commands use .venv")
 
 
-@pytest.mark.once
+@pytest.mark.long
 @with_venv
 @pytest.mark.xdist_group("digits")
 def test_the_commands_print_what_the_readme_says(shell, digits):
@@ -178,7 +178,7 @@ def test_the_commands_print_what_the_readme_says(shell, digits):
     execute(shell(digits.keraspipe), others)
 
 
-@pytest.mark.once
+@pytest.mark.long
 @with_venv
 def test_the_commands_on_your_own_data_print_what_the_readme_says(shell, keraspipe):
     execute(shell(keraspipe), commands(sections()[1], "console"))

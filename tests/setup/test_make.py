@@ -30,7 +30,7 @@ COMMANDS = [
     "grep",
     "env",
 ]
-CHORES = ("setup", "run", "test", "test-fast", "test-all", "check", "bench", "clean")
+CHORES = ("setup", "run", "test", "test-fast", "test-long", "test-all", "check", "bench", "clean")
 
 
 def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -46,30 +46,33 @@ def test_every_chore_is_listed_and_can_be_planned(chore):
     assert run("make", "-n", chore).returncode == 0
 
 
-@pytest.mark.parametrize("chore", ["run", "test", "test-fast", "test-all", "check", "bench"])
+@pytest.mark.parametrize("chore", ["run", "test", "test-fast", "test-long", "test-all", "check", "bench"])
 def test_every_chore_sets_up_first(chore):
     assert run("make", "-n", chore).stdout.splitlines()[0] == "bin/setup"
 
 
-@pytest.mark.parametrize("chore", ["test", "test-fast", "test-all"])
+@pytest.mark.parametrize("chore", ["test", "test-fast", "test-long", "test-all"])
 def test_pytest_arguments_are_passed_on(chore):
     assert "-k gate" in run("make", "-n", chore, "PYTEST_ARGS=-k gate").stdout
 
 
 def test_the_fast_tests_start_no_process_and_all_tests_keep_nothing():
-    assert '-m "not process and not heavy and not slow and not engine"' in run("make", "-n", "test-fast").stdout
+    assert (
+        '-m "not process and not heavy and not long and not slow and not engine"'
+        in run("make", "-n", "test-fast").stdout
+    )
     assert "KERASPIPE_TEST_CACHE= .venv/bin/python" in run("make", "-n", "test-all").stdout
 
 
-@pytest.mark.parametrize(("failing", "status"), [("", 0), ("test", 1), ("engine", 1)])
-def test_ci_runs_both_commands_and_fails_if_one_does(tmp_path, failing, status):
+@pytest.mark.parametrize(("failing", "status"), [("", 0), ("test", 1), ("test-long", 1), ("engine", 1)])
+def test_ci_runs_all_commands_and_fails_if_one_does(tmp_path, failing, status):
     make = tmp_path / "make"
     make.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/called\n[ "$1" != "{failing}" ]\n')
     make.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run([ROOT / ".ci/run"], env=environment, capture_output=True, check=False)
     assert status == done.returncode
-    assert ["test", "engine"] == (tmp_path / "called").read_text().split()
+    assert ["test", "test-long", "engine"] == (tmp_path / "called").read_text().split()
 
 
 @pytest.fixture

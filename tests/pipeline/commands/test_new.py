@@ -140,7 +140,6 @@ def blessed(keraspipe, tmp_path, data, *arguments):
     return result.json["metrics"]
 
 
-@pytest.mark.once
 def test_a_table_is_learnt_without_an_edit(keraspipe, tmp_path):
     metrics = blessed(keraspipe, tmp_path, flowers(tmp_path / "flowers.csv"), "--target", "species")
     assert metrics["accuracy"] > 0.8

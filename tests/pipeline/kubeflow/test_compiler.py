@@ -265,7 +265,7 @@ def test_outputs_start_empty_and_get_kubeflows_names_back(tmp_path):
     assert {"artifacts": outputs} == json.loads(call.output_file.read_text())
 
 
-@pytest.mark.once
+@pytest.mark.long
 @pytest.mark.process
 def test_the_first_commands_run(tmp_path):
     kubeflow = Kubeflow(compiled(tmp_path), tmp_path / "tasks", {})
