@@ -30,6 +30,7 @@ _SMALL_VALUES = 1 << 14  # bytes of a result
 _MEDIUM_VALUES = 1 << 20
 _PER_SECOND = 300.0
 _AT_ONCE = 50  # that leave without a pause between them
+_SHORTEST_S = 0.001  # event loops count whole milliseconds
 _LONGEST_S = 0.25  # that one waits: what is held for a request is held meanwhile
 _CLIENT_FAULTS = {
     Code.INVALID_ARGUMENT,
@@ -121,7 +122,7 @@ class Refusals:
     def send(self, code: Code, reply: Callable[[T], object], answer: T) -> None:
         """Calls `reply` with the answer to a request that ended with a code: at once, or later if that refuses it."""
         wait = self._wait() if code in _CLIENT_FAULTS else 0.0
-        if wait > 0:
+        if wait >= _SHORTEST_S:
             self._loop.call_later(wait, reply, answer)
         else:
             reply(answer)

@@ -58,6 +58,7 @@ def test_killed_after_one_step_and_another_nothing_is_corrupt(unrecorded):
     assert {"ingest", "statistics"} <= {entry["name"] for entry in result["steps"] if entry["cached"]}
 
 
+@pytest.mark.long
 def test_an_identical_run_waits_for_the_first_and_takes_its_result(prepared_unrecorded):
     first = prepared_unrecorded.keraspipe.fork("run", "squares", "--json")
     until_line(first, r"≡ ingest")
@@ -83,6 +84,7 @@ def test_two_different_runs_at_once_do_not_harm_each_other(squares):
     assert {"1", "2"} == {child.name for child in (squares.keraspipe.workspace / "serving/squares").iterdir()}
 
 
+@pytest.mark.long
 def test_interrupted_it_says_so_and_goes_on_under_the_same_id(prepared_unrecorded):
     arguments = ("--set", "epochs=30", "--set", "patience=30")
     process = prepared_unrecorded.keraspipe.fork("run", "squares", "--json", *arguments)

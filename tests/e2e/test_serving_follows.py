@@ -116,6 +116,7 @@ class Witness(threading.Thread):
         waited(lambda: self.seen[-1:] == [answered] or self.error)
 
 
+@pytest.mark.long
 def test_promoted_and_rolled_back_under_load(keraspipe, saved):
     published(keraspipe.workspace, saved, 1, 2)
     assert 0 == keraspipe("challenger", f"{NAME}@2").code

@@ -135,7 +135,7 @@ def first(rectangles):
     return answer.json
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_run_learns_judges_and_publishes_masks(rectangles, first):
     command, _ = rectangles
     assert first["blessed"]
@@ -149,7 +149,7 @@ def test_a_run_learns_judges_and_publishes_masks(rectangles, first):
     assert len(json.loads(samples.read_text())) == 8
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_predict_writes_the_mask_at_the_size_of_the_picture(rectangles, first):
     command, folder = rectangles
     source = folder / "data/rectangles/images/0.png"
@@ -164,7 +164,7 @@ def test_predict_writes_the_mask_at_the_size_of_the_picture(rectangles, first):
     assert {"b64"} == row["mask_bytes"].keys()
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_a_second_run_is_held_against_the_first_by_a_paired_bootstrap(rectangles, first):
     command, _ = rectangles
     answer = command("run", "rectangles", "--json", "--set", "epochs=1", "--set", "learning_rate=0.001")
