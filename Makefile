@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-long test-all engine check map bench clean
 
-WORKERS ?= 2      # test processes; each needs about 2 GB for TensorFlow
+WORKERS ?= 2      # test processes; each needs about 2 GB for TensorFlow, 8 GB in test-long and test-all: graphs of all recipes
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 export PYTHON GPU  # PYTHON: path of Python 3.11 if it is not on PATH; GPU=1 installs CUDA

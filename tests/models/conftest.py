@@ -17,7 +17,6 @@ import base64
 import contextlib
 import dataclasses
 import functools
-import gc
 import hashlib
 import importlib.util
 import json
@@ -242,11 +241,8 @@ def _analyse(path: Path, recipe: Recipe, train: Path, work: Path) -> None:
     scope="module",
     params=[pytest.param(path, marks=pytest.mark.xdist_group(path.stem), id=path.stem) for path in FILES],
 )
-def sampled_recipe(request, tmp_path_factory) -> Iterator[SampledRecipe]:
-    yield sampled(request.param, tmp_path_factory)
-    if loaded := sys.modules.get("keras"):  # else a process keeps the graphs of all recipes
-        loaded.backend.clear_session()
-    gc.collect()
+def sampled_recipe(request, tmp_path_factory) -> SampledRecipe:
+    return sampled(request.param, tmp_path_factory)
 
 
 def passed_file(item: pytest.Item) -> Path:
