@@ -243,7 +243,7 @@ class ServerCore:
             options.rest_timeout_seconds,
             OpenAiService(self.models, self._engines, self._handler, self._control, options.generation.timeout_s),
         )
-        self._rest = RestServer(options, self._budget, application.handle)
+        self._rest = RestServer(options, self._budget, application.handle, self._handler.refusals)
         self.url = self._rest.url(holder)
         await self._rest.listen(holder)
         return self.url

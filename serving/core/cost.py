@@ -1,7 +1,7 @@
 """What a request may cost: memory for images, whether its run is bound to be short, and how often one is refused.
 
-All is told from the inputs alone. What the last run took says nothing about inputs of another content: strings may be
-anything from a word to a picture.
+What a run may cost is told from its inputs alone. What the last run took says nothing about inputs of another content:
+strings may be anything from a word to a picture.
 """
 
 from __future__ import annotations

@@ -49,12 +49,13 @@ class RestServer:
         options: Limits, token, TLS, CORS.
         budget: Bytes of requests that the server holds.
         handle: Answers a request by calling back once.
+        refusals: Spaces out refusals, those of `handle` included.
 
     Raises:
         InvalidArgument: TLS cannot be set up.
     """
 
-    def __init__(self, options: ServeOptions, budget: MemoryBudget, handle: Handle) -> None:
+    def __init__(self, options: ServeOptions, budget: MemoryBudget, handle: Handle, refusals: Refusals) -> None:
         self._context: ssl.SSLContext | None = security.rest_tls_context(options.security)
         self._connections = Connections(
             handle,
@@ -62,6 +63,7 @@ class RestServer:
             options.limits.request_bytes,
             security.rest_token_check(options.security.token),
             _cors_headers(options) if options.cors else "",
+            refusals=refusals,
         )
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -109,6 +111,7 @@ class Connections:
         headers: Lines that every answer gets, each ending in a line break.
         patience_s: Seconds that a client may take to send a request's head, and to begin to read an answer.
         most: Connections at a time; None for half of the files that the process may open.
+        refusals: Spaces out refusals; None for a rate of its own.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Connections:
         headers: str = "",
         patience_s: float = _PATIENCE_S,
         most: int | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._handle = handle
         self._budget = budget
@@ -134,7 +138,7 @@ class Connections:
         self._warned = False
         self._emptied = asyncio.Event()
         self.draining = False
-        self.refusals = Refusals()
+        self.refusals = refusals or Refusals()
 
     def protocol(self) -> Connection:
         """A protocol for a new connection."""

@@ -3,7 +3,8 @@
 #
 # The machine's own engine where one runs. Elsewhere, as root on Debian: one that is installed from Debian 13, started
 # for the command and stopped after it, with its bridge and its firewall rules; the images, and the last 10 GB of what
-# it builds, stay in KERASPIPE_ENGINE_CACHE (default ~/.cache/keraspipe-engine). Exit code 77, with a reason: no engine can be had here.
+# it builds, stay in KERASPIPE_ENGINE_CACHE (default ~/.cache/keraspipe-engine). Exit code 77, with a reason: no engine
+# can be had here.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${KERASPIPE_ENGINE_CACHE:-$HOME/.cache/keraspipe-engine}

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
 DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
+ASK = Path(__file__).with_name("ask_saved_model.py")
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
 # Hyperparameters of these small runs: a network that takes any size is asked for a quarter of the pixels.
 SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}}
@@ -248,8 +249,8 @@ def sampled_recipe(request, tmp_path_factory) -> SampledRecipe:
 def passed_file(item: pytest.Item) -> Path:
     """What says that a test marked `long` passed under the digests of its recipe, of the test, and of what it asks."""
     path = item.callspec.params["sampled_recipe"]
-    server = _server_digest() if "shelf" in item.fixturenames else ""
-    name = f"{item.function.__name__}-{hashing.digest([server, item.path.read_text()])[:16]}"
+    asked = [digest() for fixture, digest in ASKED.items() if fixture in item.fixturenames]
+    name = f"{item.function.__name__}-{hashing.digest([*asked, item.path.read_text()])[:16]}"
     return home_of(path, digest_of(path)) / "passed" / name
 
 
@@ -264,6 +265,15 @@ def _server_digest() -> str:
     """Digest of what serves a SavedModel, and asks the server."""
     files = [ROOT / "uv.lock", *sorted((ROOT / "serving").rglob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
     return hashing.digest([(str(file.relative_to(ROOT)), file.read_text()) for file in files])
+
+
+@functools.cache
+def _release_digest() -> str:
+    """Digest of the TensorFlow release that the serving image holds, and of how it is asked."""
+    return hashing.digest([_pinned_release(), ASK.read_text()])
+
+
+ASKED = {"shelf": _server_digest, "release": _release_digest}  # by fixture
 
 
 @pytest.fixture(scope="session")
@@ -322,13 +332,17 @@ def _array(text: str) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def release() -> Iterator[Release]:
-    pinned = re.search(r"^SERVING_IMAGE=.*:(\d+\.\d+\.\d+)", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]
+    pinned = _pinned_release()
     command, environment = _python_with(f"tensorflow-cpu=={pinned}")
-    command += ["-I", str(Path(__file__).with_name("ask_saved_model.py"))]
+    command += ["-I", str(ASK)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
         assert json.dumps(pinned) == process.stdout.readline().strip()
         yield Release(process)
+
+
+def _pinned_release() -> str:
+    return re.search(r"^SERVING_IMAGE=.*:(\d+\.\d+\.\d+)", (ROOT / ".env.example").read_text(), re.MULTILINE)[1]
 
 
 def _python_with(package: str) -> tuple[list[str], dict[str, str]]:
