@@ -17,7 +17,7 @@ setup:  ## install the locked dependencies into .venv; safe to repeat
 run: setup  ## train, evaluate, record and publish the model "digits"
 	@.venv/bin/keraspipe run digits
 
-test: setup  ## run the tests; PYTEST_ARGS="-k gate" selects some
+test: setup  ## run the everyday tests, about 12 minutes; PYTEST_ARGS="-k gate" selects some
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup  ## run only the tests that start no process and take milliseconds

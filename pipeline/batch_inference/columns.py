@@ -74,11 +74,12 @@ class InputColumns:
         lost = [name for name in self.kinds if name not in there and not objects]
         if lost:
             wanted = [self.trained.get(name, name) for name in lost]
+            alike = did_you_mean(wanted[0], names)
             raise PipelineError(
                 f"{path} lacks the column{'s' * (len(lost) > 1)} {', '.join(wanted[:MAX_SHOWN])}.",
                 expected=", ".join(self.trained.get(name, name) for name in self.kinds),
                 received=", ".join(names) or "no columns",
-                action=did_you_mean(wanted[0], names)
+                action=(alike and f"{alike} Then rename it to {wanted[0]}")
                 or "add the column, empty where the value is not known, or name another file with --file",
             )
 
