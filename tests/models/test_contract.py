@@ -34,8 +34,6 @@ UNEXPLAINED = {
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
     "papers": "its only input is the number of a paper; words and neighbours are part of the model",
     "upscale": "its answer is a picture: there is no number to attribute to its pixels",
-    "nuclei": "its answer is a mask: there is no number to attribute to its pixels",
-    "blood_cells": "its answer is boxes: there is no number to attribute to its pixels",
 }
 
 

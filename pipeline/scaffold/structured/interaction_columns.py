@@ -37,6 +37,8 @@ TIMES = {"timestamp", "time", "date", "datetime", "ts"}
 OF_THE_ITEM = {"release", "released", "birth", "born", "publication", "published", "expiry", "due", "premiere"}
 EARLIEST = 1e8  # seconds since 1970, in 1973: smaller numbers are minutes of play, positions, sizes
 TITLES = {"title", "name"}
+NAMELESS = re.compile(r"column_\d+", re.ASCII)  # of a table without a header
+FEWEST_STARS, MOST_HALVES = 3, 20  # ratings that differ, at least; 10 stars
 REPEATS = 1.25  # rows for each user and each item, at least
 USER, ITEM, RATING, QUANTITY, TIME, TITLE = ROLES = ("user", "item", "rating", "quantity", "time", "title")
 
@@ -165,10 +167,9 @@ def choose_columns(
             action="correct --user or --item",
         )
     others = [column for column in columns if column not in (who, what)]
-    rating, reasons = _choose_rating([column for column in others if column in roles[RATING]])
-    time, order, words = _choose_time(
-        path, others, [*roles[TIME], *(column for column in others if column.date)], dialect
-    )
+    rating, reasons = _choose_rating([column for column in others if column in roles[RATING] or _has_stars(column)])
+    timed = [column for column in others if column.date or _has_seconds(path, column, dialect)]
+    time, order, words = _choose_time(path, others, [*roles[TIME], *timed], dialect)
     title = next((column.name for column in others if column in roles[TITLE] and column.kind == "bytes"), "")
     return InteractionColumns(who.name, what.name, rating, time, title, order, reasons | words)
 
@@ -210,6 +211,20 @@ def _choose_id(columns: Sequence[Column], candidates: list[Column], name: str, r
             action=f"name another column with --{role}",
         )
     return chosen[0]
+
+
+def _has_stars(column: Column) -> bool:
+    """Returns whether a column without a name has ratings: whole or half stars, 10 at most."""
+    if not NAMELESS.fullmatch(column.name) or column.kind not in ("int", "float"):
+        return False
+    halves = [2 * float(value) for value in column.values]
+    return len(halves) >= FEWEST_STARS and all(half.is_integer() and 0 <= half <= MOST_HALVES for half in halves)
+
+
+def _has_seconds(path: Path, column: Column, dialect: Dialect | None) -> bool:
+    """Returns whether a column without a name has times as numbers."""
+    nameless = column.kind == "int" and NAMELESS.fullmatch(column.name)
+    return bool(nameless) and _counts_seconds(path, column.name, dialect)
 
 
 def _choose_rating(candidates: list[Column]) -> tuple[str, dict[str, str]]:

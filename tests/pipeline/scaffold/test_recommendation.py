@@ -258,3 +258,23 @@ def test_the_plain_name_of_a_time_comes_first(write_csv, drafted):
     times = {"play_time": lambda number: number % 90, "timestamp": lambda number: 10**9 + number}
     made = drafted(write_csv(log(**times)), task="recommendation")
     assert "timestamp" == made.plan.facts["arguments"]["time"]
+
+
+@pytest.mark.parametrize(
+    ("third", "rating"),
+    [
+        (lambda number: number % 5 + 1, "column_3"),
+        (lambda number: number % 7 / 2, "column_3"),
+        (lambda _: 1, ""),
+        (lambda number: number % 30, ""),
+        (lambda number: number % 4 - 1, ""),
+        (lambda number: number % 3 / 3, ""),
+    ],
+    ids=["stars", "half stars", "always one", "counts", "below zero", "thirds"],
+)
+def test_without_a_header_ratings_and_times_are_found_by_their_numbers(tmp_path, third, rating):
+    rows = zip(*log(third=third, when=lambda number: 881_250_949 + number).values(), strict=True)
+    path = tmp_path / "u.data"
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    made = inspect.make_plan(path, "", "", user="column_1", item="column_2").facts["arguments"]
+    assert (rating, "column_4") == (made.get("rating", ""), made.get("time", ""))
