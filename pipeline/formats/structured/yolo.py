@@ -2,29 +2,32 @@
 
 Source: https://docs.ultralytics.com/datasets/detect/; x and y are the centre of the box. A line of three points or more
 (https://docs.ultralytics.com/datasets/segment/) is an outline: its box is the smallest around it. Pictures lie in
-folders called `images`, texts at the same place below `labels`; a picture without a text has no boxes.
+folders called `images`, texts at the same place below `labels`; or each text lies next to its picture, as Darknet,
+CVAT and labelImg write them. A picture without a text has no boxes.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.features import image
-from pipeline.formats.download import read_members
+from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import find_split, is_hidden, locate
 from pipeline.formats.structured import boxes
 from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.formats.base import Example
 
 FIELDS, OUTLINE = 5, 7  # words of a line: a box, an outline of three points
-IMAGES, LABELS = "images", "labels"
+IMAGES, LABELS, TEXT = "images", "labels", ".txt"
+TRIED = 20  # texts that are looked at to tell what they are
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class YoloBoxes:
     """Raw input `image_bytes` (the file); targets `boxes` and `classes` (`pipeline.formats.structured.boxes`).
 
     Args:
-        path: Folder or archive with folders `images` and `labels`, absolute or under the data folder; a folder called
-            like a split among them (`images/train`, `test/labels`) is the official split.
+        path: Folder or archive with folders `images` and `labels`, or with each text next to its picture; absolute or
+            under the data folder. A folder called like a split (`images/train`, `test/labels`) is the official split.
         names: The declared classes, in the order of their numbers.
         most: Boxes per picture; more are left out and counted.
     """
@@ -69,23 +72,47 @@ class YoloBoxes:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        texts = {
-            place: content
-            for name, content in read_members(path, (".txt",))
-            if (place := _place(name, LABELS)) is not None
-        }
+        apart, texts = has_folders(list_members(path)), read_texts(path)
         for name, content in read_members(path, image.SUFFIXES):
-            place = _place(name, IMAGES)
+            place = _place(name, IMAGES if apart else "")
             if place is not None and not is_hidden(name):
                 split = find_split(PurePosixPath(name).parts)
                 marked, fault = read_boxes(texts.get(place, b""), self.names)
                 yield boxes.make_example(f"{path / name}", content, marked, self.names, split, fault)
 
 
+def has_folders(names: Iterable[str]) -> bool:
+    """Returns whether texts lie in folders of their own, and not next to the pictures."""
+    return any(name.lower().endswith(TEXT) and _place(name, LABELS) is not None for name in names)
+
+
+def read_texts(path: Path) -> dict[str, bytes]:
+    """Returns the texts by the place of their picture; of texts next to pictures those that have one."""
+    names = list_members(path)
+    apart = has_folders(names)
+    pictures = {_place(name, "") for name in names if name.lower().endswith(tuple(image.SUFFIXES))}
+    texts = {}
+    for name, content in read_members(path, (TEXT,)):
+        place = _place(name, LABELS if apart else "")
+        if place is not None and (apart or place in pictures):
+            texts[place] = content
+    return texts
+
+
+def has_boxes_next_to_pictures(path: Path, names: Sequence[str]) -> bool:
+    """Returns whether the first texts that lie next to pictures hold boxes, and not a description of the picture."""
+    pictures = {_place(name, "") for name in names if name.lower().endswith(tuple(image.SUFFIXES))}
+    if not any(name.lower().endswith(TEXT) and _place(name, "") in pictures for name in names):
+        return False
+    beside = (content for name, content in read_members(path, (TEXT,)) if _place(name, "") in pictures)
+    tried = [read_boxes(content, ()) for content in itertools.islice(beside, TRIED)]
+    return any(marked for marked, _ in tried) and not any(fault for _, fault in tried)
+
+
 def _place(name: str, folder: str) -> str | None:
-    """Returns the path of a file without the folder of its kind and its ending; None outside such a folder."""
+    """Returns the path of a file without the folder of its kind, if it has one, and its ending; None outside of it."""
     parts = PurePosixPath(name).with_suffix("").parts
-    if folder not in parts[:-1]:
+    if folder and folder not in parts[:-1]:
         return None
     return "/".join(part for part in parts if part != folder)
 

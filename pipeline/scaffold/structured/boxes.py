@@ -25,6 +25,7 @@ ROOT = Path("/")  # the paths are absolute here
 AREA, CELL, LEAST = 320 * 240, 32, 96  # pixels of a picture as the network sees it, a multiple of CELL on each side
 ROOM = 1.25  # times the most boxes of a picture that there is room for
 LEAST_PRECISION = 0.3
+NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # a name in each line
 DIGITS = 4  # of the number of a class; longer ones are no classes
 
 
@@ -39,7 +40,7 @@ def plan_voc(path: Path) -> Plan:
 
 
 def plan_yolo(path: Path) -> Plan:
-    """Plans a recipe for folders of pictures and of texts of YOLO; names come from data.yaml or classes.txt."""
+    """Plans a recipe for pictures with texts of YOLO; names come from data.yaml, or from one of `NAME_FILES`."""
     names, notes = read_names(path)
     arguments = {"path": str(path), "names": names}
     return plan_boxes(path, yolo.YoloBoxes(**arguments), "yolo", "YoloBoxes", arguments, notes)  # type: ignore[arg-type]
@@ -52,21 +53,22 @@ def read_names(path: Path) -> tuple[tuple[str, ...], list[str]]:
     """
     texts = {
         name: content.decode("utf-8-sig", "replace")
-        for name, content in read_members(path, (".yaml", ".yml", ".txt", ".names"))
+        for name, content in read_members(path, (".yaml", ".yml", ".txt", ".names", ".labels"))
         if not is_hidden(name)
     }
     for name in sorted(texts, key=lambda name: PurePosixPath(name).stem.lower() != "data"):
         if name.lower().endswith((".yaml", ".yml")) and (names := read_yaml_names(name, texts[name])):
             return names, []
     for name, text in texts.items():
-        if PurePosixPath(name).name.lower() in ("classes.txt", "obj.names") and text.strip():
+        if PurePosixPath(name).name.lower() in NAME_FILES and text.strip():
             return _fill_gaps(dict(enumerate(map(str.strip, text.rstrip().splitlines())))), []
-    return _count_classes(texts), ["No data.yaml says what the classes are called: name them in the recipe's names=."]
+    note = "No data.yaml says what the classes are called: name them in the recipe's names=."
+    return _count_classes(yolo.read_texts(path)), [note]
 
 
-def _count_classes(texts: Mapping[str, str]) -> tuple[str, ...]:
-    labels = (text for name, text in texts.items() if yolo.LABELS in PurePosixPath(name).parts[:-1])
-    first = {line.split()[0] for text in labels for line in text.splitlines() if line.split()}
+def _count_classes(labels: Mapping[str, bytes]) -> tuple[str, ...]:
+    texts = (content.decode("utf-8-sig", "replace") for content in labels.values())
+    first = {line.split()[0] for text in texts for line in text.splitlines() if line.split()}
     numbers = [int(word) for word in first if word.isdecimal() and len(word) <= DIGITS]
     return _fill_gaps(dict.fromkeys(numbers, ""))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import zlib
 from collections import Counter
 from pathlib import PurePosixPath
@@ -20,6 +21,9 @@ from pipeline.scaffold.structured.masks import find_masks, plan_masks
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+# By the ending of a file: the tool, and what only its files have at their beginning.
+OTHER_TOOLS = {".json": ("Labelme", b'"shapes"'), ".xml": ("CVAT", b"<annotations>")}
 
 
 def find_planner(path: Path) -> Any:
@@ -43,11 +47,28 @@ def find_planner(path: Path) -> Any:
         _require_unpacked(path, names)
     if path.is_file() and pictures and endings[".json"]:
         _require_no_coco(path)
+    if pictures:
+        _require_known(path)
     if pictures and endings[".xml"]:
         return plan_voc
     if pictures and {yolo.IMAGES, yolo.LABELS} <= parts and _has_texts(names):
         return plan_yolo
+    if pictures and endings[yolo.TEXT] and yolo.has_boxes_next_to_pictures(path, names):
+        return plan_yolo
     return plan_masks if find_masks(path) else None
+
+
+def _require_known(path: Path) -> None:
+    """Stops at annotations of tools that can also write a format that is read."""
+    for name, content in itertools.islice(read_members(path, tuple(OTHER_TOOLS)), yolo.TRIED):
+        tool, mark = OTHER_TOOLS[PurePosixPath(name).suffix.lower()]
+        if mark in content[:START] and not is_hidden(name):
+            raise UsageError(
+                f"{name} has annotations in the format of {tool}.",
+                expected="pictures with boxes in the format of COCO, Pascal VOC or YOLO",
+                received=name,
+                action=f"export them from {tool} in one of these formats, and name the folder with --data",
+            )
 
 
 def _require_no_coco(path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.scaffold import inspect, render
-from pipeline.scaffold.structured import boxes, masks
+from pipeline.scaffold.structured import boxes, find, masks
 from pipeline.scaffold.structured import coco as coco_plans
 from pipeline.settings import ROOT
 
@@ -70,6 +70,17 @@ def yolo(root):
     return root
 
 
+def darknet(root):
+    """As CVAT writes it: each text next to its picture."""
+    for number in range(COUNT):
+        write(root / f"obj_train_data/{number}.png", png(number))
+        write(root / f"obj_train_data/{number}.txt", f"{number % 2} 0.3 0.3 0.2 0.2\n")
+    write(root / "obj.names", "cat\ndog\n")
+    write(root / "train.txt", "".join(f"data/obj_train_data/{number}.png\n" for number in range(COUNT)))
+    write(root / "obj.data", "classes = 2\nnames = data/obj.names\n")
+    return root
+
+
 def coco(root):
     for split, numbers in (("train", range(80)), ("test", range(80, COUNT))):
         for number in numbers:
@@ -99,7 +110,9 @@ def planned(path, name="mine"):
     return plan, text
 
 
-@pytest.mark.parametrize(("writer", "name"), [(voc, "VocBoxes"), (yolo, "YoloBoxes"), (coco, "CocoBoxes")])
+@pytest.mark.parametrize(
+    ("writer", "name"), [(voc, "VocBoxes"), (yolo, "YoloBoxes"), (darknet, "YoloBoxes"), (coco, "CocoBoxes")]
+)
 def test_a_detector_is_written_for_boxes_of_any_format(tmp_path, writer, name):
     plan, text = planned(writer(tmp_path / "data"))
     assert f"DATA = {name}(" in text
@@ -130,6 +143,33 @@ def test_names_of_yolo_come_from_its_files_or_are_numbers(tmp_path):
     assert "name them in the recipe" in notes[0]
     (root / "classes.txt").write_text("one\ntwo\n")
     assert boxes.read_names(root)[0] == ("one", "two")
+
+
+def test_texts_next_to_pictures_hold_boxes_or_are_none_of_ours(tmp_path):
+    root = darknet(tmp_path / "data")
+    assert boxes.read_names(root) == (("cat", "dog"), [])
+    (root / "obj.names").unlink()
+    (root / "labels.txt").write_text("9 words of the person who took the pictures\n")
+    assert boxes.read_names(root)[0] == ("class 0", "class 1")
+    (root / "obj_train_data/_darknet.labels").write_text("tom\nrex\n")
+    assert planned(root)[0].facts["arguments"]["names"] == ("tom", "rex")
+    for number in range(COUNT):
+        (root / f"obj_train_data/{number}.txt").write_text("a cat on a mat\n")
+    assert find.find_planner(root) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "tool"),
+    [
+        ("0.json", '{"version": "5.4.1", "flags": {}, "shapes": [], "imagePath": "0.png"}', "Labelme"),
+        ("annotations.xml", '<?xml version="1.0"?>\n<annotations>\n<image id="0" name="0.png"/></annotations>', "CVAT"),
+    ],
+)
+def test_annotations_of_other_tools_are_named(tmp_path, file, content, tool):
+    write(tmp_path / "data/0.png", png(0))
+    write(tmp_path / "data" / file, content)
+    with pytest.raises(PipelineError, match=f"{file} has annotations in the format of {tool}"):
+        find.find_planner(tmp_path / "data")
 
 
 def test_masks_are_found_by_the_names_of_their_folders_and_a_threshold_sets_the_gate(tmp_path):
