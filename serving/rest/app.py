@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +45,7 @@ _HTTP_STATUS = {
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
 }
+_OF_OPENAI = re.compile(r"\bx-stainless-[a-z-]+", re.ASCII)  # headers that OpenAI's clients add in a browser
 _NOT_FOUND = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
 
 
@@ -170,7 +172,9 @@ def _preflight(request: Request) -> Response:
     """Answers a CORS preflight request; any origin is allowed."""
     origin = request.headers.get("origin", "")
     known = "http://" in origin or "https://" in origin
-    return Response(200 if known else 400, b"", "")
+    names = sorted(set(_OF_OPENAI.findall(request.headers.get("access-control-request-headers", "").lower())))
+    more = f"Access-Control-Allow-Headers: {', '.join(names)}\r\n" if names else ""
+    return Response(200 if known else 400, b"", "", more)
 
 
 def _response(answer: Answer) -> Response:

@@ -176,6 +176,12 @@ def test_preflight(ask):
     assert (400, b"") == ask("OPTIONS", "/v1/models/half:predict")[:2]
 
 
+def test_preflight_of_a_client_of_openai(ask):
+    asked = {"Access-Control-Request-Headers": "authorization,content-type,x-stainless-os,X-Stainless-Lang,x-other"}
+    headers = ask("OPTIONS", "/v1/chat/completions", headers={"Origin": "https://a.example", **asked})[2]
+    assert "x-stainless-lang, x-stainless-os" == headers["Access-Control-Allow-Headers"]
+
+
 def test_pipelined_requests_are_answered_in_order(raw):
     requests = b""
     for number in range(40):
