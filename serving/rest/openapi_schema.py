@@ -43,14 +43,15 @@ def tensor_schema(dtype: Dtype, shape: Sequence[int] | None, *, as_bytes: bool |
     Args:
         dtype: Its type.
         shape: Declared sizes, -1 for any; None for any rank.
-        as_bytes: For strings: only base64 objects (True), only text (False), either (None).
+        as_bytes: Of an answer's strings: only base64 objects (True), only text (False). None for an input: strings are
+            either, and a list of lists is not empty, since `[]` does not say that there are lists in it.
     """
     leaf = _leaf(dtype, as_bytes)
     if shape is None:
         return {"description": f"{dtype.name} values, nested as the model wants it."}
     for size in reversed(shape):
-        fixed = {"minItems": size, "maxItems": size} if size >= 0 else {}
-        leaf = {"type": "array", "items": leaf, **fixed}
+        filled = {"minItems": 1} if as_bytes is None and leaf.get("type") == "array" else {}
+        leaf = {"type": "array", "items": leaf, **({"minItems": size, "maxItems": size} if size >= 0 else filled)}
     return leaf
 
 
