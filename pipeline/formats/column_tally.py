@@ -22,10 +22,10 @@ ODD_SHARE = 0.05  # of its values
 SKETCH_SIZE = 1024  # stored hashes: an error of about 3 %
 # Digits with other characters, which no kind accepts: "12,5", "$3", "40 %", "3/4/2024".
 FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
-# Of these, what is surely an amount or a date, and no name of a category such as 10-20.
+# What is surely an amount, a date or a hexadecimal number, and no name of a category such as 10-20.
 MEASURE = re.compile(
     r"[-+]?[$\u20ac\u00a3\u00a5] ?[\d.,]+|[-+]?[\d.,]+ ?[%$\u20ac\u00a3\u00a5]"
-    r"|\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?",
+    r"|\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?|[-+]?0[xX][\da-fA-F]+",
     re.ASCII,
 )
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ BLOCK_CHARACTERS = 1 << 20
 ARRAY = re.compile(r"\s*\[\s*[{\]]")
 BETWEEN = re.compile(r"[\s,]*")
 SHOWN_CHARACTERS = 40
+TWICE = object()  # key under which an object has the name of a member that comes twice
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def _read_array(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
-    decoder, number = json.JSONDecoder(), 0
+    decoder, number = json.JSONDecoder(object_pairs_hook=_make_object), 0
     with open_text(path) as file:
         text = file.read(BLOCK_CHARACTERS)
         place = text.index("[") + 1
@@ -145,28 +147,53 @@ def _is_row(line: str) -> bool:
 
 
 def _table_rows(value: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows under "data", as objects or as lists beside "columns"; or columns of objects with the same keys."""
+    """Rows under "data", as objects or as lists beside "columns"; columns as lists; or objects with the same keys."""
     rows, names = value.get("data"), value.get("columns")
     if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
         return rows
     if isinstance(rows, list) and isinstance(names, list) and all(isinstance(row, list) for row in rows):
         return [dict(zip(map(str, names), row, strict=False)) for row in rows]
     columns = list(value.values())
-    if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
-        return [{name: column[key] for name, column in value.items()} for key in columns[0]]
+    if len(columns) < 2 or len({type(column) for column in columns}) > 1:  # noqa: PLR2004
+        return []
+    if isinstance(columns[0], list) and len({len(column) for column in columns}) == 1 < len(columns[0]):
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    if isinstance(columns[0], dict) and all(column.keys() == columns[0].keys() for column in columns):
+        return columns if _are_rows(value) else _turn_columns(value)
     return []
+
+
+def _are_rows(value: dict[str, dict[str, Any]]) -> bool:
+    """Whether objects with the same keys are rows, and not columns: the keys of rows are numbers, or are more."""
+    outer, inner = list(value), list(next(iter(value.values())))
+    numbered = [all(key.isdecimal() for key in keys) for keys in (outer, inner)]
+    return numbered[0] if numbered[0] != numbered[1] else len(outer) > len(inner)
+
+
+def _turn_columns(value: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: column[key] for name, column in value.items()} for key in next(iter(value.values()))]
 
 
 def _parse_line(line: str) -> tuple[dict[str, Any], str]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_make_object)
     except (ValueError, RecursionError) as error:
         return {}, f"not JSON: {error}: {line.strip()[:SHOWN_CHARACTERS]!r}"
     return _require_object(value, line)
 
 
+def _make_object(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """An object of JSON; of names that come twice each parser takes another one, so the row says it."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        made[TWICE] = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return made
+
+
 def _require_object(value: Any, text: str) -> tuple[dict[str, Any], str]:
-    return (value, "") if isinstance(value, dict) else ({}, f"not an object: {text.strip()[:SHOWN_CHARACTERS]!r}")
+    if not isinstance(value, dict):
+        return {}, f"not an object: {text.strip()[:SHOWN_CHARACTERS]!r}"
+    return ({}, f"the member {value[TWICE]!r} comes twice") if TWICE in value else (value, "")
 
 
 def _take_rows(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -137,12 +137,11 @@ class Layout:
         return is_missing(raw, self.missing) or (declared == "float" and is_no_number(raw))
 
     def _plain(self, name: str, raw: Any, declared: str) -> Any:
-        """The class that a label means, and a number as Python reads it."""
-        if name == self.label and self.spellings.classes:
-            return self.spellings.find_class(to_text(raw).decode())
-        if declared in ("int", "float") and isinstance(raw, str):
-            return plain_number(raw, self.decimal, self.thousands)
-        return raw
+        """The class that a label means, and a number as Python reads it, also where numbers are classes."""
+        label = name == self.label and declared == "bytes"
+        if isinstance(raw, str) and (label or declared in ("int", "float")) and raw not in self.spellings.classes:
+            raw = plain_number(raw, self.decimal, self.thousands)
+        return self.spellings.find_class(to_text(raw).decode()) if label and self.spellings.classes else raw
 
     def _moment(self, row: Mapping[str, Any]) -> str | None:
         """Returns ISO text that sorts by time; empty without a column of time, None if its value is no date."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 100  # lines of JSON
 ZIP = b"PK\x03\x04"
+JSON, BEGINNING = re.compile(rb"\s*(\[\s*)?\{\s*\""), 64  # bytes
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,15 @@ def _require_objects(path: Path) -> None:
 
 def _require_no_archive(path: Path) -> None:
     with path.open("rb") as file:
-        first = file.read(len(ZIP))
-    if first == ZIP:
+        first = file.read(BEGINNING)
+    if JSON.match(first):
+        raise PipelineError(
+            f"{path} holds JSON.",
+            expected="separated values in a file with this ending",
+            received=repr(first[:20].decode("utf-8", "replace")),
+            action=f"rename it to {path.stem}.json",
+        )
+    if first.startswith(ZIP):
         raise PipelineError(
             f"{path} is no text, but an Excel file or a zip archive.",
             expected="separated values as text",

@@ -30,6 +30,10 @@ MIN_ROWS = 50
 MIN_DIFFERENT, USUAL_DIFFERENT = 6, 20  # rows that must, and that should differ
 MAX_FAULTS = 0.5
 USUAL_FAULTS = 0.005  # half of what a recipe allows by itself
+# As labels these are no class; of the others that stand for no number, some may be: none, unknown.
+NO_LABELS = {"n/a", "n.a.", "<na>", "nan", "null", "#n/a", "#na", "#div/0!", "#value!", "#ref!", "#num!", "#name?"}
+RARE_NO_LABELS = {"na", "n/d", "-", "--", "---", "\u2013", "\u2014", ".", "..", "..."}  # these where few rows have them
+RARE = 0.05
 
 
 @dataclass
@@ -88,6 +92,15 @@ def profile_data(data: Dataset) -> Profile:
             action="name another column with --target",
         )
     return profile
+
+
+def find_no_labels(classes: Counter[str]) -> tuple[str, ...]:
+    """Returns the labels that stand for one that is not there, as far as two classes are left without them."""
+    few = RARE * classes.total()
+    marks = [name for name in classes if name.strip().casefold() in NO_LABELS]
+    rare = [name for name in classes if name.strip().casefold() in RARE_NO_LABELS]
+    marks += rare if sum(classes[name] for name in rare) <= few else []
+    return tuple(marks) if len(classes) - len(marks) > 1 else ()
 
 
 def _count_label(label: Any, profile: Profile) -> None:

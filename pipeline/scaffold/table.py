@@ -84,6 +84,10 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
         str(path), usable, goal.name, extra={goal.name: "bytes" if classification else "float"}, **options
     )
     summary = profile.profile_data(data)
+    if marks := profile.find_no_labels(summary.classes):
+        options = options | {"missing": (*data.missing, *marks)}
+        data = replace(data, **options)
+        summary = profile.profile_data(data)
     faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
     limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
     if far:

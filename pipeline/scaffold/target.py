@@ -12,7 +12,7 @@ from pipeline.errors import UsageError, did_you_mean
 from pipeline.scaffold.render import list_names, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipeline.formats.columns import Column
 
@@ -49,7 +49,7 @@ def find_target(columns: Sequence[Column], name: str) -> tuple[Column, str]:
             received=name,
             action=did_you_mean(name, by_name) or "name it with --target COLUMN",
         )
-    called = [column for column in columns if column.name.strip().lower() in TARGET_NAMES]
+    called = [column for column in columns if _is_called_target(column.name, by_name)]
     chosen = called or possible
     if len(chosen) == 1 and chosen[0] in possible:
         return chosen[0], _choice_words(chosen[0], possible, by_call=bool(called))
@@ -59,6 +59,12 @@ def find_target(columns: Sequence[Column], name: str) -> tuple[Column, str]:
         received="no --target" + _doubt(called),
         action="name it with --target COLUMN",
     )
+
+
+def _is_called_target(name: str, names: Collection[str]) -> bool:
+    """Returns whether a column is called like a target, or was: the second of two got a number."""
+    first, number, _ = name.partition("_2")
+    return name.strip().lower() in TARGET_NAMES or (bool(number) and first in names and first.lower() in TARGET_NAMES)
 
 
 def _expected(columns: Sequence[Column]) -> str:

@@ -119,6 +119,8 @@ ROWS = [{"kind": "a", "size": 1}, {"kind": "b", "size": None}]
         json.dumps({"kind": {"0": "a", "1": "b"}, "size": {"0": 1, "1": None}}),
         json.dumps({"columns": ["kind", "size"], "index": [0, 1], "data": [["a", 1], ["b", None]]}),
         json.dumps({"schema": {}, "data": ROWS}, indent=1),
+        json.dumps({"0": ROWS[0], "1": ROWS[1]}),
+        json.dumps({"kind": ["a", "b"], "size": [1, None]}),
         "\n".join(map(json.dumps, ROWS)),
     ],
 )
@@ -126,6 +128,12 @@ ROWS = [{"kind": "a", "size": 1}, {"kind": "b", "size": None}]
 def test_tables_in_json(tmp_path, text, encoding):
     (tmp_path / "rows.json").write_text(text, encoding=encoding)
     assert ROWS == [row for _, row, _ in jsonl.read_rows(tmp_path / "rows.json")]
+
+
+def test_rows_by_their_names_are_more_than_the_columns(tmp_path):
+    named = {f"row {number}": {"kind": "a", "size": number} for number in range(3)}
+    (tmp_path / "rows.json").write_text(json.dumps(named))
+    assert list(named.values()) == [row for _, row, _ in jsonl.read_rows(tmp_path / "rows.json")]
 
 
 def test_array_longer_than_a_block(tmp_path, monkeypatch):
@@ -142,6 +150,10 @@ def test_array_longer_than_a_block(tmp_path, monkeypatch):
         ("[]", []),
         ("", []),
         ('{"a": [1, 2]}', [""]),
+        ('{"a": [1, 2], "b": 3}', [""]),
+        ('{"a": [1], "b": [2]}', [""]),
+        ('{"a": 1, "b": 2, "a": 3}', ["the member 'a' comes twice"]),
+        ('[{"a": 1}, {"a": 1, "a": 1}, {"a": 3}]', ["", "the member 'a' comes twice", ""]),
     ],
 )
 def test_faults_in_an_array(tmp_path, text, faults):

@@ -227,6 +227,37 @@ def test_spellings_of_a_class_are_one(drafted, write_csv, trees):
     assert "Spellings of one class: 'YES' as 'yes'; to keep them apart, name both in classes=." in found.plan.notes
 
 
+@pytest.mark.parametrize("mark", ["n/a", "NaN", "#N/A", "-", "\u2014", "na"])
+def test_a_label_that_is_not_there_is_no_class(drafted, write_csv, trees, mark):
+    columns = {**trees, "kind": ["oak", mark, *["oak", "elm"] * 99]}
+    made = drafted(write_csv(columns), "kind")
+    assert ("elm", "oak") == made.plan.facts["classes"]
+    assert any("1 of " in note and "cannot be used" in note for note in made.plan.notes)
+
+
+@pytest.mark.parametrize("kinds", [["+", "-"], ["none", "mild"], ["unknown", "known", "missing"]])
+def test_signs_and_words_are_classes(drafted, write_csv, trees, kinds):
+    made = drafted(write_csv({**trees, "kind": (kinds * 200)[:200]}), "kind")
+    assert sorted(kinds) == sorted(made.plan.facts["classes"])
+
+
+def test_numbers_with_a_decimal_comma_are_one_class(drafted, tmp_path):
+    rows = [
+        f"0,{number:03};-1,{number % 7};{'0' if number % 2 else ('1', '1,0')[number % 4 // 2]}" for number in range(200)
+    ]
+    (tmp_path / "data.csv").write_text("\n".join(["a;b;target", *rows]))
+    assert ("0", "1") == drafted(tmp_path / "data.csv").plan.facts["classes"]
+
+
+def test_hexadecimal_numbers_are_left_out_and_json_is_named(drafted, write_csv, trees):
+    made = drafted(write_csv({**trees, "mask": [hex(number % 90) for number in range(200)]}), "grown")
+    assert "figures that are not read" in made.uses["mask"]
+    path = write_csv({"a": [1]}, "rows.csv")
+    path.write_text('[{"a": 1, "target": "no"}]')
+    with pytest.raises(PipelineError, match=r"rows\.csv holds JSON"):
+        drafted(path)
+
+
 def test_na_among_codes_is_a_class(drafted, write_csv, trees):
     trees["place"] = [("NA", "EU", "AS")[number % 3] for number in range(200)]
     found = drafted(write_csv(trees), "place")

@@ -39,6 +39,7 @@ def test_what_was_chosen_is_said_with_what_else_was_possible(columns, chosen, wo
     [
         ([number("a"), number("b")], "a, b", "no --target"),
         ([number("a"), names("class"), number("y")], "a, class, y", "class, y are all called like a target"),
+        ([number("y"), number("a"), names("y_2")], "y, a, y_2", "y, y_2 are all called like a target"),
         (
             [number("a"), number("b"), names("y", constant=True)],
             "a, b",
