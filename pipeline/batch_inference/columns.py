@@ -79,7 +79,8 @@ class InputColumns:
                 f"{path} lacks the column{'s' * (len(lost) > 1)} {', '.join(wanted[:MAX_SHOWN])}.",
                 expected=", ".join(self.trained.get(name, name) for name in self.kinds),
                 received=", ".join(names) or "no columns",
-                action=(alike and f"{alike} Then rename it to {wanted[0]}")
+                action=_rename_words(wanted, names)
+                or (alike and f"{alike} Then rename it to {wanted[0]}")
                 or "add the column, empty where the value is not known, or name another file with --file",
             )
 
@@ -88,6 +89,14 @@ class InputColumns:
         names = list(columns)
         used = {*self.sources(names).values(), self.target, FILE_COLUMN}
         return [name for name in names if name not in used]
+
+
+def _rename_words(wanted: list[str], names: list[str]) -> str:
+    """Returns what to rename where all that is lost is there in other letters; empty if not."""
+    folded = {name.strip().casefold(): name for name in names}
+    pairs = [(folded.get(name.casefold(), ""), name) for name in wanted]
+    changes = ", ".join(f"{other} to {name}" for other, name in pairs[:MAX_SHOWN])
+    return f"names differ in their case: rename {changes}" if all(other for other, _ in pairs) else ""
 
 
 def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, target: str = "") -> InputColumns:

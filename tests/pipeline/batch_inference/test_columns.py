@@ -88,6 +88,9 @@ def test_columns_that_are_missing_or_too_many_are_named(predict):
     with pytest.raises(PipelineError, match="lacks the columns fixed acidity, count") as caught:
         predict("fixed_acid,Colour\n7.5,red\n")
     assert "did you mean fixed_acid? Then rename it to fixed acidity" in str(caught.value)
+    with pytest.raises(PipelineError, match="lacks the columns fixed acidity, count") as caught:
+        predict("Fixed Acidity,Colour,COUNT\n7.5,red,3\n")
+    assert "rename Fixed Acidity to fixed acidity, COUNT to count" in str(caught.value)
     assert ["note", "more"] == predict("note,fixed acidity,Colour,count,quality,more\na,1,red,3,bad,b\n")[2].unused
 
 
