@@ -88,11 +88,13 @@ class History:
         series: Rows by series, in the order of time; only as many as the model sees.
         rows: Number of all rows.
         bad: Rows that cannot be read, each with its place, reason and cells.
+        zoned: Whether times say their zone: they are read in UTC then, and forecasts are dated so.
     """
 
     series: dict[tuple[str, ...], list[Step]] = field(default_factory=dict)
     rows: int = 0
     bad: list[dict[str, Any]] = field(default_factory=list)
+    zoned: bool = False
 
 
 def read_layout(model: Path) -> Layout | None:
@@ -156,6 +158,7 @@ def read_history(path: Path, layout: Layout) -> History:
             if fault:
                 raise ValueError(fault)
             step = _read_step(cells, layout)
+            history.zoned = history.zoned or any(calendar.has_zone(cells.get(name)) for name in layout.time)
             series[tuple(_text(cells.get(name)) for name in layout.key)].append(step)
         except (*table.FAILURES, AttributeError) as error:
             texts = {name: str(value)[:200] for name, value in cells.items()}
@@ -191,6 +194,7 @@ def _forecast(
     ending = (
         MIDNIGHT if all(step.time.time() == day_time.min for rows in history.series.values() for step in rows) else ""
     )
+    zone = "Z" if history.zoned and not ending else ""
     for start in range(0, len(keys), BATCH_SERIES):
         batch = keys[start : start + BATCH_SERIES]
         answer = predict(_make_request([history.series[key] for key in batch], layout))
@@ -200,7 +204,7 @@ def _forecast(
                 text = moment.decode() if isinstance(moment, bytes) else str(moment)
                 names = dict(zip(layout.key, key, strict=True))
                 yield names | {
-                    layout.time_column: text.removesuffix(ending),
+                    layout.time_column: text.removesuffix(ending) + zone,
                     OUTPUT.format(layout.target): float(f"{value:.7g}"),
                 }
 

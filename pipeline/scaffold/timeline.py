@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from pipeline.tables.calendar import (
     Step,
     describe_step,
     follows,
+    has_zone,
     months_between,
     parse_time,
 )
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 MIN_REGULAR_SHARE = 0.9  # share of the steps that must be the usual one
 TRIED_ROWS = 500  # of a column, to see whether it holds times
-OFFSET = re.compile(r"\d{2}:\d{2}.*([+-]\d{2}(:?\d{2})?|Z|UTC)$", re.ASCII)  # a time of day and its zone
 COMPACT_DIGITS, FIRST_YEAR, LAST_YEAR = 8, 1800, 2200  # 20240131
 MIN_SERIES_LENGTH = 10  # rows of each series, on average
 MAX_NAMES = 4  # columns that may name a series
@@ -139,7 +138,7 @@ def read_times(
 def _describe_zone(path: Path, name: str, dialect: Dialect | None) -> tuple[str, ...]:
     """Says in which zone times with offsets are read; nothing where they have none."""
     rows = itertools.islice(read_rows(path, [name], dialect), TRIED_ROWS)
-    zoned = any(OFFSET.search(str(cells.get(name))) for _, cells, fault in rows if not fault)
+    zoned = any(has_zone(cells.get(name)) for _, cells, fault in rows if not fault)
     words = f"The times of {safe_name(name)} have offsets: they are read in UTC, and forecasts are dated in UTC"
     return (f"{words}; rows without an offset are taken to be in UTC, too.",) * zoned
 

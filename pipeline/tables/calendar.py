@@ -23,6 +23,7 @@ MONTH_FIRST, DAY_FIRST = ORDERS = ("month first", "day first")
 _SLASHED = re.compile(
     r"\s*(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([AaPp][Mm])?)?\s*"
 )
+_ZONED = re.compile(r"\d{2}:\d{2}.*([+-]\d{2}(:?\d{2})?|Z|UTC)$", re.ASCII)  # a time of day and its zone
 _THIS_CENTURY = 69  # two digits of a year as in POSIX: 69 to 99 are of the 20th century
 UNITS = {
     ("a day", "days"): timedelta(days=1),
@@ -120,6 +121,11 @@ def parse_time(raw: Any, order: str = "") -> datetime:
     value = _parse_text(raw, order) if isinstance(raw, str) else raw
     value = value if isinstance(value, datetime) else datetime.combine(value, time())
     return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+
+
+def has_zone(raw: Any) -> bool:
+    """Returns whether a time says its zone: it is read in UTC then."""
+    return bool(isinstance(raw, str) and _ZONED.search(raw.strip())) or getattr(raw, "tzinfo", None) is not None
 
 
 def read_time(cells: Mapping[str, Any], columns: Sequence[str], order: str = "") -> datetime:

@@ -86,6 +86,14 @@ def test_midnight_is_written_like_the_other_hours_of_a_series_of_hours(ask):
     assert ["2024-01-03T00:00:00", "2024-01-04T00:00:00"] == [row["when"] for row in ask(text, layout)[1]]
 
 
+def test_times_with_a_zone_are_answered_in_utc_and_say_so(ask):
+    layout = Layout(["when"], "day", [], "", {"past": "sold"}, {}, "sold", 3, 2)
+    rows = ask("when,sold\n2024-01-01T01:00:00+02:00,1\n2024-01-02T01:00:00+02:00,2\n", layout)[1]
+    assert ["2024-01-02T23:00:00Z", "2024-01-03T23:00:00Z"] == [row["when"] for row in rows]
+    days = ask("when,sold\n2024-01-01T02:00:00+02:00,1\n2024-01-02T02:00:00+02:00,2\n", layout)[1]
+    assert ["2024-01-03", "2024-01-04"] == [row["when"] for row in days]
+
+
 def test_only_what_the_model_sees_is_sent(ask):
     days = [datetime.fromisoformat("2024-01-01") + number * DAY for number in range(50)]
     text = "day,sold\n" + "".join(f"{day:%m/%d/%Y},{number}\n" for number, day in reversed(list(enumerate(days))))
