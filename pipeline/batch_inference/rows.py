@@ -64,15 +64,15 @@ def read_rows(path: Path, only: str = "", dialect: Dialect | None = None) -> Ite
         PipelineError: The file is damaged.
     """
     for number, (place, cells, fault) in enumerate(_choose_reader(path, dialect)(path, only)):
-        yield Row(number, place, cells, fault or _find_broken(cells))
+        yield Row(number, place, cells, fault or _find_broken(cells, dialect))
 
 
-def _find_broken(cells: Mapping[str, Any]) -> str:
+def _find_broken(cells: Mapping[str, Any], dialect: Dialect | None) -> str:
     """What is wrong with a text that the output could not hold: bytes of another encoding."""
     texts = ((name, cell) for name, cell in cells.items() if isinstance(cell, str) and not cell.isascii())
-    return next(
-        (f"column {name} is {broken_words(cell)}; see --encoding" for name, cell in texts if is_broken(cell)), ""
-    )
+    encoding = dialect.encoding if dialect and not dialect.encoding.startswith("utf-8") else ""
+    broken = (f"column {name} is {broken_words(cell, encoding)}" for name, cell in texts if is_broken(cell))
+    return next((f"{words}; see --encoding" for words in broken), "")
 
 
 def _choose_reader(

@@ -120,17 +120,22 @@ def read_rows(
         known = sniff.complete(path, dialect, names)
         with open_text(path, known.encoding) as file:
             lines = (row for row in parse_lines(file, known.delimiter) if row[1] or row[2])  # skips empty lines
-            yield from _number_rows(path, lines, known.header or 0)
+            yield from _number_rows(path, lines, known.header or 0, _named_encoding(known))
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
 
 
-def _number_rows(path: Path, lines: Iterator[Line], header_line: int) -> Iterator[Line]:
+def _named_encoding(dialect: Dialect) -> str:
+    """The encoding of a file that is not simply UTF-8."""
+    return "" if dialect.encoding.startswith("utf-8") else dialect.encoding
+
+
+def _number_rows(path: Path, lines: Iterator[Line], header_line: int, encoding: str) -> Iterator[Line]:
     title = next((line for line in lines if line[0] >= header_line), (0, [], "")) if header_line else (0, [], "")
     first = list(itertools.islice(lines, sniff.SAMPLE_LINES))
     header = headers.make_header(title[1], [cells for _, cells, fault in first if not fault])
     for name in header:
-        require_text(path, title[0], name)
+        require_text(path, title[0], name, encoding)
     yield title[0], header, ""
     yield from _mark_footer(_mark_headers(itertools.chain(first, lines), title[1]), len(header))
 
@@ -147,6 +152,7 @@ def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:
     last: deque[Line] = deque()
     count, sparse = 0, False
     for line, cells, fault in lines:
+        cells = cells if any(cells[width:]) else cells[:width]  # noqa: PLW2901  (a last delimiter)
         if not fault and len(cells) > width:
             fault = f"{len(cells)} cells, expected {width}"  # noqa: PLW2901
         if not fault and width > 1 and not any(cells):
@@ -180,10 +186,10 @@ def _is_footer(cells: list[str], *, sparse: bool) -> bool:
     return (remark and not sparse) or text in TOTALS
 
 
-def _require_encoded(path: Path, line: int, cells: list[str]) -> list[str]:
+def _require_encoded(path: Path, line: int, cells: list[str], encoding: str) -> list[str]:
     text = "".join(cells)
     if not text.isascii():
-        require_text(path, line, next(filter(is_broken, cells), ""))
+        require_text(path, line, next(filter(is_broken, cells), ""), encoding)
     return cells
 
 
@@ -191,7 +197,8 @@ def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[dict[str
     """Yields the readable rows as columns of texts, some thousand at a time; cells that a short row lacks are None."""
     lines = read_rows(path, dialect)
     header = next(lines)[1]
-    sound = (_require_encoded(path, line, cells) for line, cells, fault in lines if not fault)
+    encoding = _named_encoding(dialect or Dialect())
+    sound = (_require_encoded(path, line, cells, encoding) for line, cells, fault in lines if not fault)
     rows = table.block_rows(len(header))
     while block := list(itertools.islice(sound, rows)):
         columns = zip(header, map(list, itertools.zip_longest(*block)), strict=False)

@@ -73,6 +73,7 @@ class Layout:
         decimal: What begins the decimals in texts of numbers; "." if empty.
         thousands: What groups digits there, if anything.
         spellings: The declared classes. One of them is no missing value, even if it is called NA.
+        encoding: That is named for the file, for messages; empty if none is.
     """
 
     kinds: Mapping[str, str]
@@ -82,6 +83,7 @@ class Layout:
     decimal: str = ""
     thousands: str = ""
     spellings: Spellings = field(default_factory=lambda: Spellings(()))
+    encoding: str = ""
 
     @classmethod
     def from_table(cls, data: TableDeclaration) -> Layout:
@@ -89,9 +91,9 @@ class Layout:
         kinds = {**data.columns, **data.extra}
         kinds[data.label] = "bytes" if data.classes else kinds.get(data.label, "float")
         _require_kinds(kinds)
-        decimal, thousands = (getattr(data, name, "") for name in ("decimal", "thousands"))  # of texts only
+        written = {name: getattr(data, name, "") for name in ("decimal", "thousands", "encoding")}  # of texts only
         spellings = Spellings(tuple(data.classes))
-        return cls(kinds, data.label, frozenset(data.missing), data.time, decimal, thousands, spellings)
+        return cls(kinds, data.label, frozenset(data.missing), data.time, spellings=spellings, **written)
 
     @property
     def names(self) -> list[str]:
@@ -113,7 +115,7 @@ class Layout:
                 try:
                     features[name] = to_value(self._plain(name, raw, declared), declared)
                 except FAILURES:
-                    return faulty_example(source, split, _kind_fault(name, raw, declared))
+                    return faulty_example(source, split, self._kind_fault(name, raw, declared))
         if self.label not in features:
             return faulty_example(source, split, self._empty_label(row.get(self.label)))
         moment = self._moment(row)
@@ -126,6 +128,11 @@ class Layout:
         """Whether a cell is a number that every dialect reads in the same way."""
         plain = type(raw) is str and PLAIN.fullmatch(raw) is not None and raw not in self.missing
         return plain and not self.thousands and self.decimal != ","
+
+    def _kind_fault(self, name: str, raw: Any, declared: str) -> str:
+        if isinstance(raw, str) and is_broken(raw):
+            return f"column {name} is {broken_words(raw, self.encoding)}"
+        return f"column {name} is not of kind {declared}: {repr(raw)[:MAX_SHOWN]}"
 
     def _empty_label(self, raw: Any) -> str:
         said = f": {raw!r} means a missing value unless classes= names it" if isinstance(raw, str) and raw else ""
@@ -149,12 +156,6 @@ class Layout:
             return ""
         raw = row.get(self.time)
         return dates.iso(raw.isoformat() if isinstance(raw, date) else str(raw))
-
-
-def _kind_fault(name: str, raw: Any, declared: str) -> str:
-    if isinstance(raw, str) and is_broken(raw):
-        return f"column {name} is {broken_words(raw)}"
-    return f"column {name} is not of kind {declared}: {repr(raw)[:MAX_SHOWN]}"
 
 
 def block_rows(columns: int, most: int = BLOCK_ROWS) -> int:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 LOOKED_AT = 100  # lines of JSON
-ZIP = b"PK\x03\x04"
 JSON, BEGINNING = re.compile(rb"\s*(\[\s*)?\{\s*\""), 64  # bytes
 
 
@@ -83,7 +82,7 @@ def find_form(path: Path, known: Dialect | None = None) -> Form:
         return Form()
     if not path.is_file():
         return Form(known)
-    _require_no_archive(path)
+    _require_no_json(path)
     finding = sniff.find_dialect(path, known)
     sniff.require_clear(path, finding.unclear)
     said = finding.dialect.options()
@@ -106,7 +105,7 @@ def _require_objects(path: Path) -> None:
         )
 
 
-def _require_no_archive(path: Path) -> None:
+def _require_no_json(path: Path) -> None:
     with path.open("rb") as file:
         first = file.read(BEGINNING)
     if JSON.match(first):
@@ -115,13 +114,6 @@ def _require_no_archive(path: Path) -> None:
             expected="separated values in a file with this ending",
             received=repr(first[:20].decode("utf-8", "replace")),
             action=f"rename it to {path.stem}.json",
-        )
-    if first.startswith(ZIP):
-        raise PipelineError(
-            f"{path} is no text, but an Excel file or a zip archive.",
-            expected="separated values as text",
-            received="a file that begins as zip archives do",
-            action="save the sheet as CSV UTF-8, or unpack the archive",
         )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import re
 from dataclasses import dataclass, fields
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.tables import encodings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-GUESS = "cp1252"  # of Windows in Western Europe; contains latin-1's letters
 SPACES = " \u00a0\u202f"
 FIRST_BYTES = 4096
 
@@ -102,18 +101,18 @@ def open_text(path: Path, encoding: str = "") -> IO[str]:
     Args:
         path: The file.
         encoding: If empty, that of the byte order mark, or UTF-8.
+
+    Raises:
+        PipelineError: It is no text, but an archive or a workbook.
     """
+    encodings.require_text_bytes(path)
     options = {"encoding": encoding or find_encoding(path), "errors": "surrogateescape", "newline": ""}
-    return cast("IO[str]", _open(path, "rt", **options))
-
-
-def _open(path: Path, mode: str, **options: Any) -> Any:
-    return gzip.open(path, mode, **options) if path.suffix.lower() == ".gz" else path.open(mode, **options)
+    return cast("IO[str]", encodings.open_bytes(path, "rt", **options))
 
 
 def find_encoding(path: Path) -> str:
     """Returns the encoding that a byte order mark says, UTF-16 where every other byte is zero, else UTF-8."""
-    with _open(path, "rb") as file:
+    with encodings.open_bytes(path) as file:
         first = file.read(FIRST_BYTES)
     for mark, encoding in MARKS:
         if first.startswith(mark):
@@ -128,21 +127,38 @@ def is_broken(text: str) -> bool:
     return any("\udc80" <= character <= "\udcff" for character in text)
 
 
-def broken_words(text: str) -> str:
-    """Shows the bytes of such a text, and what they may mean."""
-    content = text.encode("utf-8", "surrogateescape")
-    guess = content.decode(GUESS, "replace")
-    return f"not in the file's encoding, {str(content[:40])[1:]}; in {GUESS} it is {guess[:40]!r}"
+def broken_words(text: str, encoding: str = "", guess: str = "") -> str:
+    """Shows the bytes of such a text, and what they may mean.
+
+    Args:
+        text: As it was read.
+        encoding: That was named for the file; empty if none was.
+        guess: Another one that may be right; found in the text if empty.
+    """
+    content = encodings.restore_bytes(text, encoding)
+    guess = guess or encodings.guess_encoding(content, encoding)
+    other = content.decode(guess, "replace")
+    name = encoding or "the file's encoding"
+    return f"not in {name}, {str(content[:40])[1:]}; in {guess} it is {other[:40]!r}"
 
 
-def require_text(path: Path, line: int, text: str) -> None:
-    """Raises a PipelineError if a text has bytes that the encoding does not know."""
+def require_text(path: Path, line: int, text: str, encoding: str = "") -> None:
+    """Raises a PipelineError if a text has bytes that the encoding does not know.
+
+    Args:
+        path: The file.
+        line: Where the text is.
+        text: As it was read.
+        encoding: That was named for the file; empty if none was.
+    """
     if is_broken(text):
+        guess = encodings.guess_file_encoding(path, encoding)
+        others = [name for name in ("cp1252", "latin-1", "shift_jis") if name not in (guess, encoding)]
         raise PipelineError(
-            f"{path} line {line} is not UTF-8.",
+            f"{path} line {line} is not {encoding or 'UTF-8'}.",
             expected="UTF-8, UTF-16 with a byte order mark, or another encoding that is named",
-            received=broken_words(text),
-            action=f"name the encoding: --encoding {GUESS} (in a recipe encoding={GUESS!r}), latin-1, shift_jis …",
+            received=broken_words(text, encoding, guess),
+            action=f"name the encoding: --encoding {guess} (in a recipe encoding={guess!r}), {', '.join(others)} …",
         )
 
 
@@ -199,9 +215,10 @@ def plain_number(text: str, decimal: str = "", thousands: str = "") -> str:
 
     Args:
         text: The cell.
-        decimal: What begins the decimals; "." if empty.
+        decimal: What begins the decimals; if empty "." or, where dots group digits, ",".
         thousands: What groups digits, if anything.
     """
+    decimal = decimal or ("," if thousands == "." else "")
     if not thousands and decimal != ",":
         return text
     whole, mark, rest = text.strip().partition(decimal or ".")

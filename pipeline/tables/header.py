@@ -42,7 +42,8 @@ def _first_full_row(rows: Rows) -> int:
         return 0
     for place, (_, cells) in enumerate(rows[:HEADER_LINES]):
         below = [row for _, row in rows[place + 1 :]]
-        title = not any(cells[1:]) or (len(cells) < width and not has_row_names(cells, below))
+        names = has_row_names(cells, below) or ends_empty(cells, below)
+        title = not any(cells[1:]) or (len(cells) < width and not names)
         if not title or len(below) < MIN_ROWS:
             return place
     return 0
@@ -57,9 +58,21 @@ def has_named_numbers(rows: Rows) -> bool:
 def has_row_names(header: list[str], below: list[list[str]]) -> bool:
     """Whether the rows have one cell more than the header, as R writes them: their number or name."""
     width, share = usual_width(below)
-    if len(below) < MIN_ROWS or not all(header) or width != len(header) + 1 or share < NUMBER_SHARE:
+    if (
+        len(below) < MIN_ROWS
+        or ends_empty(header, below)
+        or not all(header)
+        or width != len(header) + 1
+        or share < NUMBER_SHARE
+    ):
         return False
     return len(below[0]) == width and not _names_numbers(below[0], below[1:])
+
+
+def ends_empty(header: list[str], below: list[list[str]]) -> bool:
+    """Whether most rows are wider than the header, and whatever is wider ends with empty cells: a last delimiter."""
+    wide = [row[len(header) :] for row in below if len(row) > len(header)]
+    return len(wide) > USUAL_SHARE * len(below) and not any(map(any, wide))
 
 
 def _names_numbers(cells: list[str], below: list[list[str]]) -> bool:

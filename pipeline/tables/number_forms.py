@@ -30,7 +30,7 @@ def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[
     """Returns what begins the decimals, what groups digits, and by column a cell that can be read in two ways."""
     forms = [form for column in transpose_cells(rows) if (form := _number_forms(column))]
     certain = set().union(*forms)
-    decimal, thousands = known.decimal, known.thousands
+    decimal, thousands = known.decimal or ("," if known.thousands == "." else ""), known.thousands
     if not decimal and thousands != "," and "decimal" in certain and "," not in certain:
         decimal = ","
     if not thousands:

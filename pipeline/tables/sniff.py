@@ -18,6 +18,7 @@ from pipeline.tables.header import (
     HEADER_LINES,
     MIN_ROWS,
     USUAL_SHARE,
+    ends_empty,
     find_header,
     has_named_numbers,
     make_header,
@@ -84,6 +85,8 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     twins = [name for name in titles if written and name not in written and name]
     notes = _describe(known, complete, rows)
     notes += (f"Names that come again in the header got a number: {', '.join(twins[:MOST_NAMES])}.",) if twins else ()
+    ends = ends_empty(written, below) if written else False
+    notes += ("Each row ends with a delimiter: the empty last cell is dropped.",) * ends
     return Finding(
         complete, notes, tuple(titles), {titles[place]: text for place, text in unclear.items() if place < len(titles)}
     )
@@ -161,7 +164,8 @@ def _describe(known: Dialect, complete: Dialect, rows: Rows) -> tuple[str, ...]:
         "There is no header: the first line is data, and the columns are column_1, column_2 and so on "
         "(--header 1 for the other reading).": complete.header == 0 and known.header is None,
         "Decimals begin with a comma (--decimal . for the other reading).": complete.decimal == ","
-        and not known.decimal,
+        and not known.decimal
+        and known.thousands != ".",
         f"{complete.thousands!r} groups digits.": bool(complete.thousands) and not known.thousands,
     }
     return tuple(note for note, holds in notes.items() if holds)

@@ -21,12 +21,13 @@ FEWEST_SECONDS = -6e10  # in the year 68
 DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII)  # 20240131
 
 
-def read_id(name: str, raw: Any) -> bytes:
+def read_id(name: str, raw: Any, encoding: str = "") -> bytes:
     """Returns an id as text: "007" is not 7, but 7.0 is; see `pipeline.features.ids.normalize_id`.
 
     Args:
         name: Column.
         raw: Cell: text, or a number of a Parquet or JSON file.
+        encoding: That is named for the file; empty if none is.
 
     Raises:
         ValueError: It is missing, or cannot be an id; the message says why.
@@ -36,7 +37,7 @@ def read_id(name: str, raw: Any) -> bytes:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)  # whole numbers in a column where some are missing
     if isinstance(raw, str) and is_broken(raw):
-        raise ValueError(f"column {name} is {broken_words(raw)}")
+        raise ValueError(f"column {name} is {broken_words(raw, encoding)}")
     try:
         content = normalize_id(table.to_text(raw))
         content.decode()  # a Parquet file may have any bytes

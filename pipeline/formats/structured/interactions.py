@@ -166,7 +166,7 @@ class Interactions:
     def _add(self, cells: Mapping[str, Any], rows: Rows) -> str:
         """Adds a row, or returns why it cannot be used."""
         try:
-            user, item = (read_id(name, cells.get(name)) for name in (self.user, self.item))
+            user, item = (read_id(name, cells.get(name), self.encoding) for name in (self.user, self.item))
             rating = read_rating(self.rating, cells.get(self.rating)) if self.rating else 0.0
             seconds = read_seconds(self.time, cells.get(self.time), self.order) if self.time else 0
         except ValueError as error:

@@ -218,3 +218,16 @@ def test_a_header_that_comes_again_is_no_row(tmp_path):
     rows = list(read_rows(path))
     assert ["", "", "the header again", ""] == [fault for _, _, fault in rows]
     assert [["1", "2"], ["x", "y"]] == list(next(read_blocks(path)).values())
+
+
+def test_a_delimiter_at_the_end_of_rows_shifts_no_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("target,a,b\n" + "no,0.5,-1.5,\n" * 20)
+    rows = list(read_rows(path))
+    assert ["target", "a", "b"] == rows[0][1]
+    assert (["no", "0.5", "-1.5"], "") == rows[1][1:]
+
+
+def test_dots_that_group_digits(rows):
+    (one,) = rows("size;kind\n18.834;x\n", Csv("table.csv", {"size": "float"}, "kind", ("x",), thousands="."))
+    assert {"size": 18834.0, "kind": b"x"} == one.features

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,9 +33,11 @@ def test_without_a_form_nothing_changes(text):
 
 def test_the_line_of_another_encoding_is_named(tmp_path):
     text = b"M\xfcller".decode("utf-8", "surrogateescape")
-    dialect.require_text(tmp_path, 7, "Müller")
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"M\xfcller")
+    dialect.require_text(path, 7, "Müller")
     with pytest.raises(PipelineError, match="line 7 is not UTF-8") as caught:
-        dialect.require_text(tmp_path, 7, text)
+        dialect.require_text(path, 7, text)
     assert "'M\\xfcller'; in cp1252 it is 'Müller'" in str(caught.value)
     assert "Next: name the encoding: --encoding cp1252" in str(caught.value)
 
@@ -54,3 +58,31 @@ def test_columns_that_blanks_separate():
 def test_a_quote_that_is_not_closed_is_a_fault_of_its_lines(text, fault):
     rows = list(dialect.parse_lines(text.splitlines(keepends=True), ","))
     assert ["", fault] == [found for _, _, found in rows]
+
+
+def test_dots_that_group_digits_need_no_comma():
+    assert ["18834", "958", "1.5"] == [dialect.plain_number(cell, "", ".") for cell in ("18.834", "958", "1,5")]
+
+
+def test_another_encoding_than_the_named_one_is_proposed(tmp_path):
+    path, name = tmp_path / "t.csv", "ロード".encode("shift_jis")
+    path.write_bytes(name)
+    with pytest.raises(PipelineError, match="line 3 is not cp1252") as caught:
+        dialect.require_text(path, 3, name.decode("cp1252", "surrogateescape"), "cp1252")
+    assert f"{str(name)[1:]}; in shift_jis it is 'ロード'" in str(caught.value)
+    assert "--encoding shift_jis" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", gzip.compress(b"a,b"), "Next: rename it to t.csv.gz"),
+        ("t.csv.gz", b"a,b", "Next: rename it to t.csv"),
+        ("t.csv", b"PK\x03\x04", "an Excel file or a zip archive"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError) as caught:
+        dialect.open_text(tmp_path / name)
+    assert words in str(caught.value)

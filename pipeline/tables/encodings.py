@@ -1,0 +1,100 @@
+"""Which bytes a file has: those of a text in some encoding, or those of an archive or a workbook under another name."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CANDIDATES = ("utf-8", "cp1252", "shift_jis", "gb18030", "latin-1")  # the last one has every byte
+WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+SAMPLE_BYTES = 1 << 20
+GZIP = b"\x1f\x8b"
+COMPRESSED = (
+    (b"BZh", "bzip2 data", "decompress it with bunzip2"),
+    (b"\xfd7zXZ\0", "xz data", "decompress it with unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd data", "decompress it with unzstd"),
+)
+SIGNATURES = (
+    (b"PK\x03\x04", "an Excel file or a zip archive", "save the sheet as CSV UTF-8, or unpack the archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file", "save the sheet as CSV UTF-8"),
+    (b"PAR1\x15", "a Parquet file", "rename it to .parquet"),
+    (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
+)
+
+
+def open_bytes(path: Path, mode: str = "rb", **options: Any) -> Any:
+    """Opens a file, decompressed if its name ends in .gz."""
+    return gzip.open(path, mode, **options) if path.suffix.lower() == ".gz" else path.open(mode, **options)
+
+
+def require_text_bytes(path: Path) -> None:
+    """Raises a PipelineError if a file is no text: an archive, a workbook, or compressed under another name."""
+    with path.open("rb") as file:
+        first = file.read(16)
+    packed = path.suffix.lower() == ".gz"
+    if packed and first and not first.startswith(GZIP):
+        raise _other_content(path, "not gzip data, whatever its name says", f"rename it to {path.stem}")
+    if first.startswith(GZIP) and not packed:
+        raise _other_content(path, "gzip data", f"rename it to {path.name}.gz, or decompress it with gunzip")
+    if packed:
+        with open_bytes(path) as file:
+            first = file.read(16)
+    for mark, what, action in (*COMPRESSED, *SIGNATURES):
+        if first.startswith(mark) and (mark != b"BZh" or first[4:10] == b"1AY&SY"):
+            raise _other_content(path, what, action)
+
+
+def _other_content(path: Path, what: str, action: str) -> PipelineError:
+    return PipelineError(
+        f"{path} is no text, but {what}." if not what.startswith("not") else f"{path} is {what}.",
+        expected="text, plain or compressed by gzip with a name that ends in .gz",
+        received=f"a file that begins as {what}" if not what.startswith("not") else "a file that begins otherwise",
+        action=action,
+    )
+
+
+def restore_bytes(text: str, encoding: str = "") -> bytes:
+    """Returns the bytes that a file has for a text.
+
+    Args:
+        text: As `pipeline.tables.dialect.open_text` reads it: bytes that the encoding does not know are surrogates.
+        encoding: With which it was read; UTF-8 if empty.
+    """
+    name = codecs.lookup(encoding or "utf-8").name
+    try:
+        return text.encode(WITHOUT_MARK.get(name, name), "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
+
+
+def guess_encoding(content: bytes, encoding: str = "", *, whole: bool = True) -> str:
+    """Returns another encoding that knows all of the bytes.
+
+    Args:
+        content: Of a file or of a cell.
+        encoding: The one that does not; UTF-8 if empty.
+        whole: Whether the bytes end where a character ends.
+    """
+    known = codecs.lookup(encoding or "utf-8").name
+    others = [name for name in CANDIDATES if codecs.lookup(name).name not in (known, WITHOUT_MARK.get(known))]
+    return next(name for name in others if name == others[-1] or _can_decode(content, name, whole=whole))
+
+
+def guess_file_encoding(path: Path, encoding: str = "") -> str:
+    """Returns another encoding that knows all bytes of the first megabyte of a file."""
+    with open_bytes(path) as file:
+        return guess_encoding(file.read(SAMPLE_BYTES), encoding, whole=False)
+
+
+def _can_decode(content: bytes, encoding: str, *, whole: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(content, final=whole)
+    except UnicodeDecodeError:
+        return False
+    return True
