@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageError
 from pipeline.tables import dialect as dialects
 from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
+from pipeline.tables.encodings import require_text_bytes
 from pipeline.tables.header import (
     HEADER_LINES,
     MIN_ROWS,
@@ -68,8 +69,12 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
         path: The file.
         known: What is said of it.
         names: Columns that it has, as far as they are known: the header is the first line that has them all.
+
+    Raises:
+        PipelineError: It is no text, but an archive or a workbook.
     """
     known = known or Dialect()
+    require_text_bytes(path)
     encoding = known.encoding or dialects.find_encoding(path)
     lines = _sample_lines(path, encoding)
     delimiter = known.delimiter or find_delimiter(lines, names)

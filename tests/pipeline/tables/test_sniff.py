@@ -213,3 +213,20 @@ def test_decimal_commas_are_no_delimiter_below_a_title(found, title):
     names = ["size", "active", *(f"q{place}" for place in range(12)), "price"]
     finding = found(title + lines([names, *rows], ";"))
     assert (";", ",", tuple(names)) == (finding.dialect.delimiter, finding.dialect.decimal, finding.columns)
+
+
+def test_a_text_that_is_called_gz_is_named(tmp_path):
+    (tmp_path / "t.csv.gz").write_text("a,b\n1,2\n")
+    with pytest.raises(PipelineError, match="is not gzip data, whatever its name says"):
+        sniff.find_dialect(tmp_path / "t.csv.gz")
+
+
+def test_a_delimiter_at_the_end_of_rows_is_said(found):
+    result = found(lines([[*row, ""] for row in NUMBERS], header="a,b,c\n"))
+    assert ("a", "b", "c") == result.columns
+    assert "Each row ends with a delimiter" in result.notes[0]
+
+
+def test_dots_that_are_said_to_group_digits_leave_the_comma_for_decimals(found):
+    result = found(lines([["18.834", "x"]] * 30, ";", "n;v\n"), known=Dialect(thousands="."))
+    assert (",", ".", ()) == (result.dialect.decimal, result.dialect.thousands, result.notes)
