@@ -26,6 +26,7 @@ from pipeline.tables.header import (
     usual_width,
 )
 from pipeline.tables.number_forms import find_numbers, number_share
+from pipeline.tables.split_decimals import require_whole_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -72,6 +73,7 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
 
     Raises:
         PipelineError: It is no text, but an archive or a workbook.
+        UsageError: Commas separate the cells and begin the decimals, too.
     """
     known = known or Dialect()
     require_text_bytes(path)
@@ -79,6 +81,8 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     lines = _sample_lines(path, encoding)
     delimiter = known.delimiter or find_delimiter(lines, names)
     rows = [(line, cells) for line, cells, _ in parse_lines(lines, delimiter) if any(cells)]
+    if delimiter == "," and known.header is None and not names:
+        require_whole_numbers(path, rows)
     header = known.header if known.header is not None else find_header(rows, names)
     below = [cells for line, cells in rows if line > header]
     decimal, thousands, unclear = find_numbers(below, known)

@@ -230,3 +230,9 @@ def test_a_delimiter_at_the_end_of_rows_is_said(found):
 def test_dots_that_are_said_to_group_digits_leave_the_comma_for_decimals(found):
     result = found(lines([["18.834", "x"]] * 30, ";", "n;v\n"), known=Dialect(thousands="."))
     assert (",", ".", ()) == (result.dialect.decimal, result.dialect.thousands, result.notes)
+
+
+@pytest.mark.parametrize(("row", "count"), [("0,942,-1,097,no", 5), ("0,042,3,no", 4), ("1,0,042,no", 4)])
+def test_decimal_commas_that_are_not_quoted_are_refused(found, row, count):
+    with pytest.raises(PipelineError, match=f"line 2 has {count} cells, the header has 3"):
+        found("a,b,target\n" + f"{row}\n" * 20)
