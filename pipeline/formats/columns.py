@@ -15,6 +15,7 @@ from pipeline.features import text, truth
 from pipeline.formats import csv, jsonl, parquet, read_table, table
 from pipeline.formats.column_tally import MAX_VALUES, ColumnTally, OddCells
 from pipeline.tables import sniff
+from pipeline.tables.time_forms import describe_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,7 @@ class Column:
         distinct: Number of distinct values in the sampled rows; exact up to 1,023, an estimate above.
         values: These values in the order of appearance, as text; empty if there are more than a hundred.
         date: Whether all values are dates that `pipeline.features.dates` reads.
+        time_form: What its times look like, if they are in a form that is not read: "'2020Q1'".
         free_text: Whether the values are sentences rather than names of categories.
         measure: Whether the texts are amounts with a unit or dates with slashes, however few differ.
         figures: Whether the texts are numbers or dates in an unsupported form: "12,5", "$3", "3/4/2024".
@@ -73,6 +75,7 @@ class Column:
     code: bool = False
     constant: bool = False
     id_like: bool = False
+    time_form: str = ""
 
 
 def inspect_table(
@@ -175,6 +178,7 @@ def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) ->
         no_numbers=tally.no_numbers.count if kind == "bytes" and not date and _is_mixed(tally) else 0,
         constant=distinct <= 1 and not tally.nested,
         id_like=not (date or free) and _is_id(name, kind, tally, distinct),
+        time_form="" if date or tally.nested else describe_form(name, values),
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 TAILS = (0.005, 0.02, 0.05)  # shares of the values on either side that may be far off
 FAR = 20.0  # times the distance of the quantiles, from which on a value is far off
 MIN_VALUES = 50
+MOST_MARKS = 0.5  # share of the values that are a mark for a missing one
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Limits:
         high: The largest.
         count: Values beyond.
         farthest: The value that is the farthest off.
+        is_mark: Whether all of them are this value, as a mark for a missing one.
     """
 
     low: float
     high: float
     count: int
     farthest: float
+    is_mark: bool = False
 
     def tell(self, name: str) -> str:
         """Says how many values are far off."""
@@ -38,7 +41,9 @@ class Limits:
 
     def describe(self, name: str) -> str:
         """Says what is clipped."""
-        return f"{self.tell(name)}; clipped to {self.low:g} … {self.high:g}: change LIMITS at will."
+        words = f"{self.tell(name)}; clipped to {self.low:g} … {self.high:g}: change LIMITS at will."
+        missing = " If it stands for a missing value, empty the cells, or name it in missing= of DATA."
+        return words + missing * self.is_mark
 
 
 def find_limits(values: Sequence[float]) -> Limits | None:
@@ -50,6 +55,22 @@ def find_limits(values: Sequence[float]) -> Limits | None:
     if len(values) < MIN_VALUES:
         return None
     ordered = sorted(values)
+    return _find_mark(ordered) or _find_tails(ordered)
+
+
+def _find_mark(ordered: Sequence[float]) -> Limits | None:
+    """Returns the limits where one value, such as -999, comes again and again far from all others."""
+    for mark in (ordered[0], ordered[-1]):
+        others = [value for value in ordered if value != mark]
+        count, spread = len(ordered) - len(others), others[-1] - others[0] if others else 0.0
+        near = others and min(abs(others[0] - mark), abs(others[-1] - mark))
+        if 1 < count < MOST_MARKS * len(ordered) and spread > 0 and near and near > FAR * spread:
+            low, high = float(f"{others[0] - spread:.4g}"), float(f"{others[-1] + spread:.4g}")
+            return Limits(low, high, count, mark, is_mark=True)
+    return None
+
+
+def _find_tails(ordered: Sequence[float]) -> Limits | None:
     for tail in TAILS:
         place = max(round(tail * len(ordered)), 1)
         low, high = ordered[place], ordered[-1 - place]

@@ -173,8 +173,14 @@ def describe_odd(column: Column) -> str:
     return f"; not read, so missing: {list_names(odd)}" if odd else ""
 
 
-def different_rows(data: Dataset, names: Sequence[str]) -> list[str]:
+def different_rows(data: Dataset, names: Sequence[str], left_out: str = "", action: str = "") -> list[str]:
     """Says that few rows differ: equal ones are on one side of the split.
+
+    Args:
+        data: The table.
+        names: The columns that are used.
+        left_out: What is said of columns that would tell the rows apart.
+        action: What is to be done about these; empty where there are none.
 
     Raises:
         PipelineError: They are so few that a side would have none.
@@ -190,8 +196,8 @@ def different_rows(data: Dataset, names: Sequence[str]) -> list[str]:
             "Too few rows differ to learn from some and to test on others.",
             expected=f"at least {MIN_DIFFERENT} different rows: equal ones are on one side of the split",
             received=f"{len(seen)} different rows of {', '.join(map(safe_name, names))}; "
-            "what each of them leads to can be counted without a network",
-            action="add columns that tell the rows apart",
+            + (left_out or "what each of them leads to can be counted without a network"),
+            action=action or "add columns that tell the rows apart",
         )
     words = f"Only {len(seen)} different rows: equal ones are on one side of the split, so the test is on few of them."
     return [words]
@@ -213,10 +219,15 @@ def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any
         )
     words = f", and {faults} that cannot be used; the first: {first}" if faults else ""
     require_rows(path, rows, "usable rows", words)
+    return {**share_facts(share), "faults": faults}
+
+
+def share_facts(share: float) -> dict[str, Any]:
+    """What a recipe says about a share of rows that cannot be used; nothing about the usual ones."""
     if share < USUAL_FAULTS:
-        return {"bad_share": 0, "faults": faults}
+        return {"bad_share": 0}
     allowed = round(min(1.2 * share + 0.01, 0.9), 3)
-    return {"bad_share": allowed, "bad_reason": f"{share:.1%} cannot be used, as this is written", "faults": faults}
+    return {"bad_share": allowed, "bad_reason": f"{share:.1%} cannot be used, as this is written"}
 
 
 def sort_classes(values: Sequence[str]) -> tuple[str, ...]:

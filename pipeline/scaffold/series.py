@@ -20,7 +20,15 @@ from pipeline.scaffold.choices import Bounds, round_significant
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.timeline import Times
-from pipeline.tables.calendar import BusinessDays, Step, describe_step, month_count
+from pipeline.tables.calendar import (
+    BusinessDays,
+    Step,
+    describe_step,
+    month_count,
+    parse_moment,
+    step_class,
+    step_source,
+)
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
@@ -61,7 +69,7 @@ def find_times(
             f"{path} cannot be forecast.",
             expected="rows in the order of a column of times with a constant step, and a number",
             received=times,
-            action=f"mend the file, or predict each row from its other columns with --task {REGRESSION}",
+            action=f"mend the file, times as {timeline.WRITTEN}, or predict each row alone with --task {REGRESSION}",
         )
     return "its values are few" if goal.distinct <= MAX_INTEGER_CLASSES and not task else times
 
@@ -73,13 +81,13 @@ def _reason_against(goal: Column) -> str:
 
 def _read_times(path: Path, columns: Sequence[Column], goal: Column, dialect: Dialect | None) -> Times | str:
     """Returns the times of the first column that has some with a constant step, or why there is none."""
-    reason = "no column of dates"
+    reason = ""
     for name, order in timeline.find_time_columns(path, columns, dialect):
         times = timeline.read_times(path, columns, goal.name, name, order, dialect)
         if isinstance(times, Times):
             return times
-        reason = times if reason == "no column of dates" else reason
-    return reason
+        reason = reason or times
+    return reason or timeline.describe_unread(columns)
 
 
 @dataclass(frozen=True)
@@ -116,18 +124,6 @@ def _usual_window(step: Step) -> Window:
         season = max(DAY // step, 2)
         return Window(7 * season, season, season)
     return Window(28, 7, 7) if step < WEEK else Window(12, 4, 4)
-
-
-def step_source(step: Step) -> Code:
-    """A step as Python source."""
-    if isinstance(step, relativedelta):
-        return Code(f"relativedelta(months={month_count(step)})")
-    if isinstance(step, BusinessDays):
-        return Code("BusinessDays()")
-    for unit, duration in (("days", DAY), ("hours", HOUR), ("minutes", timedelta(minutes=1))):
-        if step % duration == timedelta(0):
-            return Code(f"timedelta({unit}={step // duration})")
-    return Code(f"timedelta(seconds={step.total_seconds()!r})")
 
 
 def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Column, choice: str = "") -> Plan:
@@ -167,13 +163,14 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
 def _is_useful(column: Column, goal: Column, times: Times) -> bool:
     numeric = column.kind in ("int", "float")
     taken = column is goal or column.name in (times.column, *times.key)
-    return numeric and not taken and not (column.constant or column.id_like)
+    return numeric and not taken and not (column.constant or column.id_like or column.time_form)
 
 
 def _column_row(column: Column, goal: Column, times: Times, others: list[Column]) -> tuple[str, ...]:
     uses = {goal.name: "target, and its past", times.column: "time: month, weekday and hour"}
     uses |= dict.fromkeys(times.key, "names the series") | {other.name: "its past" for other in others}
-    why = "left out: " + ("constant" if column.constant else "numbers the rows" if column.id_like else "no number")
+    reasons = {"constant": column.constant, "times": column.time_form, "numbers the rows": column.id_like}
+    why = "left out: " + next((reason for reason, holds in reasons.items() if holds), "no number")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
     use = uses[column.name] + profile.describe_odd(column) if column.name in uses else why
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), use
@@ -201,7 +198,7 @@ def _series_facts(
         "classes": (),
         "sizes": choices.choose_sizes(len(times.moments)),
         "rate": 1e-3,
-        "bad_share": 0,
+        **profile.share_facts(times.passed_over),
         "title": f"The next {shape.horizon} steps of {safe_name(goal.name)} from {shape.length} steps before.",
         "words": f"Naive forecasts: last value, mean of the window, {shape.season} steps ago, always the median.",
         "bounds": _measure_bounds(path, times, goal, others, shape),
@@ -252,8 +249,8 @@ def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:
         "test_from": _split_start(times, TEST_START),
         "rows": f"{len(times.moments):,}",
         "series": f" of {times.series:,} series" if times.key else "",
-        "step": step_source(times.step),
-        "step_name": _step_name(times.step),
+        "step": Code(step_source(times.step)),
+        "step_name": step_class(times.step),
         "key": times.key,
         "order": times.order,
         "sort": not times.is_sorted,
@@ -261,13 +258,6 @@ def _times_facts(times: Times, called: dict[str, str]) -> dict[str, Any]:
         "time": times.column,
         "date_input": called[times.column],
     }
-
-
-def _step_name(step: Step) -> str:
-    """The class of a step, which the recipe imports."""
-    if isinstance(step, BusinessDays):
-        return "BusinessDays"
-    return "relativedelta" if isinstance(step, relativedelta) else "timedelta"
 
 
 def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Window) -> str:
@@ -285,7 +275,7 @@ def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Win
 def _read_numbers(path: Path, name: str, times: Times, end: datetime) -> Iterator[float]:
     """Yields the numbers of a column before a time."""
     for _, row, fault in read_rows(path, [name, times.column], times.dialect):
-        raw, moment = row.get(name), timeline.parse_moment(row.get(times.column), times.order)
+        raw, moment = row.get(name), parse_moment(row.get(times.column), times.order)
         if not fault and not table.is_missing(raw) and moment and moment < end:
             with suppress(*table.FAILURES):
                 number = table.to_value(raw, "float")

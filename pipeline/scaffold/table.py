@@ -60,9 +60,8 @@ def plan_table(path: Path, name: str, task: str, dialect: Dialect | None = None)
     if isinstance(times, series.Times) and task in ("", target.FORECASTING):
         return form.tell(series.plan_series(path, times, columns, goal, choice))
     decided, why = target.choose_task(goal, task)
-    dated = decided == target.REGRESSION and not task and any(column.date for column in columns)
-    words = f"{why}; no forecast, for {times}" if dated else why
-    words += f"; {choice}" if choice else ""
+    dated = decided == target.REGRESSION and not task and any(column.date or column.time_form for column in columns)
+    words = why + f"; no forecast, for {times}" * dated + f"; {choice}" * bool(choice)
     return form.tell(_plan_rows(path, columns, goal, decided, words, form.options(columns)))
 
 
@@ -98,7 +97,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     decided = choices.assign_roles(columns, goal, summary, leaks.find_images(sample))
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
-    few = profile.different_rows(data, [role.column.name for role in used])
+    few = profile.different_rows(data, [role.column.name for role in used], *_unread_words(decided))
     limits = {
         name: limit
         for name, limit in limits.items()
@@ -115,6 +114,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     times = {role.column.name: sample.columns[role.column.name] for role in used if role.use == "date"}
     notes += timeline.describe_split(times, common["sizes"].eval, common["sizes"].test)
+    notes += timeline.note_unread([column for column in columns if column is not goal])
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
@@ -130,16 +130,26 @@ def _require_inputs(goal: Column, decided: list[Role]) -> None:
             f"No column is left to predict {safe_name(goal.name)} from.",
             expected="at least one column that is not constant, no number of the row and no copy of the target",
             received="; ".join(f"{safe_name(role.column.name)} {role.reason}" for role in decided),
-            action="name another target with --target, or add columns" + _mending_words(decided),
+            action=_mending_words(decided),
         )
 
 
 def _mending_words(decided: list[Role]) -> str:
     """Returns how columns that cannot be read, or are perhaps times of a series, can be used."""
+    words = "name another target with --target, or add columns"
     nested = [role.column.name for role in decided if not role.column.kind]
-    words = f"; give each value within {list_names(nested)} a column of its own" if nested else ""
+    if unread := _unread_words(decided)[1]:
+        return f"{unread}; or {words}"
+    words += f"; give each value within {list_names(nested)} a column of its own" if nested else ""
     named = any(role.column.id_like for role in decided)
-    return words + "; times, for a forecast, are written 2024-01-31 or 2024-01-31 17:30" * named
+    return words + f"; times, for a forecast, are written {timeline.WRITTEN}" * named
+
+
+def _unread_words(decided: list[Role]) -> tuple[str, str]:
+    """Returns which columns of times are left out, and what is to be done; empty where there are none."""
+    unread = {role.column.name: role.reason for role in decided if role.column.time_form}
+    said = "; ".join(f"{safe_name(name)} {reason}" for name, reason in unread.items())
+    return said, f"write the times in {list_names([*unread])} as {timeline.WRITTEN}, also for a forecast" * bool(unread)
 
 
 def _clip_outliers(summary: Profile) -> dict[str, Limits]:

@@ -74,7 +74,7 @@ def _expected(columns: Sequence[Column]) -> str:
 def _choice_words(column: Column, possible: Sequence[Column], *, by_call: bool) -> str:
     others = [other.name for other in possible if other is not column]
     if not by_call:
-        return "chosen as the only column that can be one; --target takes another"
+        return "chosen as the only column that can be one"
     return "chosen by its name; " + (
         f"--target takes another: {list_names(others)}" if others else "no other can be one"
     )
@@ -92,10 +92,10 @@ def _doubt(called: Sequence[Column]) -> str:
 def _reason_against(column: Column) -> str:
     """Returns why a column is no target to choose without being asked; empty if it can be one."""
     numeric = column.kind in ("int", "float")
-    reasons = {
+    reasons: dict[str, object] = {
         "it has nested values": not column.kind or column.kind.startswith("float["),
         f"it is the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
-        "it holds dates": column.date,
+        "it holds dates": column.date or column.time_form,
         "it holds sentences": column.free_text,
         "it numbers or names the rows": column.id_like,
         f"it has more than {MAX_CLASSES} different texts": not numeric and not column.values,

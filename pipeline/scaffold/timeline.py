@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,22 @@ from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.scaffold.profile import USUAL_FAULTS, describe_faults, fault_kind
 from pipeline.scaffold.render import list_names, safe_name
+from pipeline.tables import row_order
 from pipeline.tables.calendar import (
     ORDERS,
     SATURDAY,
     BusinessDays,
     Step,
+    are_times,
     describe_step,
     follows,
     has_zone,
     months_between,
-    parse_time,
+    parse_moment,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -37,8 +40,9 @@ if TYPE_CHECKING:
 
 MIN_REGULAR_SHARE = 0.9  # share of the steps that must be the usual one
 TRIED_ROWS = 500  # of a column, to see whether it holds times
-COMPACT_DIGITS, FIRST_YEAR, LAST_YEAR = 8, 1800, 2200  # 20240131
+WRITTEN = "2024-01-31 or 2024-01-31 17:30"
 MIN_SERIES_LENGTH = 10  # rows of each series, on average
+FEW_ROWS = 2  # with a time that came before, or in another order, which make no other table of a series
 MAX_NAMES = 4  # columns that may name a series
 
 
@@ -57,6 +61,8 @@ class Times:
         is_sorted: Whether the rows of each series are in the order of time.
         dialect: How a CSV file is written, as far as the user has said.
         unusable: What is said of the rows that cannot be used.
+        order_of_rows: Which rows are not later than the row before.
+        passed_over: Share of the rows that a run cannot use, for their time or their order.
     """
 
     column: str
@@ -69,6 +75,8 @@ class Times:
     is_sorted: bool = True
     dialect: Dialect | None = None
     unusable: tuple[str, ...] = ()
+    order_of_rows: row_order.RowOrder = field(default_factory=row_order.RowOrder)
+    passed_over: float = 0.0
 
 
 def find_time_columns(path: Path, columns: Sequence[Column], dialect: Dialect | None = None) -> list[tuple[str, str]]:
@@ -81,27 +89,8 @@ def find_time_columns(path: Path, columns: Sequence[Column], dialect: Dialect | 
         present = [cells.get(column.name) for _, cells, fault in rows if not fault]
         cells = [cell for cell in present if not table.is_missing(cell)]
         orders = ("",) if column.kind == "int" else ("", *ORDERS)
-        dated += [(column.name, order) for order in orders if cells and _are_times(cells, order)]
+        dated += [(column.name, order) for order in orders if cells and are_times(cells, order)]
     return dated
-
-
-def _are_times(cells: list[Any], order: str) -> bool:
-    if all(isinstance(cell, int) or str(cell).strip().isdigit() for cell in cells):
-        return all(_is_compact(str(cell).strip()) for cell in cells)
-    return all(parse_moment(cell, order) for cell in cells)
-
-
-def _is_compact(text: str) -> bool:
-    moment = parse_moment(text) if len(text) == COMPACT_DIGITS else None
-    return moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR
-
-
-def parse_moment(raw: object, order: str = "") -> datetime | None:
-    """Returns a time; None for anything else."""
-    try:
-        return parse_time(raw, order)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def read_times(
@@ -130,7 +119,8 @@ def read_times(
             keys = [tuple(row[place] for place in chosen) for row in names]
             times = _make_times(name, order, tuple(candidates[place] for place in chosen), moments, keys)
             if isinstance(times, Times):
-                return replace(times, dialect=dialect, unusable=(*_describe_zone(path, name, dialect), *unusable))
+                words = (*_describe_zone(path, name, dialect), *_describe_order(path, times, dialect), *unusable)
+                return _count_passed_over(replace(times, dialect=dialect, unusable=words), len(moments), len(faults))
             reason = reason or times
     return reason
 
@@ -143,10 +133,39 @@ def _describe_zone(path: Path, name: str, dialect: Dialect | None) -> tuple[str,
     return (f"{words}; rows without an offset are taken to be in UTC, too.",) * zoned
 
 
+def _count_passed_over(times: Times, rows: int, faults: int) -> Times:
+    order = times.order_of_rows
+    lost = faults + order.repeated + (order.late if times.is_sorted else 0)
+    return replace(times, passed_over=lost / (rows + faults))
+
+
+def _describe_order(path: Path, times: Times, dialect: Dialect | None) -> Iterator[str]:
+    """Says which rows a run passes over for their order; nothing where there are none."""
+    order = times.order_of_rows
+    if order.repeated:
+        yield order.describe_repeated(_find_place(path, times, order.first_repeated, dialect))
+        if isinstance(times.step, timedelta) and times.step < timedelta(days=1):
+            yield "Where a clock was set back, write offsets to keep both hours: 02:30+02:00 and 02:30+01:00."
+    if order.late and times.is_sorted:
+        yield order.describe_late(_find_place(path, times, order.first_late, dialect))
+
+
+def _find_place(path: Path, times: Times, number: int, dialect: Dialect | None) -> str:
+    """The place in the file of a row by its number among those with a time."""
+    rows = read_rows(path, [times.column], dialect)
+    places = (place for place, cells, fault in rows if not fault and parse_moment(cells.get(times.column), times.order))
+    return next(itertools.islice(places, number, None))
+
+
 def _may_name_series(column: Column, others: set[str]) -> bool:
     """Whether a column repeats few enough names: of shops, of sensors."""
     enough = 1 < column.distinct <= column.rows / MIN_SERIES_LENGTH
-    return column.name not in others and column.kind in ("bytes", "int") and not column.date and enough
+    return (
+        column.name not in others
+        and column.kind in ("bytes", "int")
+        and not (column.date or column.time_form)
+        and enough
+    )
 
 
 def _read_moments(
@@ -173,8 +192,9 @@ def _make_times(
     for moment, values in zip(moments, keys, strict=True):
         series[values].append(moment)
     ordered = {values: sorted(set(rows)) for values, rows in series.items()}
+    rows = row_order.check_order(moments, keys)
     doubled = len(moments) - sum(map(len, ordered.values()))
-    if doubled > USUAL_FAULTS * len(moments):
+    if doubled > max(USUAL_FAULTS * len(moments), FEW_ROWS):
         return f"{safe_name(name)} has the same time in {doubled:,} rows; no column names series within which it rises"
     pairs = [pair for rows in ordered.values() for pair in pairwise(rows)]
     step = _find_step(pairs)
@@ -190,8 +210,8 @@ def _make_times(
         len(series),
         lengths[len(lengths) // 2],
         # A few rows out of order are faults of these rows, and no reason to sort all of them.
-        is_sorted=sum(later <= earlier for rows in series.values() for earlier, later in pairwise(rows))
-        <= USUAL_FAULTS * len(moments),
+        is_sorted=rows.late <= max(USUAL_FAULTS * len(moments), FEW_ROWS),
+        order_of_rows=replace(rows, repeated=doubled),
     )
 
 
@@ -225,6 +245,19 @@ def describe_times(times: Times) -> list[str]:
     if isinstance(times.step, BusinessDays):
         notes.append("A weekend is no gap in business days, nor are up to four of them without a row.")
     return [*notes, *times.unusable]
+
+
+def describe_unread(columns: Sequence[Column]) -> str:
+    """Returns why there are no times: they are in a form that is not read, or there is no column of them."""
+    forms = [f"{safe_name(c.name)} holds times such as {safe_name(c.time_form)}" for c in columns if c.time_form]
+    return f"{list_names(forms, 1)}, which are not read" if forms else "no column of dates"
+
+
+def note_unread(columns: Sequence[Column]) -> list[str]:
+    """Says that rows with times that are not read are split by hash, and how to write them."""
+    names = list_names([column.name for column in columns if column.time_form])
+    words = f"The times in {names} are in a form that is not read, so the rows are split by hash, not by time"
+    return [f"{words}; write {WRITTEN}: then they may be a series, or split by time."] * bool(names)
 
 
 def describe_split(columns: Mapping[str, Iterable[bytes]], validated: float, tested: float) -> list[str]:

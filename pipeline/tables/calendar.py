@@ -24,6 +24,7 @@ _SLASHED = re.compile(
     r"\s*(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2})(?:[ T]+(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([AaPp][Mm])?)?\s*"
 )
 _ZONED = re.compile(r"\d{2}:\d{2}.*([+-]\d{2}(:?\d{2})?|Z|UTC)$", re.ASCII)  # a time of day and its zone
+COMPACT_DIGITS, FIRST_YEAR, LAST_YEAR = 8, 1800, 2200  # 20240131
 _THIS_CENTURY = 69  # two digits of a year as in POSIX: 69 to 99 are of the 20th century
 UNITS = {
     ("a day", "days"): timedelta(days=1),
@@ -106,6 +107,25 @@ def describe_step(step: Step) -> str:
     return f"{step.total_seconds():g} seconds"
 
 
+def step_source(step: Step) -> str:
+    """Returns a step as Python source."""
+    if isinstance(step, relativedelta):
+        return f"relativedelta(months={month_count(step)})"
+    if isinstance(step, BusinessDays):
+        return "BusinessDays()"
+    for (_, several), duration in UNITS.items():
+        if step % duration == timedelta(0):
+            return f"timedelta({several}={step // duration})"
+    return f"timedelta(seconds={step.total_seconds()!r})"
+
+
+def step_class(step: Step) -> str:
+    """Returns the name of a step's class, which a recipe imports."""
+    if isinstance(step, BusinessDays):
+        return "BusinessDays"
+    return "relativedelta" if isinstance(step, relativedelta) else "timedelta"
+
+
 def parse_time(raw: Any, order: str = "") -> datetime:
     """Parses a time; returns it without a zone, in UTC if it has one.
 
@@ -126,6 +146,26 @@ def parse_time(raw: Any, order: str = "") -> datetime:
 def has_zone(raw: Any) -> bool:
     """Returns whether a time says its zone: it is read in UTC then."""
     return bool(isinstance(raw, str) and _ZONED.search(raw.strip())) or getattr(raw, "tzinfo", None) is not None
+
+
+def are_times(cells: Sequence[Any], order: str) -> bool:
+    """Returns whether cells hold times that `parse_time` reads; of numbers only such as 20240131."""
+    if all(isinstance(cell, int) or str(cell).strip().isdigit() for cell in cells):
+        return all(_is_compact(str(cell).strip()) for cell in cells)
+    return all(parse_moment(cell, order) for cell in cells)
+
+
+def _is_compact(text: str) -> bool:
+    moment = parse_moment(text) if len(text) == COMPACT_DIGITS else None
+    return moment is not None and FIRST_YEAR <= moment.year <= LAST_YEAR
+
+
+def parse_moment(raw: object, order: str = "") -> datetime | None:
+    """Returns a time; None for anything else."""
+    try:
+        return parse_time(raw, order)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def read_time(cells: Mapping[str, Any], columns: Sequence[str], order: str = "") -> datetime:

@@ -31,3 +31,11 @@ def test_far_values_are_beyond_the_limits(values, count):
 @pytest.mark.parametrize("values", [USUAL, PRICES, [0.0] * 299 + [5.0], [1.0] * 300, [], [*USUAL[:20], 1e30]])
 def test_no_limits(values):
     assert find_limits(values) is None
+
+
+@pytest.mark.parametrize("mark", [-999.0, 9999.0, -1e30])
+def test_a_frequent_mark_is_named_with_the_way_out(mark):
+    found = find_limits([*USUAL, *[mark] * 60])
+    assert (60, mark) == (found.count, found.farthest)
+    assert "60 values are far from all others" in found.describe("a")
+    assert "empty the cells, or name it in missing= of DATA" in found.describe("a")

@@ -18,9 +18,9 @@ from pyarrow import parquet
 from pipeline.errors import PipelineError, UsageError
 from pipeline.recipes import catalog
 from pipeline.scaffold import inspect, render
-from pipeline.scaffold.series import MAX_NUMBERS, TEST_START, choose_stride, choose_window, step_source
+from pipeline.scaffold.series import MAX_NUMBERS, TEST_START, choose_stride, choose_window
 from pipeline.scaffold.timeline import Times
-from pipeline.tables.calendar import describe_step
+from pipeline.tables.calendar import describe_step, step_source
 from pipeline.tables.dialect import Dialect
 
 
@@ -251,3 +251,23 @@ def test_a_date_in_a_table_is_read_as_the_user_says(write_csv, trees):
     path = write_csv({"größe" if name == "age" else name: cells for name, cells in trees.items()})
     path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
     assert "table" == inspect.make_plan(path, "price", "", Dialect(encoding="cp1252")).template
+
+
+def test_rows_with_a_time_that_came_before_are_told_as_the_run_treats_them(drafted, write_csv, series):
+    rows = {name: [*values, values[100]] for name, values in series.items()}
+    rows["sold"][-1] = 99.5
+    found = drafted(write_csv(rows), "sold")
+    words = "1 row has a time that came before: the row that comes first in the file counts, and no other."
+    assert f"{words} The first of them: line 732." in found.plan.notes
+    faults = [row.fault for row in catalog.load_recipe(found.source.path).data.examples(Path("/")) if row.fault]
+    assert ["2020-04-10T00:00:00 is not later than the row before"] == faults
+
+
+def test_times_that_are_not_read_are_the_reason(drafted, write_csv, series):
+    days = [date.fromisoformat(day).strftime("%d-%b-%Y") for day in series["day"]]
+    table = {"date": days, "sold": series["sold"]}
+    with pytest.raises(PipelineError, match=r"date left out: times such as '01-Jan-2020' are not read"):
+        drafted(write_csv(table), "sold")
+    notes = drafted(write_csv({**table, "rain": series["rain"]}), "sold").plan.notes
+    assert "no forecast, for date holds times such as '01-Jan-2020', which are not read" in notes[0]
+    assert any("the rows are split by hash, not by time; write 2024-01-31" in note for note in notes)

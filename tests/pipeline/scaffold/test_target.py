@@ -75,9 +75,7 @@ def test_what_the_user_names_is_taken_and_a_slip_is_corrected():
 def test_a_series_says_by_what_its_target_was_chosen(drafted, write_csv, series):
     table = {name: series[name] for name in ("day", "sold")}
     note = drafted(write_csv(table)).plan.notes[0]
-    assert note.endswith(
-        "; --task regression for the other reading; chosen as the only column that can be one; --target takes another."
-    )
+    assert note.endswith("; --task regression for the other reading; chosen as the only column that can be one.")
     assert drafted(write_csv(table), "sold").plan.notes[0].endswith("for the other reading.")
 
 
@@ -102,7 +100,7 @@ def test_ticks_and_empty_cells_are_not_called_the_same_in_every_row():
     ("cells", "words"),
     [
         ([json.dumps({"x": place}) for place in range(60)], "give each value within size a column of its own"),
-        ([str(1_600_000_000 + 3600 * place) for place in range(60)], "times, for a forecast, are written 2024-01-31"),
+        ([str(1_600_000_000 + 3600 * place) for place in range(60)], "write the times in size as 2024-01-31"),
     ],
 )
 def test_a_table_without_an_input_is_told_how_to_have_one(tmp_path, drafted, cells, words):
