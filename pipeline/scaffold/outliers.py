@@ -63,8 +63,8 @@ def _find_mark(ordered: Sequence[float]) -> Limits | None:
     for mark in (ordered[0], ordered[-1]):
         others = [value for value in ordered if value != mark]
         count, spread = len(ordered) - len(others), others[-1] - others[0] if others else 0.0
-        near = others and min(abs(others[0] - mark), abs(others[-1] - mark))
-        if 1 < count < MOST_MARKS * len(ordered) and spread > 0 and near and near > FAR * spread:
+        near = min(abs(others[0] - mark), abs(others[-1] - mark)) if others else 0.0
+        if 1 < count < MOST_MARKS * len(ordered) and near > FAR * spread > 0:
             low, high = float(f"{others[0] - spread:.4g}"), float(f"{others[-1] + spread:.4g}")
             return Limits(low, high, count, mark, is_mark=True)
     return None
