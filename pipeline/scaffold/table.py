@@ -98,11 +98,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     few = profile.different_rows(data, [role.column.name for role in used], *_unread_words(decided))
-    limits = {
-        name: limit
-        for name, limit in limits.items()
-        if any(role.column.name == name and role.use in NUMERIC_USES for role in used)
-    }
+    numeric = {role.column.name for role in used if role.use in NUMERIC_USES}
+    limits = {name: limit for name, limit in limits.items() if name in numeric}
     common = _common_facts(path, goal, summary, classification=classification) | faults
     common |= {"options": options, "limits": limits}
     tested = summary.rows * common["sizes"].test
@@ -118,9 +115,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
-        return files.plan_text_column(
-            common, used[0].column.name, summary.words[used[0].column.name], TABLE_HEAD, rows, notes
-        )
+        only = used[0].column.name
+        return files.plan_text_column(common, only, summary.words[only], TABLE_HEAD, rows, notes)
     return Plan("table", common | _table_facts(path, goal, used, summary, common), TABLE_HEAD, rows, notes)
 
 
