@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import itertools
+import zlib
 from dataclasses import dataclass, field, replace
+from gzip import BadGzipFile
 from typing import TYPE_CHECKING
 
-from pipeline.errors import UsageError
+from pipeline.errors import PipelineError, UsageError, unreadable_file
 from pipeline.tables import dialect as dialects
 from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
 from pipeline.tables.encodings import require_text_bytes
@@ -77,8 +79,7 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     """
     known = known or Dialect()
     require_text_bytes(path)
-    encoding = known.encoding or dialects.find_encoding(path)
-    lines = _sample_lines(path, encoding)
+    encoding, lines = _read_sample(path, known.encoding)
     delimiter = known.delimiter or find_delimiter(lines, names)
     rows = [(line, cells) for line, cells, _ in parse_lines(lines, delimiter) if any(cells)]
     if delimiter == "," and known.header is None and not names:
@@ -99,6 +100,26 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     return Finding(
         complete, notes, tuple(titles), {titles[place]: text for place, text in unclear.items() if place < len(titles)}
     )
+
+
+def _read_sample(path: Path, named: str) -> tuple[str, list[str]]:
+    """Returns the encoding, and the first lines.
+
+    Raises:
+        PipelineError: The file is damaged, or of another encoding than the named one.
+    """
+    try:
+        encoding = named or dialects.find_encoding(path)
+        return encoding, _sample_lines(path, encoding)
+    except UnicodeError as error:
+        raise PipelineError(
+            f"{path} is not {named or 'text'}.",
+            expected=f"text in {named or 'UTF-8'}",
+            received=str(error),
+            action="name another encoding with --encoding, or leave it out",
+        ) from error
+    except (EOFError, zlib.error, BadGzipFile) as error:
+        raise unreadable_file(path, "a text, plain or a complete .gz file", error) from error
 
 
 def _sample_lines(path: Path, encoding: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 
 import pytest
@@ -236,3 +237,18 @@ def test_dots_that_are_said_to_group_digits_leave_the_comma_for_decimals(found):
 def test_decimal_commas_that_are_not_quoted_are_refused(found, row, count):
     with pytest.raises(PipelineError, match=f"line 2 has {count} cells, the header has 3"):
         found("a,b,target\n" + f"{row}\n" * 20)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "encoding", "words"),
+    [
+        ("t.csv", b"a,b\n1,2\nabc", "utf-16", "is not utf-16"),
+        ("t.csv", "a,b\n1,2\n".encode("utf-16") + b"x", "utf-16", "is not utf-16"),
+        ("t.csv.gz", gzip.compress(bytes(range(256)) * 99)[:200], "", "cannot be read completely"),
+        ("t.csv.gz", gzip.compress(b"a,b\n" * 99)[:-6] + b"x" * 6, "", "cannot be read completely"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_no_traceback(tmp_path, name, content, encoding, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PipelineError, match=words):
+        sniff.find_dialect(tmp_path / name, Dialect(encoding=encoding))
