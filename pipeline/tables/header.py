@@ -129,6 +129,13 @@ def make_header(cells: list[str], below: list[list[str]]) -> list[str]:
     return list(unique)
 
 
+def is_second_header(cells: list[str], below: list[list[str]]) -> bool:
+    """Returns whether a first row has words above all of several columns of numbers: further names, or units."""
+    numeric = [place for place, column in enumerate(transpose_cells(below)) if is_numeric(column)]
+    words = [place < len(cells) and cells[place] not in MISSING and not is_number(cells[place]) for place in numeric]
+    return len(below) >= MIN_ROWS and len(words) > 1 and all(words)
+
+
 def usual_width(rows: list[list[str]]) -> tuple[int, float]:
     """The most frequent number of cells, and the share of the rows that have it."""
     ((width, count),) = Counter(map(len, rows)).most_common(1) or [(0, 0)]

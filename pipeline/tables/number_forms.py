@@ -18,6 +18,7 @@ DECIMAL_COMMA = re.compile(
     r"[-+]?(\d{1,3}(\.\d{3})+,\d+|0?,\d+|\d+,(\d{1,2}|\d{4,})|\d{4,},\d+)([eE][-+]?\d+)?", re.ASCII
 )
 EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
+DOTTED, SMALL = (re.compile(rf"[-+]?([1-9]\d{{0,2}}{end}|0)", re.ASCII) for end in (r"(\.\d{3})+", ""))
 GROUPED = {
     ",": re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+\.\d+|[-+]?[1-9]\d{0,2}(,\d{3}){2,}", re.ASCII),
     ".": re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+,\d+|[-+]?[1-9]\d{0,2}(\.\d{3}){2,}", re.ASCII),
@@ -27,7 +28,10 @@ GROUPED = {
 
 
 def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[int, str]]:
-    """Returns what begins the decimals, what groups digits, and by column a cell that can be read in two ways."""
+    """Returns what begins the decimals, what groups digits, and by column a cell that can be read in two ways.
+
+    Where semicolons separate the cells, or commas begin decimals, 18.834 may be a whole number.
+    """
     forms = [form for column in transpose_cells(rows) if (form := _number_forms(column))]
     certain = set().union(*forms)
     decimal, thousands = known.decimal or ("," if known.thousands == "." else ""), known.thousands
@@ -36,13 +40,25 @@ def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[
     if not thousands:
         possible = [mark for mark in GROUPED if mark in certain and mark != (decimal or ".")]
         thousands = possible[0] if possible else ""
+    dotted = {} if known.decimal or thousands else _dotted_cells(rows)
     if decimal == "," or thousands == ",":
-        return decimal, thousands, {}
-    unclear = {}
+        return decimal, "." if dotted and decimal == "," else thousands, {}
+    unclear = dotted if known.delimiter == ";" else {}
     for place, column in enumerate(transpose_cells(rows)):
         if _number_forms(column) & {"either", ","} and not known.decimal:
             unclear[place] = next(cell for cell in column if "," in cell)
     return decimal, thousands, unclear
+
+
+def _dotted_cells(rows: list[list[str]]) -> dict[int, str]:
+    """Returns a cell of each column in which dots may only group digits."""
+    cells = {}
+    for place, column in enumerate(transpose_cells(rows)):
+        present = [cell for cell in column if cell not in MISSING]
+        dotted = [cell for cell in present if DOTTED.fullmatch(cell)]
+        if dotted and all(DOTTED.fullmatch(cell) or SMALL.fullmatch(cell) for cell in present):
+            cells[place] = dotted[0]
+    return cells
 
 
 def _number_forms(column: list[str]) -> set[str]:

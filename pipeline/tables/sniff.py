@@ -86,7 +86,7 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
         require_whole_numbers(path, rows)
     header = known.header if known.header is not None else find_header(rows, names)
     below = [cells for line, cells in rows if line > header]
-    decimal, thousands, unclear = find_numbers(below, known)
+    decimal, thousands, unclear = find_numbers(below, replace(known, delimiter=delimiter))
     complete = replace(
         known, encoding=encoding, delimiter=delimiter, header=header, decimal=decimal, thousands=thousands
     )
@@ -177,11 +177,12 @@ def _is_blank_separated(rows: list[list[str]], width: int) -> bool:
 def require_clear(path: Path, unclear: dict[str, str]) -> None:
     """Raises a UsageError if numbers can be read in two ways."""
     if unclear:
+        mark = "," if any("," in text for text in unclear.values()) else "."
         raise UsageError(
             f"The numbers in {path} can be read in two ways.",
-            expected="a comma that only groups digits, or only begins decimals",
+            expected="a comma or point that only groups digits, or only begins decimals",
             received="; ".join(f"{name}: {text!r}" for name, text in unclear.items()),
-            action="say which: --thousands , or --decimal ,",
+            action=f"say which: --thousands {mark} or --decimal {mark}",
         )
 
 

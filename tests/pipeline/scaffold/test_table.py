@@ -258,6 +258,15 @@ def test_hexadecimal_numbers_are_left_out_and_json_is_named(drafted, write_csv, 
         drafted(path)
 
 
+def test_a_second_line_of_names_is_no_class(drafted, tmp_path):
+    rows = [f"{number},{number * 7 % 11},{'yes' if number % 3 else 'no'}" for number in range(90)]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(["sensor,sensor,result", "a,b,target", *rows]))
+    with pytest.raises(PipelineError, match=r"Line 2 of .* has words[^$]*--header 2 takes the names"):
+        drafted(path, "result")
+    assert ("no", "yes") == inspect.make_plan(path, "target", "", Dialect(header=2)).facts["classes"]
+
+
 def test_na_among_codes_is_a_class(drafted, write_csv, trees):
     trees["place"] = [("NA", "EU", "AS")[number % 3] for number in range(200)]
     found = drafted(write_csv(trees), "place")

@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.formats.csv import Csv, read_rows
 from pipeline.tables import sniff
 from pipeline.tables.dialect import Dialect
-from pipeline.tables.header import is_data, make_header
+from pipeline.tables.header import is_data, is_second_header, make_header
 from pipeline.tables.number_forms import is_number, parse_number
 
 RANDOM = random.Random(1)
@@ -252,3 +252,37 @@ def test_a_file_that_cannot_be_read_is_no_traceback(tmp_path, name, content, enc
     (tmp_path / name).write_bytes(content)
     with pytest.raises(PipelineError, match=words):
         sniff.find_dialect(tmp_path / name, Dialect(encoding=encoding))
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "unclear"),
+    [
+        ("a;b\n" + "18.834;1\n958;2\n13.594;3\n" * 9, "", "", {"a": "18.834"}),
+        ("a;b\n" + "18.834;0,25\n958;1,5\n" * 9, ",", ".", {}),
+        ("a;b\n" + "18.834;1\n95.8;2\n" * 9, "", "", {}),
+        ("a;b\n" + "0.834;1\n0.123;2\n" * 9, "", "", {}),
+        ("a,b\n" + "18.834,1\n958,2\n" * 9, "", "", {}),
+        ("a;b\n" + "1.234.567;1\n958;2\n" * 9, "", "", {"a": "1.234.567"}),
+    ],
+    ids=["either", "with commas", "decimals", "shares", "between commas", "twice"],
+)
+def test_points_that_may_group_digits(tmp_path, text, decimal, thousands, unclear):
+    (tmp_path / "t.csv").write_text(text)
+    finding = sniff.find_dialect(tmp_path / "t.csv")
+    assert (decimal, thousands, unclear) == (finding.dialect.decimal, finding.dialect.thousands, finding.unclear)
+    for option in ({"decimal": "."}, {"thousands": "."}):
+        assert sniff.find_dialect(tmp_path / "t.csv", Dialect(**option)).unclear == {}
+
+
+@pytest.mark.parametrize(
+    ("second", "answer"),
+    [
+        (["a", "b", "c"], True),
+        (["[V]", "[A]", "-"], True),
+        (["1", "n/a", "x"], False),
+        (["", "", "x"], False),
+        (["a", "2", "x"], False),
+    ],
+)
+def test_a_second_line_of_names(second, answer):
+    assert answer == is_second_header(second, [["1", "2.5", "yes"], ["3", "", "no"]] * 9)
