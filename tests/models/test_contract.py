@@ -26,6 +26,7 @@ EXPLAINED_ROWS = 2  # dozens of gradients each
 RELATIVE_BETWEEN_RELEASES = 1e-4
 # Recipes whose answers are not explained, and why.
 UNEXPLAINED = {
+    "cifar_simclr": "its answer is a vector without a label",
     "connected_digits": "the length of a recording is a whole number, and its answer is no number",
     "translate": "its answer is a sentence",
     "bandit": "its answer is drawn by the id of a request, which is no number",

@@ -20,10 +20,10 @@ FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name
 SOURCES = {path.stem: catalog.read_recipe(path) for path in FILES}
 NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
-    "adult", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "connected_digits", "digits", "fashion",
-    "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated", "mnist_mlp", "mnist_vae",
-    "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution", "spoken_digits", "support_intents", "taxi",
-    "transfer", "translate", "upscale", "vit", "xor",
+    "adult", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "cifar_simclr", "connected_digits", "digits",
+    "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated", "mnist_mlp",
+    "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution", "spoken_digits",
+    "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
 }  # fmt: skip
 
 
