@@ -16,7 +16,9 @@ Paper: T. Chen et al., A simple framework for contrastive learning of visual rep
 Data: CIFAR-10, 1,100 photographs of each class, a tenth of them for val_loss; 500 of each from the official test.
 Task: representation learning
 Command: keraspipe run cifar_simclr
-Reaches: no run yet.
+Reaches: probe 0.5814, 17.3 minutes on 2 busy cores, 4,275,992 weights, recipe 4d5b94e12783.
+That is 17.0 points above the probe on the same network before its training. With 1 % of the labels the probe reaches
+0.370, the same network trained on these alone 0.319. Of the five nearest training images 40 % are of the same class.
 """
 
 from dataclasses import dataclass
