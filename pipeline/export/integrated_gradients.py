@@ -185,8 +185,6 @@ def make_path(recipe: Recipe, model: keras.Model, features: Mapping[str, tf.Tens
     """
     inputs = _network_inputs(model, features)
     numbers = tuple(name for name in inputs if features[name].dtype.is_floating)
-    if own := recipe.explained:
-        return AttributionPath(numbers, (), lambda row, point: own(model, {**row, **point})[:, None])
     positions = [name for name in inputs if name not in numbers]
     if not positions:
         return AttributionPath(numbers, (), lambda _, point: _network_scores(recipe, model, point))

@@ -35,6 +35,8 @@ UNEXPLAINED = {
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
     "papers": "its only input is the number of a paper; words and neighbours are part of the model",
     "upscale": "its answer is a picture: there is no number to attribute to its pixels",
+    "nuclei": "its answer is a mask; to explain the share of its pixels takes longer than a request may",
+    "blood_cells": "its answer is boxes; to explain the surest score takes longer than a request may",
 }
 
 
