@@ -22,8 +22,8 @@ NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
     "adult", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "connected_digits", "digits", "fashion",
     "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated", "mnist_mlp", "mnist_vae",
-    "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution", "spoken_digits", "support_intents", "taxi",
-    "transfer", "translate", "upscale", "vit", "xor",
+    "movies_ranking", "movies_retrieval", "nuclei", "painting", "papers", "pollution", "spoken_digits",
+    "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
 }  # fmt: skip
 
 
