@@ -27,7 +27,7 @@ MEAN = (122.67892, 116.66877, 104.00699)  # of ImageNet: red, green, blue
 
 
 def build_network(last: str) -> keras.Model:
-    """Returns the network up to a convolution, with random weights.
+    """Returns the network up to a convolution, with zeros for weights: no random numbers are drawn for them.
 
     Args:
         last: Its name, "conv1_1" to "conv5_3".
@@ -41,8 +41,8 @@ def build_network(last: str) -> keras.Model:
     for name, filters in _convolutions():
         if name.endswith("_1") and seen:
             x = layers.MaxPooling2D(padding="same", dtype="float32")(x)
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", dtype="float32", name=name)(x)
-        seen[name] = x
+        options = {"activation": "relu", "kernel_initializer": "zeros", "dtype": "float32"}
+        seen[name] = x = layers.Conv2D(filters, 3, padding="same", name=name, **options)(x)
         if name == last:
             break
     network = keras.Model(pixels, seen, name="vgg16")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import h5py
 import numpy as np
 import pytest
@@ -32,10 +34,10 @@ def pool(x):
 @pytest.fixture(scope="module")
 def kernels():
     """Kernels and biases of three convolutions, as a file has them: blue first."""
-    random = np.random.default_rng(0)
+    draw = np.random.default_rng(0).normal
     sizes = {"conv1_1": (3, 64), "conv1_2": (64, 64), "conv2_1": (64, 128)}
     return {
-        name: [random.normal(0, 0.1, (3, 3, *size)).astype(np.float32), random.normal(0, 1, size[1]).astype(np.float32)]
+        name: [draw(0, 0.1, (3, 3, *size)).astype(np.float32), draw(0, 1, size[1]).astype(np.float32)]
         for name, size in sizes.items()
     }
 
@@ -71,6 +73,12 @@ def picture(height, width):
 def test_layers_are_those_of_plain_arithmetic(tmp_path, kernels, size, monkeypatch):
     monkeypatch.setattr(_vgg16, "weights_file", lambda: write(tmp_path / "weights.h5", kernels))
     assert_same(picture(*size), _vgg16.pretrained.__wrapped__("conv2_1"), kernels)
+
+
+def test_no_random_number_is_drawn():
+    state = random.getstate()
+    _vgg16.build_network("conv1_2")
+    assert state == random.getstate()  # else the first training of a process would differ from the second
 
 
 def test_sizes_are_those_of_the_paper():
