@@ -37,7 +37,7 @@ def build_network(last: str) -> keras.Model:
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     x = layers.Rescaling(1.0, [-mean for mean in MEAN], dtype="float32", name="centred")(pixels)
-    seen = {}
+    seen: dict[str, Any] = {}
     for name, filters in _convolutions():
         if name.endswith("_1") and seen:
             x = layers.MaxPooling2D(padding="same", dtype="float32")(x)

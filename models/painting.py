@@ -1,4 +1,4 @@
-"""Pictures as if painted: a network that puts brush strokes and colours of one picture onto any photograph, at once.
+"""Any photograph as if painted: a network puts the brush strokes and colours of one picture onto it, at once.
 
     image_bytes ─ decode ─ (h, w, 3) ─ convolutions ─ (h, w, 16) ─ (h/2, w/2, 32) ─ (h/4, w/4, 64) ─ 5 residual blocks
         ─ enlarged twice ─ (h, w, 16) ─ sigmoid ─ painted (h, w, 3) ─ strength of it, the rest is the input ─ PNG
