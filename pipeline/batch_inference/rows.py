@@ -63,14 +63,14 @@ def read_rows(path: Path, only: str = "", dialect: Dialect | None = None) -> Ite
         UsageError: There is no such file, or its format is not known.
         PipelineError: The file is damaged.
     """
+    encoding = dialect.named_encoding if dialect else ""
     for number, (place, cells, fault) in enumerate(_choose_reader(path, dialect)(path, only)):
-        yield Row(number, place, cells, fault or _find_broken(cells, dialect))
+        yield Row(number, place, cells, fault or _find_broken(cells, encoding))
 
 
-def _find_broken(cells: Mapping[str, Any], dialect: Dialect | None) -> str:
+def _find_broken(cells: Mapping[str, Any], encoding: str) -> str:
     """What is wrong with a text that the output could not hold: bytes of another encoding."""
     texts = ((name, cell) for name, cell in cells.items() if isinstance(cell, str) and not cell.isascii())
-    encoding = dialect.encoding if dialect and not dialect.encoding.startswith("utf-8") else ""
     broken = (f"column {name} is {broken_words(cell, encoding)}" for name, cell in texts if is_broken(cell))
     return next((f"{words}; see --encoding" for words in broken), "")
 

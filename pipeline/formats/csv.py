@@ -120,14 +120,9 @@ def read_rows(
         known = sniff.complete(path, dialect, names)
         with open_text(path, known.encoding) as file:
             lines = (row for row in parse_lines(file, known.delimiter) if row[1] or row[2])  # skips empty lines
-            yield from _number_rows(path, lines, known.header or 0, _named_encoding(known))
+            yield from _number_rows(path, lines, known.header or 0, known.named_encoding)
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
-
-
-def _named_encoding(dialect: Dialect) -> str:
-    """The encoding of a file that is not simply UTF-8."""
-    return "" if dialect.encoding.startswith("utf-8") else dialect.encoding
 
 
 def _number_rows(path: Path, lines: Iterator[Line], header_line: int, encoding: str) -> Iterator[Line]:
@@ -197,7 +192,7 @@ def read_blocks(path: Path, dialect: Dialect | None = None) -> Iterator[dict[str
     """Yields the readable rows as columns of texts, some thousand at a time; cells that a short row lacks are None."""
     lines = read_rows(path, dialect)
     header = next(lines)[1]
-    encoding = _named_encoding(dialect or Dialect())
+    encoding = dialect.named_encoding if dialect else ""
     sound = (_require_encoded(path, line, cells, encoding) for line, cells, fault in lines if not fault)
     rows = table.block_rows(len(header))
     while block := list(itertools.islice(sound, rows)):

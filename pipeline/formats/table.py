@@ -146,7 +146,7 @@ class Layout:
     def _plain(self, name: str, raw: Any, declared: str) -> Any:
         """The class that a label means, and a number as Python reads it, also where numbers are classes."""
         label = name == self.label and declared == "bytes"
-        if isinstance(raw, str) and (label or declared in ("int", "float")) and raw not in self.spellings.classes:
+        if isinstance(raw, str) and (declared in ("int", "float") or (label and raw not in self.spellings.classes)):
             raw = plain_number(raw, self.decimal, self.thousands)
         return self.spellings.find_class(to_text(raw).decode()) if label and self.spellings.classes else raw
 

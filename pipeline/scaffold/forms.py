@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.formats import columns as table_columns
-from pipeline.formats import csv, jsonl, table
+from pipeline.formats import jsonl, table
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold.render import list_names, safe_name
-from pipeline.tables import header, sniff
+from pipeline.tables import sniff
 from pipeline.tables.dialect import BLANKS, Dialect
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.scaffold.render import Plan
 
 
-LOOKED_AT = 100  # lines
+LOOKED_AT = 100  # lines of JSON
 JSON, BEGINNING = re.compile(rb"\s*(\[\s*)?\{\s*\""), 64  # bytes
 
 
@@ -86,27 +86,13 @@ def find_form(path: Path, known: Dialect | None = None) -> Form:
     finding = sniff.find_dialect(path, known)
     sniff.require_clear(path, finding.unclear)
     if known.header is None:
-        _require_one_header(path, finding.dialect)
+        sniff.require_one_header(path, finding)
     said = finding.dialect.options()
     kept: dict[str, Any] = {name: said[name] for name in ("decimal", "thousands") if name in said}
     kept |= {name: value for name, value in known.options().items() if name != "header" or value != 1}
     kept |= {"delimiter": BLANKS} if said.get("delimiter") == BLANKS else {}
     kept |= {"header": 0} if said["header"] == 0 else {}
     return Form(finding.dialect, finding.notes, kept)
-
-
-def _require_one_header(path: Path, dialect: Dialect) -> None:
-    rows = list(itertools.islice(csv.read_rows(path, dialect), 1, LOOKED_AT))
-    below = [cells for _, cells, fault in rows[1:] if not fault]
-    if rows and not rows[0][2] and header.is_second_header(rows[0][1], below):
-        line, cells, _ = rows[0]
-        raise UsageError(
-            f"Line {line} of {path} has words where all lines below have numbers.",
-            expected="one line of names, and rows below it",
-            received=f"{list_names(cells)} below the header",
-            action=f"--header {line} takes the names of that line, --header {dialect.header} counts it as a row that "
-            "cannot be read; or delete it",
-        )
 
 
 def _require_objects(path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.formats.table import NO_NUMBERS
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables.spelling import merge_spellings
 
@@ -30,10 +31,11 @@ MIN_ROWS = 50
 MIN_DIFFERENT, USUAL_DIFFERENT = 6, 20  # rows that must, and that should differ
 MAX_FAULTS = 0.5
 USUAL_FAULTS = 0.005  # half of what a recipe allows by itself
-# As labels these are no class; of the others that stand for no number, some may be: none, unknown.
-NO_LABELS = {"n/a", "n.a.", "<na>", "nan", "null", "#n/a", "#na", "#div/0!", "#value!", "#ref!", "#num!", "#name?"}
-RARE_NO_LABELS = {"na", "n/d", "-", "--", "---", "\u2013", "\u2014", ".", "..", "..."}  # these where few rows have them
-RARE = 0.05
+# Of what stands for a number that is not there, these may be classes; the signs and NA where many rows have them.
+WORDS = {"nd", "none", "nil", "missing", "unknown", "not available"}
+SIGNS = {"na", "n/d", "-", "--", "---", "\u2013", "\u2014", ".", "..", "..."}
+NO_LABELS = NO_NUMBERS - WORDS - SIGNS
+RARE = 0.05  # share of the rows
 
 
 @dataclass
@@ -98,7 +100,7 @@ def find_no_labels(classes: Counter[str]) -> tuple[str, ...]:
     """Returns the labels that stand for one that is not there, as far as two classes are left without them."""
     few = RARE * classes.total()
     marks = [name for name in classes if name.strip().casefold() in NO_LABELS]
-    rare = [name for name in classes if name.strip().casefold() in RARE_NO_LABELS]
+    rare = [name for name in classes if name.strip().casefold() in SIGNS]
     marks += rare if sum(classes[name] for name in rare) <= few else []
     return tuple(marks) if len(classes) - len(marks) > 1 else ()
 

@@ -63,8 +63,8 @@ def find_target(columns: Sequence[Column], name: str) -> tuple[Column, str]:
 
 def _is_called_target(name: str, names: Collection[str]) -> bool:
     """Returns whether a column is called like a target, or was: the second of two got a number."""
-    first, number, _ = name.partition("_2")
-    return name.strip().lower() in TARGET_NAMES or (bool(number) and first in names and first.lower() in TARGET_NAMES)
+    first = name.removesuffix("_2")
+    return (first if first in names else name).strip().lower() in TARGET_NAMES
 
 
 def _expected(columns: Sequence[Column]) -> str:

@@ -193,9 +193,9 @@ def _make_times(
         series[values].append(moment)
     ordered = {values: sorted(set(rows)) for values, rows in series.items()}
     rows = row_order.check_order(moments, keys)
-    doubled = len(moments) - sum(map(len, ordered.values()))
-    if doubled > max(USUAL_FAULTS * len(moments), FEW_ROWS):
-        return f"{safe_name(name)} has the same time in {doubled:,} rows; no column names series within which it rises"
+    if rows.repeated > max(USUAL_FAULTS * len(moments), FEW_ROWS):
+        again = f"{safe_name(name)} has the same time in {rows.repeated:,} rows"
+        return f"{again}; no column names series within which it rises"
     pairs = [pair for rows in ordered.values() for pair in pairwise(rows)]
     step = _find_step(pairs)
     if isinstance(step, str):
@@ -211,7 +211,7 @@ def _make_times(
         lengths[len(lengths) // 2],
         # A few rows out of order are faults of these rows, and no reason to sort all of them.
         is_sorted=rows.late <= max(USUAL_FAULTS * len(moments), FEW_ROWS),
-        order_of_rows=replace(rows, repeated=doubled),
+        order_of_rows=rows,
     )
 
 

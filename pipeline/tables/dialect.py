@@ -64,6 +64,11 @@ class Dialect:
                 action="correct header",
             )
 
+    @property
+    def named_encoding(self) -> str:
+        """The encoding for messages; empty for UTF-8, as where none is said."""
+        return "" if self.encoding.startswith("utf-8") else self.encoding
+
     def options(self) -> dict[str, Any]:
         """What is said of the file, by name."""
         return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) not in ("", None)}

@@ -39,22 +39,26 @@ def require_text_bytes(path: Path) -> None:
         first = file.read(16)
     packed = path.suffix.lower() == ".gz"
     if packed and first and not first.startswith(GZIP):
-        raise _other_content(path, "not gzip data, whatever its name says", f"rename it to {path.stem}")
+        raise _other_content(path, "not gzip data, whatever its name says", "otherwise", f"rename it to {path.stem}")
     if first.startswith(GZIP) and not packed:
-        raise _other_content(path, "gzip data", f"rename it to {path.name}.gz, or decompress it with gunzip")
+        raise _no_text(path, "gzip data", f"rename it to {path.name}.gz, or decompress it with gunzip")
     if packed:
         with open_bytes(path) as file:
             first = file.read(16)
     for mark, what, action in (*COMPRESSED, *SIGNATURES):
         if first.startswith(mark) and (mark != b"BZh" or first[4:10] == b"1AY&SY"):
-            raise _other_content(path, what, action)
+            raise _no_text(path, what, action)
 
 
-def _other_content(path: Path, what: str, action: str) -> PipelineError:
+def _no_text(path: Path, what: str, action: str) -> PipelineError:
+    return _other_content(path, f"no text, but {what}", f"as {what}", action)
+
+
+def _other_content(path: Path, what: str, begins: str, action: str) -> PipelineError:
     return PipelineError(
-        f"{path} is no text, but {what}." if not what.startswith("not") else f"{path} is {what}.",
+        f"{path} is {what}.",
         expected="text, plain or compressed by gzip with a name that ends in .gz",
-        received=f"a file that begins as {what}" if not what.startswith("not") else "a file that begins otherwise",
+        received=f"a file that begins {begins}",
         action=action,
     )
 

@@ -40,10 +40,11 @@ def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[
     if not thousands:
         possible = [mark for mark in GROUPED if mark in certain and mark != (decimal or ".")]
         thousands = possible[0] if possible else ""
-    dotted = {} if known.decimal or thousands else _dotted_cells(rows)
+    european = (decimal == "," or known.delimiter == ";") and not (known.decimal or thousands)
+    dotted = _dotted_cells(rows) if european else {}
     if decimal == "," or thousands == ",":
         return decimal, "." if dotted and decimal == "," else thousands, {}
-    unclear = dotted if known.delimiter == ";" else {}
+    unclear = dotted
     for place, column in enumerate(transpose_cells(rows)):
         if _number_forms(column) & {"either", ","} and not known.decimal:
             unclear[place] = next(cell for cell in column if "," in cell)

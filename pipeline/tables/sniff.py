@@ -24,6 +24,7 @@ from pipeline.tables.header import (
     ends_empty,
     find_header,
     has_named_numbers,
+    is_second_header,
     make_header,
     usual_width,
 )
@@ -52,12 +53,14 @@ class Finding:
         notes: What is not as usual, a sentence each.
         columns: Names of the columns.
         unclear: Columns of numbers that can be read in two ways, with one of their cells.
+        below: Line and cells of the first rows below the header.
     """
 
     dialect: Dialect
     notes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     unclear: dict[str, str] = field(default_factory=dict)
+    below: Rows = field(default_factory=list, repr=False)
 
 
 def complete(path: Path, known: Dialect | None = None, names: Collection[str] = ()) -> Dialect:
@@ -85,7 +88,8 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     if delimiter == "," and known.header is None and not names:
         require_whole_numbers(path, rows)
     header = known.header if known.header is not None else find_header(rows, names)
-    below = [cells for line, cells in rows if line > header]
+    numbered = [row for row in rows if row[0] > header]
+    below = [cells for _, cells in numbered]
     decimal, thousands, unclear = find_numbers(below, replace(known, delimiter=delimiter))
     complete = replace(
         known, encoding=encoding, delimiter=delimiter, header=header, decimal=decimal, thousands=thousands
@@ -97,9 +101,8 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     notes += (f"Names that come again in the header got a number: {', '.join(twins[:MOST_NAMES])}.",) if twins else ()
     ends = ends_empty(written, below) if written else False
     notes += ("Each row ends with a delimiter: the empty last cell is dropped.",) * ends
-    return Finding(
-        complete, notes, tuple(titles), {titles[place]: text for place, text in unclear.items() if place < len(titles)}
-    )
+    either = {titles[place]: text for place, text in unclear.items() if place < len(titles)}
+    return Finding(complete, notes, tuple(titles), either, numbered)
 
 
 def _read_sample(path: Path, named: str) -> tuple[str, list[str]]:
@@ -183,6 +186,19 @@ def require_clear(path: Path, unclear: dict[str, str]) -> None:
             expected="a comma or point that only groups digits, or only begins decimals",
             received="; ".join(f"{name}: {text!r}" for name, text in unclear.items()),
             action=f"say which: --thousands {mark} or --decimal {mark}",
+        )
+
+
+def require_one_header(path: Path, finding: Finding) -> None:
+    """Raises a UsageError if the first row below the header is a second line of names, or of units."""
+    if finding.below and is_second_header(finding.below[0][1], [cells for _, cells in finding.below[1:]]):
+        line, cells = finding.below[0]
+        raise UsageError(
+            f"Line {line} of {path} has words where all lines below have numbers.",
+            expected="one line of names, and rows below it",
+            received=f"{', '.join(map(repr, cells[:MOST_NAMES]))} below the header",
+            action=f"--header {line} takes the names of that line, --header {finding.dialect.header} counts it as a "
+            "row that cannot be read; or delete it",
         )
 
 

@@ -72,7 +72,8 @@ class YoloBoxes:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        apart, texts = has_folders(list_members(path)), read_texts(path)
+        names = list_members(path)
+        apart, texts = has_folders(names), dict(pair_texts(path, names))
         for name, content in read_members(path, image.SUFFIXES):
             place = _place(name, IMAGES if apart else "")
             if place is not None and not is_hidden(name):
@@ -86,26 +87,25 @@ def has_folders(names: Iterable[str]) -> bool:
     return any(name.lower().endswith(TEXT) and _place(name, LABELS) is not None for name in names)
 
 
-def read_texts(path: Path) -> dict[str, bytes]:
-    """Returns the texts by the place of their picture; of texts next to pictures those that have one."""
-    names = list_members(path)
+def pair_texts(path: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Yields the texts with the place of their picture; of texts next to pictures those that have one.
+
+    Args:
+        path: Folder or archive.
+        names: Of its files.
+    """
     apart = has_folders(names)
     pictures = {_place(name, "") for name in names if name.lower().endswith(tuple(image.SUFFIXES))}
-    texts = {}
     for name, content in read_members(path, (TEXT,)):
         place = _place(name, LABELS if apart else "")
         if place is not None and (apart or place in pictures):
-            texts[place] = content
-    return texts
+            yield place, content
 
 
 def has_boxes_next_to_pictures(path: Path, names: Sequence[str]) -> bool:
     """Returns whether the first texts that lie next to pictures hold boxes, and not a description of the picture."""
-    pictures = {_place(name, "") for name in names if name.lower().endswith(tuple(image.SUFFIXES))}
-    if not any(name.lower().endswith(TEXT) and _place(name, "") in pictures for name in names):
-        return False
-    beside = (content for name, content in read_members(path, (TEXT,)) if _place(name, "") in pictures)
-    tried = [read_boxes(content, ()) for content in itertools.islice(beside, TRIED)]
+    beside = () if has_folders(names) else itertools.islice(pair_texts(path, names), TRIED)
+    tried = [read_boxes(content, ()) for _, content in beside]
     return any(marked for marked, _ in tried) and not any(fault for _, fault in tried)
 
 

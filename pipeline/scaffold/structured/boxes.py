@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.formats.download import read_members
+from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import voc, yolo
 from pipeline.scaffold.choices import Bounds
@@ -63,7 +63,7 @@ def read_names(path: Path) -> tuple[tuple[str, ...], list[str]]:
         if PurePosixPath(name).name.lower() in NAME_FILES and text.strip():
             return _fill_gaps(dict(enumerate(map(str.strip, text.rstrip().splitlines())))), []
     note = "No data.yaml says what the classes are called: name them in the recipe's names=."
-    return _count_classes(yolo.read_texts(path)), [note]
+    return _count_classes(dict(yolo.pair_texts(path, list_members(path)))), [note]
 
 
 def _count_classes(labels: Mapping[str, bytes]) -> tuple[str, ...]:

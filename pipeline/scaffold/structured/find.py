@@ -51,7 +51,7 @@ def find_planner(path: Path) -> Any:
         _require_known(path)
     if pictures and endings[".xml"]:
         return plan_voc
-    if pictures and {yolo.IMAGES, yolo.LABELS} <= parts and _has_texts(names):
+    if pictures and yolo.IMAGES in parts and yolo.has_folders(names):
         return plan_yolo
     if pictures and endings[yolo.TEXT] and yolo.has_boxes_next_to_pictures(path, names):
         return plan_yolo
@@ -96,7 +96,3 @@ def _require_unpacked(path: Path, names: Iterable[str]) -> None:
                 received=name,
                 action=f"gzip -d {name}, and name the folder with --data",
             )
-
-
-def _has_texts(names: Iterable[str]) -> bool:
-    return any(name.lower().endswith(".txt") and yolo.LABELS in PurePosixPath(name).parts[:-1] for name in names)

@@ -6,15 +6,18 @@ import gzip
 import json
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats import jsonl
 from pipeline.formats.jsonl import JsonLines
 from pipeline.tables.dialect import find_encoding
+from pipeline.tables.encodings import COMPRESSED, GZIP, SIGNATURES
 
 DATA = JsonLines("rows.jsonl", {"text": "bytes", "size": "float", "wave": "float[2]"}, "kind", ("a", "b"))
+
+NO_TEXT = (GZIP, *(mark for mark, *_ in (*COMPRESSED, *SIGNATURES) if mark != b"BZh"))  # which three letters may begin
 
 
 @pytest.fixture
@@ -92,9 +95,15 @@ def test_a_file_that_ends_within_a_character_is_refused(tmp_path):
 
 
 @given(st.binary(max_size=100))
+@example(b"PAR1\x15 of another format")
+@example(gzip.compress(b"{}"))
 def test_no_line_ends_in_another_error(tmp_path_factory, content):
     folder = tmp_path_factory.getbasetemp()
     (folder / "rows.jsonl").write_bytes(content)
+    if content.startswith(NO_TEXT):
+        with pytest.raises(PipelineError, match="is no text, but"):
+            list(DATA.examples(folder))
+        return
     assume(len(content) % 2 == 0 or find_encoding(folder / "rows.jsonl") == "utf-8")  # else it ends within a character
     for one in DATA.examples(folder):
         assert one.fault or one.features["kind"]
