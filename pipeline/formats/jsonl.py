@@ -92,7 +92,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
         if ARRAY.match(first + "{" * (first.strip() == "[")):
             yield from _read_array(path)
         elif rows := _read_document(path, first):
-            yield from ((f"row {place}", row, "") for place, row in enumerate(rows, 1))
+            yield from ((f"row {place}", *_require_object(row, "")) for place, row in enumerate(rows, 1))
         elif number:
             yield from _read_lines(path)
     except FAILURES as error:
@@ -134,10 +134,10 @@ def _read_document(path: Path, first: str) -> list[dict[str, Any]]:
         return []
     with open_text(path) as file:
         try:
-            value = json.loads(file.read())
+            value = json.loads(file.read(), object_pairs_hook=_make_object)
         except (ValueError, RecursionError):
             return []
-    return _table_rows(value)
+    return [] if TWICE in value else _table_rows(value)
 
 
 def _is_row(line: str) -> bool:
@@ -158,7 +158,8 @@ def _table_rows(value: dict[str, Any]) -> list[dict[str, Any]]:
         return []
     if isinstance(columns[0], list) and len({len(column) for column in columns}) == 1 < len(columns[0]):
         return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
-    if isinstance(columns[0], dict) and all(column.keys() == columns[0].keys() for column in columns):
+    alike = isinstance(columns[0], dict) and all(column.keys() == columns[0].keys() for column in columns)
+    if alike and TWICE not in columns[0]:
         return columns if _are_rows(value) else _turn_columns(value)
     return []
 

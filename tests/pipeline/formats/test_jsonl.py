@@ -139,6 +139,12 @@ def test_tables_in_json(tmp_path, text, encoding):
     assert ROWS == [row for _, row, _ in jsonl.read_rows(tmp_path / "rows.json")]
 
 
+def test_columns_with_a_row_twice_are_no_table(tmp_path):
+    (tmp_path / "rows.json").write_text('{"a": {"0": 1, "0": 2}, "b": {"0": 3, "0": 4}}')
+    ((_, row, _),) = jsonl.read_rows(tmp_path / "rows.json")
+    assert {"a", "b"} == row.keys()  # nested values, which no feature can have
+
+
 def test_rows_by_their_names_are_more_than_the_columns(tmp_path):
     named = {f"row {number}": {"kind": "a", "size": number} for number in range(3)}
     (tmp_path / "rows.json").write_text(json.dumps(named))
@@ -162,6 +168,8 @@ def test_array_longer_than_a_block(tmp_path, monkeypatch):
         ('{"a": [1, 2], "b": 3}', [""]),
         ('{"a": [1], "b": [2]}', [""]),
         ('{"a": 1, "b": 2, "a": 3}', ["the member 'a' comes twice"]),
+        ('{"a": [1, 2], "a": [3, 4], "b": [5, 6]}', ["the member 'a' comes twice"]),
+        ('{"data": [{"a": 1}, {"a": 1, "a": 2}]}', ["", "the member 'a' comes twice"]),
         ('[{"a": 1}, {"a": 1, "a": 1}, {"a": 3}]', ["", "the member 'a' comes twice", ""]),
     ],
 )
