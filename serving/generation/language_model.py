@@ -46,6 +46,7 @@ class LanguageModel:
         chat_template: Jinja2 text that makes a prompt of messages; empty where the model has none.
         bos_token: Text of the token that begins a prompt, for the template.
         eos_token: Text of the token that ends a message, for the template.
+        special: Texts of tokens that a message may not contain as tokens, see `template.break_special`.
     """
 
     context: int
@@ -55,6 +56,7 @@ class LanguageModel:
     chat_template: str = ""
     bos_token: str = ""
     eos_token: str = ""
+    special: tuple[str, ...] = ()
 
 
 def read_language_model(folder: Path) -> LanguageModel | None:
@@ -72,7 +74,8 @@ def read_language_model(folder: Path) -> LanguageModel | None:
             name: str(content.get(name) or "") for name in ("chat_template", "bos_token", "eos_token")
         }
         numbers: dict[str, Any] = {name: max(1, int(content[name])) for name in ("context", "slots", "vocabulary")}
-        about = LanguageModel(**numbers, end=frozenset(map(int, content["end"])), **texts)
+        special = tuple(str(text) for text in content.get("special") or ())
+        about = LanguageModel(**numbers, end=frozenset(map(int, content["end"])), **texts, special=special)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidArgument(
             f"{file} cannot be used.\nExpected: JSON with context, slots, end, vocabulary and chat_template\n"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import jinja2
 
 SECONDS = 2.0
+BREAK = "\ufdd0"  # Unicode keeps this character for uses within a program; no text has it
 _FACTOR = 1 << 20  # a text or list repeated by a number has so many parts at most
 
 
@@ -36,6 +38,8 @@ def render_chat(
     tokens: Mapping[str, str],
     most: int,
     seconds: float = SECONDS,
+    *,
+    add_generation_prompt: bool = True,
 ) -> str:
     """The prompt of a conversation, up to where the assistant's answer begins.
 
@@ -45,6 +49,7 @@ def render_chat(
         tokens: `bos_token` and `eos_token`.
         most: Characters of the prompt at most.
         seconds: How long the rendering may take.
+        add_generation_prompt: Whether it ends where an answer begins, and not where the last message ends.
 
     Raises:
         BadRequest: The template refuses the messages, or cannot be rendered within its limits.
@@ -55,7 +60,8 @@ def render_chat(
     try:
         compiled = _compile(template)
         with _time_limit(seconds):
-            return _join(compiled.generate(messages=messages, add_generation_prompt=True, **tokens), most)
+            values = {"messages": messages, "add_generation_prompt": add_generation_prompt, **tokens}
+            return _join(compiled.generate(values), most)
     except _LateError:
         raise BadRequest(f"The chat template took longer than {seconds:g} seconds.", "messages") from None
     except jinja2.TemplateSyntaxError as error:
@@ -64,6 +70,20 @@ def render_chat(
         raise BadRequest(f"The chat template refuses the messages: {error}", "messages") from error
     except (RecursionError, MemoryError) as error:
         raise BadRequest(f"The chat template failed: {type(error).__name__}", "messages") from error
+
+
+def break_special(text: str, special: Sequence[str]) -> str:
+    """A text in which no special token is one, to a model that takes `BREAK` out once it has found the special tokens.
+
+    So nobody can end a message from within it. All other tokens of the text stay as they are.
+
+    Args:
+        text: A message.
+        special: Texts of the special tokens.
+    """
+    names = sorted(special, key=len, reverse=True)
+    text = text.replace(BREAK, "")
+    return re.sub("|".join(map(re.escape, names)), lambda match: BREAK.join(match[0]), text) if names else text
 
 
 def _join(parts: Iterator[str], most: int) -> str:

@@ -65,7 +65,9 @@ def _make_chat(request: GenerationRequest, calls: LanguageCalls) -> Prompt:
     about = calls.about
     if not about.chat_template:
         raise BadRequest("The model has no chat template: send its prompt to /v1/completions.", "model")
-    messages = list(request.messages)
+    messages = [
+        message | {"content": template.break_special(message["content"], about.special)} for message in request.messages
+    ]
     most = about.context * TOKEN_BYTES * (1 if not request.cuts else 64)
     marks = {"bos_token": about.bos_token, "eos_token": about.eos_token}
     text = template.render_chat(about.chat_template, messages, marks, most)

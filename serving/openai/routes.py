@@ -34,8 +34,8 @@ def find_action(request: Request) -> tuple[str, str] | None:
         return (
             (_POSTS[rest], "") if request.method == "POST" else None if request.method == "OPTIONS" else ("method", "")
         )
-    match = _MODELS.fullmatch(rest)
-    if match and (is_ours or CLIENT_HEADER in request.headers) and request.method in {"GET", "HEAD"}:
+    is_client = is_ours or CLIENT_HEADER in request.headers
+    if is_client and request.method in {"GET", "HEAD"} and (match := _MODELS.fullmatch(rest)):
         name = match["name"]
         return ("models", "") if name is None else ("model", unquote(name, errors="surrogateescape"))
     return ("unknown", "") if is_ours and request.method != "OPTIONS" else None

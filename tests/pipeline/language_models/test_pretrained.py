@@ -1,65 +1,66 @@
-"""A network is written as a GGUF file, in the order of llama.cpp's converter, and read again."""
+"""One network in every form of file gives the same logits, and what is no such network is named."""
 
 from __future__ import annotations
 
-import gguf
 import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.language_models.gguf import open_gguf
-from pipeline.language_models.llama import Llama
-from pipeline.language_models.pretrained import BLOCK_NAMES, load_weights, read_sizes
+from pipeline.language_models.pretrained import build_network, open_checkpoint
+
+IDS = np.array([[5, 260, 1, 77, 3, 300, 12], [9, 8, 7, 6, 5, 4, 3]])
+FORMS = {
+    "gguf": lambda tiny, path, tied: tiny.write_gguf(path.with_suffix(".gguf"), tied=tied),
+    "safetensors": lambda tiny, path, tied: tiny.write_folder(path, tied=tied),
+    "shards": lambda tiny, path, tied: tiny.write_folder(path, tied=tied, shards=3),
+    "preset": lambda tiny, path, tied: tiny.write_preset(path, tied=tied),
+}
 
 
-def permute(weights, heads):
-    """`LlamaModel.permute` of convert_hf_to_gguf.py."""
-    return weights.reshape(heads, 2, len(weights) // heads // 2, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
+@pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
+@pytest.mark.parametrize("form", FORMS)
+def test_logits_are_those_of_the_formulas(tiny_llama, tmp_path, form, tied):
+    path = FORMS[form](tiny_llama, tmp_path / "model", tied)
+    checkpoint = open_checkpoint(str(path))
+    network = build_network(checkpoint, lora_rank=2)
+    weights = tiny_llama.arrays(tied=tied)
+    expected = np.stack([tiny_llama.logits(weights, row) for row in IDS])
+    np.testing.assert_allclose(expected, network(IDS).numpy(), atol=2e-4)
+    assert checkpoint.sizes["tied"] == tied
+    assert checkpoint.files
+    assert all(file.is_file() for file in checkpoint.files)
 
 
-def write(path, network, **other):
-    writer = gguf.GGUFWriter(path, other.get("architecture", "llama"))
-    writer.add_block_count(len(network.blocks))
-    writer.add_embedding_length(48)
-    writer.add_feed_forward_length(64)
-    writer.add_head_count(6)
-    writer.add_head_count_kv(2)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_token_list([f"token{number}" for number in range(97)])
-    writer.add_tensor("token_embd.weight", network.words.embeddings.numpy())
-    writer.add_tensor("output_norm.weight", network.norm.scale.numpy())
-    for number, block in enumerate(network.blocks):
-        for name, stored in BLOCK_NAMES.items():
-            values = getattr(block, name).get_weights()[0]
-            values = values if name.endswith("norm") else np.ascontiguousarray(values.T)
-            if name in ("query", "key"):
-                values = permute(values, 6 if name == "query" else 2)
-            if stored != other.get("without"):
-                writer.add_tensor(f"blk.{number}.{stored}.weight", values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return open_gguf(path)
+def test_only_lora_learns(tiny_folder):
+    network = build_network(open_checkpoint(str(tiny_folder)), lora_rank=2, lora_blocks=1)
+    names = {variable.path for variable in network.trainable_variables}
+    assert 4 == len(names)
+    assert all("block_1" in name and "lora" in name for name in names)
 
 
-def test_a_network_comes_back_from_a_file(network, tmp_path):
-    file = write(tmp_path / "whole.gguf", network)
-    other = Llama(**read_sizes(file.metadata), lora_rank=2, start="zeros")
-    other.build()
-    load_weights(other, file)
-    ids = np.arange(12).reshape(2, 6)
-    np.testing.assert_allclose(network(ids).numpy(), other(ids).numpy(), atol=1e-5)
+def test_fewer_blocks_are_the_first_ones(tiny_llama, tiny_folder):
+    checkpoint = open_checkpoint(str(tiny_folder))
+    network = build_network(checkpoint, blocks=1)
+    assert 1 == len(network.blocks)
+    np.testing.assert_array_equal(checkpoint.read("0.gate"), network.blocks[0].gate.get_weights()[0])
 
 
 @pytest.mark.parametrize(
-    ("other", "message"),
+    ("name", "message"),
     [
-        ({"architecture": "gemma"}, "architecture = gemma"),
-        ({"without": "ffn_gate"}, r"array blk.0.ffn_gate.weight \(64, 48\)"),
+        ("none", "nothing at that path"),
+        ("file.bin", "another file"),
+        ("folder", r"folder is no complete .*\n.*\n.*an empty"),
     ],
 )
-def test_a_file_of_another_form_is_refused(network, tmp_path, other, message):
-    file = write(tmp_path / "other.gguf", network, **other)
-    with pytest.raises(PipelineError, match=message):
-        load_weights(network, file) if "without" in other else read_sizes(file.metadata)
+def test_no_model_is_said(tmp_path, name, message):
+    (tmp_path / "file.bin").write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(PipelineError, match=f"(?s){message}"):
+        open_checkpoint(str(tmp_path / name))
+
+
+def test_a_weight_of_another_shape_is_refused(tiny_llama, tmp_path):
+    folder = tiny_llama.write_folder(tmp_path / "model", config={"intermediate_size": 40})
+    with pytest.raises(PipelineError, match=r"array \(32, 40\) for 0.gate\nReceived: \(32, 48\)"):
+        build_network(open_checkpoint(str(folder)))

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.language_models.byte_pairs import NUMBERS, BytePairs
+from pipeline.language_models.byte_pairs import GPT_2, BytePairs
 from pipeline.language_models.signatures import Description, text_endpoints
 from serving.core.model import LoadedModel
 
 LETTERS = [bytes([byte]) for byte in range(32, 127)]
-PAIRS = BytePairs((b"<|end|>", b"he", *LETTERS), ((2 + 72, 2 + 69, 1),), (0,), NUMBERS["gpt-2"])  # h e
+PAIRS = BytePairs((b"<|end|>", b"he", *LETTERS), ((2 + 72, 2 + 69, 1),), (0,), GPT_2)  # h e
 MODEL = Description("tiny", len(PAIRS.spellings), 32, 4, (0,), "", "", "<|end|>")
 
 

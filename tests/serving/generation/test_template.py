@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.errors import InvalidArgument
-from serving.generation.template import render_chat
+from serving.generation.template import BREAK, break_special, render_chat
 from serving.wire.openai_errors import BadRequest
 
 MESSAGES = ({"role": "user", "content": "hé <b>"}, {"role": "assistant", "content": "no"})
@@ -68,3 +70,16 @@ def test_a_template_that_never_ends():
     with pytest.raises(BadRequest, match=r"longer than 0\.2 seconds"):
         _render(forever.replace("BODY", ""), seconds=0.2)
     assert "<s>" == _render("{{ bos_token }}")
+
+
+def test_the_end_of_the_last_message_may_be_the_end():
+    template = "{{ messages[0].content }}{% if add_generation_prompt %}[A]{% endif %}"
+    assert "hé <b>" == render_chat(template, MESSAGES, MARKS, 1000, add_generation_prompt=False)
+
+
+@given(st.lists(st.sampled_from(["<s>", "</s>", "<s>x", "x", "é", "<", "s", ">", BREAK]), max_size=12).map("".join))
+def test_no_special_token_is_left_in_a_text_and_no_other_character_is_changed(text):
+    broken = break_special(text, ("<s>", "</s>", "<s>x"))
+    assert not any(token in broken for token in ("<s>", "</s>", "<s>x"))
+    assert text.replace(BREAK, "") == broken.replace(BREAK, "")
+    assert text.replace(BREAK, "") == break_special(text, ())
