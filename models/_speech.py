@@ -4,7 +4,8 @@ What is behind the end of a recording takes part in nothing.
 
 Sources: T. Ko et al., Audio augmentation for speech recognition, Interspeech 2015, section 2 (speed); N. Jaitly,
 G. Hinton, Vocal tract length perturbation improves speech recognition, ICML 2013 workshop (warped bands); D. Park et
-al., SpecAugment, arXiv:1904.08779, section 2 (masks).
+al., SpecAugment, arXiv:1904.08779, section 2 (masks); Y. Wang et al., Trainable frontend for robust and far-field
+keyword spotting, ICASSP 2017, equation 1 (automatic gain, there of each band).
 """
 
 import math
@@ -25,6 +26,29 @@ def loudness_of(audio, length):
     """Returns the square root of the mean square of (batch, samples) up to the length (batch,): (batch, 1)."""
     count = tf.cast(tf.maximum(length, 1), tf.float32)
     return tf.sqrt(tf.reduce_sum(tf.square(audio), axis=1) / count)[:, None]
+
+
+def even_out(audio, length, window, strength, floor):
+    """Makes quiet parts louder, or a digit that is spoken softly next to loud ones is missed.
+
+    Args:
+        audio: Recordings (batch, samples).
+        length: Their samples up to the end, (batch,).
+        window: Samples around a sample by whose loudness it is divided.
+        strength: From 0, which changes nothing, to 1, which makes all parts equally loud.
+        floor: Loudness far below which a part stays quiet.
+
+    Returns:
+        Recordings of the same loudness as a whole, (batch, samples).
+    """
+    place, half = tf.range(tf.shape(audio)[1])[None], window // 2
+    first = tf.maximum(place - half, 0)
+    last = tf.maximum(tf.minimum(place + half, length[:, None]), first + 1)
+    sums = tf.pad(tf.cumsum(tf.square(audio), axis=1), [[0, 0], [1, 0]])
+    total = tf.gather(sums, last, batch_dims=1) - tf.gather(sums, first[0], axis=1)
+    around = tf.sqrt(tf.nn.relu(total) / tf.cast(last - first, tf.float32))
+    even = audio * (around + floor) ** -strength
+    return even * loudness_of(audio, length) / tf.maximum(loudness_of(even, length), 1e-9)
 
 
 @keras.saving.register_keras_serializable("keraspipe")

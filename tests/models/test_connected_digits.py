@@ -68,6 +68,22 @@ def test_loudness_is_that_of_the_recording_not_of_the_row():
     np.testing.assert_allclose(1, _speech.loudness_of(**found), rtol=1e-4)
 
 
+def test_soft_parts_are_made_louder_and_silence_is_not():
+    noise = np.random.default_rng(0).normal(size=(1, 24_000)).astype("float32")
+    gains = np.repeat([1.0, 0.1, 0.001, 1.0], 6000).astype("float32")  # loud, soft, silent, and what is behind the end
+    length = tf.constant([18_000])
+    given = tf.constant(np.where(np.arange(24_000) < 18_000, noise * gains, 0.0))
+    even = _speech.even_out(given, length, 2400, 0.6, 0.2)
+    np.testing.assert_allclose(_speech.loudness_of(given, length), _speech.loudness_of(even, length), rtol=1e-4)
+    assert not np.any(even[0, 18_000:])
+    before, after = (np.std(np.reshape(part[0], [4, 6000])[:, 1500:4500], axis=1) for part in (given, even))
+    assert 2 < (after[1] / after[0]) / (before[1] / before[0]) < 4
+    assert after[2] < 0.01
+    alone = _speech.even_out(tf.concat([given, 0 * given], 0), tf.constant([18_000, 0]), 2400, 0.6, 0.2)
+    np.testing.assert_array_equal(even[0], alone[0])
+    assert not np.any(alone[1])
+
+
 def test_longer_recordings_are_cut():
     wav = encode_wav(np.full(90_000, 1000.0), 8000)
     assert (1, SAMPLES) == connected_digits.preprocess({"audio_bytes": tf.constant([wav])}, P)["audio"].shape

@@ -18,6 +18,7 @@ from pipeline.store import fileio
 from pipeline.tables.calendar import add_step
 from pipeline.training import input_pipeline, trainer
 from serving.client.client import Client
+from serving.core.graph import find_unchecked_decoders
 
 TOLERANCE = 1e-5
 BATCH, STEPS = 8, 300
@@ -30,15 +31,19 @@ UNEXPLAINED = {
     "connected_digits": "the length of a recording is a whole number, and its answer is no number",
     "translate": "its answer is a sentence",
     "bandit": "its answer is drawn by the id of a request, which is no number",
+    "assistant": "its answer is a text",
+    "mnist_gan": "its serving_default draws an image from a seed: there is no input to attribute it to",
+    "shakespeare": "its serving_default writes a text: there is no number to attribute to its prompt",
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
     "movies_ranking": "its only inputs are the numbers of a user and of a film",
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
     "papers": "its only input is the number of a paper; words and neighbours are part of the model",
     "upscale": "its answer is a picture: there is no number to attribute to its pixels",
-    "nuclei": "its answer is a mask; to explain the share of its pixels takes longer than a request may",
-    "blood_cells": "its answer is boxes; to explain the surest score takes longer than a request may",
+    "blood_cells": "its answer is boxes; on the way the surest one changes, which takes longer than a request may",
 }
 
+# Recipes whose loss on a few rows does not fall, and why.
+NOT_BY_HEART = {"mnist_gan": "what one of its two networks gains the other one loses"}
 
 # Of language models: they share a cache, so that their rows are none. tests/pipeline/language_models has their tests.
 STATEFUL = ("prefill", "decode")
@@ -95,6 +100,8 @@ def features(sampled_recipe, count=BATCH):
 
 @pytest.mark.long
 def test_one_small_batch_is_overfitted(sampled_recipe, network):
+    if sampled_recipe.path.stem in NOT_BY_HEART:
+        pytest.skip(NOT_BY_HEART[sampled_recipe.path.stem])
     target = trainer.target_map(network, len(sampled_recipe.recipe.data.classes))
     x, y = target(*features(sampled_recipe))
     first, best = None, {}
@@ -267,6 +274,11 @@ def test_what_clients_ask_with_raw_inputs_is_warm_before_it_is_served(served, lo
     left = {name for name, signature in loaded.signatures.items() if signature.inputs.keys() <= inputs.keys()} - warm
     assert "serving_default" in warm
     assert left <= set(signatures.SELDOM_ASKED)
+
+
+@pytest.mark.long
+def test_only_checked_bytes_reach_a_decoder(served):
+    assert set() == find_unchecked_decoders(served[0])
 
 
 @pytest.mark.long

@@ -20,10 +20,10 @@ FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name
 SOURCES = {path.stem: catalog.read_recipe(path) for path in FILES}
 NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
-    "adult", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "cifar_simclr", "connected_digits", "digits",
-    "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated", "mnist_mlp",
-    "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution", "spoken_digits",
-    "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
+    "adult", "assistant", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "cifar_simclr", "connected_digits",
+    "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated",
+    "mnist_gan", "mnist_mlp", "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution",
+    "shakespeare", "spoken_digits", "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
 }  # fmt: skip
 
 
@@ -69,13 +69,13 @@ def test_text_and_object_tell_the_same_quick_run(source, imported):
 
 def test_docstring_says_what_one_needs_to_know(source):
     for field in ("Paper", "Data", "Task", "Reaches"):
-        assert source.docstring_field(field), field
-    assert f"keraspipe run {source.name}" == source.docstring_field("Command")
-    assert 10 <= len(source.title) <= 110
+        assert source.heading.field(field), field
+    assert f"keraspipe run {source.name}" == source.heading.field("Command")
+    assert 10 <= len(source.heading.title) <= 110
 
 
 def record(source):
-    found = recorded_result.read_result(source)
+    found = recorded_result.read_result(source.heading)
     assert found, f"no real run yet: python -m benchmarks.catalogue {source.name}"
     return found
 

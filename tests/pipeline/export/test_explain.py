@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -201,6 +202,19 @@ def test_an_output_of_the_recipe_is_explained_where_its_metrics_are_of_it():
     np.testing.assert_allclose(
         error(parts.model, {"beat": parts.sample["beat"][:4]})["score"], answer["score"], atol=1e-5
     )
+
+
+def test_the_recipe_says_what_is_explained_where_its_answer_has_no_gradient():
+    parts = series(
+        lambda model, features: {"count": tf.cast(features["rounds"], tf.float32)},
+        predicted="count",
+        explained=lambda model, features: tf.reduce_max(model({"beat": features["beat"]}), axis=1),
+    )
+    parts = replace(parts, transform=lambda raw: {**raw, "rounds": tf.ones_like(raw["beat"][:, 0], tf.int64)})
+    answer = explained(parts)
+    require_complete(answer)
+    largest = parts.model({"beat": parts.sample["beat"][:4]}).numpy().max(axis=1)
+    np.testing.assert_allclose(largest, answer["score"], atol=1e-6)
 
 
 def test_several_numbers_are_explained_by_their_mean():
