@@ -23,6 +23,7 @@ NAMES = (
     "training_loop",
     "tracking_cost",
     "ingest_memory",
+    "wide_table",
     "monitoring",
     "serving_rest",
     "serving_grpc",

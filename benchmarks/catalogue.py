@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
 
 
 def _holds(source: catalog.RecipeSource) -> bool:
-    found = recorded_result.read_result(source)
+    found = recorded_result.read_result(source.heading)
     return found is not None and found.digest == recorded_result.recorded_digest(source)
 
 
@@ -105,9 +105,10 @@ def table(sources: list[catalog.RecipeSource]) -> str:
 
 
 def _line(source: catalog.RecipeSource) -> str:
-    found = recorded_result.read_result(source)
+    found = recorded_result.read_result(source.heading)
     result = (f"{found.metric} {found.value:.4g}", f"{found.minutes:.1f}") if found else ("-", "-")
-    return f"| {' | '.join((f'[{source.name}](models/{source.name}.py)', source.task, source.data, *result))} |"
+    heading = source.heading
+    return f"| {' | '.join((f'[{source.name}](models/{source.name}.py)', heading.task, heading.data, *result))} |"
 
 
 if __name__ == "__main__":

