@@ -10,8 +10,8 @@ from serving import options
 from serving.process.server import serve
 
 (arguments, log, ready) = globals()["CALL"]
-if files := arguments.pop("open_files", None):  # that the server may open
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+if files := arguments.pop("open_files", None):  # that the server may open: its soft and its hard limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
 os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
 for name in ("base_path", "model_config_file"):
     if arguments.get(name):

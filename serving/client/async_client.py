@@ -131,7 +131,7 @@ class AsyncClient:
         await self._run(self._protocol.reload(config, timeout_s))
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; later calls in this loop are a FailedPrecondition."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

@@ -210,7 +210,7 @@ class Client:
         self._run(self._protocol.reload(config, timeout_s))
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; later calls are a FailedPrecondition."""
         self._transport.close()
 
     def __enter__(self) -> Self:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from serving.client.errors import closed_error
 from serving.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -185,15 +186,23 @@ class PerLoop(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._held: tuple[asyncio.AbstractEventLoop, T] | None = None
+        self._ended: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> T:
-        """The value of the running loop."""
+        """The value of the running loop.
+
+        Raises:
+            FailedPrecondition: It was ended in this loop.
+        """
         loop = asyncio.get_running_loop()
+        if loop is self._ended:
+            raise closed_error()
         if self._held is None or self._held[0] is not loop:
             self._held = loop, self._make()
         return self._held[1]
 
-    def take(self) -> T | None:
-        """The value of the running loop, which is then forgotten; None if there is none."""
+    def end(self) -> T | None:
+        """The value of the running loop, which gets no other one; None if there is none."""
+        self._ended = asyncio.get_running_loop()
         held, self._held = self._held, None
-        return held[1] if held and held[0] is asyncio.get_running_loop() else None
+        return held[1] if held and held[0] is self._ended else None

@@ -104,8 +104,7 @@ class AsyncRestTransport:
 
     async def close(self) -> None:
         """See `AsyncTransport`."""
-        client = self._clients.take()
-        if client is not None:
+        if (client := self._clients.end()) is not None:
             await client.aclose()
 
 
@@ -236,11 +235,14 @@ class AsyncGrpcTransport:
             return await call(step.body, timeout=step.timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _grpc_error(error, self._where, step) from error
+        except asyncio.CancelledError:  # gRPC also ends so what is under way when its channel is closed
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise
+            raise errors.closed_error() from None
 
     async def close(self) -> None:
         """See `AsyncTransport`."""
-        channel = self._channels.take()
-        if channel is not None:
+        if (channel := self._channels.end()) is not None:
             await channel.close()
 
 

@@ -66,9 +66,9 @@ def is_bounded(model: Graph, args: RunArgs) -> bool:
     """Whether the time of a run follows from the shapes of its inputs, or from little content."""
     if args.packed or (model.has_loops and not model.decoders):
         return False
-    strings = list(_strings(args))
-    if not strings:
+    if not any(array.dtype.kind == "O" for array in args.arrays):
         return True
+    strings = list(_strings(args))
     if sum(map(len, strings)) > _QUICK_BYTES or model.unchecked_decoders:
         return False
     return not model.decoders or sum(map(count_pixels, strings)) <= _QUICK_PIXELS
@@ -121,8 +121,7 @@ class Refusals:
 
     def send(self, code: Code, reply: Callable[[T], object], answer: T) -> None:
         """Calls `reply` with the answer to a request that ended with a code: at once, or later if that refuses it."""
-        wait = self._wait() if code in _CLIENT_FAULTS else 0.0
-        if wait >= _SHORTEST_S:
+        if code is not Code.OK and code in _CLIENT_FAULTS and (wait := self._wait()) >= _SHORTEST_S:
             self._loop.call_later(wait, reply, answer)
         else:
             reply(answer)

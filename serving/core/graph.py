@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+
 from serving.errors import InvalidArgument
+from serving.wire import protos
+from serving.wire.proto_fields import list_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,8 +52,31 @@ def find_decoders(folder: Path) -> set[str]:
 
 
 def find_unchecked_decoders(folder: Path) -> set[str]:
-    """As `find_decoders`, of those that see bytes which nothing has checked."""
-    return {op for op, name in _decoder_nodes(folder) if _CHECKED not in name}
+    """As `find_decoders`, of those that see bytes which nothing has checked, and that a request can reach."""
+    unchecked = {op for op, name in _decoder_nodes(folder) if _CHECKED not in name}
+    return unchecked and _keep_reached(unchecked, _read_graph(folder))
+
+
+def _keep_reached(ops: set[str], content: bytes) -> set[str]:
+    """Those of the operations that are unchecked in a graph or in a function that it calls; all if it cannot be read.
+
+    A version of a recipe with pictures as targets also has Transform's whole graph, which decodes them. None of its
+    signatures calls that, so nobody can ask for it.
+    """
+    try:
+        nodes = [node for graph in _parse_graphs(content) for node in _list_called(graph.node, graph)]
+    except (ValueError, DecodeError):
+        return ops
+    return ops & {node.op for node in nodes if _CHECKED.decode() not in node.name}
+
+
+def _parse_graphs(content: bytes) -> list[Any]:
+    """The `GraphDef` of each MetaGraphDef: field 2 of a SavedModel (tensorflow/core/protobuf/saved_model.proto)."""
+    protos.load("apis.get_model_metadata_pb2")  # and with it the MetaGraphDef, without TensorFlow
+    descriptor = descriptor_pool.Default().FindMessageTypeByName("tensorflow.MetaGraphDef")
+    parse = message_factory.GetMessageClass(descriptor).FromString
+    fields = [field for field in list_fields(content) if field.number == 2]  # noqa: PLR2004
+    return [parse(content[field.content : field.end]).graph_def for field in fields]
 
 
 def _decoder_nodes(folder: Path) -> list[tuple[str, bytes]]:
@@ -113,18 +141,20 @@ def is_stateless(graph: Any, tensors: Iterable[str]) -> bool:
         graph: The `tf.Graph` that holds them.
         tensors: Their names, such as `y:0`.
     """
-    functions = {function.signature.name: function for function in graph.as_graph_def().library.function}
-    pending = [node for operation in _needed_operations(graph, tensors) for node in [operation.node_def]]
-    seen: set[str] = set()
+    nodes = [operation.node_def for operation in _needed_operations(graph, tensors)]
+    return not any(_is_stateful(node.op) for node in _list_called(nodes, graph.as_graph_def()))
+
+
+def _list_called(nodes: Iterable[Any], graph_def: Any) -> Iterator[Any]:
+    """Nodes, and those of the functions that they call."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    pending = list(nodes)
     while pending:
         node = pending.pop()
-        if _is_stateful(node.op):
-            return False
+        yield node
         for name in _called_functions(node):
-            if name in functions and name not in seen:
-                seen.add(name)
-                pending.extend(functions[name].node_def)
-    return True
+            if name in functions:
+                pending.extend(functions.pop(name).node_def)  # each once
 
 
 def _needed_operations(graph: Any, tensors: Iterable[str]) -> Iterator[Any]:

@@ -35,6 +35,7 @@ _LOG = logging.getLogger("keraspipe.serving")
 _MAX_MESSAGE = 2**31 - 1
 _MAX_TEXT = 1024  # characters of an error, as in TensorFlow Serving
 _MAX_TEXT_BYTES = 7 * 1024 // 3  # gRPC sends a byte as up to three, and drops a call beyond 8 KiB of metadata
+_PLAIN = 1  # the bit of "identity" among the compressions that are taken
 _HANDSHAKE_MS = 10_000  # for which a connection may say nothing
 _IDLE_MS = 300_000  # for which it may have no call; clients connect anew without a word
 _SMALL_BODY = 1 << 16  # bytes that are parsed on the event loop
@@ -69,6 +70,8 @@ class GrpcServer:
         arguments: dict[str, int | str] = {
             "grpc.max_receive_message_length": handlers.message_bytes,
             "grpc.max_send_message_length": -1,
+            # gRPC unpacks a message before anybody can count it: a hundred kilobytes would take 128 MB, in each call.
+            "grpc.compression_enabled_algorithms_bitset": _PLAIN,
             "grpc.max_allowed_incoming_connections": max(1, sockets.raise_file_limit() // 4),  # REST has half of them
             "grpc.server_handshake_timeout_ms": _HANDSHAKE_MS,
             "grpc.max_connection_idle_ms": _IDLE_MS,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from serving.rest.handlers import RequestParser
     from serving.rest.parser import Leave
 
+_PROBES = frozenset(path.decode() for path in PROBES)
 _SMALL_BODY = 1 << 15  # bytes that are parsed on the event loop
 _FEW_BYTES = 1 << 10  # of which no content takes more than a millisecond
 _FEW_PARTS = 1 << 10  # values of JSON that are read on the event loop, even one by one
@@ -102,7 +103,7 @@ class Application:
         return None
 
     def _answer(self, request: Request, reply: Callable[[Response], None]) -> None:
-        if request.path.encode("utf-8", "surrogateescape") in PROBES:
+        if request.path in _PROBES:
             reply(self._page(request))  # from what is in memory, whatever the threads do
         elif request.path == self._monitoring_path or not routes.is_api(request.path):
             self._executor.submit(self._show, request, reply)

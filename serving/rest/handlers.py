@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _MAX_INFLATED = 100 * 2**20  # bytes; upstream's limit
 _MAX_RATIO = 1032  # of gzip: RFC 1951 has no shorter code for its longest match
 _MAX_UNPACKED = 4  # times the limit of a request, for what its JSON becomes in memory
+_FEW_BYTES = 1 << 20  # of memory: what unpacks to less is not counted
 _HALF = frozenset({"half", "bfloat16"})
 
 
@@ -67,6 +68,7 @@ class RequestParser:
         self._models, self._half, self._check_methods = models, half, check_methods
         self._request_bytes = _MAX_INFLATED if request_bytes is None else min(request_bytes, _MAX_INFLATED)
         self._unpacked_bytes = math.inf if request_bytes is None else _MAX_UNPACKED * request_bytes
+        self._few_bytes = min(_FEW_BYTES, self._unpacked_bytes)
         self._budget = budget or MemoryBudget()
         self._process = process
 
@@ -89,6 +91,8 @@ class RequestParser:
         return min(_MAX_RATIO * len(request.body), self._request_bytes) if _is_packed(request) else 0
 
     def _read_body(self, route: Route, body: bytes, slow: SlowRead) -> PreparedRequest | SlowRead:
+        if json_long.MOST_MEMORY * len(body) <= self._few_bytes:  # most requests
+            return self.rows(route, body) or self._read_document(route, body)
         size = json_long.measure(body)
         if self._process and size.is_heavy:
             return slow

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from serving.rest.parser import Connections, Leave
     from serving.rest.streaming import BodyStream
 
+_NOTHING = memoryview(b"")
 _QUEUE = 16  # requests read ahead
 _TURN_S = 0.002  # after which other connections have their turn: a piece may hold a few thousand chunks
 _LONG = 1 << 16  # bytes of an answer
@@ -37,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._all = connections
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._ahead = memoryview(b"")  # arrived, not read yet
+        self._ahead = _NOTHING  # arrived, not read yet
         self._waiting: deque[ReceivedRequest] = deque()
         self._reader = RequestReader(connections, self._waiting.append)
         self._current: ReceivedRequest | None = None  # is being answered
@@ -122,7 +123,9 @@ class Connection(asyncio.Protocol):
 
     def _read_piece(self) -> None:
         size = max(PIECE, self._reader.body_left)
-        piece, self._ahead = self._ahead[:size], self._ahead[size:]
+        piece, self._ahead = self._ahead, _NOTHING
+        if len(piece) > size:
+            piece, self._ahead = piece[:size], piece[size:]
         refusal = self._reader.feed(piece)
         if refusal and not self._last:
             self.refuse(refusal)
@@ -133,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def _read_no_more(self) -> None:
         self._last = True
-        self._ahead = memoryview(b"")
+        self._ahead = _NOTHING
         self._reader.reset()
 
     def _pause_or_resume(self) -> None:

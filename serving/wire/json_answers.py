@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _OBJECT = 3  # containers open around a member of a row: the answer, the list, the row
 _MANY = 32  # numbers from which on it pays to write them all at once
+_SHORT = 1 << 12  # characters
 _PLAIN = frozenset({"float", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"})
 
 
@@ -39,9 +40,9 @@ def write_rows(outputs: Mapping[str, Tensor]) -> bytes:
     if len(outputs) == 1:
         lines = next(iter(texts.values()))
     else:
-        lines = (_object({name: next(column) for name, column in texts.items()}, 2) for _ in range(count))
-    end = f"\n{INDENT}]" if count else "]"
-    return _answer_list("predictions", json_writer.join_texts(", ", lines), end)
+        columns = {name: iter(column) for name, column in texts.items()}
+        lines = (_object({name: next(column) for name, column in columns.items()}, 2) for _ in range(count))
+    return _answer_list("predictions", lines, f"\n{INDENT}]" if count else "]")
 
 
 def _plain_rows(array: Tensor) -> bytes | None:
@@ -64,8 +65,10 @@ def write_columns(outputs: Mapping[str, Tensor]) -> bytes:
     return _answer_body("outputs", [_object(texts, 1)])
 
 
-def _answer_list(key: str, pieces: Iterable[str], end: str) -> bytes:
-    return _answer_body(key, itertools.chain(["["], pieces, [end]))
+def _answer_list(key: str, texts: Iterable[str], end: str) -> bytes:
+    if isinstance(texts, list) and len(texts) <= _MANY and sum(map(len, texts)) <= _SHORT:  # at once: most answers
+        return f'{{\n{INDENT}"{key}": [{", ".join(texts)}{end}\n}}'.encode("utf-8", "surrogateescape")
+    return _answer_body(key, itertools.chain(["["], json_writer.join_texts(", ", texts), [end]))
 
 
 def _answer_body(key: str, pieces: Iterable[str]) -> bytes:
@@ -81,15 +84,15 @@ def _object(members: Mapping[str, str], depth: int) -> str:
     return "{\n" + ",\n".join(lines) + f"\n{INDENT * depth}}}"
 
 
-def _row_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
+def _row_texts(name: str, array: Tensor, depth: int) -> Iterable[str]:
     return row_texts(_element_texts(name, array, depth + array.ndim - 1), array.shape)
 
 
 def _tensor_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
-    return nest_texts(_element_texts(name, array, depth + array.ndim), array.shape, depth)
+    return nest_texts(iter(_element_texts(name, array, depth + array.ndim)), array.shape, depth)
 
 
-def _element_texts(name: str, array: Tensor, depth: int) -> Iterator[str]:
+def _element_texts(name: str, array: Tensor, depth: int) -> Iterable[str]:
     dtype = dtypes.from_array(array)
     if array.dtype.kind not in "fiubO" or dtype.name in {"half", "bfloat16", "invalid"}:
         raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype.name}")
@@ -189,7 +192,7 @@ def _narrow_float(value: float) -> float:
 
 def write_classes(results: Iterable[Sequence[tuple[bytes, float]]]) -> bytes:
     """`{"results": [...]}`: a list of [label, score] pairs per example."""
-    return _answer_list("results", json_writer.join_texts(", ", map(_label_pairs, results)), f"\n{INDENT}]")
+    return _answer_list("results", map(_label_pairs, results), f"\n{INDENT}]")
 
 
 def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
@@ -200,4 +203,4 @@ def _label_pairs(row: Sequence[tuple[bytes, float]]) -> str:
 
 def write_values(results: np.ndarray) -> bytes:
     """`{"results": [...]}`: a number per example."""
-    return _answer_list("results", json_writer.join_texts(", ", element_texts(results)), "]")
+    return _answer_list("results", element_texts(results), "]")

@@ -13,6 +13,7 @@ from serving.errors import InvalidArgument
 LEAST = 1 << 19  # bytes from which on a body is read here: our own parser would take seconds
 HEAVY_BYTES = 1 << 21
 _HEAVY_MEMORY = 1 << 22  # bytes
+MOST_MEMORY = 240  # bytes that a byte of JSON takes at most, see `Size.memory`
 _FEW_BYTES = 1 << 12
 _BLOCK = 1 << 18  # bytes that are looked at in one step: they stay in the processor's cache
 _CHARACTERS = b',[{"'

@@ -35,6 +35,7 @@ _END: Any = object()
 _MANY = 32  # numbers from which on it pays to look at all of them first
 _PIECE = 1 << 14  # numbers that are written in one step, which holds the interpreter for a millisecond
 _MARGIN = 0.1
+_DIGITS = {"f": 9}  # that each float32 needs; others 17
 _LOW, _HIGH = 1e-4, 1e6  # between these, no form takes an exponent
 _BOUNDS = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 # What makes six digits of a number before the first bound, between the first two, and so on. Times a float32, or a
@@ -56,7 +57,7 @@ def error_body(message: str) -> bytes:
     return f'{{\n    "error": {quote_string(message)}\n}}'.encode("utf-8", "surrogateescape")
 
 
-def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -> Iterator[str]:
+def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -> Iterable[str]:
     """The JSON texts of an array's elements, in row-major order; of many elements, few are in memory at a time.
 
     Args:
@@ -68,7 +69,7 @@ def element_texts(array: Tensor, *, as_base64: bool = False, indent: str = "") -
         return itertools.chain.from_iterable(_string_texts(piece, as_base64, indent) for piece in array.pieces())
     flat = array.reshape(-1)
     if flat.size <= _PIECE:
-        return iter(_piece_texts(flat, as_base64, indent))
+        return _piece_texts(flat, as_base64, indent)
     pieces = (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
     return itertools.chain.from_iterable(_piece_texts(piece, as_base64, indent) for piece in pieces)
 
@@ -110,15 +111,19 @@ def nest_texts(texts: Iterator[str], shape: tuple[int, ...], depth: int) -> Iter
     return texts
 
 
-def row_texts(texts: Iterator[str], shape: tuple[int, ...]) -> Iterator[str]:
+def row_texts(texts: Iterable[str], shape: tuple[int, ...]) -> Iterable[str]:
     """Elements in the brackets of each row of their array, each row on one line.
 
     Args:
-        texts: One JSON text per element, row-major.
+        texts: One JSON text per element, row-major; a list gives a list.
         shape: The array's shape, with the rows first.
     """
     for axis in reversed(range(1, len(shape))):
-        texts = _group_texts(texts, shape[axis], math.prod(shape[:axis]), "[", ", ", "]")
+        size, count = shape[axis], math.prod(shape[:axis])
+        if isinstance(texts, list):
+            texts = [f"[{', '.join(texts[row * size : (row + 1) * size])}]" for row in range(count)]
+        else:
+            texts = _group_texts(iter(texts), size, count, "[", ", ", "]")
     return texts
 
 
@@ -257,17 +262,13 @@ def _format_floats(flat: np.ndarray) -> list[str]:
 
 
 def _format_few(flat: np.ndarray) -> list[str]:
-    values, kind, digits = flat.tolist(), "f" if flat.dtype == np.float32 else "d", _digits(flat)
+    values, kind, digits = flat.tolist(), "f" if flat.dtype == np.float32 else "d", _DIGITS.get(flat.dtype.char, 17)
     texts = [f"{value:g}" for value in values]
     back = array(kind, map(float, texts))
     return [
         text if again == value else f"{value:.{digits}g}"
         for text, again, value in zip(texts, back, values, strict=True)
     ]
-
-
-def _digits(flat: np.ndarray) -> int:
-    return 9 if flat.dtype == np.float32 else 17
 
 
 def _format_many(flat: np.ndarray) -> list[str]:
@@ -277,9 +278,8 @@ def _format_many(flat: np.ndarray) -> list[str]:
     short = np.flatnonzero(~long)
     back = np.fromiter(map(float, texts[short]), np.float64, short.size).astype(flat.dtype)
     long[short[back != flat[short]]] = True
-    texts[long] = _format(flat[long], f"%.{_digits(flat)}g")
-    result: list[str] = texts.tolist()
-    return result
+    texts[long] = _format(flat[long], f"%.{_DIGITS.get(flat.dtype.char, 17)}g")
+    return [*texts]
 
 
 def _format(flat: np.ndarray, form: str) -> list[str]:

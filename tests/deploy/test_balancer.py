@@ -60,13 +60,13 @@ def rest_part(ports, port):
     return re.sub(r"(\n    server-template.*)+", "\n" + servers, text) + "\n"
 
 
-@pytest.fixture
-def balancer(tmp_path):
-    """The port of HAProxy in front of a server that dies and one that lives."""
+@contextlib.contextmanager
+def balancing(folder, ports):
+    """The port of HAProxy in front of servers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    file = tmp_path / "haproxy.cfg"
-    file.write_text(rest_part([serve(die), serve(live)], port))
+    file = folder / "haproxy.cfg"
+    file.write_text(rest_part(ports, port))
     with subprocess.Popen(["haproxy", "-f", str(file)], stderr=subprocess.DEVNULL) as process:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
@@ -76,12 +76,28 @@ def balancer(tmp_path):
         process.kill()
 
 
-def test_a_request_whose_server_dies_is_sent_again_also_when_its_body_comes_after_its_head(balancer):
-    statuses = []
-    for _ in range(6):
-        with socket.create_connection(("127.0.0.1", balancer), timeout=30) as client:
-            client.sendall(HEAD)
-            time.sleep(0.05)
-            client.sendall(b"hello")
-            statuses.append(client.recv(1000).split()[1])
-    assert [b"200"] * 6 == statuses
+def ask(port):
+    """The status of a request whose body comes after its head."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+        client.sendall(HEAD)
+        time.sleep(0.05)
+        client.sendall(b"hello")
+        return client.recv(1000).split()[1]
+
+
+def test_a_request_whose_server_dies_is_sent_again_also_when_its_body_comes_after_its_head(tmp_path):
+    with balancing(tmp_path, [serve(die), serve(live)]) as port:
+        assert [b"200"] * 6 == [ask(port) for _ in range(6)]
+
+
+def test_a_request_that_ends_servers_reaches_two_of_them(tmp_path):
+    reached = []
+
+    def answer(connection):
+        reached.append(connection)
+        die(connection)
+
+    with balancing(tmp_path, [serve(answer) for _ in range(4)]) as port:
+        reached.clear()  # of waiting for HAProxy
+        assert b"502" == ask(port)
+    assert 2 == len(reached)

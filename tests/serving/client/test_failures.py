@@ -315,6 +315,36 @@ def test_a_call_after_the_end_is_a_typed_error(address):
         client.status("m")
 
 
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_an_async_call_after_the_end_is_a_typed_error(server, transport):
+    client = AsyncClient(getattr(server, transport))
+
+    async def ask(*, first):
+        found = await client.predict("half", [2.0]) if first else {}
+        await client.close()
+        await client.close()
+        with pytest.raises(FailedPrecondition, match=r"The client is closed[\s\S]*Next: make a new client"):
+            await client.predict("half", [2.0])
+        return found
+
+    assert [4.0] == asyncio.run(ask(first=True))["y"].tolist()
+    assert {} == asyncio.run(ask(first=False))
+
+
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_an_async_call_that_is_under_way_at_the_end_is_a_typed_error(server, transport):
+    async def ask():
+        client = AsyncClient(getattr(server, transport), attempts=1)
+        await client.metadata("echo")
+        calls = [asyncio.ensure_future(client.predict("echo", [1.0], signature="slow")) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        await client.close()
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 60)
+
+    for result in asyncio.run(ask()):
+        assert isinstance(result, (ServingError, dict)), repr(result)
+
+
 @both_kinds
 @pytest.mark.parametrize("proxy", ["ftp://proxy:1", "http://[proxy", "socks5://proxy:1"])
 def test_a_proxy_that_is_none_is_a_typed_error(kind, proxy, monkeypatch):

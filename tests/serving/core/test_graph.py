@@ -31,5 +31,24 @@ def test_decoders_are_found_by_their_nodes(tmp_path, graph, decoders, unchecked)
     assert unchecked == find_unchecked_decoders(tmp_path)
 
 
+def test_a_decoder_that_no_request_reaches_is_not_named(tmp_path):
+    """A function that is saved and that no signature calls: Transform's graph of the targets is one."""
+    module = tf.Module()
+    spec = [tf.TensorSpec([], tf.string, name="x")]
+    module.unused = tf.function(lambda x: tf.io.decode_png(x)[0], input_signature=spec)
+    module.run = tf.function(lambda x: {"y": tf.strings.length(x)}, input_signature=spec)
+    tf.saved_model.save(module, str(tmp_path / "unused"), signatures={"serving_default": module.run})
+    assert ({"DecodePng"}, set()) == (find_decoders(tmp_path / "unused"), find_unchecked_decoders(tmp_path / "unused"))
+    module.inner = tf.function(lambda x: {"y": module.unused(x)[0, 0]}, input_signature=spec)
+    signatures = {"serving_default": module.run, "other": module.inner}
+    tf.saved_model.save(module, str(tmp_path / "used"), signatures=signatures)
+    assert {"DecodePng"} == find_unchecked_decoders(tmp_path / "used")
+
+
+def test_decoders_of_a_file_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"\x0a\x03abc\x12\x09DecodePng")
+    assert {"DecodePng"} == find_unchecked_decoders(tmp_path)
+
+
 def test_a_folder_without_a_model_has_none(tmp_path):
     assert set() == find_decoders(tmp_path)

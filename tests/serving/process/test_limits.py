@@ -6,9 +6,11 @@ import contextlib
 import gzip
 import http.client
 import json
+import re
 import select
 import socket
 import threading
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -17,13 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from benchmarks.hostile.http2 import SlowCall
 from serving.core.work import MemoryBudget, available_memory
 from serving.grpc_api.control import health_methods
 from serving.grpc_api.server import truncate
+from serving.options import Limits
 from serving.wire import tensor_proto
 
 REQUEST_BYTES = 1_000_000
 HEALTH = "/grpc.health.v1.Health/Check"
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +108,18 @@ def test_a_grpc_request_that_is_too_large(tight):
     with pytest.raises(grpc.RpcError) as caught:
         _call(tight, _request(np.zeros(300_000)))
     assert grpc.StatusCode.RESOURCE_EXHAUSTED is caught.value.code()
+
+
+def test_the_largest_request_by_default_is_what_the_readme_says(server):
+    stated = int(re.search(r"`--max-request-mb` \((\d+)\)", (ROOT / "README.md").read_text())[1]) * 2**20
+    assert Limits().request_bytes == stated
+    with socket.create_connection(_address(server), timeout=60) as raw:
+        raw.sendall(b"POST /v1/models/half:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (stated + 1))
+        assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
+    with contextlib.closing(SlowCall(int(server.grpc.rpartition(":")[2]), PREDICT, stated + 1)) as call:
+        call.send(1000)
+        call.wait(60)
+        assert call.refused
 
 
 def test_what_gzip_inflates_beyond_the_limit_of_100_mib_reads_as_empty(server):

@@ -7,6 +7,7 @@ import dataclasses
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,8 +42,10 @@ for name in ("base_path", "grpc_socket"):
 arguments["limits"] = Limits(**arguments.get("limits", {}))
 arguments["loading"] = Loading(poll_seconds=0.2, retry_seconds=0.1, max_retries=1)
 show = lambda endpoints: print(json.dumps(dataclasses.asdict(endpoints)), flush=True)
+tell = lambda text: print(f"Told: {text}", file=sys.stderr, flush=True)
 if __name__ == "__main__":
-    sys.exit(serve_with_workers(ServeOptions(**arguments, security=Security(control_open=True)), ready=show))
+    options = ServeOptions(**arguments, security=Security(control_open=True), notice=tell)
+    sys.exit(serve_with_workers(options, ready=show))
 """
 
 
@@ -227,6 +230,13 @@ def test_lists_that_cross_leave_all_workers_with_one(whole, served):
     assert {("echo", "half")} == _names(whole)
 
 
+def _deaths(running):
+    """The metrics' count of workers that died."""
+    page = running.get("/monitoring/prometheus/metrics")
+    found = re.search(r"^keraspipe_worker_deaths_total (\d+)$", page, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
 def test_a_worker_that_is_killed_costs_its_own_connections_only_and_comes_back(whole, wait_for):
     connections = [connect(whole) for _ in range(16)]
     for connection in connections:
@@ -234,7 +244,7 @@ def test_a_worker_that_is_killed_costs_its_own_connections_only_and_comes_back(w
     victim = whole.pids()[-1]
     living = [connection for connection in connections if whole.pid_of(connection) != victim]
     assert 0 < len(living) < len(connections)
-    parent = psutil.Process(whole.process.pid)
+    parent, deaths = psutil.Process(whole.process.pid), _deaths(whole)
     files, failures, over = parent.num_fds(), [], threading.Event()
 
     def load(connection):
@@ -257,6 +267,9 @@ def test_a_worker_that_is_killed_costs_its_own_connections_only_and_comes_back(w
         connection.close()
     assert [] == failures
     assert files == parent.num_fds()
+    assert deaths + 1 == _deaths(whole)
+    told = re.findall(r"Told: Worker \d died \(code -9\) and is restarted; the log has more", whole.log.read_text())
+    assert deaths + 1 == len(told)
     assert [] == [child for child in parent.children() if child.status() == psutil.STATUS_ZOMBIE]
 
 

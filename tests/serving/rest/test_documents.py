@@ -37,6 +37,12 @@ def asked(models, process, body, path="echo:predict", headers=None):
     return prepared.signature, prepared.examples, prepared.fetch.feeds, repr(arrays)
 
 
+def make_heavy(patch):
+    """From now on all bodies count as heavy, also short ones."""
+    patch.setattr(json_long, "_HEAVY_MEMORY", -1)
+    patch.setattr(json_long, "MOST_MEMORY", math.inf)
+
+
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -64,7 +70,7 @@ def test_both_ways_read_alike(models, process, document):
     body = json.dumps(document).encode()
     alone = asked(models, None, body)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_long, "_HEAVY_MEMORY", -1)
+        make_heavy(patch)
         assert alone == asked(models, process, body)
         assert alone == asked(models, process, gzip.compress(body), headers={"content-encoding": "gzip"})
 
@@ -84,7 +90,7 @@ def test_both_ways_read_alike(models, process, document):
 )
 def test_examples_and_errors_too(models, process, path, body, monkeypatch):
     alone = asked(models, None, body, path)
-    monkeypatch.setattr(json_long, "_HEAVY_MEMORY", -1)
+    make_heavy(monkeypatch)
     assert alone == asked(models, process, body, path)
     assert 0 == models.versions("half")[1].in_flight == models.versions("echo")[1].in_flight
 
@@ -122,6 +128,11 @@ def test_a_deadline_gives_back_what_is_held(models, process):
         read(time.monotonic())
     assert budget.fits(10**9)
     assert 0 == models.versions("echo")[1].in_flight
+
+
+@given(st.lists(st.sampled_from([b"[", b"{", b'"', b",", b"{}", b"1"])).map(b"".join))
+def test_no_body_takes_more_memory_than_is_said(body):
+    assert json_long.measure(body).memory <= json_long.MOST_MEMORY * len(body)
 
 
 @given(st.binary(max_size=40), st.integers(0, 3))

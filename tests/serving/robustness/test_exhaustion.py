@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import socket
 import time
 
@@ -10,6 +11,7 @@ import grpc
 import psutil
 import pytest
 
+from benchmarks.hostile import content
 from benchmarks.hostile.http2 import SlowCall
 
 FILES = 256
@@ -21,7 +23,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def narrow(run_server, served):
-    with run_server(served, open_files=FILES) as running:
+    with run_server(served, open_files=(FILES, FILES)) as running:
         yield running
 
 
@@ -39,7 +41,7 @@ def is_open(connection):
     """Whether a server answers on a connection."""
     try:
         connection.sendall(GET)
-        return connection.recv(100).startswith(b"HTTP/1.1 200")
+        return connection.recv(4096).startswith(b"HTTP/1.1 200")  # all of the answer
     except OSError:
         return False
 
@@ -66,6 +68,51 @@ def test_those_of_grpc_leave_rest_its_own(narrow, is_well):
             return is_well(narrow)
         time.sleep(0.1)
     return is_well(narrow)
+
+
+def test_a_server_opens_as_many_files_as_it_may_be_allowed(run_server, served, server_log):
+    """More connections than the soft limit has files are answered, and stay."""
+    with run_server(served, open_files=(FILES, 16 * FILES)) as server, contextlib.ExitStack() as stack:
+        assert (16 * FILES, 16 * FILES) == psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+        opened = dial(stack, server.rest, 2 * FILES)
+        assert all(map(is_open, opened))
+        assert all(map(is_open, opened))
+        with server_log(server) as log:
+            assert "idle ones are closed" not in log.read()
+
+
+def packed_message(size):
+    """A message that unpacks to so many bytes."""
+    return gzip.compress(content.zeros_message(size), 1)
+
+
+@pytest.mark.parametrize("size", [50 * MIB, 500 * MIB])
+def test_messages_that_are_packed_take_no_memory(run_server, served, is_well, size):
+    """gRPC would unpack each of them, up to the largest message, before anybody could count it."""
+    message = packed_message(size)
+    with run_server(served, limits={"memory_bytes": 64 * MIB}) as server, contextlib.ExitStack() as stack:
+        process, port = psutil.Process(server.process.pid), int(server.grpc.rpartition(":")[2])
+        before = process.memory_info().rss
+        calls = [SlowCall(port, PREDICT, len(message), "gzip") for _ in range(20)]
+        for call in calls:
+            stack.enter_context(contextlib.closing(call))
+            call.send(message)
+        peak = before
+        end = time.monotonic() + 30
+        while not all(call.refused for call in calls) and time.monotonic() < end:
+            peak = max(peak, process.memory_info().rss)
+            time.sleep(0.01)
+        assert all(call.refused for call in calls)
+        assert peak - before < 64 * MIB
+        is_well(server)
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_a_client_that_packs_its_messages_is_told(run_server, served, compression):
+    with run_server(served) as server, grpc.insecure_channel(server.grpc, compression=compression) as channel:
+        with pytest.raises(grpc.RpcError, match=r"(?i)compression algorithm.*disabled") as caught:
+            channel.unary_unary(PREDICT)(content.zeros_message(400), timeout=60)
+        assert grpc.StatusCode.UNIMPLEMENTED is caught.value.code()
 
 
 def test_dripping_messages_are_refused_and_others_are_answered(run_server, served, predict_client):
