@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pipeline import errors, settings
+from pipeline import console, errors, settings
 from pipeline.errors import PipelineError
 from pipeline.store import layout
 
@@ -119,10 +119,10 @@ def _report_errors(options: argparse.Namespace) -> int:
     except PipelineError as error:
         if config.debug:
             raise
-        print(f"keraspipe: {error}", file=sys.stderr)
+        console.say(f"keraspipe: {error}", error=True)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
+        console.say("\nInterrupted. Run the same command again to continue.", error=True)
         return 1
     except BrokenPipeError:
         # The reader has closed the pipe; there is nothing left to flush.
@@ -131,7 +131,7 @@ def _report_errors(options: argparse.Namespace) -> int:
     except OSError as error:
         if config.debug or error.errno not in UNUSABLE:
             raise
-        print(f"keraspipe: {layout.unusable_error(config.workspace, error)}", file=sys.stderr)
+        console.say(f"keraspipe: {layout.unusable_error(config.workspace, error)}", error=True)
         return 1
 
 

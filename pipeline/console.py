@@ -34,8 +34,9 @@ def redirect_output(log: Path) -> Iterator[Terminal]:
 
     TensorFlow's C++ code writes to the descriptors, so replacing sys.stderr is not enough.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BrokenPipeError):  # what nobody reads any more goes to the log
+            stream.flush()
     originals = [os.dup(1), os.dup(2)]
     target = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     out, err = (os.fdopen(os.dup(number), "w", encoding="utf-8", errors="replace") for number in originals)
@@ -53,6 +54,15 @@ def redirect_output(log: Path) -> Iterator[Terminal]:
         for stream in (out, err):
             with suppress(OSError):  # a pipe whose reader has gone takes nothing more, and that is no error of a run
                 stream.close()
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Prints at once, to stdout or stderr; nothing happens where the reader has gone (`| head`).
+
+    What a command has done stays done, and its exit code says how it ended, whoever reads it.
+    """
+    with suppress(BrokenPipeError):
+        print(text, file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def align_columns(table: Sequence[Sequence[str]]) -> list[str]:

@@ -1,7 +1,4 @@
-"""The declaration of a model: the types that every recipe in `models/` uses.
-
-Importing this module imports nothing heavy.
-"""
+"""The declaration of a model: the types that every recipe in `models/` uses. It imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -52,8 +49,7 @@ class Official:
 
     Args:
         eval: Share of train; 0 if the data set has an official eval split, too.
-        group: Column by whose value they are split, so that rows with the same one are in the same split: the patches
-            of a picture. Empty for the content.
+        group: Column whose rows of one value stay in one split, as the patches of a picture; empty for the content.
     """
 
     eval: float = 0.1
@@ -261,6 +257,8 @@ class Recipe:
         assets: (served) -> {name: text}: files of the version's `assets.extra`, for servers that look for them.
         tokens: () -> the texts of the ids to which `preprocess` maps a text, in the order of the ids, "" for padding:
             `explain` names its parts by them. None where whole words have ids, which it finds out by itself.
+        explained: (model, features) -> one number of each row, (batch,), that `explain` attributes to the features,
+            where the outputs have none with a gradient: boxes, masks. None for the prediction.
         predicted: The output that TFMA's metrics evaluate; empty for `probabilities` or `value`.
         metrics: The metrics of the evaluation.
         score: (served, examples, others) -> {name: float or `pipeline.evaluation.bootstrap.Statistic`}: the metrics
@@ -291,6 +289,7 @@ class Recipe:
     signatures: Callable[[Any], dict[str, Any]] = no_signatures
     assets: Callable[[Any], dict[str, str]] | None = None
     tokens: Callable[[], Sequence[str]] | None = None
+    explained: Callable[[Any, dict[str, Any]], Any] | None = None
     predicted: str = ""
     metrics: tuple[Metric, ...] = CLASSIFICATION
     score: Callable[[Any, Any, Mapping[str, Any]], Mapping[str, Any]] | None = None

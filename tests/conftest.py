@@ -247,6 +247,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Starts())
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no text are named by their argument: gzip's hold the time, and workers have to agree."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what a fixture makes once for their file run in one process, or each process would make it."""

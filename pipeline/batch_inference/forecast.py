@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.batch_inference import output
-from pipeline.batch_inference.columns import InputColumns
+from pipeline.batch_inference.columns import InputColumns, find_dialect
 from pipeline.batch_inference.job import Outcome
+from pipeline.batch_inference.rows import find_broken
 from pipeline.errors import PipelineError
 from pipeline.export.columns import FORECAST_FILE, FORECAST_TIME
 from pipeline.formats import table
@@ -25,10 +26,12 @@ from pipeline.store import fileio
 from pipeline.tables import calendar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     import numpy as np
+
+    from pipeline.tables.dialect import Dialect
 
 BATCH_SERIES = 32
 OUTPUT = "predicted_{}"
@@ -71,6 +74,12 @@ class Layout:
         """All columns that a table must have."""
         return list(dict.fromkeys([*self.time, *self.key, *self.numbers.values(), *self.texts.values()]))
 
+    @property
+    def inputs(self) -> InputColumns:
+        """The columns of the inputs, as of a model that answers row by row."""
+        kinds = dict.fromkeys(self.numbers, "float") | dict.fromkeys(self.texts, "bytes")
+        return InputColumns(kinds, {**self.numbers, **self.texts})
+
 
 @dataclass(frozen=True)
 class Step:
@@ -103,7 +112,13 @@ def read_layout(model: Path) -> Layout | None:
     return Layout(**fields) if fields else None
 
 
-def run(path: Path, out: Path, layout: Layout, predict: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Outcome:
+def run(
+    path: Path,
+    out: Path,
+    layout: Layout,
+    predict: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    dialect: Dialect | None = None,
+) -> Outcome:
     """Forecasts every series of a table, and writes the next steps to a file.
 
     Args:
@@ -111,14 +126,18 @@ def run(path: Path, out: Path, layout: Layout, predict: Callable[[Mapping[str, A
         out: File to write: the columns of the key, the time, and `predicted_TARGET`.
         layout: The columns.
         predict: The model's signature `forecast`: takes arrays (series, rows), returns arrays (series, horizon).
+        dialect: What is known of how a CSV file is written.
 
     Raises:
         PipelineError: A column is missing, or no row can be read.
+        UsageError: Its numbers can be read in two ways.
         ServingError: The model cannot be reached.
     """
     output.check_format(out)
-    layout = find_columns(path, layout)
-    history = read_history(path, layout)
+    dialect = find_dialect(path, dialect, layout.inputs)
+    _, first, _ = next(read_rows(path, dialect=dialect), ("", {}, ""))
+    layout = find_columns(layout, first)
+    history = read_history(path, layout, dialect)
     if not history.series:
         raise PipelineError(
             f"{path} has no row from which to forecast.",
@@ -127,15 +146,15 @@ def run(path: Path, out: Path, layout: Layout, predict: Callable[[Mapping[str, A
             action="name another file with --file",
         )
     _write(out, layout, list(_forecast(history, layout, predict)))
-    return Outcome(history.rows, len(history.bad), 0, str(out), _write_bad(out, history.bad))
+    unused = [name for name in first if name not in {*layout.columns, layout.target}]
+    return Outcome(history.rows, len(history.bad), 0, str(out), _write_bad(out, history.bad), unused)
 
 
-def find_columns(path: Path, layout: Layout) -> Layout:
+def find_columns(layout: Layout, there: Iterable[str]) -> Layout:
     """Returns the layout with the names in a table: those of the file that was trained on, or those of the inputs."""
     columns = layout.numbers | layout.texts
-    _, cells, _ = next(read_rows(path), ("", {}, ""))
-    there = InputColumns(columns, columns).sources(cells)
-    names = {column: there.get(name, column) for name, column in columns.items()}
+    known = layout.inputs.sources(there)
+    names = {column: known.get(name, column) for name, column in columns.items()}
     return replace(
         layout,
         time=[names.get(column, column) for column in layout.time],
@@ -145,17 +164,19 @@ def find_columns(path: Path, layout: Layout) -> Layout:
     )
 
 
-def read_history(path: Path, layout: Layout) -> History:
+def read_history(path: Path, layout: Layout, dialect: Dialect | None = None) -> History:
     """Reads the rows of a table, and sorts those of each series by time.
 
     Raises:
         PipelineError: A column is missing, or the file is damaged.
     """
     history, series = History(), defaultdict(list)
-    for place, cells, fault in read_rows(path, layout.columns):
+    encoding = dialect.named_encoding if dialect else ""
+    for place, cells, fault in read_rows(path, layout.columns, dialect):
         history.rows += 1
         try:
-            if fault:
+            read = {name: cells.get(name) for name in layout.columns}
+            if fault := fault or find_broken(read, encoding):
                 raise ValueError(fault)
             step = _read_step(cells, layout)
             history.zoned = history.zoned or any(calendar.has_zone(cells.get(name)) for name in layout.time)

@@ -65,11 +65,11 @@ def read_rows(path: Path, only: str = "", dialect: Dialect | None = None) -> Ite
     """
     encoding = dialect.named_encoding if dialect else ""
     for number, (place, cells, fault) in enumerate(_choose_reader(path, dialect)(path, only)):
-        yield Row(number, place, cells, fault or _find_broken(cells, encoding))
+        yield Row(number, place, cells, fault or find_broken(cells, encoding))
 
 
-def _find_broken(cells: Mapping[str, Any], encoding: str) -> str:
-    """What is wrong with a text that the output could not hold: bytes of another encoding."""
+def find_broken(cells: Mapping[str, Any], encoding: str) -> str:
+    """Says what is wrong with a text that the output could not hold: bytes of another encoding."""
     texts = ((name, cell) for name, cell in cells.items() if isinstance(cell, str) and not cell.isascii())
     broken = (f"column {name} is {broken_words(cell, encoding)}" for name, cell in texts if is_broken(cell))
     return next((f"{words}; see --encoding" for words in broken), "")

@@ -55,7 +55,7 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
     request = _make_job(options, source)
     if layout and options.signature in (DEFAULT_SIGNATURE, FORECAST_SIGNATURE):
         ask = functools.partial(source.predict, FORECAST_SIGNATURE)
-        outcome = forecast.run(request.path, request.out, layout, ask)
+        outcome = forecast.run(request.path, request.out, layout, ask, request.dialect)
     else:
         outcome = job.run(request, Progress(terminal.err))
     seconds = time.monotonic() - began

@@ -44,13 +44,13 @@ def command(options: Namespace, settings: Settings) -> int:
 
 def describe_recipe(name: str, path: Path, settings: Settings) -> dict[str, Any]:
     """Returns a recipe's entry of the catalogue, and its live version."""
-    entry, source = champions.current_entry(settings.workspace, name), catalog.read_recipe(path)
-    result = recorded_result.read_result(source)
+    entry, heading = champions.current_entry(settings.workspace, name), catalog.read_heading(path)
+    result = recorded_result.read_result(heading)
     return {
         "name": name,
-        "title": source.title,
-        "task": source.task,
-        "data": source.data,
+        "title": heading.title,
+        "task": heading.task,
+        "data": heading.data,
         "reached": asdict(result) if result else None,
         "path": str(path),
         "live_version": entry.aliases.get("champion"),

@@ -31,7 +31,8 @@ def arguments(parser: ArgumentParser) -> None:
         "--data",
         required=True,
         metavar="PATH",
-        help="a table, also of who took what, a folder or archive of files per class, or pictures with boxes or masks",
+        help="a table, also of who took what, conversations in OpenAI's format, a folder or archive of files per "
+        "class, or pictures with boxes or masks",
     )
     parser.add_argument(
         "--target", default="", metavar="COLUMN", help="the column of a table to predict (default: found in the data)"
@@ -50,6 +51,17 @@ def arguments(parser: ArgumentParser) -> None:
         help="who takes an item, in a table of interactions (default: by its name)",
     )
     parser.add_argument("--item", default="", metavar="COLUMN", help="what a user takes, likewise")
+    parser.add_argument(
+        "--base-model",
+        default="",
+        metavar="PATH",
+        help="the language model to tune on conversations: a GGUF file, or a folder of safetensors or of Keras Hub "
+        "(default: SmolLM2-135M-Instruct of the extra smollm2)",
+    )
+    parser.add_argument(
+        "--context", type=int, default=0, metavar="TOKENS", help="tokens of a conversation at most (default: 1024)"
+    )
+    parser.add_argument("--truncate", action="store_true", help="leave out the oldest messages of longer conversations")
     _csv_options.arguments(parser)
     parser.add_argument("--out", metavar="DIR", help="default: the first folder of KERASPIPE_RECIPES, else models/")
     parser.add_argument("--force", action="store_true", help="overwrite a file of that name")
@@ -58,11 +70,13 @@ def arguments(parser: ArgumentParser) -> None:
 def command(options: Namespace, settings: Settings) -> int:
     """Inspects the data, writes the recipe, and prints the plan."""
     from pipeline.scaffold import inspect, render
+    from pipeline.scaffold.structured.conversation import ChatOptions
 
     path = recipe_path(options, settings)
     data = Path(options.data).expanduser().absolute()
     dialect = _csv_options.read_dialect(options)
-    plan = inspect.make_plan(data, options.target, options.task, dialect, options.user, options.item)
+    chat = ChatOptions(options.base_model, options.context, options.truncate)
+    plan = inspect.make_plan(data, options.target, options.task, dialect, options.user, options.item, chat)
     text = render.render_recipe(plan, options.name)
     with fileio.replace_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,8 @@ def command(options: Namespace, settings: Settings) -> int:
         reproduce.require_same_data(run_record, wanted)
     result = execution.execute_request(
         wanted,
-        lambda: print("The same run is in progress in another process; waiting for its result.", file=sys.stderr),
+        lambda: console.say("The same run is in progress in another process; waiting for its result.", error=True),
     )
     difference = reproduce.compare_repetition(run_record, result, settings.workspace)
-    print(json.dumps(difference) if options.json else "\n".join(reproduce.describe(difference)))
+    console.say(json.dumps(difference) if options.json else "\n".join(reproduce.describe(difference)))
     return 0

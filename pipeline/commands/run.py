@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.baseline import words
 from pipeline.commands import _common
 from pipeline.commands._common import add_json
-from pipeline.console import format_number
+from pipeline.console import format_number, say
 from pipeline.export import columns
 from pipeline.recipes import catalog, hyperparameters
 from pipeline.runner import execution
@@ -48,16 +47,16 @@ def command(options: Namespace, settings: Settings) -> int:
     request = make_request(options, settings)
     chosen = {text.partition("=")[0] for text in options.set} - {"epochs"}  # often shortened for a try
     for note in hyperparameters.outside_range(request.source, {name: request.params[name] for name in chosen}):
-        _print_status(f"Note: {note}")
+        say(f"Note: {note}", error=True)
     layout.prepare(settings.workspace)
     _common.repair(settings)
     result = run.find_result(request)
     if result is None:
-        result = execution.execute_request(request, lambda: _print_status(WAITING_MESSAGE))
+        result = execution.execute_request(request, lambda: say(WAITING_MESSAGE, error=True))
     else:
-        _print_status(f"Nothing changed since run {result.run_id}; this is its result.")
+        say(f"Nothing changed since run {result.run_id}; this is its result.", error=True)
         execution.replay_journals(settings)
-    print(json.dumps(result.as_json()) if options.json else "\n".join(format_summary(result, request)))
+    say(json.dumps(result.as_json()) if options.json else "\n".join(format_summary(result, request)))
     return NOT_BLESSED if result.blessed is False else 0
 
 
@@ -110,10 +109,6 @@ def _forecast_step(result: RunResult, name: str) -> str:
     if not (Path(result.model_path or "") / columns.FORECAST_FILE).exists():
         return ""
     return f"keraspipe predict {name} --file SERIES.csv --out FORECAST.csv, "
-
-
-def _print_status(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def format_summary(result: RunResult, request: RunRequest) -> list[str]:

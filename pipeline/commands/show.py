@@ -38,7 +38,7 @@ def to_dict(source: RecipeSource) -> dict[str, Any]:
     return {
         "name": source.name,
         "path": str(source.path),
-        "docstring": source.docstring,
+        "docstring": source.heading.docstring,
         "params": [asdict(field) for field in hyperparameters.fields(source).values()],
         "gate": read_gate(source),
     }
@@ -65,7 +65,7 @@ def format_lines(source: RecipeSource) -> list[str]:
     ]
     bounds = [f"  {name}: {value}" for name, value in read_gate(source).items()]
     return [
-        source.docstring,
+        source.heading.docstring,
         "",
         "Hyperparameters (--set KEY=VALUE):",
         *table,

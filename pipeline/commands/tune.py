@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pipeline.commands import _common, _front
 from pipeline.commands import run as command_run
 from pipeline.commands._common import add_json
 from pipeline.commands._trials import equivalent_command, format_changes, format_reason
+from pipeline.console import say
 from pipeline.errors import UsageError
 from pipeline.runs import run
 from pipeline.store import layout
@@ -75,17 +75,17 @@ def command(options: Namespace, settings: Settings) -> int:
 
     outcome = search.search(
         plan,
-        lambda trial, ranking: print(_format_progress(trial, ranking, plan), file=sys.stderr, flush=True),
-        lambda: print(WAITING_MESSAGE, file=sys.stderr, flush=True),
+        lambda trial, ranking: say(_format_progress(trial, ranking, plan), error=True),
+        lambda: say(WAITING_MESSAGE, error=True),
     )
     if not options.json:
-        print("\n".join(_format_outcome(outcome, plan)), flush=True)
+        say("\n".join(_format_outcome(outcome, plan)))
     chosen = tuning_plan.picked_trial(plan, outcome) if options.run else None
     result = _run_trial(plan, outcome, chosen) if chosen else None
     if options.json:
-        print(json.dumps(_to_dict(plan, outcome, result)))
+        say(json.dumps(_to_dict(plan, outcome, result)))
     elif result:
-        print("\n".join(command_run.format_summary(result, plan.request)))
+        say("\n".join(command_run.format_summary(result, plan.request)))
     return command_run.NOT_BLESSED if result and result.blessed is False else 0
 
 
@@ -148,7 +148,7 @@ def _run_trial(plan: Search, outcome: SearchResult, trial: Trial) -> RunResult:
 
     return execution.execute_request(
         tuning_plan.final_request(plan, outcome, trial),
-        lambda: print(command_run.WAITING_MESSAGE, file=sys.stderr, flush=True),
+        lambda: say(command_run.WAITING_MESSAGE, error=True),
     )
 
 

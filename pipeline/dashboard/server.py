@@ -106,7 +106,7 @@ def _require_startable(settings: Settings, port: int, host: str) -> None:
             "There is nothing to show yet.",
             expected=f"runs recorded in {database}",
             received="no such file",
-            action="run a pipeline first: keraspipe run digits --quick",
+            action="run a pipeline first: keraspipe run digits",
         )
     try:
         with socket.create_server((host, port)):

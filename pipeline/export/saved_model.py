@@ -25,6 +25,8 @@ TOLERANCE = 1e-5
 ROUNDING = {"bfloat16": 8 * 2.0**-8, "float16": 8 * 2.0**-11}
 WARM_UP_ROWS = (1, 8)
 PICTURES = ("image_bytes", "mask_bytes")
+RANKS = ("scores", "score")  # outputs (batch, places) by which others are ranked
+SHRUNK = 1000  # times smaller than the truth may answers be that still round like numbers of its size
 GREY = 1 / 255  # pixels are rounded numbers: a last digit may turn one over
 
 
@@ -117,7 +119,8 @@ def require_same_answers(
     """Compares the export, loaded back, with the network in memory; returns the largest difference.
 
     In mixed precision a graph rounds in other places than the same network run step by step. So the export has to agree
-    with the network as a graph to 1e-5, and with the network run step by step up to the rounding of its precision.
+    with the network as a graph to 1e-5, and with the network run step by step up to the rounding of its precision. If
+    the label is a number, its unit may be any: these are shares of the size of the answers (see `_answer_size`).
 
     Raises:
         PipelineError: The answers of the exported model differ by more.
@@ -127,9 +130,9 @@ def require_same_answers(
     def answer(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return served.outputs(served.features(values))
 
-    rounding = _rounding(served.model)
-    graph = _largest_difference(tf.function(answer)(raw), loaded, examples, inputs) if rounding else 0.0
-    eager = _largest_difference(answer(raw), loaded, examples, inputs, numbers_only=bool(rounding))
+    rounding, truth = _rounding(served.model), _largest_label(served, examples)
+    graph = _largest_difference(tf.function(answer)(raw), loaded, examples, inputs, truth) if rounding else 0.0
+    eager = _largest_difference(answer(raw), loaded, examples, inputs, truth, rounding=rounding)
     for difference, allowed in ((graph, TOLERANCE), (eager, max(TOLERANCE, rounding))):
         if not difference <= allowed:
             raise PipelineError(
@@ -146,28 +149,63 @@ def _rounding(model: keras.Model) -> float:
     return max(ROUNDING.get(getattr(layer, "compute_dtype", ""), 0.0) for layer in (model, *model.layers))
 
 
+def _largest_label(served: ServingModel, examples: list[bytes]) -> float | None:
+    """Returns the largest size of the labels; None if they are no real numbers."""
+    data, label = served.recipe.data, served.recipe.data.label
+    if data.classes or label not in served.spec or not served.spec[label].dtype.is_floating:
+        return None
+    return _largest_size(tf.io.parse_example(examples, {label: served.spec[label]})[label].numpy())
+
+
+def _largest_size(values: np.ndarray) -> float:
+    sizes = np.abs(values.astype(np.float64))
+    return float(np.max(sizes, where=np.isfinite(sizes), initial=np.finfo(np.float32).tiny))
+
+
 def _largest_difference(
     expected: dict[str, tf.Tensor],
     loaded: LoadedModel,
     examples: list[bytes],
     inputs: dict[str, np.ndarray],
+    truth: float | None,
     *,
-    numbers_only: bool = False,
+    rounding: float = 0.0,
 ) -> float:
-    """Returns the largest difference of the export's answers; `numbers_only` passes over labels, which may flip."""
+    """Returns the largest difference of the export's answers; with `rounding` labels may flip, and are passed over."""
     requests = {"serving_examples": {"examples": np.array(examples, object)}, "serving_default": inputs}
     if loaded.signatures["serving_default"].inputs.keys() != inputs.keys():
         del requests["serving_default"]  # the recipe's own signature, with other inputs
-    worst = 0.0
+    worst, answers = 0.0, {name: value.numpy() for name, value in expected.items()}
+    settled = _settled_places(answers, 2 * max(TOLERANCE, rounding))
     for signature, request in requests.items():
         received = loaded.predict(signature, request)
-        for name, value in expected.items():
-            values = value.numpy()
+        for name, values in answers.items():
             if name.endswith(PICTURES):
                 worst = max(worst, _picture_difference(values, received[name]))
-            elif values.dtype.kind in "fiu" or not numbers_only:
-                worst = max(worst, _answer_difference(values, received[name]))
+            elif values.dtype.kind in "fiu" or not rounding:
+                given = received[name] if name in RANKS else _keep_settled(values, received[name], settled)
+                worst = max(worst, _answer_difference(values, given, truth))
     return worst
+
+
+def _settled_places(answers: dict[str, np.ndarray], tolerance: float) -> np.ndarray | None:
+    """Returns which places of ranked answers (batch, places) rounding cannot exchange; None where no scores fall.
+
+    Two whose scores are as good as equal may change places, and the last one may give way to one that is not listed.
+    """
+    scores = [answers[name] for name in RANKS if name in answers and answers[name].ndim == 2]  # noqa: PLR2004
+    falls = [-np.diff(each.astype(np.float64), axis=1) for each in scores]
+    if not falls or np.any(falls[0] < 0):
+        return None
+    apart = falls[0] > tolerance
+    return np.pad(apart, ((0, 0), (1, 0)), constant_values=True) & np.pad(apart, ((0, 0), (0, 1)))
+
+
+def _keep_settled(expected: np.ndarray, received: np.ndarray, settled: np.ndarray | None) -> np.ndarray:
+    """Returns the received answers, with the expected ones at places that rounding may exchange."""
+    if settled is None or expected.shape[:2] != settled.shape or received.shape != expected.shape:
+        return received
+    return np.where(settled.reshape(settled.shape + (1,) * (expected.ndim - 2)), received, expected)
 
 
 def _picture_difference(expected: np.ndarray, received: np.ndarray) -> float:
@@ -179,12 +217,29 @@ def _picture_difference(expected: np.ndarray, received: np.ndarray) -> float:
     return max(0.0, worst - GREY)
 
 
-def _answer_difference(expected: np.ndarray, received: np.ndarray) -> float:
-    """Returns the largest difference of two arrays; infinity where only own of them is not a number."""
+def _answer_difference(expected: np.ndarray, received: np.ndarray, truth: float | None) -> float:
+    """Returns the largest difference of two arrays; infinity where only one of them is not a number."""
     if expected.dtype.kind not in "fiu":
         return 0.0 if np.array_equal(expected, received) else 1.0
-    # Relative for large numbers: float32 gives a fare of 100 no more digits than a probability.
-    scale = np.maximum(np.abs(expected.astype(np.float64)), 1.0)
-    difference = np.where(expected == received, 0.0, np.abs(expected - received) / scale)
-    difference[np.isnan(expected) & np.isnan(received)] = 0.0
+    wanted, given = expected.astype(np.float64), received.astype(np.float64)
+    difference = np.where(wanted == given, 0.0, np.abs(wanted - given) / _answer_size(expected, truth))
+    difference[np.isnan(wanted) & np.isnan(given)] = 0.0
     return float(np.max(np.nan_to_num(difference, nan=np.inf), initial=0.0))
+
+
+def _answer_size(expected: np.ndarray, truth: float | None) -> np.ndarray:
+    """Returns what a difference is a share of.
+
+    Where the label is a real number, that is the largest answer of the sample, since all answers round like numbers of
+    the target's unit, those near 0, too: they are the difference of larger ones. Where all answers are near 0, it is
+    the label's size, within bounds: the answers may be in another unit. Everything else counts in ones, and numbers
+    above one by themselves: float32 gives a fare of 100 no more digits than a probability.
+
+    Args:
+        expected: Answers of one output.
+        truth: The largest label of the sample; None if labels are no real numbers.
+    """
+    if truth is None or expected.dtype.kind != "f":
+        return np.maximum(np.abs(expected.astype(np.float64)), 1.0)
+    largest = _largest_size(expected)
+    return np.array(max(largest, min(truth, SHRUNK * largest)))

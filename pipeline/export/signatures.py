@@ -25,21 +25,28 @@ SELDOM_ASKED = ("explain", "transform_features")
 
 
 def make_request(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns inputs for `serving_default`: raw inputs; zeros if the recipe's signature takes others."""
+    """Returns inputs for `serving_default`: raw inputs; zeros and empty texts if the signature takes others."""
     declared = loaded.signatures["serving_default"].inputs
     if declared.keys() == inputs.keys():
         return inputs
     sizes = {name: [1 if size < 0 else size for size in info.shape or ()] for name, info in declared.items()}
-    return {name: np.zeros(sizes[name], tf.as_dtype(info.dtype.name).as_numpy_dtype) for name, info in declared.items()}
+    types = {name: tf.as_dtype(info.dtype.name).as_numpy_dtype for name, info in declared.items()}
+    return {name: np.full(sizes[name], b"" if types[name] is object else 0, types[name]) for name in declared}
 
 
 def make_warm_up(loaded: LoadedModel, inputs: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Returns a request for each signature that a client asks with raw inputs; its first call takes seconds."""
     requests = {"serving_default": make_request(loaded, inputs)}
     for name, signature in loaded.signatures.items():
-        if name not in SELDOM_ASKED and signature.inputs.keys() <= inputs.keys():
+        if name not in SELDOM_ASKED and _takes(signature, inputs):
             requests.setdefault(name, {key: inputs[key] for key in signature.inputs})
     return requests
+
+
+def _takes(signature: Any, inputs: dict[str, np.ndarray]) -> bool:
+    """Whether a signature takes raw inputs as they are; `forecast` has the same names, and a history for each."""
+    ranks = {name: len(info.shape) for name, info in signature.inputs.items() if info.shape is not None}
+    return signature.inputs.keys() <= inputs.keys() and all(inputs[name].ndim == rank for name, rank in ranks.items())
 
 
 def signatures_to_dict(signatures: dict[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,13 @@ Only `load_recipe` and `pin_recipe` import a recipe, and with it Keras, which ta
 from __future__ import annotations
 
 import ast
+import contextlib
+import inspect
 import linecache
 import sys
 import types
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError, UsageError, describe_cause
@@ -21,6 +24,33 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 from pipeline.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the docstring of a recipe says about it."""
+
+    docstring: str
+
+    def field(self, name: str) -> str:
+        """Returns the rest of the line that begins with `name` and a colon; empty without one."""
+        lines = [line for line in self.docstring.splitlines() if line.startswith(f"{name}: ")]
+        return lines[0].partition(": ")[2] if lines else ""
+
+    @property
+    def task(self) -> str:
+        """The kind of model, such as "image classification"."""
+        return self.field("Task").rstrip(".")
+
+    @property
+    def data(self) -> str:
+        """The name of its data set."""
+        return self.field("Data").partition(",")[0].rstrip(".")
+
+    @property
+    def title(self) -> str:
+        """The first line."""
+        return self.docstring.partition("\n")[0].rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -42,29 +72,9 @@ class RecipeSource:
     keywords: dict[str, ast.expr]
 
     @property
-    def docstring(self) -> str:
+    def heading(self) -> Heading:
         """The module docstring of the recipe."""
-        return ast.get_docstring(self.tree) or ""
-
-    def docstring_field(self, field: str) -> str:
-        """Returns the rest of the docstring's line that begins with `field` and a colon; empty without one."""
-        lines = [line for line in self.docstring.splitlines() if line.startswith(f"{field}: ")]
-        return lines[0].partition(": ")[2] if lines else ""
-
-    @property
-    def task(self) -> str:
-        """The kind of model, such as "image classification"."""
-        return self.docstring_field("Task").rstrip(".")
-
-    @property
-    def data(self) -> str:
-        """The name of its data set."""
-        return self.docstring_field("Data").partition(",")[0].rstrip(".")
-
-    @property
-    def title(self) -> str:
-        """The first line of the docstring."""
-        return self.docstring.partition("\n")[0].rstrip(".")
+        return Heading(ast.get_docstring(self.tree) or "")
 
 
 def recipe_paths(settings: Settings) -> dict[str, Path]:
@@ -119,6 +129,19 @@ def read_recipe(path: Path) -> RecipeSource:
             action=f"correct line {error.lineno} of {path}",
         ) from error
     return RecipeSource(path.stem, path, text, tree, _recipe_keywords(tree, path))
+
+
+def read_heading(path: Path) -> Heading:
+    """Reads the docstring of a recipe file from its byte code, a tenth of the time of `read_recipe` if Python keeps it.
+
+    Raises:
+        PipelineError: As `read_recipe`.
+    """
+    with contextlib.suppress(SyntaxError, ValueError):
+        code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
+        if code and "RECIPE" in code.co_names:
+            return Heading(inspect.cleandoc(str(code.co_consts[0])) if "__doc__" in code.co_names else "")
+    return read_recipe(path).heading  # says what is wrong
 
 
 def _recipe_keywords(tree: ast.Module, path: Path) -> dict[str, ast.expr]:

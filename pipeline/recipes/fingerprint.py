@@ -28,7 +28,7 @@ PREPROCESS, PARAMS_POSITION = "preprocess", 1  # (inputs, p): the hooks that run
 PREPROCESSING = (PREPROCESS, "preprocess_targets")
 PLAIN_DECORATORS = {"dataclass", "cache", "lru_cache", "function", "contextmanager"}  # keep nothing elsewhere
 FINDING_NAMES = {"globals", "eval", "exec", "vars"}
-IGNORED_ARGUMENTS = ("gate", "quick")  # arguments of a recipe that change no result of a full run
+IGNORED_ARGUMENTS = ("gate", "quick", "explained")  # arguments of a recipe that change no result of a full run
 
 
 def step_digest(source: RecipeSource, step: str, params: dict[str, Any], root: Path = ROOT) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.recipes import hyperparameters
 
 if TYPE_CHECKING:
-    from pipeline.recipes.catalog import RecipeSource
+    from pipeline.recipes.catalog import Heading, RecipeSource
 
 NOT_MEASURED = "not measured yet."
 _LINE = re.compile(
@@ -45,9 +45,9 @@ class RecordedResult:
         )
 
 
-def read_result(source: RecipeSource) -> RecordedResult | None:
+def read_result(heading: Heading) -> RecordedResult | None:
     """Reads the record in a recipe's docstring; None before its first full run."""
-    match = _LINE.fullmatch(source.docstring_field("Reaches"))
+    match = _LINE.fullmatch(heading.field("Reaches"))
     if not match:
         return None
     fields = match.groupdict()

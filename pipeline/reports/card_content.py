@@ -45,15 +45,15 @@ def collect_content(workspace: Workspace, source: RecipeSource, run_id: str) -> 
     run = record.read_record(workspace, run_id)
     events = _last_events(workspace.run(run_id).journal)
     name, published = source.name, events.get("publish", {})
-    purpose, fields = split_docstring(source.docstring)
+    purpose, fields = split_docstring(source.heading.docstring)
     return {
         "name": name,
         "version": published.get("version"),
         "alias": published.get("alias", ""),
         "run_id": run_id,
         "made": time.strftime("%Y-%m-%d", time.localtime(events["start"]["time"])) if events else "",
-        "task": source.task,
-        "title": source.title,
+        "task": source.heading.task,
+        "title": source.heading.title,
         "same_as": run.result.get("model_version"),
         "purpose": purpose,
         "said": {field: fields[field] for field in ("Paper", "Data") if field in fields},

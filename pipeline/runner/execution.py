@@ -119,7 +119,7 @@ def _run_pipeline(request: RunRequest, session: RunSession) -> RunState:
     session.record_environment()
     files = recipe.data.files(request.settings.data)
     digest = run.data_digest(request, files)
-    session.start(name, request.source.title, {}, {"data_digest": digest})
+    session.start(name, request.source.heading.title, {}, {"data_digest": digest})
     state = RunState(
         request,
         recipe,
@@ -206,7 +206,7 @@ def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
 def _notify(settings: Settings, message: dict[str, Any]) -> None:
     problem = notifications.send(settings.notify, message)
     if problem:
-        print(problem, file=sys.stderr)
+        console.say(problem, error=True)
 
 
 def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:

@@ -5,12 +5,12 @@ Runs, the tasks of a run on Kubeflow and hyperparameter searches all use it.
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import say
 from pipeline.recipes import fingerprint
 from pipeline.runs import run
 from pipeline.store import fileio, journal, relocation
@@ -56,7 +56,7 @@ class RunSession:
         code = fingerprint.run_digest(request.source, run.RUNNER)
         params = {**request.params, "seed": request.seed, "quick": request.quick}
         digests = {"code_digest": code, "request_digest": request.key} | ({"quick": "true"} if request.quick else {})
-        self.start(request.name, request.source.title, params, {**digests, **tags})
+        self.start(request.name, request.source.heading.title, params, {**digests, **tags})
 
     def record_environment(self) -> None:
         """Saves the run's environment: machine, packages, commit."""
@@ -104,7 +104,7 @@ class RunSession:
         """Says on the terminal what is missing in MLflow, if anything is."""
         missing = outcome.describe(self.uri)
         if missing:
-            print(f"Not recorded in MLflow: {missing}", file=sys.stderr, flush=True)
+            say(f"Not recorded in MLflow: {missing}", error=True)
 
     def suspend(self) -> None:
         """Has the recorder record all events so far, without an end: the run continues in another process."""

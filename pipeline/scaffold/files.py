@@ -60,16 +60,16 @@ class ImageSurvey:
         return fault
 
     def shape(self) -> tuple[tuple[int, int, int], bool]:
-        """Height, width and channels for a network, and whether images must be resized to it."""
+        """Height, width and channels for a network, and whether all images have these already."""
         channels = 1 if set(self.modes) <= GREY_MODES else 3
         (height, width), _ = self.sizes.most_common(1)[0]
         exact = (height, width, channels)
         same = len(self.sizes) == 1 and max(height, width) <= SIDES[-1] and min(height, width) >= 8  # noqa: PLR2004
         if same and not any(image.fault(content, exact) for content in self.contents):
-            return exact, False
+            return exact, True
         typical = median(min(size) for size in self.sizes.elements())
         side = min(SIDES, key=lambda candidate: abs(candidate - typical))
-        return (side, side, channels), True
+        return (side, side, channels), False
 
 
 def plan_images(path: Path) -> Plan:
@@ -83,25 +83,26 @@ def plan_images(path: Path) -> Plan:
         fault = survey.add(file.content) if number < MAX_DECODED else ""
         folders.add(file.split, file.folder, file.source, fault, file.content)
     facts = class_folders.folder_facts(path, folders, "images")
-    shape, resize = survey.shape()
-    notes = [_describe_images(survey, shape, resize=resize), *class_folders.folder_notes(path, facts, image.SUFFIXES)]
+    shape, exact = survey.shape()
+    notes = [_describe_images(survey, shape, exact=exact), *class_folders.folder_notes(path, facts, image.SUFFIXES)]
     return Plan(
-        "image", facts | _image_facts(shape, facts, resize=resize), class_folders.FOLDER_HEAD, folders.rows(), notes
+        "image", facts | _image_facts(shape, facts, exact=exact), class_folders.FOLDER_HEAD, folders.rows(), notes
     )
 
 
-def _describe_images(survey: ImageSurvey, shape: tuple[int, int, int], *, resize: bool) -> str:
+def _describe_images(survey: ImageSurvey, shape: tuple[int, int, int], *, exact: bool) -> str:
     sizes = [f"{width}x{height}" for (height, width), _ in survey.sizes.most_common(3)]
     more = f" and {len(survey.sizes) - 3} more" if len(survey.sizes) > 3 else ""  # noqa: PLR2004
-    into = f"resized to {shape[1]}x{shape[0]}" if resize else "taken as they are"
+    size = f"resized to {shape[1]}x{shape[0]}"
+    into = f"taken as they are, others are {size}" if exact else size
     return f"Sizes {', '.join(sizes)}{more}, {'grey' if shape[2] == 1 else 'in colour'}: {into}."
 
 
-def _image_facts(shape: tuple[int, int, int], facts: dict[str, Any], *, resize: bool) -> dict[str, Any]:
+def _image_facts(shape: tuple[int, int, int], facts: dict[str, Any], *, exact: bool) -> dict[str, Any]:
     blocks, flip = choose_filters(min(shape[:2]), facts["count"]), shape[2] == 3  # noqa: PLR2004
     return {
         "shape": shape,
-        "resize": resize,
+        "exact": exact,
         "blocks": blocks,
         "flip": flip,
         "fill": "nearest" if flip else "constant",

@@ -13,9 +13,10 @@ from pipeline.formats import folders
 from pipeline.formats.download import list_members
 from pipeline.formats.read_table import table_format
 from pipeline.scaffold import files, table
-from pipeline.scaffold.structured import recommendation, translation
+from pipeline.scaffold.structured import conversation, recommendation, translation
+from pipeline.scaffold.structured.conversation import ChatOptions
 from pipeline.scaffold.structured.find import find_planner
-from pipeline.scaffold.target import CLASSIFICATION, RECOMMENDATION, TRANSLATION
+from pipeline.scaffold.target import CHAT, CLASSIFICATION, RECOMMENDATION, TRANSLATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,17 +40,24 @@ EXPECTED_DATA = (
 
 
 def make_plan(
-    path: Path, target: str, task: str, dialect: Dialect | None = None, user: str = "", item: str = ""
+    path: Path,
+    target: str,
+    task: str,
+    dialect: Dialect | None = None,
+    user: str = "",
+    item: str = "",
+    chat: ChatOptions | None = None,
 ) -> Plan:
     """Inspects the data and returns a plan for a recipe.
 
     Args:
         path: Absolute.
         target: Column to predict, of a table; may be empty.
-        task: "classification", "regression", "forecasting", "translation", "recommendation", or empty.
+        task: "classification", "regression", "forecasting", "translation", "recommendation", "chat", or empty.
         dialect: What is known of how a CSV file is written.
         user: Column of the user, of a table of interactions; may be empty.
         item: Column of the item, likewise.
+        chat: What is known of the language model that conversations are for.
 
     Raises:
         UsageError: There is nothing, or no known format.
@@ -59,7 +67,13 @@ def make_plan(
         raise UsageError(
             f"There is nothing at {path}.", expected=EXPECTED_DATA, received="no such path", action="correct --data"
         )
+    chat, column = chat or ChatOptions(), target or user or item
+    if task == CHAT or chat.name:
+        _require_no_columns(task, column, chat)
+        return conversation.plan_chats(path, chat, dialect)
     planner = _annotation_planner(path)
+    if not (planner or task or column) and conversation.is_chats(path):
+        return conversation.plan_chats(path, chat, dialect)
     if task == RECOMMENDATION or user or item:
         _require_interactions(path, target, task, user or item, table=planner is None and _is_table(path))
         return recommendation.plan_interactions(path, user, item, dialect)
@@ -76,6 +90,16 @@ def make_plan(
             action="leave it out, or give a table with --data",
         )
     return planner(path) if planner else PLANNERS[ending](path)
+
+
+def _require_no_columns(task: str, column: str, chat: ChatOptions) -> None:
+    if column or task not in ("", CHAT):
+        raise UsageError(
+            "A language model learns the assistant's messages of conversations; no column is predicted.",
+            expected=f"{chat.name or '--task chat'} with --task {CHAT} or without --task, and no column",
+            received=f"the column {column}" if column else f"--task {task}",
+            action="leave out --target, --user and --item, or the option for a language model",
+        )
 
 
 def _require_interactions(path: Path, target: str, task: str, column: str, *, table: bool) -> None:

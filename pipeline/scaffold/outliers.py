@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 TAILS = (0.005, 0.02, 0.05)  # shares of the values on either side that may be far off
 FAR = 20.0  # times the distance of the quantiles, from which on a value is far off
+FAR_NINES = 2.0  # the same of -999 and its like, where it comes again and again
 MIN_VALUES = 50
-MOST_MARKS = 0.5  # share of the values that are a mark for a missing one
+MOST_MARKS, KINDS = 0.5, 3  # share of the values that are marks for a missing one, and how many marks there may be
 
 
 @dataclass(frozen=True)
@@ -25,25 +26,32 @@ class Limits:
         high: The largest.
         count: Values beyond.
         farthest: The value that is the farthest off.
-        is_mark: Whether all of them are this value, as a mark for a missing one.
+        marks: The values that come again and again, and stand perhaps for a missing one; the farthest first.
     """
 
     low: float
     high: float
     count: int
     farthest: float
-    is_mark: bool = False
+    marks: tuple[float, ...] = ()
 
     def tell(self, name: str) -> str:
         """Says how many values are far off."""
         are = "1 value is" if self.count == 1 else f"{self.count} values are"
-        return f"{safe_name(name)}: {are} far from all others, such as {self.farthest:g}"
+        such = " and ".join(f"{value:g}" for value in self.marks or (self.farthest,))
+        return f"{safe_name(name)}: {are} far from all others, such as {such}"
 
     def describe(self, name: str) -> str:
         """Says what is clipped."""
         words = f"{self.tell(name)}; clipped to {self.low:g} … {self.high:g}: change LIMITS at will."
-        missing = " If it stands for a missing value, empty the cells, or name it in missing= of DATA."
-        return words + missing * self.is_mark
+        return f"{words} {self.advice}." if self.marks else words
+
+    @property
+    def advice(self) -> str:
+        """What to do about the values."""
+        if self.marks:
+            return "If it stands for a missing value, empty the cells, or name it in missing= of DATA"
+        return "Correct the data"
 
 
 def find_limits(values: Sequence[float]) -> Limits | None:
@@ -55,19 +63,28 @@ def find_limits(values: Sequence[float]) -> Limits | None:
     if len(values) < MIN_VALUES:
         return None
     ordered = sorted(values)
-    return _find_mark(ordered) or _find_tails(ordered)
+    return _find_marks(ordered) or _find_tails(ordered)
 
 
-def _find_mark(ordered: Sequence[float]) -> Limits | None:
-    """Returns the limits where one value, such as -999, comes again and again far from all others."""
-    for mark in (ordered[0], ordered[-1]):
-        others = [value for value in ordered if value != mark]
-        count, spread = len(ordered) - len(others), others[-1] - others[0] if others else 0.0
-        near = min(abs(others[0] - mark), abs(others[-1] - mark)) if others else 0.0
-        if 1 < count < MOST_MARKS * len(ordered) and near > FAR * spread > 0:
-            low, high = float(f"{others[0] - spread:.4g}"), float(f"{others[-1] + spread:.4g}")
-            return Limits(low, high, count, mark, is_mark=True)
-    return None
+def _find_marks(ordered: Sequence[float]) -> Limits | None:
+    """Returns the limits where a few values, such as -999, come again and again far from all others."""
+    middle, others, marks, limits = ordered[len(ordered) // 2], list(ordered), list[float](), None
+    while len(marks) < KINDS:
+        mark, count = max(others[0], others[-1], key=lambda value: abs(value - middle)), len(others)
+        others = [value for value in others if value != mark]
+        marks.append(mark)
+        if count - len(others) == 1 or len(others) <= (1 - MOST_MARKS) * len(ordered):
+            return limits
+        if _is_far(mark, others):
+            low, high = (float(f"{end:.4g}") for end in (2 * others[0] - others[-1], 2 * others[-1] - others[0]))
+            limits = Limits(low, high, len(ordered) - len(others), marks[0], tuple(marks))
+    return limits
+
+
+def _is_far(mark: float, others: Sequence[float]) -> bool:
+    digits, spread = f"{abs(mark):.0f}", others[-1] - others[0]
+    far = FAR_NINES if set(digits) == {"9"} and len(digits) > 1 else FAR
+    return min(abs(others[0] - mark), abs(others[-1] - mark)) > far * spread > 0
 
 
 def _find_tails(ordered: Sequence[float]) -> Limits | None:

@@ -52,7 +52,7 @@ class Plan:
     """Content for `render_recipe`, and the summary for the terminal.
 
     Attributes:
-        template: Name of the template: "table", "text", "image", "audio" or "series".
+        template: Name of the template, such as "table", "text" or "chat".
         facts: The template's values by name.
         head: Names of the columns of `rows`.
         rows: The table: one row for each column of a table, or for each class.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import fmean, median, pstdev
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dateutil.relativedelta import relativedelta
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.formats import table
-from pipeline.formats.read_table import read_rows
 from pipeline.formats.time_series import TimeSeries
-from pipeline.scaffold import baseline, choices, profile, timeline
+from pipeline.scaffold import baseline, choices, outliers, profile, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
@@ -25,18 +22,18 @@ from pipeline.tables.calendar import (
     Step,
     describe_step,
     month_count,
-    parse_moment,
     step_class,
     step_source,
 )
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pipeline.formats.columns import Column
+    from pipeline.scaffold.outliers import Limits
     from pipeline.tables.dialect import Dialect
 
 COLUMN_HEAD = ("column", "kind", "missing", "distinct", "used as")
@@ -150,14 +147,20 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])
     shape = choose_window(times.step, times.length)
     rows = [_column_row(column, goal, times, others) for column in columns]
+    numbers = timeline.read_numbers(path, [column.name for column in (goal, *others)], times)
+    far = {name: outliers.find_limits([value for _, value in timed]) for name, timed in numbers.items()}
     notes = [
         f"{safe_name(goal.name)} is the target: forecasting, "
         f"for {safe_name(times.column)} rises by {describe_step(times.step)}{other_task_hint(REGRESSION)}"
         + (f"; {choice}." if choice else "."),
         f"{shape.length} steps of the past are seen, {shape.horizon} are forecast: change LENGTH and HORIZON at will.",
         *timeline.describe_times(times),
+        *_far_notes(far, goal.name),
     ]
-    return Plan("series", _series_facts(path, times, goal, others, called, shape), COLUMN_HEAD, rows, notes)
+    facts = _series_facts(path, times, goal, others, called, shape) | _measure_target(
+        numbers[goal.name], times, far[goal.name]
+    )
+    return Plan("series", facts, COLUMN_HEAD, rows, notes)
 
 
 def _is_useful(column: Column, goal: Column, times: Times) -> bool:
@@ -179,7 +182,6 @@ def _column_row(column: Column, goal: Column, times: Times, others: list[Column]
 def _series_facts(
     path: Path, times: Times, goal: Column, others: list[Column], called: dict[str, str], shape: Window
 ) -> dict[str, Any]:
-    learnt = list(_read_numbers(path, goal.name, times, times.moments[int(EVAL_START * len(times.moments))]))
     return {
         **_times_facts(times, called),
         **vars(shape),
@@ -192,9 +194,6 @@ def _series_facts(
         "numbers": {called[column.name]: column.name for column in (goal, *others)},
         "others": tuple(called[column.name] for column in others),
         "diagram": _series_diagram(times, goal, others, shape),
-        "middle": round_significant(fmean(learnt)),
-        "median": round_significant(median(learnt)),
-        "spread": round_significant(pstdev(learnt) or 1.0),
         "classes": (),
         "sizes": choices.choose_sizes(len(times.moments)),
         "rate": 1e-3,
@@ -272,15 +271,18 @@ def _series_diagram(times: Times, goal: Column, others: list[Column], shape: Win
     )
 
 
-def _read_numbers(path: Path, name: str, times: Times, end: datetime) -> Iterator[float]:
-    """Yields the numbers of a column before a time."""
-    for _, row, fault in read_rows(path, [name, times.column], times.dialect):
-        raw, moment = row.get(name), parse_moment(row.get(times.column), times.order)
-        if not fault and not table.is_missing(raw) and moment and moment < end:
-            with suppress(*table.FAILURES):
-                number = table.to_value(raw, "float")
-                assert isinstance(number, float)
-                yield number
+def _far_notes(far: Mapping[str, Limits | None], target: str) -> list[str]:
+    """Says which columns have values far from all others: they are learnt from as they are."""
+    passed = {target: "; MEAN, MEDIAN and DEVIATION pass over them"}
+    return [f"{limits.tell(name)}{passed.get(name, '')}. {limits.advice}." for name, limits in far.items() if limits]
+
+
+def _measure_target(timed: list[tuple[datetime, float]], times: Times, far: Limits | None) -> dict[str, float]:
+    """The size and the spread of the values that are learnt from, without those far from all others."""
+    end = times.moments[int(EVAL_START * len(times.moments))]
+    learnt = [value for moment, value in timed if moment < end and (far is None or far.low <= value <= far.high)]
+    spread = round_significant(pstdev(learnt) or 1.0)
+    return {"middle": round_significant(fmean(learnt)), "median": round_significant(median(learnt)), "spread": spread}
 
 
 def _split_start(times: Times, share: float) -> str:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pipeline.formats.columns import Column
 
 TARGET_NAMES = ("target", "label", "class", "y", "outcome")  # what a target is called when nobody says
-CLASSIFICATION, REGRESSION, FORECASTING, TRANSLATION, RECOMMENDATION = TASKS = (
+CLASSIFICATION, REGRESSION, FORECASTING, TRANSLATION, RECOMMENDATION, CHAT = TASKS = (
     "classification",
     "regression",
     "forecasting",
     "translation",
     "recommendation",
+    "chat",
 )
 MAX_INTEGER_CLASSES = 10  # whole numbers with at most so many values are classes
 MAX_CLASSES = 100

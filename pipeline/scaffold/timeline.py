@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import pairwise
@@ -183,6 +184,21 @@ def _read_moments(
             moments.append(moment)
             keys.append(tuple(cells.get(column) for column in names))
     return moments, keys, faults
+
+
+def read_numbers(path: Path, names: Sequence[str], times: Times) -> dict[str, list[tuple[datetime, float]]]:
+    """Returns the numbers of columns, each with the time of its row."""
+    numbers: dict[str, list[tuple[datetime, float]]] = {name: [] for name in names}
+    for _, cells, fault in read_rows(path, [*names, times.column], times.dialect):
+        moment = None if fault else parse_moment(cells.get(times.column), times.order)
+        if moment is None:
+            continue
+        for name, timed in numbers.items():
+            with suppress(*table.FAILURES):
+                number = None if table.is_missing(cells.get(name)) else table.to_value(cells.get(name), "float")
+                if isinstance(number, float):
+                    timed.append((moment, number))
+    return numbers
 
 
 def _make_times(

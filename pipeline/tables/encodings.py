@@ -6,7 +6,7 @@ import codecs
 import gzip
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CANDIDATES = ("utf-8", "cp1252", "shift_jis", "gb18030", "latin-1")  # the last one has every byte
 WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 SAMPLE_BYTES = 1 << 20
+CHANCE_BYTES = 20  # as many bytes of Chinese are UTF-8 by chance once in a billion files
 GZIP = b"\x1f\x8b"
 COMPRESSED = (
     (b"BZh", "bzip2 data", "decompress it with bunzip2"),
@@ -94,6 +95,30 @@ def guess_file_encoding(path: Path, encoding: str = "") -> str:
     """Returns another encoding that knows all bytes of the first megabyte of a file."""
     with open_bytes(path) as file:
         return guess_encoding(file.read(SAMPLE_BYTES), encoding, whole=False)
+
+
+def require_no_utf8(path: Path, named: str) -> None:
+    """Raises a UsageError if another encoding is named for a file that is UTF-8: its letters would become others.
+
+    Letters of another encoding are hardly ever UTF-8 by chance: one of Europe's, or some of those that take two bytes.
+    """
+    if not named or codecs.lookup(named).name.startswith(("utf", "ascii")):
+        return
+    with open_bytes(path) as file:
+        content = file.read(SAMPLE_BYTES)
+    if content.isascii() or not _can_decode(content, "utf-8", whole=False):
+        return
+    one_byte_each = len(bytes(range(256)).decode(named, "replace")) == 256  # noqa: PLR2004
+    if not one_byte_each and sum(byte >= 0x80 for byte in content) < CHANCE_BYTES:  # noqa: PLR2004  (not ASCII)
+        return
+    word = next(word for word in content.split() if not word.isascii())[:40]
+    wrong, right = (word.decode(name, "replace") for name in (named, "utf-8"))
+    raise UsageError(
+        f"{path} is UTF-8, not {named}.",
+        expected="the encoding of the file",
+        received=f"{wrong!r} by {named}, {right!r} by UTF-8",
+        action="leave out --encoding (in a recipe encoding=…)",
+    )
 
 
 def _can_decode(content: bytes, encoding: str, *, whole: bool) -> bool:

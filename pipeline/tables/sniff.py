@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError, UsageError, unreadable_file
 from pipeline.tables import dialect as dialects
 from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
-from pipeline.tables.encodings import require_text_bytes
+from pipeline.tables.encodings import require_no_utf8, require_text_bytes
 from pipeline.tables.header import (
     HEADER_LINES,
     MIN_ROWS,
@@ -113,6 +113,7 @@ def _read_sample(path: Path, named: str) -> tuple[str, list[str]]:
     """
     try:
         encoding = named or dialects.find_encoding(path)
+        require_no_utf8(path, named)
         return encoding, _sample_lines(path, encoding)
     except UnicodeError as error:
         raise PipelineError(

@@ -25,7 +25,8 @@ def require_whole_numbers(path: Path, rows: Rows) -> None:
     (line, header), below = rows[0], rows[1:]
     wide = [(number, cells) for number, cells in below if _is_split(cells, len(header))]
     named = len(header) > 1 and all(header) and not any(map(is_number, header))
-    if named and len(wide) > USUAL_SHARE * len(below) and any(_has_fraction(cells) for _, cells in wide):
+    split = any(_has_fraction(cells) for _, cells in wide) or not _have_names([cells for _, cells in wide], len(header))
+    if named and len(wide) > USUAL_SHARE * len(below) and split:
         number, cells = wide[0]
         raise UsageError(
             f"{path} line {number} has {len(cells)} cells, the header has {len(header)}.",
@@ -39,6 +40,11 @@ def require_whole_numbers(path: Path, rows: Rows) -> None:
 def _is_split(cells: list[str], width: int) -> bool:
     pairs = [left for left, right in itertools.pairwise(cells) if WHOLE.fullmatch(left) and DIGITS.fullmatch(right)]
     return width < len(cells) <= width + len(pairs)
+
+
+def _have_names(wide: list[list[str]], width: int) -> bool:
+    """Whether the cell that rows have too many may be their name, as R writes them: it comes first, and never again."""
+    return all(len(cells) == width + 1 for cells in wide) and len({cells[0] for cells in wide}) == len(wide)
 
 
 def _has_fraction(cells: list[str]) -> bool:

@@ -61,7 +61,7 @@ def _start_run(session: RunSession, plan: Search, ready: Preparation) -> None:
     tags = {"data_digest": ready.data_digest, "keraspipe.prepared_by": ready.run_id}
     tags["mlflow.source.name"] = f"keraspipe tune {request.name}"
     params = {**plan.space.base, **plan.space.describe(), **options}
-    session.start(request.name, f"Search for hyperparameters: {request.source.title}", params, tags)
+    session.start(request.name, f"Search for hyperparameters: {request.source.heading.title}", params, tags)
 
 
 def _save_result(folder: RunFolder, plan: Search, result: SearchResult) -> None:

@@ -95,6 +95,20 @@ def test_a_challenger_leaves_the_champion_as_it_is(model, tmp_path):
     assert {"champion": 2} == champions.current_entry(Workspace(tmp_path), "m").aliases
 
 
+def test_a_quick_version_leaves_champion_and_challenger_as_they_are(model, tmp_path):
+    workspace = Workspace(tmp_path)
+    publish(model, workspace, "m", "run-1", "")
+    live = champions.read_champion(workspace, "m")
+    (model / "saved_model.pb").write_bytes(b"another graph")
+    publish(model, workspace, "m", "run-2", live.digest, "challenger")
+    (model / "saved_model.pb").write_bytes(b"a small sample")
+    assert 3 == publish(model, workspace, "m", "run-3", "judged against none", "quick")
+    entry = champions.current_entry(workspace, "m")
+    assert ({"champion": 1, "challenger": 2}, 3) == (entry.aliases, entry.quick.version)
+    served = {link.name for folder in workspace.live_links.iterdir() for link in folder.iterdir()}
+    assert {"1", "2"} == served
+
+
 def test_a_copy_that_fails_leaves_nothing(model, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")

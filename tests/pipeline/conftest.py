@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import runpy
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from PIL import Image
 
 from pipeline.recipes import catalog
-from pipeline.settings import Settings
+from pipeline.settings import ROOT, Settings
 from pipeline.store.layout import Workspace
 
 hypothesis_settings.load_profile("patient")  # also where tests/serving was collected before
@@ -130,3 +132,15 @@ def database(tmp_path_factory):
 def workspace(tmp_path, database):
     shutil.copy(database, tmp_path / "mlflow.db")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_llama():
+    """What writes a tiny language model in every form of file, and its logits in plain NumPy."""
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "tiny_llama.py")))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_llama, tmp_path_factory):
+    """A folder with the tiny language model as safetensors."""
+    return tiny_llama.write_folder(tmp_path_factory.mktemp("tiny") / "TinyLlama")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,22 @@ def test_a_reader_that_goes_ends_nothing(tmp_path):
         process.stdout.close()
         process.wait(60)
     assert (tmp_path / "log.txt").read_text().endswith("done")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_words_that_nobody_reads_are_no_error(tmp_path, unbuffered):
+    """What could not be said before a run does not keep it from beginning, and its end has its own code."""
+    before = "from pipeline import console\nconsole.say('Note', error=True); console.say('Note')\n"
+    code = before + CODE.partition('print("after")')[0] + "console.say('after'); os._exit(3)"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "log.txt"], stdout=writer, stderr=writer, env=environment, check=False
+    )
+    os.close(writer)
+    assert 3 == done.returncode
+    assert "from python" in (tmp_path / "log.txt").read_text()
 
 
 def test_descriptors_come_back_after_an_error(tmp_path):

@@ -7,6 +7,7 @@ fixture's. The section about data of one's own needs nothing from the sections b
 from __future__ import annotations
 
 import contextlib
+import csv
 import itertools
 import re
 import shlex
@@ -155,6 +156,11 @@ def free(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) != 0
 
 
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def execute(shell: Shell, expected: list[Command]) -> None:
     assert expected
     for command in expected:
@@ -181,7 +187,13 @@ def test_the_commands_print_what_the_readme_says(shell, digits):
 @pytest.mark.long
 @with_venv
 def test_the_commands_on_your_own_data_print_what_the_readme_says(shell, keraspipe):
-    execute(shell(keraspipe), commands(sections()[1], "console"))
+    opened = shell(keraspipe)
+    execute(opened, commands(sections()[1], "console"))
+    asked, answered = (read_csv(opened.folder / name) for name in ("wine.csv", "answers.csv"))
+    columns = ["predicted_target", *(f"probability_{label}" for label in "012")]
+    assert [*asked[0], *columns] == list(answered[0])
+    assert asked == [{name: row[name] for name in asked[0]} for row in answered]
+    assert all(row[name] for row in answered for name in columns)
 
 
 @pytest.mark.slow

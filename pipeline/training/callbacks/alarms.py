@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 PATIENCE = 3  # epochs in a row that must look wrong
 START = 3  # epochs in which samples may look like noise
 EXPLODES, RISES = 1000.0, 2.0  # times the first epoch's gradient, and the lowest loss
-VANISHES, STUCK = 1e-7, 0.01  # norm of the gradient, and by what share the loss must have fallen
+VANISHES = 1e-7  # norm of the gradient for a loss of 1: both are in the unit of the loss
+MOVES = 1e-7  # norm below which Adam takes no steps in any unit: its epsilon
+STUCK = 0.01  # by what share the loss must have fallen
 FEW_CLASSES = 0.5  # share of the classes
 ALIKE = 0.25  # times the distance between two real rows
 COPIED = 0.3  # times the distance of a new real row to its nearest training row
@@ -141,10 +143,10 @@ class Alarms(keras.callbacks.Callback):
             )
             yield Alarm("exploding gradients", epoch, reason, "lower the learning rate, or clip gradients")
         still = abs(losses[-1] - losses[0]) <= STUCK * abs(losses[0])
-        self._vanished = self._vanished + 1 if max(norms) < VANISHES and still else 0
+        advice = _advise_on_small(max(norms), abs(losses[-1])) if still else ""
+        self._vanished = self._vanished + 1 if advice else 0
         if self._vanished >= PATIENCE and losses[-1] != 0:
             reason = f"their norm is {format_number(middle)}, and the loss stays at {format_number(losses[-1])}"
-            advice = "another initialization or activation, normalization, or scaled features"
             yield Alarm("vanishing gradients", epoch, reason, advice)
 
     def _samples(self, epoch: int) -> Iterator[Alarm]:
@@ -168,6 +170,15 @@ class Alarms(keras.callbacks.Callback):
 
     def _recent_words(self, name: str) -> str:
         return ", ".join(map(format_number, self._recent(name)))
+
+
+def _advise_on_small(norm: float, loss: float) -> str:
+    """Returns what to try against gradients that are too small; empty if they are not."""
+    if norm < VANISHES * loss:
+        return "another initialization or activation, normalization, or scaled features"
+    if norm < MOVES:
+        return "a target, or its loss, in units of the target's spread: these steps are below the optimizer's epsilon"
+    return ""
 
 
 def stop_reason(alarms: Sequence[Any]) -> str:

@@ -60,7 +60,8 @@ class SampleWatch(keras.callbacks.Callback):
         if isinstance(drawn, (list, tuple)):
             film.write_texts(self._frames, epoch + 1, list(map(str, drawn)))
             return
-        images = np.clip(np.asarray(keras.ops.convert_to_numpy(drawn), np.float32), 0.0, 1.0)
+        numbers = np.nan_to_num(np.asarray(keras.ops.convert_to_numpy(drawn), np.float32))  # of weights that are none
+        images = np.clip(numbers, 0.0, 1.0)
         film.write_images(self._frames, epoch + 1, np.round(255 * images).astype(np.uint8))
         self._real = self._real or self._load()
         if logs is not None and self._real:

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.batch_inference import forecast
 from pipeline.batch_inference.forecast import Layout
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
+from pipeline.tables.dialect import Dialect
 
 SHOPS = Layout(["day"], "day", ["shop"], "", {"past": "sold"}, {"weather": "weather"}, "sold", 3, 2)
 DAY = timedelta(days=1)
@@ -34,10 +35,10 @@ def model(asked):
 
 @pytest.fixture
 def ask(tmp_path):
-    def run(text, layout=SHOPS, name="series.csv"):
+    def run(text, layout=SHOPS, name="series.csv", encoding="utf-8", dialect=None):
         asked = []
-        (tmp_path / name).write_text(text)
-        outcome = forecast.run(tmp_path / name, tmp_path / "out.csv", layout, model(asked))
+        (tmp_path / name).write_text(text, encoding)
+        outcome = forecast.run(tmp_path / name, tmp_path / "out.csv", layout, model(asked), dialect)
         with (tmp_path / "out.csv").open() as file:
             return outcome, list(csv.DictReader(file)), asked
 
@@ -78,6 +79,12 @@ def test_columns_may_have_the_names_of_the_inputs(ask):
     assert expected == rows
     lines = [json.dumps({"day": "2024-01-01", "shop": "a", "weather": "", "past": value}) for value in (1, None, 3)]
     assert "3.0" == ask("\n".join(lines), name="series.jsonl")[1][0]["predicted_sold"]
+
+
+def test_columns_that_are_not_used_are_named(ask):
+    assert [] == ask(ROWS)[0].unused
+    text = "\n".join(line + extra for line, extra in zip(ROWS.splitlines(), [",note,more", *[",x,y"] * 7], strict=True))
+    assert ["note", "more"] == ask(text)[0].unused
 
 
 def test_midnight_is_written_like_the_other_hours_of_a_series_of_hours(ask):
@@ -121,6 +128,27 @@ def test_time_in_several_columns(ask):
 def test_what_cannot_be_forecast(ask, text, words):
     with pytest.raises(PipelineError, match=words):
         ask(text)
+
+
+def test_bytes_of_another_encoding_and_surplus_columns_are_named(ask, tmp_path):
+    text = "day,shop,weather,sold,note\n2024-01-01,a,sun,1,x\n2024-01-02,a,trüb,2,x\n2024-01-03,a,sun,3,ü\n"
+    outcome, rows, (inputs,) = ask(text, encoding="cp1252")
+    assert [[1.0, 3.0]] == inputs["past"].tolist()
+    assert "2024-01-04" == rows[0]["day"]
+    assert ["note"] == outcome.unused
+    (entry,) = map(json.loads, (tmp_path / "out.csv.bad.jsonl").read_text().splitlines())
+    assert "line 3" == entry["place"]
+    assert entry["reason"].startswith("column weather is not in the file's encoding")
+    outcome, _, (inputs,) = ask(text, encoding="cp1252", dialect=Dialect(encoding="cp1252"))
+    assert (0, ["sun", "trüb", "sun"]) == (outcome.bad, inputs["weather"].tolist()[0])
+
+
+def test_numbers_are_read_as_the_file_writes_them(ask):
+    text = "day;shop;weather;sold\n2024-01-01;a;sun;1.001,5\n2024-01-02;a;sun;2.002,5\n"
+    assert [[1001.5, 2002.5]] == ask(text)[2][0]["past"].tolist()
+    with pytest.raises(UsageError, match=r"--thousands \. or --decimal \."):
+        ask(text.replace(",5", ""))
+    assert [[1001.0, 2002.0]] == ask(text.replace(",5", ""), dialect=Dialect(thousands="."))[2][0]["past"].tolist()
 
 
 def test_many_series_are_asked_in_parts(ask):

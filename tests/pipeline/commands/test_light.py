@@ -78,6 +78,42 @@ def test_models_lists_the_catalogue_and_what_is_live(keraspipe):
     assert ["plain", "v3", "-", "-"] in [line.split() for line in lines]
 
 
+@pytest.fixture
+def quick(keraspipe):
+    """A version that only a --quick run has made."""
+    home = Workspace(keraspipe.home)
+    home.model("plain", 2).mkdir(parents=True)
+    champions.set_alias(home, "plain", "quick", ModelVersion(2, "digest", "plain-2"))
+    return keraspipe
+
+
+def test_models_says_that_a_version_is_of_a_quick_run(quick):
+    rows = {row["name"]: row for row in json.loads(quick("models", "--json")[1])}
+    assert (None, 2) == (rows["plain"]["live_version"], rows["plain"]["quick_version"])
+    (line,) = [line for line in quick("models")[1].splitlines() if line.startswith("plain")]
+    assert ["plain", "-", "(v2", "quick)", "-", "-"] == line.split()
+    Workspace(quick.home).model("plain", 1).mkdir()
+    champions.set_champion(Workspace(quick.home), "plain", ModelVersion(1, "other", "plain-1"))
+    (line,) = [line for line in quick("models")[1].splitlines() if line.startswith("plain")]
+    assert ["plain", "v1", "-", "-"] == line.split()
+
+
+def test_a_version_of_a_quick_run_is_not_served_by_its_name(quick):
+    code, _, err = quick("serve", "plain", "--rest-port", "0")
+    assert 2 == code
+    assert "No model 'plain' is published" in err
+    assert "Received: plain@2, made by a --quick run and used by this number only" in err
+    assert "Next: run: keraspipe run plain" in err
+
+
+@pytest.mark.parametrize("command", [("predict", "plain", "x.png"), ("lineage", "plain"), ("card", "plain")])
+def test_who_asks_for_the_name_is_told_the_number_of_the_quick_run(quick, command):
+    code, _, err = quick(*command)
+    assert 2 == code
+    assert "plain@2" in err
+    assert "keraspipe run plain" in err
+
+
 def test_models_names_the_broken_recipe_and_lists_the_others(keraspipe):
     (keraspipe.recipes / "broken.py").write_text("def (")
     code, out, err = keraspipe("models")

@@ -36,6 +36,16 @@ WHOLE = {
     },
 }
 
+BASELINES = {
+    "verdict": "behind",
+    "metric": "accuracy",
+    "models": [
+        {"name": "gradient boosting", "metrics": {"accuracy": 0.97, "loss": 0.1}},
+        {"name": "linear model", "metrics": {"accuracy": 0.9}},
+    ],
+    "words": "gradient boosting accuracy 0.9700, linear model accuracy 0.9000; the network is behind",
+}
+
 
 def test_a_page_says_the_verdict_first_and_what_is_missed_before_what_is_met():
     text = gate_report.render_markdown(WHOLE)
@@ -60,6 +70,19 @@ def test_a_page_has_intervals_tests_slices_and_costs():
     assert "| latency of one row, median | 0.4310 ms |" in lines
     assert "| served and in-memory answers differ by | 3e-07 |" in lines
     assert not [line for line in lines if line.startswith("| operations")]
+
+
+def test_a_page_has_the_standard_models_next_to_the_network():
+    lines = gate_report.render_markdown({**WHOLE, "baselines": BASELINES}).splitlines()
+    start = lines.index("## Baseline: standard models on the same rows")
+    assert "| model | accuracy | loss |" == lines[start + 2]
+    assert [
+        "| this network | 0.9500 | 0.3000 |",
+        "| gradient boosting | 0.9700 | 0.1000 |",
+        "| linear model | 0.9000 | - |",
+    ] == lines[start + 4 : start + 7]
+    assert f"{BASELINES['words']}." in lines[start:]
+    assert "Baseline" not in gate_report.render_markdown(WHOLE)
 
 
 def test_slices_of_an_error_have_the_largest_first():

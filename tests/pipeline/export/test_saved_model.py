@@ -72,6 +72,77 @@ def test_another_answer_fails(precision, error):
         compare(precision, error)
 
 
+UNITS = (1e-9, 1.0, 1e9)
+
+
+def regression(unit, precision="float32"):
+    """A network that answers one number in a unit, on both sides of 0; its labels, and examples with them."""
+    keras.utils.set_random_seed(5)
+    x = keras.Input((8,), name="x")
+    y = layers.Dense(1, dtype="float32")(layers.Dense(64, "gelu", dtype=precision)(x))
+    model = keras.Model({"x": x}, layers.Rescaling(unit, dtype="float32")(y))
+    data = SimpleNamespace(classes=(), inputs={"x": "float[8]"}, label="price")
+    recipe = Recipe(data=data, params=None, preprocess=None, build=None)
+    spec = {"x": tf.io.FixedLenFeature((8,), tf.float32), "price": tf.io.FixedLenFeature((), tf.float32)}
+    labels = [float(unit * row.sum()) for row in ROWS]
+    return signatures.ServingModel(recipe, model, lambda raw: {"x": raw["x"]}, spec), [priced(one) for one in labels]
+
+
+def priced(price):
+    feature = tf.train.Feature(float_list=tf.train.FloatList(value=[price]))
+    return tf.train.Example(features=tf.train.Features(feature={"price": feature})).SerializeToString()
+
+
+def compare_numbers(unit, error, precision="float32"):
+    parts, examples = regression(unit, precision)
+    return saved_model.require_same_answers(parts, Export(parts, error), examples, {"x": ROWS})
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_rounding_of_a_target_in_any_unit_passes(unit, precision):
+    for share in (0.0, 1e-6, -1e-6):  # of the unit: answers near 0 round as the others do
+        assert compare_numbers(unit, lambda values, by=share * unit: values + by, precision) <= saved_model.TOLERANCE
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "error", [lambda values: 0 * values, lambda values: np.roll(values, 1, 0), lambda values: 1.001 * values]
+)
+def test_another_answer_in_any_unit_fails(unit, precision, error):
+    with pytest.raises(PipelineError, match="answers differently"):
+        compare_numbers(unit, error, precision)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_answers_that_are_all_near_zero_round_as_the_target_does(unit):
+    """They are the difference of numbers in the target's unit; a bound of their own size would refuse rounding."""
+    near = np.array([1e-2, -2e-2, 5e-3], np.float32) * np.float32(unit)
+    rounded = near + np.float32(1e-7 * unit)
+    assert saved_model._answer_difference(near, rounded, 3 * unit) <= saved_model.TOLERANCE
+    assert saved_model._answer_difference(near, 0 * near, 3 * unit) > saved_model.TOLERANCE
+    assert saved_model._answer_difference(0 * near, 0 * near, 3 * unit) == 0
+
+
+@pytest.mark.parametrize("truth", [1e-9, 1e9])
+def test_an_answer_in_another_unit_than_the_target_is_compared_in_its_own(truth):
+    shares = np.array([0.2, 0.7, 0.1], np.float32)
+    assert saved_model._answer_difference(shares, shares + np.float32(1e-7), truth) <= saved_model.TOLERANCE
+    assert saved_model._answer_difference(shares, np.roll(shares, 1), truth) > saved_model.TOLERANCE
+
+
+def test_what_is_no_number_in_the_targets_unit_is_compared_as_before():
+    """Small probabilities by 1e-5, large numbers by their own size, positions exactly."""
+    small = np.array([1e-7, 2e-6], np.float32)
+    assert saved_model._answer_difference(small, 2 * small, None) <= saved_model.TOLERANCE
+    fares = np.array([100.0, 0.5], np.float32)
+    assert saved_model._answer_difference(fares, fares + np.float32([9e-4, 0]), None) <= saved_model.TOLERANCE
+    assert saved_model._answer_difference(fares, fares + np.float32([0, 9e-4]), None) > saved_model.TOLERANCE
+    places = np.array([1, 40_000])
+    assert saved_model._answer_difference(places, places + np.array([1, 0]), 1e9) > saved_model.TOLERANCE
+
+
 def test_mixed_precision_rounds_differently_step_by_step():
     """Otherwise the tests above would say nothing."""
     parts = served("mixed_bfloat16")
@@ -91,3 +162,26 @@ def test_every_weight_is_written_once(tmp_path):
     assert sorted(tuple(weight.shape) for weight in model.weights) == sizes
     answer = tf.saved_model.load(str(tmp_path)).signatures["serving_default"](x=tf.constant(ROWS))
     np.testing.assert_allclose(model({"x": ROWS}), next(iter(answer.values())), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "same"),
+    [
+        ([0.9, 0.5, 0.3], [b"b", b"a", b"c"], False),  # another answer
+        ([0.9, 0.5, 0.5 - 1e-7], [b"a", b"c", b"b"], True),  # rounding exchanges two
+        ([0.9, 0.5, 0.3], [b"a", b"b", b"d"], True),  # the last one gives way to one as good
+        ([0.9, 0.5, 0.5 - 1e-7], [b"d", b"c", b"b"], False),
+    ],
+)
+def test_places_of_a_ranking_that_rounding_may_exchange(scores, labels, same):
+    ranked = {"scores": np.array([scores], np.float32), "labels": np.array([[b"a", b"b", b"c"]], object)}
+    settled = saved_model._settled_places(ranked, 2e-5)
+    given = saved_model._keep_settled(ranked["labels"], np.array([labels], object), settled)
+    assert same == np.array_equal(ranked["labels"], given)
+    boxes = np.zeros((1, 3, 4))
+    assert (1, 3, 4) == saved_model._keep_settled(boxes, boxes + 1, settled).shape
+
+
+def test_scores_in_another_order_rank_nothing():
+    unsorted = {"scores": np.array([[0.5, 0.5, 0.9]]), "labels": np.array([[b"a", b"b", b"c"]], object)}
+    assert saved_model._settled_places(unsorted, 2e-5) is None

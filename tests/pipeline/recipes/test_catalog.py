@@ -41,9 +41,34 @@ def test_null_byte(tmp_path):
 
 def test_title_and_keywords(recipe):
     source = recipe()
-    assert "A title. And more" == source.title
+    assert "A title. And more" == source.heading.title
     assert {"data", "params", "preprocess", "build", "gate", "quick"} == set(source.keywords)
     assert "plain" == source.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_the_heading_is_the_same_from_byte_code(path):
+    assert catalog.read_heading(path) == catalog.read_recipe(path).heading
+
+
+@pytest.mark.parametrize("docstring", ["", "A.", "  A\n\n    Task: b\n    "])
+def test_the_heading_of_an_odd_docstring(tmp_path, docstring):
+    path = tmp_path / "odd.py"
+    path.write_text(f"{docstring and repr(docstring)}\nRECIPE = 1")
+    assert catalog.read_heading(path) == catalog.read_recipe(path).heading
+
+
+@pytest.mark.parametrize(
+    "content", [b"RECIPE = 1\0", b"RECIPE = (", b'"""Gr\xf6\xdfe"""\nRECIPE = 1', b"OTHER = 1", b""]
+)
+def test_the_heading_of_what_is_no_recipe_is_the_same_error(tmp_path, content):
+    path = tmp_path / "broken.py"
+    path.write_bytes(content)
+    with pytest.raises(PipelineError) as expected:
+        catalog.read_recipe(path)
+    with pytest.raises(PipelineError) as caught:
+        catalog.read_heading(path)
+    assert str(expected.value) == str(caught.value)
 
 
 def test_annotated_assignment_declares_a_recipe(recipe):

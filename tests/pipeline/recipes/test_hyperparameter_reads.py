@@ -112,6 +112,8 @@ def test_hyperparameters_are_followed_into_files_of_ones_own(recipe, tmp_path, l
 
 TRANSFORM = {
     "adult": {"rare"},
+    "assistant": {"length"},
+    "connected_digits": {"gain", "quiet", "window"},
     "imdb_lstm": {"length", "vocabulary"},
     "imdb_transformer": {"length", "vocabulary"},
     "support_intents": {"length"},

@@ -32,14 +32,14 @@ def test_record_is_read_back(tmp_path_factory, metric, value, minutes, weights, 
     path = tmp_path_factory.mktemp("reached") / "xor.py"
     written = edited(path, recorded_result.replace_result(SOURCE, record))
     if "e" not in f"{value:.4g}":  # no metric is that small
-        assert record == recorded_result.read_result(written)
+        assert record == recorded_result.read_result(written.heading)
     assert recorded_result.recorded_digest(SOURCE) == recorded_result.recorded_digest(written)
     assert len(SOURCE.text.splitlines()) == len(written.text.splitlines())
 
 
 def test_recipe_without_a_real_run(tmp_path):
     text = re.sub(r"^Reaches: .*$", f"Reaches: {recorded_result.NOT_MEASURED}", SOURCE.text, flags=re.MULTILINE)
-    assert recorded_result.read_result(edited(tmp_path / "xor.py", text)) is None
+    assert recorded_result.read_result(edited(tmp_path / "xor.py", text).heading) is None
 
 
 @pytest.mark.parametrize(

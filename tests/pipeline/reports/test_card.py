@@ -96,6 +96,15 @@ def test_the_page_stands_alone_and_what_the_data_hold_is_no_markup(record, sourc
         assert outside not in page
 
 
+def test_the_card_has_the_standard_models_on_the_same_rows(record, source):
+    words = "gradient boosting accuracy 0.9500, linear model accuracy 0.8000; the network is behind"
+    path = record.run("pets-1").evaluation
+    path.write_text(json.dumps({**EVALUATION, "baselines": {"models": [], "words": words}}))
+    text = card.write_card(record, source, "pets-1")
+    for place in (text, text.with_suffix(".html")):
+        assert f"Standard models on the same rows: {words}." in place.read_text()
+
+
 def test_a_run_that_came_to_nothing_has_a_card_that_says_so(settings, source):
     folder = settings.workspace.run("pets-2").root
     folder.mkdir(parents=True)

@@ -25,10 +25,37 @@ def official(folder, test_files=10):
 def test_images_of_one_size_are_taken_as_they_are(drafted, images):
     found = drafted(images)
     assert [("dark", "30", "0"), ("light", "30", "0")] == found.plan.rows
-    assert "    shape=(10, 12, 1),\n" in found.text
-    assert "resize" not in found.text
+    assert (
+        "    shape=(10, 12, 1),  # what every image is resized to; those of this size stay as they are\n" in found.text
+    )
+    assert "Sizes 12x10, grey: taken as they are, others are resized to 12x10." in found.plan.notes
     assert "RandomFlip" not in found.text
     assert "split=Hash(eval=0.15, test=0.2)" in found.text
+
+
+@pytest.mark.heavy
+def test_a_recipe_for_images_of_one_size_answers_photos_of_any(drafted, images):
+    import numpy as np
+    import tensorflow as tf
+    from PIL import Image
+
+    recipe = catalog.load_recipe(drafted(images).source.path)
+    own, photo = images / "dark" / "0.png", images / "photo.jpg"
+    Image.linear_gradient("L").resize((40, 30)).convert("RGB").save(photo)
+    contents = tf.constant([own.read_bytes(), photo.read_bytes()])
+    known, other = recipe.preprocess({"image_bytes": contents}, recipe.params)["image"].numpy()
+    pixels = np.asarray(Image.open(own), np.float32)[..., None] / 255
+    np.testing.assert_array_equal(pixels, known)
+    assert (10, 12, 1) == other.shape
+    assert np.all(np.diff(other.mean(axis=(1, 2))) > 0)
+
+
+def test_photos_of_another_size_are_trained_on_too(drafted, images):
+    from PIL import Image
+
+    recipe = catalog.load_recipe(drafted(images).source.path)
+    Image.new("RGB", (40, 30), "red").save(images / "dark" / "photo.jpg")
+    assert [""] * 61 == [example.fault for example in recipe.data.examples(Path("/"))]
 
 
 def test_images_of_several_sizes_are_resized(drafted, images):

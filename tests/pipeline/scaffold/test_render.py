@@ -28,16 +28,16 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_s
 
 def whole(source: catalog.RecipeSource) -> None:
     """The recipe has what the catalogue, `show` and the contract ask of one."""
-    assert 10 <= len(source.title) <= 110
-    assert all(source.docstring_field(field) for field in ("Paper", "Data", "Task", "Command"))
-    assert "," in source.docstring_field("Data")
-    assert "keraspipe run mine" == source.docstring_field("Command")
-    assert "not measured yet." == source.docstring_field("Reaches")
+    assert 10 <= len(source.heading.title) <= 110
+    assert all(source.heading.field(field) for field in ("Paper", "Data", "Task", "Command"))
+    assert "," in source.heading.field("Data")
+    assert "keraspipe run mine" == source.heading.field("Command")
+    assert "not measured yet." == source.heading.field("Reaches")
     assert hyperparameters.fields(source).keys() >= FIELDS
     gate = show.read_gate(source)
     assert gate["no_worse"]
     assert all(isinstance(bound, float) for bound in {**gate.get("at_least", {}), **gate.get("at_most", {})}.values())
-    assert all(len(line) <= 120 for line in source.docstring.splitlines())
+    assert all(len(line) <= 120 for line in source.heading.docstring.splitlines())
     # Nothing is done at import: imports, definitions, names.
     allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
     assert all(isinstance(node, allowed) for node in source.tree.body)

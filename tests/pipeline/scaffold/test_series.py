@@ -59,6 +59,20 @@ def test_cells_of_a_series_that_are_not_read_are_told(drafted, write_csv, series
     assert found.uses["day"].endswith("; not read, so missing: '2021-02-30'")
 
 
+def test_marks_for_missing_values_in_a_series_are_told(drafted, write_csv, series):
+    plain = drafted(write_csv(series), "sold").plan.facts
+    series["sold"][300:310] = [-999] * 10
+    series["rain"][40:45] = [1e9] * 5
+    plan = drafted(write_csv(series), "sold").plan
+    notes = plan.notes
+    assert plain["spread"] == pytest.approx(plan.facts["spread"], rel=0.05)
+    assert (
+        "sold: 10 values are far from all others, such as -999; MEAN, MEDIAN and DEVIATION pass over them. "
+        "If it stands for a missing value, empty the cells, or name it in missing= of DATA."
+    ) in notes
+    assert any(note.startswith("rain: 5 values are far from all others, such as 1e+09. If") for note in notes)
+
+
 def test_rows_of_the_same_day_are_no_series(drafted, write_csv, series):
     series["day"] = [series["day"][number // 3] for number in range(730)]
     found = drafted(write_csv(series), "sold")
@@ -145,7 +159,7 @@ def test_the_only_numbers_are_the_target(drafted, write_csv, series):
 def test_months_quarters_and_years_are_steps(drafted, write_csv, series, every, form, step, window_, length):
     series["day"] = [form.format(1900 + every * number // 12, 1 + every * number % 12) for number in range(730)]
     found = drafted(write_csv(series), "sold", "forecasting")
-    assert "from dateutil.relativedelta import relativedelta\nfrom keras import layers\n" in found.text
+    assert "from dateutil.relativedelta import relativedelta\nfrom keras import layers, ops\n" in found.text
     assert "timedelta" not in found.text
     assert f"    step={step},\n" in found.text
     assert f"LENGTH, HORIZON = {window_}  #" in found.text

@@ -90,6 +90,17 @@ def test_the_index_of_a_frame_is_left_out(drafted, write_csv, trees):
     assert "left out: numbers or names the rows" == found.uses["(no name)"]
 
 
+def test_the_index_of_a_shuffled_frame_in_parquet_is_left_out(drafted, tmp_path, trees):
+    import pandas as pd
+
+    frame = pd.DataFrame({"height": trees["height (m)"], "label": trees["grown"]}).sample(frac=1, random_state=1)
+    frame.to_parquet(tmp_path / "trees.parquet")
+    found = drafted(tmp_path / "trees.parquet")
+    assert "label is the target" in found.plan.notes[0]
+    assert "left out: numbers or names the rows" == found.uses["__index_level_0__"]
+    assert "__index_level_0__" not in found.text
+
+
 def test_ticks_and_empty_cells_are_not_called_the_same_in_every_row():
     columns = [number("a"), number("b"), Column("label", "bytes", 100, 40, 1, values=("x",), constant=True)]
     with pytest.raises(UsageError, match="called like a target, but it is the same in every row that has one"):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
-from pipeline.tables import dialect
+from pipeline.errors import PipelineError, UsageError
+from pipeline.tables import dialect, sniff
+from pipeline.tables.dialect import Dialect
 
 MARKS = st.sampled_from([(",", ""), (",", "."), (",", " "), ("", ","), ("", " "), ("", "'"), (".", ","), (",", "'")])
 
@@ -76,7 +77,7 @@ def test_another_encoding_than_the_named_one_is_proposed(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("t.csv", gzip.compress(b"a,b"), "Next: rename it to t.csv.gz"),
+        ("t.csv", gzip.compress(b"a,b", mtime=0), "Next: rename it to t.csv.gz"),
         ("t.csv.gz", b"a,b", "Next: rename it to t.csv"),
         ("t.csv", b"PK\x03\x04", "an Excel file or a zip archive"),
     ],
@@ -86,3 +87,31 @@ def test_what_is_no_text_is_named(tmp_path, name, content, words):
     with pytest.raises(PipelineError) as caught:
         dialect.open_text(tmp_path / name)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "refused"),
+    [
+        ("Größe,Ort\n1,Köln\n", "cp1252", True),
+        ("Größe,Ort\n1,Köln\n", "latin-1", True),
+        ("名前,年齢\n" + "山田太郎,1\n" * 3, "shift_jis", True),
+        ("Größe,Ort\n1,Köln\n", "utf-8", False),
+        ("Größe,Ort\n1,Köln\n", "utf-8-sig", False),
+        ("Size,Town\n1,Cologne\n", "cp1252", False),
+    ],
+)
+def test_an_encoding_that_makes_other_letters_of_utf8_is_refused(tmp_path, content, encoding, refused):
+    path = tmp_path / "t.csv"
+    path.write_text(content, encoding="utf-8")
+    if refused:
+        with pytest.raises(UsageError, match=rf"is UTF-8, not {encoding}(?s:.*)leave out --encoding"):
+            sniff.complete(path, Dialect(encoding=encoding))
+    else:
+        assert encoding == sniff.complete(path, Dialect(encoding=encoding)).encoding
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("Größe,Ort\n1,Köln\n", "cp1252"), ("城市,数\n北京,1\n", "gb18030")])
+def test_an_encoding_that_is_the_files_is_taken(tmp_path, text, encoding):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding=encoding)
+    assert encoding == sniff.complete(path, Dialect(encoding=encoding)).encoding

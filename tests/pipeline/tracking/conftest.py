@@ -44,7 +44,7 @@ class Run:
         self.time += 1
         if event == "publish":  # as the pipeline does, in this order
             one = ModelVersion(fields["version"], fields["digest"], self.folder.run_id)
-            champions.set_champion(self.folder.workspace, "digits", one)
+            champions.set_alias(self.folder.workspace, "digits", fields["alias"], one)
         line = json.dumps({"time": self.time, "event": event, **fields}) + "\n"
         with self.folder.journal.open("a") as file:
             file.write(line)

@@ -110,6 +110,18 @@ def test_mlflow_has_the_report_and_the_data_as_input(run, data, uri, workspace, 
     assert "Data of people" in report.read_text()
 
 
+def test_the_logged_model_names_the_data_that_its_numbers_come_from(run, data, result, model, uri, workspace):
+    run.start()
+    run.write("data", **data)
+    run.write("evaluation", path=run.file("evaluation.json", result))
+    run.register(model)
+    assert main([str(workspace), "run-1", "--uri", uri]) == 0
+    client = MlflowClient(uri)
+    (logged,) = client.search_logged_models([client.get_experiment_by_name("digits").experiment_id])
+    told = {(m.key, m.dataset_name, m.dataset_digest) for m in logged.metrics}
+    assert told >= {(f"test/{name}", "people", "f" * 36) for name in result["metrics"]}
+
+
 def test_mlflow_has_the_environment(run, environment_facts, uri, workspace, tmp_path):
     run.start()
     run.write("environment", path=run.file("environment.json", environment_facts))

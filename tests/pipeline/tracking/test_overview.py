@@ -7,7 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.dashboard import server as dashboard
 from pipeline.errors import UsageError
-from pipeline.store import champions
+from pipeline.store import champions, fileio
 from pipeline.store.champions import ModelVersion
 from pipeline.store.layout import Workspace
 from pipeline.tracking import alias_sync, overview, recorder
@@ -104,19 +104,41 @@ def test_the_logged_model_says_what_it_is(run, model, record, uri):
     assert logged.tags["mlflow.note.content"].startswith("**Blessed")
 
 
+def published(run, model, record, alias):
+    """A recorded run that has published version 5 under an alias."""
+    run.whole()
+    run.register(model, "d2")
+    run.write("publish", version=5, digest="d2", alias=alias)
+    run.write("end", status="finished", message="", seconds=1.0)
+    record(run)
+    return run
+
+
 def test_runs_show_the_alias_that_they_have_now(run, another, model, workspace, uri, record):
     run.whole(model)
     record(run)
-    second = another(workspace, "run-2")
-    second.whole()
-    second.register(model, "d2")
-    second.write("publish", version=5, digest="d2", alias="champion")
-    second.write("end", status="finished", message="", seconds=1.0)
-    record(second)
+    second = published(another(workspace, "run-2"), model, record, "champion")
     assert [None, "champion"] == [alias_of(one, uri) for one in (run, second)]
     champions.set_champion(Workspace(workspace), "digits", ModelVersion(4, "d1", "run-1"))
     alias_sync.push_aliases(TrackingStore(uri, Workspace(workspace)), Workspace(workspace), "digits")
     assert ["champion", None] == [alias_of(one, uri) for one in (run, second)]
+
+
+def test_a_quick_version_is_called_so_and_the_champion_stays(run, another, model, workspace, uri, record):
+    for number in (4, 5):
+        Workspace(workspace).model("digits", number).mkdir(parents=True)
+    run.whole(model)
+    record(run)
+    quick = published(another(workspace, "run-2"), model, record, "quick")
+    assert ["champion", "quick"] == [alias_of(one, uri) for one in (run, quick)]
+    client = MlflowClient(uri)
+    (version,) = client.search_model_versions("name = 'digits' and tags.serving_version = '5'")
+    assert "true" == version.tags["quick"]
+    aliases = client.get_registered_model("digits").aliases
+    assert {"champion": "4"} == {
+        name: client.get_model_version("digits", one).tags["serving_version"] for name, one in aliases.items()
+    }
+    assert "quick" in description(quick)[0]
 
 
 def alias_of(run, uri: str) -> str | None:
@@ -141,6 +163,23 @@ def test_the_dashboard_opens_what_is_asked_for(recorded, workspace):
     runs = f"{BASE}/#/experiments/3/runs?workflowType=machine_learning&viewStateShareKey=keraspipe"
     run = f"{BASE}/#/experiments/3/runs/m-{PLAIN}?workflowType=machine_learning"
     assert {"": runs, "plain": runs, PLAIN: run} == pages
+
+
+def test_the_dashboard_opens_the_run_that_made_a_version(recorded, workspace):
+    home, second = Workspace(workspace), PLAIN.replace("aaaa", "bbbb")
+    for number, run_id in ((3, PLAIN), (4, second)):
+        recorded(run_id, "3")
+        home.model("plain", number).mkdir(parents=True)
+        home.run(run_id).journal.touch()
+        result = {"run_id": run_id, "recipe": "plain", "model_version": number, "steps": [{"name": "publish"}]}
+        fileio.write_json(home.run(run_id).result, result)
+    pages = [dashboard.find_page(home, f"plain@{number}")(BASE) for number in (3, 4)]
+    assert [f"{BASE}/#/experiments/3/runs/m-{name}?workflowType=machine_learning" for name in (PLAIN, second)] == pages
+    with pytest.raises(UsageError, match=r"(?s)no published version plain@5.*Expected: plain@3, plain@4"):
+        dashboard.find_page(home, "plain@5")
+    home.run(PLAIN).journal.unlink()
+    with pytest.raises(UsageError, match="The run that made plain@3 is no longer recorded"):
+        dashboard.find_page(home, "plain@3")
 
 
 def test_the_dashboard_of_several_recipes_opens_their_list(recorded, workspace):

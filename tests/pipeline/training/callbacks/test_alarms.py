@@ -69,6 +69,22 @@ def test_gradients_may_be_nothing_where_the_loss_is_nothing_too():
     assert watch({"loss": [1.0, 0.1, 0.0, 0.0, 0.0, 0.0]}, [[1.0], [0.1], [0.0], [0.0], [0.0], [0.0]])[0] is None
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_gradients_vanish_in_any_unit_of_the_loss(unit):
+    """A loss and its gradients are in the same unit; a training that goes well in one does so in all."""
+    still = {"loss": [2.0 * unit] * 4}
+    assert "another initialization" in watch(still, [[1e-8 * unit]] * 4)[0].advice
+    falling = {"loss": [2.0 * unit, 1.5 * unit, 1.2 * unit, unit]}
+    assert watch(falling, [[0.1 * unit]] * 4)[0] is None
+
+
+def test_gradients_below_the_epsilon_of_the_optimizer_ask_for_another_unit():
+    alarm, _ = watch({"loss": [2e-9] * 4}, [[1e-9]] * 4)
+    assert ("vanishing gradients", 3) == (alarm.name, alarm.epoch)
+    assert "in units of the target's spread" in alarm.advice
+    assert watch({"loss": [2e9] * 6}, [[1e9]] * 6)[0] is None
+
+
 def test_large_gradients_alone_are_no_explosion():
     assert watch({"loss": [2.0, 1.5, 1.2]}, [[1e-3], [5.0], [900.0]])[0] is None
 
