@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 QUICK = 0.0005  # seconds
 _PARALLEL = 0.005  # seconds from which on a run's operations may go on at a time
 _SLOW = 0.05  # seconds from which on a run is stopped at its deadline
-_TIMEOUTS_MS = (1_000, 4_000, 16_000, 64_000, 256_000)  # few: each has a copy of the graph
+_TIMEOUTS_MS = (1_000, 4_000, 16_000, 64_000, 256_000)  # few: packed strings have a copy of the graph for each
 _MAX_QUEUES = 256  # of one model: every inner shape has its own, and clients choose shapes
 TRIALS = 3  # equal results before a merged run is trusted alone
 MAX_ROWS = 1024  # of one merged run

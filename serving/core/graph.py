@@ -1,4 +1,4 @@
-"""What a model's graph is made of: decoders and loops, constants that are sound, operations without a state.
+"""What a model's graph is made of: decoders and loops, constants that are sound, operations without a state, strings.
 
 Decoders and loops are found in the SavedModel's bytes; no TensorFlow is imported for them. TensorFlow's decoders know
 formats that end the process (github.com/tensorflow/tensorflow/issues/126353), and make room for whatever a few bytes
@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from serving.errors import InvalidArgument
-from serving.wire import protos
+from serving.wire import dtypes, protos
 from serving.wire.proto_fields import list_fields
 
 if TYPE_CHECKING:
@@ -183,3 +183,47 @@ def _called_functions(node: Any) -> Iterator[str]:
             yield value.func.name
         for function in value.list.func:
             yield function.name
+
+
+class StringOps:
+    """Operations that a graph is given, to read its strings from a `TensorProto`, and to write them as `Strings`.
+
+    Args:
+        graph: The `tf.Graph`.
+        signatures: `tensorflow.SignatureDef`s, whose inputs and outputs are meant.
+
+    Attributes:
+        readers: By the name of an input, those of a scalar that takes a `TensorProto`, and of the strings in it.
+        writers: By the name of an output, those of the sizes of its strings, and of all of them as one.
+    """
+
+    def __init__(self, graph: Any, signatures: Iterable[Any]) -> None:
+        import tensorflow as tf
+
+        signatures = list(signatures)
+        inputs, outputs = (
+            {info.name for each in signatures for info in getattr(each, side).values() if _is_string(graph, info)}
+            for side in ("inputs", "outputs")
+        )
+        with graph.as_default(), tf.device("/cpu:0"), tf.name_scope("strings"):
+            self.readers = {name: _add_reader(tf) for name in sorted(inputs)}
+            self.writers = {name: _add_writer(tf, graph.get_tensor_by_name(name)) for name in sorted(outputs)}
+
+
+def _is_string(graph: Any, info: Any) -> bool:
+    """Whether it is a string, in the graph too: a signature may name what is not there."""
+    if info.dtype != dtypes.STRING.number:
+        return False
+    try:
+        return bool(graph.get_tensor_by_name(info.name).dtype.as_datatype_enum == info.dtype)
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
+def _add_reader(tf: Any) -> tuple[str, str]:
+    message = tf.compat.v1.placeholder(tf.string, [], name="message")
+    return message.name, tf.io.parse_tensor(message, tf.string).name
+
+
+def _add_writer(tf: Any, strings: Any) -> tuple[str, str]:
+    return tf.strings.length(strings).name, tf.strings.reduce_join(tf.reshape(strings, [-1])).name

@@ -93,12 +93,13 @@ class LoadedModel:
 
         Args:
             args: What to feed and fetch.
-            mode: Which threads run it, and until when; each way has a copy of the graph in memory.
+            mode: Which threads run it, and until when.
 
         Raises:
             ServingError: The graph failed; the code is TensorFlow's.
         """
         many = bool(args.packed) or (args.rows or 0) >= MANY
+        mode = _mode_for_packed(mode) if args.packed else mode
         key = (args.feeds, args.fetches, mode, args.packed if many else None)
         call = self._calls.get(key)
         if call is None:  # two threads may both make one: the later stays, both work
@@ -128,6 +129,12 @@ class LoadedModel:
         self._engine.close()
 
 
+def _mode_for_packed(mode: RunMode) -> RunMode:
+    """Few modes for packed strings: each has a copy of the graph."""
+    return RunMode(in_caller=False, timeout_ms=mode.timeout_ms or _LONGEST_MS)
+
+
+_LONGEST_MS = 64_000  # as for a request that may take a minute, which is the default
 _KINDS = "buifc"  # each kind of number is taken where a later one is wanted
 
 

@@ -1,11 +1,13 @@
 """TensorFlow's session over one SavedModel: the runtime that the C++ server uses too.
 
 `tf.saved_model.load` refuses some old models and checks shapes, the loader of version 1 does neither.
-`Session._make_callable_from_options` is private, but 20 times faster than a signature function, and it releases the
-interpreter's lock; where it is missing, `Session.run` does the same work.
+What `Session.run` calls is private, but 20 times faster than a signature function, and it releases the interpreter's
+lock; where it is missing, `Session.run` does the same work. All ways to run the same tensors share one copy of the
+graph, which is optimized at the first run: seconds, where the graph is large. (Callables have a copy each.)
 
 Strings pass between Python and TensorFlow as objects, and its lock is held for each; many of them pass as `Strings`,
-which operations that are added to the graph read and write (`_StringOps`).
+which operations that are added to the graph read and write (`serving.core.graph.StringOps`). To connect their readers
+takes a callable.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from serving.core.graph import check_constants
+from serving.core.graph import StringOps, check_constants
 from serving.errors import Code, NotFound, ServingError, error_from_code
-from serving.wire import dtypes
 from serving.wire.strings import Strings, as_array
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class ModelSession:
             self._session.close()
             raise _loading_error(error) from error
         self.signature_defs: dict[str, Any] = dict(meta.signature_def)
-        self._string_ops = _StringOps(self.graph, self.signature_defs.values())
+        self._string_ops = StringOps(self.graph, self.signature_defs.values())
 
     def callable(
         self,
@@ -106,9 +108,9 @@ class ModelSession:
         pool = -1 if mode.in_caller else 0
         options = import_tensorflow().compat.v1.RunOptions(timeout_in_ms=mode.timeout_ms, inter_op_thread_pool=pool)
         try:
-            ops = self._string_ops
-            run = None if packed is None else ops.call(self._session, feeds, fetches, options, packed)
-            run = run or _fast_call(self._session, feeds, fetches, options)
+            run = None if packed is None else self._string_call(feeds, fetches, options, packed)
+            run = run or _shared_call(self._session, feeds, fetches, options)
+            run = run or _callable_call(self._session, feeds, fetches, options)
         except import_tensorflow().errors.OpError as error:  # the signature names what is not there, or cannot be built
             raise error_from_code(_canonical_code(error.error_code), error.message) from error
         run = run or _plain_call(self._session, feeds, fetches, options)
@@ -122,6 +124,25 @@ class ModelSession:
                 raise error_from_code(Code.INVALID_ARGUMENT, str(error)) from error
 
         return call
+
+    def _string_call(
+        self, feeds: Sequence[str], fetches: Sequence[str], options: Any, packed: Sequence[str]
+    ) -> Call | None:
+        """As `_shared_call`, with `Strings` for what is packed, and for all strings that are fetched."""
+        ops = self._string_ops
+        readers = {name: ops.readers[name] for name in packed if name in ops.readers}  # else numbers belong there
+        groups = [ops.writers.get(name, (name,)) for name in fetches]
+        fetched = [name for group in groups for name in group]
+        call = _connected_call(self._session, feeds, fetched, options, readers) if readers else None
+        call = call or _shared_call(self._session, feeds, fetched, options)
+        if call is None:
+            return None
+
+        def run(*tensors: Tensor) -> list[Tensor]:
+            values = iter(call(*tensors))
+            return [_read_strings(next(values), next(values)) if len(group) > 1 else next(values) for group in groups]
+
+        return run
 
     def close(self) -> None:
         """Free the session; no call may be running."""
@@ -183,13 +204,40 @@ def import_tensorflow() -> Any:
     return tf
 
 
-def _fast_call(
+def _shared_call(session: Any, feeds: Sequence[str], fetches: Sequence[str], options: Any) -> Call | None:
+    """What `Session.run` calls; None where TensorFlow does not have it, or has not what is named."""
+    from tensorflow.python.client import pywrap_tf_session
+
+    start = getattr(pywrap_tf_session, "TF_SessionRun_wrapper", None)
+    try:
+        fed, fetched = (
+            [session.graph.get_tensor_by_name(name)._as_tf_output() for name in names]  # noqa: SLF001
+            for names in (feeds, fetches)
+        )
+    except (KeyError, ValueError, AttributeError):
+        return None
+    if start is None or len({*feeds}) < len(feeds):  # a tensor that is fed twice is an error of its own
+        return None
+    session._extend_graph()  # noqa: SLF001 - operations were added since
+    buffer = pywrap_tf_session.TF_NewBufferFromString(options.SerializeToString())
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        arrays = dict(zip(fed, map(as_array, tensors), strict=True))
+        values: list[Tensor] = start(session._session, buffer, arrays, fetched, [], None)  # noqa: SLF001
+        return values
+
+    weakref.finalize(run, pywrap_tf_session.TF_DeleteBuffer, buffer)
+    return run
+
+
+def _callable_call(
     session: Any,
     feeds: Sequence[str],
     fetches: Sequence[str],
     options: Any,
     connections: Iterable[tuple[str, str]] = (),
 ) -> Call | None:
+    """A callable, with a copy of the graph of its own; raises `OpError`. None where TensorFlow does not have them."""
     make = getattr(session, "_make_callable_from_options", None)
     if make is None:
         return None
@@ -199,6 +247,25 @@ def _fast_call(
     run: Call = make(
         config_pb2.CallableOptions(feed=feeds, fetch=fetches, run_options=options, tensor_connection=links)
     )
+    return run
+
+
+def _connected_call(
+    session: Any, feeds: Sequence[str], fetches: Sequence[str], options: Any, readers: Mapping[str, tuple[str, str]]
+) -> Call | None:
+    """As `_callable_call`, with messages for the tensors that have a reader: names of its input and its output."""
+    fed = [readers[name][0] if name in readers else name for name in feeds]
+    order = sorted(range(len(fed)), key=fed.__getitem__)  # a session numbers its arguments by their names
+    links = [(reader[1], name) for name, reader in readers.items()]
+    call = _callable_call(session, [fed[at] for at in order], fetches, options, links)
+    if call is None:
+        return None
+
+    def run(*tensors: Tensor) -> list[Tensor]:
+        arrays = [_as_message(each) if name in readers else as_array(each)
+                  for name, each in zip(feeds, tensors, strict=True)]  # fmt: skip
+        return call(*(arrays[at] for at in order))
+
     return run
 
 
@@ -220,70 +287,6 @@ def _loading_error(error: Exception) -> ServingError:
     if code is not None:
         return error_from_code(_canonical_code(code), getattr(error, "message", str(error)))
     return error_from_code(Code.NOT_FOUND if isinstance(error, OSError) else Code.INVALID_ARGUMENT, str(error))
-
-
-class _StringOps:
-    """Operations that a graph is given, to read its strings from a `TensorProto`, and to write them as `Strings`.
-
-    Args:
-        graph: The `tf.Graph`.
-        signatures: `tensorflow.SignatureDef`s, whose inputs and outputs are meant.
-    """
-
-    def __init__(self, graph: Any, signatures: Iterable[Any]) -> None:
-        tf = import_tensorflow()
-        signatures = list(signatures)
-        inputs, outputs = (
-            {info.name for each in signatures for info in getattr(each, side).values() if _is_string(graph, info)}
-            for side in ("inputs", "outputs")
-        )
-        with graph.as_default(), tf.device("/cpu:0"), tf.name_scope("strings"):
-            self._readers = {name: _add_reader(tf) for name in sorted(inputs)}
-            self._writers = {name: _add_writer(tf, graph.get_tensor_by_name(name)) for name in sorted(outputs)}
-
-    def call(
-        self, session: Any, feeds: Sequence[str], fetches: Sequence[str], options: Any, packed: Sequence[str]
-    ) -> Call | None:
-        """As `_fast_call`, with `Strings` for what is packed, and for all strings that are fetched."""
-        known = [name for name in packed if name in self._readers]  # a request may bring strings where numbers belong
-        fed = [self._readers[name][0] if name in known else name for name in feeds]
-        order = sorted(range(len(fed)), key=fed.__getitem__)
-        names = [self._writers.get(name, (name,)) for name in fetches]
-        connections = [(self._readers[name][1], name) for name in known]
-        run = _fast_call(
-            session, [fed[at] for at in order], [name for group in names for name in group], options, connections
-        )
-        if run is None:
-            return None
-
-        def call(*tensors: Tensor) -> list[Tensor]:
-            pairs = zip(feeds, tensors, strict=True)
-            arrays = [_as_message(each) if name in known else as_array(each) for name, each in pairs]
-            values = iter(run(*(arrays[at] for at in order)))
-            return [_read_strings(next(values), next(values)) if len(group) > 1 else next(values) for group in names]
-
-        return call
-
-
-def _is_string(graph: Any, info: Any) -> bool:
-    """Whether it is a string, in the graph too: a signature may name what is not there."""
-    if info.dtype != dtypes.STRING.number:
-        return False
-    try:
-        return bool(graph.get_tensor_by_name(info.name).dtype.as_datatype_enum == info.dtype)
-    except (KeyError, ValueError, TypeError):
-        return False
-
-
-def _add_reader(tf: Any) -> tuple[str, str]:
-    """Names of a scalar that takes a `TensorProto`, and of the strings that it holds."""
-    message = tf.compat.v1.placeholder(tf.string, [], name="message")
-    return message.name, tf.io.parse_tensor(message, tf.string).name
-
-
-def _add_writer(tf: Any, strings: Any) -> tuple[str, str]:
-    """Names of the sizes of a tensor's strings, and of all of them as one."""
-    return tf.strings.length(strings).name, tf.strings.reduce_join(tf.reshape(strings, [-1])).name
 
 
 def _as_message(strings: Tensor) -> np.ndarray:

@@ -182,8 +182,8 @@ class Connection(asyncio.Protocol):
             self._all.give(current.held)
             self._go_on(keep=keep and self._keeps_alive(current))
 
-        def is_writable() -> bool:
-            return self._writable and not self._closed
+        def is_writable() -> bool:  # a transport whose client is lost takes all, without a word
+            return self._writable and not (self._closed or self._transport.is_closing())
 
         self._body = BodyWriter(self._transport, body, chunked=chunked, is_writable=is_writable, ended=end)
         self._body.start()

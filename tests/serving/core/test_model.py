@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from serving.client.client import Client
+from serving.core import session
 from serving.core.model import LoadedModel
+from serving.core.session import CALLER_THREAD, THREAD_POOL, RunMode
 from serving.core.work import RunArgs
 from serving.errors import FailedPrecondition, InvalidArgument, NotFound, ServingError
-from serving.wire.strings import MANY, Strings
+from serving.wire.strings import MANY, Strings, as_array
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +78,11 @@ def test_no_model_there(tmp_path):
         LoadedModel(tmp_path)
 
 
-def test_the_fallback_without_the_private_call_gives_the_same(saved, monkeypatch):
+def test_the_fallback_without_the_private_calls_gives_the_same(saved, monkeypatch):
     import tensorflow as tf
 
     monkeypatch.delattr(tf.compat.v1.Session.__mro__[1], "_make_callable_from_options")
+    monkeypatch.setattr("serving.core.session._shared_call", lambda *_: None)
     model = LoadedModel(saved / "linear_2")
     assert not hasattr(model._engine._session, "_make_callable_from_options")
     assert [4.0, 4.5] == model.predict("", {"x": [2.0, 3.0]})["y"].tolist()
@@ -87,8 +90,29 @@ def test_the_fallback_without_the_private_call_gives_the_same(saved, monkeypatch
         LoadedModel(saved / "echo").predict("matrix", {"x": [[1.0]]})
 
 
-def test_the_fast_call_exists(linear):
-    assert hasattr(linear._engine._session, "_make_callable_from_options")
+def test_all_ways_to_run_share_one_copy_of_the_graph(saved, monkeypatch):
+    """A callable optimizes a copy of its own: the second and third request to a large model took seconds."""
+    made = []
+    make = session._callable_call
+    monkeypatch.setattr(session, "_callable_call", lambda *given: made.append(given) or make(*given))
+    model = LoadedModel(saved / "echo")
+    modes = [CALLER_THREAD, THREAD_POOL, RunMode(in_caller=False, timeout_ms=64_000)]
+    texts = np.array([b"a", b"bc"] * MANY, object)
+    for given in (texts[:3], texts):
+        for mode in modes:
+            [values] = model.run(_args(model, given), mode)
+            assert given.tolist() == as_array(values).tolist()
+    assert not made
+    packed = Strings.join(texts)
+    for mode in modes:
+        [values] = model.run(_args(model, packed), mode)
+        assert texts.tolist() == as_array(values).tolist()
+    assert 1 == len(made)
+
+
+def _args(model, value):
+    signature = model.signatures["string"]
+    return RunArgs(signature.feeds, signature.fetches, [value])
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0)])
@@ -122,12 +146,12 @@ def test_packed_strings_where_numbers_belong(echo):
 
 
 def test_packed_strings_without_callables(saved, monkeypatch):
-    monkeypatch.setattr("serving.core.session._fast_call", lambda *_: None)
+    monkeypatch.setattr("serving.core.session._callable_call", lambda *_: None)
     model = LoadedModel(saved / "echo")
     signature = model.signatures["string"]
     packed = Strings.join(np.array([b"a", b"bc"], object))
     [values] = model.run(RunArgs(signature.feeds, signature.fetches, [packed]))
-    assert values.tolist() == [b"a", b"bc"]
+    assert as_array(values).tolist() == [b"a", b"bc"]
 
 
 @pytest.mark.parametrize("shape", [(70_000,), (1, 70_000)])

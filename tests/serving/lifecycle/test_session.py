@@ -26,26 +26,29 @@ def echo(saved):
     made.close()
 
 
-@pytest.fixture(params=[True, False], ids=["callable", "run"])
-def fast(request, monkeypatch):
-    """Whether TensorFlow still has the private way to make callables; without it, all works as well."""
-    if not request.param:
-        monkeypatch.setattr(core_session, "_fast_call", lambda *_: None)
+_WAYS = ["_shared_call", "_callable_call", "_plain_call"]
+
+
+@pytest.fixture(params=range(3), ids=_WAYS)
+def way(request, monkeypatch):
+    """What of TensorFlow's private parts there still is; without them, all works as well."""
+    for name in _WAYS[: request.param]:
+        monkeypatch.setattr(core_session, name, lambda *_: None)
     return request.param
 
 
 def test_tensorflow_still_has_what_makes_calls_fast(echo):
-    feeds, fetches = _names(echo)
     options = core_session.import_tensorflow().compat.v1.RunOptions()
-    assert core_session._fast_call(echo._session, feeds, fetches, options) is not None
+    assert core_session._shared_call(echo._session, *_names(echo), options) is not None
+    assert core_session._callable_call(echo._session, *_names(echo), options) is not None
 
 
-def test_a_call(echo, fast):
+def test_a_call(echo, way):
     [result] = echo.callable(*_names(echo))(np.array([1.0, 2.5], np.float32))
     assert [1.0, 2.5] == result.tolist()
 
 
-def test_a_deadline(echo, fast):
+def test_a_deadline(echo, way):
     feeds, fetches = _names(echo, "slow")
     call = echo.callable(feeds, fetches, RunMode(in_caller=False, timeout_ms=20))
     with pytest.raises(DeadlineExceeded) as caught:

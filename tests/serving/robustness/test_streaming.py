@@ -75,7 +75,9 @@ def test_nothing_is_taken_for_a_client_that_does_not_read(stream_port, dial, rea
     assert size > 100_000 * len(PIECE)
 
 
-def test_a_client_that_leaves_ends_the_work_once(stream_port, dial):
+@pytest.mark.parametrize("attempt", range(20))
+def test_a_client_that_leaves_ends_the_work_once(stream_port, dial, attempt):
+    """Whether it is gone before the answer's head is written, or only after: chance decides."""
     here = stream_port(1_000_000)
     client = dial(here.address)
     client.sendall(b"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
