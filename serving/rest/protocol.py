@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _NOTHING = memoryview(b"")
 _QUEUE = 16  # requests read ahead
 _TURN_S = 0.002  # after which other connections have their turn: a piece may hold a few thousand chunks
-_LONG = 1 << 16  # bytes of an answer
+_LONG = 1 << 16  # bytes of a body
 _LINGER_S = 2.0  # for which a client that was refused may go on sending, so that it gets to read why
 
 
@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._leave: Leave | None = None  # ends the work for it
         self._body: BodyWriter | None = None  # of its answer, where that is streamed
         self._refusal: Response | None = None  # comes after the answers that are due
-        self._pumping = self._paused = self._closed = False
+        self._pumping = self._paused = self._held = self._closed = False
         self._writable = True
         self._last = False  # nothing further is read
         self._unsent, self._unsent_since = 0, math.inf
@@ -123,9 +123,7 @@ class Connection(asyncio.Protocol):
 
     def _read_piece(self) -> None:
         size = max(PIECE, self._reader.body_left)
-        piece, self._ahead = self._ahead, _NOTHING
-        if len(piece) > size:
-            piece, self._ahead = piece[:size], piece[size:]
+        piece, self._ahead = self._ahead[:size], self._ahead[size:] or _NOTHING  # an empty view would hold the bytes
         refusal = self._reader.feed(piece)
         if refusal and not self._last:
             self.refuse(refusal)
@@ -139,14 +137,17 @@ class Connection(asyncio.Protocol):
         self._ahead = _NOTHING
         self._reader.reset()
 
+    def hold(self, *, held: bool) -> None:
+        """Read nothing for now, or go on."""
+        self._held = held
+        self._pause_or_resume()
+
     def _pause_or_resume(self) -> None:
-        if self._paused == bool(self._ahead) or self._closed or self._transport.is_closing():
+        paused = self._held or bool(self._ahead)
+        if self._paused == paused or self._closed or self._transport.is_closing():
             return
-        self._paused = bool(self._ahead)
-        if self._paused:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        self._paused = paused
+        (self._transport.pause_reading if paused else self._transport.resume_reading)()
 
     # Answers, one after the other.
 
@@ -263,6 +264,11 @@ class Connection(asyncio.Protocol):
         return self._reader.began < math.inf
 
     @property
+    def is_in_body(self) -> bool:
+        """Whether much of a body is to come."""
+        return self._reader.body_left > _LONG and not self._closed
+
+    @property
     def _is_ending(self) -> bool:
         """Whether no further request will be answered."""
         going_away = self._last or (self._all.draining and not self._is_reading)
@@ -274,13 +280,7 @@ class Connection(asyncio.Protocol):
         return not self.is_due and not self._ahead and not self._is_reading
 
     def is_too_slow(self, now: float, patience_s: float, slowest: float) -> bool:
-        """Whether the client takes longer to send a request than anyone needs who means to.
-
-        Args:
-            now: The time, by `time.monotonic`.
-            patience_s: Seconds that a request may take in any case.
-            slowest: Bytes of its body per second.
-        """
+        """Whether a request takes longer to send than so many seconds, and one more for each `slowest` bytes of it."""
         return now - self._reader.began > patience_s + self._reader.size / slowest
 
     def is_stuck(self, now: float, patience_s: float) -> bool:

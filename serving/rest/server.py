@@ -15,6 +15,7 @@ from serving.core.cost import Refusals
 from serving.core.work import FULL_TEXT
 from serving.errors import Code, unexpected_error
 from serving.rest.app import error_response
+from serving.rest.body_turns import BodyTurns
 from serving.rest.parser import Refusal, Response
 from serving.rest.protocol import Connection
 
@@ -137,6 +138,7 @@ class Connections:
         )  # a quarter is gRPC's; the rest: files, models
         self._warned = False
         self._emptied = asyncio.Event()
+        self._turns = BodyTurns()
         self.draining = False
         self.refusals = refusals or Refusals()
 
@@ -155,6 +157,7 @@ class Connections:
         if connection in self._open:  # to the end of the line
             del self._open[connection]
             self._open[connection] = None
+            self._turns.touch(connection)
 
     def _turn_away(self) -> None:
         if not self._warned:
@@ -172,6 +175,7 @@ class Connections:
     def remove(self, connection: Connection) -> None:
         """A client left."""
         self._open.pop(connection, None)
+        self._turns.remove(connection)
         if not self._open:
             self._emptied.set()
 
