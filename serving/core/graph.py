@@ -14,7 +14,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from serving.errors import InvalidArgument
-from serving.wire import dtypes, protos
+from serving.wire import protos
 from serving.wire.proto_fields import list_fields
 
 if TYPE_CHECKING:
@@ -212,10 +212,12 @@ class StringOps:
 
 def _is_string(graph: Any, info: Any) -> bool:
     """Whether it is a string, in the graph too: a signature may name what is not there."""
-    if info.dtype != dtypes.STRING.number:
+    from tensorflow import string
+
+    if info.dtype != string.as_datatype_enum:
         return False
     try:
-        return bool(graph.get_tensor_by_name(info.name).dtype.as_datatype_enum == info.dtype)
+        return bool(graph.get_tensor_by_name(info.name).dtype == string)
     except (KeyError, ValueError, TypeError):
         return False
 
