@@ -27,15 +27,18 @@ def model():
 
 @pytest.fixture(scope="module")
 def served(model):
-    return SimpleNamespace(
-        model=model,
-        features=lambda raw: shakespeare.preprocess(raw, P),
-        outputs=lambda features: shakespeare.outputs(model, features),
+    signatures = shakespeare.signatures(
+        SimpleNamespace(
+            model=model,
+            features=lambda raw: shakespeare.preprocess(raw, P),
+            outputs=lambda features: shakespeare.outputs(model, features),
+        )
     )
+    return {name: (tf.function(function), specs) for name, (function, specs) in signatures.items()}
 
 
 def ask(served, *prompts, seed=1, temperature=0.8, length=40):
-    function, specs = shakespeare.signatures(served)["serving_default"]
+    function, specs = served["serving_default"]
     rows = len(prompts)
     given = np.array(prompts, object), np.resize(seed, rows), np.resize(temperature, rows), np.resize(length, rows)
     return function(*(tf.constant(each, spec.dtype) for each, spec in zip(given, specs, strict=True)))["text"].numpy()
@@ -56,10 +59,12 @@ def test_steps_with_a_ring_are_the_network_also_past_its_context(model):
 def test_the_ring_forgets_what_is_older_than_the_context(model):
     network = model.get_layer("gpt")
 
+    step = tf.function(network.step)
+
     def logits_after(text):
         caches = [empty_cache(1, P.context, block.heads, block.size) for block in network.blocks]
         for place, letter in enumerate(text):
-            logits, caches = network.step(tf.constant([letter]), tf.constant(place), caches)
+            logits, caches = step(tf.constant([letter]), tf.constant(place), caches)
         return logits.numpy()
 
     reach = P.blocks * (P.context - 1)  # each block looks as far back once more
@@ -107,18 +112,18 @@ def test_what_cannot_be_answered_is_said(served, prompt, more, words):
         ask(served, prompt, **more)
 
 
-def test_the_loss_of_a_text_is_that_of_its_characters(served):
-    function, _ = shakespeare.signatures(served)["score"]
+def test_the_loss_of_a_text_is_that_of_its_characters(served, model):
+    function, _ = served["score"]
     answer = function(tf.constant([TEXT[:16], b"", TEXT[:5], b"a"]))
     assert [0.0, 0.0] == tf.gather(answer["loss"], [1, 3]).numpy().tolist()
     ids = np.frombuffer(TEXT[:16], np.uint8)[None].astype(np.int64)
-    costs = served.model({"ids": ids}, training=False).numpy()[0]
+    costs = model({"ids": ids}, training=False).numpy()[0]
     np.testing.assert_allclose([costs.mean(), costs[:4].mean()], tf.gather(answer["loss"], [0, 2]), rtol=1e-4)
     np.testing.assert_allclose(np.exp(costs.mean()), answer["perplexity"][0], rtol=1e-4)
 
 
 def test_a_text_that_is_too_long_for_a_loss_is_refused(served):
-    function, _ = shakespeare.signatures(served)["score"]
+    function, _ = served["score"]
     assert 0 < function(tf.constant([b"a" * 513]))["loss"][0]
     with pytest.raises(tf.errors.InvalidArgumentError, match="text has at most 513 bytes"):
         function(tf.constant([b"a", b"a" * 514]))
