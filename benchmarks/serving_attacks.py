@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FEW = 600
+_WARM_UP_S = 1.0  # the first answers of each worker are slow
 _MIB = 2**20
 _HEAD = """| attack | memory | p99 of others: rest -> attack (control) | p99 of health | errors | died |
 |---|---|---|---|---|---|"""
@@ -153,6 +154,7 @@ def main() -> int:
         print(_HEAD, flush=True)
         for name in names:
             with run_server(Path(folder), options.workers, options.memory_mb) as server:
+                watch(server, lambda: time.sleep(_WARM_UP_S))
                 turns = [measure(server, name, options) for _ in range(options.repeat)]
                 died = server.deaths()
             print(line(name, turns, died), flush=True)
