@@ -3,7 +3,7 @@
     python -m benchmarks.wide_table [--columns N] [--rows N] [--texts N]
 
 `keraspipe new` writes the recipe. Four fifths of the columns are numbers, one fifth are names of one in four kinds.
-Each column of free text has a vocabulary of its own, which costs a part of a second: `--texts` adds such columns.
+`--texts` adds columns of free text; more than two share one vocabulary.
 The peak is that of the larger of both commands, with Python and TensorFlow; it should not grow with the rows.
 """
 

@@ -33,7 +33,7 @@ DEFAULT_TEXT_LENGTH, MAX_TEXT_LENGTH = 32, 400
 MAX_SHOWN_CLASSES = 10
 NUMERIC_GROUPS = ("numbers", "booleans", "dates", "vectors")
 NAMED_GROUPS = ("categories", "keys", "counts")
-MAX_SEPARATE = 24  # columns with a vocabulary each; more share one, since Transform takes half a second for each
+MAX_SEPARATE, MAX_SEPARATE_TEXTS = 24, 2  # columns with a vocabulary each; more share one: Transform takes 0.5 s, 1.7 s
 MAX_EMBEDDED = 200  # columns whose numbers get a vector each; for more the first layer would be too large
 NUMERIC_USES = ("number", "amount", "count")
 
@@ -224,13 +224,13 @@ def _table_facts(
     return {
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
-        "label": goal.name,
         "limits": {called[name]: (limit.low, limit.high) for name, limit in common["limits"].items()},
         "numeric": numeric,
         "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,
         "named": _named_groups(groups),
         "text_groups": [name.upper() for name in ("booleans", "categories", "dates", "texts") if groups[name]],
         "joint": sum(len(groups[name]) for name in NAMED_GROUPS) > MAX_SEPARATE,
+        "joint_texts": len(groups["texts"]) > MAX_SEPARATE_TEXTS,
         "length": max(lengths, default=DEFAULT_TEXT_LENGTH),  # the longest column sets it: others are padded
         "middle": choices.round_significant(median(summary.target)) if summary.target else 0.0,
         "spread": choices.round_significant(pstdev(summary.target)) if summary.target else 1.0,

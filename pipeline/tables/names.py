@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-RESERVED_NAMES = {"numbers", "words", "next"}  # by the templates of recipes, and by the label of a series
+RESERVED_NAMES = {"names", "numbers", "words", "next"}  # by the templates of recipes, and by the label of a series
 # Latin letters that Unicode takes apart into no simpler one.
 LATIN = str.maketrans(
     {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}

@@ -144,6 +144,27 @@ def unmasked(x):
     return layers.GlobalAveragePooling1D()(layers.Embedding(20, 4, embeddings_initializer=large())(x))
 
 
+def test_texts_with_one_embedding_are_named_by_their_columns():
+    """As in recipes for tables with several texts, also where all texts of the sample are shorter than those asked."""
+    columns = ("title", "note", "remark")
+    x = {name: keras.Input((8,), name=name, dtype="int64") for name in columns}
+    embedding = layers.Embedding(60, 4, embeddings_initializer=large())
+    model = keras.Model(
+        x, softmax(layers.Concatenate()([layers.GlobalAveragePooling1D()(embedding(x[name])) for name in columns]))
+    )
+
+    def transform(raw):
+        return {name: ids({"text": raw[name]})["words"] + 20 * place for place, name in enumerate(columns)}
+
+    sample = {"title": TEXTS, "note": TEXTS[::-1].copy(), "remark": np.array([b"good", b"bad", b"", b"very"], object)}
+    parts = served(model, dict.fromkeys(columns, "bytes"), transform, sample)
+    answer = explained(parts)
+    assert sorted(columns) == sorted(name.decode() for name in answer["columns"][0])
+    require_complete(answer)
+    features = parts.features({name: tf.constant(value) for name, value in sample.items()})
+    np.testing.assert_allclose(parts.model(features).numpy().max(axis=1), answer["score"], atol=1e-5)
+
+
 @pytest.mark.parametrize("build", [masked, explicit, unmasked])
 def test_text(build):
     parts = text(build)

@@ -59,6 +59,8 @@ def ruff(text: str, *arguments: str) -> str:
         "kinds",
         "mixed",
         "notes",
+        "three notes",
+        "many notes",
         "regression",
         "words",
         "series",
@@ -74,6 +76,7 @@ def any_draft(request, drafted, write_csv, trees, series):
     """A recipe of every kind."""
     numbers = {name: trees[name] for name in ("height (m)", "age", "grown")}
     words = {name: trees[name] for name in ("note", "grown")}
+    three = {"remark": trees["note"][::-1], "last": trees["note"][50:] + trees["note"][:50], **words}
     unequal = {**numbers, "grown": [["a", "b", "c" if number % 20 == 2 else "a"][number % 3] for number in range(200)]}
     bought = {"user_id": [n // 20 for n in range(800)], "sku": [n * n // 7 % 61 for n in range(800)]}
     said = {
@@ -95,6 +98,8 @@ def any_draft(request, drafted, write_csv, trees, series):
         ),
         "mixed": ({"remark": trees["note"][::-1], "kind": trees["kind"], **words}, "grown"),
         "notes": ({"remark": trees["note"][::-1], **words}, "grown"),
+        "three notes": (three, "grown"),
+        "many notes": (trees | three | {"fourth": trees["note"][100:] + trees["note"][:100]}, "price"),
         "regression": (trees, "price"),
         "words": (words, "grown"),
         "series": (series, "sold"),

@@ -47,10 +47,11 @@ def test_what_is_an_identifier_stays():
         (["class", "self", "lambda"], ["class_", "self_", "lambda_"]),
         (["Class", "NONE", "Self"], ["Class_", "NONE_", "Self_"]),
         (["A", "a", "b"], ["A", "a_2", "b"]),
+        (["names", "Words", "number"], ["names_2", "Words_2", "number"]),
         (["class", "class_"], ["class__2", "class_"]),
     ],
 )
-def test_what_tensorflow_cannot_export_gets_another_name(names, expected):
+def test_what_tensorflow_cannot_export_or_a_template_uses_gets_another_name(names, expected):
     assert expected == list(make_identifiers(names).values())
 
 
