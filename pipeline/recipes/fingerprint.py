@@ -121,7 +121,8 @@ def _step_file(step: str, root: Path) -> Path:
 @cache
 def _recipe_parts(entry: Path, root: Path) -> frozenset[str]:
     """Returns the parts of a recipe that a step reads: "data", "gate.slices"."""
-    return recipe_reads.find_parts(import_closure.import_closure([entry], root))
+    files = import_closure.import_closure([entry], root)
+    return recipe_reads.find_parts((path.stem, import_closure.read_code(path, root).source) for path in files)
 
 
 @cache

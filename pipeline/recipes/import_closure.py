@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +42,14 @@ class Code:
         on_demand: Files that a module's `__getattr__` imports when a name of the module is used.
         names: Names that its import lines bind, except modules: file, name in it, name here.
         text: Its syntax tree without docstrings and the like, and with files instead of names of modules.
+        source: The text of a whole file; not part of the digests.
     """
 
     imports: frozenset[Path]
     on_demand: frozenset[Path]
     names: frozenset[tuple[Path, str, str]]
     text: str
+    source: str = ""
 
     @property
     def sources(self) -> set[Path]:
@@ -90,7 +92,7 @@ def _read_now(path: Path, root: Path) -> Code:
 
 @cache
 def _analyze_text(text: str, path: Path, root: Path) -> Code:
-    return analyze(ast.parse(text, str(path)).body, path, root)
+    return replace(analyze(ast.parse(text, str(path)).body, path, root), source=text)
 
 
 def analyze(nodes: Sequence[ast.AST], path: Path, root: Path = ROOT) -> Code:

@@ -19,6 +19,7 @@ PACKAGES = ("pipeline", "serving")
 _DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")
 
 
+@cache
 def is_project(path: Path, root: Path = ROOT) -> bool:
     """Returns whether a file belongs to keraspipe, not to a recipe."""
     return any(path.is_relative_to(root / package) for package in PACKAGES)
@@ -128,6 +129,13 @@ class Imports(ast.NodeVisitor):
         base = self.package[: len(self.package) - node.level + 1] if node.level else ()
         return ".".join([*base, *([node.module] if node.module else [])])
 
+    def visit_Name(self, node: ast.Name) -> None:
+        """Stops here: a name imports nothing, and most of a tree are names."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        """Goes on to what has the attribute."""
+        self.visit(node.value)
+
     def visit_Constant(self, node: ast.Constant) -> None:
         """Follows a dotted name in a string: of a function that TFX loads, or of a module that a process runs."""
         module = self.parse_module(node.value)
@@ -178,4 +186,5 @@ def _is_lazy(node: ast.FunctionDef) -> bool:
 
 def is_type_checking(node: ast.If) -> bool:
     """Returns whether a block is for type checkers only."""
-    return ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING"
+    name = node.test.attr if isinstance(node.test, ast.Attribute) else getattr(node.test, "id", "")
+    return name == "TYPE_CHECKING"

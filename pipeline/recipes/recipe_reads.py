@@ -9,30 +9,38 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pipeline.recipe import Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 PARTS = frozenset(field.name for field in dataclasses.fields(Recipe))
 _TYPE = re.compile(rf"\b{Recipe.__name__}\b")
 _PASS_THROUGH = (ast.BoolOp, ast.IfExp, ast.NamedExpr)
 # A function that returns a recipe has this annotation; functions that pass it on are analyzed themselves.
+_WORD = re.compile(r"\w+")
 _HARMLESS = (ast.Return, ast.If, ast.Compare, ast.Expr, *_PASS_THROUGH)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def find_parts(files: Iterable[Path]) -> frozenset[str]:
-    """Returns the fields of `Recipe` that the files read, such as "data" and "gate.slices"; all if unknown."""
-    texts = [(path.stem, path.read_text(encoding="utf-8")) for path in files]
-    return _Reads([(stem, ast.parse(text)) for stem, text in texts if "recipe" in text.lower()]).parts()
+def find_parts(files: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """Returns the fields of `Recipe` that files read, such as "data" and "gate.slices"; all if unknown.
+
+    Args:
+        files: The name without ending and the text of each.
+    """
+    files = [(stem, text) for stem, text in files if "recipe" in text.lower()]
+    known = Declarations().union(*(_parse(stem, text).declared for stem, text in files))
+    parts = frozenset().union(*(_find_parts(stem, text, known.within(_words(text))) for stem, text in files))
+    return frozenset(part for part in parts if part.partition(".")[0] in PARTS)
 
 
-class _Reads:
-    """The uses of recipes in an import closure.
+@dataclasses.dataclass(frozen=True)
+class Declarations:
+    """What files declare to be a recipe.
 
     Attributes:
         makers: Functions that return a recipe, as "file.function".
@@ -40,43 +48,84 @@ class _Reads:
         holders: Attributes that are a recipe.
     """
 
-    def __init__(self, trees: list[tuple[str, ast.Module]]) -> None:
-        self.trees = trees
-        self.makers: set[str] = set()
-        self.takers: set[str] = {"isinstance"}
-        self.holders: set[str] = set()
-        for stem, tree in trees:
-            for node in ast.walk(tree):
-                self._declare(node, stem)
+    makers: frozenset[str] = frozenset()
+    takers: frozenset[str] = frozenset({"isinstance"})
+    holders: frozenset[str] = frozenset()
 
-    def _declare(self, node: ast.AST, stem: str) -> None:
-        if isinstance(node, Function):
-            self.makers |= {f"{stem}.{node.name}"} if _is_recipe(node.returns) else set()
-            self.takers |= {node.name} if any(_is_recipe(arg.annotation) for arg in _arguments(node)) else set()
-        elif isinstance(node, ast.ClassDef):
-            fields = set(_annotated_names(node.body))
-            self.holders |= fields
-            self.takers |= {node.name} if fields else set()
+    def union(self, *others: Declarations) -> Declarations:
+        """Returns the declarations of all."""
+        return Declarations(
+            self.makers.union(*(other.makers for other in others)),
+            self.takers.union(*(other.takers for other in others)),
+            self.holders.union(*(other.holders for other in others)),
+        )
 
-    def parts(self) -> frozenset[str]:
-        """Returns the fields that are read."""
-        parts: set[str] = set()
-        for stem, tree in self.trees:
-            self.origins = dict(_origins(tree, stem))
-            for node in tree.body:
-                for scope in node.body if isinstance(node, ast.ClassDef) else [node]:
-                    parts |= self._in(scope)
-        return frozenset(part for part in parts if part.partition(".")[0] in PARTS)
+    def within(self, words: frozenset[str]) -> Declarations:
+        """Returns those that a text of these words may name, so that the rest changes nothing that is known of it."""
+        makers = frozenset(maker for maker in self.makers if maker.rpartition(".")[2] in words)
+        return Declarations(makers, self.takers & words, self.holders & words)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Module:
+    """A file: its syntax tree, what it declares, and its functions and imported names as "file.function"."""
+
+    tree: ast.Module
+    declared: Declarations
+    origins: dict[str, str]
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text))
+
+
+@cache
+def _parse(stem: str, text: str) -> _Module:
+    tree = ast.parse(text)
+    definitions = (node for node in ast.walk(tree) if isinstance(node, Function | ast.ClassDef))
+    declared = Declarations().union(*(_declare(node, stem) for node in definitions))
+    return _Module(tree, declared, dict(_origins(tree, stem)))
+
+
+def _declare(node: Function | ast.ClassDef, stem: str) -> Declarations:
+    name = frozenset({node.name})
+    if isinstance(node, ast.ClassDef):
+        holders = frozenset(_annotated_names(node.body))
+        return Declarations(takers=name if holders else frozenset(), holders=holders)
+    takes = any(_is_recipe(arg.annotation) for arg in _arguments(node))
+    makers = frozenset({f"{stem}.{node.name}"} if _is_recipe(node.returns) else ())
+    return Declarations(makers, name if takes else frozenset())
+
+
+@cache
+def _find_parts(stem: str, text: str, known: Declarations) -> frozenset[str]:
+    module = _parse(stem, text)
+    return _Reads(known, module.origins).parts(module.tree)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reads:
+    """The uses of recipes in a file."""
+
+    known: Declarations
+    origins: dict[str, str]
+
+    def parts(self, tree: ast.Module) -> frozenset[str]:
+        """Returns the attributes that are read."""
+        scopes = (scope for node in tree.body for scope in (node.body if isinstance(node, ast.ClassDef) else [node]))
+        return frozenset().union(*map(self._in, scopes))
 
     def _in(self, scope: ast.AST) -> set[str]:
         """Returns the fields read in a function, including nested ones, or in a statement."""
-        names, parents = self._names(scope), {child: parent for parent, child in _edges(scope)}
-        uses = (self._use(parent, parents) for child, parent in parents.items() if self._yields(child, names))
-        return set().union(*uses)
-
-    def _names(self, scope: ast.AST) -> set[str]:
-        """Returns the names bound to a recipe in a scope."""
         nodes = list(ast.walk(scope))
+        names = self._names(nodes)
+        recipes = {node for node in nodes if self._yields(node, names)}
+        parents = {child: parent for parent, child in _edges(scope)} if recipes else {}
+        return set().union(*(self._use(parent, parents) for child, parent in parents.items() if child in recipes))
+
+    def _names(self, nodes: list[ast.AST]) -> set[str]:
+        """Returns the names bound to a recipe in the nodes of a scope."""
         names = {arg.arg for node in nodes if isinstance(node, ast.arg) and _is_recipe((arg := node).annotation)}
         names |= set(_annotated_names(nodes))
         before = -1
@@ -88,9 +137,9 @@ class _Reads:
 
     def _yields(self, node: ast.AST, names: set[str]) -> bool:
         if isinstance(node, ast.Call):
-            return self._origin(node.func) in self.makers
+            return self._origin(node.func) in self.known.makers
         if isinstance(node, ast.Attribute):
-            return node.attr in self.holders and isinstance(node.ctx, ast.Load)
+            return node.attr in self.known.holders and isinstance(node.ctx, ast.Load)
         if isinstance(node, _PASS_THROUGH):
             return any(self._yields(child, names) for child in ast.iter_child_nodes(node))
         return isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
@@ -108,14 +157,14 @@ class _Reads:
             outer = parents.get(parent)
             return {f"{parent.attr}.{outer.attr}" if isinstance(outer, ast.Attribute) else parent.attr}
         if isinstance(parent, ast.Call):
-            return set() if _last_identifier(parent.func) in self.takers else set(PARTS)
+            return set() if _last_identifier(parent.func) in self.known.takers else set(PARTS)
         if isinstance(parent, ast.Assign | ast.AnnAssign):
             return set() if all(self._keeps(target) for target, _ in assignments(parent)) else set(PARTS)
         return set() if isinstance(parent, _HARMLESS) else set(PARTS)
 
     def _keeps(self, target: ast.expr) -> bool:
         """Returns whether an assignment target is followed: a name, an annotated attribute, or a dict of recipes."""
-        return isinstance(target, ast.Name | ast.Subscript) or _last_identifier(target) in self.holders
+        return isinstance(target, ast.Name | ast.Subscript) or _last_identifier(target) in self.known.holders
 
 
 def assignments(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
@@ -162,6 +211,8 @@ def _annotated_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _is_recipe(annotation: ast.expr | None) -> bool:
+    if isinstance(annotation, ast.Name):  # most are, and quickly compared
+        return annotation.id == Recipe.__name__
     return annotation is not None and bool(_TYPE.search(ast.unparse(annotation)))
 
 

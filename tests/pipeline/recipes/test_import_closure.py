@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -317,3 +319,18 @@ def test_what_steps_and_recipes_import_is_in_their_closures():
     }
     for name, files in imported([*starts]).items():
         assert (name, set()) == (name, set(files) - set(map(str, import_closure.import_closure(starts[name]))))
+
+
+def test_the_digests_of_all_steps_read_each_file_once(monkeypatch):
+    for remembered in (import_closure._read_once, fingerprint._recipe_parts):
+        remembered.cache_clear()
+    source, read, reads = SOURCES["digits"], Path.read_text, Counter()
+
+    def count(path, *args, **options):
+        reads[path] += 1
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", count)
+    for step in STEPS:
+        fingerprint.code_digest(source, step)
+    assert {1} == set(reads.values()), reads.most_common(3)
