@@ -5,7 +5,7 @@ A column may have the name that it has in the file that was trained on, or that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, did_you_mean
@@ -13,7 +13,8 @@ from pipeline.export.columns import COLUMNS_FILE
 from pipeline.features import types
 from pipeline.formats import read_table
 from pipeline.store import fileio
-from pipeline.tables import sniff
+from pipeline.tables import dialect as dialects
+from pipeline.tables import encodings, sniff
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class InputColumns:
         optional: Inputs that may be missing.
         target: Column that is predicted; empty if it is not known.
         classes: Declared classes; empty if there are none, or they are not known.
+        encoding: That was named for the file that was trained on; empty if none was.
     """
 
     kinds: Mapping[str, str]
@@ -44,6 +46,7 @@ class InputColumns:
     optional: frozenset[str] = frozenset()
     target: str = ""
     classes: tuple[str, ...] = ()
+    encoding: str = ""
 
     @property
     def only(self) -> str:
@@ -114,6 +117,7 @@ def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, ta
         frozenset(stored.get("optional", ())),
         stored.get("target", target),
         tuple(stored.get("classes", ())),
+        stored.get("encoding", ""),
     )
 
 
@@ -121,6 +125,14 @@ def _input_kind(info: TensorInfo) -> str:
     name = "bytes" if info.dtype.name == "string" else "int" if "int" in info.dtype.name else "float"
     sizes = (info.shape or ())[1:]
     return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
+
+
+def use_trained_encoding(path: Path, known: Dialect, columns: InputColumns) -> Dialect:
+    """Returns what is known of a CSV file, with the encoding that was trained with where UTF-8 does not fit."""
+    if known.encoding or not columns.encoding or not path.is_file() or read_table.table_format(path) != "csv":
+        return known
+    fits = dialects.find_encoding(path) == "utf-8" and encodings.fits_better(path, columns.encoding)
+    return replace(known, encoding=columns.encoding) if fits else known
 
 
 def find_dialect(path: Path, known: Dialect | None, columns: InputColumns) -> Dialect | None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from pipeline.batch_inference.columns import InputColumns
     from pipeline.batch_inference.job import Job, Outcome
     from pipeline.console import Terminal
+    from pipeline.tables.dialect import Dialect
 
 
 REPORT_INTERVAL_S = 5.0
@@ -52,7 +54,7 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
 
     began = time.monotonic()
     layout = forecast.read_layout(source.folder) if source.folder else None
-    request = _make_job(options, source)
+    request = _make_job(options, source, terminal)
     if layout and options.signature in (DEFAULT_SIGNATURE, FORECAST_SIGNATURE):
         ask = functools.partial(source.predict, FORECAST_SIGNATURE)
         outcome = forecast.run(request.path, request.out, layout, ask, request.dialect)
@@ -71,7 +73,7 @@ def predict_file(options: Namespace, source: Source, terminal: Terminal) -> int:
     return 0
 
 
-def _make_job(options: Namespace, source: Source) -> Job:
+def _make_job(options: Namespace, source: Source, terminal: Terminal) -> Job:
     from pipeline.batch_inference import columns, job
 
     if options.signature not in source.signatures:
@@ -86,15 +88,28 @@ def _make_job(options: Namespace, source: Source) -> Job:
     signature = source.signatures[options.signature]
     labels = source.signatures.get("transform_labels")
     target = next(iter(labels.outputs), "") if labels else ""
+    trained = columns.read_input_columns(signature.inputs, source.folder, target)
     return job.Job(
         path,
         out,
         signature,
         lambda inputs: source.predict(options.signature, inputs),
         source.identity,
-        columns.read_input_columns(signature.inputs, source.folder, target),
-        _csv_options.read_dialect(options),
+        trained,
+        _read_dialect(options, path, trained, terminal),
     )
+
+
+def _read_dialect(options: Namespace, path: Path, trained: InputColumns, terminal: Terminal) -> Dialect:
+    """Returns what the options say of a file, and the encoding that was trained with where that is needed; says so."""
+    from pipeline.batch_inference import columns
+
+    said = _csv_options.read_dialect(options)
+    dialect = columns.use_trained_encoding(path, said, trained)
+    if dialect != said:
+        words = f"{path.name} is read in {dialect.encoding}, as the file that was trained on; --encoding names another."
+        print(words, file=terminal.err, flush=True)
+    return dialect
 
 
 class Progress:

@@ -15,12 +15,14 @@ FORECAST_SIGNATURE, FORECAST_TIME = "forecast", "time"  # see `pipeline.export.f
 def describe_columns(data: Any) -> dict[str, Any]:
     """Returns as JSON the columns of the inputs, which of them may be missing, the target's column and the classes.
 
-    A single text or number of a table may be missing: `preprocess` gets "" or NaN, in training as in serving.
+    And the encoding of the file, if the recipe names one. A single text or number of a table may be missing:
+    `preprocess` gets "" or NaN, in training as in serving.
     """
     inner = getattr(data, "data", data)  # of a `pipeline.formats.base.RenamedColumns`
     windows = hasattr(inner, "horizon")  # of a series
     own = getattr(inner, "column_names", {})  # of `pipeline.formats.structured.interactions`
     names = {**inner.numbers, **inner.texts} if windows else own if inner is data else dict(data.names)
+    encoding = getattr(getattr(inner, "dialect", inner), "encoding", "")
     table = hasattr(inner, "missing") and not windows
     optional = [name for name, kind in data.inputs.items() if kind in ("float", "bytes") and table]
     return {
@@ -28,4 +30,5 @@ def describe_columns(data: Any) -> dict[str, Any]:
         "optional": [name for name in optional if not name.endswith("_bytes")],
         "target": names.get(data.label, data.label),
         "classes": list(data.classes),
+        **({"encoding": encoding} if encoding else {}),
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import itertools
+import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = ("utf-8", "cp1252", "shift_jis", "gb18030", "latin-1")  # the last one has every byte
 WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
-SAMPLE_BYTES = 1 << 20
+SAMPLE_BYTES, SAMPLE_LINES = 1 << 20, 1000
 CHANCE_BYTES = 20  # as many bytes of Chinese are UTF-8 by chance once in a billion files
 GZIP = b"\x1f\x8b"
 COMPRESSED = (
@@ -95,6 +98,19 @@ def guess_file_encoding(path: Path, encoding: str = "") -> str:
     """Returns another encoding that knows all bytes of the first megabyte of a file."""
     with open_bytes(path) as file:
         return guess_encoding(file.read(SAMPLE_BYTES), encoding, whole=False)
+
+
+def fits_better(path: Path, encoding: str) -> bool:
+    """Returns whether an encoding fits a file better than UTF-8.
+
+    It does if most of the lines with other letters than ASCII's are no UTF-8, and all of these are in the encoding. One
+    such line among those of UTF-8 is a fault of that line.
+    """
+    with suppress(OSError, EOFError, zlib.error), open_bytes(path) as file:  # a damaged file is named by its readers
+        lines = list(itertools.islice((line for line in file if not line.isascii()), SAMPLE_LINES))
+        broken = [line for line in lines if not _can_decode(line, "utf-8", whole=True)]
+        return 2 * len(broken) > len(lines) and all(_can_decode(line, encoding, whole=True) for line in broken)
+    return False
 
 
 def require_no_utf8(path: Path, named: str) -> None:

@@ -114,11 +114,10 @@ def test_the_names_of_the_recipe_and_missing_values_are_answered_alike(command, 
         json.dumps({called[name]: cell for name, cell in zip(HEADER[:3], row, strict=False) if cell}) for row in trees()
     ]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines) + "\n")
-    asked = {tmp_path / "rows.jsonl": (), path: ("--encoding", "cp1252")}
     answers = []
-    for number, (file, options) in enumerate(asked.items()):
+    for number, file in enumerate([tmp_path / "rows.jsonl", path]):  # of the same encoding as that of the training
         out = tmp_path / f"answers{number}.csv"
-        assert command("predict", "forest@1", "--file", file, "--out", out, *options).code == 0
+        assert command("predict", "forest@1", "--file", file, "--out", out).code == 0
         answers.append([row["predicted_Art"] for row in read(out)])
     assert answers[0] == answers[1]
 

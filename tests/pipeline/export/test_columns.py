@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from pipeline.export.columns import describe_columns
@@ -9,6 +10,7 @@ from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
 from pipeline.formats.folders import ImageFolder
 from pipeline.formats.time_series import TimeSeries
+from pipeline.tables.dialect import Dialect
 
 
 def test_names_in_the_file_and_what_may_be_missing():
@@ -22,6 +24,13 @@ def test_names_in_the_file_and_what_may_be_missing():
         "target": "the quality",
         "classes": ["bad", "good"],
     } == describe_columns(data)
+
+
+def test_the_encoding_that_the_recipe_names():
+    series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v", {"v": "v"}, {"t": "t"})
+    named = (Csv("x.csv", {}, "y", encoding="cp1252"), replace(series, dialect=Dialect(encoding="cp1252")))
+    assert ["cp1252"] * 2 == [describe_columns(data)["encoding"] for data in named]
+    assert "encoding" not in describe_columns(series)
 
 
 def test_files_and_windows_are_never_missing():

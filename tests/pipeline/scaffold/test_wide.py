@@ -95,7 +95,7 @@ def test_each_text_has_words_of_its_own(drafted, write_csv, analyse, tmp_path, o
     drawn = random.Random(2)
     texts = {
         "names": [" ".join(drawn.choices(WORDS, k=9)) for _ in range(60)],  # called as a feature of recipes
-        "größe (m)": [" ".join(drawn.choices(WORDS[:5] + ["a=b", "ümlaut"], k=4)) for _ in range(60)],
+        "größe (m)": [" ".join(drawn.choices([*WORDS[:5], "a=b", "ümlaut"], k=4)) for _ in range(60)],
         "words": [" ".join(drawn.choices(WORDS[2:6], k=place % 9)) for place in range(60)],
     }
     grown = [drawn.choice(["yes", "no"]) for _ in range(60)]
