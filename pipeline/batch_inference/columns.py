@@ -131,7 +131,7 @@ def use_trained_encoding(path: Path, known: Dialect, columns: InputColumns) -> D
     """Returns what is known of a CSV file, with the encoding that was trained with where UTF-8 does not fit."""
     if known.encoding or not columns.encoding or not path.is_file() or read_table.table_format(path) != "csv":
         return known
-    fits = dialects.find_encoding(path) == "utf-8" and encodings.fits_better(path, columns.encoding)
+    fits = encodings.fits_better(path, columns.encoding) and dialects.find_encoding(path) == "utf-8"
     return replace(known, encoding=columns.encoding) if fits else known
 
 

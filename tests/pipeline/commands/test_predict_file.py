@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from argparse import ArgumentParser
@@ -11,11 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pipeline.batch_inference.columns import InputColumns, use_trained_encoding
 from pipeline.commands import _predict_file
 from pipeline.commands._predict_file import Source
 from pipeline.export.columns import COLUMNS_FILE, describe_columns
 from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
+from pipeline.tables.dialect import Dialect
 from serving.core.signature import Signature, TensorInfo
 from serving.wire import dtypes
 
@@ -131,6 +134,13 @@ def test_one_line_of_another_encoding_is_a_fault_of_that_line(tmp_path, trained)
     terminal = predict(tmp_path, content, folder=trained("cp1252"))
     assert "" == terminal.err.getvalue()
     assert "Rows without a prediction: 1;" in terminal.out.getvalue()
+
+
+def test_a_damaged_file_is_named_by_its_readers(tmp_path):
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(gzip.compress("town,x\nKöln,2\n".encode("cp1252"))[:-12])
+    columns = InputColumns({"x": "float"}, encoding="cp1252")
+    assert Dialect() == use_trained_encoding(path, Dialect(), columns)
 
 
 def test_a_version_of_a_file_in_utf8_says_no_encoding(tmp_path, trained):
