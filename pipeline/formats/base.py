@@ -28,6 +28,7 @@ class Example:
         fault: Why the row cannot be used; empty if it can.
         begins: ISO time of the beginning of the row, for splits by time.
         ends: ISO time of its end; equal for one point in time.
+        repeated: How many parts of its targets came twice, and are kept once.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Example:
     fault: str = ""
     begins: str = ""
     ends: str = ""
+    repeated: int = 0
 
 
 class Dataset(Protocol):

@@ -254,8 +254,8 @@ class TimeSeries:
         features: dict[str, Value] = dict(zip(self.numbers, numbers, strict=True))
         features |= dict(zip(self.texts, texts, strict=True))
         source = f"{path} {steps[0].place} to {steps[-1].place}"
-        times = {"begins": steps[0].time.isoformat(), "ends": steps[-1].time.isoformat()}
-        yield Example(source, {**features, self.label: label}, **times)
+        begins, ends = steps[0].time.isoformat(), steps[-1].time.isoformat()
+        yield Example(source, {**features, self.label: label}, begins=begins, ends=ends)
 
     def _no_window(self, path: Path, counts: WindowCounts) -> PipelineError:
         return PipelineError(

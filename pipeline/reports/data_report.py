@@ -68,6 +68,7 @@ def render_html(name: str, digest: str, sources: Sources) -> str:
         "sound": report.get("sound", 0),
         "straddling": report.get("straddling", 0),
         "left_out_targets": report.get("left_out", {}),
+        "repeated_targets": report.get("repeated", 0),
         "pictures": fileio.read_json(sources.report.with_name(PICTURES), []),
         "features": [_feature_facts(feature) for feature in features[:MAX_FEATURES]],
         "left_out": max(len(features) - MAX_FEATURES, 0),

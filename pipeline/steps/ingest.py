@@ -55,7 +55,8 @@ class Report:
     """The report on a data set: rows per split and class, and the unusable rows, each with its reason.
 
     `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that cross a
-    border between splits and are dropped, `left_out` the entries of targets that did not fit their declared bound.
+    border between splits and are dropped, `left_out` the entries of targets that did not fit their declared bound,
+    `repeated` those that came twice and are kept once.
     """
 
     sound: int = 0
@@ -64,6 +65,7 @@ class Report:
     classes: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
 
 
 class UnusableRowsError(PipelineError):
@@ -87,6 +89,7 @@ def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> It
             report.bad.append(f"{example.source}: {fault}")
             continue
         report.sound += 1
+        report.repeated += example.repeated
         if data.classes:
             report.classes[name] += 1
         yield _pad_targets(example, kinds, report) if kinds else example

@@ -2,7 +2,7 @@
 
 A box may reach over the border by rounding and is cut there. A picture with a box of no area, a box outside of it or a
 box of an undeclared class is unusable: what the annotation means is not known. So is one of another size than its
-annotation says, because the boxes are for that size.
+annotation says, because the boxes are for that size. A box that comes twice is kept once.
 """
 
 from __future__ import annotations
@@ -55,16 +55,14 @@ class Box:
         """Returns why the box cannot be used; empty if it can."""
         place = f"({self.left:g}, {self.top:g}) to ({self.right:g}, {self.bottom:g})"
         if self.name not in names:
-            return f"the class {self.name!r} of a box is not among the declared ones {', '.join(names)}"
+            return f"the class of a box is not among the declared ones {', '.join(names)}: {self.name!r}"
         if not (self.left < self.right and self.top < self.bottom):
-            return f"the box of {self.name} from {place} has no area"
+            return f"a box has no area: {self.name} from {place}"
         over = max(-self.left / width, self.right / width - 1, -self.top / height, self.bottom / height - 1)
         if not over <= SLACK:
-            return f"the box of {self.name} from {place} is outside the picture of {width:g}x{height:g} pixels"
+            return f"a box is outside the picture: {self.name} from {place}, of {width:g}x{height:g} pixels"
         top, left, bottom, right = self.scaled(width, height)
-        return (
-            "" if left < right and top < bottom else f"the box of {self.name} from {place} has no area in the picture"
-        )
+        return "" if left < right and top < bottom else f"a box has no area in the picture: {self.name} from {place}"
 
 
 def target_kinds(most: int) -> dict[str, str]:
@@ -96,7 +94,8 @@ def make_example(
     if fault:
         return Example(source, {}, split, fault)
     width, height = image.upright_size(content)
-    kept = [box.in_pixels(width, height) for box in boxes]
+    placed = [box.in_pixels(width, height) for box in boxes]
+    kept = list(dict.fromkeys(placed))
     faults = (_size_fault(size, width, height), *(box.fault(width, height, names) for box in kept))
     fault = next(filter(None, faults), "")
     features = {
@@ -104,7 +103,7 @@ def make_example(
         "boxes": [box.scaled(width, height) for box in kept],
         "classes": [names.index(box.name) for box in kept if not fault],
     }
-    return Example(source, features, split, fault)
+    return Example(source, features, split, fault, repeated=len(placed) - len(kept))
 
 
 def _size_fault(size: tuple[Any, Any], width: int, height: int) -> str:

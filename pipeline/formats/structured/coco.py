@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MEMBERS = ("images", "annotations", "categories")
 EXPECTED = "a JSON file of COCO with images, annotations and categories"
 
 
@@ -86,12 +87,15 @@ class CocoBoxes:
         for annotation in content["annotations"]:
             by_image[read_id(annotation.get("image_id"))].append(annotation)
         uses = Counter(read_id(picture["id"]) for picture in content["images"])
+        names = Counter(str(picture.get("file_name")) for picture in content["images"])
         for number in [number for number in by_image if number not in uses]:
             yield Example(f"{path}: image_id {number}", {}, split, "its annotations are of no picture in the file")
         for picture in content["images"]:
             source, number = f"{path}: {picture.get('file_name')}", read_id(picture["id"])
             if uses[number] > 1:
                 yield Example(source, {}, split, f"another picture of the file has its id too: {number}")
+            elif names[str(picture.get("file_name"))] > 1:
+                yield Example(source, {}, split, f"another picture of the list has its file, too: {number}")
             else:
                 yield self._example(source, images, picture, by_image[number], content["names"], split)
 
@@ -123,7 +127,8 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-        lists = {key: [dict(each) for each in content[key]] for key in ("images", "annotations", "categories")}
+        _require_members(path, content)
+        lists = {key: [dict(each) for each in content[key]] for key in MEMBERS}
         pairs = {(read_id(each["id"]), str(each["name"])) for each in lists["categories"]}
         _ = [each["id"] for each in lists["images"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -131,6 +136,17 @@ def read_file(path: Path) -> dict[str, Any]:
     _require_ids(path, pairs)
     _require_pixels(path, lists["annotations"])
     return {**lists, "names": dict(sorted(pairs))}
+
+
+def _require_members(path: Path, content: Any) -> None:
+    missing = [key for key in MEMBERS if isinstance(content, dict) and key not in content]
+    if missing:
+        raise PipelineError(
+            f"{path} lacks {' and '.join(missing)}.",
+            expected=EXPECTED,
+            received=f"an object with {', '.join(map(str, content)) or 'nothing'}"[:200],
+            action=f"add {' and '.join(missing)}, or export the boxes again: captions and lists of pictures have none",
+        )
 
 
 def _require_ids(path: Path, pairs: set[tuple[str, str]]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.features import drawing, image
 from pipeline.formats.base import Example
-from pipeline.formats.download import read_members
+from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import find_split, is_hidden, locate
 
 if TYPE_CHECKING:
@@ -61,18 +62,22 @@ class ImageMasks:
         return [locate(data, self.path, "a folder of pictures and one of their masks", self.source)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Yields the pairs, ordered by path, or in the order in which an archive completes them.
+        """Yields the pairs, ordered by path, or in the order in which an archive completes them; then what is none.
 
         Raises:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
         waiting: dict[tuple[str, str, str], tuple[str, bytes]] = {}
+        counts = Counter(self._place(name) for name in list_members(path) if name.lower().endswith(image.SUFFIXES))
         for name, content in read_members(path, image.SUFFIXES):
             place = self._place(name)
             if place is None:
                 continue
             folder, split, stem = place
+            if any(counts[each, split, stem] > 1 for each in (self.images, self.masks)):
+                yield Example(f"{path / name}", {}, split, "more than one picture or mask has this name")
+                continue
             other = waiting.pop((self.masks if folder == self.images else self.images, split, stem), None)
             if other is None:
                 waiting[folder, split, stem] = name, content

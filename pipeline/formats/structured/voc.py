@@ -6,8 +6,7 @@ section "Annotation". Places are whole pixels that count from 1, and the last on
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -17,14 +16,16 @@ from pipeline.formats.base import Example
 from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import find_split, is_hidden, locate, split_of
 from pipeline.formats.structured import boxes
+from pipeline.formats.structured.annotation_files import AnnotationFiles
 from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 KINDS = ("jpegimages", "images", "annotations")  # folders that say what kind of file is in them
 MASKS = {"segmentationclass", "segmentationobject"}  # folders of pictures that are masks of others
+MARK = b"<annotation"  # with which an XML file is one of a picture
 
 
 @dataclass(frozen=True)
@@ -66,36 +67,55 @@ class VocBoxes:
         return [locate(data, self.path, "pictures and XML files", self.source)]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Yields the annotated pictures, ordered by name; test are those in ImageSets/Main/test.txt or a folder `test`.
+        """Yields the annotated pictures, ordered by name, then what has no picture.
+
+        Test are those in ImageSets/Main/test.txt or a folder `test`.
 
         Raises:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
-        stems = Counter(PurePosixPath(name).stem for name in list_members(path) if _is_picture(name))
-        annotations, splits = _read_texts(path, stems)
+        pictures = [name for name in list_members(path) if _is_picture(name)]
+        annotations, splits = _read_texts(path, pictures)
         for name, content in read_members(path, image.SUFFIXES):
             stem = PurePosixPath(name).stem
             if _is_picture(name) and (not splits or stem in splits):
                 split = splits.get(stem) or find_split(PurePosixPath(name).parts[:-1])
-                yield self._example(f"{path / name}", content, annotations.find(name), split)
+                yield self._example(f"{path / name}", content, annotations.find(_place(name)), split)
+        yield from _find_lost(path, pictures, annotations, splits)
 
-    def _example(self, source: str, content: bytes, annotation: bytes | None, split: str) -> Example:
-        if annotation is None:
-            return Example(source, {}, split, "it has no XML file of the same name")
-        marked, size, fault = read_boxes(annotation)
+    def _example(self, source: str, content: bytes, annotation: tuple[bytes | None, str], split: str) -> Example:
+        text, unclear = annotation
+        if text is None:
+            return Example(source, {}, split, unclear or "it has no XML file of the same name")
+        marked, size, fault = read_boxes(text)
         return boxes.make_example(source, content, marked, self.names, split, fault, size)
 
 
-def _read_texts(path: Path, stems: Mapping[str, int]) -> tuple[Annotations, dict[str, str]]:
+def _find_lost(
+    path: Path, pictures: Iterable[str], annotations: AnnotationFiles, splits: Mapping[str, str]
+) -> Iterator[Example]:
+    """Yields what has no picture: XML files, and names in the list of a split."""
+    lost = set(splits) - {PurePosixPath(name).stem for name in pictures}
+    for name, content in annotations.strays():
+        stem = PurePosixPath(name).stem
+        if MARK in content and (not splits or stem in splits):
+            yield Example(f"{path / name}", {}, splits.get(stem, ""), "it is an XML file without its picture")
+            lost.discard(stem)
+    for stem in sorted(lost):
+        yield Example(f"{path}: {stem}", {}, splits[stem], "the list of a split names it, and there is no such picture")
+
+
+def _read_texts(path: Path, pictures: Iterable[str]) -> tuple[AnnotationFiles, dict[str, str]]:
     """Returns the XML files, and the split of each picture that a list names."""
-    annotations = Annotations(stems)
+    annotations = AnnotationFiles(map(_place, pictures), "XML file")
+    stems = {PurePosixPath(name).stem for name in pictures}
     splits: dict[str, str] = {}
     for name, content in read_members(path, (".xml", ".txt")):
         if is_hidden(name):
             continue
         if name.lower().endswith(".xml"):
-            annotations.add(name, content)
+            annotations.add(_place(name), name, content)
         else:
             listed = read_list(name, content, stems)
             # A picture of two lists is one of the test: what is learnt must not be measured.
@@ -133,33 +153,6 @@ def read_list(name: str, content: bytes, stems: Collection[str]) -> dict[str, st
 def _read_stem(name: str) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     return path.stem if path.suffix.lower() in image.SUFFIXES else path.name
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """XML files by the place of their picture, and by its name alone.
-
-    Attributes:
-        stems: How many pictures have a name.
-        places: By path without ending and without the folders `Annotations` and `JPEGImages`.
-        names: By name; empty where several have it, because then the name says nothing.
-    """
-
-    stems: Mapping[str, int]
-    places: dict[str, bytes] = field(default_factory=dict)
-    names: dict[str, bytes] = field(default_factory=dict)
-
-    def add(self, name: str, content: bytes) -> None:
-        """Adds the XML file of a path."""
-        stem = PurePosixPath(name).stem
-        self.places[_place(name)] = content
-        self.names[stem] = b"" if stem in self.names else content
-
-    def find(self, name: str) -> bytes | None:
-        """Returns the annotation of the picture of a path; None if there is none, or another picture may have it."""
-        stem = PurePosixPath(name).stem
-        other = self.names.get(stem) if self.stems[stem] == 1 else None
-        return self.places.get(_place(name), other or None)
 
 
 def _place(name: str) -> str:

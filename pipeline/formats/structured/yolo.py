@@ -14,19 +14,20 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.features import image
+from pipeline.formats.base import Example
 from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import find_split, is_hidden, locate
 from pipeline.formats.structured import boxes
+from pipeline.formats.structured.annotation_files import AnnotationFiles
 from pipeline.formats.structured.boxes import Box
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.formats.base import Example
-
 FIELDS, OUTLINE = 5, 7  # words of a line: a box, an outline of three points
 IMAGES, LABELS, TEXT = "images", "labels", ".txt"
+NO_LINE = "a line of its text is not `class x y width height` as shares"
 TRIED = 20  # texts that are looked at to tell what they are
 
 
@@ -66,20 +67,48 @@ class YoloBoxes:
         return [locate(data, self.path, "folders images and labels")]
 
     def examples(self, data: Path) -> Iterator[Example]:
-        """Yields the pictures, ordered by path, or in the order of the archive.
+        """Yields the pictures, ordered by path, or in the order of the archive; then the texts that have none.
 
         Raises:
             PipelineError: The archive is damaged.
         """
         (path,) = self.files(data)
         names = list_members(path)
-        apart, texts = has_folders(names), dict(pair_texts(path, names))
+        places, texts = find_pictures(names), _read_texts(path, names)
         for name, content in read_members(path, image.SUFFIXES):
-            place = _place(name, IMAGES if apart else "")
-            if place is not None and not is_hidden(name):
+            if name in places:
+                text, unclear = texts.find(places[name])
+                marked, fault = read_boxes(text or b"", self.names)
                 split = find_split(PurePosixPath(name).parts)
-                marked, fault = read_boxes(texts.get(place, b""), self.names)
-                yield boxes.make_example(f"{path / name}", content, marked, self.names, split, fault)
+                yield boxes.make_example(f"{path / name}", content, marked, self.names, split, unclear or fault)
+        for name, content in texts.strays():
+            if _is_annotation(content, apart=has_folders(names)):
+                split = find_split(PurePosixPath(name).parts)
+                yield Example(f"{path / name}", {}, split, "it is a text with boxes without its picture")
+
+
+def find_pictures(names: Sequence[str]) -> dict[str, str]:
+    """Returns the pictures among the files of a data set, with their places."""
+    folder = IMAGES if has_folders(names) else ""
+    pictures = (name for name in names if name.lower().endswith(tuple(image.SUFFIXES)) and not is_hidden(name))
+    places = ((name, _place(name, folder)) for name in pictures)
+    return {name: place for name, place in places if place is not None}
+
+
+def _read_texts(path: Path, names: Sequence[str]) -> AnnotationFiles:
+    texts = AnnotationFiles(find_pictures(names).values(), "text")
+    folder = LABELS if has_folders(names) else ""
+    for name, content in read_members(path, (TEXT,)):
+        place = _place(name, folder)
+        if place is not None and not is_hidden(name):
+            texts.add(place, name, content)
+    return texts
+
+
+def _is_annotation(text: bytes, *, apart: bool) -> bool:
+    """Returns whether a text without a picture is one of boxes, and not a list of names or a description."""
+    marked, fault = read_boxes(text, ())
+    return not fault and (apart or bool(marked))
 
 
 def has_folders(names: Iterable[str]) -> bool:
@@ -112,9 +141,9 @@ def has_boxes_next_to_pictures(path: Path, names: Sequence[str]) -> bool:
 def _place(name: str, folder: str) -> str | None:
     """Returns the path of a file without the folder of its kind, if it has one, and its ending; None outside of it."""
     parts = PurePosixPath(name).with_suffix("").parts
-    if folder and folder not in parts[:-1]:
+    if folder and folder not in map(str.lower, parts[:-1]):
         return None
-    return "/".join(part for part in parts if part != folder)
+    return "/".join([*(part for part in parts[:-1] if part.lower() != folder), parts[-1]])
 
 
 def read_boxes(text: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
@@ -126,7 +155,7 @@ def read_boxes(text: bytes, names: Sequence[str]) -> tuple[list[Box], str]:
         try:
             marked.append(_read_line(line, names))
         except (ValueError, IndexError) as error:
-            return [], f"line {number} of its text is not `class x y width height` as shares: {line[:60]!r} ({error})"
+            return [], f"{NO_LINE}: line {number}, {line[:60]!r} ({error})"
     return marked, ""
 
 

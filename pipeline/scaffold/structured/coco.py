@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import PipelineError
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import SPLIT_NAMES, is_hidden
-from pipeline.formats.structured.coco import CocoBoxes, read_file, read_id
+from pipeline.formats.structured.coco import MEMBERS, CocoBoxes, read_file, read_id
 from pipeline.scaffold.render import list_names
 from pipeline.scaffold.structured.boxes import plan_boxes
 
@@ -25,22 +26,28 @@ START = 1 << 16  # bytes in which a file of COCO has one of its keys
 SPLITS = {**SPLIT_NAMES, **dict.fromkeys(("val", "valid", "validation", "dev"), "val")}
 STARTS = (b"{", codecs.BOM_UTF8)
 PICTURES = ("images", "jpegimages")  # folders of pictures
+MARKS = (("images", "file_name"), ("annotations", "image_id"))  # a list of COCO, and what its entries have
 COCO_KEYS = ("info", "licenses", "images", "annotations", "categories")
 
 
-def find_coco(path: Path) -> Iterator[Path]:
-    """Yields the JSON files of COCO in a folder, those in fewer folders first; copies in hidden folders are none."""
+def find_coco(path: Path, *, partly: bool = False) -> Iterator[Path]:
+    """Yields the JSON files of COCO in a folder, those in fewer folders first; copies in hidden folders are none.
+
+    Args:
+        path: The folder.
+        partly: Whether files count that lack some of their parts.
+    """
     names = [name for name in list_members(path) if name.lower().endswith(".json") and not is_hidden(name)]
     files = (path / name for name in sorted(names, key=lambda name: (name.count("/"), name)))
-    return filter(is_coco, files)
+    return (file for file in files if is_coco(file, partly=partly))
 
 
-def is_coco(path: Path) -> bool:
-    """Returns whether a JSON file has the parts of COCO's format."""
+def is_coco(path: Path, *, partly: bool = False) -> bool:
+    """Returns whether a JSON file has the parts of COCO's format, or some of them."""
     with path.open("rb") as file:
         start = file.read(START)
     # A table may be larger than the memory.
-    return begins_like_coco(start) and has_coco_parts(path.read_bytes())
+    return begins_like_coco(start) and has_coco_parts(path.read_bytes(), partly=partly)
 
 
 def begins_like_coco(start: bytes) -> bool:
@@ -49,29 +56,49 @@ def begins_like_coco(start: bytes) -> bool:
     return text.startswith(b"{") and any(f'"{key}"'.encode() in text for key in COCO_KEYS)
 
 
-def has_coco_parts(text: bytes) -> bool:
-    """Returns whether JSON has the parts of COCO's format, or is one of its files that is cut off."""
+def has_coco_parts(text: bytes, *, partly: bool = False) -> bool:
+    """Returns whether JSON has the parts of COCO's format, or is one of its files that is cut off.
+
+    Args:
+        text: The JSON.
+        partly: Whether pictures or boxes, as COCO has them, are enough.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         lines = "Extra data" in str(error)  # a JSON object in each line
         return not lines and text.startswith(STARTS) and all(key in text for key in (b'"images"', b'"file_name"'))
-    return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
+    if not isinstance(content, dict):
+        return False
+    return content.keys() >= set(MEMBERS) or (partly and any(_has_entry(content, *mark) for mark in MARKS))
+
+
+def _has_entry(content: Mapping[str, Any], key: str, member: str) -> bool:
+    """Returns whether an object has a list whose first entry has a member."""
+    entries = content.get(key)
+    return isinstance(entries, list) and bool(entries) and isinstance(entries[0], dict) and member in entries[0]
 
 
 def plan_coco(path: Path) -> Plan:
     """Plans a recipe for a JSON file of COCO, or a folder with one or with one per split."""
     root = path.parent if path.is_file() else path
-    files = [path] if path.is_file() else list(find_coco(path))
+    files = [path] if path.is_file() else list(find_coco(path)) or list(find_coco(path, partly=True))
     train, test, unused = sort_coco(files, root)
     contents = {file: read_file(file) for file in (*train, *test)}
     folders = {file: find_pictures(file, root, content) for file, content in contents.items()}
+    rivals = {file: find_rivals(file, root, content, folders[file]) for file, content in contents.items()}
+    _require_own_pictures(contents, folders, rivals)
     copies = find_copies(train, contents, folders)
     used = [file for file in contents if file not in copies]
     names, notes = read_categories([contents[file] for file in used])
     paths = {str(file): str(folders[file]) for file in used}
     arguments = {**_name_files(paths, [str(file) for file in test]), "names": names}
     notes += [f"The pictures of {_short(file, root)} are those in {_short(folders[file], root)}." for file in used]
+    notes += [
+        f"Files of the same names as in {_short(folders[file], root)} are not read: {list_names(others)}."
+        for file in used
+        if (others := [_short(other, root) for other in rivals[file]])
+    ]
     unused += copies
     notes += [f"Not read: {list_names([_short(file, root) for file in unused])}."] if unused else []
     return plan_boxes(path, CocoBoxes(**arguments), "coco", "CocoBoxes", arguments, notes)
@@ -162,6 +189,32 @@ def find_pictures(file: Path, root: Path, content: Mapping[str, Any]) -> Path:
         received="none of them",
         action="put the pictures next to the JSON file, and name the folder of both with --data",
     )
+
+
+def find_rivals(file: Path, root: Path, content: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Returns other folders with as many files of the names in a file of COCO, where nothing says which is meant."""
+    names = [str(picture.get("file_name")) for picture in content["images"][:LOOKED_AT]]
+    split = _coco_part(file, root)[1]
+    if folder == file.parent or (split and _split_of(folder) == split):
+        return []
+    counts = {other: sum(_is_file(other / name) for name in names) for other in {*_folders_below(file, root), folder}}
+    return sorted(other for other, count in counts.items() if other != folder and count >= counts[folder])
+
+
+def _require_own_pictures(
+    contents: Mapping[Path, Mapping[str, Any]], folders: Mapping[Path, Path], rivals: Mapping[Path, Sequence[Path]]
+) -> None:
+    """Stops where two files list pictures of the same names, and two folders have them."""
+    names = {file: {str(each.get("file_name")) for each in content["images"]} for file, content in contents.items()}
+    for file, other in itertools.combinations(contents, 2):
+        shared = names[file] & names[other]
+        if shared and folders[file] == folders[other] and rivals[file] and rivals[other]:
+            raise PipelineError(
+                f"{file} and {other} list pictures of the same names, and nothing says in which folder each has them.",
+                expected="each JSON file in the folder of its pictures",
+                received=f"{min(shared)} in {folders[file]} and in {rivals[file][0]}",
+                action="move each JSON file into the folder of its pictures",
+            )
 
 
 def _folders_below(file: Path, root: Path) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
-from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from pipeline.scaffold.structured.coco import START, begins_like_coco, find_coco
 from pipeline.scaffold.structured.masks import find_masks, plan_masks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
 # By the ending of a file: the tool, and what only its files have at their beginning.
@@ -36,26 +35,35 @@ def find_planner(path: Path) -> Any:
         UsageError: It holds some in a form that cannot be read as it is.
     """
     if path.is_file() and path.suffix.lower() == ".json":
-        return plan_coco if is_coco(path) else None
+        return plan_coco if is_coco(path, partly=True) else None
     names = [name for name in list_members(path) if not is_hidden(name)]
-    parts = {part for name in names for part in PurePosixPath(name).parts[:-1]}
-    endings = Counter(PurePosixPath(name).suffix.lower() for name in names)
-    pictures = any(endings[suffix] for suffix in image.SUFFIXES)
+    pictures = any(name.lower().endswith(tuple(image.SUFFIXES)) for name in names)
     if path.is_dir() and next(find_coco(path), None):
         return plan_coco
-    if path.is_dir() and pictures:
-        _require_unpacked(path, names)
-    if path.is_file() and pictures and endings[".json"]:
-        _require_no_coco(path)
     if pictures:
-        _require_known(path)
-    if pictures and endings[".xml"]:
+        _require_readable(path, names)
+    if pictures and any(name.lower().endswith(".xml") for name in names):
         return plan_voc
-    if pictures and yolo.IMAGES in parts and yolo.has_folders(names):
+    if pictures and _is_yolo(path, names):
         return plan_yolo
-    if pictures and endings[yolo.TEXT] and yolo.has_boxes_next_to_pictures(path, names):
-        return plan_yolo
-    return plan_masks if find_masks(path) else None
+    if find_masks(path):
+        return plan_masks
+    return plan_coco if path.is_dir() and pictures and next(find_coco(path, partly=True), None) else None
+
+
+def _is_yolo(path: Path, names: Sequence[str]) -> bool:
+    if yolo.has_folders(names):
+        return any(yolo.IMAGES in map(str.lower, PurePosixPath(name).parts[:-1]) for name in names)
+    return yolo.has_boxes_next_to_pictures(path, names)
+
+
+def _require_readable(path: Path, names: Sequence[str]) -> None:
+    """Stops at annotations in a form that cannot be read as it is."""
+    if path.is_dir():
+        _require_unpacked(path, names)
+    elif any(name.lower().endswith(".json") for name in names):
+        _require_no_coco(path)
+    _require_known(path)
 
 
 def _require_known(path: Path) -> None:
@@ -82,7 +90,7 @@ def _require_no_coco(path: Path) -> None:
         )
 
 
-def _require_unpacked(path: Path, names: Iterable[str]) -> None:
+def _require_unpacked(path: Path, names: Sequence[str]) -> None:
     for name in (name for name in names if name.lower().endswith(".json.gz")):
         try:
             with gzip.open(path / name) as file:

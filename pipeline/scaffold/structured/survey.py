@@ -28,6 +28,8 @@ class Survey:
     faults: int = 0
     first: str = ""
     reasons: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
+    first_repeated: str = ""
 
     def add(self, example: Example, names: tuple[str, ...] = ()) -> bool:
         """Counts a picture; returns whether it can be used."""
@@ -39,6 +41,8 @@ class Survey:
         features: Any = example.features
         kinds = Counter(names[kind] for kind in features.get("classes", ()))
         self.splits[example.split] += 1
+        self.repeated += example.repeated
+        self.first_repeated = self.first_repeated or example.source * bool(example.repeated)
         self.boxes.update(kinds)
         self.pictures.update(kinds.keys())
         self.most = max(self.most, kinds.total())
@@ -70,4 +74,5 @@ class Survey:
         more = f" and {len(set(self.sizes)) - 3} more" if len(set(self.sizes)) > 3 else ""  # noqa: PLR2004
         sizes = f"Sizes {', '.join(f'{width}x{height}' for (width, height), _ in known)}{more}."
         faults = profile.describe_faults(self.splits.total(), self.faults, self.first, self.reasons)
-        return [sizes, *faults]
+        again = f"{self.repeated:,} boxes that are there twice are kept once; the first in {self.first_repeated}."
+        return [sizes, *faults, *([again] if self.repeated else [])]

@@ -179,3 +179,43 @@ def test_names_come_from_the_file_that_is_made_for_them(tmp_path, texts, names):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert names == boxes.read_names(tmp_path)[0]
+
+
+def test_a_file_without_categories_is_named_with_what_it_lacks(tmp_path):
+    write(tmp_path / "ann.json", range(90), tmp_path)
+    content = json.loads((tmp_path / "ann.json").read_text())
+    content.pop("categories")
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    for path in (tmp_path, tmp_path / "ann.json"):
+        with pytest.raises(
+            PipelineError, match=r"ann\.json lacks categories\.\n(.*\n)*Received: an object with images"
+        ):
+            inspect.make_plan(path, "", "")
+
+
+def test_captions_beside_boxes_are_not_read(tmp_path):
+    write(tmp_path / "ann.json", range(90), tmp_path)
+    captions = {"images": [{"id": 1, "file_name": "1.png"}], "annotations": [{"image_id": 1, "caption": "A cat."}]}
+    (tmp_path / "captions.json").write_text(json.dumps(captions))
+    assert str(tmp_path / "ann.json") == inspect.make_plan(tmp_path, "", "").facts["arguments"]["path"]
+
+
+def test_boxes_that_are_there_twice_are_counted(tmp_path):
+    write(tmp_path / "ann.json", range(90), tmp_path)
+    content = json.loads((tmp_path / "ann.json").read_text())
+    content["annotations"] += content["annotations"][:3]
+    (tmp_path / "ann.json").write_text(json.dumps(content))
+    plan = inspect.make_plan(tmp_path, "", "")
+    assert f"3 boxes that are there twice are kept once; the first in {tmp_path}/ann.json: 0.png." in plan.notes
+    assert ["45", "45"] == [row[1] for row in plan.rows]
+
+
+def test_folders_with_pictures_of_the_same_names_are_named(tmp_path):
+    """Two lists, and nothing says whose pictures a folder has: one of them would be lost as a copy."""
+    write(tmp_path / "lists/x/ann.json", range(90), tmp_path / "one")
+    write(tmp_path / "lists/y/ann.json", range(90), tmp_path / "two", shade=200)
+    with pytest.raises(PipelineError, match=r"nothing says in which folder .*\n.*\nReceived: 0\.png in .*one and in"):
+        inspect.make_plan(tmp_path, "", "")
+    (tmp_path / "lists/y/ann.json").unlink()
+    notes = inspect.make_plan(tmp_path, "", "").notes
+    assert "Files of the same names as in one are not read: two." in notes

@@ -165,8 +165,8 @@ def test_broken_annotations_are_faults_of_their_pictures(tmp_path):
     (tmp_path / "yolo/labels/train/a.txt").write_text("0 0.5 0.5 0.1\n")
     (tmp_path / "yolo/labels/test/c.txt").write_text("cat 0.5 0.5 0.1 0.1\n")
     faults = {example.source[-5]: example.fault for example in yolo.examples(tmp_path)}
-    assert "line 1 of its text" in faults["a"]
-    assert "line 1 of its text" in faults["c"]
+    assert "as shares: line 1, " in faults["a"]
+    assert "as shares: line 1, " in faults["c"]
     (tmp_path / "yolo/labels/train/a.txt").write_text("5 0.5 0.5 0.1 0.1\n")
     assert any("'number 5'" in example.fault for example in yolo.examples(tmp_path))
 
@@ -376,4 +376,110 @@ def test_boxes_of_coco_that_are_shares_are_an_error(tmp_path):
     shares = [0.1, 0.2, 0.5, 1]
     data = change_coco(tmp_path, lambda content: [each.update(bbox=shares) for each in content["annotations"]])
     with pytest.raises(PipelineError, match="are shares of their pictures"):
+        list(data.examples(tmp_path))
+
+
+NO_PICTURE = {"voc": "it is an XML file without its picture", "yolo": "it is a text with boxes without its picture"}
+
+
+@pytest.mark.parametrize("name", NO_PICTURE)
+def test_an_annotation_without_a_picture_is_a_fault(tmp_path, name):
+    data = WRITERS[name](tmp_path / name)
+    (lost,) = (tmp_path / name).rglob("a.png")
+    lost.unlink()
+    rows = list(data.examples(tmp_path))
+    assert [NO_PICTURE[name]] == [row.fault for row in rows if row.fault]
+    assert ("/a.xml" if name == "voc" else "/a.txt") in "".join(row.source for row in rows if row.fault)
+    assert ["train"] == [row.split for row in rows if row.fault]
+
+
+def test_texts_next_to_no_picture_that_have_boxes_are_faults(tmp_path):
+    """As CVAT writes them; a list of names or an empty text is no annotation."""
+    pictures(tmp_path / "yolo", ["a"])
+    for name, text in {"a": "0 0.5 0.5 0.2 0.2", "b": "0 0.5 0.5 0.2 0.2", "c": "", "classes": "cat\ndog"}.items():
+        (tmp_path / f"yolo/{name}.txt").write_text(text)
+    rows = list(YoloBoxes("yolo", NAMES).examples(tmp_path))
+    assert [("a.png", ""), ("b.txt", NO_PICTURE["yolo"])] == [(row.source[-5:], row.fault) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["workspace.xml", ".hidden.xml"])
+def test_an_xml_file_of_another_kind_is_no_annotation(tmp_path, name):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc" / name).write_text("<project></project>" if "." != name[0] else "<annotation/>")
+    assert [""] * 3 == [row.fault for row in data.examples(tmp_path)]
+
+
+def test_a_name_in_a_list_without_a_picture_is_a_fault(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    (tmp_path / "voc/ImageSets/Main/train.txt").write_text("a\nb\nabsent\n")
+    (row,) = (row for row in data.examples(tmp_path) if row.fault)
+    assert ("train", "the list of a split names it, and there is no such picture") == (row.split, row.fault)
+    assert "absent" in row.source
+
+
+def test_pictures_of_one_name_in_different_folders_have_the_text_of_their_own_place(tmp_path):
+    for folder, kind in (("x", 0), ("y", 1)):
+        pictures(tmp_path / f"yolo/Images/{folder}", ["a"])
+        (tmp_path / f"yolo/Labels/{folder}").mkdir(parents=True)
+        (tmp_path / f"yolo/Labels/{folder}/a.txt").write_text(f"{kind} 0.5 0.5 0.2 0.2")
+    rows = {row.source.split("/")[-2]: row for row in YoloBoxes("yolo", NAMES).examples(tmp_path)}
+    assert {"x": [0], "y": [1]} == {folder: row.features["classes"] for folder, row in rows.items()}
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "faults"),
+    [
+        (["x/a", "y/a"], ["a"], ["the text of its name is at another place: labels/a.txt"] * 2 + [NO_PICTURE["yolo"]]),
+        (["x/a"], ["a"], [""]),
+        (["train/a"], ["val/a"], ["the text of its name is at another place: labels/val/a.txt", NO_PICTURE["yolo"]]),
+        (["a", "b"], ["b"], ["", ""]),
+    ],
+)
+def test_texts_at_another_place_than_their_pictures(tmp_path, images, texts, faults):
+    for place in images:
+        pictures((tmp_path / "yolo/images" / place).parent, [place[-1]])
+    for place in texts:
+        (tmp_path / "yolo/labels" / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"yolo/labels/{place}.txt").write_text("1 0.5 0.5 0.2 0.2")
+    assert faults == [row.fault for row in YoloBoxes("yolo", NAMES).examples(tmp_path)]
+
+
+def test_two_pictures_of_one_annotation_are_faults(tmp_path):
+    voc, yolo = write_voc(tmp_path / "voc"), write_yolo(tmp_path / "yolo")
+    for picture in ("voc/JPEGImages/a.jpg", "yolo/images/train/a.jpg"):
+        (tmp_path / picture).write_bytes(png())
+    for data, kind in ((voc, "XML file"), (yolo, "text")):
+        rows = [row.fault for row in data.examples(tmp_path) if row.source[-6:-4] == "/a"]
+        assert [f"another picture has its name, and so the same {kind}"] * 2 == rows
+
+
+def test_two_annotations_of_one_picture_are_a_fault_unless_they_are_the_same(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    text = (tmp_path / "voc/Annotations/a.xml").read_text()
+    (tmp_path / "voc/a.xml").write_text(text)
+    assert [""] * 3 == [row.fault for row in data.examples(tmp_path)]
+    (tmp_path / "voc/a.xml").write_text("<annotation></annotation>")
+    (fault,) = (row.fault for row in data.examples(tmp_path) if row.fault)
+    assert "more than one XML file has its name: Annotations/a.xml, a.xml" == fault
+
+
+def test_two_entries_of_coco_for_one_file_are_faults(tmp_path):
+    data = change_coco(tmp_path, lambda content: content["images"][1].update(file_name="a.png"))
+    faults = [example.fault for example in data.examples(tmp_path)]
+    assert [f"another picture of the list has its file, too: {ord(name)}" for name in "ab"] == faults[:2]
+
+
+def test_a_box_that_comes_twice_is_kept_once_and_counted(dataset, tmp_path):
+    name = dataset[0].path.partition("/")[0]
+    twice = [*OBJECTS["a"], OBJECTS["a"][0], ("cat", *OBJECTS["a"][1][1:])]
+    data = WRITERS[name](tmp_path / "twice" / name, {**OBJECTS, "a": twice})
+    row = next(row for row in data.examples(tmp_path / "twice") if "a.png" in row.source)
+    assert [0, 1, 0] == row.features["classes"]
+    assert (3, 1) == (len(row.features["boxes"]), row.repeated)
+
+
+@pytest.mark.parametrize("member", ["images", "annotations", "categories"])
+def test_a_part_that_a_file_of_coco_lacks_is_named(tmp_path, member):
+    data = change_coco(tmp_path, lambda content: content.pop(member))
+    with pytest.raises(PipelineError, match=rf"train\.json lacks {member}\."):
         list(data.examples(tmp_path))

@@ -82,3 +82,18 @@ def test_who_lacks_a_public_data_set_is_told_where_it_comes_from(tmp_path):
         data.files(tmp_path)
     with pytest.raises(PipelineError, match="correct the recipe's path"):
         ImageMasks("cells").files(tmp_path)
+
+
+def test_pairs_of_one_name_in_different_folders_stay_apart(tmp_path):
+    write(tmp_path / "cells", {f"{kind}/{folder}/a.png": png() for kind in ("images", "masks") for folder in "xy"})
+    assert ["", ""] == [row.fault for row in ImageMasks("cells").examples(tmp_path)]
+
+
+@pytest.mark.parametrize("again", ["images/a.jpg", "masks/a.bmp", "images/a.gif"])
+def test_files_of_one_name_that_would_be_one_pair_are_faults(tmp_path, again):
+    write(
+        tmp_path / "cells", {"images/a.png": png(), "masks/a.png": png(), "images/b.png": png(), "masks/b.png": png()}
+    )
+    write(tmp_path / "cells", {again: png()})
+    faults = [row.fault for row in ImageMasks("cells").examples(tmp_path)]
+    assert ["more than one picture or mask has this name"] * 3 + [""] == sorted(faults, reverse=True)
