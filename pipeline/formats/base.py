@@ -5,16 +5,21 @@ The inputs of a served signature may contain letters, digits and underscores onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
 Value = bytes | int | float | Sequence[Any]
+SHOWN_KINDS = 5
+# Figures, times and quoted values; not a number that is the name of a column.
+_VALUE = re.compile(r"(?<![\w.])(?<!column )(?<!label )\d(?:[\w.,:-]*\w)?|(?<!\w)'[^']*'(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -113,3 +118,16 @@ class RenamedColumns:
 
     def _new(self, name: str) -> str:
         return next((new for new, old in self.names.items() if old == name), name)
+
+
+def fault_kind(fault: str) -> str:
+    """Returns what a fault has in common with others: what stands before a colon, or all of it without its values."""
+    kind, colon, _ = fault.partition(": ")
+    return kind if colon else _VALUE.sub("…", fault)
+
+
+def list_kinds(kinds: Counter[str]) -> str:
+    """Lists the most frequent kinds, each with its number where there are several."""
+    shown = [f"{count:,} times {kind}" if len(kinds) > 1 else kind for kind, count in kinds.most_common(SHOWN_KINDS)]
+    more = sum(kinds.values()) - sum(count for _, count in kinds.most_common(SHOWN_KINDS))
+    return "; ".join([*shown, *([f"{more:,} others"] if more else [])])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.baseline.even_sample import EvenSample
 from pipeline.errors import PipelineError
+from pipeline.formats import base
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import is_hidden, split_of
 from pipeline.scaffold import baseline, choices, profile
@@ -52,7 +53,7 @@ class ClassFolders:
         self.places.setdefault(name, set()).add(PurePosixPath(source).parent)
         if fault:
             self.faults += 1
-            self.reasons[profile.fault_kind(fault)] += 1
+            self.reasons[base.fault_kind(fault)] += 1
             self.first_fault = self.first_fault or f"{source}: {fault}"
         else:
             (self.test if split == "test" else self.train)[name] += 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.formats.base import fault_kind, list_kinds
 from pipeline.formats.table import NO_NUMBERS
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables.spelling import merge_spellings
@@ -157,16 +158,12 @@ def require_rows(path: Path, rows: int, what: str = "rows", faults: str = "") ->
         )
 
 
-def fault_kind(fault: str) -> str:
-    """Returns what a fault has in common with others: it without the value."""
-    return fault.partition(":")[0]
-
-
 def describe_faults(rows: int, faults: int, first: str, reasons: Counter[str]) -> list[str]:
     """Says how many rows cannot be used, of each kind, and which is the first; nothing where all can."""
-    kinds = "; ".join(f"{count} times {kind}" if len(reasons) > 1 else kind for kind, count in reasons.most_common(5))
-    lines = [f"{faults} of {rows + faults} rows cannot be used: {kinds}.", f"The first: {first}. A run lists all."]
-    return lines if faults else []
+    if not faults:
+        return []
+    words = f"{faults} of {rows + faults} rows cannot be used: {list_kinds(reasons)}."
+    return [words, f"The first: {first}. A run lists all."]
 
 
 def describe_odd(column: Column) -> str:

@@ -14,8 +14,9 @@ from dateutil.relativedelta import relativedelta
 
 from pipeline.features.dates import iso
 from pipeline.formats import table
+from pipeline.formats.base import fault_kind
 from pipeline.formats.read_table import read_rows
-from pipeline.scaffold.profile import USUAL_FAULTS, describe_faults, fault_kind
+from pipeline.scaffold.profile import USUAL_FAULTS, describe_faults
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables import row_order
 from pipeline.tables.calendar import (

@@ -56,7 +56,7 @@ def _dotted_cells(rows: list[list[str]]) -> dict[int, str]:
     cells = {}
     for place, column in enumerate(transpose_cells(rows)):
         present = [cell for cell in column if cell not in MISSING]
-        dotted = [cell for cell in present if DOTTED.fullmatch(cell)]
+        dotted = [cell for cell in present if "." in cell and DOTTED.fullmatch(cell)]
         if dotted and all(DOTTED.fullmatch(cell) or SMALL.fullmatch(cell) for cell in present):
             cells[place] = dotted[0]
     return cells

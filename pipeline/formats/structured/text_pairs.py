@@ -83,4 +83,4 @@ def find_fault(name: str, raw: Any) -> str:
     if words > MOST_WORDS:
         return f"column {name} has {words:,} words, expected at most {MOST_WORDS:,}"
     content_fault = text.fault(raw.encode(errors="replace"))
-    return f"column {name}: {content_fault}" if content_fault else ""
+    return f"column {name} is {content_fault}" if content_fault else ""

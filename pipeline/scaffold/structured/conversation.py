@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import console
 from pipeline.errors import PipelineError, UsageError
-from pipeline.formats import jsonl
+from pipeline.formats import base, jsonl
 from pipeline.formats.read_table import table_format
 from pipeline.formats.structured.chats import EXPECTED, Chats, ChatWriter
 from pipeline.language_models.pretrained import PACKAGES, open_checkpoint
@@ -140,7 +140,7 @@ def survey_chats(data: Chats) -> Survey:
     for example in data.examples(ROOT):
         features: Any = example.features
         if example.fault:
-            survey.kinds[profile.fault_kind(example.fault)] += 1
+            survey.kinds[base.fault_kind(example.fault)] += 1
             survey.first = survey.first or f"{example.source}: {example.fault}"
             continue
         survey.answers += 1
@@ -219,7 +219,7 @@ def _bounds() -> Bounds:
 
 def _notes(data: Chats, checkpoint: Checkpoint, survey: Survey) -> list[str]:
     named = f"{safe_name(checkpoint.path.name)}, {checkpoint.sizes['blocks']} blocks of {checkpoint.sizes['width']}"
-    kinds = "; ".join(f"{count} times {kind}" for kind, count in survey.kinds.most_common(5))
+    kinds = "; ".join(f"{count} times {kind}" for kind, count in survey.kinds.most_common(base.SHOWN_KINDS))
     counts = f"{survey.answers:,} answers in {len(survey.groups):,} conversations"
     length = f"the longest has {survey.longest:,} tokens with all before it, and the context is {data.context:,}"
     notes = [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.formats import base
 from pipeline.formats.structured.interactions import AGAIN, Interactions
 from pipeline.scaffold import forms, profile
 from pipeline.scaffold.choices import Bounds, round_significant
@@ -111,7 +112,7 @@ class Survey:
         elif example.fault:
             self.faults += 1
             self.first = self.first or f"{example.source}: {example.fault}"
-            self.reasons[profile.fault_kind(example.fault)] += 1
+            self.reasons[base.fault_kind(example.fault)] += 1
         else:
             user, item = (example.features[name] for name in ("user_id", "item_id"))
             self.user.append(self.users.setdefault(user, len(self.users)))

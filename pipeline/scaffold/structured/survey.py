@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.features import image
+from pipeline.formats import base
 from pipeline.scaffold import choices, profile
 from pipeline.scaffold.render import Code, safe_name
 
@@ -35,7 +36,7 @@ class Survey:
         """Counts a picture; returns whether it can be used."""
         if example.fault:
             self.faults += 1
-            self.reasons[profile.fault_kind(example.fault)] += 1
+            self.reasons[base.fault_kind(example.fault)] += 1
             self.first = self.first or f"{example.source}: {example.fault}"
             return False
         features: Any = example.features

@@ -248,6 +248,55 @@ def test_texts_that_are_not_clear_are_asked_for(tmp_path, columns, target):
         inspect.make_plan(path, target, "translation")
 
 
+def write_pairs(path, rows, columns=("en", "de")):
+    path.write_text("\n".join([";".join(columns), *(";".join(row) for row in rows)]) + "\n")
+    return path
+
+
+def test_columns_that_are_no_text_are_named(tmp_path):
+    path = write_pairs(tmp_path / "pairs.csv", [(f"a text of {n} words", str(n)) for n in range(COUNT)])
+    for target in ("", "de"):
+        with pytest.raises(UsageError, match=r"Received: .*en \(text\), de \(numbers\)\nNext: name a table with two"):
+            inspect.make_plan(path, target, "translation")
+
+
+def test_columns_that_are_the_same_are_refused(tmp_path):
+    path = write_pairs(tmp_path / "pairs.csv", [(f"a text of {n} words",) * 2 for n in range(COUNT)])
+    with pytest.raises(
+        PipelineError, match=r"Both columns are the same(.*\n)*Received: 120 of 120 pairs .*'a text of 0"
+    ):
+        inspect.make_plan(path, "", "translation")
+
+
+@pytest.mark.parametrize(
+    ("row", "metric"),
+    [
+        (lambda n: (f"a text of {n} words", f"a text of {n} words" if n else "none of all these"), "bleu"),
+        (lambda n: (f"the word {n}", f"das Wort {n}"), "chrf"),  # no text has the four words that BLEU counts
+        (lambda n: (f"text {n}", f"text {n}." if n % 50 else "none"), "chrf"),
+    ],
+)
+def test_a_gate_of_translations_asks_for_no_more_than_can_be_reached(tmp_path, row, metric):
+    path = write_pairs(tmp_path / "pairs.csv", map(row, range(600)))
+    bounds = inspect.make_plan(path, "", "translation").facts["bounds"]
+    (name,) = bounds.at_least
+    assert (metric, metric) == (name, next(iter(bounds.no_worse)))
+    assert 5 <= bounds.at_least[name] < 100
+    assert float(re.search(r"has (?:BLEU|chrF) (\d+\.\d)", bounds.baseline)[1]) < bounds.at_least[name]
+
+
+def test_pairs_that_cannot_be_used_are_grouped_by_why(tmp_path):
+    long = " word" * 1000
+    rows = [(f"a text of {n} words", f"ein Text {n}") for n in range(COUNT)]
+    rows += [(f"long {n}{' word' * n}{long}", f"lang {n}") for n in range(30)] + [("", f"leer {n}") for n in range(20)]
+    notes = inspect.make_plan(write_pairs(tmp_path / "pairs.csv", rows), "", "translation").notes
+    grouped = "30 times column en has … words, expected at most …; 20 times column en is empty."
+    assert f"50 of 170 rows cannot be used: {grouped}" in notes
+    assert any(
+        note.startswith(f"The first: {tmp_path}/pairs.csv line 122: column en has 1,002 words") for note in notes
+    )
+
+
 def test_a_large_table_in_json_is_not_read_to_see_that_it_is_not_of_coco(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "read_bytes", lambda path: pytest.fail(f"{path} was read as a whole"))
     (tmp_path / "rows.json").write_text("[" + ",".join(f'{{"a": {n}, "b": "x"}}' for n in range(9)) + "]")

@@ -270,8 +270,9 @@ def test_a_file_that_cannot_be_read_is_no_traceback(tmp_path, name, content, enc
         ("a;b\n" + "0.834;1\n0.123;2\n" * 9, "", "", {}),
         ("a,b\n" + "18.834,1\n958,2\n" * 9, "", "", {}),
         ("a;b\n" + "1.234.567;1\n958;2\n" * 9, "", "", {"a": "1.234.567"}),
+        ("a;b\n" + "text;0\nmore;1\n" * 9, "", "", {}),
     ],
-    ids=["either", "with commas", "decimals", "shares", "between commas", "twice"],
+    ids=["either", "with commas", "decimals", "shares", "between commas", "twice", "zero and one"],
 )
 def test_points_that_may_group_digits(tmp_path, text, decimal, thousands, unclear):
     (tmp_path / "t.csv").write_text(text)
