@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.baseline import words
 from pipeline.commands import _common
@@ -18,9 +18,11 @@ from pipeline.store import layout
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Mapping
 
     from pipeline.runs.run import RunRequest, RunResult
     from pipeline.settings import Settings
+    from pipeline.store.layout import Workspace
 
 NOT_BLESSED = 3
 WAITING_MESSAGE = "The same run is in progress in another process; waiting for its result."
@@ -111,6 +113,12 @@ def _forecast_step(result: RunResult, name: str) -> str:
     return f"keraspipe predict {name} --file SERIES.csv --out FORECAST.csv, "
 
 
+def _left_out_line(left_out: Mapping[str, Any], workspace: Workspace) -> str:
+    path = workspace.inside(left_out["report"])
+    listed = f" All of them: {path}" if path.exists() else ""
+    return f"Left out: {left_out['rows']:,} of {left_out['of']:,} rows cannot be used: {left_out['kinds']}.{listed}"
+
+
 def format_summary(result: RunResult, request: RunRequest) -> list[str]:
     """Formats the result for the terminal."""
     numbers = "  ".join(f"{name} {format_number(value)}" for name, value in result.metrics.items())
@@ -120,6 +128,8 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
         lines.append(f"Baseline: {result.baselines['words']}")
     if result.diagnosis:
         lines.append(f"Training: {result.diagnosis}")
+    if result.left_out:
+        lines.append(_left_out_line(result.left_out, request.settings.workspace))
     if result.drift:
         lines += ["Warning: the data have drifted from the champion's:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:

@@ -6,11 +6,13 @@ A hook has the name of its step. `keep_rows_report` is a context manager around 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.formats.base import list_kinds
 from pipeline.runner import digests
 from pipeline.steps import validate as validation
 from pipeline.steps.ingest import REPORT, UnusableRowsError
@@ -42,8 +44,19 @@ def _relative_path(state: RunState, path: Path) -> str:
 def ingest(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Reports the rows of the data set."""
     report = state.uri("ingest", "examples") / REPORT
+    state.result.left_out = _copy_left_out(state, fileio.read_json(report))
     journal.report("file", path=_relative_path(state, report), folder="data")
     _report_drift(state, report.parent)
+
+
+def _copy_left_out(state: RunState, report: dict[str, Any]) -> dict[str, Any]:
+    """Returns how many rows cannot be used, of which kinds, and the run's list of them; empty where all can."""
+    if not report["bad"]:
+        return {}
+    path, bad = state.workspace.run(state.result.run_id).rows_report, len(report["bad"])
+    fileio.write_json(path, report)
+    kinds = list_kinds(Counter(report["kinds"]))
+    return {"rows": bad, "of": bad + report["sound"], "kinds": kinds, "report": _relative_path(state, path)}
 
 
 def _report_drift(state: RunState, examples: Path) -> None:
@@ -138,8 +151,11 @@ def gate(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
 
 def _copy_evaluation(state: RunState, evaluation: dict[str, Any]) -> None:
     """Copies an earlier evaluation to the run."""
+    from pipeline.training.fit import revise_diagnosis
+
     state.result.blessed = evaluation["gate"]["blessed"]
     state.result.metrics = evaluation["metrics"]
+    state.result.diagnosis = revise_diagnosis(state.result.diagnosis, evaluation["metrics"])
     state.result.reasons = evaluation["gate"]["reasons"]
     state.result.gate = evaluation["gate"]["conditions"]
     state.result.baselines = evaluation.get("baselines", {})

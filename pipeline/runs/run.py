@@ -102,6 +102,7 @@ class RunResult:
     """The result of a run, as `run --json` prints it.
 
     `gate` has all conditions (`evaluation.gate.Condition`), `baselines` the standard models (docs/journal.md),
+    `left_out` the rows that cannot be used: {"rows", "of", "kinds", "report": its path in the workspace}, or nothing;
     `late_error` what failed after the model was published.
     """
 
@@ -118,6 +119,7 @@ class RunResult:
     baselines: dict[str, Any] = field(default_factory=dict)
     diagnosis: str = ""
     drift: list[str] = field(default_factory=list)
+    left_out: dict[str, Any] = field(default_factory=dict)
     quick: bool = False
     seconds: float = 0.0
     not_recorded: str = ""

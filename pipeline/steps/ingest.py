@@ -17,7 +17,7 @@ from tfx.types.standard_artifacts import Examples
 
 from pipeline.errors import PipelineError
 from pipeline.features import drawing, targets
-from pipeline.formats.base import Dataset, Example
+from pipeline.formats.base import Dataset, Example, fault_kind
 from pipeline.formats.tfrecord import TEST_TIMES_FILE, encode_example, write_tables
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
@@ -56,7 +56,7 @@ class Report:
 
     `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that cross a
     border between splits and are dropped, `left_out` the entries of targets that did not fit their declared bound,
-    `repeated` those that came twice and are kept once.
+    `repeated` those that came twice and are kept once, `kinds` the unusable rows by why.
     """
 
     sound: int = 0
@@ -66,6 +66,7 @@ class Report:
     bad: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
 
 
 class UnusableRowsError(PipelineError):
@@ -87,6 +88,7 @@ def check_rows(examples: Iterable[Example], data: Dataset, report: Report) -> It
             fault = f"label {name!r} is not among the declared classes {', '.join(data.classes)}"
         if fault:
             report.bad.append(f"{example.source}: {fault}")
+            report.kinds[fault_kind(fault)] += 1
             continue
         report.sound += 1
         report.repeated += example.repeated

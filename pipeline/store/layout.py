@@ -204,7 +204,7 @@ class RunFolder:
     request = PathBelow("request.json")  # the request, to repeat the run
     recipe = PathBelow("recipe")  # a copy of the recipe with the files that it imports
     environment = PathBelow("environment.json")  # machine, packages, commit
-    rows_report = PathBelow("report.json")  # on rows that ended the run; otherwise it is stored with the examples
+    rows_report = PathBelow("report.json")  # on rows that cannot be used; the step has its own with the examples
     anomalies = PathBelow("anomalies.json")  # differences between data and schema
     evaluation = PathBelow("evaluation.json")  # the verdict on the model, with all numbers
     gate_page = PathBelow("gate.md")  # the verdict as a page

@@ -6,6 +6,7 @@ An interrupted fit is resumed from its checkpoint.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pipeline.training.loop import TrainingLoop
 
 
+BOUNDED = re.compile(r"accuracy|auc|precision|recall|f1|iou|dice")  # names of metrics that are 1 at most
+NO_SIGN = "no sign of under- or overfitting"
+ADVICE = re.compile(r"underfitting[^;]*; more epochs may help")
 RISE = 0.1
 GAP = 0.5
 STILL_FALLING = 0.01
@@ -186,9 +190,22 @@ def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
     if not all(map(math.isfinite, [*loss, *val])):
         return "diverged: the loss is not a number; try a smaller learning_rate."
     best = min(range(len(val)), key=val.__getitem__)
-    words = _underfitting(val, best, stopped_early=stopped_early) or _overfitting(loss, val, best)
-    finding = words or "no sign of under- or overfitting"
+    last = {name: values[best] for name, values in history.items() if name.startswith("val_")}
+    stopped = stopped_early or _is_perfect(last)  # more epochs cannot better what is at its bound
+    words = _underfitting(val, best, stopped_early=stopped) or _overfitting(loss, val, best)
+    finding = words or NO_SIGN
     return f"best epoch {best + 1} of {len(val)}, val_loss {format_number(val[best])}; {finding}."
+
+
+def revise_diagnosis(words: str, metrics: Mapping[str, float]) -> str:
+    """Returns a diagnosis without the advice of more epochs if the metrics of the test split cannot be better."""
+    return ADVICE.sub(NO_SIGN, words) if _is_perfect(metrics) else words
+
+
+def _is_perfect(metrics: Mapping[str, float]) -> bool:
+    """Returns whether all metrics that cannot be above 1 are 1, or the loss is 0."""
+    bounded = [value for name, value in metrics.items() if BOUNDED.search(name)]
+    return metrics.get("val_loss") == 0.0 or min(bounded, default=0.0) >= 1.0
 
 
 def _underfitting(val: list[float], best: int, *, stopped_early: bool) -> str:

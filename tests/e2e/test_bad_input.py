@@ -98,6 +98,21 @@ def test_bad_input_is_reported_before_any_training(prepared_unrecorded, spoil, a
     assert not (prepared_unrecorded.keraspipe.workspace / "serving").exists()
 
 
+def test_a_run_says_at_its_end_what_was_left_out(unrecorded, tmp_path):
+    """Also from a workspace that was moved."""
+    truncated(unrecorded)
+    unrecorded.edit("bad_share=0.0", "bad_share=0.1")
+    answer = unrecorded("run", "squares", "--until", "ingest")
+    kind, home = "Left out: 1 of 120 rows cannot be used: not a readable image.", unrecorded.keraspipe.workspace
+    [path] = home.glob("runs/*/report.json")
+    assert f"{kind} All of them: {path}" in answer.out
+    assert ["0.png: not a readable image" in line for line in json.loads(path.read_text())["bad"]] == [True]
+    moved = shutil.move(home, tmp_path / "elsewhere")
+    answer = unrecorded("run", "squares", "--until", "ingest", "--workspace", moved)
+    assert "Nothing changed since run" in answer.err
+    assert f"{kind} All of them: {moved / path.relative_to(home)}" in answer.out
+
+
 def test_the_report_of_the_run_names_all_bad_rows(unrecorded):
     label_outside_the_schema(unrecorded)
     answer = unrecorded("run", "squares")

@@ -78,6 +78,16 @@ def test_the_last_line_of_a_network_behind_them_says_what_to_try(arguments, diag
     assert f"Baseline: {WORDS}" in lines
 
 
+def test_rows_that_are_left_out_stand_at_the_end_with_their_list(monkeypatch):
+    left_out = {"rows": 1200, "of": 30_000, "kinds": "900 times bad; 300 times worse", "report": "runs/a/report.json"}
+    words = "Left out: 1,200 of 30,000 rows cannot be used: 900 times bad; 300 times worse."
+    assert not any(line.startswith("Left out") for line in summary())
+    assert words in summary(left_out=left_out)
+    path = Settings().workspace.inside("runs/a/report.json")
+    monkeypatch.setattr(type(path), "exists", lambda _: True)
+    assert f"{words} All of them: {path}" in summary(left_out=left_out)
+
+
 @pytest.fixture
 def refused(monkeypatch, tmp_path):
     """The command, with a run whose model does not pass its gate."""

@@ -46,3 +46,46 @@ def test_a_failing_validation_still_gives_the_report_its_facts(state):
     )
     assert ("da7a", [str(state.files[0])]) == (logged["digest"], logged["files"])
     assert ["eval: age: New column"] == fileio.read_json(state.workspace.inside(logged["anomalies"]))
+
+
+@pytest.fixture
+def ingested(state, monkeypatch):
+    """The hook of `ingest`, with a report of the step."""
+    monkeypatch.setattr(hooks, "_report_drift", lambda *_: None)
+    path = state.workspace.run("people-1").journal
+    path.parent.mkdir(parents=True)
+
+    def run(report):
+        fileio.write_json(state.workspace.root / "examples" / "report.json", report)
+        with journal.use_journal(path):
+            hooks.ingest(state, cached=True)
+        return state.result.left_out
+
+    return run
+
+
+def test_rows_that_cannot_be_used_are_listed_in_the_folder_of_the_run(state, ingested):
+    report = {
+        "sound": 7,
+        "bad": ["a: no age: 'x'", "b: no age: 'y'", "c: no name"],
+        "kinds": {"no age": 2, "no name": 1},
+    }
+    path = "runs/people-1/report.json"
+    assert {"rows": 3, "of": 10, "kinds": "2 times no age; 1 times no name", "report": path} == ingested(report)
+    assert report == fileio.read_json(state.workspace.inside(path))
+
+
+def test_nothing_is_said_where_all_rows_can_be_used(ingested):
+    assert {} == ingested({"sound": 7, "bad": [], "kinds": {}})
+
+
+def test_a_perfect_test_asks_for_no_more_epochs(state):
+    words = (
+        "best epoch 9 of 9, val_loss 0.0153; underfitting: val_loss was still falling (2 to 1); more epochs may help."
+    )
+    evaluation = {"gate": {"blessed": True, "reasons": [], "conditions": []}}
+    for accuracy, advised in ((1.0, False), (0.99, True)):
+        state.result.diagnosis = words
+        hooks._copy_evaluation(state, evaluation | {"metrics": {"accuracy": accuracy, "loss": 0.02}})
+        assert advised == ("more epochs" in state.result.diagnosis)
+    assert state.result.diagnosis == words

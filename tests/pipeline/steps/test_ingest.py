@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -306,3 +307,12 @@ def test_a_target_that_cannot_be_used_is_a_bad_row():
 def test_equal_inputs_with_other_targets_are_in_one_split():
     found = [row.part for row in ingest.assign_splits([boxed(7, 0), boxed(7, 2)], recipe(Pictures([], ())), Report())]
     assert found[0] == found[1]
+
+
+def test_unusable_rows_are_counted_by_why_and_what_comes_twice():
+    report, data = Report(), Table([*numbered(2), *numbered(3, label=b"x"), *numbered(1, label=b"y")])
+    data.rows[0] = replace(data.rows[0], repeated=3)
+    data.rows.append(Example("row 9", {}, fault="column x is not of kind int: 'a'"))
+    assert 2 == len(list(ingest.check_rows(data.rows, data, report)))
+    kinds = {"label … is not among the declared classes a, b": 4, "column x is not of kind int": 1}
+    assert (kinds, 5, 3) == (report.kinds, len(report.bad), report.repeated)

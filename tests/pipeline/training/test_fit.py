@@ -29,6 +29,25 @@ CASES = {
     "tiny losses": ({"loss": [0.1, 0.001, 0.001], "val_loss": [0.1, 0.01, 0.011]}, True, "no sign of"),
     "settled": ({"loss": [1.0, 0.5, 0.4999], "val_loss": [1.0, 0.5, 0.4999]}, False, "no sign of"),
 }
+FALLING = {"loss": [0.02, 0.01], "val_loss": [0.0165, 0.0153]}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "advised"),
+    [
+        ({}, True),
+        ({"val_accuracy": [1.0, 1.0]}, False),
+        ({"val_accuracy": [1.0, 0.99]}, True),
+        ({"accuracy": [1.0, 1.0], "val_accuracy": [0.9, 0.99]}, True),
+        ({"val_auc": [0.9, 1.0]}, False),
+        ({"val_mae": [1.5, 1.0]}, True),
+        ({"val_loss": [0.1, 0.0]}, False),
+    ],
+)
+def test_no_epochs_are_advised_where_nothing_can_be_better(metrics, advised):
+    words = diagnose({**FALLING, **metrics}, stopped_early=False)
+    assert advised == ("more epochs may help" in words)
+    assert advised or "no sign of under- or overfitting" in words
 
 
 @pytest.mark.parametrize(("history", "stopped", "words"), CASES.values(), ids=CASES)
