@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, did_you_mean
 from pipeline.export.columns import COLUMNS_FILE
-from pipeline.features import types
-from pipeline.formats import read_table
+from pipeline.features import dates, types
+from pipeline.formats import read_table, table
 from pipeline.store import fileio
 from pipeline.tables import dialect as dialects
 from pipeline.tables import encodings, sniff
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FILE_COLUMN = "file"  # of the rows of a folder of files
 MAX_SHOWN = 10
+DATE_FORMS = "YYYY-MM-DD or DD.MM.YYYY, perhaps with a time HH:MM"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class InputColumns:
         kinds: Kind of each input, as a recipe declares it.
         trained: Column of each input in the file that was trained on, as far as it is known.
         optional: Inputs that may be missing.
+        dates: Inputs that are dates: a text that is none would count as missing.
+        identifiers: Inputs that name who or what a row is from.
         target: Column that is predicted; empty if it is not known.
         classes: Declared classes; empty if there are none, or they are not known.
         encoding: That was named for the file that was trained on; empty if none was.
@@ -47,6 +50,20 @@ class InputColumns:
     target: str = ""
     classes: tuple[str, ...] = ()
     encoding: str = ""
+    dates: frozenset[str] = frozenset()
+    identifiers: frozenset[str] = frozenset()
+
+    def is_no_date(self, name: str, value: Any) -> bool:
+        """Returns whether an input is a date, and a value, text or its bytes, is neither one nor missing."""
+        if name not in self.dates:
+            return False
+        text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        return bool(text.strip()) and not table.is_no_number(text) and dates.iso(text) is None
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The inputs that are ids, of versions that do not say it by their names."""
+        return self.identifiers | {name for name in self.kinds if name == "id" or name.endswith("_id")}
 
     @property
     def only(self) -> str:
@@ -118,6 +135,8 @@ def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, ta
         stored.get("target", target),
         tuple(stored.get("classes", ())),
         stored.get("encoding", ""),
+        frozenset(stored.get("dates", ())),
+        frozenset(stored.get("identifiers", ())),
     )
 
 

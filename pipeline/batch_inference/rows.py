@@ -11,7 +11,7 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.batch_inference.columns import FILE_COLUMN
+from pipeline.batch_inference.columns import DATE_FORMS, FILE_COLUMN
 from pipeline.errors import UsageError
 from pipeline.features import types
 from pipeline.formats import read_table, table
@@ -130,6 +130,8 @@ def make_inputs(
             values[name] = _read_content(cell, folder) if is_content else _parse_cell(cell, declared, dialect)
         except CELL_FAILURES as error:
             return {}, f"column {column} is no {declared}: {repr(cell)[:MAX_CELL_CHARACTERS]} ({_fault_reason(error)})"
+        if columns.is_no_date(name, values[name]):
+            return {}, f"column {column} is no date: {repr(cell)[:MAX_CELL_CHARACTERS]} (write {DATE_FORMS})"
     return values, ""
 
 

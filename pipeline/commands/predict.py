@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import console
 from pipeline.commands import _pictures, _predict_file, _published
+from pipeline.commands._assignments import is_assignment, require_date, require_values, suggest_names
 from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
 from pipeline.store import champions, fileio
@@ -158,8 +159,9 @@ def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[st
     called = {column: name for name, column in columns.sources([*keys, *names]).items()} | {
         name: name for name in names
     }
-    if len(names) == 1 and not any(_is_assignment(text, list(called)) for text in options.inputs):
-        return {names[0]: [_parse_value(text, names[0], declared) for text in options.inputs]}
+    if len(names) == 1 and not any(is_assignment(text, called) for text in options.inputs):
+        require_values(options.inputs, columns)
+        return {names[0]: [_parse_value(text, names[0], declared, columns) for text in options.inputs]}
     values = {called[key]: text for key, _, text in (text.partition("=") for text in options.inputs) if key in called}
     lost = [name for name in names if name not in values and name not in columns.optional]
     if lost or any(key not in called for key in keys) or len(values) < len(options.inputs):
@@ -167,11 +169,14 @@ def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[st
             f"The inputs do not fit {options.name}.",
             expected=" ".join(f"{name}=VALUE" for name in names),
             received=" ".join(options.inputs),
-            action="name each input once; for the rows of a table: --file IN --out OUT",
+            action=suggest_names(options.inputs, columns)
+            or "name each input once; for the rows of a table: --file IN --out OUT",
         )
     return {
         name: [
-            _parse_value(values[name], name, declared) if _is_said(values, name, columns) else _missing(declared[name])
+            _parse_value(values[name], name, declared, columns)
+            if _is_said(values, name, columns)
+            else _missing(declared[name])
         ]
         for name in names
     }
@@ -186,11 +191,7 @@ def _missing(info: Any) -> Any:
     return "" if info.dtype.name == "string" else math.nan
 
 
-def _is_assignment(text: str, names: list[str]) -> bool:
-    return text.partition("=")[0] in names and "=" in text
-
-
-def _parse_value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
+def _parse_value(text: str, name: str, declared: Mapping[str, Any], columns: InputColumns) -> Any:
     """A file's content for an input of bytes, text for one of text, else numbers: as they stand, or in a JSON file."""
     if name.endswith("_bytes"):
         path = Path(text)
@@ -203,6 +204,7 @@ def _parse_value(text: str, name: str, declared: Mapping[str, Any]) -> Any:
             )
         return path.read_bytes()
     if declared[name].dtype.name == "string":
+        require_date(text, name, columns)
         return text
     shape = declared[name].shape  # None where the signature takes any
     return _parse_numbers(text, name, None if shape is None else tuple(shape)[1:])

@@ -5,18 +5,29 @@ The names that writers and readers of a version share are here, because nothing 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pipeline.features import dates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 COLUMNS_FILE = "assets.extra/columns.json"  # of a version; `serving/core/columns.py` reads it, too
 FORECAST_FILE = "assets.extra/forecast.json"  # of a version: the columns of a table from which it forecasts
 FORECAST_SIGNATURE, FORECAST_TIME = "forecast", "time"  # see `pipeline.export.forecast`
+MOSTLY_DATES = 0.9  # share of the texts of a column of dates that are dates
 
 
-def describe_columns(data: Any) -> dict[str, Any]:
+def describe_columns(data: Any, sample: Mapping[str, Iterable[Any]] | None = None) -> dict[str, Any]:
     """Returns as JSON the columns of the inputs, which of them may be missing, the target's column and the classes.
 
     And the encoding of the file, if the recipe names one. A single text or number of a table may be missing:
-    `preprocess` gets "" or NaN, in training as in serving.
+    `preprocess` gets "" or NaN, in training as in serving. So it does for a text that is no date: what asks for an
+    answer has to know which inputs are dates.
+
+    Args:
+        data: The data set.
+        sample: Values of some rows by input.
     """
     inner = getattr(data, "data", data)  # of a `pipeline.formats.base.RenamedColumns`
     windows = hasattr(inner, "horizon")  # of a series
@@ -25,10 +36,20 @@ def describe_columns(data: Any) -> dict[str, Any]:
     encoding = getattr(getattr(inner, "dialect", inner), "encoding", "")
     table = hasattr(inner, "missing") and not windows
     optional = [name for name, kind in data.inputs.items() if kind in ("float", "bytes") and table]
+    optional = [name for name in optional if not name.endswith("_bytes")]
     return {
         "columns": {name: names.get(name, name) for name in data.inputs},
-        "optional": [name for name in optional if not name.endswith("_bytes")],
+        "optional": optional,
+        "dates": [
+            name for name in optional if data.inputs[name] == "bytes" and _are_dates((sample or {}).get(name, ()))
+        ],
+        "identifiers": [name for name in data.inputs if name in getattr(data, "identifiers", ())],
         "target": names.get(data.label, data.label),
         "classes": list(data.classes),
         **({"encoding": encoding} if encoding else {}),
     }
+
+
+def _are_dates(values: Iterable[bytes]) -> bool:
+    texts = [value.decode(errors="replace") for value in values if value]
+    return bool(texts) and sum(dates.iso(text) is not None for text in texts) > MOSTLY_DATES * len(texts)

@@ -258,7 +258,7 @@ def _export_model(
     saved_model.export_model(served, folder)
     loaded = LoadedModel(folder)
     saved_model.write_warm_up(folder, Path(args.custom_config["recipe"]).stem, signatures.make_warm_up(loaded, inputs))
-    fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data))
+    fileio.write_json(folder / columns.COLUMNS_FILE, columns.describe_columns(recipe.data, inputs))
     if (layout := forecast.describe_columns(recipe.data)) is not None:
         fileio.write_json(folder / columns.FORECAST_FILE, layout)
     for name, content in (recipe.assets(served) if recipe.assets else {}).items():

@@ -106,6 +106,19 @@ def test_missing_values_in_every_way(predict):
     assert 1 == outcome.bad
 
 
+def test_a_text_that_is_no_date_is_named(predict, tmp_path):
+    """It would count as missing in the model."""
+    stored = STORED | {"dates": ["colour"]}
+    (tmp_path / "model" / columns.COLUMNS_FILE).write_text(json.dumps(stored))
+    cells = ["2024-01-31", "", "n/a", "31.01.2024 10:00", "yesterday", "01/02/2024"]
+    asked, _, outcome = predict("fixed acidity,Colour,count\n" + "".join(f"1,{cell},3\n" for cell in cells))
+    assert (4, 2) == (len(asked), outcome.bad)
+    lines = (tmp_path / "out.jsonl.bad.jsonl").read_text().splitlines()
+    words = "(write YYYY-MM-DD or DD.MM.YYYY, perhaps with a time HH:MM)"
+    expected = [f"column Colour is no date: '{cell}' {words}" for cell in cells[4:]]
+    assert expected == [json.loads(line)["reason"] for line in lines]
+
+
 def test_a_row_that_is_short_lacks_what_may_be_missing(predict):
     asked, _, _ = predict("count,fixed acidity,Colour\n3\n4,1\n")
     assert [3, 4] == [row[2] for row in asked]

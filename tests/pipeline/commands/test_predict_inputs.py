@@ -89,6 +89,57 @@ def test_values_that_may_be_missing(version, inputs):
     assert [""] == asked(TABLE, "size=1", folder=version)["colour"]
 
 
+@pytest.mark.parametrize("value", ["yesterday", "01/02/2024", "2024-13-01"])
+def test_a_value_that_is_no_date_is_refused(version, value):
+    path = version / "assets.extra" / "columns.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dates": ["colour"]}))
+    with pytest.raises(UsageError, match=rf"The value of colour is no date\.\n.*YYYY-MM-DD(.*\n)*Received: {value}"):
+        asked(TABLE, "size=1", f"Colour={value}", folder=version)
+    for known in ("2024-01-31", "", "null"):
+        assert asked(TABLE, "size=1", f"Colour={known}", folder=version)["colour"] in ([known], [""])
+
+
+USER = {"serving_default": SimpleNamespace(inputs={"user_id": tensor("string")})}
+TEXT = {"serving_default": SimpleNamespace(inputs={"text": tensor("string")})}
+
+
+@pytest.fixture
+def recommender(tmp_path):
+    """A version whose users are in the column `user`."""
+    (tmp_path / "assets.extra").mkdir()
+    stored = {"columns": {"user_id": "user"}, "optional": [], "identifiers": ["user_id"]}
+    (tmp_path / "assets.extra" / "columns.json").write_text(json.dumps(stored))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("signatures", "given"), [(USER, "usr=42"), (USER, "customer=42"), (TEXT, "Txt=good film")])
+def test_a_name_that_no_input_has_is_no_value(recommender, signatures, given):
+    folder = recommender if signatures is USER else None
+    name = "user" if signatures is USER else "text"
+    with pytest.raises(UsageError) as caught:
+        asked(signatures, given, folder=folder)
+    assert f"There is no input {given.partition('=')[0]}." in str(caught.value)
+    assert f"{name}={given.partition('=')[2]}, or where all of it is the value: {name}={given}" in str(caught.value)
+    (value,) = asked(signatures, f"{name}={given}", folder=folder).values()
+    assert [given] == value
+
+
+def test_ids_of_versions_that_do_not_say_so_are_known_by_the_name_of_the_input():
+    with pytest.raises(UsageError, match=r"Expected: user_id=VALUE, or VALUE alone\n"):
+        asked(USER, "customer=42")
+    assert {"user_id": ["42", "a b=c"]} == asked(USER, "42", "a b=c")
+
+
+@pytest.mark.parametrize("text", ["e=mc2", "x = y", "test=1 fails", "=", "2=2", "next=page"])
+def test_a_text_may_have_a_sign_of_equality(text):
+    assert {"text": [text]} == asked(TEXT, text)
+
+
+def test_the_name_that_is_meant_is_proposed():
+    with pytest.raises(UsageError, match=r"Next: colr: did you mean colour\?"):
+        asked(TABLE, "size=1", "colr=red")
+
+
 BEAT = {"serving_default": SimpleNamespace(inputs={"beat": tensor("float", 3)})}
 
 

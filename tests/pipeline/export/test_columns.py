@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from pipeline.export.columns import describe_columns
 from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
 from pipeline.formats.folders import ImageFolder
+from pipeline.formats.structured.interactions import Interactions
 from pipeline.formats.time_series import TimeSeries
 from pipeline.tables.dialect import Dialect
 
@@ -21,6 +24,8 @@ def test_names_in_the_file_and_what_may_be_missing():
     assert {
         "columns": {"acidity": "fixed acidity", **{name: name for name in list(kinds)[1:]}},
         "optional": ["acidity", "colour"],
+        "dates": [],
+        "identifiers": [],
         "target": "the quality",
         "classes": ["bad", "good"],
     } == describe_columns(data)
@@ -42,3 +47,22 @@ def test_files_and_windows_are_never_missing():
 def test_columns_of_a_series_have_the_names_of_the_file():
     series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v (€)", {"v": "v (€)"}, {"time": "t"})
     assert {"v": "v (€)", "time": "t"} == describe_columns(series)["columns"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([b"2024-01-31", b"", b"01.02.2024 10:00"], ["day"]),
+        ([b"2024-01-31", b"soon"], []),
+        ([b"2024-01-31"] * 19 + [b"soon"], ["day"]),
+        ([b""], []),
+    ],
+)
+def test_texts_that_are_dates(values, expected):
+    data = Csv("rows.csv", {"day": "bytes", "size": "float"}, "price")
+    assert expected == describe_columns(data, {"day": values, "size": [1.0]})["dates"]
+    assert [] == describe_columns(data)["dates"]
+
+
+def test_ids_are_said():
+    assert ["user_id"] == describe_columns(Interactions("rows.csv", "who", "what"))["identifiers"]
