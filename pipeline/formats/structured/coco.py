@@ -129,23 +129,51 @@ def read_file(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
         _require_members(path, content)
         lists = {key: [dict(each) for each in content[key]] for key in MEMBERS}
-        pairs = {(read_id(each["id"]), str(each["name"])) for each in lists["categories"]}
-        _ = [each["id"] for each in lists["images"]]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
+    for key, needed in (("images", ("id",)), ("categories", ("id", "name"))):
+        _require_entries(path, key, lists[key], needed)
+    pairs = {(read_id(each["id"]), str(each["name"])) for each in lists["categories"]}
     _require_ids(path, pairs)
     _require_pixels(path, lists["annotations"])
     return {**lists, "names": dict(sorted(pairs))}
 
 
 def _require_members(path: Path, content: Any) -> None:
-    missing = [key for key in MEMBERS if isinstance(content, dict) and key not in content]
+    """Raises a PipelineError if a file lacks one of its lists, or has something else in its place."""
+    members = content if isinstance(content, dict) else {}
+    missing = [key for key in MEMBERS if not isinstance(members.get(key), list)]
     if missing:
+        there = ", ".join(f"{key} ({_describe_value(value)})" for key, value in members.items())
         raise PipelineError(
             f"{path} lacks {' and '.join(missing)}.",
-            expected=EXPECTED,
-            received=f"an object with {', '.join(map(str, content)) or 'nothing'}"[:200],
-            action=f"add {' and '.join(missing)}, or export the boxes again: captions and lists of pictures have none",
+            expected=f"{EXPECTED}, a list each",
+            received=f"an object with {there}"[:300] if members else _describe_value(content),
+            action=f"add {' and '.join(missing)}, or export the boxes again: captions, results and lists of pictures "
+            "have not all of them",
+        )
+
+
+def _describe_value(value: Any) -> str:
+    return f"a list of {len(value):,}" if isinstance(value, list) else f"no list but {type(value).__name__}"
+
+
+def _require_entries(path: Path, key: str, entries: list[dict[str, Any]], needed: tuple[str, ...]) -> None:
+    for number, entry in enumerate(entries):
+        lost = next((name for name in needed if name not in entry), "")
+        if lost:
+            raise PipelineError(
+                f"{path} has an entry of {key} without {lost}.",
+                expected=f"{' and '.join(needed)} in each entry of {key}",
+                received=f"entry {number}: {json.dumps(entry)[:100]}",
+                action=f"add {lost}, or export the boxes again",
+            )
+    if key == "categories" and not entries:
+        raise PipelineError(
+            f"{path} has no category.",
+            expected="the names of the classes, such as {'id': 1, 'name': 'cat'}",
+            received="categories: []",
+            action="add them, or export the boxes again",
         )
 
 

@@ -92,6 +92,13 @@ class VocBoxes:
         return boxes.make_example(source, content, marked, self.names, split, fault, size)
 
 
+def find_unlisted(path: Path) -> list[str]:
+    """Returns the pictures that no list of a split names, where there are such lists: these are not read."""
+    pictures = [name for name in list_members(path) if _is_picture(name)]
+    splits = _read_texts(path, pictures)[1]
+    return [name for name in pictures if splits and PurePosixPath(name).stem not in splits]
+
+
 def _find_lost(
     path: Path, pictures: Iterable[str], annotations: AnnotationFiles, splits: Mapping[str, str]
 ) -> Iterator[Example]:
@@ -164,6 +171,8 @@ def read_boxes(annotation: bytes) -> tuple[list[Box], tuple[Any, Any], str]:
     """Returns the boxes of an annotation, width and height of its picture if it has them, or why it cannot be read."""
     try:
         root = ET.fromstring(annotation)  # noqa: S314  (expat ends expanding entities by itself)
+        for node in root.iter():
+            node.tag = str(node.tag).rpartition("}")[2]  # without the namespace that some programs write
         size = root.findtext("size/width"), root.findtext("size/height")
         return [_read_box(node) for node in root.iter("object")], size, ""
     except (ET.ParseError, ValueError, LookupError, AttributeError, TypeError) as error:

@@ -90,7 +90,7 @@ class YoloBoxes:
 def find_pictures(names: Sequence[str]) -> dict[str, str]:
     """Returns the pictures among the files of a data set, with their places."""
     folder = IMAGES if has_folders(names) else ""
-    pictures = (name for name in names if name.lower().endswith(tuple(image.SUFFIXES)) and not is_hidden(name))
+    pictures = (name for name in names if name.lower().endswith(image.SUFFIXES) and not is_hidden(name))
     places = ((name, _place(name, folder)) for name in pictures)
     return {name: place for name, place in places if place is not None}
 
@@ -124,7 +124,7 @@ def pair_texts(path: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         names: Of its files.
     """
     apart = has_folders(names)
-    pictures = {_place(name, "") for name in names if name.lower().endswith(tuple(image.SUFFIXES))}
+    pictures = {_place(name, "") for name in names if name.lower().endswith(image.SUFFIXES)}
     for name, content in read_members(path, (TEXT,)):
         place = _place(name, LABELS if apart else "")
         if place is not None and (apart or place in pictures):

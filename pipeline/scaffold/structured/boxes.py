@@ -19,13 +19,14 @@ from pipeline.scaffold.render import Plan, list_names, safe_name
 from pipeline.scaffold.structured.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path("/")  # the paths are absolute here
 AREA, CELL, LEAST = 320 * 240, 32, 96  # pixels of a picture as the network sees it, a multiple of CELL on each side
 ROOM = 1.25  # times the most boxes of a picture that there is room for
 LEAST_PRECISION = 0.3
 NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels")  # a name in each line
+SHOWN = 5  # names in a note
 DIGITS = 4  # of the number of a class; longer ones are no classes
 
 
@@ -36,7 +37,10 @@ def plan_voc(path: Path) -> Plan:
         if not is_hidden(name):
             names |= dict.fromkeys(box.name for box in voc.read_boxes(content)[0])
     arguments = {"path": str(path), "names": tuple(sorted(names))}
-    return plan_boxes(path, voc.VocBoxes(**arguments), "voc", "VocBoxes", arguments, [])  # type: ignore[arg-type]
+    unlisted = voc.find_unlisted(path)
+    words = f"{len(unlisted):,} pictures that no list of a split names are not read: {list_names(unlisted[:SHOWN])}."
+    notes = [words] if unlisted else []
+    return plan_boxes(path, voc.VocBoxes(**arguments), "voc", "VocBoxes", arguments, notes)  # type: ignore[arg-type]
 
 
 def plan_yolo(path: Path) -> Plan:
@@ -163,8 +167,16 @@ def plan_boxes(path: Path, data: Any, module: str, name: str, arguments: dict[st
         "width": width,
     }
     rows = [(safe_name(kind), f"{survey.boxes[kind]:,}", f"{survey.pictures[kind]:,}") for kind in data.names]
+    notes = [*_describe_alike(data.names), *notes]
     notes = [*survey.notes(), f"The network sees {width}x{height} pixels.", *notes]
     return Plan("boxes", survey.facts(path, "pictures with boxes") | facts, ("class", "boxes", "pictures"), rows, notes)
+
+
+def _describe_alike(names: Sequence[str]) -> list[str]:
+    """Returns a note about classes whose names differ only in their case."""
+    folded = Counter(name.casefold() for name in names)
+    alike = [name for name in names if folded[name.casefold()] > 1]
+    return [f"Names of classes differ only in their case: {list_names(alike)}; each is a class."] if alike else []
 
 
 def _require_boxes(path: Path, survey: Survey, marked: Mapping[str, int]) -> None:

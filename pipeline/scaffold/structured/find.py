@@ -13,6 +13,7 @@ from pipeline.features import image
 from pipeline.formats.download import list_members, read_members
 from pipeline.formats.folders import is_hidden
 from pipeline.formats.structured import yolo
+from pipeline.scaffold.render import safe_name
 from pipeline.scaffold.structured.boxes import plan_voc, plan_yolo
 from pipeline.scaffold.structured.coco import START, begins_like_coco, find_coco, has_coco_parts, is_coco, plan_coco
 from pipeline.scaffold.structured.masks import find_masks, plan_masks
@@ -37,7 +38,7 @@ def find_planner(path: Path) -> Any:
     if path.is_file() and path.suffix.lower() == ".json":
         return plan_coco if is_coco(path, partly=True) else None
     names = [name for name in list_members(path) if not is_hidden(name)]
-    pictures = any(name.lower().endswith(tuple(image.SUFFIXES)) for name in names)
+    pictures = any(name.lower().endswith(image.SUFFIXES) for name in names)
     if path.is_dir() and next(find_coco(path), None):
         return plan_coco
     if pictures:
@@ -53,8 +54,23 @@ def find_planner(path: Path) -> Any:
 
 def _is_yolo(path: Path, names: Sequence[str]) -> bool:
     if yolo.has_folders(names):
-        return any(yolo.IMAGES in map(str.lower, PurePosixPath(name).parts[:-1]) for name in names)
+        return yolo.find_pictures(names) != {} or _has_no_pictures(path, names)
     return yolo.has_boxes_next_to_pictures(path, names)
+
+
+def _has_no_pictures(path: Path, names: Sequence[str]) -> bool:
+    """Returns False for texts in folders that are none of boxes; raises a UsageError if they are."""
+    texts = itertools.islice(yolo.pair_texts(path, names), yolo.TRIED)
+    boxes = [content for _, content in texts if yolo.read_boxes(content, ())[0]]
+    if boxes:
+        first = min(name for name in names if name.lower().endswith(image.SUFFIXES))
+        raise UsageError(
+            f"The texts in the folder {yolo.LABELS} of {path.name} are boxes of YOLO, and no picture is theirs.",
+            expected=f"pictures in a folder {yolo.IMAGES}, and texts at the same place below {yolo.LABELS}",
+            received=f"pictures such as {safe_name(first)}",
+            action=f"rename the folder of the pictures to {yolo.IMAGES}",
+        )
+    return False
 
 
 def _require_readable(path: Path, names: Sequence[str]) -> None:

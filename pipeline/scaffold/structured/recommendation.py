@@ -130,7 +130,7 @@ class Survey:
             raise PipelineError(
                 f"There are too few items to recommend {BEST} of them.",
                 expected=f"more than {BEST} different ones, better hundreds",
-                received=f"{len(self.items)}",
+                received=f"{len(self.items)}{self.describe_faults()}",
                 action="name another column with --item, collect more data, or predict a column with --target",
             )
         out = self.faults + self.repeats
@@ -139,6 +139,10 @@ class Survey:
             return facts
         words = f"{share:.1%} are left out: {self.repeats:,} repeat a user and an item, {self.faults:,} cannot be used"
         return {"bad_share": round(min(1.2 * share + 0.01, 0.99), 3), "bad_reason": words, "faults": out}
+
+    def describe_faults(self) -> str:
+        """Returns how many rows cannot be used, to be put behind a number of others; empty where all can."""
+        return f", and {self.faults:,} rows that cannot be used; the first: {self.first}" if self.faults else ""
 
     def notes(self) -> list[str]:
         """Returns notes about rows that are left out."""
@@ -172,7 +176,7 @@ def _choose_share(survey: Survey) -> tuple[float, float]:
         raise PipelineError(
             "Too few users have several items to learn from some and to test on others.",
             expected=f"at least {FEWEST_TESTED} users with 3 items or more, better hundreds",
-            received=f"{users:,} of {len(survey.users):,} users",
+            received=f"{users:,} of {len(survey.users):,} users{survey.describe_faults()}",
             action="name another column with --user, collect more data, or predict a column with --target",
         )
     return SHARES[-1]

@@ -103,7 +103,8 @@ def choose_columns(columns: Sequence[Column], name: str) -> tuple[Column, Column
         raise UsageError(
             "It is not clear which text is to be answered with which.",
             expected="a table of two columns of text, or --target with one of them",
-            received=f"--target {name}; " * bool(name) + ", ".join(map(_describe_column, columns[:SHOWN])),
+            received=f"--target {name}; " * bool(name)
+            + (", ".join(map(_describe_column, columns[:SHOWN])) or "a table without rows"),
             action="name a column of text with --target" if len(texts) > 1 else "name a table with two columns of text",
         )
     return (others[0], target) if target else (others[0], others[1])

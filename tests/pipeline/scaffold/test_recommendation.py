@@ -183,6 +183,15 @@ def test_rows_without_a_user_are_counted(write_csv, drafted):
     assert any("30 of 1200 rows cannot be used: column user_id is empty" in note for note in made.plan.notes)
 
 
+def test_rows_without_a_user_are_named_where_too_few_users_are_left(write_csv, drafted):
+    columns = log(users=30)
+    columns["user_id"] = [user if user < "u015" else "" for user in columns["user_id"]]
+    with pytest.raises(
+        PipelineError, match=r"15 of 15 users, and 300 rows that cannot be used; the first: .* is empty"
+    ):
+        drafted(write_csv(columns))
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [

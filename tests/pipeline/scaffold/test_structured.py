@@ -222,6 +222,44 @@ def test_faulty_pictures_are_named(tmp_path):
     assert "bad_share=" in text
 
 
+def test_annotations_without_a_picture_are_counted_with_the_first_one(tmp_path):
+    for writer, file in ((voc, "Annotations/0.xml"), (yolo, "val/labels/0.txt")):
+        root = writer(tmp_path / writer.__name__)
+        for number in (0, 5, 10):
+            next(root.rglob(f"{number}.png")).unlink()
+        notes = planned(root)[0].notes
+        assert any(note.startswith("3 of 120 rows cannot be used: it is ") for note in notes)
+        assert any(note.startswith(f"The first: {root}/{file}: it is ") for note in notes)
+
+
+def test_pictures_in_no_list_and_classes_of_one_name_are_said(tmp_path):
+    root = voc(tmp_path / "data")
+    write(root / "ImageSets/Main/train.txt", "\n".join(map(str, range(100))))
+    for number in range(0, COUNT, 2):
+        file = root / f"Annotations/{number}.xml"
+        file.write_text(file.read_text().replace("dog", "A Cat's"))
+    notes = planned(root)[0].notes
+    words = "20 pictures that no list of a split names are not read: JPEGImages/100.png"
+    assert any(note.startswith(words) for note in notes)
+    assert any(note.startswith("Names of classes differ only in their case: A Cat's") for note in notes)
+
+
+def test_texts_of_boxes_without_a_folder_of_pictures_are_named(tmp_path):
+    root = yolo(tmp_path / "data")
+    for split in ("train", "val"):
+        (root / split / "images").rename(root / split / "photos")
+    with pytest.raises(
+        UsageError, match=r"folder labels of data are boxes of YOLO(.*\n)*Next: rename the folder of the"
+    ):
+        inspect.make_plan(root, "", "")
+
+
+def test_a_table_of_pairs_without_rows_is_named(tmp_path):
+    (tmp_path / "pairs.csv").write_text("en,de\n")
+    with pytest.raises(UsageError, match="Received: a table without rows"):
+        inspect.make_plan(tmp_path / "pairs.csv", "", "translation")
+
+
 def pairs(path, columns=("en", "de")):
     lines = [",".join(columns), *(f"a sentence of number {n},ein Satz der Nummer {n}" for n in range(COUNT))]
     path.write_text("\n".join(lines) + "\n")

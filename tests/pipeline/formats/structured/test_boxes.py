@@ -483,3 +483,31 @@ def test_a_part_that_a_file_of_coco_lacks_is_named(tmp_path, member):
     data = change_coco(tmp_path, lambda content: content.pop(member))
     with pytest.raises(PipelineError, match=rf"train\.json lacks {member}\."):
         list(data.examples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda content: content.update(annotations=None),
+            r"lacks annotations\.(.*\n)*.*annotations \(no list but NoneType",
+        ),
+        (lambda content: content.update(categories=[]), "has no category"),
+        (
+            lambda content: content["categories"][1].pop("name"),
+            r'entry of categories without name\.(.*\n)*.*1: {"id": 8}',
+        ),
+        (lambda content: content["images"][0].pop("id"), "an entry of images without id"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_coco_is_named(tmp_path, change, words):
+    with pytest.raises(PipelineError, match=words):
+        list(change_coco(tmp_path, change).examples(tmp_path))
+
+
+def test_an_xml_file_with_a_namespace_has_its_boxes(tmp_path):
+    data = write_voc(tmp_path / "voc")
+    path = tmp_path / "voc/Annotations/a.xml"
+    path.write_text(path.read_text().replace("<annotation>", '<annotation xmlns="http://example.org/voc">'))
+    (row,) = (row for row in data.examples(tmp_path) if "a.png" in row.source)
+    assert [0, 1] == row.features["classes"]
