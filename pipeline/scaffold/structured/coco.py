@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
+from pipeline.features import image
 from pipeline.formats.download import list_members
 from pipeline.formats.folders import SPLIT_NAMES, is_hidden
 from pipeline.formats.structured.coco import MEMBERS, CocoBoxes, read_file, read_id
@@ -93,15 +94,29 @@ def plan_coco(path: Path) -> Plan:
     names, notes = read_categories([contents[file] for file in used])
     paths = {str(file): str(folders[file]) for file in used}
     arguments = {**_name_files(paths, [str(file) for file in test]), "names": names}
-    notes += [f"The pictures of {_short(file, root)} are those in {_short(folders[file], root)}." for file in used]
-    notes += [
-        f"Files of the same names as in {_short(folders[file], root)} are not read: {list_names(others)}."
-        for file in used
-        if (others := [_short(other, root) for other in rivals[file]])
-    ]
+    notes += _describe_folders(root, used, folders, rivals)
+    notes += [] if unused else _describe_unlisted(root, find_unlisted(contents, folders))
     unused += copies
     notes += [f"Not read: {list_names([_short(file, root) for file in unused])}."] if unused else []
     return plan_boxes(path, CocoBoxes(**arguments), "coco", "CocoBoxes", arguments, notes)
+
+
+def _describe_folders(
+    root: Path, used: Sequence[Path], folders: Mapping[Path, Path], rivals: Mapping[Path, Sequence[Path]]
+) -> list[str]:
+    """Says in which folder the pictures of each file are, and which others have pictures of these names."""
+    notes = [f"The pictures of {_short(file, root)} are those in {_short(folders[file], root)}." for file in used]
+    others = {file: list_names([_short(other, root) for other in rivals[file]]) for file in used if rivals[file]}
+    return notes + [
+        f"Files of the same names as in {_short(folders[file], root)} are not read: {names}."
+        for file, names in others.items()
+    ]
+
+
+def _describe_unlisted(root: Path, pictures: Sequence[Path]) -> list[str]:
+    if not pictures:
+        return []
+    return [f"{len(pictures):,} pictures that no list names are not read: {_short(pictures[0], root)} first."]
 
 
 def _name_files(folders: Mapping[str, str], test: Sequence[str]) -> dict[str, Any]:
@@ -199,6 +214,20 @@ def find_rivals(file: Path, root: Path, content: Mapping[str, Any], folder: Path
         return []
     counts = {other: sum(_is_file(other / name) for name in names) for other in {*_folders_below(file, root), folder}}
     return sorted(other for other, count in counts.items() if other != folder and count >= counts[folder])
+
+
+def find_unlisted(contents: Mapping[Path, Mapping[str, Any]], folders: Mapping[Path, Path]) -> list[Path]:
+    """Returns the pictures next to those that files of COCO list, which none of them lists."""
+    listed = {
+        folders[file] / str(each.get("file_name")) for file, content in contents.items() for each in content["images"]
+    }
+    beside = {path.parent for path in listed if _is_file(path)}
+    return sorted(
+        path
+        for folder in beside
+        for path in folder.iterdir()
+        if path not in listed and path.suffix.lower() in image.SUFFIXES and not is_hidden(path.name)
+    )
 
 
 def _require_own_pictures(

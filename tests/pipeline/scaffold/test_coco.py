@@ -219,3 +219,13 @@ def test_folders_with_pictures_of_the_same_names_are_named(tmp_path):
     (tmp_path / "lists/y/ann.json").unlink()
     notes = inspect.make_plan(tmp_path, "", "").notes
     assert "Files of the same names as in one are not read: two." in notes
+
+
+def test_pictures_in_no_list_are_said(tmp_path):
+    write(tmp_path / "data/ann.json", range(95), tmp_path / "data/all")
+    content = json.loads((tmp_path / "data/ann.json").read_text())
+    kept = {key: content[key][:90] for key in ("images", "annotations")}
+    (tmp_path / "data/ann.json").write_text(json.dumps(content | kept))
+    (tmp_path / "data/all/notes.txt").write_text("no picture")
+    notes = inspect.make_plan(tmp_path / "data", "", "").notes
+    assert "5 pictures that no list names are not read: all/90.png first." in notes
