@@ -18,6 +18,7 @@ DECIMAL_COMMA = re.compile(
     r"[-+]?(\d{1,3}(\.\d{3})+,\d+|0?,\d+|\d+,(\d{1,2}|\d{4,})|\d{4,},\d+)([eE][-+]?\d+)?", re.ASCII
 )
 EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
+SMALL_DECIMAL = re.compile(r"[-+]?\d{1,3},\d+", re.ASCII)
 DOTTED, SMALL = (re.compile(rf"[-+]?([1-9]\d{{0,2}}{end}|0)", re.ASCII) for end in (r"(\.\d{3})+", ""))
 GROUPED = {
     ",": re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+\.\d+|[-+]?[1-9]\d{0,2}(,\d{3}){2,}", re.ASCII),
@@ -52,12 +53,13 @@ def find_numbers(rows: list[list[str]], known: Dialect) -> tuple[str, str, dict[
 
 
 def _dotted_cells(rows: list[list[str]]) -> dict[int, str]:
-    """Returns a cell of each column in which dots may only group digits."""
+    """Returns a cell of each column in which dots may only group digits, as in 1.514 among 950,5 and 7."""
     cells = {}
     for place, column in enumerate(transpose_cells(rows)):
         present = [cell for cell in column if cell not in MISSING]
         dotted = [cell for cell in present if "." in cell and DOTTED.fullmatch(cell)]
-        if dotted and all(DOTTED.fullmatch(cell) or SMALL.fullmatch(cell) for cell in present):
+        patterns = DOTTED, SMALL, SMALL_DECIMAL, GROUPED["."]
+        if dotted and all(any(pattern.fullmatch(cell) for pattern in patterns) for cell in present):
             cells[place] = dotted[0]
     return cells
 
@@ -67,8 +69,12 @@ def _number_forms(column: list[str]) -> set[str]:
     present = [cell for cell in column if cell not in MISSING]
     odd = [cell for cell in present if not PLAIN.fullmatch(cell)]
     forms = [_number_form(cell) for cell in odd]
-    few = len(present) - sum(map(bool, forms)) - (len(present) - len(odd))
-    return set().union(*forms) if odd and few <= (1 - NUMBER_SHARE) * len(present) else set()
+    few = (1 - NUMBER_SHARE) * len(present)
+    if not odd or len(odd) - sum(map(bool, forms)) > few:
+        return set()
+    commas = sum("decimal" in form for form in forms)
+    points = sum("." in cell for cell in present if PLAIN.fullmatch(cell))
+    return set().union(*forms) - ({"decimal"} if points and commas <= few else set())  # odd cells among points
 
 
 def _number_form(cell: str) -> set[str]:

@@ -6,15 +6,15 @@ import gzip
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats.csv import Csv, read_rows
 from pipeline.tables import sniff
-from pipeline.tables.dialect import Dialect
+from pipeline.tables.dialect import Dialect, plain_number
 from pipeline.tables.header import is_data, is_second_header, make_header
-from pipeline.tables.number_forms import is_number, parse_number
+from pipeline.tables.number_forms import find_numbers, is_number, parse_number
 
 RANDOM = random.Random(1)
 ROWS = 60
@@ -271,8 +271,15 @@ def test_a_file_that_cannot_be_read_is_no_traceback(tmp_path, name, content, enc
         ("a,b\n" + "18.834,1\n958,2\n" * 9, "", "", {}),
         ("a;b\n" + "1.234.567;1\n958;2\n" * 9, "", "", {"a": "1.234.567"}),
         ("a;b\n" + "text;0\nmore;1\n" * 9, "", "", {}),
+        ("a;b\n" + "1.514;1\n958,25;2\n13,5;3\n" * 9, ",", ".", {}),
+        ("a;b\n" + "1,2;1\n" + "1.51;2\n0.5;3\n" * 20, "", "", {}),
+        ("a;b\n" + "1,2;1\n" + "1.514;2\n2.209;3\n" * 20, "", "", {"a": "1.514"}),
+        ("a;b\n" + "7,14;0\n4,37;1\n" * 9, ",", "", {}),
     ],
-    ids=["either", "with commas", "decimals", "shares", "between commas", "twice", "zero and one"],
+    ids=[
+        *["either", "with commas", "decimals", "shares", "between commas", "twice", "zero and one"],
+        *["decimals below 1.000", "an odd comma", "an odd comma among either", "no points"],
+    ],
 )
 def test_points_that_may_group_digits(tmp_path, text, decimal, thousands, unclear):
     (tmp_path / "t.csv").write_text(text)
@@ -280,6 +287,24 @@ def test_points_that_may_group_digits(tmp_path, text, decimal, thousands, unclea
     assert (decimal, thousands, unclear) == (finding.dialect.decimal, finding.dialect.thousands, finding.unclear)
     for option in ({"decimal": "."}, {"thousands": "."}):
         assert sniff.find_dialect(tmp_path / "t.csv", Dialect(**option)).unclear == {}
+
+
+def write_german(cents):
+    """An amount without zeros at its end: 1.234 and 1.234,5 and 0,25."""
+    whole, rest = divmod(abs(cents), 100)
+    tail = f",{rest:02d}".rstrip("0").rstrip(",")
+    return f"{'-' * (cents < 0)}{whole:,}".replace(",", ".") + tail
+
+
+@given(st.lists(st.integers(-(10**8), 10**8), min_size=20, max_size=60), st.booleans())
+def test_amounts_are_read_as_they_were_written(cents, rounded):
+    """Those of whole thousands, too, whose point is no decimal one."""
+    cents = [each // 100 * 100 if rounded and place % 2 else each for place, each in enumerate(cents)]
+    assume(sum(each % 100 > 0 for each in cents) > 0.1 * len(cents))
+    rows = [[write_german(each), "x"] for each in cents]
+    decimal, thousands, unclear = find_numbers(rows, Dialect(";"))
+    assert not unclear
+    assert [each / 100 for each in cents] == [float(plain_number(row[0], decimal, thousands)) for row in rows]
 
 
 @pytest.mark.parametrize(
