@@ -164,7 +164,7 @@ def _skill_bound(skill: float) -> float:
 
 def format_share(share: float) -> str:
     """Formats a share in percent with two digits: 0.03 %, 97 %."""
-    return f"{100 * share:.2g} %" if share < 1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"  # noqa: PLR2004 - of three digits
 
 
 def _gate_metric(bounds: Bounds) -> Metric:

@@ -274,7 +274,7 @@ def number_bounds(values: Sequence[float]) -> Bounds:
     middle = median(values)
     error = fmean(abs(value - middle) for value in values)
     return Bounds(
-        f"Always answering the median, {middle:.4g}, errs by {error:.4g} on average.",
+        f"Always answering the median, {middle:.10g}, errs by {error:.4g} on average.",
         f"always answering the median errs by {error:.4g}",
         at_most={"mae": round_significant(ERROR_SHARE * error)},
         no_worse={"mae": round_significant(0.05 * error)},

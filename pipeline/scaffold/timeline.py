@@ -246,7 +246,8 @@ def _find_step(pairs: list[tuple[datetime, datetime]]) -> Step | str:
         if sum(follows(*pair, step) for pair in pairs) >= MIN_REGULAR_SHARE * len(pairs):
             return step
     duration, count = durations[0]
-    return f"rises by {describe_step(duration)} in {count / len(pairs):.0%} of the rows only"
+    share = f"{count / len(pairs):.0%}" if 100 * count >= len(pairs) else "less than 1%"
+    return f"rises by {describe_step(duration)} in {share} of the rows only"
 
 
 def describe_times(times: Times) -> list[str]:

@@ -111,3 +111,11 @@ def test_a_series_that_is_not_learnt_keeps_the_gate_above_naive_forecasts(skills
     bounds = baseline.series_bounds(BOUNDS, skills)
     assert BOUNDS.at_least == bounds.at_least
     assert words in bounds.baseline
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0003, "0.03 %"), (0.12, "12 %"), (0.97, "97 %"), (0.9961, "100 %"), (1.0, "100 %"), (1.234, "123 %")],
+)
+def test_shares_are_in_words(share, words):
+    assert words == baseline.format_share(share)
