@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.tables.dialect import Dialect
+    from pipeline.tables.sniff import Finding
     from serving.core.signature import TensorInfo
 
 FILE_COLUMN = "file"  # of the rows of a folder of files
@@ -39,6 +40,8 @@ class InputColumns:
         optional: Inputs that may be missing.
         dates: Inputs that are dates: a text that is none would count as missing.
         identifiers: Inputs that name who or what a row is from.
+        missing: Texts that mean a missing value; an empty one always does.
+        form: Delimiter and form of numbers that were named for the file that was trained on.
         target: Column that is predicted; empty if it is not known.
         classes: Declared classes; empty if there are none, or they are not known.
         encoding: That was named for the file that was trained on; empty if none was.
@@ -52,6 +55,12 @@ class InputColumns:
     encoding: str = ""
     dates: frozenset[str] = frozenset()
     identifiers: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset(table.MISSING_TEXTS)
+    form: Dialect = field(default_factory=dialects.Dialect)
+
+    def is_missing(self, cell: Any, declared: str) -> bool:
+        """Returns whether a cell counts as missing, as in training."""
+        return table.is_missing(cell, self.missing) or (declared == "float" and table.is_no_number(cell))
 
     def is_no_date(self, name: str, value: Any) -> bool:
         """Returns whether an input is a date, and a value, text or its bytes, is neither one nor missing."""
@@ -85,6 +94,11 @@ class InputColumns:
         if self.only and not chosen[self.only] and FILE_COLUMN in names:
             chosen[self.only] = FILE_COLUMN
         return {name: column for name, column in chosen.items() if column}
+
+    def number_columns(self, columns: Iterable[str]) -> set[str]:
+        """Returns the columns of the inputs that are numbers, of those that a table has."""
+        numbers = {name for name, kind in self.kinds.items() if types.parse_kind(kind)[0] != "bytes"}
+        return {column for name, column in self.sources(columns).items() if name in numbers}
 
     def require(self, path: Path, columns: Iterable[str]) -> None:
         """Raises a PipelineError if a table lacks the column of an input; an object of JSON may lack any."""
@@ -137,6 +151,8 @@ def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, ta
         stored.get("encoding", ""),
         frozenset(stored.get("dates", ())),
         frozenset(stored.get("identifiers", ())),
+        frozenset(["", *stored.get("missing", table.MISSING_TEXTS)]),
+        dialects.Dialect(**stored.get("form", {})),
     )
 
 
@@ -146,9 +162,14 @@ def _input_kind(info: TensorInfo) -> str:
     return f"{name}[{','.join(map(str, sizes))}]" if sizes else name
 
 
+def is_csv(path: Path) -> bool:
+    """Returns whether there is a file of separated values."""
+    return path.is_file() and read_table.table_format(path) == "csv"
+
+
 def use_trained_encoding(path: Path, known: Dialect, columns: InputColumns) -> Dialect:
     """Returns what is known of a CSV file, with the encoding that was trained with where UTF-8 does not fit."""
-    if known.encoding or not columns.encoding or not path.is_file() or read_table.table_format(path) != "csv":
+    if known.encoding or not columns.encoding or not is_csv(path):
         return known
     fits = encodings.fits_better(path, columns.encoding) and dialects.find_encoding(path) == "utf-8"
     return replace(known, encoding=columns.encoding) if fits else known
@@ -160,13 +181,18 @@ def find_dialect(path: Path, known: Dialect | None, columns: InputColumns) -> Di
     Raises:
         PipelineError: Its numbers can be read in two ways.
     """
-    if path.is_dir() or not path.is_file() or read_table.table_format(path) != "csv":
+    if not is_csv(path):
         return known
+    finding = find_form(path, known, columns)
+    wanted = columns.number_columns(finding.columns)
+    sniff.require_clear(path, {name: text for name, text in finding.unclear.items() if name in wanted})
+    return finding.dialect
+
+
+def find_form(path: Path, known: Dialect | None, columns: InputColumns) -> Finding:
+    """Finds how a CSV file is written, also where its numbers can be read in two ways."""
     trained = [columns.trained.get(name, name) for name in columns.kinds]
     finding = sniff.find_dialect(path, known, trained)
     if not set(trained) <= set(finding.columns):
         finding = sniff.find_dialect(path, known, list(columns.kinds))
-    numbers = {name for name, kind in columns.kinds.items() if types.parse_kind(kind)[0] != "bytes"}
-    wanted = {column for name, column in columns.sources(finding.columns).items() if name in numbers}
-    sniff.require_clear(path, {name: text for name, text in finding.unclear.items() if name in wanted})
-    return finding.dialect
+    return finding

@@ -19,7 +19,7 @@ from pipeline.batch_inference.columns import InputColumns, find_dialect
 from pipeline.batch_inference.job import Outcome
 from pipeline.batch_inference.rows import find_broken
 from pipeline.errors import PipelineError
-from pipeline.export.columns import FORECAST_FILE, FORECAST_TIME
+from pipeline.export.columns import COLUMNS_FILE, FORECAST_FILE, FORECAST_TIME
 from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.store import fileio
@@ -52,6 +52,7 @@ class Layout:
         target: The column that is forecast.
         length: Steps that the model sees.
         horizon: Steps that it forecasts.
+        missing: Texts that mean a missing value; an empty one always does.
     """
 
     time: list[str]
@@ -63,6 +64,7 @@ class Layout:
     target: str
     length: int
     horizon: int
+    missing: frozenset[str] = frozenset(table.MISSING_TEXTS)
 
     @property
     def time_column(self) -> str:
@@ -109,7 +111,8 @@ class History:
 def read_layout(model: Path) -> Layout | None:
     """Returns the columns that a model's version needs; None if it is no forecasting model."""
     fields = fileio.read_json(model / FORECAST_FILE)
-    return Layout(**fields) if fields else None
+    missing = fileio.read_json(model / COLUMNS_FILE, {}).get("missing", table.MISSING_TEXTS)
+    return Layout(**fields, missing=frozenset(["", *missing])) if fields else None
 
 
 def run(
@@ -180,7 +183,7 @@ def read_history(path: Path, layout: Layout, dialect: Dialect | None = None) -> 
                 raise ValueError(fault)
             step = _read_step(cells, layout)
             history.zoned = history.zoned or any(calendar.has_zone(cells.get(name)) for name in layout.time)
-            series[tuple(_text(cells.get(name)) for name in layout.key)].append(step)
+            series[tuple(_text(cells.get(name), layout.missing) for name in layout.key)].append(step)
         except (*table.FAILURES, AttributeError) as error:
             texts = {name: str(value)[:200] for name, value in cells.items()}
             history.bad.append({"row": history.rows - 1, "place": place, "reason": str(error), "cells": texts})
@@ -189,22 +192,22 @@ def read_history(path: Path, layout: Layout, dialect: Dialect | None = None) -> 
 
 
 def _read_step(cells: Mapping[str, Any], layout: Layout) -> Step:
-    numbers = {name: _number(column, cells.get(column)) for name, column in layout.numbers.items()}
+    numbers = {name: _number(column, cells.get(column), layout.missing) for name, column in layout.numbers.items()}
     return Step(
         calendar.read_time(cells, layout.time, layout.order),
-        numbers | {name: _text(cells.get(c)) for name, c in layout.texts.items()},
+        numbers | {name: _text(cells.get(c), layout.missing) for name, c in layout.texts.items()},
     )
 
 
-def _number(column: str, raw: Any) -> float:
+def _number(column: str, raw: Any, missing: frozenset[str]) -> float:
     try:
-        return math.nan if table.is_missing(raw) else float(table.to_value(raw, "float"))  # type: ignore[arg-type]
+        return math.nan if table.is_missing(raw, missing) else float(table.to_value(raw, "float"))  # type: ignore[arg-type]
     except table.FAILURES:
         raise ValueError(f"column {column} is no number: {str(raw)[:40]!r}") from None
 
 
-def _text(raw: Any) -> str:
-    return "" if table.is_missing(raw) else table.to_text(raw).decode()
+def _text(raw: Any, missing: frozenset[str]) -> str:
+    return "" if table.is_missing(raw, missing) else table.to_text(raw).decode()
 
 
 def _forecast(

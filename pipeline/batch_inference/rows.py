@@ -127,7 +127,7 @@ def make_inputs(
         column, cell = sources[name], row.cells[sources[name]]
         try:
             is_content = column == FILE_COLUMN or name.endswith("_bytes")
-            values[name] = _read_content(cell, folder) if is_content else _parse_cell(cell, declared, dialect)
+            values[name] = _read_content(cell, folder) if is_content else _parse_cell(cell, declared, columns, dialect)
         except CELL_FAILURES as error:
             return {}, f"column {column} is no {declared}: {repr(cell)[:MAX_CELL_CHARACTERS]} ({_fault_reason(error)})"
         if columns.is_no_date(name, values[name]):
@@ -135,9 +135,8 @@ def make_inputs(
     return values, ""
 
 
-def _parse_cell(cell: Any, declared: str, dialect: Dialect | None) -> Any:
-    missing = table.is_missing(cell) or (declared == "float" and table.is_no_number(cell))
-    if declared in types.MISSING_VALUES and missing:
+def _parse_cell(cell: Any, declared: str, columns: InputColumns, dialect: Dialect | None) -> Any:
+    if declared in types.MISSING_VALUES and columns.is_missing(cell, declared):
         return types.MISSING_VALUES[declared]
     size = types.parse_kind(declared)[1]
     if dialect and isinstance(cell, str) and declared in ("int", "float"):

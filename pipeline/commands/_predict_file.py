@@ -101,13 +101,16 @@ def _make_job(options: Namespace, source: Source, terminal: Terminal) -> Job:
 
 
 def _read_dialect(options: Namespace, path: Path, trained: InputColumns, terminal: Terminal) -> Dialect:
-    """Returns what the options say of a file, and the encoding that was trained with where that is needed; says so."""
-    from pipeline.batch_inference import columns
+    """Returns what the options say of a file, and else how the file was written that was trained on; says so."""
+    from pipeline.batch_inference import columns, trained_form
 
     said = _csv_options.read_dialect(options)
     dialect = columns.use_trained_encoding(path, said, trained)
     if dialect != said:
         words = f"{path.name} is read in {dialect.encoding}, as the file that was trained on; --encoding names another."
+        print(words, file=terminal.err, flush=True)
+    dialect, words = trained_form.use_trained_form(path, dialect, trained)
+    if words:
         print(words, file=terminal.err, flush=True)
     return dialect
 

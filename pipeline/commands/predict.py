@@ -161,7 +161,7 @@ def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[st
     }
     if len(names) == 1 and not any(is_assignment(text, called) for text in options.inputs):
         require_values(options.inputs, columns)
-        return {names[0]: [_parse_value(text, names[0], declared, columns) for text in options.inputs]}
+        return {names[0]: [_parse_cell(text, names[0], declared, columns) for text in options.inputs]}
     values = {called[key]: text for key, _, text in (text.partition("=") for text in options.inputs) if key in called}
     lost = [name for name in names if name not in values and name not in columns.optional]
     if lost or any(key not in called for key in keys) or len(values) < len(options.inputs):
@@ -172,19 +172,13 @@ def _parse_inputs(options: Namespace, signature: str, source: Source) -> dict[st
             action=suggest_names(options.inputs, columns)
             or "name each input once; for the rows of a table: --file IN --out OUT",
         )
-    return {
-        name: [
-            _parse_value(values[name], name, declared, columns)
-            if _is_said(values, name, columns)
-            else _missing(declared[name])
-        ]
-        for name in names
-    }
+    return {name: [_parse_cell(values.get(name, ""), name, declared, columns)] for name in names}
 
 
-def _is_said(values: Mapping[str, str], name: str, columns: InputColumns) -> bool:
-    """Whether a value is there: what may be missing is left out, empty, null or nan."""
-    return name not in columns.optional or values.get(name, "").casefold() not in ("", "null", "nan", "na")
+def _parse_cell(text: str, name: str, declared: Mapping[str, Any], columns: InputColumns) -> Any:
+    """A value; of what may be missing also none: it is left out, empty, or a text that means so in training."""
+    missing = name in columns.optional and columns.is_missing(text, columns.kinds[name])
+    return _missing(declared[name]) if missing else _parse_value(text, name, declared, columns)
 
 
 def _missing(info: Any) -> Any:

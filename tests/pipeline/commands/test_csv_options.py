@@ -14,7 +14,7 @@ from pipeline import cli
 from pipeline.commands import _csv_options, _predict_file
 from pipeline.console import Terminal
 from pipeline.errors import UsageError
-from pipeline.export.columns import FORECAST_FILE
+from pipeline.export.columns import COLUMNS_FILE, FORECAST_FILE
 from pipeline.tables.dialect import Dialect
 from serving.core.signature import Signature, TensorInfo
 from serving.wire import dtypes
@@ -122,11 +122,17 @@ def test_predict_reads_the_file_so(german, tmp_path):
     assert float(rows[0]["value"]) == 2 * float(first.replace(".", "").replace(",", "."))
 
 
-def test_a_forecast_reads_the_file_so(tmp_path):
+@pytest.fixture
+def series(tmp_path):
+    """A model that forecasts: its folder."""
     layout = {"time": ["Tag"], "time_input": "Tag", "key": [], "order": "", "texts": {}, "target": "Größe"}
     layout |= {"numbers": {"value": "Größe"}, "length": 3, "horizon": 1}
     (tmp_path / FORECAST_FILE).parent.mkdir()
     (tmp_path / FORECAST_FILE).write_text(json.dumps(layout))
+    return tmp_path
+
+
+def test_a_forecast_reads_the_file_so(series, tmp_path):
     path = tmp_path / "series.csv"
     path.write_text("Stand: heute\nTag;Größe\n2024-01-01;1.001,5\n2024-01-02;2.002,5\n", encoding="cp1252")
 
@@ -136,3 +142,20 @@ def test_a_forecast_reads_the_file_so(tmp_path):
 
     rows = predict(path, tmp_path / "out.csv", source({"value": dtypes.from_number(1)}, repeat, tmp_path))
     assert rows == [{"Tag": "2024-01-03", "predicted_Größe": "2002.5"}]
+
+
+def test_a_forecast_reads_numbers_and_missing_values_as_trained(series, tmp_path):
+    stored = {"columns": {"value": "Größe"}, "form": {"thousands": "."}, "missing": ["-999"]}
+    (series / COLUMNS_FILE).write_text(json.dumps(stored))
+    path = tmp_path / "series.csv"
+    path.write_text("Tag;Größe\n2024-01-01;1.001\n2024-01-02;-999\n2024-01-03;\n2024-01-04;2.002\n")
+
+    def repeat(rows):
+        np.testing.assert_array_equal([[np.nan, np.nan, 2002]], rows["value"])
+        return {"forecast": rows["value"][:, -1:], "time": np.array([[b"2024-01-05T00:00:00"]], object)}
+
+    answering = source({"value": dtypes.from_number(1)}, repeat, series)
+    terminal = Terminal(io.StringIO(), io.StringIO())
+    command = ["predict", "mine", "--file", str(path), "--out", str(tmp_path / "out.csv")]
+    assert _predict_file.predict_file(cli.parse(command), answering, terminal) == 0
+    assert "Größe '1.001' is read as 1001, as in the file that was trained on" in terminal.err.getvalue()

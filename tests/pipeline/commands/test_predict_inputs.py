@@ -169,6 +169,34 @@ def test_inputs_that_do_not_fit(signatures, inputs, words):
     assert words in str(caught.value)
 
 
+@pytest.fixture
+def marked(tmp_path):
+    """A version whose recipe names its missing values."""
+    (tmp_path / "assets.extra").mkdir()
+    stored = {"optional": ["size", "colour"], "missing": ["", "-999"]}
+    (tmp_path / "assets.extra" / "columns.json").write_text(json.dumps(stored))
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", ["-999", "", "n/a", "-", "null"])
+def test_a_number_that_is_missing_in_training_is_missing(marked, text):
+    row = asked(TABLE, f"size={text}", "colour=-999", folder=marked)
+    assert np.isnan(row["size"]).all()
+    assert [""] == row["colour"]
+
+
+def test_what_is_a_value_in_training_is_one(marked):
+    assert {"size": [-999.0], "colour": ["NA"]} == asked(TABLE, "size=-999.0", "colour=NA", folder=marked)
+    assert {"size": [-999], "colour": ["red"]} == asked(TABLE, "size=-999", "colour=red")
+
+
+def test_the_only_input_may_be_missing(marked):
+    table = {"serving_default": SimpleNamespace(inputs={"size": tensor("float")})}
+    first, second = asked(table, "-999", "3", folder=marked)["size"]
+    assert np.isnan(first)
+    assert 3 == second
+
+
 def test_unknown_signature_names_the_others():
     with pytest.raises(UsageError, match="Expected: one of serving_default"):
         asked(TABLE, "size=1", signature="explain")

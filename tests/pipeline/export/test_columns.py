@@ -12,6 +12,7 @@ from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
 from pipeline.formats.folders import ImageFolder
 from pipeline.formats.structured.interactions import Interactions
+from pipeline.formats.table import MISSING_TEXTS
 from pipeline.formats.time_series import TimeSeries
 from pipeline.tables.dialect import Dialect
 
@@ -28,6 +29,7 @@ def test_names_in_the_file_and_what_may_be_missing():
         "identifiers": [],
         "target": "the quality",
         "classes": ["bad", "good"],
+        "missing": list(MISSING_TEXTS),
     } == describe_columns(data)
 
 
@@ -36,6 +38,16 @@ def test_the_encoding_that_the_recipe_names():
     named = (Csv("x.csv", {}, "y", encoding="cp1252"), replace(series, dialect=Dialect(encoding="cp1252")))
     assert ["cp1252"] * 2 == [describe_columns(data)["encoding"] for data in named]
     assert "encoding" not in describe_columns(series)
+
+
+def test_the_form_of_numbers_and_the_missing_values_that_the_recipe_names():
+    data = Csv("x.csv", {"x": "float"}, "y", delimiter=";", decimal=",", missing=("", "-999"))
+    series = TimeSeries("x.csv", ("t",), timedelta(hours=1), "v", {"v": "v"}, {"t": "t"}, missing=("", "-999"))
+    named = (data, RenamedColumns(data, {"size": "x"}), replace(series, dialect=Dialect(";", decimal=",")))
+    assert [{"delimiter": ";", "decimal": ","}] * 3 == [describe_columns(data)["form"] for data in named]
+    assert [["", "-999"]] * 3 == [describe_columns(data)["missing"] for data in named]
+    assert "form" not in describe_columns(Csv("x.csv", {"x": "float"}, "y"))
+    assert "missing" not in describe_columns(ImageFolder("x", (1, 1, 1), ("a", "b")))
 
 
 def test_files_and_windows_are_never_missing():
