@@ -130,6 +130,7 @@ def format_summary(result: RunResult, request: RunRequest) -> list[str]:
         lines.append(f"Training: {result.diagnosis}")
     if result.left_out:
         lines.append(_left_out_line(result.left_out, request.settings.workspace))
+    lines += [f"Warning: {words}" for words in result.coarse]
     if result.drift:
         lines += ["Warning: the data have drifted from the champion's:", *(f"  - {line}" for line in result.drift)]
     if result.blessed is False:

@@ -44,7 +44,9 @@ def _relative_path(state: RunState, path: Path) -> str:
 def ingest(state: RunState, *, cached: bool) -> None:  # noqa: ARG001
     """Reports the rows of the data set."""
     report = state.uri("ingest", "examples") / REPORT
-    state.result.left_out = _copy_left_out(state, fileio.read_json(report))
+    rows = fileio.read_json(report)
+    state.result.left_out = _copy_left_out(state, rows)
+    state.result.coarse = rows.get("coarse", [])
     journal.report("file", path=_relative_path(state, report), folder="data")
     _report_drift(state, report.parent)
 

@@ -103,7 +103,7 @@ class RunResult:
 
     `gate` has all conditions (`evaluation.gate.Condition`), `baselines` the standard models (docs/journal.md),
     `left_out` the rows that cannot be used: {"rows", "of", "kinds", "report": its path in the workspace}, or nothing;
-    `late_error` what failed after the model was published.
+    `coarse` the columns of which float32 keeps little; `late_error` what failed after the model was published.
     """
 
     run_id: str
@@ -120,6 +120,7 @@ class RunResult:
     diagnosis: str = ""
     drift: list[str] = field(default_factory=list)
     left_out: dict[str, Any] = field(default_factory=dict)
+    coarse: list[str] = field(default_factory=list)
     quick: bool = False
     seconds: float = 0.0
     not_recorded: str = ""

@@ -1,20 +1,31 @@
-"""Values so far from all others that they would flatten a column: they are clipped at quantiles."""
+"""Numbers that a network cannot take as they are.
+
+Values so far from all others that they would flatten a column are clipped at quantiles. Columns that float32 cannot
+tell apart are no target, and left out of the inputs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pipeline.errors import PipelineError
+from pipeline.scaffold.choices import round_significant
 from pipeline.scaffold.render import safe_name
+from pipeline.tables.precision import FINE_STEPS, find_coarse, near_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.scaffold.baseline import Sample
+    from pipeline.scaffold.choices import Role
 
 TAILS = (0.005, 0.02, 0.05)  # shares of the values on either side that may be far off
 FAR = 20.0  # times the distance of the quantiles, from which on a value is far off
 FAR_NINES = 2.0  # the same of -999 and its like, where it comes again and again
 MIN_VALUES = 50
 MOST_MARKS, KINDS = 0.5, 3  # share of the values that are marks for a missing one, and how many marks there may be
+NEAR = 0.1  # share of the spread by which a rounded middle may be off
 
 
 @dataclass(frozen=True)
@@ -100,3 +111,49 @@ def _find_tails(ordered: Sequence[float]) -> Limits | None:
             farthest = max(ordered[0], ordered[-1], key=lambda value: abs(value - low))
             return Limits(float(f"{bottom:.4g}"), float(f"{top:.4g}"), count, farthest)
     return None
+
+
+def require_fine(name: str, values: Sequence[float]) -> None:
+    """Raises a PipelineError if a network could not answer with such numbers."""
+    coarse = find_coarse(values)
+    if coarse:
+        raise PipelineError(
+            f"The numbers of {safe_name(name)} are too near to each other for their size.",
+            expected=f"a target that spreads over {FINE_STEPS} steps of float32, in which a network answers",
+            received=coarse.describe(),
+            action=f"{coarse.advise(safe_name(name))}; or name another column with --target",
+        )
+
+
+def find_lost(numbers: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """Returns the columns of which float32 keeps little, each with the reason for leaving it out."""
+    steps = {name: find_coarse(values) for name, values in numbers.items()}
+    return {
+        name: f"left out: {coarse.describe()}; {coarse.advise(safe_name(name))}"
+        for name, coarse in steps.items()
+        if coarse and coarse.is_lost and not coarse.exact
+    }
+
+
+def drop_lost(decided: Sequence[Role], sample: Sample) -> list[Role]:
+    """Leaves out the numbers of which float32 keeps little; a key stays, which is no number of the network."""
+    lost = find_lost(_sample_numbers(sample))
+    scaled = {role.column.name for role in decided if role.use in ("number", "amount", "count")}
+    reasons = {name: reason for name, reason in lost.items() if name in scaled}
+    return [
+        replace(role, use="", reason=reasons[name]) if (name := role.column.name) in reasons else role
+        for role in decided
+    ]
+
+
+def round_middle(value: float, spread: float) -> float:
+    """Three significant digits; more where these are far off for numbers that spread so little."""
+    short = round_significant(value)
+    return short if abs(short - value) <= NEAR * spread else near_number(value, NEAR * spread)
+
+
+def _sample_numbers(sample: Sample) -> dict[str, list[float]]:
+    import numpy as np
+
+    numbers = {name: values for name, values in sample.columns.items() if sample.kinds[name] in ("float", "int")}
+    return {name: values[np.isfinite(values)].astype(float).tolist() for name, values in numbers.items()}

@@ -144,11 +144,16 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
             action=f"collect more, take a shorter step, or predict each row alone with --task {REGRESSION}",
         )
     others = [column for column in columns if _is_useful(column, goal, times)]
+    numbers = timeline.read_numbers(path, [column.name for column in (goal, *others)], times)
+    values = {name: [value for _, value in timed] for name, timed in numbers.items()}
+    outliers.require_fine(goal.name, values.pop(goal.name))
+    lost = outliers.find_lost(values)
+    others = [column for column in others if column.name not in lost]
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])
     shape = choose_window(times.step, times.length)
-    rows = [_column_row(column, goal, times, others) for column in columns]
-    numbers = timeline.read_numbers(path, [column.name for column in (goal, *others)], times)
-    far = {name: outliers.find_limits([value for _, value in timed]) for name, timed in numbers.items()}
+    rows = [_column_row(column, goal, times, others, lost.get(column.name, "")) for column in columns]
+    used = (goal.name, *(column.name for column in others))
+    far = {name: outliers.find_limits([value for _, value in numbers[name]]) for name in used}
     notes = [
         f"{safe_name(goal.name)} is the target: forecasting, "
         f"for {safe_name(times.column)} rises by {describe_step(times.step)}{other_task_hint(REGRESSION)}"
@@ -169,11 +174,11 @@ def _is_useful(column: Column, goal: Column, times: Times) -> bool:
     return numeric and not taken and not (column.constant or column.id_like or column.time_form)
 
 
-def _column_row(column: Column, goal: Column, times: Times, others: list[Column]) -> tuple[str, ...]:
+def _column_row(column: Column, goal: Column, times: Times, others: list[Column], lost: str = "") -> tuple[str, ...]:
     uses = {goal.name: "target, and its past", times.column: "time: month, weekday and hour"}
     uses |= dict.fromkeys(times.key, "names the series") | {other.name: "its past" for other in others}
     reasons = {"constant": column.constant, "times": column.time_form, "numbers the rows": column.id_like}
-    why = "left out: " + next((reason for reason, holds in reasons.items() if holds), "no number")
+    why = lost or "left out: " + next((reason for reason, holds in reasons.items() if holds), "no number")
     kind = "date" if column.date or column.name == times.column else column.kind or "nested"
     use = uses[column.name] + profile.describe_odd(column) if column.name in uses else why
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), use
@@ -282,7 +287,8 @@ def _measure_target(timed: list[tuple[datetime, float]], times: Times, far: Limi
     end = times.moments[int(EVAL_START * len(times.moments))]
     learnt = [value for moment, value in timed if moment < end and (far is None or far.low <= value <= far.high)]
     spread = round_significant(pstdev(learnt) or 1.0)
-    return {"middle": round_significant(fmean(learnt)), "median": round_significant(median(learnt)), "spread": spread}
+    middle, half = outliers.round_middle(fmean(learnt), spread), outliers.round_middle(median(learnt), spread)
+    return {"middle": middle, "median": half, "spread": spread}
 
 
 def _split_start(times: Times, share: float) -> str:

@@ -91,10 +91,11 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
     if far:
         summary.target = [min(max(value, far.low), far.high) for value in summary.target]
+    outliers.require_fine(goal.name, summary.target)
     classes = profile.sort_classes(list(summary.classes))
     # With its classes, so that every spelling of one counts.
     sample = baseline.read_sample(replace(data, classes=classes), summary.rows, classes)
-    decided = choices.assign_roles(columns, goal, summary, leaks.find_images(sample))
+    decided = outliers.drop_lost(choices.assign_roles(columns, goal, summary, leaks.find_images(sample)), sample)
     _require_inputs(goal, decided)
     used = [role for role in decided if role.use]
     few = profile.different_rows(data, [role.column.name for role in used], *_unread_words(decided))
@@ -113,7 +114,8 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes += timeline.describe_split(times, common["sizes"].eval, common["sizes"].test)
     notes += timeline.note_unread([column for column in columns if column is not goal])
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
-    rows = [_column_row(column, goal, {role.column.name: role for role in decided}) for column in columns]
+    roles = {role.column.name: role for role in decided}
+    rows = [_column_row(column, roles) for column in columns]
     if classification and [role.use for role in used] == ["text"]:
         only = used[0].column.name
         return files.plan_text_column(common, only, summary.words[only], TABLE_HEAD, rows, notes)
@@ -170,19 +172,11 @@ def _copy_notes(decided: list[Role]) -> list[str]:
     return [f"{name} tells the target; if it is known before, add it to the recipe." for name in copies]
 
 
-def _column_row(column: Column, goal: Column, decided: dict[str, Role]) -> tuple[str, ...]:
+def _column_row(column: Column, decided: dict[str, Role]) -> tuple[str, ...]:
     role = decided.get(column.name)
-    used = (
-        "target"
-        if column is goal
-        else f"{role.use}: {role.reason}"
-        if role and role.use
-        else role.reason
-        if role
-        else ""
-    )
+    used = "target" if role is None else f"{role.use}: {role.reason}" if role.use else role.reason
     kind = "date" if column.date else column.kind or "nested"
-    if column is goal or (role and role.use):
+    if role is None or role.use:
         used += profile.describe_odd(column)
     return safe_name(column.name), kind, str(column.missing), str(column.distinct), used
 
@@ -232,7 +226,7 @@ def _table_facts(
         "joint": sum(len(groups[name]) for name in NAMED_GROUPS) > MAX_SEPARATE,
         "joint_texts": len(groups["texts"]) > MAX_SEPARATE_TEXTS,
         "length": max(lengths, default=DEFAULT_TEXT_LENGTH),  # the longest column sets it: others are padded
-        "middle": choices.round_significant(median(summary.target)) if summary.target else 0.0,
+        "middle": outliers.round_middle(median(summary.target), pstdev(summary.target)) if summary.target else 0.0,
         "spread": choices.round_significant(pstdev(summary.target)) if summary.target else 1.0,
         "title": _recipe_title(goal, used, path),
         "diagram": _table_diagram(groups, numeric=numeric, outputs=len(common["classes"])),

@@ -22,6 +22,7 @@ from pipeline.formats.tfrecord import TEST_TIMES_FILE, encode_example, write_tab
 from pipeline.recipe import Recipe
 from pipeline.recipes import catalog
 from pipeline.recipes.declaration import require_declaration
+from pipeline.steps.precision import NumberSample
 from pipeline.steps.splits import choose_split, find_borders, fraction
 from pipeline.store import fileio
 from pipeline.tables.names import require_input_names
@@ -56,7 +57,8 @@ class Report:
 
     `sound` counts the usable rows before --quick takes its sample, `straddling` the windows among them that cross a
     border between splits and are dropped, `left_out` the entries of targets that did not fit their declared bound,
-    `repeated` those that came twice and are kept once, `kinds` the unusable rows by why.
+    `repeated` those that came twice and are kept once, `kinds` the unusable rows by why,
+    `coarse` the columns of which float32 keeps little.
     """
 
     sound: int = 0
@@ -67,6 +69,7 @@ class Report:
     left_out: Counter[str] = field(default_factory=Counter)
     repeated: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
+    coarse: list[str] = field(default_factory=list)
 
 
 class UnusableRowsError(PipelineError):
@@ -193,7 +196,9 @@ def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     report = Report()
     usable = check_rows(recipe.data.examples(data), recipe.data, Report())  # reads nothing until it is asked
     borders = find_borders(usable, recipe.split)
-    rows = assign_splits(check_rows(recipe.data.examples(data), recipe.data, report), recipe, report, borders)
+    numbers = NumberSample(recipe.data)
+    sound = numbers.watch(check_rows(recipe.data.examples(data), recipe.data, report))
+    rows = assign_splits(sound, recipe, report, borders)
     if quick:
         other = recipe.quick.other_rows
         rows = sample_rows(rows, {"train": recipe.quick.train_rows, "eval": other, "test": other})
@@ -204,6 +209,7 @@ def ingest(recipe: Recipe, data: Path, folder: Path, *, quick: bool) -> Report:
     if hasattr(recipe.data, "tables"):
         write_tables(folder, recipe.data.tables(data))
     require_rows(report, recipe.bad_share, ", ".join(map(str, recipe.data.files(data)[:2])))
+    report.coarse = numbers.require_fine()
     return report
 
 

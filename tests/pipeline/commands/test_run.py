@@ -43,6 +43,11 @@ def test_the_last_line_of_a_forecast_names_the_command_for_the_next_steps(tmp_pa
     assert f"{expected}, keraspipe dashboard digits" == summary(model_path=str(tmp_path))[-1]
 
 
+def test_columns_that_float32_cannot_tell_apart_are_named():
+    lines = summary(model_path="serving/digits/2", coarse=["x: half of the values are within 30"])
+    assert "Warning: x: half of the values are within 30" in lines
+
+
 WORDS = "gradient boosting accuracy 0.9700; the network is behind"
 BEHIND = {
     "verdict": "behind",

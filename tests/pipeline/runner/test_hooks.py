@@ -75,6 +75,11 @@ def test_rows_that_cannot_be_used_are_listed_in_the_folder_of_the_run(state, ing
     assert report == fileio.read_json(state.workspace.inside(path))
 
 
+def test_columns_that_float32_cannot_tell_apart_are_part_of_the_result(state, ingested):
+    ingested({"sound": 7, "bad": [], "kinds": {}, "coarse": ["x: half of"]})
+    assert ["x: half of"] == state.result.coarse
+
+
 def test_nothing_is_said_where_all_rows_can_be_used(ingested):
     assert {} == ingested({"sound": 7, "bad": [], "kinds": {}})
 

@@ -232,6 +232,19 @@ def test_empty_splits(tmp_path, count, words):
     assert f"Received: {count} rows in all" in str(caught.value)
 
 
+def test_numbers_that_float32_cannot_tell_apart_are_named_or_end_the_run(tmp_path):
+    class Seconds(Table):
+        inputs = {"x": "float"}  # noqa: RUF012
+
+    rows = [Example("", {"x": 1.7e9 + n % 60, "label": n % 7 + n / 1e3}) for n in range(300)]
+    report = ingest.ingest(recipe(Seconds(rows, ())), tmp_path, tmp_path / "out", quick=False)
+    (words,) = report.coarse
+    assert "x: half of the values are within 30, and float32 has steps of 128 there; subtract a constant" in words
+    rows = [Example("", {"x": 1.0 * n, "label": 1.7e9 + n % 60}) for n in range(300)]
+    with pytest.raises(PipelineError, match="The numbers of label are too near to each other"):
+        ingest.ingest(recipe(Seconds(rows, ())), tmp_path, tmp_path / "out", quick=False)
+
+
 def test_written_splits_are_read_back(tmp_path):
     report = run(tmp_path, numbered(200))
     found = {}
