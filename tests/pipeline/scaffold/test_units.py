@@ -140,6 +140,25 @@ def test_a_table_is_learnt_alike_in_any_unit(recipe, rows):
     assert found[1]["mae"] < 0.7 * guess
 
 
+def test_a_table_is_learnt_alike_far_from_zero(recipe, rows):
+    moved = {**rows, "price": [12_345.6 + price for price in rows["price"]]}
+    near, far = (learn(recipe(columns, "price"), 1.0) for columns in (rows, moved))
+    assert far["loss"] == pytest.approx(near["loss"], rel=0.1)  # the middle is rounded to a tenth of the spread
+    assert far["mae"] == pytest.approx(near["mae"], rel=0.1)
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_the_error_that_a_training_shows_is_that_of_each_row_with_its_own_answer(recipe, rows, shape):
+    made = recipe(rows, "price")
+    columns = columns_of(made)
+    features, truth = preprocess(made, columns), columns["price"]
+    model = build(made, features)
+    batches = tf.data.Dataset.from_tensor_slices((features, truth.reshape(shape))).batch(len(truth))
+    answers = model.predict(batches.map(lambda row, _: row), verbose=0).reshape(-1)
+    error = model.evaluate(batches, verbose=0, return_dict=True)["error"]
+    assert error == pytest.approx(np.abs(answers - truth).mean() / np.std(truth), rel=0.01)
+
+
 def operations_before(tensor):
     """Yields the operations that a tensor comes from, up to the next ones with weights, these included."""
     history = tensor._keras_history
