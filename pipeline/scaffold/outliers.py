@@ -7,12 +7,14 @@ tell apart are no target, and left out of the inputs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.scaffold.choices import round_significant
 from pipeline.scaffold.render import safe_name
-from pipeline.tables.precision import FINE_STEPS, find_coarse, near_number
+from pipeline.tables.precision import FINE_STEPS, find_coarse, float32_step, is_exact, near_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ FAR = 20.0  # times the distance of the quantiles, from which on a value is far 
 FAR_NINES = 2.0  # the same of -999 and its like, where it comes again and again
 MIN_VALUES = 50
 MOST_MARKS, KINDS = 0.5, 3  # share of the values that are marks for a missing one, and how many marks there may be
+CHANGE_STEPS = 8  # rounding adds a twentieth of such a change
 NEAR = 0.1  # share of the spread by which a rounded middle may be off
 
 
@@ -122,6 +125,20 @@ def require_fine(name: str, values: Sequence[float]) -> None:
             expected=f"a target that spreads over {FINE_STEPS} steps of float32, in which a network answers",
             received=coarse.describe(),
             action=f"{coarse.advise(safe_name(name))}; or name another column with --target",
+        )
+
+
+def require_fine_changes(name: str, values: Sequence[float]) -> None:
+    """Raises a PipelineError if float32 keeps little of what a series changes by, such as a meter that counts up."""
+    require_fine(name, values)
+    changes = [abs(later - earlier) for earlier, later in pairwise(values) if later != earlier]
+    change, step = median(changes or [0.0]), float32_step(median(map(abs, values or [0.0])))
+    if changes and change < CHANGE_STEPS * step and not all(map(is_exact, values)):
+        raise PipelineError(
+            f"The numbers of {safe_name(name)} change by too little for their size.",
+            expected=f"changes of {CHANGE_STEPS} steps of float32 from row to row, in which a network answers",
+            received=f"changes of {change:.4g}, and float32 has steps of {step:.4g} there",
+            action="forecast a column of the changes from row to row",
         )
 
 

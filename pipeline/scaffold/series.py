@@ -146,7 +146,7 @@ def plan_series(path: Path, times: Times, columns: Sequence[Column], goal: Colum
     others = [column for column in columns if _is_useful(column, goal, times)]
     numbers = timeline.read_numbers(path, [column.name for column in (goal, *others)], times)
     values = {name: [value for _, value in timed] for name, timed in numbers.items()}
-    outliers.require_fine(goal.name, values.pop(goal.name))
+    outliers.require_fine_changes(goal.name, values.pop(goal.name))
     lost = outliers.find_lost(values)
     others = [column for column in others if column.name not in lost]
     called = make_identifiers([goal.name, *(column.name for column in others), times.column])

@@ -60,7 +60,7 @@ def find_coarse(values: Sequence[float]) -> Coarse | None:
     step = float32_step(median(map(abs, ordered)))
     if spread >= FINE_STEPS * step or spread == 0:
         return None
-    return Coarse(step, spread, near_number(median(ordered), spread), all(map(_is_exact, ordered)))
+    return Coarse(step, spread, near_number(median(ordered), spread), all(map(is_exact, ordered)))
 
 
 def float32_step(value: float) -> float:
@@ -73,5 +73,6 @@ def near_number(value: float, spread: float) -> float:
     return float(f"{value:.{max(math.floor(math.log10(abs(value) / spread)), 0)}e}") if value and spread else value
 
 
-def _is_exact(value: float) -> bool:
+def is_exact(value: float) -> bool:
+    """Returns whether a number is one of float32."""
     return bool(struct.unpack("f", struct.pack("f", value))[0] == value)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.scaffold.outliers import find_lost, round_middle
+from pipeline.scaffold.outliers import find_lost, require_fine_changes, round_middle
 from pipeline.tables.precision import find_coarse, float32_step
 
 DRAWN = random.Random(2)
@@ -93,6 +93,26 @@ def test_the_same_of_a_series(drafted, write_csv, sold, rain):
     assert ("past" if rain < 1e9 else "steps of 64 there") in drawn.uses["rain"]
     assert ("rain" in drawn.plan.facts["others"]) is (rain < 1e9)
     assert abs(drawn.plan.facts["middle"] - sold) < 1
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "lost"),
+    [
+        (1e9, 5.25, True),
+        (-1e9, -5.25, True),
+        (1e9, 5e4, False),
+        (0.0, 5.25, False),
+        (1e6, 5.25, False),
+        (1e5, 0.1, False),
+    ],
+)
+def test_a_meter_that_counts_up_is_refused_where_its_changes_are_lost(start, change, lost):
+    values = [start + change * number for number in range(30_000)]
+    if lost:
+        with pytest.raises(PipelineError, match=r"changes of 5\.25, and float32 has steps of 64"):
+            require_fine_changes("meter", values)
+    else:
+        require_fine_changes("meter", values)
 
 
 @pytest.mark.parametrize(
