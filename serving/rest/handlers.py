@@ -93,6 +93,8 @@ class RequestParser:
     def _read_body(self, route: Route, body: bytes, slow: SlowRead) -> PreparedRequest | SlowRead:
         if json_long.MOST_MEMORY * len(body) <= self._few_bytes:  # most requests
             return self.rows(route, body) or self._read_document(route, body)
+        if self._process and len(body) > json_long.HEAVY_BYTES:  # to measure it takes milliseconds, too
+            return slow
         size = json_long.measure(body)
         if self._process and size.is_heavy:
             return slow
