@@ -21,7 +21,9 @@ MAX_ODD = 20  # different odd texts in a column of numbers or dates
 ODD_SHARE = 0.05  # of its values
 SKETCH_SIZE = 1024  # stored hashes: an error of about 3 %
 # Digits with other characters, which no kind accepts: "12,5", "$3", "40 %", "3/4/2024".
-FIGURES = re.compile(r"[\W_]*\d[\d\W_]*", re.ASCII)
+FIGURES = re.compile(
+    r"[\W_]*\d[\d\W_]*|[-+]?(\d+[.,]\d+ ?|\d+ )[A-Za-z\u00b0\u00b5]{1,4}[23\u00b2\u00b3]?(/[A-Za-z]{1,3})?", re.ASCII
+)
 # What is surely an amount, a date or a hexadecimal number, and no name of a category such as 10-20.
 MEASURE = re.compile(
     r"[-+]?[$\u20ac\u00a3\u00a5] ?[\d.,]+|[-+]?[\d.,]+ ?[%$\u20ac\u00a3\u00a5]"

@@ -108,7 +108,7 @@ def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
         "nested values": not column.kind,
         f"the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
-        "figures that are not read; write 1234.5 and 2024-01-31": column.measure
+        "figures that are not read; write 1234.5 without a unit, and 2024-01-31": column.measure
         or (column.figures and not column.time_form and (column.id_like or crowded)),
         f"times such as {safe_name(column.time_form)} are not read; write 2024-01-31": column.time_form,
         f"{column.no_numbers} cells are no numbers; mend them, or name them in missing=": column.no_numbers and crowded,

@@ -29,6 +29,13 @@ SIGNATURES = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file", "save the sheet as CSV UTF-8"),
     (b"PAR1\x15", "a Parquet file", "rename it to .parquet"),
     (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
+    (b"ARROW1\0\0", "an Arrow or Feather file", "save the table as Parquet"),
+    (b"\x89HDF\r\n", "an HDF5 file", "save the table as Parquet or CSV"),
+    (b"\x80\x04\x95", "a pickle, which may run any code", "save the table as Parquet or CSV"),
+    (b"\x80\x05\x95", "a pickle, which may run any code", "save the table as Parquet or CSV"),
+    (b"%PDF-", "a PDF file", "save the table in it as CSV"),
+    (b"\x89PNG", "a PNG picture", "name a table, or the folder of the pictures"),
+    (b"\xff\xd8\xff", "a JPEG picture", "name a table, or the folder of the pictures"),
 )
 
 

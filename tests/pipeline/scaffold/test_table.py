@@ -38,11 +38,14 @@ def test_a_copy_of_the_target_is_left_out(drafted, write_csv, trees):
     assert any("alive tells the target" in note for note in found.plan.notes)
 
 
-@pytest.mark.parametrize("form", ["$ {}", "{} %", "3/4/{}", "(0{}) 55-10"])
+UNREAD = "left out: figures that are not read; write 1234.5 without a unit, and 2024-01-31"
+
+
+@pytest.mark.parametrize("form", ["$ {}", "{} %", "3/4/{}", "(0{}) 55-10", "{}.5 kg", "-{} mm", "0.{}km/h"])
 def test_figures_that_are_not_read_are_reported(drafted, write_csv, trees, form):
     trees["odd"] = [form.format(1000 + number) for number in range(200)]
     found = drafted(write_csv(trees), "grown")
-    assert "left out: figures that are not read; write 1234.5 and 2024-01-31" == found.uses["odd"]
+    assert UNREAD == found.uses["odd"]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +55,15 @@ def test_amounts_are_no_categories_even_if_few_differ(drafted, write_csv, trees,
     trees["odd"] = [form.format(number % 5) for number in range(200)]
     uses = drafted(write_csv(trees), "grown").uses
     assert (
-        "category: embedding" if is_category else "left out: figures that are not read; write 1234.5 and 2024-01-31"
+        "category: embedding"
+        if is_category
+        else "left out: figures that are not read; write 1234.5 without a unit, and 2024-01-31"
     ) == (uses["odd"])
 
 
-def test_codes_are_no_figures(drafted, write_csv, trees):
-    trees["code"] = [f"0{number}" for number in range(200)]
+@pytest.mark.parametrize("form", ["0{}", "{}A", "B{}"])
+def test_codes_are_no_figures(drafted, write_csv, trees, form):
+    trees["code"] = [form.format(number) for number in range(200)]
     assert "left out: numbers or names the rows" == drafted(write_csv(trees), "grown").uses["code"]
 
 
