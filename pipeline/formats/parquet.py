@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -89,11 +90,17 @@ def partition_cells(path: Path, folder: Path) -> dict[str, Any]:
 
     Args:
         path: The file.
-        folder: The data set's folder, or the file itself.
+        folder: The data set's folder, or the file itself: then the folders right above it count.
     """
-    parts = path.relative_to(folder).parts[:-1] if path != folder else ()
-    pairs = [unquote(part).partition("=") for part in parts if "=" in part]
-    return {name: None if text == NO_PARTITION else _partition_value(text) for name, _, text in pairs}
+    alone = path == folder
+    above = itertools.takewhile(lambda part: "=" in part, reversed(path.absolute().parts[:-1]))
+    own = column_kinds(path) if alone else {}
+    pairs = [unquote(part).partition("=") for part in (above if alone else path.relative_to(folder).parts[:-1])]
+    return {
+        name: None if text == NO_PARTITION else _partition_value(text)
+        for name, equals, text in pairs
+        if equals and name not in own
+    }
 
 
 def _partition_value(text: str) -> Any:

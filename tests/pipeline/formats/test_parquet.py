@@ -11,6 +11,7 @@ from pyarrow import parquet
 from pipeline.errors import PipelineError
 from pipeline.formats.columns import inspect_table
 from pipeline.formats.parquet import Parquet
+from pipeline.formats.read_table import read_rows
 
 DATA = Parquet("t.parquet", {"size": "float", "colour": "bytes", "wave": "float[2]"}, "kind", ("0", "1"), time="day")
 TABLE = pa.table(
@@ -86,6 +87,15 @@ def test_folders_that_name_a_column(tmp_path):
     found = [one.features for one in data.examples(tmp_path)]
     assert [(None, 2024), (b"north", 2023), (b"so uth", 2024)] == [(row.get("site"), row["year"]) for row in found]
     assert ["a", "kind", "site", "year"] == [column.name for column in inspect_table(tmp_path / "data")]
+
+
+def test_the_folders_above_a_single_file_name_what_it_lacks(tmp_path):
+    folder = tmp_path / "a=9" / "site=north"
+    folder.mkdir(parents=True)
+    parquet.write_table(pa.table({"a": [1.0], "kind": ["x"]}), folder / "part.parquet")
+    data = Parquet("a=9/site=north/part.parquet", {"a": "float", "site": "bytes"}, "kind", ("x",))
+    assert [(1.0, b"north")] == [(row.features["a"], row.features["site"]) for row in data.examples(tmp_path)]
+    assert ["north"] == [row["site"] for _, row, _ in read_rows(folder / "part.parquet", ["a", "site"])]
 
 
 @pytest.mark.parametrize(
