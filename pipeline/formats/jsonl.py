@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import unreadable_file
+from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
 from pipeline.formats.csv import FAILURES
 from pipeline.tables.dialect import open_text
@@ -137,13 +137,26 @@ def _read_document(path: Path, first: str) -> list[dict[str, Any]]:
             value = json.loads(file.read(), object_pairs_hook=_make_object)
         except (ValueError, RecursionError):
             return []
+    if TWICE not in value and (names := _name_tables(value)):
+        raise PipelineError(
+            f"{path} holds several tables.",
+            expected=EXPECTED,
+            received=f"lists of objects: {', '.join(names)}",
+            action="save each as a file of its own; test= of the recipe's data takes that of a test set",
+        )
     return [] if TWICE in value else _table_rows(value)
+
+
+def _name_tables(value: dict[str, Any]) -> list[str]:
+    """Names of the members that are lists of objects, if there are several of them and nothing else."""
+    tables = [name for name, rows in value.items() if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
+    return tables if len(tables) == len(value) > 1 else []
 
 
 def _is_row(line: str) -> bool:
     """Whether a line is an object that is a row by itself."""
     value, fault = _parse_line(line)
-    return not fault and not _table_rows(value)
+    return not fault and not _table_rows(value) and not _name_tables(value)
 
 
 def _table_rows(value: dict[str, Any]) -> list[dict[str, Any]]:

@@ -191,16 +191,20 @@ def require_clear(path: Path, unclear: dict[str, str]) -> None:
 
 
 def require_one_header(path: Path, finding: Finding) -> None:
-    """Raises a UsageError if the first row below the header is a second line of names, or of units."""
-    if finding.below and is_second_header(finding.below[0][1], [cells for _, cells in finding.below[1:]]):
-        line, cells = finding.below[0]
-        raise UsageError(
-            f"Line {line} of {path} has words where all lines below have numbers.",
-            expected="one line of names, and rows below it",
-            received=f"{', '.join(map(repr, cells[:MOST_NAMES]))} below the header",
-            action=f"--header {line} takes the names of that line, --header {finding.dialect.header} counts it as a "
-            "row that cannot be read; or delete it",
-        )
+    """Raises a UsageError if the first rows below the header are further lines of names, or of units."""
+    rows = [cells for _, cells in finding.below]
+    more = list(itertools.takewhile(lambda place: is_second_header(rows[place], rows[place + 1 :]), range(len(rows))))
+    if not more:
+        return
+    line, cells = finding.below[more[-1]]
+    counted = "counts it as a row" if len(more) == 1 else "counts all below it as rows"
+    raise UsageError(
+        f"Line {line} of {path} has words where all lines below have numbers.",
+        expected="one line of names, and rows below it",
+        received=f"{', '.join(map(repr, cells[:MOST_NAMES]))} below the header{'s' * (len(more) > 1)}",
+        action=f"--header {line} takes the names of that line, --header {finding.dialect.header} {counted} that cannot "
+        "be read; or delete it",
+    )
 
 
 def _describe(known: Dialect, complete: Dialect, rows: Rows) -> tuple[str, ...]:

@@ -176,3 +176,10 @@ def test_array_longer_than_a_block(tmp_path, monkeypatch):
 def test_faults_in_an_array(tmp_path, text, faults):
     (tmp_path / "rows.json").write_text(text)
     assert faults == [fault.partition(":")[0] for _, _, fault in jsonl.read_rows(tmp_path / "rows.json")]
+
+
+def test_several_tables_in_one_object_are_named(tmp_path):
+    path = tmp_path / "t.json"
+    path.write_text('{"train": [{"a": 1}, {"a": 2}], "test": [{"a": 3}]}')
+    with pytest.raises(PipelineError, match=r"holds several tables\.(.*\n)*Received: lists of objects: train, test"):
+        list(JsonLines("t.json", {"a": "float"}, "kind").examples(tmp_path))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.formats.csv import Csv, read_rows
 from pipeline.tables import sniff
 from pipeline.tables.dialect import Dialect, plain_number
@@ -319,3 +319,13 @@ def test_amounts_are_read_as_they_were_written(cents, rounded):
 )
 def test_a_second_line_of_names(second, answer):
     assert answer == is_second_header(second, [["1", "2.5", "yes"], ["3", "", "no"]] * 9)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line"), [(["a,b,t", "m,kg,-"], 2), (["Report,2024,Q1", "Source,ERP,v2", "a,b,t"], 3)]
+)
+def test_the_last_line_of_names_is_proposed(tmp_path, lines, line):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join([*lines, *(f"{number}.5,{number},x" for number in range(40))]))
+    with pytest.raises(UsageError, match=f"Line {line} of .*(.*\n)*Next: --header {line} takes the names"):
+        sniff.require_one_header(path, sniff.find_dialect(path))
