@@ -98,7 +98,19 @@ class RunSession:
     def end_run(self, result: RunResult) -> Outcome:
         """Ends a run with its result, as `end` does."""
         status = "not_blessed" if result.blessed is False else "finished"
-        return self.end(status, "; ".join(result.reasons), result.seconds)
+        with self.tolerate_late_errors(result):
+            self.report_end(status, "; ".join(result.reasons), result.seconds)
+        return self.recording.finish(self.timeout_s)
+
+    @contextmanager
+    def tolerate_late_errors(self, result: RunResult) -> Iterator[None]:
+        """Adds an error of the disk to the result if the model is published: the run has not failed then."""
+        try:
+            yield
+        except OSError as error:
+            if not self.is_published:
+                raise
+            result.late_error = result.late_error or f"{type(error).__name__}: {error}"
 
     def warn_unrecorded(self, outcome: Outcome) -> None:
         """Says on the terminal what is missing in MLflow, if anything is."""

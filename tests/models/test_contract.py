@@ -199,7 +199,8 @@ def test_explanations_add_up(sampled_recipe, served, loaded):
     parts = [values for name, values in answer.items() if name.startswith("attributions")]
     sums = sum(values.reshape(len(change), -1).sum(axis=1) for values in parts)
     assert np.all(change != 0)
-    np.testing.assert_allclose(sums, change, rtol=0.01, atol=1e-6 * np.abs(answer["score"]).max())
+    # A change of some millionths of the score is known to no better: float32 has 24 bits, and many parts are added.
+    np.testing.assert_allclose(sums, change, rtol=0.01, atol=4e-6 * np.abs(answer["score"]).max())
 
 
 def content(values):

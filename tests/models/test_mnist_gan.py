@@ -101,7 +101,7 @@ FAILURES = {
     "mode collapse of classes": (None, draw_rows(only_ones), "of 10 classes"),
     "memorised rows": (None, draw_rows(lambda images, _: images), "of what a new real row is"),
     "vanishing gradients": (clear_weights, draw_rows(moved), "the loss stays at"),
-    "exploding gradients": (change_rate(0.5), draw_rows(moved), "and the loss with it"),
+    "exploding gradients": (change_rate(5.0), draw_rows(moved), "and the loss with it"),
     "divergence": (change_rate(float("nan")), None, "loss nan"),
 }
 

@@ -86,3 +86,17 @@ def test_a_disk_that_is_full_at_the_end_leaves_the_result(state, monkeypatch):
     request = SimpleNamespace(settings=SimpleNamespace(mlflow_uri="sqlite:///nowhere", notify=""))
     execution._complete(request, state.result, Outcome("m", "1", complete=True, error=""))
     assert ("m", True) == (state.result.mlflow_run_id, "No space left" in state.result.late_error)
+
+
+def test_a_journal_that_is_full_does_not_fail_a_published_run(session, state, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    recording = SimpleNamespace(finish=lambda _: Outcome("", "", complete=False, error="no space"))
+    monkeypatch.setattr(lifecycle.journal, "report", fail)
+    running = lifecycle.RunSession(session.folder, "sqlite:///nowhere", recording, 1.0)
+    with pytest.raises(OSError, match="No space left"):
+        running.end_run(state.result)
+    running.is_published = True
+    assert "no space" == running.end_run(state.result).error
+    assert "OSError: [Errno 28] No space left on device" == state.result.late_error
