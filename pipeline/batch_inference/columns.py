@@ -151,9 +151,14 @@ def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, ta
         stored.get("encoding", ""),
         frozenset(stored.get("dates", ())),
         frozenset(stored.get("identifiers", ())),
-        frozenset(["", *stored.get("missing", table.MISSING_TEXTS)]),
+        missing_texts(stored),
         dialects.Dialect(**stored.get("form", {})),
     )
+
+
+def missing_texts(stored: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the texts that mean a missing value, by what a version says of its columns; an empty one always does."""
+    return frozenset(["", *stored.get("missing", table.MISSING_TEXTS)])
 
 
 def _input_kind(info: TensorInfo) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.batch_inference import output
-from pipeline.batch_inference.columns import InputColumns, find_dialect
+from pipeline.batch_inference.columns import InputColumns, find_dialect, missing_texts
 from pipeline.batch_inference.job import Outcome
 from pipeline.batch_inference.rows import find_broken
 from pipeline.errors import PipelineError
@@ -111,8 +111,7 @@ class History:
 def read_layout(model: Path) -> Layout | None:
     """Returns the columns that a model's version needs; None if it is no forecasting model."""
     fields = fileio.read_json(model / FORECAST_FILE)
-    missing = fileio.read_json(model / COLUMNS_FILE, {}).get("missing", table.MISSING_TEXTS)
-    return Layout(**fields, missing=frozenset(["", *missing])) if fields else None
+    return Layout(**fields, missing=missing_texts(fileio.read_json(model / COLUMNS_FILE, {}))) if fields else None
 
 
 def run(

@@ -92,15 +92,12 @@ def partition_cells(path: Path, folder: Path) -> dict[str, Any]:
         path: The file.
         folder: The data set's folder, or the file itself: then the folders right above it count.
     """
-    alone = path == folder
     above = itertools.takewhile(lambda part: "=" in part, reversed(path.absolute().parts[:-1]))
-    own = column_kinds(path) if alone else {}
-    pairs = [unquote(part).partition("=") for part in (above if alone else path.relative_to(folder).parts[:-1])]
-    return {
-        name: None if text == NO_PARTITION else _partition_value(text)
-        for name, equals, text in pairs
-        if equals and name not in own
-    }
+    parts = path.relative_to(folder).parts[:-1] if path != folder else list(above)
+    pairs = [unquote(part).partition("=") for part in parts if "=" in part]
+    cells = {name: None if text == NO_PARTITION else _partition_value(text) for name, _, text in pairs}
+    own = column_kinds(path) if cells and path == folder else {}
+    return {name: value for name, value in cells.items() if name not in own}
 
 
 def _partition_value(text: str) -> Any:

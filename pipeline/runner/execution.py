@@ -144,7 +144,7 @@ def _run_steps(state: RunState, session: RunSession) -> None:
     except Exception as error:
         if not hooks.set_published(state):
             raise
-        state.result.late_error = f"{type(error).__name__}: {error}".partition("\n")[0]
+        state.result.add_late_error(error)
         _log_traceback(session.folder.log)
     session.is_published = state.result.blessed is True and state.result.model_version is not None
 
@@ -200,7 +200,7 @@ def _complete(request: RunRequest, result: RunResult, outcome: Outcome) -> None:
     try:
         run.update_result(request, result)
     except OSError as error:  # a full disk: the result itself is stored, without these facts
-        result.late_error = result.late_error or f"{type(error).__name__}: {error}"
+        result.add_late_error(error)
     _notify(request.settings, notifications.verdict_message(result))
 
 

@@ -110,7 +110,7 @@ class RunSession:
         except OSError as error:
             if not self.is_published:
                 raise
-            result.late_error = result.late_error or f"{type(error).__name__}: {error}"
+            result.add_late_error(error)
 
     def warn_unrecorded(self, outcome: Outcome) -> None:
         """Says on the terminal what is missing in MLflow, if anything is."""

@@ -130,6 +130,10 @@ class RunResult:
         """Returns the object that `--json` prints."""
         return asdict(self)
 
+    def add_late_error(self, error: Exception) -> None:
+        """Keeps an error in a line; of several the first."""
+        self.late_error = self.late_error or f"{type(error).__name__}: {error}".partition("\n")[0]
+
 
 def quick_epochs(source: RecipeSource) -> int:
     """Returns the epochs of a --quick run, read from the recipe's text."""

@@ -118,14 +118,8 @@ def _find_tails(ordered: Sequence[float]) -> Limits | None:
 
 def require_fine(name: str, values: Sequence[float]) -> None:
     """Raises a PipelineError if a network could not answer with such numbers."""
-    coarse = find_coarse(values)
-    if coarse:
-        raise PipelineError(
-            f"The numbers of {safe_name(name)} are too near to each other for their size.",
-            expected=f"a target that spreads over {FINE_STEPS} steps of float32, in which a network answers",
-            received=coarse.describe(),
-            action=f"{coarse.advise(safe_name(name))}; or name another column with --target",
-        )
+    if coarse := find_coarse(values):
+        raise coarse.error(safe_name(name), FINE_STEPS, "target", "; or name another column with --target")
 
 
 def require_fine_changes(name: str, values: Sequence[float]) -> None:

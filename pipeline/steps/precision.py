@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.baseline.even_sample import EvenSample
-from pipeline.errors import PipelineError
 from pipeline.features.types import parse_kind
 from pipeline.tables.precision import LEAST_STEPS, find_coarse
 
@@ -52,12 +51,7 @@ class NumberSample:
         for name in self.sample.items[0] if self.sample.items else ():
             coarse = find_coarse([number for row in self.sample.items for number in row[name]])
             if coarse and name == self.data.label and coarse.is_lost:
-                raise PipelineError(
-                    f"The numbers of {name} are too near to each other for their size.",
-                    expected=f"a label that spreads over {LEAST_STEPS} steps of float32, in which a network answers",
-                    received=coarse.describe(),
-                    action=coarse.advise(name),
-                )
+                raise coarse.error(name, LEAST_STEPS, "label")
             if coarse and (name == self.data.label or (coarse.is_lost and not coarse.exact)):
                 warnings.append(f"{name}: {coarse.describe()}; {coarse.advise(name)}")
         return warnings

@@ -211,6 +211,19 @@ NUMBER = {
     " ": re.compile(rf"[-+]?\d{{1,3}}([{SPACES}]\d{{3}})+|[-+]?\d*", re.ASCII),
 }
 GROUPS = str.maketrans("", "", f",.'\u2019{SPACES}")
+DECIMALS = re.compile(r"\d*([eE][-+]?\d+)?", re.ASCII)
+
+
+def split_number(text: str, decimal: str = "", thousands: str = "") -> tuple[str, str, str] | None:
+    """Returns a number's whole part, the mark of its decimals, and these; None for a text of another form.
+
+    Args:
+        text: The cell.
+        decimal: What begins the decimals; if empty "." or, where dots group digits, ",".
+        thousands: What groups digits, if anything.
+    """
+    whole, mark, rest = text.strip().partition(decimal or ("," if thousands == "." else "."))
+    return (whole, mark, rest) if NUMBER[thousands].fullmatch(whole) and DECIMALS.fullmatch(rest) else None
 
 
 def plain_number(text: str, decimal: str = "", thousands: str = "") -> str:
@@ -218,17 +231,9 @@ def plain_number(text: str, decimal: str = "", thousands: str = "") -> str:
 
     A number in plain form stays what it is, unless it is also one with groups: 1.234 where dots group digits.
 
-    Args:
-        text: The cell.
-        decimal: What begins the decimals; if empty "." or, where dots group digits, ",".
-        thousands: What groups digits, if anything.
+    Args: as of `split_number`.
     """
-    decimal = decimal or ("," if thousands == "." else "")
     if not thousands and decimal != ",":
         return text
-    whole, mark, rest = text.strip().partition(decimal or ".")
-    digits = re.match(r"\d*", rest, re.ASCII)
-    tail = rest[digits.end() :] if digits else rest
-    if NUMBER[thousands].fullmatch(whole) and (not tail or re.fullmatch(r"[eE][-+]?\d+", tail)):
-        return whole.translate(GROUPS) + ("." if mark else "") + rest
-    return text
+    parts = split_number(text, decimal, thousands)
+    return parts[0].translate(GROUPS) + ("." if parts[1] else "") + parts[2] if parts else text

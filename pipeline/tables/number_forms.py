@@ -17,7 +17,6 @@ PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 DECIMAL_COMMA = re.compile(
     r"[-+]?(\d{1,3}(\.\d{3})+,\d+|0?,\d+|\d+,(\d{1,2}|\d{4,})|\d{4,},\d+)([eE][-+]?\d+)?", re.ASCII
 )
-DECIMALS = re.compile(r"\d*([eE][-+]?\d+)?", re.ASCII)
 EITHER = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}", re.ASCII)
 SMALL_DECIMAL = re.compile(r"[-+]?\d{1,3},\d+", re.ASCII)
 DOTTED, SMALL = (re.compile(rf"[-+]?([1-9]\d{{0,2}}{end}|0)", re.ASCII) for end in (r"(\.\d{3})+", ""))
@@ -100,8 +99,7 @@ def fits_form(cell: str, decimal: str, thousands: str) -> bool:
 
     A point that begins decimals fits everywhere but where points group digits: it can mean nothing else there.
     """
-    whole, _, rest = cell.strip().partition(decimal or ("," if thousands == "." else "."))
-    written = dialects.NUMBER[thousands].fullmatch(whole) and DECIMALS.fullmatch(rest) and cell.strip(" +-")
+    written = cell.strip(" +-") and dialects.split_number(cell, decimal, thousands)
     return bool(written or (thousands != "." and PLAIN.fullmatch(cell.strip())))
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from statistics import median, pstdev
 from typing import TYPE_CHECKING
 
+from pipeline.errors import PipelineError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -37,6 +39,22 @@ class Coarse:
     def is_lost(self) -> bool:
         """Whether little of what tells the values apart is left."""
         return self.spread < LEAST_STEPS * self.step
+
+    def error(self, name: str, steps: int, what: str, action: str = "") -> PipelineError:
+        """Returns the error for a target of which float32 keeps too little.
+
+        Args:
+            name: Of the column.
+            steps: Of float32 that it must spread over.
+            what: Word for it in the message: target or label.
+            action: What may be done instead.
+        """
+        return PipelineError(
+            f"The numbers of {name} are too near to each other for their size.",
+            expected=f"a {what} that spreads over {steps} steps of float32, in which a network answers",
+            received=self.describe(),
+            action=self.advise(name) + action,
+        )
 
     def describe(self) -> str:
         """Says what float32 makes of the values."""
