@@ -88,11 +88,18 @@ def recipe_path(options: Namespace, settings: Settings) -> Path:
     """The file to write: in --out, else the first folder of KERASPIPE_RECIPES, else the catalogue.
 
     Raises:
-        UsageError: The name is not valid, another recipe has it, or the file exists.
+        UsageError: The folder or the name is not valid, another recipe has it, or the file exists.
     """
     own = settings.recipe_folders[1:] or settings.recipe_folders
     folder = Path(options.out).expanduser().absolute() if options.out else own[0]
     path = folder / f"{options.name}.py"
+    if folder.suffix == ".py":
+        raise UsageError(
+            "--out names a folder.",
+            expected="the folder to write the recipe to",
+            received=options.out,
+            action=f"--out {folder.parent}; the file is called {path.name}",
+        )
     if not RECIPE_NAME.fullmatch(options.name):
         raise UsageError(
             "This cannot be the name of a recipe.",

@@ -82,7 +82,7 @@ def recipe_paths(settings: Settings) -> dict[str, Path]:
     recipes: dict[str, Path] = {}
     for folder in settings.recipe_folders:
         for path in sorted(folder.glob("*.py")):
-            if not path.name.startswith("_"):
+            if not path.name.startswith("_") and not path.is_dir():
                 recipes.setdefault(path.stem, path)
     return dict(sorted(recipes.items()))
 

@@ -74,6 +74,13 @@ def test_writes_a_recipe_and_says_what_it_found(new, tmp_path):
     )
 
 
+def test_out_is_no_file(new, tmp_path):
+    code, _, err = new("flowers", "--data", flowers(tmp_path / "f.csv"), "--out", tmp_path / "own" / "flowers.py")
+    assert 2 == code
+    assert f"Next: --out {tmp_path / 'own'}; the file is called flowers.py" in err
+    assert not (tmp_path / "own").exists()
+
+
 def test_nothing_is_overwritten_without_force(new, tmp_path):
     data = flowers(tmp_path / "flowers.csv")
     file = tmp_path / "recipes" / "flowers.py"

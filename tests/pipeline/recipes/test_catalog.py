@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,12 @@ def folders(tmp_path, recipe_text):
         for name in names:
             (folder / f"{name}.py").write_text(recipe_text)
     return Settings(recipe_folders=(first, second, tmp_path / "absent"))
+
+
+def test_a_folder_is_no_recipe(tmp_path):
+    (tmp_path / "mine.py").mkdir()
+    settings = SimpleNamespace(recipe_folders=[tmp_path])
+    assert {} == catalog.recipe_paths(settings)
 
 
 def test_earlier_folder_wins_and_private_files_are_no_recipes(folders):
