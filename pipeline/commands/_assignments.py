@@ -67,3 +67,23 @@ def require_date(text: str, name: str, columns: InputColumns) -> None:
             received=text[:80],
             action="correct the value",
         )
+
+
+def plain_text(text: str, name: str, columns: InputColumns) -> str:
+    """Returns a number as Python writes it, of one in the form that was trained on, too; other texts as they are.
+
+    Raises:
+        UsageError: It is another number in either form: 1.250 where points group digits.
+    """
+    from pipeline.tables.dialect import plain_number
+    from pipeline.tables.number_forms import PLAIN
+
+    trained = plain_number(text, columns.form.decimal, columns.form.thousands)
+    if trained != text and PLAIN.fullmatch(text) and float(trained) != float(text):
+        raise UsageError(
+            f"The number of {name} can be read in two ways.",
+            expected="a number without marks that group digits, decimals after a point",
+            received=f"{text}, which is {trained} in the form of the file that was trained on",
+            action=f"{name}={trained} or {name}={float(text):.15g}",
+        )
+    return trained

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import console
 from pipeline.commands import _pictures, _predict_file, _published
-from pipeline.commands._assignments import is_assignment, require_date, require_values, suggest_names
+from pipeline.commands._assignments import is_assignment, plain_text, require_date, require_values, suggest_names
 from pipeline.commands._common import add_json
 from pipeline.errors import PipelineError, UsageError
 from pipeline.store import champions, fileio
@@ -201,7 +201,7 @@ def _parse_value(text: str, name: str, declared: Mapping[str, Any], columns: Inp
         require_date(text, name, columns)
         return text
     shape = declared[name].shape  # None where the signature takes any
-    return _parse_numbers(text, name, None if shape is None else tuple(shape)[1:])
+    return _parse_numbers(plain_text(text, name, columns), name, None if shape is None else tuple(shape)[1:])
 
 
 def _parse_numbers(text: str, name: str, shape: tuple[int, ...] | None) -> Any:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.commands import predict
 from pipeline.errors import PipelineError, UsageError
+from pipeline.export.columns import COLUMNS_FILE
 from serving.client.errors import unreachable_error
 from serving.errors import ServingError
 
@@ -227,3 +228,23 @@ def test_error_of_the_graph_in_words(message, expected):
 def test_rows_are_labelled_by_their_inputs():
     assert ["a", "b"] == predict.row_labels(["a", "b"], 2)
     assert ["row 0"] == predict.row_labels(["size=1", "colour=red"], 1)
+
+
+@pytest.fixture
+def german(tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / COLUMNS_FILE).write_text(json.dumps({"form": {"decimal": ",", "thousands": "."}}))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("12,5", 12.5), ("1.250,5", 1250.5), ("12.5", 12.5), ("1250", 1250), ("1250.0", 1250.0)]
+)
+def test_numbers_in_the_form_that_was_trained_on(german, text, value):
+    assert {"size": [value], "colour": ["a"]} == asked(TABLE, f"size={text}", "colour=a", folder=german)
+
+
+def test_a_number_that_can_be_read_in_two_ways_is_refused(german):
+    assert 1.25 == asked(TABLE, "size=1.250", "colour=a")["size"][0]
+    with pytest.raises(UsageError, match=r"can be read in two ways(.*\n)*Next: size=1250 or size=1\.25$"):
+        asked(TABLE, "size=1.250", "colour=a", folder=german)
