@@ -316,8 +316,17 @@ def _forking() -> multiprocessing.context.ForkServerContext:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT / "tests"))
         patch.setenv("TF_USE_LEGACY_KERAS", "0")  # as a run does before it imports TFX
+        patch.setenv("JE_ARROW_MALLOC_CONF", "background_thread:false")  # a process with threads does not fork safely
         multiprocessing.forkserver.ensure_running()
     return context
+
+
+def stop_stuck(process: multiprocessing.process.BaseProcess) -> None:
+    """Kills a command of `FORKED`, once it has written to its errors where each of its threads is."""
+    assert process.pid
+    os.kill(process.pid, signal.SIGUSR1)
+    process.join(2)
+    process.kill()
 
 
 class Forked:
@@ -349,7 +358,7 @@ class Forked:
             printed = [readers.submit(stream.read) for stream in (self.stdout, self.stderr)]
             self._process.join(timeout)
             if self.returncode is None:
-                self._process.kill()
+                stop_stuck(self._process)
                 pytest.fail(f"It goes on after {timeout} s:\n{printed[1].result()}")
             return printed[0].result(), printed[1].result()
 
@@ -388,7 +397,7 @@ class Keraspipe:
             process.start()
             process.join(600)
             if process.exitcode is None:
-                process.kill()
+                stop_stuck(process)
                 pytest.fail(f"{arguments} goes on after ten minutes:\n{err.read_text()}")
             return Answer(process.exitcode, out.read_text(), err.read_text())
 

@@ -3,6 +3,7 @@
 That is two files, which are made, or the ends of two pipes.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ for target, descriptor in zip(printed, (1, 2), strict=True):
         os.dup2(target.fileno(), descriptor)
         target.close()
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Of a command that goes on for ever the tests show where it is. A run sends its own descriptor 2 to its log.
+faulthandler.register(signal.SIGUSR1, os.dup(2))
 os.environ.clear()
 os.environ.update(environment)
 os.chdir(folder)
