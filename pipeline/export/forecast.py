@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pipeline.export.signatures import ServingModel
 
-WEEK, WORKDAYS = 7, 5
+WEEK = 7
 MONDAY_SHIFT = dates.EPOCH_WEEKDAY  # days from a Monday to 1 January 1970
 
 
@@ -134,6 +134,12 @@ def _next_times(last: tf.Tensor, step: Any, horizon: int) -> tf.Tensor:
     days, of_day = last[:, None] // dates.SECONDS, last[:, None] % dates.SECONDS
     if hasattr(step, "months"):
         return dates.add_months(days, count * (12 * step.years + step.months)) * dates.SECONDS + of_day
-    monday = days + MONDAY_SHIFT
-    number = WORKDAYS * (monday // WEEK) + tf.minimum(monday % WEEK, WORKDAYS - 1) + count
-    return (WEEK * (number // WORKDAYS) + number % WORKDAYS - MONDAY_SHIFT) * dates.SECONDS + of_day
+    return _add_business_days(days + MONDAY_SHIFT, step.weekdays, count) * dates.SECONDS + of_day
+
+
+def _add_business_days(days: tf.Tensor, weekdays: list[int], count: tf.Tensor) -> tf.Tensor:
+    """Returns days since 1970 of days since a Monday, so many business days later."""
+    passed = tf.constant([sum(day <= each for day in weekdays) for each in range(WEEK)], tf.int64)
+    number = len(weekdays) * (days // WEEK) + tf.gather(passed, days % WEEK) - 1 + count
+    within = tf.gather(tf.constant(weekdays, tf.int64), number % len(weekdays))
+    return WEEK * (number // len(weekdays)) + within - MONDAY_SHIFT

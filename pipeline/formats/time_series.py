@@ -105,7 +105,7 @@ class TimeSeries:
         path: CSV or TSV with a header, JSON lines (all plain or .gz), Parquet, absolute or under the data folder.
         time: Column of times, ISO or as `pipeline.features.dates` reads them, or the columns of year, month, day and so
             on. Times with an offset become UTC.
-        step: Time from one row to the next: `timedelta`, `relativedelta(months=1)`, or `BusinessDays()`.
+        step: Time from one row to the next: `timedelta`, `relativedelta(months=1)`, or `BusinessDays(week=…)`.
         target: Column to forecast; for its past as an input, name it in `numbers`, too.
         numbers: Columns of numbers by the name of their input, of kind "float[LENGTH]" each.
         texts: Columns of categories by the name of their input, of kind "bytes" each: the cells, joined by commas.

@@ -113,7 +113,8 @@ def _usual_window(step: Step) -> Window:
         season = max(month_count(YEAR) // month_count(step), 1)
         return Window(max(2 * season, 8), max(season // 2, 1), season)
     if isinstance(step, BusinessDays):
-        return Window(20, 5, 5)
+        week = len(step.weekdays)
+        return Window(4 * week, week, week)
     if step < HOUR:
         season = max(min(DAY // step, 96), 12)
         return Window(2 * season, max(season // 8, 6), season)

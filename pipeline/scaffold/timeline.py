@@ -21,11 +21,11 @@ from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables import row_order
 from pipeline.tables.calendar import (
     ORDERS,
-    SATURDAY,
     BusinessDays,
     Step,
     are_times,
     describe_step,
+    find_business_days,
     follows,
     has_zone,
     months_between,
@@ -239,8 +239,8 @@ def _find_step(pairs: list[tuple[datetime, datetime]]) -> Step | str:
     durations = Counter(later - earlier for earlier, later in pairs).most_common(1)
     months = Counter(months_between(earlier, later) for earlier, later in pairs).most_common(1)
     steps: list[Step] = [duration for duration, _ in durations]
-    weekdays = all(moment.weekday() < SATURDAY for pair in pairs for moment in pair)
-    steps += [BusinessDays()] if weekdays else []
+    business_days = find_business_days(later for _, later in pairs)
+    steps += [business_days] if business_days else []
     steps += [relativedelta(months=count) for count, _ in months if count]
     for step in steps:
         if sum(follows(*pair, step) for pair in pairs) >= MIN_REGULAR_SHARE * len(pairs):
@@ -261,7 +261,7 @@ def describe_times(times: Times) -> list[str]:
     if times.order:
         notes.append(f"{name} is read {times.order}.")
     if isinstance(times.step, BusinessDays):
-        notes.append("A weekend is no gap in business days, nor are up to four of them without a row.")
+        notes.append(f"Business days are {times.step.week}; up to four of them without a row are no gap.")
     return [*notes, *times.unusable]
 
 

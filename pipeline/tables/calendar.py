@@ -6,18 +6,21 @@ A step is a duration (`timedelta`), a number of calendar months (`relativedelta(
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 from dateutil.relativedelta import relativedelta
 
 from pipeline.features import dates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-SATURDAY = 5
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+SELDOM = 0.1  # of the rows of the weekday with the most: an exception
 MONTH_FIRST, DAY_FIRST = ORDERS = ("month first", "day first")
 # 1/31/2024 or 31/1/2024, with or without a time of day: 17:30, 17:30:00, 5:30 PM
 _SLASHED = re.compile(
@@ -35,13 +38,27 @@ UNITS = {
 
 @dataclass(frozen=True)
 class BusinessDays:
-    """The step from one business day, Monday to Friday, to the next.
+    """The step from one business day to the next.
 
     Args:
         holidays: Business days without a row, one after the other, that are holidays and no gap.
+        week: The business days of a week, such as "Mon Tue Wed Thu Fri Sat".
+
+    Raises:
+        ValueError: The week has no days, or unknown ones.
     """
 
     holidays: int = 4
+    week: str = "Mon Tue Wed Thu Fri"
+
+    def __post_init__(self) -> None:
+        if not self.week.split() or {*self.week.split()} - {*WEEKDAYS}:
+            raise ValueError(f"a week of BusinessDays has some of {' '.join(WEEKDAYS)}: {self.week!r}")
+
+    @property
+    def weekdays(self) -> list[int]:
+        """The business days, 0 for Monday, ascending."""
+        return sorted({WEEKDAYS.index(name) for name in self.week.split()})
 
 
 Step: TypeAlias = "timedelta | relativedelta | BusinessDays"
@@ -63,15 +80,21 @@ def months_between(earlier: datetime, later: datetime) -> int:
     return 12 * (later.year - earlier.year) + later.month - earlier.month
 
 
-def business_days_between(earlier: datetime, later: datetime) -> int:
+def find_business_days(moments: Iterable[datetime]) -> BusinessDays | None:
+    """Returns the business days of a series that has rows on some days of the week only; None for all or one."""
+    rows = Counter(moment.weekday() for moment in moments)
+    names = [name for day, name in enumerate(WEEKDAYS) if rows[day] > SELDOM * max(rows.values())]
+    return BusinessDays(week=" ".join(names)) if 1 < len(names) < len(WEEKDAYS) else None
+
+
+def business_days_between(earlier: datetime, later: datetime, step: BusinessDays) -> int:
     """Returns the number of steps from one business day to a later one, holidays counted as if they had a row.
 
     0 if one of them is no business day, or if they are not at the same time of day.
     """
-    if max(earlier.weekday(), later.weekday()) >= SATURDAY or earlier.time() != later.time():
+    if {earlier.weekday(), later.weekday()} - {*step.weekdays} or earlier.time() != later.time():
         return 0
-    weeks, rest = divmod((later.date() - earlier.date()).days, 7)
-    return 5 * weeks + rest - 2 * (later.weekday() < earlier.weekday())
+    return int(np.busday_count(earlier.date(), later.date(), step.week))
 
 
 def follows(earlier: datetime, later: datetime, step: Step) -> bool:
@@ -79,7 +102,7 @@ def follows(earlier: datetime, later: datetime, step: Step) -> bool:
     if isinstance(step, timedelta):
         return later - earlier == step
     if isinstance(step, BusinessDays):
-        return 1 <= business_days_between(earlier, later) <= 1 + step.holidays
+        return 1 <= business_days_between(earlier, later, step) <= 1 + step.holidays
     return months_between(earlier, later) == month_count(step)
 
 
@@ -89,9 +112,8 @@ def add_step(moment: datetime, step: Step, count: int) -> datetime:
         return moment + count * step
     if not isinstance(step, BusinessDays):
         return moment + relativedelta(months=count * month_count(step))
-    weeks, rest = divmod(count, 5)
-    over_weekend = 2 * (moment.weekday() + rest >= SATURDAY)
-    return moment + timedelta(days=7 * weeks + rest + over_weekend)
+    day = np.busday_offset(moment.date(), count, roll="preceding", weekmask=step.week)
+    return datetime.combine(day.astype(object), moment.time())
 
 
 def describe_step(step: Step) -> str:
@@ -112,7 +134,7 @@ def step_source(step: Step) -> str:
     if isinstance(step, relativedelta):
         return f"relativedelta(months={month_count(step)})"
     if isinstance(step, BusinessDays):
-        return "BusinessDays()"
+        return "BusinessDays()" if step == BusinessDays() else f'BusinessDays(week="{step.week}")'
     for (_, several), duration in UNITS.items():
         if step % duration == timedelta(0):
             return f"timedelta({several}={step // duration})"

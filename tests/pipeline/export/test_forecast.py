@@ -22,7 +22,10 @@ from pipeline.tables.calendar import BusinessDays, add_step
 pytestmark = pytest.mark.heavy
 
 LENGTH, HORIZON = 5, 3
-STEPS = (timedelta(days=1), timedelta(minutes=15), timedelta(weeks=1), relativedelta(months=1), BusinessDays())
+STEPS = (
+    *(timedelta(days=1), timedelta(minutes=15), timedelta(weeks=1), relativedelta(months=1)),
+    *(BusinessDays(week=week) for week in ("Mon Tue Wed Thu Fri", "Mon Tue Wed Thu Fri Sat", "Mon Thu", "Mon Sun")),
+)
 START = datetime.fromisoformat("2023-11-27T10:30:00")  # a Monday
 
 

@@ -120,6 +120,23 @@ def test_business_days_are_a_step(drafted, write_csv, series):
 
 
 @pytest.mark.parametrize(
+    ("open_days", "week", "window_"),
+    [({0, 1, 2, 3, 4, 5}, "Mon Tue Wed Thu Fri Sat", "24, 6"), ({2, 5}, "Wed Sat", "8, 2")],
+)
+def test_a_shop_that_is_closed_on_some_weekdays(drafted, write_csv, series, open_days, week, window_):
+    days = [date(2018, 1, 1) + timedelta(days=number) for number in range(2600)]
+    opened = [day for day in days if day.weekday() in open_days and (day.month, day.day) != (12, 25)][:730]
+    found = drafted(write_csv({**series, "day": [day.isoformat() for day in opened]}), "sold")
+    assert f'    step=BusinessDays(week="{week}"),\n' in found.text
+    assert f"LENGTH, HORIZON = {window_}" in found.text
+    assert f"Business days are {week}; up to four of them without a row are no gap." in found.plan.notes
+    windows = list(catalog.load_recipe(found.source.path).data.examples(Path("/")))
+    assert not any(window.fault for window in windows)
+    length, horizon = map(int, window_.split(", "))
+    assert len(windows) == len(opened) - length - horizon + 1
+
+
+@pytest.mark.parametrize(
     ("form", "order"),
     [
         ("%m/%d/%Y", "month first"),

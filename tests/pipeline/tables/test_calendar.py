@@ -14,19 +14,35 @@ from pipeline.tables.calendar import DAY_FIRST, MONTH_FIRST, BusinessDays, add_s
 
 FIRST, LAST = map(datetime.fromisoformat, ("1900-01-01", "2100-01-01"))
 TIMES = st.datetimes(FIRST, LAST).map(lambda moment: moment.replace(microsecond=0))
-WEEKDAYS = TIMES.filter(lambda moment: moment.weekday() < 5)
+WEEKS = st.sets(st.sampled_from(calendar.WEEKDAYS), min_size=1).map(lambda days: BusinessDays(week=" ".join(days)))
 STEPS = st.one_of(
     st.timedeltas(timedelta(seconds=1), timedelta(days=40)),
     st.integers(1, 30).map(lambda months: relativedelta(months=months)),
 )
 
 
-@given(WEEKDAYS, st.integers(0, 600))
-def test_business_days_are_counted_as_they_are_added(moment, count):
-    later = add_step(moment, BusinessDays(), count)
+@given(TIMES, WEEKS, st.integers(0, 600))
+def test_business_days_are_counted_as_they_are_added(moment, week, count):
+    moment += timedelta(days=min((day - moment.weekday()) % 7 for day in week.weekdays))
+    later = add_step(moment, week, count)
     days = [moment.date() + timedelta(days=day) for day in range(1, (later - moment).days + 1)]
-    assert count == sum(day.weekday() < 5 for day in days)
-    assert count == calendar.business_days_between(moment, later)
+    assert count == sum(day.weekday() in week.weekdays for day in days)
+    assert count == calendar.business_days_between(moment, later, week)
+
+
+@pytest.mark.parametrize("week", ["", "Mon Funday", "monday"])
+def test_a_week_has_days(week):
+    with pytest.raises(ValueError, match="has some of Mon Tue Wed Thu Fri Sat Sun"):
+        BusinessDays(week=week)
+
+
+@given(TIMES, WEEKS)
+def test_the_week_of_a_series_is_found(moment, week):
+    begin = add_step(moment, week, 0)
+    rows = [add_step(begin, week, number) for number in range(10 * len(week.weekdays))]
+    exception = rows[3] + timedelta(days=1)  # a shop that was open on a Sunday, once
+    found = calendar.find_business_days([*rows, exception])
+    assert (found.weekdays if found else None) == (week.weekdays if 1 < len(week.weekdays) < 7 else None)
 
 
 @given(TIMES.filter(lambda moment: moment.day <= 28), STEPS)
