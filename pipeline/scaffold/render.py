@@ -5,13 +5,19 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dateutil.relativedelta import relativedelta
+
 from pipeline.reports import templating
+from pipeline.tables.calendar import UNITS, BusinessDays, month_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pipeline.tables.calendar import Step
 
 TEMPLATES = Path(__file__).parent / "templates"
 DEFAULTS = {"regression": False, "column": "", "texts": (), "renamed": {}, "options": {}, "limits": {}}
@@ -165,3 +171,22 @@ def draw_diagram(lines: list[tuple[str, str]], end: str) -> str:
         for (name, way), corner in zip(lines, corners, strict=True)
     ]
     return "\n".join([*rows[:-1], f"{rows[-1]}─ {end}" if last else f"    {lines[0][0]} ─ {lines[0][1]} ─ {end}"])
+
+
+def step_source(step: Step) -> str:
+    """Returns a step as Python source."""
+    if isinstance(step, relativedelta):
+        return f"relativedelta(months={month_count(step)})"
+    if isinstance(step, BusinessDays):
+        return "BusinessDays()" if step == BusinessDays() else f'BusinessDays(week="{step.week}")'
+    for (_, several), duration in UNITS.items():
+        if step % duration == timedelta(0):
+            return f"timedelta({several}={step // duration})"
+    return f"timedelta(seconds={step.total_seconds()!r})"
+
+
+def step_class(step: Step) -> str:
+    """Returns the name of a step's class, which a recipe imports."""
+    if isinstance(step, BusinessDays):
+        return "BusinessDays"
+    return "relativedelta" if isinstance(step, relativedelta) else "timedelta"

@@ -14,17 +14,10 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.formats.time_series import TimeSeries
 from pipeline.scaffold import baseline, choices, outliers, profile, timeline
 from pipeline.scaffold.choices import Bounds, round_significant
-from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
+from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name, step_class, step_source
 from pipeline.scaffold.target import FORECASTING, MAX_INTEGER_CLASSES, REGRESSION, other_task_hint
 from pipeline.scaffold.timeline import Times
-from pipeline.tables.calendar import (
-    BusinessDays,
-    Step,
-    describe_step,
-    month_count,
-    step_class,
-    step_source,
-)
+from pipeline.tables.calendar import BusinessDays, Step, describe_step, month_count
 from pipeline.tables.names import make_identifiers
 
 if TYPE_CHECKING:

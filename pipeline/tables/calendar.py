@@ -129,25 +129,6 @@ def describe_step(step: Step) -> str:
     return f"{step.total_seconds():g} seconds"
 
 
-def step_source(step: Step) -> str:
-    """Returns a step as Python source."""
-    if isinstance(step, relativedelta):
-        return f"relativedelta(months={month_count(step)})"
-    if isinstance(step, BusinessDays):
-        return "BusinessDays()" if step == BusinessDays() else f'BusinessDays(week="{step.week}")'
-    for (_, several), duration in UNITS.items():
-        if step % duration == timedelta(0):
-            return f"timedelta({several}={step // duration})"
-    return f"timedelta(seconds={step.total_seconds()!r})"
-
-
-def step_class(step: Step) -> str:
-    """Returns the name of a step's class, which a recipe imports."""
-    if isinstance(step, BusinessDays):
-        return "BusinessDays"
-    return "relativedelta" if isinstance(step, relativedelta) else "timedelta"
-
-
 def parse_time(raw: Any, order: str = "") -> datetime:
     """Parses a time; returns it without a zone, in UTC if it has one.
 

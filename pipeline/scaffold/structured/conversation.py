@@ -219,7 +219,6 @@ def _bounds() -> Bounds:
 
 def _notes(data: Chats, checkpoint: Checkpoint, survey: Survey) -> list[str]:
     named = f"{safe_name(checkpoint.path.name)}, {checkpoint.sizes['blocks']} blocks of {checkpoint.sizes['width']}"
-    kinds = "; ".join(f"{count} times {kind}" for kind, count in survey.kinds.most_common(base.SHOWN_KINDS))
     counts = f"{survey.answers:,} answers in {len(survey.groups):,} conversations"
     length = f"the longest has {survey.longest:,} tokens with all before it, and the context is {data.context:,}"
     notes = [
@@ -227,7 +226,9 @@ def _notes(data: Chats, checkpoint: Checkpoint, survey: Survey) -> list[str]:
         f"{counts}; {length}; --context changes it.",
     ]
     if survey.kinds:
-        notes.append(f"{survey.kinds.total()} conversations cannot be used, or not as a whole: {kinds}.")
+        notes.append(
+            f"{survey.kinds.total()} conversations cannot be used, or not as a whole: {base.list_kinds(survey.kinds)}."
+        )
         notes.append(f"The first: {survey.first}. A run lists all.")
     if any(kind.startswith("longer than") for kind in survey.kinds):
         notes.append("Answers that do not fit are left out; --truncate leaves out the oldest messages before them.")

@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_counted_by_kind(tiny_llama, tiny_folder, tmp_pat
 def test_too_long_ones_are_cut_only_if_asked(tiny_llama, tiny_folder, tmp_path):
     path = tiny_llama.write_chats(tmp_path / "chats.jsonl", 60, turns=5)
     notes = "\n".join(plan(path, tiny_folder, context=130).notes)
-    assert "60 times longer than 130 tokens" in notes
+    assert "60 conversations cannot be used, or not as a whole: longer than 130 tokens." in notes
     assert "--truncate leaves out the oldest messages" in notes
     made = plan(path, tiny_folder, context=130, truncate=True)
     assert "300 answers in 60 conversations" in "\n".join(made.notes)

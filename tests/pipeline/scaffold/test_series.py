@@ -20,7 +20,7 @@ from pipeline.recipes import catalog
 from pipeline.scaffold import inspect, render
 from pipeline.scaffold.series import MAX_NUMBERS, TEST_START, choose_stride, choose_window
 from pipeline.scaffold.timeline import Times
-from pipeline.tables.calendar import describe_step, step_source
+from pipeline.tables.calendar import describe_step
 from pipeline.tables.dialect import Dialect
 
 
@@ -237,7 +237,7 @@ def test_windows_fit_into_the_test_split(step, rows):
 
 @given(STEPS)
 def test_source_of_a_step_means_it(step):
-    assert step == eval(step_source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
+    assert step == eval(render.step_source(step), {"timedelta": timedelta, "relativedelta": relativedelta})
 
 
 @pytest.mark.parametrize(
