@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import hashlib
 import json
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -38,6 +40,7 @@ SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
+GROWN = 2**31  # bytes of a test process that has memory to give back
 PASSED = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
 
 
@@ -241,6 +244,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         passed.parent.mkdir(parents=True, exist_ok=True)
         passed.touch()
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Any:
+    """Gives memory back after tests that belong together, or two processes would fill a machine of 24 GB."""
+    result = yield
+    over = nextitem is None or _group(item) != _group(nextitem)
+    if over and "keras" in sys.modules and psutil.Process().memory_info().rss > GROWN:
+        import keras
+
+        keras.backend.clear_session()  # graphs of Keras that nothing else refers to
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, which keeps what was freed
+        if trim:
+            trim(0)
+    return result
+
+
+def _group(item: pytest.Item) -> object:
+    mark = item.get_closest_marker("xdist_group")
+    return mark.args if mark else item.path
 
 
 def pytest_configure(config: pytest.Config) -> None:
