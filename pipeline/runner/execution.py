@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 RECORDING_TIMEOUT_S = 60.0
 REPLAY_TIMEOUT_S = 0.2
 FULL_BYTES = 1 << 20
+FULL_WORDS = ("No space left on device", "disk is full")  # the system's, SQLite's
 
 
 def execute_request(request: RunRequest, on_wait: Callable[[], None]) -> RunResult:
@@ -210,12 +211,21 @@ def _notify(settings: Settings, message: dict[str, Any]) -> None:
         console.say(problem, error=True)
 
 
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Returns whether an error, or what led to it, says so: what a failed step leaves is deleted, which makes room."""
+    while error:
+        if any(words in str(error) for words in FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _user_error(error: Exception, request: RunRequest, log: Path) -> Exception:
     """Returns the error for the user; the traceback of an unexpected one goes to the log."""
     if isinstance(error, PipelineError) or request.settings.debug:
         return error
     home = request.settings.workspace
-    if shutil.disk_usage(home.root).free < FULL_BYTES:
+    if _is_disk_full(error) or shutil.disk_usage(home.root).free < FULL_BYTES:
         return layout.unwritable_error(home, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     with suppress(OSError), log.open("a") as file:
         traceback.print_exception(error, file=file)

@@ -100,3 +100,18 @@ def test_a_journal_that_is_full_does_not_fail_a_published_run(session, state, mo
     running.is_published = True
     assert "no space" == running.end_run(state.result).error
     assert "OSError: [Errno 28] No space left on device" == state.result.late_error
+
+
+class InternalError(Exception):
+    """As ML Metadata raises it."""
+
+
+@pytest.mark.parametrize("cause", [None, OSError(28, "No space left on device")])
+def test_a_disk_that_was_full_is_named_also_where_a_failed_step_made_room(tmp_path, cause):
+    error = InternalError("the step failed" if cause else "Error when executing query: database or disk is full")
+    error.__cause__ = cause
+    workspace = Workspace(tmp_path)
+    request = SimpleNamespace(name="squares", settings=SimpleNamespace(workspace=workspace, debug=False))
+    said = str(execution._user_error(error, request, tmp_path / "log.txt"))
+    assert f"The workspace {tmp_path} cannot be written." in said
+    assert "Received: No space left on device" in said
