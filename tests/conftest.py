@@ -248,7 +248,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Any:
-    """Gives memory back after tests that belong together, or two processes would fill a machine of 24 GB."""
+    """Gives memory back after tests that belong together: the recipes of the contract leave some GB in a process."""
     result = yield
     over = nextitem is None or _group(item) != _group(nextitem)
     if over and "keras" in sys.modules and psutil.Process().memory_info().rss > GROWN:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.export.signatures import ServingModel
+    from pipeline.tables.calendar import BusinessDays
 
 WEEK = 7
 MONDAY_SHIFT = dates.EPOCH_WEEKDAY  # days from a Monday to 1 January 1970
@@ -134,12 +135,11 @@ def _next_times(last: tf.Tensor, step: Any, horizon: int) -> tf.Tensor:
     days, of_day = last[:, None] // dates.SECONDS, last[:, None] % dates.SECONDS
     if hasattr(step, "months"):
         return dates.add_months(days, count * (12 * step.years + step.months)) * dates.SECONDS + of_day
-    return _add_business_days(days + MONDAY_SHIFT, step.weekdays, count) * dates.SECONDS + of_day
+    return _add_business_days(days + MONDAY_SHIFT, step, count) * dates.SECONDS + of_day
 
 
-def _add_business_days(days: tf.Tensor, weekdays: list[int], count: tf.Tensor) -> tf.Tensor:
-    """Returns days since 1970 of days since a Monday, so many business days later."""
-    passed = tf.constant([sum(day <= each for day in weekdays) for each in range(WEEK)], tf.int64)
-    number = len(weekdays) * (days // WEEK) + tf.gather(passed, days % WEEK) - 1 + count
-    within = tf.gather(tf.constant(weekdays, tf.int64), number % len(weekdays))
-    return WEEK * (number // len(weekdays)) + within - MONDAY_SHIFT
+def _add_business_days(days: tf.Tensor, step: BusinessDays, count: tf.Tensor) -> tf.Tensor:
+    """Returns days since 1970 of days since a Monday, so many business days later: `add_step` as a graph."""
+    per_week, passed, weekdays = len(step.weekdays), *(tf.constant(t, tf.int64) for t in (step.passed, step.weekdays))
+    number = per_week * (days // WEEK) + tf.gather(passed, days % WEEK) - 1 + count
+    return WEEK * (number // per_week) + tf.gather(weekdays, number % per_week) - MONDAY_SHIFT

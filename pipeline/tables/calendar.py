@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from dateutil.relativedelta import relativedelta
 
 from pipeline.features import dates
@@ -55,10 +55,25 @@ class BusinessDays:
         if not self.week.split() or {*self.week.split()} - {*WEEKDAYS}:
             raise ValueError(f"a week of BusinessDays has some of {' '.join(WEEKDAYS)}: {self.week!r}")
 
-    @property
-    def weekdays(self) -> list[int]:
+    @cached_property
+    def weekdays(self) -> tuple[int, ...]:
         """The business days, 0 for Monday, ascending."""
-        return sorted({WEEKDAYS.index(name) for name in self.week.split()})
+        return tuple(day for day, name in enumerate(WEEKDAYS) if name in self.week.split())
+
+    @cached_property
+    def passed(self) -> tuple[int, ...]:
+        """How many business days a week has had by the end of each weekday."""
+        return tuple(sum(day <= end for day in self.weekdays) for end in range(len(WEEKDAYS)))
+
+    def number(self, moment: datetime) -> int:
+        """Returns how many business days there were from Monday, 1 January of year 1, to a day, itself included."""
+        weeks, weekday = divmod(moment.toordinal() - 1, len(WEEKDAYS))
+        return len(self.weekdays) * weeks + self.passed[weekday]
+
+    def find_date(self, number: int) -> date:
+        """Returns the business day of a number."""
+        weeks, place = divmod(number - 1, len(self.weekdays))
+        return date.fromordinal(len(WEEKDAYS) * weeks + self.weekdays[place] + 1)
 
 
 Step: TypeAlias = "timedelta | relativedelta | BusinessDays"
@@ -83,7 +98,8 @@ def months_between(earlier: datetime, later: datetime) -> int:
 def find_business_days(moments: Iterable[datetime]) -> BusinessDays | None:
     """Returns the business days of a series that has rows on some days of the week only; None for all or one."""
     rows = Counter(moment.weekday() for moment in moments)
-    names = [name for day, name in enumerate(WEEKDAYS) if rows[day] > SELDOM * max(rows.values())]
+    most = max(rows.values(), default=0)
+    names = [name for day, name in enumerate(WEEKDAYS) if rows[day] > SELDOM * most]
     return BusinessDays(week=" ".join(names)) if 1 < len(names) < len(WEEKDAYS) else None
 
 
@@ -92,9 +108,8 @@ def business_days_between(earlier: datetime, later: datetime, step: BusinessDays
 
     0 if one of them is no business day, or if they are not at the same time of day.
     """
-    if {earlier.weekday(), later.weekday()} - {*step.weekdays} or earlier.time() != later.time():
-        return 0
-    return int(np.busday_count(earlier.date(), later.date(), step.week))
+    known = earlier.weekday() in step.weekdays and later.weekday() in step.weekdays
+    return step.number(later) - step.number(earlier) if known and earlier.time() == later.time() else 0
 
 
 def follows(earlier: datetime, later: datetime, step: Step) -> bool:
@@ -112,8 +127,7 @@ def add_step(moment: datetime, step: Step, count: int) -> datetime:
         return moment + count * step
     if not isinstance(step, BusinessDays):
         return moment + relativedelta(months=count * month_count(step))
-    day = np.busday_offset(moment.date(), count, roll="preceding", weekmask=step.week)
-    return datetime.combine(day.astype(object), moment.time())
+    return datetime.combine(step.find_date(step.number(moment) + count), moment.time())
 
 
 def describe_step(step: Step) -> str:
