@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-long test-all engine check map bench clean
 
-WORKERS ?= 2      # test processes; each needs about 2 GB for TensorFlow, 8 GB in test-long and test-all: graphs of all recipes
+WORKERS ?= 2      # test processes; each needs about 2 GB for TensorFlow, in test-long and test-all up to 10 GB: it keeps what it had
 PYTEST_ARGS ?=    # for example: make test PYTEST_ARGS="tests/pipeline -k gate"
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 0
 export PYTHON GPU  # PYTHON: path of Python 3.11 if it is not on PATH; GPU=1 installs CUDA
@@ -26,8 +26,10 @@ test-fast: setup  ## run only the tests that start no process and take milliseco
 test-long: setup  ## run the tests that take long: whole runs, killed runs, the contract of every recipe
 	@$(PYTEST) -m "long and not slow and not engine" $(PYTEST_ARGS)
 
-test-all: setup  ## run all tests, also those that train for minutes, without cached runs
-	@KERASPIPE_TEST_CACHE= $(PYTEST) -m "not engine" $(PYTEST_ARGS)
+test-all: setup  ## run all tests, also those that train for minutes, without cached runs; about 75 minutes
+	@status=0; for part in "not long and not slow" "long and not slow" slow; do \
+		KERASPIPE_TEST_CACHE= $(PYTEST) -m "($$part) and not engine" $(PYTEST_ARGS) || status=1; \
+	done; exit $$status  # each part in new processes: TensorFlow keeps what the largest recipe needed
 
 engine: setup  ## test docker-compose.yml on the running Docker engine, or, as root on Debian 12, on one that it installs
 	@tests/engine/engine.sh .venv/bin/python -m pytest -m engine $(or $(PYTEST_ARGS),tests/engine) || [ $$? = 77 ]
