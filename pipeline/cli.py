@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import argparse
 import errno
-import os
 import sys
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -103,13 +101,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def script() -> None:
-    """Runs the command and exits at once, as the console script: TensorFlow's own shutdown takes seconds."""
-    code = main()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with suppress(OSError):  # the reader of the pipe has gone
-                stream.flush()
-    os._exit(code)
+    """Runs the command and exits at once, as the console script."""
+    console.exit_now(main())
 
 
 def _report_errors(options: argparse.Namespace) -> int:

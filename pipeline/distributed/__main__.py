@@ -23,6 +23,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.console import exit_now
 from pipeline.distributed import task
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog, fingerprint
@@ -76,7 +77,7 @@ def _free_port(host: str) -> int:
 
 def _exit_with_connection(channel: TextIO) -> None:
     channel.read()
-    os._exit(1)  # nobody waits for the training any more
+    exit_now(1)  # nobody waits for the training any more
 
 
 def train_as_node(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[str, Any]:
@@ -122,5 +123,4 @@ def _train(path: Path, index: int) -> None:
 
 if __name__ == "__main__":
     main()
-    sys.stderr.flush()
-    os._exit(0)
+    exit_now(0)

@@ -8,11 +8,11 @@ The exit codes are those of `keraspipe run`: 3 is a model that is not blessed.
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 
 from pipeline import subprocesses
+from pipeline.console import exit_now
 from pipeline.errors import PipelineError
 from pipeline.kubeflow.compiler import RUN_PARAMETER
 from pipeline.kubeflow.invocation import Invocation
@@ -56,7 +56,4 @@ def _parser() -> ArgumentParser:
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # the shutdown of TensorFlow takes seconds
+    exit_now(main())

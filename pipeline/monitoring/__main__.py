@@ -9,6 +9,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from pipeline.console import exit_now
 from pipeline.monitoring import outputs
 from pipeline.store import fileio
 from pipeline.store.layout import Workspace
@@ -38,4 +39,4 @@ def _record(workspace: Workspace, uri: str) -> None:
 
 
 if __name__ == "__main__":
-    process.exit_now(main())
+    exit_now(main())

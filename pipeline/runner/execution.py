@@ -183,6 +183,7 @@ def _exit_on_interrupt(terminal: Terminal) -> Iterator[None]:
         cursor = "\x1b[?25h" if terminal.err.isatty() else ""  # the live view has hidden it
         terminal.err.write(f"{cursor}\nInterrupted. Run the same command again to continue.\n")
         terminal.err.flush()
+        console.remove_generated_code()
         os._exit(1)
 
     before = signal.getsignal(signal.SIGINT)

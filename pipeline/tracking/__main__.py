@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.console import exit_now
 from pipeline.store import fileio
 from pipeline.store.layout import Workspace
 from pipeline.tracking import process
@@ -66,4 +67,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    process.exit_now(main())
+    exit_now(main())

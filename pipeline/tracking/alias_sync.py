@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import subprocesses
+from pipeline.console import exit_now
 from pipeline.errors import PipelineError
 from pipeline.registry import promotion
 from pipeline.store import champions, fileio
@@ -266,4 +267,4 @@ def spawn_alias_sync(workspace: Workspace, uri: str) -> subprocess.Popen[bytes]:
 
 
 if __name__ == "__main__":
-    process.exit_now(main())
+    exit_now(main())

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pipeline import subprocesses
 from pipeline.errors import PipelineError
@@ -53,10 +52,3 @@ def run_to_exit_code(workspace: Workspace, uri: str, work: Callable[[], None]) -
         print(error, file=sys.stderr)
         return error.exit_code
     return 0
-
-
-def exit_now(code: int) -> NoReturn:
-    """Ends this process at once, because the shutdown of MLflow takes a second."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

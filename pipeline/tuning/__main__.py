@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import keras
 
 from pipeline import subprocesses
+from pipeline.console import exit_now
 from pipeline.errors import PipelineError, did_you_mean
 from pipeline.recipes import catalog
 from pipeline.recipes.catalog import RecipeSource
@@ -51,7 +52,7 @@ def _report_epoch(channel: TextIO, epoch: int, metrics: dict[str, float]) -> boo
     _send(channel, {"epoch": epoch, "metrics": metrics})
     answer = sys.stdin.readline()
     if not answer:
-        os._exit(1)  # the search process has ended
+        exit_now(1)  # the search process has ended
     return bool(json.loads(answer))
 
 
@@ -171,5 +172,4 @@ def _unknown_objective(name: str, known: list[str]) -> UnknownObjectiveError:
 
 if __name__ == "__main__":
     main()
-    sys.stderr.flush()
-    os._exit(0)  # the shutdown of TensorFlow takes seconds
+    exit_now(0)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import console
+from pipeline.settings import ROOT
 
 pytestmark = pytest.mark.process
 
@@ -25,6 +26,21 @@ try:
         if len(sys.argv) > 2: raise KeyError("broken")
 except KeyError: print("caught")
 print("after"); print("after err", file=sys.stderr)
+"""
+
+
+GENERATES = """
+import os, sys
+import tensorflow as tf
+from pipeline import console
+@tf.function
+def halve(number):
+    while number > 1:
+        number = number // 2
+    return number
+halve(tf.constant(8))
+print(len(os.listdir(os.environ["TMPDIR"])))
+console.exit_now(3)
 """
 
 
@@ -105,3 +121,14 @@ def test_a_number_shows_its_leading_digits_whatever_its_unit(value, text):
 def test_a_number_is_read_back_to_three_digits(value):
     found = float(console.format_number(value, sign="+").replace(",", ""))
     assert found == pytest.approx(value, rel=5e-3)
+
+
+def test_a_process_that_ends_leaves_no_generated_code(tmp_path):
+    """AutoGraph writes a file for each function, and removes them in a shutdown that is not waited for."""
+    folder, script = tmp_path / "temporary", tmp_path / "halve.py"
+    folder.mkdir()
+    script.write_text(GENERATES)
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
+    assert (3, "1") == (done.returncode, done.stdout.strip()), done.stderr
+    assert [] == list(folder.iterdir())
