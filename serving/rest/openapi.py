@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from serving.core.predict import DEFAULT_SIGNATURE
-from serving.rest import openapi_examples, openapi_schema
+from serving.rest import openapi_examples, openapi_schema, openapi_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from serving.core.signature import Signature
     from serving.rest.openapi_examples import Samples
@@ -51,6 +51,7 @@ def document(
     signatures: Mapping[str, Signature],
     server_url: str,
     samples: Samples | None = None,
+    reserved: Collection[str] = (),
 ) -> dict[str, Any]:
     """The document.
 
@@ -60,18 +61,22 @@ def document(
         signatures: What can be called.
         server_url: Address of the REST API, such as `http://127.0.0.1:8501`.
         samples: Real requests (`openapi_examples.read_samples`) to show as examples.
+        reserved: Signatures that no client calls; a language model has some.
 
     Returns:
         OpenAPI 3.1 as plain data. Every example in it is a request that the model answers.
     """
-    callable_ = {key: signature for key, signature in signatures.items() if signature.inputs}
+    callable_ = {key: signature for key, signature in signatures.items() if signature.inputs and key not in reserved}
     verbs = _verbs(callable_, samples or {})
     return {
         "openapi": "3.1.0",
         "info": {"title": name, "version": str(version), "description": _description(callable_)},
         "servers": [{"url": server_url}],
         "security": [{}, {"token": []}],
-        "paths": _paths(f"/v1/models/{quote(name, safe='', errors='surrogateescape')}", verbs),
+        "paths": {
+            **_paths(f"/v1/models/{quote(name, safe='', errors='surrogateescape')}", verbs),
+            **openapi_texts.paths(name, writes=bool(reserved), embeds=_embeds_texts(signatures)),
+        },
         "components": {
             "schemas": {"Error": _error(), "Status": _status(), "Metadata": _metadata(), **_schemas(verbs)},
             "requestBodies": {verb: _body(parts) for verb, parts in verbs.items()},
@@ -80,6 +85,15 @@ def document(
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _embeds_texts(signatures: Mapping[str, Signature]) -> bool:
+    inputs = signatures["embed"].inputs if "embed" in signatures else {}
+    return [info.dtype.name for info in inputs.values()] == ["string"] and not any(map(_is_file, inputs))
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith("_bytes")
 
 
 def _description(signatures: Mapping[str, Signature]) -> str:

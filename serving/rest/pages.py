@@ -161,7 +161,8 @@ def _openapi_page(state: ServerState, path: str) -> Response:
     try:
         with state.models.lease(ModelSpec(name)) as (servable, model):
             samples = openapi_examples.read_samples(model.path)
-            return _json_page(openapi.document(name, servable.version, model.signatures, state.url, samples))
+            content = openapi.document(name, servable.version, model.signatures, state.url, samples, model.reserved)
+            return _json_page(content)
     except ServingError as error:
         return Response(404, json_writer.error_body(error.message))
 

@@ -347,3 +347,17 @@ def test_streams_over_tls(chat_models, run_server, tmp_path):
         lines = [line for line in answer.text.splitlines() if line]
     assert "data: [DONE]" == lines[-1]
     assert len(lines) > 20
+
+
+def test_every_example_of_the_document_is_answered(chat_server):
+    document = httpx.get(f"{chat_server.rest}/models/talk/openapi.json").json()
+    asked = {
+        f"{chat_server.rest}{path}": example["value"]
+        for path, item in document["paths"].items()
+        if path.startswith("/openai/")
+        for example in item["post"]["requestBody"]["content"]["application/json"]["examples"].values()
+    }
+    assert ["chat/completions", "completions", "embeddings"] == [url.partition("/openai/v1/")[2] for url in asked]
+    for url, body in asked.items():
+        assert {"choices", "data"} & httpx.post(url, json=body).raise_for_status().json().keys()
+    assert not any(name.startswith(("prefill", "decode")) for name in document["components"]["schemas"])
