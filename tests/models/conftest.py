@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 FILES = sorted(path for path in (ROOT / "models").rglob("*.py") if not path.name.startswith("_"))
 DATA = Path(os.environ.get("KERASPIPE_DATA", ROOT.parent / "shared" / "data"))
 ASK = Path(__file__).with_name("ask_saved_model.py")
+LARGEST_BATCH = 32
 SAMPLE = Quick(train_rows=120, other_rows=40, epochs=1)
 # Hyperparameters of these small runs: a network that takes any size is asked for a quarter of the pixels.
 SMALLER: dict[str, dict[str, Any]] = {"transfer": {"size": 64}, "assistant": {"blocks": 2, "context": 512}}
@@ -92,7 +93,8 @@ class SampledRecipe:
 
     @property
     def p(self) -> Any:
-        return dataclasses.replace(self.recipe.params, batch_size=32, epochs=1, patience=1)
+        small = min(LARGEST_BATCH, self.recipe.params.batch_size)  # recipes of large pictures have small batches
+        return dataclasses.replace(self.recipe.params, batch_size=small, epochs=1, patience=1)
 
     @cached_property
     def layer(self) -> Any:
