@@ -19,7 +19,7 @@ from serving.wire import dtypes
 class Model:
     """As much of a loaded model as the pages look at."""
 
-    path = Path("/nowhere")
+    path, reserved = Path("/nowhere"), frozenset()
     tensor = TensorInfo("x:0", dtypes.from_number(1), (-1,))
     signatures = {  # noqa: RUF012 - as LoadedModel has them
         "serving_default": Signature("serving_default", "", {"x": tensor}, {"y": tensor}, {})
