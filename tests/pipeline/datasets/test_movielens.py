@@ -102,6 +102,7 @@ def test_missing_files_are_named(tmp_path):
     assert "no ratings.csv and no movies.csv" in str(caught.value)
 
 
+@pytest.mark.heavy
 def test_the_real_relations():
     data = Path(os.environ.get("KERASPIPE_DATA", "/nowhere"))
     if not (data / "movielens").is_dir():

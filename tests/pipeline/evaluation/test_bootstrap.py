@@ -25,6 +25,7 @@ def test_the_interval_of_a_mean_is_that_of_scipy():
     assert (low, high) == pytest.approx(tuple(expected.confidence_interval), abs=0.02)
 
 
+@pytest.mark.heavy
 def test_the_interval_contains_the_truth_as_often_as_it_says():
     random = np.random.default_rng(2)
     hits = 0
@@ -49,6 +50,7 @@ def test_equal_models_are_not_worse_and_a_worse_one_is():
     assert better.p == 1.0
 
 
+@pytest.mark.heavy
 def test_the_test_is_as_strict_as_it_says():
     random = np.random.default_rng(4)
     refused = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ def serve_sums(count, sums):
     return SimpleNamespace(sample=sample, features=features)
 
 
+@pytest.mark.heavy
 @settings(deadline=None)
 @given(owners())
 def test_columns_of_each_number(drawn):
@@ -42,6 +44,7 @@ def test_columns_of_each_number(drawn):
     assert expected == [found.names[place] for place in found.owner["x"]]
 
 
+@pytest.mark.heavy
 def test_columns_that_stand_alone_are_exchanged_in_groups():
     served, runs = serve_sums(1000, [[place] for place in range(1000)]), tf.Variable(0)
 

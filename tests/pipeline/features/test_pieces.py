@@ -63,12 +63,14 @@ def test_units_are_words_with_their_mark_and_punctuation():
     assert expected == list(pieces.count_units(normalized(TEXTS[1:2])))
 
 
+@pytest.mark.heavy
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text("einMadrF. ,\t", max_size=30), min_size=1, max_size=4))
 def test_text_is_the_same_after_there_and_back(learnt, trie, texts):
     assert [" ".join(text.split()) for text in texts] == joined(ids_of(texts, trie), learnt)
 
 
+@pytest.mark.heavy
 @settings(max_examples=50, deadline=None)
 @given(st.text("einMadrFuzlsto. x", min_size=1, max_size=25))
 def test_the_longest_piece_is_taken_from_left_to_right(learnt, trie, text):

@@ -73,6 +73,7 @@ def check(texts):
     assert split == pieces.to_list()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "text",
     ["", "   ", "Unaffable", "isn't?", "ABC abcabc abd", "a" * 100, "a" * 101, "##", "# #a", "漢字a漢", "É e\u0301 ée",

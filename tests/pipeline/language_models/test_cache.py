@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.heavy
 VOCABULARY, SLOTS, CONTEXT = 97, 4, 32  # as in conftest.py
 LENGTHS = (9, 6, 3)
 ORDER = (2, 0, 3)  # slot of each conversation

@@ -11,6 +11,7 @@ from pipeline.language_models.byte_pairs import GPT_2, BytePairs
 from pipeline.language_models.signatures import Description, text_endpoints
 from serving.core.model import LoadedModel
 
+pytestmark = pytest.mark.heavy
 LETTERS = [bytes([byte]) for byte in range(32, 127)]
 PAIRS = BytePairs((b"<|end|>", b"he", *LETTERS), ((2 + 72, 2 + 69, 1),), (0,), GPT_2)  # h e
 MODEL = Description("tiny", len(PAIRS.spellings), 32, 4, (0,), "", "", "<|end|>")

@@ -20,6 +20,7 @@ def edited(path, text):
     return catalog.read_recipe(path)
 
 
+@pytest.mark.heavy
 @given(
     st.from_regex(r"[a-z_]{1,12}", fullmatch=True),
     st.floats(-1000, 1000).map(lambda value: float(f"{value:.4g}")),

@@ -72,6 +72,7 @@ def test_what_cannot_be_used_is_counted_by_kind(tiny_llama, tiny_folder, tmp_pat
     assert "bad_share=0.0" in render.render_recipe(made, "mine")
 
 
+@pytest.mark.heavy
 def test_too_long_ones_are_cut_only_if_asked(tiny_llama, tiny_folder, tmp_path):
     path = tiny_llama.write_chats(tmp_path / "chats.jsonl", 60, turns=5)
     notes = "\n".join(plan(path, tiny_folder, context=130).notes)

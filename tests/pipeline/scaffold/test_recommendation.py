@@ -75,12 +75,14 @@ def test_a_table_of_users_items_ratings_and_times_is_a_recommender(write_csv, dr
     assert '"liked"' in made.text
 
 
+@pytest.mark.heavy
 def test_a_target_or_another_task_wins(write_csv, drafted):
     path = write_csv(log(**RATED))
     assert "table" == drafted(path, "rating").plan.template
     assert "table" == drafted(path, "rating", "regression").plan.template
 
 
+@pytest.mark.heavy
 def test_a_table_that_says_more_is_an_ordinary_one_but_for_the_task(write_csv, drafted):
     path = write_csv(log(**RATED, price=lambda number: number % 7 / 2))
     assert "table" == drafted(path, "rating").plan.template

@@ -127,6 +127,7 @@ def test_every_kind_is_laid_out_and_sound(any_draft):
     )
 
 
+@pytest.mark.heavy
 @given(st.data())
 @settings(max_examples=60)
 def test_odd_names_and_values_are_written_as_they_are(data):

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pytest
 from mlflow.tracking import MlflowClient
 
 from pipeline.store import relocation
@@ -26,6 +27,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+@pytest.mark.heavy
 def test_a_copy_and_a_moved_workspace_are_independent(run, another, workspace, model, tmp_path_factory):
     run.whole(model)
     record(workspace, "run-1")

@@ -48,6 +48,7 @@ def test_epsilon_is_that_of_the_moments_accountant():
     assert 1.0 < spent_epsilon(4.0, 0.01, 10_000, 1e-5) < 1.26
 
 
+@pytest.mark.heavy
 @given(st.floats(0.5, 4.0), st.floats(0.01, 0.9), st.integers(1, 50))
 def test_more_rounds_cost_more_and_noise_costs_less(noise, share, rounds):
     spent = spent_epsilon(noise, share, rounds, 1e-3)

@@ -56,6 +56,7 @@ def sound(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("path", READERS)
 def test_what_fits_the_document_is_read(path):
     whole = document({"embed": signature("embed", TEXTS)}, LANGUAGE)
