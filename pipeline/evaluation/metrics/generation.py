@@ -42,6 +42,17 @@ def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return (left.astype(np.float64) @ right.astype(np.float64).T / left.shape[1] + 1.0) ** DEGREE
 
 
+def pick_evenly(rows: np.ndarray, count: int) -> np.ndarray:
+    """Returns some rows from all over a split: in many files the first ones are of another kind than the last ones.
+
+    Args:
+        rows: In the order of the file.
+        count: At most so many.
+    """
+    count = min(count, len(rows))
+    return rows[np.arange(count) * len(rows) // max(count, 1)]
+
+
 def class_entropy(classes: np.ndarray) -> float:
     """Returns the entropy in nats of the classes (rows,) that samples are taken for; ln of their number at best."""
     shares = np.unique(classes, return_counts=True)[1] / len(classes)

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import entropy
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from pipeline.evaluation.metrics.generation import class_entropy, kernel_distance, known_words, longest_copy
+from pipeline.evaluation.metrics.generation import (
+    class_entropy,
+    kernel_distance,
+    known_words,
+    longest_copy,
+    pick_evenly,
+)
 
 
 def reference(real, drawn):
@@ -17,6 +23,13 @@ def reference(real, drawn):
     kernels = [polynomial_kernel(*pair, degree=3, coef0=1) for pair in ((real, real), (drawn, drawn), (real, drawn))]
     own = [kernel[~np.eye(len(kernel), dtype=bool)].mean() for kernel in kernels[:2]]
     return sum(own) - 2 * kernels[2].mean()
+
+
+@given(st.integers(0, 500), st.integers(1, 100))
+def test_rows_are_picked_from_all_over(rows, count):
+    picked = pick_evenly(np.arange(rows), count)
+    assert min(rows, count) == len(picked) == len(set(picked.tolist()))
+    assert len(set(np.diff([*picked, rows]).tolist())) <= 2
 
 
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(1, 20), st.floats(-2, 2), st.integers(0, 99))
