@@ -196,18 +196,21 @@ class BytePairs:
         stays = tf.concat([tf.ones_like(tokens[:1], tf.bool), ~chosen], axis=0)[: tf.size(tokens)]
         return tf.boolean_mask(after, stays), tf.boolean_mask(word, stays), tf.reduce_any(chosen)
 
-    def decode(self, ids: Any) -> Any:
-        """Returns the bytes of tokens (batch, length) as texts (batch,); special tokens and -1 have none."""
+    def decode_bytes(self, ids: Any) -> Any:
+        """Returns the bytes of tokens (batch, length), (batch,); special tokens and -1 have none."""
         import tensorflow as tf
 
         texts = tf.constant([b"" if number in self.special else text for number, text in enumerate(self.spellings)])
         return tf.strings.reduce_join(tf.where(ids >= 0, tf.gather(texts, tf.maximum(ids, 0)), b""), axis=-1)
 
-    def decode_text(self, ids: Any) -> Any:
-        """Returns the same without bytes that are no UTF-8, such as half of a character at the end: JSON has none."""
+    def decode(self, ids: Any) -> Any:
+        """Returns the texts of tokens (batch, length), (batch,).
+
+        Bytes that are no UTF-8, such as half of a character at the end, are left out: JSON has none.
+        """
         import tensorflow as tf
 
-        return tf.strings.unicode_transcode(self.decode(ids), "UTF-8", "UTF-8", errors="ignore")
+        return tf.strings.unicode_transcode(self.decode_bytes(ids), "UTF-8", "UTF-8", errors="ignore")
 
 
 def _regroup(tokens: Any, words: Any) -> Any:

@@ -96,13 +96,13 @@ def text_endpoints(network: Llama, pairs: BytePairs, model: Description) -> dict
         return {"tokens": pairs.encode(text).to_tensor(-1)}
 
     def detokenize(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"text": pairs.decode(tokens)}
+        return {"text": pairs.decode_bytes(tokens)}
 
     def write(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
         prompts = pairs.encode(prompt).to_tensor(-1)
         check = _check_lengths(prompts, length, model.context)
         with tf.control_dependencies(check):
-            return pairs.decode_text(continuation.write(prompts, length, choose_by_seed(seed, temperature)))
+            return pairs.decode(continuation.write(prompts, length, choose_by_seed(seed, temperature)))
 
     def generate(*rows: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"text": map_parts(write, *rows, together=8)}  # prompts may be as long as the context

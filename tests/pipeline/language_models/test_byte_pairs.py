@@ -93,6 +93,15 @@ def test_special_tokens_and_padding_have_no_text(both):
     assert [b"the crew", b"a"] == pairs.decode(ids).numpy().tolist()
 
 
+def test_half_a_character_is_no_text(both):
+    """An answer may end within one; JSON could not carry it."""
+    _, pairs, _ = both
+    letter, half = (pairs.spellings.index(part) for part in (b"a", "é".encode()[:1]))
+    ids = tf.constant([[letter, half, letter], [letter, half, -1]])
+    assert [b"a\xc3a", b"a\xc3"] == pairs.decode_bytes(ids).numpy().tolist()
+    assert [b"aa", b"a"] == pairs.decode(ids).numpy().tolist()
+
+
 def test_a_vocabulary_of_another_kind_is_refused():
     with pytest.raises(PipelineError, match=r"gpt2.*\n.*Received: llama default"):
         BytePairs.from_gguf({"tokenizer.ggml.model": "llama"})
