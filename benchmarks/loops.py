@@ -118,7 +118,7 @@ def plain_loop(recipe: Recipe, p: Any, training: Rows, x: Any, y: Any, validatio
         batch_size=p.batch_size,
         epochs=p.epochs,
         validation_data=validation,
-        validation_batch_size=trainer.VALIDATION_BATCH,
+        validation_batch_size=input_pipeline.MOST_ROWS,
         callbacks=[clock],
         verbose=0,
     )

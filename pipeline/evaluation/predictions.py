@@ -11,17 +11,51 @@ from pipeline.features import targets
 from pipeline.store import fileio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
+    from serving.core.signature import Signature
 
 PREDICTIONS_FILE = "predictions.npz"
 BATCH_ROWS = 256  # rows per request
+BATCH_FILES = 32  # of pictures and recordings: a network keeps some hundred numbers for each pixel
 FLOAT_TYPES = ("float", "double", "half")  # as TensorFlow names them
 INT_TYPES = ("int32", "int64")  # of an output that a recipe names
 SLICE_PREFIX = "slice "
+
+
+@dataclass(frozen=True)
+class BatchedModel:
+    """A served model that answers a whole split in parts: all that a recipe's `score` may ask.
+
+    A row's answer hangs on nothing but the row, so that parts give what the whole gives; a thousand pictures at once
+    would take more memory than a machine has.
+
+    Attributes:
+        model: The loaded version.
+    """
+
+    model: LoadedModel
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """What can be asked."""
+        return self.model.signatures
+
+    def predict(self, signature_name: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Returns the answer of a signature, see `LoadedModel.predict`."""
+        most = batch_rows(inputs)
+        counts = {len(value) if np.ndim(value) else 0 for value in inputs.values()}
+        rows = max(counts, default=0)
+        if rows <= most or len(counts) > 1:  # few, or inputs that are no rows
+            return self.model.predict(signature_name, inputs)
+        parts = [
+            self.model.predict(signature_name, {name: value[at : at + most] for name, value in inputs.items()})
+            for at in range(0, rows, most)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -72,7 +106,7 @@ def collect_predictions(recipe: Recipe, folder: Path, candidate: LoadedModel, li
         return Predictions("", np.zeros(0), np.zeros(0))
     same_output = live is not None and output in live.signatures["serving_examples"].outputs
     parts: list[tuple[Any, ...]] = []
-    for records in read_batches(folder):
+    for records in read_batches(folder, batch_rows(recipe.data.inputs)):
         values = _read_values(records, [recipe.data.label, *features])
         answers = [_predict_batch(model, records, output) for model in (candidate, live if same_output else None)]
         parts.append((values, *answers))
@@ -89,6 +123,11 @@ def find_output(recipe: Recipe, model: LoadedModel) -> str:
         if info.dtype.name in FLOAT_TYPES or (key == recipe.predicted and info.dtype.name in INT_TYPES)
     ]
     return name if name in numbers else numbers[0] if len(numbers) == 1 and not recipe.data.classes else ""
+
+
+def batch_rows(inputs: Iterable[str]) -> int:
+    """Returns how many rows with inputs of these names are asked for at a time."""
+    return BATCH_FILES if any(name.endswith("_bytes") for name in inputs) else BATCH_ROWS
 
 
 def read_batches(folder: Path, rows: int = BATCH_ROWS) -> Iterator[np.ndarray]:

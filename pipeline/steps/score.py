@@ -22,7 +22,7 @@ from pipeline.evaluation import answers, bootstrap, comparison, diagnostics, pre
 from pipeline.evaluation.bootstrap import Statistic
 from pipeline.evaluation.examples import sample_examples, sample_reconstructions
 from pipeline.evaluation.measurements import Measurements
-from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.predictions import BatchedModel, Predictions
 from pipeline.export import cost, signatures
 from pipeline.features import targets, types
 from pipeline.formats import tfrecord
@@ -99,10 +99,11 @@ def recipe_scores(
     declared = {metric.name for metric in recipe.metrics if not metric.tfma}
     if not recipe.score:
         return {}
+    batched = {name: BatchedModel(model) for name, model in others.items()}
     try:
         values = {
             name: value if isinstance(value, Statistic) else float(value)
-            for name, value in recipe.score(served, splits, others).items()
+            for name, value in recipe.score(BatchedModel(served), splits, batched).items()
         }
     except PipelineError:
         raise

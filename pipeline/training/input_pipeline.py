@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PARSE_BATCH = 256
 STREAM_SHUFFLE_ROWS = 10_000
+MOST_ROWS, MOST_NUMBERS = 512, 2**21  # that a network answers at a time where it does not learn
 MEMORY_SHARE = 0.25
 
 
@@ -135,6 +136,27 @@ def training_batches(
     if augment is not None:
         dataset = dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def rows_at_once(numbers: int, least: int) -> int:
+    """Returns how many rows a network answers at a time: 512, and fewer of those that have many numbers.
+
+    A network of pictures keeps some hundred numbers for each of its input: 512 pictures of 320 x 256 would take tens of
+    gigabytes.
+
+    Args:
+        numbers: That a row has.
+        least: As many rows as it learns from at a time, which evidently fit.
+    """
+    return max(least, min(MOST_ROWS, MOST_NUMBERS // max(numbers, 1)))
+
+
+def count_numbers(rows: Rows) -> int:
+    """Returns how many numbers the features of a row have."""
+    import tensorflow as tf
+
+    features, _ = rows.dataset.element_spec
+    return sum(spec.shape.num_elements() or 1 for spec in tf.nest.flatten(features))
 
 
 def validation_batches(rows: Rows, batch_size: int) -> tf.data.Dataset:

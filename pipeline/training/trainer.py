@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 
 CHECK_ROWS = 64
-VALIDATION_BATCH = 512
 LABEL_MIXING_LAYERS = {"MixUp", "CutMix"}  # Keras layers that mix the labels as they mix the images
 
 
@@ -93,12 +92,13 @@ def fit_recipe(
     if nodes.index == 0:
         out.mkdir(parents=True, exist_ok=True)
         augmentation_preview.write_preview(out, train, target, augment, recipe.augmented, recipe.data.classes)
+    together = input_pipeline.rows_at_once(input_pipeline.count_numbers(train), batch_size)
     training = Training(
         model=model,
         train=lambda epoch: input_pipeline.training_batches(share, part, config["seed"] + epoch, target, augment).take(
             steps
         ),
-        evaluation=input_pipeline.validation_batches(evaluation, VALIDATION_BATCH).map(target),
+        evaluation=input_pipeline.validation_batches(evaluation, together).map(target),
         folder=Path(config["checkpoints"]),
         patience=p.patience,
         steps=steps,
@@ -116,7 +116,7 @@ def fit_recipe(
     if nodes.index == 0:
         fileio.write_json(out / HISTORY, history)
         if recipe.finish:
-            recipe.finish(model, input_pipeline.validation_batches(train, VALIDATION_BATCH))
+            recipe.finish(model, input_pipeline.validation_batches(train, together))
     return model
 
 
@@ -248,8 +248,10 @@ def augmentation_map(recipe: Recipe, p: Any) -> Any:
 def _export_model(
     recipe: Recipe, p: Any, model: keras.Model, transform: Any, spec: dict[str, Any], args: FnArgs
 ) -> None:
+    import tensorflow as tf
+
     from pipeline.export import columns, forecast, saved_model, signatures
-    from pipeline.training import devices
+    from pipeline.training import devices, input_pipeline
     from serving.core.model import LoadedModel
 
     examples, inputs = saved_model.read_raw_rows(args.eval_files, recipe, CHECK_ROWS)
@@ -264,8 +266,18 @@ def _export_model(
     for name, content in (recipe.assets(served) if recipe.assets else {}).items():
         with fileio.replace_file(folder / "assets.extra" / name) as temporary:
             temporary.write_text(content, encoding="utf-8")
-    worst = saved_model.require_same_answers(served, loaded, examples, inputs)
-    operations = devices.count_flops(model, served.features({name: value[:1] for name, value in inputs.items()}))
+    row = served.features({name: value[:1] for name, value in inputs.items()})
+    operations = devices.count_flops(model, row)
+    together = input_pipeline.rows_at_once(sum(int(tf.size(value)) for value in tf.nest.flatten(row)), 1)
+    worst = max(
+        saved_model.require_same_answers(
+            served,
+            loaded,
+            examples[at : at + together],
+            {name: value[at : at + together] for name, value in inputs.items()},
+        )
+        for at in range(0, len(examples), together)
+    )
     signature_facts = signatures.signatures_to_dict(loaded.signatures)
     out = {
         "weights": model.count_params(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -144,3 +145,16 @@ def test_a_teacher_gives_the_network_targets_too():
     features, answer = input_pipeline.separate_answer(values, recipe)
     assert features == {"image": 1, "words": 3}
     assert answer == {"words": 3, "boxes": 4}
+
+
+@pytest.mark.parametrize(
+    ("shape", "least", "expected"),
+    [((28, 28, 1), 128, 512), ((256, 320, 3), 8, 8), ((512, 512, 3), 4, 4), ((96, 96, 3), 32, 75), ((), 1, 512)],
+)
+def test_few_rows_with_many_numbers_are_answered_at_a_time(shape, least, expected):
+    """512 large pictures would take tens of gigabytes in the network."""
+    features = {"x": tf.TensorSpec(shape, tf.uint8), "part": tf.TensorSpec((), tf.float32)}
+    dataset = tf.data.Dataset.from_generator(list, output_signature=(features, tf.TensorSpec((), tf.int64)))
+    numbers = input_pipeline.count_numbers(input_pipeline.Rows(dataset, 0, 0))
+    assert math.prod(shape) + 1 == numbers
+    assert expected == input_pipeline.rows_at_once(numbers, least)
