@@ -32,7 +32,6 @@ UNEXPLAINED = {
     "translate": "its answer is a sentence",
     "bandit": "its answer is drawn by the id of a request, which is no number",
     "assistant": "its answer is a text",
-    "mnist_flow": "its serving_default draws an image from a seed and a digit: there are no pixels to attribute it to",
     "mnist_gan": "its serving_default draws an image from a seed: there is no input to attribute it to",
     "shakespeare": "its serving_default writes a text: there is no number to attribute to its prompt",
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
