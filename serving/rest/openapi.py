@@ -89,11 +89,7 @@ def document(
 
 def _embeds_texts(signatures: Mapping[str, Signature]) -> bool:
     inputs = signatures["embed"].inputs if "embed" in signatures else {}
-    return [info.dtype.name for info in inputs.values()] == ["string"] and not any(map(_is_file, inputs))
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith("_bytes")
+    return [(info.dtype.name, name.endswith("_bytes")) for name, info in inputs.items()] == [("string", False)]
 
 
 def _description(signatures: Mapping[str, Signature]) -> str:

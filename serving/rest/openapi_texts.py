@@ -15,7 +15,7 @@ PREFIX = "/openai/v1"
 _TEXT: Schema = {"type": "string"}
 _FILLED: Schema = {"type": "string", "minLength": 1}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_TOKENS: Schema = {"type": "integer", "minimum": 1}
+_TOKENS: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63}
 _TOKEN_LIST: Schema = {"type": "array", "minItems": 1, "items": _COUNT}
 _STOP: Schema = {"type": "string", "minLength": 1, "maxLength": 1000}
 _SHARED: dict[str, Schema] = {
@@ -87,7 +87,7 @@ _ERROR: Schema = {
     },
     "required": ["error"],
 }
-_ANSWERED: Schema = {"type": "object", "properties": {"index": _COUNT, "finish_reason": {"enum": ["stop", "length"]}}}
+_ANSWERED: dict[str, Schema] = {"index": _COUNT, "finish_reason": {"enum": ["stop", "length"]}}
 _EXAMPLES: dict[str, dict[str, Any]] = {
     "chat/completions": {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": 16},
     "completions": {"prompt": "Hello", "max_tokens": 16},
@@ -103,12 +103,11 @@ def paths(model: str, *, writes: bool, embeds: bool) -> dict[str, Any]:
         writes: Whether it is a language model.
         embeds: Whether it makes embeddings of texts.
     """
-    chat = {**_ANSWERED["properties"], "message": _MESSAGE}, {**_ANSWERED["properties"], "text": _TEXT}
     vector = {"anyOf": [{"type": "array", "items": {"type": "number"}}, _TEXT]}
     forms: dict[str, tuple[dict[str, Schema], str, str, dict[str, Schema]]] = {}
     if writes:
-        forms["chat/completions"] = (_CHAT, "messages", "choices", chat[0])
-        forms["completions"] = (_COMPLETION, "prompt", "choices", chat[1])
+        forms["chat/completions"] = (_CHAT, "messages", "choices", {**_ANSWERED, "message": _MESSAGE})
+        forms["completions"] = (_COMPLETION, "prompt", "choices", {**_ANSWERED, "text": _TEXT})
     if embeds:
         forms["embeddings"] = (_EMBEDDINGS, "input", "data", {"index": _COUNT, "embedding": vector})
     return {f"{PREFIX}/{path}": {"post": _operation(model, path, *form)} for path, form in forms.items()}
@@ -133,6 +132,7 @@ def _operation(
         "required": ["object", "model", listed, "usage"],
     }
     example = {"value": {"model": model, **_EXAMPLES[path]}}
+    streamed = {"text/event-stream": {"schema": _TEXT}} if "stream" in fields else {}
     return {
         "operationId": path.replace("/", "-"),
         "requestBody": {
@@ -142,7 +142,7 @@ def _operation(
         "responses": {
             "200": {
                 "description": "The answer.",
-                "content": {"application/json": {"schema": answer}, "text/event-stream": {"schema": _TEXT}},
+                "content": {"application/json": {"schema": answer}, **streamed},
             },
             "default": {"description": "An error.", "content": {"application/json": {"schema": _ERROR}}},
         },
