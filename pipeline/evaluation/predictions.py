@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.export.parts import answer_in_parts
 from pipeline.features import targets
 from pipeline.store import fileio
 
@@ -30,9 +32,6 @@ SLICE_PREFIX = "slice "
 class BatchedModel:
     """A served model that answers a whole split in parts: all that a recipe's `score` may ask.
 
-    A row's answer hangs on nothing but the row, so that parts give what the whole gives; a thousand pictures at once
-    would take more memory than a machine has.
-
     Attributes:
         model: The loaded version.
     """
@@ -46,16 +45,7 @@ class BatchedModel:
 
     def predict(self, signature_name: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Returns the answer of a signature, see `LoadedModel.predict`."""
-        most = batch_rows(inputs)
-        counts = {len(value) if np.ndim(value) else 0 for value in inputs.values()}
-        rows = max(counts, default=0)
-        if rows <= most or len(counts) > 1:  # few, or inputs that are no rows
-            return self.model.predict(signature_name, inputs)
-        parts = [
-            self.model.predict(signature_name, {name: value[at : at + most] for name, value in inputs.items()})
-            for at in range(0, rows, most)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return answer_in_parts(partial(self.model.predict, signature_name), inputs, batch_rows(inputs))
 
 
 @dataclass(frozen=True)

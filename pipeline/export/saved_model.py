@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,17 @@ import tensorflow as tf
 
 from pipeline.errors import PipelineError
 from pipeline.export import explain, forecast
+from pipeline.export.parts import answer_in_parts
 from pipeline.features import image, types
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pipeline.export.signatures import ServingModel
     from pipeline.recipe import Recipe
     from serving.core.model import LoadedModel
+
+    Network = Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]
 
 
 TOLERANCE = 1e-5
@@ -114,9 +120,11 @@ def read_raw_rows(pattern: list[str], recipe: Recipe, count: int) -> tuple[list[
 
 
 def require_same_answers(
-    served: ServingModel, loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray]
+    served: ServingModel, loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray], together: int
 ) -> float:
     """Compares the export, loaded back, with the network in memory; returns the largest difference.
+
+    Both answer so many rows `together`.
 
     In mixed precision a graph rounds in other places than the same network run step by step. So the export has to agree
     with the network as a graph to 1e-5, and with the network run step by step up to the rounding of its precision. If
@@ -125,14 +133,18 @@ def require_same_answers(
     Raises:
         PipelineError: The answers of the exported model differ by more.
     """
-    raw = {name: tf.constant(value) for name, value in inputs.items()}
 
     def answer(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return served.outputs(served.features(values))
 
+    def compare(network: Network, rounding: float) -> float:
+        expected = answer_in_parts(partial(_run, network), inputs, together)
+        return _largest_difference(expected, received, truth, rounding)
+
     rounding, truth = _rounding(served.model), _largest_label(served, examples)
-    graph = _largest_difference(tf.function(answer)(raw), loaded, examples, inputs, truth) if rounding else 0.0
-    eager = _largest_difference(answer(raw), loaded, examples, inputs, truth, rounding=rounding)
+    received = _ask(loaded, examples, inputs, together)
+    graph = compare(tf.function(answer), 0.0) if rounding else 0.0
+    eager = compare(answer, rounding)
     for difference, allowed in ((graph, TOLERANCE), (eager, max(TOLERANCE, rounding))):
         if not difference <= allowed:
             raise PipelineError(
@@ -142,6 +154,11 @@ def require_same_answers(
                 action="check the recipe for layers that behave differently with training=False or have state",
             )
     return graph if rounding else eager
+
+
+def _run(network: Network, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    answers = network({name: tf.constant(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in answers.items()}
 
 
 def _rounding(model: keras.Model) -> float:
@@ -162,28 +179,27 @@ def _largest_size(values: np.ndarray) -> float:
     return float(np.max(sizes, where=np.isfinite(sizes), initial=np.finfo(np.float32).tiny))
 
 
-def _largest_difference(
-    expected: dict[str, tf.Tensor],
-    loaded: LoadedModel,
-    examples: list[bytes],
-    inputs: dict[str, np.ndarray],
-    truth: float | None,
-    *,
-    rounding: float = 0.0,
-) -> float:
-    """Returns the largest difference of the export's answers; with `rounding` labels may flip, and are passed over."""
+def _ask(
+    loaded: LoadedModel, examples: list[bytes], inputs: dict[str, np.ndarray], together: int
+) -> list[dict[str, np.ndarray]]:
+    """Returns the export's answers to rows: as examples and, unless the recipe has its own signature, as inputs."""
     requests = {"serving_examples": {"examples": np.array(examples, object)}, "serving_default": inputs}
     if loaded.signatures["serving_default"].inputs.keys() != inputs.keys():
-        del requests["serving_default"]  # the recipe's own signature, with other inputs
-    worst, answers = 0.0, {name: value.numpy() for name, value in expected.items()}
-    settled = _settled_places(answers, 2 * max(TOLERANCE, rounding))
-    for signature, request in requests.items():
-        received = loaded.predict(signature, request)
-        for name, values in answers.items():
+        del requests["serving_default"]
+    return [answer_in_parts(partial(loaded.predict, name), request, together) for name, request in requests.items()]
+
+
+def _largest_difference(
+    expected: dict[str, np.ndarray], received: list[dict[str, np.ndarray]], truth: float | None, rounding: float
+) -> float:
+    """Returns the largest difference of the export's answers; with `rounding` labels may flip, and are passed over."""
+    worst, settled = 0.0, _settled_places(expected, 2 * max(TOLERANCE, rounding))
+    for answers in received:
+        for name, values in expected.items():
             if name.endswith(PICTURES):
-                worst = max(worst, _picture_difference(values, received[name]))
+                worst = max(worst, _picture_difference(values, answers[name]))
             elif values.dtype.kind in "fiu" or not rounding:
-                given = received[name] if name in RANKS else _keep_settled(values, received[name], settled)
+                given = answers[name] if name in RANKS else _keep_settled(values, answers[name], settled)
                 worst = max(worst, _answer_difference(values, given, truth))
     return worst
 

@@ -50,7 +50,7 @@ class Export:
 
 def compare(precision, error):
     parts = served(precision)
-    return saved_model.require_same_answers(parts, Export(parts, error), EXAMPLES, {"x": ROWS})
+    return saved_model.require_same_answers(parts, Export(parts, error), EXAMPLES, {"x": ROWS}, len(ROWS))
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -95,7 +95,7 @@ def priced(price):
 
 def compare_numbers(unit, error, precision="float32"):
     parts, examples = regression(unit, precision)
-    return saved_model.require_same_answers(parts, Export(parts, error), examples, {"x": ROWS})
+    return saved_model.require_same_answers(parts, Export(parts, error), examples, {"x": ROWS}, len(ROWS))
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -185,3 +185,28 @@ def test_places_of_a_ranking_that_rounding_may_exchange(scores, labels, same):
 def test_scores_in_another_order_rank_nothing():
     unsorted = {"scores": np.array([[0.5, 0.5, 0.9]]), "labels": np.array([[b"a", b"b", b"c"]], object)}
     assert saved_model._settled_places(unsorted, 2e-5) is None
+
+
+class LastRowOff(Export):
+    """The network, asked for some rows at a time, with another answer to the last one; it notes how many they are."""
+
+    def __init__(self, parts, asked):
+        super().__init__(parts, None)
+        self.asked = asked
+
+    def predict(self, signature, request):
+        rows = request["x"] if signature == "serving_default" else ROWS[[int(name) for name in request["examples"]]]
+        self.asked.append(len(rows))
+        answers = {name: value.numpy() for name, value in self.answer(tf.constant(rows)).items()}
+        off = (rows == ROWS[-1]).all(axis=1)[:, None]
+        return {name: value + 0.1 * off for name, value in answers.items()}
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_rows_are_compared_in_parts_and_the_last_one_as_well(precision):
+    parts, asked = served(precision), []
+    examples = [b"%d" % number for number in range(len(ROWS))]
+    with pytest.raises(PipelineError, match="answers differently"):
+        saved_model.require_same_answers(parts, LastRowOff(parts, asked), examples, {"x": ROWS}, 3)
+    assert 2 * len(ROWS) == sum(asked)
+    assert 3 == max(asked)
