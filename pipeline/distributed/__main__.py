@@ -23,7 +23,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import exit_now
+from pipeline.console import exit_now, remove_generated_code
 from pipeline.distributed import task
 from pipeline.errors import PipelineError
 from pipeline.recipes import catalog, fingerprint
@@ -77,7 +77,8 @@ def _free_port(host: str) -> int:
 
 def _exit_with_connection(channel: TextIO) -> None:
     channel.read()
-    exit_now(1)  # nobody waits for the training any more
+    remove_generated_code()
+    os._exit(1)  # at once, whatever the training writes now: nobody waits for it any more
 
 
 def train_as_node(channel: TextIO, path: Path, nodes: list[str], index: int) -> dict[str, Any]:
