@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -18,8 +17,9 @@ _FEW_BYTES = 1 << 12
 _BLOCK = 1 << 18  # bytes that are looked at in one step: they stay in the processor's cache
 _CHARACTERS = b',[{"'
 _BOM = b"\xef\xbb\xbf"
-# Escapes of surrogates, numbers beyond a double, and "Inf": the standard parser reads or refuses them in another way.
-_ODD = re.compile(rb"\\u[dD]|[eE]\+?[0-9]{3}|[0-9]{200}|Inf(?!inity)|-NaN")
+# Escapes of surrogates and numbers beyond a double: the standard parser reads or refuses them in another way, as "Inf".
+_ODD = (b"\\ud", b"\\uD", b"e000", b"e+000", b"0" * 200, b"-NaN")
+_AS_ZERO = bytes.maketrans(b"123456789E", b"000000000e")
 
 
 class Size(NamedTuple):
@@ -74,7 +74,7 @@ def parse(body: bytes) -> Any:
     It takes NaN and infinities, too, and the first of two equal keys. What only our own parser reads is refused: it
     would hold the interpreter for seconds per megabyte. Texts of errors are not upstream's.
     """
-    if _ODD.search(body):
+    if is_odd(body):
         raise InvalidArgument(
             f"JSON Parse error: Not standard JSON, in a body of more than {LEAST} bytes. at offset: 0"
         )
@@ -82,9 +82,20 @@ def parse(body: bytes) -> Any:
         value, _ = _DECODER.raw_decode(body.removeprefix(_BOM).decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))
     except json.JSONDecodeError as error:
         raise InvalidArgument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except RecursionError as error:
-        raise InvalidArgument("JSON Parse error: Terminate parsing due to Handler error. at offset: 0") from error
+    except RecursionError:
+        refuse_depth()
     return value
+
+
+def is_odd(body: bytes) -> bool:
+    """Returns whether the standard parser might read or refuse a body in another way than our own one."""
+    text = body.translate(_AS_ZERO)  # so that a few searches for texts do what a pattern needs twenty times as long for
+    return any(part in text for part in _ODD) or text.count(b"Inf") > text.count(b"Infinity")
+
+
+def refuse_depth() -> NoReturn:
+    """Refuses a long body with more levels than the standard parser reads."""
+    raise InvalidArgument("JSON Parse error: Terminate parsing due to Handler error. at offset: 0")
 
 
 def _first_values(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

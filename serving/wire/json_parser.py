@@ -28,6 +28,7 @@ _WORDS = {b"t": (b"true", True), b"f": (b"false", False), b"n": (b"null", None)}
 _ESCAPES = dict(zip(b'"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
 _BOM = b"\xef\xbb\xbf"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"([ \t\r\n]*:)?', re.DOTALL)
+_TOO_DEEP = "depth limit exceeded"  # of `orjson`: 1,024 levels
 _DEEPEST = 1_000_000  # levels; no request has a use for them, and a compressed one of 100 KB could ask for 100 million
 
 
@@ -46,10 +47,14 @@ def loads(body: bytes) -> Any:
     """
     try:
         value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return parse(body) if len(body) <= json_long.LEAST else json_long.parse(body)
-    if not _has_twins(body, value):
-        return value
+    except orjson.JSONDecodeError as error:
+        if len(body) > json_long.LEAST and error.msg.startswith(_TOO_DEEP):  # so is it for the standard parser
+            json_long.refuse_depth()
+        return _parse_slowly(body)
+    return _parse_slowly(body) if _has_twins(body, value) else value
+
+
+def _parse_slowly(body: bytes) -> Any:
     return parse(body) if len(body) <= json_long.LEAST else json_long.parse(body)
 
 

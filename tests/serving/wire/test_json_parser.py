@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import math
 import time
 import tracemalloc
@@ -112,7 +113,7 @@ def test_errors(body, expected):
 @given(_DOCUMENTS | st.lists(st.floats()), st.booleans())
 def test_long_bodies_are_read_alike(document, ascii_only):
     body = json.dumps(document, ensure_ascii=ascii_only).encode()
-    if not json_long._ODD.search(body):
+    if not json_long.is_odd(body):
         assert repr(json_parser.parse(body)) == repr(json_long.parse(body))
 
 
@@ -124,6 +125,24 @@ def test_long_parser_gives_the_same_value_or_an_error(text):
     except InvalidArgument:
         return
     assert repr(json_parser.parse(body)) == repr(value)
+
+
+ODD = re.compile(rb"\\u[dD]|[eE]\+?[0-9]{3}|[0-9]{200}|Inf(?!inity)|-NaN")
+
+
+@given(st.lists(st.sampled_from(["\\u", "d", "D", "e", "E", "+", "-", "1", "90", "7" * 99, "Inf", "inity", "NaN"])))
+def test_what_the_standard_parser_reads_in_another_way_is_found(parts):
+    body = "".join(parts).encode()
+    assert bool(ODD.search(body)) == json_long.is_odd(body)
+
+
+@pytest.mark.parametrize("levels", [1_030, 3_000])
+def test_levels_that_no_parser_of_long_bodies_reads_are_refused(levels):
+    body = b'{"pad": "' + b"x" * json_long.LEAST + b'", "a": ' + b"[" * levels + b"]" * levels + b"}"
+    with pytest.raises(RecursionError):
+        json.loads(body)
+    with pytest.raises(InvalidArgument, match="Terminate parsing due to Handler error"):
+        json_parser.loads(body)
 
 
 HOSTILE = {
