@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import math
+import re
 import time
 import tracemalloc
 
