@@ -289,6 +289,7 @@ def test_what_docker_compose_replaces_is_left_to_it():
     assert env_file.value_finding("REST_PORT", "${MY_PORT:-8501}", Path(".env")) is None
 
 
+@pytest.mark.heavy
 @given(st.text(), st.sampled_from(sorted(EXAMPLE)))
 def test_any_value_gets_an_answer(value, name):
     found = env_file.value_finding(name, value, Path(".env"))
@@ -400,6 +401,7 @@ def test_the_word_in_a_header(line, word):
     assert word == secrets.parse_credential(line)
 
 
+@pytest.mark.heavy
 @given(st.text())
 def test_any_header_gets_an_answer(line):
     assert isinstance(secrets.parse_credential(line), str)

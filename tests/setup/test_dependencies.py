@@ -56,6 +56,7 @@ def test_the_serving_image_has_nothing_that_nobody_imports():
     assert {normalised(each) for each in PROJECT["dependency-groups"]["serving"]} - imported == set()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("package", ["pipeline", "models"])
 def test_a_package_imports_what_is_declared_or_what_that_brings(package):
     extras = PROJECT["project"]["optional-dependencies"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import Counter
 from pathlib import Path
@@ -15,42 +16,43 @@ DIALECT = {"told", "asked", "reached", "surroundings", "judged", "found", "besid
 VAGUE_LOCALS = {"found": 1, "one": 0, "told": 1}
 
 
-def parsed_files():
-    for package in ("pipeline", "serving", "models"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path, ast.parse(path.read_text())
+def modules():
+    return [path for package in ("pipeline", "serving", "models") for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def defined_names(tree):
+@functools.cache
+def named_nodes():
+    """(path, node) of each definition and each local that is set; every file is parsed once."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Name
     return [
-        (node.name, node.lineno)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        (path, node)
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds) and not (isinstance(node, ast.Name) and node.id not in VAGUE_LOCALS)
     ]
 
 
+def definitions():
+    return [(path, node) for path, node in named_nodes() if not isinstance(node, ast.Name)]
+
+
 def test_no_name_is_of_a_private_dialect():
+    names = [(path, 1, path.stem) for path in modules()]
+    names += [(path, node.lineno, node.name) for path, node in definitions()]
     places = [
-        f"{path.relative_to(ROOT)}:{line} {name}"
-        for path, tree in parsed_files()
-        for name, line in [(path.stem, 1), *defined_names(tree)]
-        if name.strip("_").lower() in DIALECT
+        f"{path.relative_to(ROOT)}:{line} {name}" for path, line, name in names if name.strip("_").lower() in DIALECT
     ]
     assert [] == places
 
 
 def test_classes_are_nouns_in_capitals():
-    names = [
-        name for _, tree in parsed_files() for name in re.findall(r"^class (\w+)", ast.unparse(tree), re.MULTILINE)
-    ]
+    names = [node.name for _, node in definitions() if isinstance(node, ast.ClassDef)]
+    assert len(names) > 100
     assert [] == [name for name in names if not re.fullmatch(r"_?[A-Z][A-Za-z0-9]*", name)]
 
 
 def test_vague_locals_do_not_come_back():
     counts = Counter(
-        node.id
-        for _, tree in parsed_files()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in VAGUE_LOCALS
+        node.id for _, node in named_nodes() if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     )
     assert all(counts[name] <= most for name, most in VAGUE_LOCALS.items()), counts

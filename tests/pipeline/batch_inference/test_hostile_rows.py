@@ -37,6 +37,7 @@ CASES = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("graph", "sound", "hostile"), CASES.values(), ids=CASES)
 def test_a_hostile_row_has_no_answer_and_the_others_have(tmp_path, graph, sound, hostile):
     module = tf.Module()

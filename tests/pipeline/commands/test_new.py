@@ -229,6 +229,7 @@ def purchases(path, users=150, time=False):
     return path
 
 
+@pytest.mark.heavy
 def test_a_table_of_interactions_is_recognised_and_another_reading_is_named(new, tmp_path):
     data = purchases(tmp_path / "purchases.csv", time=True)
     code, out, err = new("shop", "--data", data)

@@ -21,6 +21,7 @@ def test_nothing_to_show_yet(tmp_path):
         serve_dashboard(Settings(workspace=Workspace(tmp_path)))
 
 
+@pytest.mark.heavy
 def test_a_port_that_is_taken(workspace):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

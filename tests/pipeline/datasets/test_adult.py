@@ -17,6 +17,7 @@ def data(shared_data):
     return shared_data
 
 
+@pytest.mark.heavy
 def test_rows_of_both_files(data):
     found = list(ADULT.examples(data))
     assert {"train": 22_792, "test": 9_769} == Counter(one.split for one in found)

@@ -105,6 +105,7 @@ def test_numbers_are_those_of_the_calendar(moment, form):
         np.testing.assert_allclose(math.cos(angle), found[f"d_{name}_cos"][0], atol=1e-6)
 
 
+@pytest.mark.heavy
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.from_regex(dates.YEAR_FIRST, fullmatch=True))
 def test_graph_and_python_agree(text):
     assert (dates.iso(text) is not None) == bool(parts(text)["d_known"][0])

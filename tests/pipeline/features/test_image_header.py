@@ -127,6 +127,7 @@ def test_what_is_not_documented_never_reaches_the_decoder(resize, name):
     assert image.fault(bad, (7, 5, 3), resize=resize)
 
 
+@pytest.mark.heavy
 def test_large_image_is_refused_before_it_is_decoded():
     content = saved("PNG", (10_000, 9_000))
     with pytest.raises(tf.errors.InvalidArgumentError, match="90000000"):

@@ -124,6 +124,7 @@ def test_orientation_is_that_of_the_first_directory(order, entries, first):
 WHOLE = tiff("<", [(ORIENTATION, 5)])
 
 
+@pytest.mark.heavy
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([b"\xff\xd8Exif\0\0", b"\x89PNGeXIf", b"RIFFEXIF", b""]),
@@ -135,6 +136,7 @@ def test_damaged_exif_is_passed_over(head, tail):
     assert 1 <= image._read_orientation(tf.constant(head + tail)).numpy() <= 8
 
 
+@pytest.mark.heavy
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.integers(1, 50), st.sampled_from([1, 3]))
 @example(50, 50, 1, 1, 3)
@@ -209,6 +211,7 @@ def test_truncated_image_is_refused_wherever_it_is_cut(mode, kind):
     assert len(content) - 3 <= min(accepted, default=len(content))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("mode", "kind"), [("RGB", "jpeg"), ("RGB", "webp"), ("RGBA", "webp"), ("RGB", "bmp")])
 def test_image_with_a_spoilt_byte_is_refused_or_decoded(mode, kind):
     content = saved(picture((9, 8)), mode, kind)

@@ -84,6 +84,7 @@ def test_texts_one_by_one(text):
     check([text])
 
 
+@pytest.mark.heavy
 def test_a_batch_gives_each_row_what_it_gets_alone():
     check(["", "abc unaffable", "x" * 200 + " a", "漢"])
 
@@ -107,6 +108,7 @@ def test_any_text(texts):
     check(texts)
 
 
+@pytest.mark.heavy
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=30))
 def test_any_bytes(content):
@@ -115,6 +117,7 @@ def test_any_bytes(content):
     assert len(pieces.to_list()[0]) >= len(words.to_list()[0])
 
 
+@pytest.mark.heavy
 def test_characters_beyond_the_table_are_marks_and_controls():
     rest = (chr(code) for code in range(word_pieces.CODES - 1, 0x110000) if not 0xD800 <= code < 0xE000)
     assert all(reference_words(each) == [] for each in rest)

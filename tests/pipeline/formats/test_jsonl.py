@@ -109,6 +109,7 @@ def test_no_line_ends_in_another_error(tmp_path_factory, content):
         assert one.fault or one.features["kind"]
 
 
+@pytest.mark.heavy
 @given(st.lists(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))))
 def test_what_is_written_is_read(tmp_path_factory, table):
     path = tmp_path_factory.getbasetemp() / "written.jsonl"

@@ -206,6 +206,7 @@ def test_no_file(tmp_path):
         DATA.files(tmp_path)
 
 
+@pytest.mark.heavy
 def test_memory_does_not_grow_with_the_file(tmp_path):
     def peak(rows):
         (tmp_path / "series.csv").write_text(text([(hour, f"{hour},0,NW") for hour in range(rows)]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ def count_up(tokens, position, state):
     return tf.one_hot(tokens % (SIZE - 1) + 1, SIZE, 5.0, 0.0), state
 
 
+@pytest.mark.heavy
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.lists(st.integers(1, 6), max_size=4), st.integers(0, 4)), min_size=1, max_size=4))
 def test_the_prompt_comes_first_and_the_length_is_that_asked_for(rows):

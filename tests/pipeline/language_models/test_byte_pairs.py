@@ -57,6 +57,7 @@ def both(request):
     return tokenizer, pairs, encode
 
 
+@pytest.mark.heavy
 @given(texts=st.lists(st.lists(ALPHABET, max_size=20).map("".join), min_size=1, max_size=5))
 def test_tokens_are_those_of_hugging_face(both, texts):
     tokenizer, _, encode = both

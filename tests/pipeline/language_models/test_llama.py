@@ -133,6 +133,7 @@ def continue_greedily(network, prompt, length):
     return row[len(prompt) :]
 
 
+@pytest.mark.heavy
 def test_it_writes_what_is_likeliest_step_by_step(network, ids):
     prompts = np.full((3, 8), -1, np.int32)
     for row, size in enumerate((8, 2, 5)):
@@ -146,6 +147,7 @@ def test_it_writes_what_is_likeliest_step_by_step(network, ids):
         assert [*expected[:stop], *[-1] * (found.shape[1] - stop)] == row.tolist()
 
 
+@pytest.mark.heavy
 def test_a_seed_gives_the_same_text_in_any_batch(network, ids):
     continuation = Continuation(network, ())
     prompts, length = tf.constant(ids[:, :4], tf.int32), tf.fill([3], 12)

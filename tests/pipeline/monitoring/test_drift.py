@@ -70,6 +70,7 @@ def films(live):
     return live(reviews(1000), ("text",), "films"), reviews(300, seed=1)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("case", ["digits", "taxi", "films"])
 def test_undisturbed_requests_raise_nothing(case, request, tmp_path):
     model, asked = request.getfixturevalue(case)

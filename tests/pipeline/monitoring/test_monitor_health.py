@@ -191,6 +191,7 @@ def test_the_page_says_before_the_first_look_that_there_is_no_champion():
         page.close()
 
 
+@pytest.mark.heavy
 def test_the_page_listens_on_all_addresses_only_where_that_is_asked_for():
     for host, expected in ((prometheus.HOST, "127.0.0.1"), ("0.0.0.0", "0.0.0.0")):
         page = prometheus.MetricsPage(0, host)

@@ -40,6 +40,7 @@ def test_a_target_is_refused_where_its_offset_is_large(plan, offset, sign):
     assert abs(constant - offset) < 10
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_an_input_is_left_out_only_where_it_would_be_lost(plan, offset, sign):

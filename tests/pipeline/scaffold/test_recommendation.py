@@ -271,6 +271,7 @@ def test_the_plain_name_of_a_time_comes_first(write_csv, drafted):
     assert "timestamp" == made.plan.facts["arguments"]["time"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("third", "rating"),
     [

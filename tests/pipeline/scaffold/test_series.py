@@ -154,6 +154,7 @@ def test_dates_with_slashes_and_compact_ones(drafted, write_csv, series, form, o
     assert 'eval_from="2021-05-25"' in found.text
 
 
+@pytest.mark.heavy
 def test_classes_by_day_are_no_series_unless_it_is_asked_for(drafted, write_csv, series):
     series["sold"] = [number % 4 for number in range(730)]
     assert "classification" in drafted(write_csv(series), "sold").plan.notes[0]
@@ -165,6 +166,7 @@ def test_the_only_numbers_are_the_target(drafted, write_csv, series):
     assert "sold is the target: forecasting" in found.plan.notes[0]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("every", "form", "step", "window_", "length"),
     [

@@ -46,6 +46,7 @@ def count_analyses(drafted, write_csv):
     return count
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["numbers", "amounts", "names", "truths"])
 def test_analyses_do_not_grow_with_the_columns(count_analyses, kind):
     few, many = (count_analyses(columns(kind, count)) for count in (50, 100))

@@ -114,6 +114,7 @@ def published(run, model, record, alias):
     return run
 
 
+@pytest.mark.heavy
 def test_runs_show_the_alias_that_they_have_now(run, another, model, workspace, uri, record):
     run.whole(model)
     record(run)
@@ -124,6 +125,7 @@ def test_runs_show_the_alias_that_they_have_now(run, another, model, workspace, 
     assert ["champion", None] == [alias_of(one, uri) for one in (run, second)]
 
 
+@pytest.mark.heavy
 def test_a_quick_version_is_called_so_and_the_champion_stays(run, another, model, workspace, uri, record):
     for number in (4, 5):
         Workspace(workspace).model("digits", number).mkdir(parents=True)

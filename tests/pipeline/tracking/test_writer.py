@@ -134,6 +134,7 @@ def test_the_registered_model_is_the_published_one(run, model, record, client):
     assert not list(Path(logged.artifact_location.removeprefix("file://")).rglob("*.pkl"))
 
 
+@pytest.mark.heavy
 def test_recording_again_changes_nothing(run, model, record, client):
     run.whole(model)
     record()
@@ -162,6 +163,7 @@ def test_a_model_half_logged_by_a_killed_recorder_is_replaced(run, model, record
     assert whole.model_id != half.model_id
 
 
+@pytest.mark.heavy
 def test_every_prefix_can_be_recorded_first(run, record, client):
     run.whole()
     lines = run.folder.journal.read_bytes().splitlines(keepends=True)

@@ -193,6 +193,7 @@ def test_reload_is_sent_once(kind):
         assert 1 == len(server.calls)
 
 
+@pytest.mark.heavy
 @both_kinds
 def test_ready_when_the_server_comes_later(kind):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -190,6 +190,7 @@ def test_a_file_that_did_not_change_leaves_an_operators_list(put, listed, make_l
     assert ["b"] == [one.name for one in life.configs]
 
 
+@pytest.mark.heavy
 def test_polls_reloads_and_the_end_at_the_same_time(put, listed, make_life, ask):
     """No deadlock: everything that may happen at once does, many times."""
     for name in "abcd":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from serving.core.models import Models, ModelSpec
 from serving.lifecycle.watcher import Watcher
 from serving.options import Loading, ModelConfig
@@ -19,6 +21,7 @@ class Model:
         self.closed = True
 
 
+@pytest.mark.heavy
 def test_no_request_is_lost_over_many_swaps(tmp_path, wait_for):
     models = Models()
     (tmp_path / "1").mkdir()

@@ -138,6 +138,7 @@ def test_large_requests_and_answers_at_once(serve):
     assert ([""] * 4, 4 * len(BIG)) == _errors(served.target(BIG), 4)
 
 
+@pytest.mark.heavy
 def test_a_server_that_answers_before_it_has_read_all(serve):
     served = serve(options=[("grpc.max_receive_message_length", 1000)])  # the first of a name counts
 
@@ -212,6 +213,7 @@ async def _until_answered(calls):
     return error
 
 
+@pytest.mark.heavy
 def test_a_closed_loop_without_a_server_does_not_spin(serve):
     served = serve()
     threading.Timer(0.2, served.server.stop, [None]).start()

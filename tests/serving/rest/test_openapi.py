@@ -102,6 +102,7 @@ def written(models, name):
     )
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["half", "echo"])
 def test_every_example_runs(models, name):
     whole = written(models, name)

@@ -330,6 +330,7 @@ def test_a_bug_is_answered(port, dial, caplog):
     assert "A request failed unexpectedly" in caplog.text
 
 
+@pytest.mark.heavy
 def test_drain_answers_what_was_asked(port, dial, read_all):
     here = port()
     idle, asking, half = (dial(here.address) for _ in range(3))

@@ -170,6 +170,7 @@ def test_first_of_equal_keys_wins_in_long_bodies_too():
     assert 1 == json_parser.loads(body)["k"]
 
 
+@pytest.mark.heavy
 def test_memory_of_values_is_not_underestimated():
     for part in (b"[]", b"{}", b'{"a":1}', b"1.5", b'"x"', b"[1]"):
         body = b"[" + b",".join([part] * 100_000) + b"]"

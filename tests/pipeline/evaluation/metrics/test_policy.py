@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_estimates_are_right_on_average_whatever_the_model_expects(seed):
         assert within_four_errors(doubly_robust(weights, earned, policy, actions, expected), truth)
 
 
+@pytest.mark.heavy
 def test_intervals_hold_the_truth_as_often_as_they_say():
     held = []
     for seed in range(60):

@@ -106,6 +106,7 @@ def long_path(tiny_llama, tmp_path):
     return write(tmp_path / "chats.jsonl", tiny_llama.conversation(1, turns=6, system=True), tiny_llama.conversation(2))
 
 
+@pytest.mark.heavy
 def test_what_is_longer_than_the_context_is_said(tiny_folder, long_path):
     rows = read(long_path, tiny_folder, context=130)
     faults = [row.fault for row in rows]
