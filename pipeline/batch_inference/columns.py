@@ -101,12 +101,16 @@ class InputColumns:
         return {column for name, column in self.sources(columns).items() if name in numbers}
 
     def require(self, path: Path, columns: Iterable[str]) -> None:
-        """Raises a PipelineError if a table lacks the column of an input; an object of JSON may lack any."""
+        """Raises a PipelineError if a table lacks the column of an input.
+
+        Objects of JSON may leave out a value that may be missing: but not all, nor one in place of which there is a
+        member that nobody knows.
+        """
         names = list(columns)
-        there = self.sources(names)
-        objects = read_table.table_format(path) == "jsonl"
-        lost = [name for name in self.kinds if name not in there and not objects]
-        if lost:
+        lost = self.find_lacking(names)
+        objects = read_table.table_format(path) == "jsonl" and len(lost) < len(self.kinds)
+        left_out = objects and self.optional.issuperset(lost) and not self.find_unused(names)
+        if lost and not left_out:
             wanted = [self.trained.get(name, name) for name in lost]
             alike = did_you_mean(wanted[0], names)
             raise PipelineError(
@@ -117,6 +121,11 @@ class InputColumns:
                 or (alike and f"{alike} Then rename it to {wanted[0]}")
                 or "add the column, empty where the value is not known, or name another file with --file",
             )
+
+    def find_lacking(self, columns: Iterable[str]) -> list[str]:
+        """Returns the inputs that no column is for."""
+        there = self.sources(columns)
+        return [name for name in self.kinds if name not in there]
 
     def find_unused(self, columns: Iterable[str]) -> list[str]:
         """Returns the columns that are neither an input's nor the target's."""

@@ -17,6 +17,7 @@ from pipeline.batch_inference import rows as batch_inference_rows
 from pipeline.batch_inference.columns import find_dialect
 from pipeline.batch_inference.rows import make_inputs, predict_rows
 from pipeline.errors import PipelineError, UsageError
+from pipeline.formats import read_table
 from pipeline.store import fileio
 from pipeline.store.fileio import lock
 
@@ -80,6 +81,7 @@ class Outcome:
         resumed: Rows that an interrupted job had done before.
         out: The file with the predictions.
         unused: Columns of the rows that are neither an input's nor the target's.
+        lacking: Inputs that no row has, and that count as missing.
         reasons: The bad rows, one JSON object a line: {"row", "place", "reason", "cells"}; None if there are none.
         pictures: The folder of the pictures that the file names; None if it names none.
     """
@@ -90,6 +92,7 @@ class Outcome:
     out: str = ""
     reasons: str | None = None
     unused: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
     pictures: str | None = None
 
 
@@ -145,7 +148,8 @@ def _run_parts(job: Job, on_progress: Callable[[int], None]) -> Outcome:
         good, bad = _predict_chunk(job, columns, rows)
         parts.add(first, first + len(rows) - 1, good, bad, columns.schema)
         on_progress(first + len(rows))
-    return replace(_write_results(job, parts, columns, resumed), unused=job.columns.find_unused(cells))
+    outcome = _write_results(job, parts, columns, resumed)
+    return replace(outcome, unused=job.columns.find_unused(cells), lacking=job.columns.find_lacking(cells))
 
 
 def _raise_busy(out: Path) -> None:
@@ -162,21 +166,23 @@ def _read_rows(job: Job) -> Iterator[Row]:
 
 
 def _read_first(job: Job) -> Mapping[str, Any]:
-    """Returns the cells of the first row.
+    """Returns a cell of each column: of the first row, and of JSON, where each row may have others, of all rows.
 
     Raises:
-        PipelineError: There is none, or a column is missing.
+        PipelineError: There is no row, or a column is missing.
     """
-    first = next(_read_rows(job), None)
+    rows = _read_rows(job)
+    first = next(rows, None)
     if first is None:
-        raise PipelineError(
-            f"There are no rows in {job.path}.",
-            expected="at least one row",
-            received="none",
-            action="name another file with --file",
-        )
-    job.columns.require(job.path, first.cells)
-    return first.cells
+        words = f"There are no rows in {job.path}."
+        action = "name another file with --file"
+        raise PipelineError(words, expected="at least one row", received="none", action=action)
+    cells = dict(first.cells)
+    for row in rows if read_table.table_format(job.path) == "jsonl" else ():
+        cells = cells if row.cells.keys() <= cells.keys() else {**row.cells, **cells}
+    if cells:  # else no row can be read, and each has its reason
+        job.columns.require(job.path, cells)
+    return cells
 
 
 def _read_chunks(job: Job, done: int) -> Iterator[tuple[int, list[Row]]]:

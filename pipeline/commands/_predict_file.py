@@ -15,7 +15,7 @@ from pipeline.export.columns import FORECAST_SIGNATURE
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
 
@@ -142,12 +142,17 @@ def format_outcome(outcome: Outcome, seconds: float) -> str:
     if outcome.resumed:
         lines.append(f"{outcome.resumed:,} of them were already done by the interrupted job.")
     if outcome.unused:
-        more = f" and {len(outcome.unused) - MOST_NAMES} more" if len(outcome.unused) > MOST_NAMES else ""
-        names = ", ".join(name or "(no name)" for name in outcome.unused[:MOST_NAMES])
-        lines.append(f"Columns that the model does not use: {names}{more}.")
+        lines.append(f"Columns that the model does not use: {_list_columns(outcome.unused)}.")
+    if outcome.lacking:
+        lines.append(f"In no row, so missing to the model: {_list_columns(outcome.lacking)}.")
     if outcome.reasons:
         lines.append(f"Rows without a prediction: {outcome.bad:,}; the reasons are in {outcome.reasons}")
     return "\n".join(lines)
+
+
+def _list_columns(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(name or "(no name)" for name in names[:MOST_NAMES]) + more
 
 
 @dataclass(frozen=True)

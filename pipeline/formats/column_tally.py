@@ -88,6 +88,7 @@ class ColumnTally:
         texts: Texts that mean a missing value.
         missing: Cells without a value.
         present: Cells of the sample with one.
+        lists: Of these, lists and objects.
         blank: Of these, texts that stand for no number: "-", "n/a".
     """
 
@@ -102,7 +103,7 @@ class ColumnTally:
     integer: bool = True
     figures: bool = True
     measure: bool = True
-    nested: bool = False
+    lists: int = 0
     rising: bool = True
     last: float = float("-inf")
     lengths: set[int] = field(default_factory=set)  # of lists of numbers
@@ -127,9 +128,14 @@ class ColumnTally:
             self._check_order(texts)
 
     @property
+    def nested(self) -> bool:
+        """Whether it is a column of lists or objects; rows with a few of them among other values cannot be used."""
+        return self.lists > ODD_SHARE * self.present
+
+    @property
     def number(self) -> bool:
         """Whether it is a column of numbers; a few odd cells are missing values."""
-        numbers = self.present - self.blank - self.no_numbers.count
+        numbers = self.present - self.lists - self.blank - self.no_numbers.count
         return numbers > 0 and self.no_numbers.are_few(self.present - self.blank)
 
     @property
@@ -140,7 +146,7 @@ class ColumnTally:
     def _texts(self, cells: list[Any]) -> Iterator[str]:
         for raw in cells:
             if isinstance(raw, list | dict):
-                self.nested = True
+                self.lists += 1
                 numbers = isinstance(raw, list) and all(isinstance(x, int | float | None) for x in raw)
                 self.lengths.add(len(raw) if numbers else -1)
             elif isinstance(raw, str):

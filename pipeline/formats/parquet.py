@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -208,6 +209,15 @@ def _open_file(path: Path) -> Any:
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(path)
+        file = ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise unreadable_file(path, EXPECTED, error) from error
+    names = file.schema_arrow.names
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise PipelineError(
+            f"{path} has several columns of one name, and which of them is meant is not known.",
+            expected="each name once",
+            received=", ".join(twice),
+            action="rename them, or write the file again without the others",
+        )
+    return file

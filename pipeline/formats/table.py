@@ -192,9 +192,9 @@ def faulty_example(source: str, split: str, fault: str) -> Example:
 
 
 def is_missing(raw: Any, missing: Collection[str] = MISSING_TEXTS) -> bool:
-    """Returns whether a value is missing: null, NaN, or one of the texts."""
-    if isinstance(raw, str):
-        return raw in missing
+    """Returns whether a value is missing: null, NaN, one of the texts, or a list or an object with nothing in it."""
+    if isinstance(raw, str | list | dict):
+        return raw in missing if isinstance(raw, str) else not raw
     if isinstance(raw, float) and math.isinf(raw):
         return str(raw) in missing
     return raw is None or (isinstance(raw, Real) and not isinstance(raw, int) and math.isnan(raw))

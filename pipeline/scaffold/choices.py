@@ -30,6 +30,7 @@ SMALL_ROWS, MEDIUM_ROWS, LARGE_ROWS = 1_000, 10_000, 100_000
 MIN_GAIN = 0.1  # share of the way from guessing to no error that a model must go
 STANDARD_ERRORS = 2  # standard errors of the test split that it must be better than guessing
 MAX_GAIN = 0.5
+FEW_TESTED = 3  # rows of a class: with fewer expected in the test split it has none in one of twenty splits
 RARE_SHARE = 0.2  # a class with less than this share of what it would have among equals is rare
 ERROR_SHARE = 0.9  # share of the error of one constant answer that a model may have
 
@@ -246,7 +247,8 @@ def _unbalanced_bounds(counts: Mapping[str, int], tested: float, guess: str, pos
     bound = bound_above_chance(chance, max(rare, 1.0) * len(counts))
     return Bounds(
         f"{guess} So accuracy says little here; the gate asks for "
-        + ("the area under the curve." if positive else "the mean recall of the classes."),
+        + ("the area under the curve." if positive else "the mean recall of the classes.")
+        + _describe_rare(counts, rare, metric),
         f"chance is {chance:.3g}; the rarest class has about {rare:.0f} test rows",
         at_least={metric: bound},
         no_worse={metric: tolerance(bound, rare * len(counts))},
@@ -255,6 +257,16 @@ def _unbalanced_bounds(counts: Mapping[str, int], tested: float, guess: str, pos
         balanced=not positive,
         class_weight=0.5,
     )
+
+
+def _describe_rare(counts: Mapping[str, int], tested: float, metric: str) -> str:
+    """Returns what is to be expected of a class of which the test split may have no row; empty if it will have some."""
+    if tested >= FEW_TESTED:
+        return ""
+    name, rows = min(counts.items(), key=lambda item: item[1])
+    without = "is not defined and nothing is published" if metric == "auc" else "leaves this class out"
+    few = f"Rows of {safe_name(name)} are few ({rows}), and the test split may get none"
+    return f" {few}: then {metric} {without}. Add such rows."
 
 
 def bound_above_chance(chance: float, tested: float) -> float:

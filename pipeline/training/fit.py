@@ -197,14 +197,14 @@ def diagnose(history: dict[str, list[float]], *, stopped_early: bool) -> str:
     return f"best epoch {best + 1} of {len(val)}, val_loss {format_number(val[best])}; {finding}."
 
 
-def revise_diagnosis(words: str, metrics: Mapping[str, float]) -> str:
+def revise_diagnosis(words: str, metrics: Mapping[str, float | None]) -> str:
     """Returns a diagnosis without the advice of more epochs if the metrics of the test split cannot be better."""
     return ADVICE.sub(NO_SIGN, words) if _is_perfect(metrics) else words
 
 
-def _is_perfect(metrics: Mapping[str, float]) -> bool:
-    """Returns whether all metrics that cannot be above 1 are 1, or the loss is 0."""
-    bounded = [value for name, value in metrics.items() if BOUNDED.search(name)]
+def _is_perfect(metrics: Mapping[str, float | None]) -> bool:
+    """Returns whether all metrics that cannot be above 1 are 1, or the loss is 0; undefined ones do not count."""
+    bounded = [value for name, value in metrics.items() if BOUNDED.search(name) and value is not None]
     return metrics.get("val_loss") == 0.0 or min(bounded, default=0.0) >= 1.0
 
 

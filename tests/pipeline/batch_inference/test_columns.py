@@ -106,6 +106,36 @@ def test_missing_values_in_every_way(predict):
     assert 1 == outcome.bad
 
 
+def test_objects_may_leave_out_what_may_be_missing(predict):
+    asked, _, outcome = predict('{"count": 1}\n{"count": 2, "quality": "bad"}\n', "rows.jsonl")
+    assert ([1, 2], ["fixed_acidity", "colour"], []) == ([row[2] for row in asked], outcome.lacking, outcome.unused)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost"),
+    [
+        ('{"q": 1}\n{"w": 2}', "columns fixed acidity, Colour, count"),
+        ('{"Colour": "red"}', "columns fixed acidity, count"),
+        ('{"count": 1, "Colour": "red", "acid": 3}', "column fixed acidity"),
+        ('[{"count": 1, "colur": "red"}, {"fixed acidity": 3}]', "column Colour"),
+    ],
+)
+def test_what_no_object_has_is_refused_as_in_other_files(predict, rows, lost):
+    with pytest.raises(PipelineError, match=f"lacks the {lost}"):
+        predict(rows, "rows.jsonl")
+
+
+def test_members_that_the_first_object_lacks_are_in_the_output(predict):
+    _, (first, second), _ = predict(
+        '{"count": 1, "Colour": "red", "fixed acidity": 1}\n{"count": 2, "id": 7}', "a.jsonl"
+    )
+    assert (None, "7") == (first["id"], second["id"])
+
+
+def test_where_no_line_is_an_object_each_has_its_reason(predict):
+    assert 2 == predict("[1\nno", "rows.jsonl")[2].bad
+
+
 def test_a_text_that_is_no_date_is_named(predict, tmp_path):
     """It would count as missing in the model."""
     stored = STORED | {"dates": ["colour"]}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipeline.errors import PipelineError
-from pipeline.formats import columns
+from pipeline.formats import columns, table
 from pipeline.formats.column_tally import DistinctSketch
 from pipeline.formats.columns import Column, inspect_table
 
@@ -99,6 +99,23 @@ def test_members_of_json_lines(tmp_path):
     assert ("float[2]", 0) == (v.kind, v.missing)
     assert ("bytes", 1, 2) == (late.kind, late.missing, late.rows)
     assert ("", 1) == (deep.kind, deep.missing)
+
+
+def test_a_few_lists_among_numbers_leave_the_column_what_it_is(tmp_path):
+    """Empty ones are missing; rows with others cannot be used, and a run lists them."""
+    rows = [{"x": 1.5, "name": "a", "list": [1, 2]} for _ in range(97)]
+    rows += [
+        {"x": {}, "name": [], "list": [3, 4]},
+        {"x": [], "name": "b", "list": []},
+        {"x": {"value": 2}, "name": "a"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    x, name, numbers = inspect_table(tmp_path / "rows.jsonl")
+    assert [("float", 2), ("bytes", 1), ("float[2]", 2)] == [(c.kind, c.missing) for c in (x, name, numbers)]
+    layout = table.Layout({"x": "float", "name": "bytes"}, "name", frozenset())
+    made = [layout.example("line", row) for row in rows[-3:]]
+    assert ["the label name is empty", "", "column x is not of kind float: {'value': 2}"] == [row.fault for row in made]
+    assert {"name": b"b"} == made[1].features
 
 
 def test_types_of_a_parquet_file(tmp_path):

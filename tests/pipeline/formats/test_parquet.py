@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from pipeline.errors import PipelineError
 from pipeline.formats.columns import inspect_table
-from pipeline.formats.parquet import Parquet
+from pipeline.formats.parquet import Parquet, column_kinds, read_blocks
 from pipeline.formats.read_table import read_rows
 
 DATA = Parquet("t.parquet", {"size": "float", "colour": "bytes", "wave": "float[2]"}, "kind", ("0", "1"), time="day")
@@ -124,3 +124,11 @@ def test_a_folder_that_contradicts_its_file_is_refused(tmp_path, folder, value):
 def write_part(folder, value):
     folder.mkdir()
     parquet.write_table(pa.table({"a": [1.0], "kind": ["x"], "m": [value]}), folder / "part.parquet")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    values = [pa.array([1.0]), pa.array([2.0]), pa.array([3.0])]
+    parquet.write_table(pa.Table.from_arrays(values, names=["x", "x", "y"]), tmp_path / "twins.parquet")
+    for read in (column_kinds, lambda path: list(read_blocks(path))):
+        with pytest.raises(PipelineError, match="several columns of one name"):
+            read(tmp_path / "twins.parquet")

@@ -56,3 +56,13 @@ def test_numbers():
     found = choices.number_bounds([0.0, 10.0, 20.0])
     assert {"mae": 6.0} == found.at_most
     assert {"mae": pytest.approx(0.333)} == found.no_worse
+
+
+def test_a_class_that_the_test_split_may_miss_is_said():
+    words = choices.class_bounds({"no": 297, "yes": 3}, 30).baseline
+    assert words.endswith(
+        "Rows of yes are few (3), and the test split may get none: then auc is not defined and nothing is published. "
+        "Add such rows."
+    )
+    assert "the test split may get none" in choices.class_bounds({"a": 150, "b": 148, "c": 2}, 30).baseline
+    assert "Add such rows" not in choices.class_bounds({"no": 950, "yes": 50}, 200).baseline

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.training.fit import Training, diagnose
+from pipeline.training.fit import Training, diagnose, revise_diagnosis
 
 CASES = {
     "no epoch": ({}, False, "no finished epoch"),
@@ -112,3 +112,9 @@ def test_devices_that_train_together_get_their_data_once(tmp_path, monkeypatch):
     assert history.keys() == alone.keys()
     for name, values in history.items():
         assert values == pytest.approx(alone[name], rel=0.1), name  # the rows come in another order
+
+
+def test_a_metric_that_the_rows_do_not_define_says_nothing_about_a_bound():
+    words = "best epoch 3 of 3, val_loss 0.2; " + diagnose(FALLING, stopped_early=False).partition("; ")[2]
+    assert words == revise_diagnosis(words, {"auc": None, "accuracy": 0.9})
+    assert words != revise_diagnosis(words, {"auc": None, "accuracy": 1.0})
