@@ -16,6 +16,7 @@ from pipeline.store import fileio
 from pipeline.tables import dialect as dialects
 from pipeline.tables import encodings, sniff
 from pipeline.tables.names import make_identifiers
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,7 +56,7 @@ class InputColumns:
     encoding: str = ""
     dates: frozenset[str] = frozenset()
     identifiers: frozenset[str] = frozenset()
-    missing: frozenset[str] = frozenset(table.MISSING_TEXTS)
+    missing: frozenset[str] = frozenset(MISSING_TEXTS)
     form: Dialect = field(default_factory=dialects.Dialect)
 
     def is_missing(self, cell: Any, declared: str) -> bool:
@@ -167,7 +168,7 @@ def read_input_columns(inputs: Mapping[str, TensorInfo], folder: Path | None, ta
 
 def missing_texts(stored: Mapping[str, Any]) -> frozenset[str]:
     """Returns the texts that mean a missing value, by what a version says of its columns; an empty one always does."""
-    return frozenset(["", *stored.get("missing", table.MISSING_TEXTS)])
+    return frozenset(["", *stored.get("missing", MISSING_TEXTS)])
 
 
 def _input_kind(info: TensorInfo) -> str:

@@ -24,6 +24,7 @@ from pipeline.formats import table
 from pipeline.formats.read_table import read_rows
 from pipeline.store import fileio
 from pipeline.tables import calendar
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +65,7 @@ class Layout:
     target: str
     length: int
     horizon: int
-    missing: frozenset[str] = frozenset(table.MISSING_TEXTS)
+    missing: frozenset[str] = frozenset(MISSING_TEXTS)
 
     @property
     def time_column(self) -> str:

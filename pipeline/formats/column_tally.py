@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.features import dates
 from pipeline.formats import table
 from pipeline.tables.dialect import plain_number
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,7 @@ class ColumnTally:
 
     decimal: str = ""
     thousands: str = ""
-    texts: tuple[str, ...] = table.MISSING_TEXTS
+    texts: tuple[str, ...] = MISSING_TEXTS
     missing: int = 0
     present: int = 0
     blank: int = 0

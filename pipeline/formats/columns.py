@@ -15,6 +15,7 @@ from pipeline.features import text, truth
 from pipeline.formats import csv, jsonl, parquet, read_table, table
 from pipeline.formats.column_tally import MAX_VALUES, ColumnTally, OddCells
 from pipeline.tables import sniff
+from pipeline.tables.number_forms import MISSING_TEXTS
 from pipeline.tables.time_forms import describe_form
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def inspect_table(
     path: Path,
     *,
     dialect: Dialect | None = None,
-    missing: tuple[str, ...] = table.MISSING_TEXTS,
+    missing: tuple[str, ...] = MISSING_TEXTS,
     sampled_rows: int = SAMPLED_ROWS,
 ) -> list[Column]:
     """Inspects a table: CSV, TSV, JSON lines (all plain or .gz) or Parquet.

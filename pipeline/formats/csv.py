@@ -13,6 +13,7 @@ from pipeline.formats import table
 from pipeline.tables import header as headers
 from pipeline.tables import sniff
 from pipeline.tables.dialect import Dialect, is_broken, open_text, parse_lines, require_text
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -59,7 +60,7 @@ class Csv:
     delimiter: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING_TEXTS
+    missing: tuple[str, ...] = MISSING_TEXTS
     encoding: str = ""
     decimal: str = ""
     thousands: str = ""
@@ -119,7 +120,8 @@ def read_rows(
     try:
         known = sniff.complete(path, dialect, names)
         with open_text(path, known.encoding) as file:
-            lines = (row for row in parse_lines(file, known.delimiter) if row[1] or row[2])  # skips empty lines
+            parsed = parse_lines(file, known.delimiter, escaped=known.escaped)
+            lines = (row for row in parsed if row[1] or row[2])  # skips empty lines
             yield from _number_rows(path, lines, known.header or 0, known.named_encoding)
     except FAILURES as error:
         raise unreadable_file(path, EXPECTED, error) from error
@@ -132,14 +134,30 @@ def _number_rows(path: Path, lines: Iterator[Line], header_line: int, encoding: 
     for name in header:
         require_text(path, title[0], name, encoding)
     yield title[0], header, ""
-    yield from _mark_footer(_mark_headers(itertools.chain(first, lines), title[1]), len(header))
+    yield from _mark_footer(_mark_headers(itertools.chain(first, lines), title[1], len(header)), len(header))
 
 
-def _mark_headers(lines: Iterator[Line], header: list[str]) -> Iterator[Line]:
-    """Yields the rows; a header that comes again, as in files that were put together, gets a fault."""
+def _mark_headers(lines: Iterator[Line], header: list[str], width: int) -> Iterator[Line]:
+    """Yields the rows; a header that comes again, as in files that were put together, gets a fault.
+
+    Where it has the names in another order, the cells of the rows below it are put into that of the first one.
+    """
+    places: list[int] = []
+    names = sorted(header) if len(set(header)) == len(header) == width else []
     for line, cells, fault in lines:
-        again = len(header) > 1 and cells == header
-        yield line, cells, "the header again" if again else fault
+        if cells == header and len(header) > 1:
+            places = []
+            yield line, cells, "the header again"
+        elif len(cells) == len(names) > 1 and cells[0] in names and sorted(cells) == names:
+            places = [cells.index(name) for name in header]
+            yield line, cells, f"the header again, in another order: {', '.join(cells)}"
+        else:
+            yield line, _sort_cells(cells, places) if places else cells, fault
+
+
+def _sort_cells(cells: list[str], places: list[int]) -> list[str]:
+    """Returns the cells at these places, empty where a row is short, and those behind them."""
+    return [*(cells[place] if place < len(cells) else "" for place in places), *cells[len(places) :]]
 
 
 def _mark_footer(lines: Iterator[Line], width: int) -> Iterator[Line]:

@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
 from pipeline.formats.csv import FAILURES
 from pipeline.tables.dialect import open_text
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ class JsonLines:
     test: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING_TEXTS
+    missing: tuple[str, ...] = MISSING_TEXTS
 
     @property
     def inputs(self) -> dict[str, str]:

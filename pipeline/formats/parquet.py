@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from pipeline.errors import PipelineError, unreadable_file
 from pipeline.formats import table
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -48,7 +49,7 @@ class Parquet:
     test: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
     time: str = ""
-    missing: tuple[str, ...] = table.MISSING_TEXTS
+    missing: tuple[str, ...] = MISSING_TEXTS
 
     @property
     def inputs(self) -> dict[str, str]:

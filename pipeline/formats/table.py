@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.features import dates, types
 from pipeline.formats.base import Example
 from pipeline.tables.dialect import broken_words, is_broken, plain_number
+from pipeline.tables.number_forms import MISSING_TEXTS
 from pipeline.tables.spelling import Spellings
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from pipeline.formats.base import Value
 
-MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 # What people and programs write for a number that is not there, in any case; in a column of texts it may be a name.
 NO_NUMBERS = {
     *("n/a", "n.a.", "na", "n/d", "nd", "none", "nil", "null", "nan", "<na>", "missing", "unknown", "not available"),

@@ -15,6 +15,7 @@ from pipeline.formats.base import Example, Value
 from pipeline.formats.read_table import read_rows
 from pipeline.store import journal
 from pipeline.tables.calendar import Step, describe_step, follows, month_count, read_time
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,7 +134,7 @@ class TimeSeries:
     horizon: int = 1
     stride: int = 1
     label: str = "next"
-    missing: tuple[str, ...] = table.MISSING_TEXTS
+    missing: tuple[str, ...] = MISSING_TEXTS
     key: tuple[str, ...] = ()
     order: str = ""
     sort: bool = False

@@ -14,6 +14,7 @@ from pipeline.formats.read_table import table_format
 from pipeline.scaffold.render import list_names, safe_name
 from pipeline.tables import sniff
 from pipeline.tables.dialect import BLANKS, Dialect
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +42,14 @@ class Form:
     dialect: Dialect | None = None
     notes: tuple[str, ...] = ()
     written: dict[str, Any] = field(default_factory=dict)
-    missing: tuple[str, ...] = table.MISSING_TEXTS
+    missing: tuple[str, ...] = MISSING_TEXTS
 
     def options(self, columns: Sequence[Column]) -> dict[str, Any]:
         """The arguments of the recipe's data, with odd cells in columns of numbers as missing values."""
         cells = [text for column in columns if column.kind in ("int", "float") for text, _ in column.odd]
         odd = dict.fromkeys(text for text in cells if not table.is_no_number(text))
         missing = (*self.missing, *odd)
-        return self.written | ({"missing": missing} if missing != table.MISSING_TEXTS else {})
+        return self.written | ({"missing": missing} if missing != MISSING_TEXTS else {})
 
     def inspect(self, path: Path) -> tuple[Form, list[Column]]:
         """Inspects the columns; NA is a value, and no missing one, where it stands among other codes of two letters."""

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.tables import encodings
+from pipeline.tables.escapes import double_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ MARKS = (
 )
 SPACES = " \u00a0\u202f"
 FIRST_BYTES = 4096
+MARK, NUL = "\ufeff", "\0"  # the byte order mark as a character
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Dialect:
         decimal: "." or ",".
         thousands: What groups digits: ",", ".", " " or "'".
         header: Line of the header; 0 for none, then the columns are called column_1, column_2 and so on.
+        escaped: Whether a backslash precedes quotes within quotes; found in the file, never named.
     """
 
     delimiter: str = ""
@@ -44,6 +47,7 @@ class Dialect:
     decimal: str = ""
     thousands: str = ""
     header: int | None = None
+    escaped: bool = False
 
     def __post_init__(self) -> None:
         _require_encoding(self.encoding)
@@ -70,8 +74,9 @@ class Dialect:
         return "" if self.encoding.startswith("utf-8") else self.encoding
 
     def options(self) -> dict[str, Any]:
-        """What is said of the file, by name."""
-        return {item.name: value for item in fields(self) if (value := getattr(self, item.name)) not in ("", None)}
+        """What can be said of the file, by name."""
+        names = [item.name for item in fields(self) if item.name != "escaped"]
+        return {name: value for name in names if (value := getattr(self, name)) not in ("", None)}
 
 
 def _require_encoding(name: str) -> None:
@@ -167,8 +172,9 @@ def require_text(path: Path, line: int, text: str, encoding: str = "") -> None:
         )
 
 
-def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str], str]]:
+def parse_lines(lines: Iterable[str], delimiter: str, *, escaped: bool = False) -> Iterator[tuple[int, list[str], str]]:
     """Yields line number, stripped cells and fault of each row; the reader continues after one that it cannot read."""
+    lines = double_quotes(lines) if escaped else lines
     if delimiter == BLANKS:
         lines = (re.sub(r"[ \t]+", BLANKS, line.strip()) for line in lines)
     taken: list[str] = []
@@ -177,7 +183,7 @@ def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, lis
         taken.clear()
         try:
             cells = [cell.strip() for cell in next(reader)]
-            yield reader.line_num, cells, _open_quote(taken, delimiter, reader.line_num)
+            yield reader.line_num, cells, _find_fault(taken, delimiter, reader.line_num)
         except csv.Error as error:
             yield reader.line_num, [], str(error)
         except StopIteration:
@@ -186,8 +192,16 @@ def parse_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, lis
 
 def _keep(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
     for line in lines:
-        taken.append(line)
-        yield line
+        kept = line.lstrip(MARK) if line[:1] == MARK else line  # of a file that was appended to another one
+        taken.append(kept)
+        yield kept
+
+
+def _find_fault(taken: list[str], delimiter: str, last: int) -> str:
+    """Returns what is wrong with the lines of a row, the last of which has this number."""
+    if any(NUL in line for line in taken):
+        return "a NUL character, which no text has"
+    return _open_quote(taken, delimiter, last)
 
 
 def _open_quote(taken: list[str], delimiter: str, last: int) -> str:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pipeline.tables.number_forms import MISSING, NUMBER_SHARE, is_number, is_numeric, parse_number, transpose_cells
+from pipeline.tables.number_forms import (
+    MISSING_TEXTS,
+    NUMBER_SHARE,
+    is_number,
+    is_numeric,
+    number_share,
+    parse_number,
+    transpose_cells,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 HEADER_LINES = 100  # lines in which a header is looked for
+# Of a column that names the rows, beside which R writes no other names.
+ID_TITLE = re.compile(r"(^|[\W_])(id|uuid|guid|key|index|nr|no|name|row|rank)s?$|[a-z]I[dD]$", re.ASCII | re.IGNORECASE)
 USUAL_SHARE = 0.5  # of the rows that must be as wide as the header
 MIN_ROWS = 5
 
@@ -66,7 +77,20 @@ def has_row_names(header: list[str], below: list[list[str]]) -> bool:
         or share < NUMBER_SHARE
     ):
         return False
-    return len(below[0]) == width and not _names_numbers(below[0], below[1:])
+    return len(below[0]) == width and not _names_numbers(below[0], below[1:]) and _are_row_names(header[0], below)
+
+
+def _are_row_names(title: str, below: list[list[str]]) -> bool:
+    """Whether the first cells number the rows from 1, or are texts that differ, in front of numbers.
+
+    A text with a comma that is not quoted, or a name that the header lacks, makes rows wider as well. Then the first
+    cells are the first column's: names under a title that says so, or whatever comes again.
+    """
+    first = [row[0] for row in below]
+    if len(set(first)) < len(first) or ID_TITLE.search(title):
+        return False
+    numbered = first == [str(place) for place in range(1, len(first) + 1)]
+    return numbered or (not any(map(is_number, first)) and number_share([row[1:] for row in below]) > USUAL_SHARE)
 
 
 def ends_empty(header: list[str], below: list[list[str]]) -> bool:
@@ -79,14 +103,17 @@ def _names_numbers(cells: list[str], below: list[list[str]]) -> bool:
     """Whether a text stands above a column of numbers: then it is a header."""
     columns = transpose_cells(below)
     pairs = zip(cells, columns, strict=False)
-    return any(cell not in MISSING and not is_number(cell) and is_numeric(column) for cell, column in pairs)
+    return any(cell not in MISSING_TEXTS and not is_number(cell) and is_numeric(column) for cell, column in pairs)
 
 
 def is_data(cells: list[str], below: list[list[str]]) -> bool:
     """Whether a first row is one of data: numbers above numbers, and texts that come again in their columns.
 
-    Years, and numbers in equal steps such as 0, 1, 2, are names of columns.
+    Years, and numbers in equal steps such as 0, 1, 2, are names of columns. A row with the same cells is that header
+    again, as in files that were put together.
     """
+    if not any(map(is_number, cells)):
+        below = [row for row in below if sorted(row) != sorted(cells)]
     if len(cells) < 2 or len(below) < MIN_ROWS or not cells[0] or _names_numbers(cells, below):  # noqa: PLR2004
         return False
     columns = transpose_cells(below)
@@ -94,9 +121,9 @@ def is_data(cells: list[str], below: list[list[str]]) -> bool:
     if numbers:
         pairs = list(zip(cells, columns, strict=False))
         over = all(is_numeric(column) for cell, column in pairs if is_number(cell))
-        texts = [cell in column for cell, column in pairs if cell not in MISSING and not is_number(cell)]
+        texts = [cell in column for cell, column in pairs if cell not in MISSING_TEXTS and not is_number(cell)]
         return over and not _are_names(numbers) and (not texts or any(texts))
-    there = [cell not in MISSING for cell in cells]
+    there = [cell not in MISSING_TEXTS for cell in cells]
     again = all(cell in column for cell, column, known in zip(cells, columns, there, strict=False) if known)
     return again and len(columns) >= len(cells) and sum(there) > 1
 
@@ -132,7 +159,9 @@ def make_header(cells: list[str], below: list[list[str]]) -> list[str]:
 def is_second_header(cells: list[str], below: list[list[str]]) -> bool:
     """Returns whether a first row has words above all of several columns of numbers: further names, or units."""
     numeric = [place for place, column in enumerate(transpose_cells(below)) if is_numeric(column)]
-    words = [place < len(cells) and cells[place] not in MISSING and not is_number(cells[place]) for place in numeric]
+    words = [
+        place < len(cells) and cells[place] not in MISSING_TEXTS and not is_number(cells[place]) for place in numeric
+    ]
     return len(below) >= MIN_ROWS and len(words) > 1 and all(words)
 
 

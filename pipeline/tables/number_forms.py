@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from pipeline.tables.dialect import Dialect
 
 NUMBER_SHARE = 0.95  # of a column's cells that must be numbers of one form
-MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
+# What means a missing value where nothing else is said; \N is that of MySQL and PostgreSQL.
+MISSING_TEXTS = ("", "?", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", r"\N")
 PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 DECIMAL_COMMA = re.compile(
     r"[-+]?(\d{1,3}(\.\d{3})+,\d+|0?,\d+|\d+,(\d{1,2}|\d{4,})|\d{4,},\d+)([eE][-+]?\d+)?", re.ASCII
@@ -56,7 +57,7 @@ def _dotted_cells(rows: list[list[str]]) -> dict[int, str]:
     """Returns a cell of each column in which dots may only group digits, as in 1.514 among 950,5 and 7."""
     cells = {}
     for place, column in enumerate(transpose_cells(rows)):
-        present = [cell for cell in column if cell not in MISSING]
+        present = [cell for cell in column if cell not in MISSING_TEXTS]
         dotted = [cell for cell in present if "." in cell and DOTTED.fullmatch(cell)]
         patterns = DOTTED, SMALL, SMALL_DECIMAL, GROUPED["."]
         if dotted and all(any(pattern.fullmatch(cell) for pattern in patterns) for cell in present):
@@ -66,7 +67,7 @@ def _dotted_cells(rows: list[list[str]]) -> dict[int, str]:
 
 def _number_forms(column: list[str]) -> set[str]:
     """The forms of a column of numbers: "decimal" (a comma), what groups digits, "either"; none for another column."""
-    present = [cell for cell in column if cell not in MISSING]
+    present = [cell for cell in column if cell not in MISSING_TEXTS]
     odd = [cell for cell in present if not PLAIN.fullmatch(cell)]
     forms = [_number_form(cell) for cell in odd]
     few = (1 - NUMBER_SHARE) * len(present)
@@ -105,7 +106,7 @@ def fits_form(cell: str, decimal: str, thousands: str) -> bool:
 
 def is_numeric(column: list[str]) -> bool:
     """Returns whether nearly all cells of a column are numbers."""
-    present = [cell for cell in column if cell not in MISSING]
+    present = [cell for cell in column if cell not in MISSING_TEXTS]
     return bool(present) and sum(map(is_number, present)) >= NUMBER_SHARE * len(present)
 
 

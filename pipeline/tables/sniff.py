@@ -11,12 +11,13 @@ import itertools
 import zlib
 from dataclasses import dataclass, field, replace
 from gzip import BadGzipFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError, UsageError, unreadable_file
 from pipeline.tables import dialect as dialects
 from pipeline.tables.dialect import BLANKS, Dialect, parse_lines
 from pipeline.tables.encodings import require_no_utf8, require_text_bytes
+from pipeline.tables.escapes import has_escapes
 from pipeline.tables.header import (
     HEADER_LINES,
     MIN_ROWS,
@@ -28,7 +29,7 @@ from pipeline.tables.header import (
     make_header,
     usual_width,
 )
-from pipeline.tables.number_forms import find_numbers, number_share
+from pipeline.tables.number_forms import find_numbers, is_number, number_share
 from pipeline.tables.split_decimals import require_whole_numbers
 
 if TYPE_CHECKING:
@@ -84,16 +85,18 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     require_text_bytes(path)
     encoding, lines = _read_sample(path, known.encoding)
     delimiter = known.delimiter or find_delimiter(lines, names)
-    rows = [(line, cells) for line, cells, _ in parse_lines(lines, delimiter) if any(cells)]
+    escaped = has_escapes(lines, delimiter)
+    rows = [(line, cells) for line, cells, _ in parse_lines(lines, delimiter, escaped=escaped) if any(cells)]
     if delimiter == "," and known.header is None and not names:
         require_whole_numbers(path, rows)
     header = known.header if known.header is not None else find_header(rows, names)
+    if known.header is None and not names and not header:
+        require_names(path, rows)
     numbered = [row for row in rows if row[0] > header]
     below = [cells for _, cells in numbered]
     decimal, thousands, unclear = find_numbers(below, replace(known, delimiter=delimiter))
-    complete = replace(
-        known, encoding=encoding, delimiter=delimiter, header=header, decimal=decimal, thousands=thousands
-    )
+    found: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "header": header, "escaped": escaped}
+    complete = replace(known, decimal=decimal, thousands=thousands, **found)
     written = next((cells for line, cells in rows if line == header), [])
     titles = make_header(written, below)
     twins = [name for name in titles if written and name not in written and name]
@@ -207,6 +210,19 @@ def require_one_header(path: Path, finding: Finding) -> None:
     )
 
 
+def require_names(path: Path, rows: Rows) -> None:
+    """Raises a UsageError if the first line looks like a header, and lacks a name for one of the columns."""
+    (line, first), width = rows[0], usual_width([cells for _, cells in rows])[0]
+    if 1 < len(first) == width - 1 and all(first) and not any(map(is_number, first)):
+        raise UsageError(
+            f"Line {line} of {path} has {len(first)} names, and the rows have {width} cells.",
+            expected="a name for each column",
+            received=f"{', '.join(first[:MOST_NAMES])} above {', '.join(rows[1][1][: MOST_NAMES + 1])}",
+            action="add the name that is missing, at the left if the rows begin with their own names; or quote texts "
+            "that hold a delimiter; --header 0 if that line names nothing",
+        )
+
+
 def _describe(known: Dialect, complete: Dialect, rows: Rows) -> tuple[str, ...]:
     above = [cells for line, cells in rows if line < (complete.header or 0)]
     notes = {
@@ -218,6 +234,7 @@ def _describe(known: Dialect, complete: Dialect, rows: Rows) -> tuple[str, ...]:
         "Decimals begin with a comma (--decimal . for the other reading).": complete.decimal == ","
         and not known.decimal
         and known.thousands != ".",
+        'A backslash precedes quotes within quotes, as in "so \\"called\\" names".': bool(complete.escaped),
         f"{complete.thousands!r} groups digits.": bool(complete.thousands) and not known.thousands,
     }
     return tuple(note for note, holds in notes.items() if holds)

@@ -33,7 +33,7 @@ def require_whole_numbers(path: Path, rows: Rows) -> None:
             expected=f"as many cells as line {line} has names: {', '.join(header)}",
             received=",".join(cells),
             action="if decimals begin with a comma, quote such cells or write ; between the cells; "
-            f"if the rows begin with their names, --header {line}",
+            "if the rows begin with their names, write a name for these in front of the header",
         )
 
 

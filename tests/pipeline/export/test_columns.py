@@ -12,9 +12,9 @@ from pipeline.formats.base import RenamedColumns
 from pipeline.formats.csv import Csv
 from pipeline.formats.folders import ImageFolder
 from pipeline.formats.structured.interactions import Interactions
-from pipeline.formats.table import MISSING_TEXTS
 from pipeline.formats.time_series import TimeSeries
 from pipeline.tables.dialect import Dialect
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 
 def test_names_in_the_file_and_what_may_be_missing():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats.csv import Csv, read_blocks, read_rows
-from pipeline.formats.table import MISSING_TEXTS
+from pipeline.tables.number_forms import MISSING_TEXTS
 
 DATA = Csv("table.csv", {"size": "float", "count": "int", "colour": "bytes"}, "kind", ("small", "large"))
 
@@ -231,3 +231,34 @@ def test_a_delimiter_at_the_end_of_rows_shifts_no_names(tmp_path):
 def test_dots_that_group_digits(rows):
     (one,) = rows("size;kind\n18.834;x\n", Csv("table.csv", {"size": "float"}, "kind", ("x",), thousands="."))
     assert {"size": 18834.0, "kind": b"x"} == one.features
+
+
+def test_rows_below_a_header_in_another_order_are_read_by_it(tmp_path):
+    """As files that were put together have it; the last ones begin with a byte order mark, too."""
+    text = "a,b,c\n1,2,3\nc,a,b\n3,1,2\n3,1\n\ufeffb,c,a\n2,3,1\n\ufeffa,b,c\n1,2,3\nb,a,x\n"
+    (tmp_path / "t.csv").write_text(text)
+    rows = list(read_rows(tmp_path / "t.csv"))
+    assert [["1", "2", "3"], ["1", "", "3"]] == [rows[place][1] for place in (3, 4)]
+    assert all(cells == ["1", "2", "3"] for _, cells, _ in (rows[1], rows[3], rows[6], rows[8]))
+    assert ["b", "a", "x"] == rows[9][1]
+    again = [(line, fault) for line, _, fault in rows if fault]
+    words = "the header again, in another order: "
+    assert [(3, words + "c, a, b"), (6, words + "b, c, a"), (8, "the header again")] == again
+
+
+def test_texts_below_a_header_that_comes_again_are_no_proof_of_data(tmp_path):
+    texts = "".join(f"{name},{city}\n" for name in "ABCDE" for city in ("Rome", "Oslo"))
+    (tmp_path / "t.csv").write_text(f"name,city\n{texts}city,name\nOslo,A\n")
+    rows = list(read_rows(tmp_path / "t.csv"))
+    assert (["name", "city"], ["A", "Oslo"]) == (rows[0][1], rows[-1][1])
+
+
+def test_two_byte_order_marks(tmp_path):
+    (tmp_path / "t.csv").write_text('\ufeff\ufeff"a, b",c\n1,2\n')
+    assert ["a, b", "c"] == next(read_rows(tmp_path / "t.csv"))[1]
+
+
+def test_a_nul_character_is_a_fault(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\nx,1\nx\0y,2\n\0,3\nx,4\n")
+    faults = [fault for _, _, fault in read_rows(tmp_path / "t.csv")]
+    assert ["", "", "a NUL character, which no text has", "a NUL character, which no text has", ""] == faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import random
 
@@ -20,6 +21,7 @@ RANDOM = random.Random(1)
 ROWS = 60
 TITLE = "Line 3 is the header; the title above it is passed over."
 NUMBERS = [[f"{RANDOM.gauss(5, 2):.2f}" for _ in range(3)] for _ in range(ROWS)]
+NUMBERED = [[str(number), *row[:2]] for number, row in enumerate(NUMBERS, 1)]
 SUMS = [["1.234,5", "12,75"]] * ROWS
 
 
@@ -49,7 +51,7 @@ def found(tmp_path):
         (lines(NUMBERS, header="Export of 2024-01-01\n\na,b,c\n"), 3),
         (lines(NUMBERS, header="Sales, of 2024\n\na,b,c\n"), 3),
         (lines(NUMBERS, header="Export,,\n,,\na,b,c\n"), 3),
-        (lines(NUMBERS, header='"a","b"\n'), 1),  # as R writes it: no name for the names of the rows
+        (lines(NUMBERED, header='"a","b"\n'), 1),  # as R writes it: no name for the names of the rows
         (lines([["hello"]] * ROWS, header="text\n"), 1),
         (lines([["a", "x"]] * 3, header="k,v\n"), 1),
         ("", 1),
@@ -143,7 +145,51 @@ def test_rows_of_empty_cells_are_faults(tmp_path):
 
 
 def test_names_of_rows_as_r_writes_them():
-    assert ["", "a", "b"] == make_header(["a", "b"], [["1", "2", "3"]] * 9)
+    numbered = [[str(number), "2", "x"] for number in range(1, 10)]
+    assert ["", "a", "b"] == make_header(["a", "b"], numbered)
+    named = [[f"Car {number}", "2", "3"] for number in range(9)]
+    assert ["", "a", "b"] == make_header(["a", "b"], named)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("size,price", [["1.5", "2", "u"]] * 9),  # the header lacks the last name
+        ("id,price", [[str(number), "2", "u"] for number in range(1, 10)]),
+        ("product,note,price", [[f"Lamp {number}", "nice", "bright", "5"] for number in range(9)]),  # "nice, bright"
+        ("name,rooms,price", [[f"Lee {number}", "Ann", "2", "5"] for number in range(9)]),
+    ],
+)
+def test_a_cell_too_many_is_no_name_of_a_row(found, header, rows):
+    assert header.split(",") == make_header(header.split(","), rows)
+    with pytest.raises(UsageError, match=r"Line 1 of .* has . names, and the rows have . cells") as caught:
+        found(lines(rows, header=header + "\n"))
+    assert "add the name that is missing" in str(caught.value)
+    assert 1 == found(lines(rows, header=header + "\n"), known=Dialect(header=1)).dialect.header
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (r'"a \"big\", red box"', 'a "big", red box'),
+        (r'"the \"one\""', 'the "one"'),
+        (r'"pipe 5\""', 'pipe 5"'),
+        (r'"C:\\data"', r"C:\data"),
+        (r"\N", r"\N"),
+        ('"doubled ""quotes"""', 'doubled "quotes"'),
+    ],
+)
+def test_quotes_behind_a_backslash(found, tmp_path, cell, text):
+    result = found(lines([[r'"so \"called\" names"', "1"], [cell, "2"]] * 9, header="a,b\n"))
+    assert (r'A backslash precedes quotes within quotes, as in "so \"called\" names".',) == result.notes
+    assert [text, "2"] == list(read_rows(tmp_path / "t.csv"))[2][1]
+
+
+@pytest.mark.parametrize("cell", [r'"C:\data\"', '"a ""b"" c"', r'"say \""no\"""', r"5\" pipe", r'"ends \" '])
+def test_a_backslash_that_precedes_nothing(found, tmp_path, cell):
+    assert () == found(lines([[cell, "1"]] * 9, header="a,b\n")).notes
+    expected = next(csv.reader([cell]))[0].strip()
+    assert [expected, "1"] == list(read_rows(tmp_path / "t.csv"))[1][1]
 
 
 def test_what_stands_below_the_table_is_a_fault(tmp_path):
