@@ -24,6 +24,7 @@ EXPECTED = "a file with one JSON object per line, or an array of objects, plain 
 BLOCK_CHARACTERS = 1 << 20
 ARRAY = re.compile(r"\s*\[\s*[{\]]")
 BETWEEN = re.compile(r"[\s,]*")
+LINES = re.compile(r"\.(jsonl|ndjson)(\.gz)?$", re.IGNORECASE)  # a name that says: one object per line
 SHOWN_CHARACTERS = 40
 TWICE = object()  # key under which an object has the name of a member that comes twice
 
@@ -90,9 +91,10 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
         with open_text(path) as file:
             lines = enumerate(file, 1)
             number, first = next(((number, line) for number, line in lines if line.strip()), (0, ""))
+            alone = not LINES.search(path.name) and not any(line.strip() for _, line in lines)
         if ARRAY.match(first + "{" * (first.strip() == "[")):
             yield from _read_array(path)
-        elif rows := _read_document(path, first):
+        elif rows := _read_document(path, first, alone=alone):
             yield from ((f"row {place}", *_require_object(row, "")) for place, row in enumerate(rows, 1))
         elif number:
             yield from _read_lines(path)
@@ -129,9 +131,22 @@ def _read_array(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
             yield f"element {number}", *_require_object(value, text[end - SHOWN_CHARACTERS : end])
 
 
-def _read_document(path: Path, first: str) -> list[dict[str, Any]]:
-    """The rows of a file that is one object with a table in it, as pandas writes it; none for JSON lines."""
-    if not first.lstrip().startswith("{") or _is_row(first):
+def _begins_object(line: str) -> bool:
+    return line.lstrip().startswith("{")
+
+
+def _read_document(path: Path, first: str, *, alone: bool) -> list[dict[str, Any]]:
+    """The rows of a file that is one object with a table in it, as pandas or a web service writes it.
+
+    Args:
+        path: The file.
+        first: Its first line.
+        alone: Whether there is no other one, in a file that is not said to be of lines.
+
+    Returns:
+        The rows; none for JSON lines.
+    """
+    if not _begins_object(first) or (_is_row(first) and not alone):
         return []
     with open_text(path) as file:
         try:
@@ -145,7 +160,7 @@ def _read_document(path: Path, first: str) -> list[dict[str, Any]]:
             received=f"lists of objects: {', '.join(names)}",
             action="save each as a file of its own; test= of the recipe's data takes that of a test set",
         )
-    return [] if TWICE in value else _table_rows(value)
+    return [] if TWICE in value else _table_rows(value) or _listed_rows(value)
 
 
 def _name_tables(value: dict[str, Any]) -> list[str]:
@@ -176,6 +191,23 @@ def _table_rows(value: dict[str, Any]) -> list[dict[str, Any]]:
     if alike and TWICE not in columns[0]:
         return columns if _are_rows(value) else _turn_columns(value)
     return []
+
+
+def _listed_rows(value: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows in the only member that is a list of several objects, such as `results`, or the features of GeoJSON.
+
+    A feature is its properties, and of a point its longitude and latitude (RFC 7946, sections 3.1.2 and 3.2).
+    """
+    lists = [each for each in value.values() if isinstance(each, list) and len(each) > 1]
+    if len(lists) != 1 or not all(isinstance(row, dict) for row in lists[0]):
+        return []
+    return [_flatten_feature(row) for row in lists[0]] if value.get("type") == "FeatureCollection" else lists[0]
+
+
+def _flatten_feature(feature: dict[str, Any]) -> dict[str, Any]:
+    geometry, properties = feature.get("geometry") or {}, feature.get("properties") or {}
+    point = geometry.get("coordinates", ()) if geometry.get("type") == "Point" else ()
+    return dict(zip(("longitude", "latitude"), point, strict=False)) | properties
 
 
 def _are_rows(value: dict[str, dict[str, Any]]) -> bool:

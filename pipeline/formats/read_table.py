@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".data"), "csv"),
-    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json", ".geojson"), "jsonl"),
     ".parquet": "parquet",
 }
 EXPECTED_FILE = f"a file ending in {', '.join(FORMATS)}; all but .parquet also with .gz"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
 from pipeline.formats import jsonl
-from pipeline.formats.jsonl import JsonLines
+from pipeline.formats.jsonl import JsonLines, read_rows
 from pipeline.tables.dialect import find_encoding
 from pipeline.tables.encodings import COMPRESSED, GZIP, SIGNATURES
 
@@ -184,3 +184,36 @@ def test_several_tables_in_one_object_are_named(tmp_path):
     path.write_text('{"train": [{"a": 1}, {"a": 2}], "test": [{"a": 3}]}')
     with pytest.raises(PipelineError, match=r"holds several tables\.(.*\n)*Received: lists of objects: train, test"):
         list(JsonLines("t.json", {"a": "float"}, "kind").examples(tmp_path))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"count": 2, "next": None, "results": [{"a": 1}, {"a": 2}]},
+        {"meta": {"page": 1}, "rows": [{"a": 1}, {"a": 2}], "tags": ["x"]},
+        {"response": [{"a": 1}, {"a": 2}]},
+    ],
+)
+def test_rows_in_the_only_list_of_objects(tmp_path, document, indent):
+    (tmp_path / "rows.json").write_text(json.dumps(document, indent=indent))
+    assert [("row 1", {"a": 1}, ""), ("row 2", {"a": 2}, "")] == list(read_rows(tmp_path / "rows.json"))
+
+
+def test_features_of_geojson(tmp_path):
+    features = [
+        {"type": "Feature", "geometry": {"type": "Point", "coordinates": [13.4, 52.5, 30]}, "properties": {"a": 1}},
+        {"type": "Feature", "geometry": None, "properties": {"a": 2}},
+        {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [[[0, 0]]]}, "properties": None},
+    ]
+    (tmp_path / "map.json").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    rows = [row for _, row, _ in read_rows(tmp_path / "map.json")]
+    assert [{"longitude": 13.4, "latitude": 52.5, "a": 1}, {"a": 2}, {}] == rows
+
+
+def test_lists_of_objects_within_lines_are_no_rows(tmp_path):
+    line = json.dumps({"id": 1, "items": [{"a": 1}, {"a": 2}]})
+    (tmp_path / "rows.jsonl").write_text(f"{line}\n{line}\n")
+    assert 2 == len(list(read_rows(tmp_path / "rows.jsonl")))
+    (tmp_path / "row.jsonl").write_text(f"{line}\n")
+    assert [1] == [row["id"] for _, row, _ in read_rows(tmp_path / "row.jsonl")]
