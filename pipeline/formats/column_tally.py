@@ -21,14 +21,20 @@ MAX_VALUES = 100  # distinct values that are stored
 MAX_ODD = 20  # different odd texts in a column of numbers or dates
 ODD_SHARE = 0.05  # of its values
 SKETCH_SIZE = 1024  # stored hashes: an error of about 3 %
+# A number with its unit: "4 GB", "1.5l", "50.1k".
+UNIT = r"[-+]?(\d+[.,]\d+ ?|\d+ )[A-Za-z\u00b0\u00b5]{1,4}[23\u00b2\u00b3]?(/[A-Za-z]{1,3})?|[-+]?\d+ ?[kKM]"
+WITH_UNIT = re.compile(UNIT, re.ASCII)
 # Digits with other characters, which no kind accepts: "12,5", "$3", "40 %", "3/4/2024".
-FIGURES = re.compile(
-    r"[\W_]*\d[\d\W_]*|[-+]?(\d+[.,]\d+ ?|\d+ )[A-Za-z\u00b0\u00b5]{1,4}[23\u00b2\u00b3]?(/[A-Za-z]{1,3})?", re.ASCII
+FIGURES = re.compile(rf"[\W_]*\d[\d\W_]*|{UNIT}", re.ASCII)
+CURRENCY = (
+    r"(?:[%$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20b4\u0e3f]|USD|EUR|GBP|JPY|CNY|CHF|AUD|CAD|INR|SEK|NOK|DKK|PLN"
+    r"|CZK|HUF|BRL|MXN|TRY|KRW|RUB|ZAR|Rs\.?|kr\.?|z\u0142)"
 )
-# What is surely an amount, a date or a hexadecimal number, and no name of a category such as 10-20.
+# What is surely an amount, a date or a hexadecimal number, and no name of a category such as 10-20. Accountants write
+# (12) for -12, and SAP 12.50-.
 MEASURE = re.compile(
-    r"[-+]?[$\u20ac\u00a3\u00a5] ?[\d.,]+|[-+]?[\d.,]+ ?[%$\u20ac\u00a3\u00a5]"
-    r"|\d{1,2}/\d{1,2}/(\d{2}|\d{4})( .*)?|[-+]?0[xX][\da-fA-F]+",
+    rf"[-+]?{CURRENCY} ?[-+]?[\d.,]+|[-+]?[\d.,]+ ?{CURRENCY}|\({CURRENCY}? ?[\d.,]*\d ?{CURRENCY}?\)"
+    rf"|[\d.,]*[.,]\d+ ?{CURRENCY}?-|\d{{1,2}}/\d{{1,2}}/(\d{{2}}|\d{{4}})( .*)?|[-+]?0[xX][\da-fA-F]+",
     re.ASCII,
 )
 INTEGER = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)  # 007 is a code, not a number
@@ -80,6 +86,32 @@ class OddCells:
 
 
 @dataclass
+class Forms:
+    """Whether cells have a form, or are plain numbers: in one column $5 may stand next to 7.
+
+    Attributes:
+        pattern: Of the form.
+        fits: Whether all cells so far have it, or are numbers.
+        seen: Whether one has it.
+    """
+
+    pattern: re.Pattern[str]
+    fits: bool = True
+    seen: bool = False
+
+    def add(self, text: str, *, number: bool) -> None:
+        """Adds a cell."""
+        if self.fits and not number:
+            self.fits = bool(self.pattern.fullmatch(text))
+            self.seen = True
+
+    @property
+    def all(self) -> bool:
+        """Whether it is a column of them."""
+        return self.fits and self.seen
+
+
+@dataclass
 class ColumnTally:
     """Statistics of one column; values as text.
 
@@ -103,7 +135,8 @@ class ColumnTally:
     steps: int = 0  # whole numbers that are one more than that of the row before
     integer: bool = True
     figures: bool = True
-    measure: bool = True
+    measured: Forms = field(default_factory=lambda: Forms(MEASURE))
+    with_units: Forms = field(default_factory=lambda: Forms(WITH_UNIT))
     lists: int = 0
     rising: bool = True
     last: float = float("-inf")
@@ -168,7 +201,8 @@ class ColumnTally:
             self.integer = _fits(text, "int") and bool(INTEGER.fullmatch(text.strip()))
         if len(self.no_dates.texts) > MAX_ODD or dates.iso(text) is None:  # with so many it is no column of dates
             self.no_dates.add(text, count)
-        self.measure = self.measure and bool(MEASURE.fullmatch(text))
+        for forms in (self.measured, self.with_units):
+            forms.add(text, number=number)
         self.figures = self.figures and not text.isdigit() and bool(FIGURES.fullmatch(text))
 
     def _add_text(self, text: str, count: int) -> None:

@@ -50,7 +50,8 @@ class Column:
         date: Whether all values are dates that `pipeline.features.dates` reads.
         time_form: What its times look like, if they are in a form that is not read: "'2020Q1'".
         free_text: Whether the values are sentences rather than names of categories.
-        measure: Whether the texts are amounts with a unit or dates with slashes, however few differ.
+        measure: Whether the texts are amounts of money, shares in percent or dates with slashes, however few differ.
+        with_unit: Whether they are numbers with another unit: "4 GB", "50.1k"; they may be names of kinds, too.
         figures: Whether the texts are numbers or dates in an unsupported form: "12,5", "$3", "3/4/2024".
         truth: Whether all values say true or false, in whatever words (`pipeline.features.truth`).
         odd: Cells that are not of the kind, with their number: they are missing values, and counted there.
@@ -70,6 +71,7 @@ class Column:
     free_text: bool = False
     figures: bool = False
     measure: bool = False
+    with_unit: bool = False
     truth: bool = False
     odd: tuple[tuple[str, int], ...] = ()
     no_numbers: int = 0
@@ -172,7 +174,8 @@ def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) ->
         date,
         free,
         figures=kind == "bytes" and not date and tally.figures and tally.present > 0,
-        measure=kind == "bytes" and not date and tally.measure and tally.present > 0,
+        measure=kind == "bytes" and not date and tally.measured.all,
+        with_unit=kind == "bytes" and not date and tally.with_units.all,
         truth=kind == "bytes" and truth.are_truth_values(values),
         odd=tuple((odd.texts + (tally.blanks if number else Counter())).most_common()),
         code=kind == "bytes" and tally.absent["NA"] > 0 and bool(values) and all(map(CODE.fullmatch, values)),

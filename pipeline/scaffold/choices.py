@@ -70,11 +70,8 @@ def assign_roles(columns: Sequence[Column], target: Column, profile: Profile, im
     first: dict[str, str] = {profile.codes[target.name]: target.name} if target.name in profile.codes else {}
     for column in columns:
         if column.name != target.name:
-            twin = (
-                first.setdefault(profile.codes[column.name], column.name)
-                if column.name in profile.codes
-                else column.name
-            )
+            code = profile.codes.get(column.name)
+            twin = column.name if code is None else first.setdefault(code, column.name)
             role = _choose_role(column, target, "" if twin == column.name else twin, profile.numbers)
             roles.append(_drop_image(role, images.get(column.name, ""), target))
     return roles
@@ -98,8 +95,15 @@ def _choose_role(column: Column, target: Column, twin: str, numbers: Mapping[str
     if column.truth:
         return Role(column, "boolean", "true 1, false 0")
     if column.kind == "bytes":
-        return Role(column, "text", "words") if column.free_text else Role(column, "category", "embedding")
+        return Role(column, "text", "words") if column.free_text else _category_role(column)
     return _number_role(column, numbers.get(column.name, []))
+
+
+def _category_role(column: Column) -> Role:
+    """An embedding for each text, also of numbers that are not read as such: that is said."""
+    odd = f"{column.no_numbers} cells are no numbers; mend them, or name them in missing=" if column.no_numbers else ""
+    unread = "numbers with a unit; written as 1234.5 they would be scaled" if column.with_unit else odd
+    return Role(column, "category", f"embedding of each text: {unread}" if unread else "embedding")
 
 
 def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
@@ -110,7 +114,7 @@ def _reason_to_drop(column: Column, target: Column, twin: str) -> str:
         f"the same in every row{' that has one' * (0 < column.missing < column.rows)}": column.constant,
         f"missing in {column.missing / column.rows:.0%} of the rows": column.missing > MOSTLY_MISSING * column.rows,
         "figures that are not read; write 1234.5 without a unit, and 2024-01-31": column.measure
-        or (column.figures and not column.time_form and (column.id_like or crowded)),
+        or ((column.figures or column.with_unit) and not column.time_form and (column.id_like or crowded)),
         f"times such as {safe_name(column.time_form)} are not read; write 2024-01-31": column.time_form,
         f"{column.no_numbers} cells are no numbers; mend them, or name them in missing=": column.no_numbers and crowded,
         "numbers or names the rows": column.id_like,
@@ -130,11 +134,7 @@ def _number_role(column: Column, values: list[float]) -> Role:
         return Role(column, "key", "embedding: whole numbers that name something")
     if whole and 2 < column.distinct <= column.rows / MIN_REPEATS:  # noqa: PLR2004
         return Role(column, "count", "scaled, and embedding of the exact value" + _logarithm_words(values))
-    return (
-        Role(column, "amount", "scaled" + _logarithm_words(values))
-        if is_amount(values)
-        else Role(column, "number", "scaled")
-    )
+    return Role(column, "amount" if is_amount(values) else "number", "scaled" + _logarithm_words(values))
 
 
 def is_amount(values: list[float]) -> bool:

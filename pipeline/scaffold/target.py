@@ -120,6 +120,8 @@ def choose_task(column: Column, wanted: str) -> tuple[str, str]:
         return wanted, "asked for"
     if not numeric and (not column.values or column.free_text or column.id_like):
         raise _target_error(column, f"numbers, or at most {MAX_CLASSES} different classes")
+    if not numeric and (column.measure or column.with_unit) and column.distinct > 2:  # noqa: PLR2004
+        raise _target_error(column, "numbers without a unit, or --task classification to take each for a class")
     if not numeric:
         return CLASSIFICATION, f"{column.distinct} different texts"
     return _number_task(column)
@@ -152,8 +154,13 @@ def _target_error(column: Column, expected: str, received: str = "") -> UsageErr
     return UsageError(
         f"The column {safe_name(column.name)} cannot be predicted.",
         expected=expected,
-        received=received or f"{column.distinct} different values of kind {column.kind}",
+        received=received or f"{column.distinct} different {_describe_values(column)}",
         action="write its figures as 1234.5, without a unit"
-        if column.figures or column.measure
+        if column.figures or column.measure or column.with_unit
         else "name another column with --target, or another --task",
     )
+
+
+def _describe_values(column: Column) -> str:
+    some = ", ".join(map(safe_name, column.values[:3]))
+    return f"texts such as {some}" if some and column.kind == "bytes" else f"values of kind {column.kind}"

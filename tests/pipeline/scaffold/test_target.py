@@ -125,3 +125,20 @@ def test_a_target_of_amounts_with_a_unit_is_told_how_to_write_them(drafted, writ
     columns = {"size": [place / 7 for place in range(150)], "price": [f"${place}.50" for place in range(150)]}
     with pytest.raises(UsageError, match=r"price cannot be predicted(.*\n)*.*Next: write its figures as 1234\.5"):
         drafted(write_csv(columns), "price")
+
+
+@pytest.mark.parametrize("form", ["${}00", "{}0 %", "{}.5k", "{}k", "{} EUR", "({})"])
+def test_few_amounts_are_no_classes_unless_it_is_asked_for(drafted, write_csv, form):
+    columns = {"size": [place / 7 for place in range(150)], "price": [form.format(place % 5) for place in range(150)]}
+    with pytest.raises(UsageError, match="--task classification to take each for a class"):
+        drafted(write_csv(columns), "price")
+    notes = drafted(write_csv(columns), "price", task="classification").plan.notes
+    assert "price is the target: classification, asked for." in notes
+
+
+def test_two_amounts_are_two_classes(drafted, write_csv):
+    columns = {
+        "size": [place / 7 for place in range(150)],
+        "rate": [f"{10 + 5 * (place % 2)}%" for place in range(150)],
+    }
+    assert "classification, 2 different texts" in " ".join(drafted(write_csv(columns), "rate").plan.notes)
