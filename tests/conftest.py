@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from pipeline.store import hashing
 from pipeline.store.fileio import lock
@@ -37,7 +37,10 @@ FORKED = ROOT / "tests" / "forked.py"
 SERVE_FORKED = ROOT / "tests" / "serve_forked.py"
 SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
 # A busy machine is no failure.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Not the phase that explains: it traces, and CPython 3.11 may then loop for ever at the beginning of a function, where
+# another thread had asked for the interpreter a moment before.
+PHASES = [phase for phase in Phase if phase is not Phase.explain]
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
 settings.load_profile("patient")
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 GROWN = 2**31  # bytes of a test process that has memory to give back

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 _TIME = r"(?:[T ](\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:Z| ?UTC|([-+])(\d{2}):?(\d{2})?)?)?"
@@ -21,6 +21,7 @@ DAY_FIRST = r"\s*(\d{1,2})\.(\d{1,2})\.(\d{4})" + _TIME + r"\s*"
 MONTH = r"\s*(\d{4})-(\d{1,2})\s*"
 SEPARATORS = r"\s*\d{4}(-\d{1,2}-|/\d{1,2}/).*"  # excludes 2024-01/02
 
+EPOCH_ORDINAL = 719_163  # 1 January 1970 as Python counts days
 EPOCH_WEEKDAY = 3  # 1 January 1970 was a Thursday, Monday is 0
 SECONDS = 86_400
 MONTHS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month; index 0 is unused
@@ -52,12 +53,13 @@ def iso(text: str) -> str | None:
         return None
 
 
-def parts(text: Any, name: str) -> dict[str, Any]:
+def parts(text: Any, name: str, span: tuple[str, str] | None = None) -> dict[str, Any]:
     """Converts dates to inputs of a network, in the graph.
 
     Args:
         text: String tensor (batch,).
         name: Prefix of the names of the features.
+        span: First and last date, "2000-01-01"; one beyond, such as 9999-12-31 for none, counts as missing.
 
     Returns:
         Eight float32 tensors (batch,): `NAME_days` since 1 January 1970 with the time as a fraction; sine and cosine of
@@ -68,6 +70,9 @@ def parts(text: Any, name: str) -> dict[str, Any]:
 
     year, month, day, hour, minute, second, known = _fields(text)
     days = _epoch_days(year, month, day)
+    if span:
+        first, last = (date.fromisoformat(end).toordinal() - EPOCH_ORDINAL for end in span)
+        known &= (first <= days) & (days <= last)
     fraction = tf.cast(hour * 3600 + minute * 60 + second, tf.float64) / SECONDS
     turns = {
         "month": tf.cast(month - 1, tf.float64) / 12,

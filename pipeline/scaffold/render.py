@@ -141,7 +141,7 @@ def safe_name(name: str) -> str:
         .replace("\\", "/")
         .replace('"', "'")
     )
-    text = " ".join(text.split()).replace("#", "no. ") or "(no name)"
+    text = " ".join(text.split()) or "(no name)"
     return text if len(text) <= MAX_NAME_LENGTH else text[: MAX_NAME_LENGTH - 1] + "…"
 
 

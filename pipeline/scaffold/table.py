@@ -16,6 +16,7 @@ from pipeline.scaffold.profile import fault_facts, require_rows
 from pipeline.scaffold.render import Code, Plan, draw_diagram, list_names, safe_name
 from pipeline.scaffold.structured.interaction_columns import is_log
 from pipeline.scaffold.structured.recommendation import plan_columns
+from pipeline.tables.date_span import find_span
 from pipeline.tables.dialect import Dialect
 from pipeline.tables.names import make_identifiers
 
@@ -111,7 +112,11 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
     notes += leaks.leak_notes(leaks.find_leaks(sample, decided), goal.name)
     notes += [f"{far.tell(goal.name)}; the spread and the bound pass over them: correct the data."] if far else []
     times = {role.column.name: sample.columns[role.column.name] for role in used if role.use == "date"}
-    notes += timeline.describe_split(times, common["sizes"].eval, common["sizes"].test)
+    spans = {name: find_span(cells) for name, cells in times.items()}
+    notes += [words for name, span in spans.items() for words in span.describe(safe_name(name))]
+    common |= {"spans": {name: (f"{span.first}", f"{span.last}") for name, span in spans.items() if span.marks}}
+    known = {name: spans[name].drop_marks(cells) for name, cells in times.items()}
+    notes += timeline.describe_split(known, common["sizes"].eval, common["sizes"].test)
     notes += timeline.note_unread([column for column in columns if column is not goal])
     notes += [*few, *unusable, *(limit.describe(name) for name, limit in limits.items())]
     roles = {role.column.name: role for role in decided}
@@ -218,6 +223,7 @@ def _table_facts(
     return {
         **groups,
         "renamed": {new: old for old, new in called.items() if old != new},
+        "spans": {called[name]: span for name, span in common["spans"].items()},
         "limits": {called[name]: (limit.low, limit.high) for name, limit in common["limits"].items()},
         "numeric": numeric,
         "frequencies": 8 if sum(len(groups[name]) for name in NUMERIC_GROUPS) <= MAX_EMBEDDED else 0,

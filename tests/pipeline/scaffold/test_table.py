@@ -384,3 +384,13 @@ def test_rows_with_times_say_that_their_split_is_by_hash(drafted, write_csv, tre
     first, second = (days[int((1 - share) * 200)] for share in (sizes.eval + sizes.test, sizes.test))
     expected = f'time=\'planted\' in DATA and split=Time(eval_from="{first}", test_from="{second}").'
     assert note == f"The rows are split by hash, not by planted; to test on the newest rows, write {expected}"
+
+
+def test_dates_that_stand_for_none_are_missing_in_the_recipe(drafted, write_csv, trees):
+    trees["felled"] = [f"20{10 + number % 12}-0{1 + number % 9}-17" for number in range(200)]
+    trees["felled"][::3] = ["9999-12-31"] * len(trees["felled"][::3])
+    found = drafted(write_csv(trees), "grown")
+    assert 'SPANS = {"felled": ("0001-01-01", "2071-' in found.text
+    assert "dates.parts(inputs[name], name, SPANS.get(name))" in found.text
+    assert any(note.startswith("felled: 9999-12-31 in 67 rows is far from all others") for note in found.plan.notes)
+    assert 'test_from="9999' not in " ".join(found.plan.notes)
