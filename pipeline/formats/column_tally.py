@@ -190,7 +190,7 @@ class ColumnTally:
                 yield table.to_text(raw).decode(errors="replace")
 
     def _add_value(self, text: str, count: int) -> None:
-        number = _fits(text, "float") and not _is_code(text)
+        number = _fits(text, "float") and not is_code(text)
         value = _short_number(text) if number else text  # 1 and 1.0 are one value
         self.sketch.add(value)
         if len(self.values) <= MAX_VALUES:
@@ -232,5 +232,6 @@ def _short_number(text: str) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else text.strip()
 
 
-def _is_code(text: str) -> bool:
+def is_code(text: str) -> bool:
+    """Returns whether digits are a name, as they begin with 0: 007."""
     return bool(re.match(r"\s*-?0\d", text, re.ASCII))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import PipelineError
 from pipeline.features import text, truth
 from pipeline.formats import csv, jsonl, parquet, read_table, table
-from pipeline.formats.column_tally import MAX_VALUES, ColumnTally, OddCells
+from pipeline.formats.column_tally import MAX_VALUES, ColumnTally, OddCells, is_code
 from pipeline.tables import sniff
 from pipeline.tables.number_forms import MISSING_TEXTS
-from pipeline.tables.time_forms import describe_form
+from pipeline.tables.time_forms import describe_form, find_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,7 @@ class Column:
         values: These values in the order of appearance, as text; empty if there are more than a hundred.
         date: Whether all values are dates that `pipeline.features.dates` reads.
         time_form: What its times look like, if they are in a form that is not read: "'2020Q1'".
+        time_part: Which part of a time it tells beside other columns: "year", "month", "day", "hour", "clock"; or "".
         free_text: Whether the values are sentences rather than names of categories.
         measure: Whether the texts are amounts of money, shares in percent or dates with slashes, however few differ.
         with_unit: Whether they are numbers with another unit: "4 GB", "50.1k"; they may be names of kinds, too.
@@ -79,6 +80,7 @@ class Column:
     constant: bool = False
     id_like: bool = False
     time_form: str = ""
+    time_part: str = ""
 
 
 def inspect_table(
@@ -183,6 +185,7 @@ def _make_column(name: str, tally: ColumnTally, rows: int, type_: str | None) ->
         constant=distinct <= 1 and not tally.nested,
         id_like=not (date or free) and _is_id(name, kind, tally, distinct),
         time_form="" if date or tally.nested else describe_form(name, values),
+        time_part="" if date or tally.nested else find_part(name, values),
     )
 
 
@@ -196,8 +199,9 @@ def _choose_kind(tally: ColumnTally) -> str:
 
 
 def _is_mixed(tally: ColumnTally) -> bool:
-    """Whether most cells are numbers, but not nearly all."""
-    return not tally.nested and tally.no_numbers.count < MIXED_SHARE * (tally.present - tally.blank)
+    """Whether most cells are numbers, but not nearly all; digits that begin with 0 are codes, as all then are."""
+    codes = all(map(is_code, tally.no_numbers.texts))
+    return not (tally.nested or codes) and tally.no_numbers.count < MIXED_SHARE * (tally.present - tally.blank)
 
 
 def _is_free_text(tally: ColumnTally, distinct: int) -> bool:

@@ -31,6 +31,7 @@ from pipeline.tables.calendar import (
     months_between,
     parse_moment,
 )
+from pipeline.tables.time_forms import describe_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -160,14 +161,10 @@ def _find_place(path: Path, times: Times, number: int, dialect: Dialect | None) 
 
 
 def _may_name_series(column: Column, others: set[str]) -> bool:
-    """Whether a column repeats few enough names: of shops, of sensors."""
-    enough = 1 < column.distinct <= column.rows / MIN_SERIES_LENGTH
-    return (
-        column.name not in others
-        and column.kind in ("bytes", "int")
-        and not (column.date or column.time_form)
-        and enough
-    )
+    """Whether a column repeats few enough names: of shops, of sensors; the hour of a day is none."""
+    enough = 1 < column.distinct <= column.rows / MIN_SERIES_LENGTH and column.kind in ("bytes", "int")
+    is_time = column.date or column.time_form or column.time_part
+    return enough and not is_time and column.name not in others
 
 
 def _read_moments(
@@ -272,10 +269,12 @@ def describe_unread(columns: Sequence[Column]) -> str:
 
 
 def note_unread(columns: Sequence[Column]) -> list[str]:
-    """Says that rows with times that are not read are split by hash, and how to write them."""
+    """Says that rows with times that are not read, or that several columns tell, are split by hash; and what to do."""
     names = list_names([column.name for column in columns if column.time_form])
     words = f"The times in {names} are in a form that is not read, so the rows are split by hash, not by time"
-    return [f"{words}; write {WRITTEN}: then they may be a series, or split by time."] * bool(names)
+    parts = {safe_name(column.name): column.time_part for column in columns if column.time_part}
+    apart = describe_parts(parts, [safe_name(column.name) for column in columns if column.date])
+    return [*apart, *[f"{words}; write {WRITTEN}: then they may be a series, or split by time."] * bool(names)]
 
 
 def describe_split(columns: Mapping[str, Iterable[bytes]], validated: float, tested: float) -> list[str]:

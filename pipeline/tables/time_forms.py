@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.features import dates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SHARE = 0.95  # of the cells that must be of one form
 LAST_MONTH, LAST_DAY = 12, 31
@@ -65,9 +65,54 @@ MONTH_OF_YEAR = re.compile(r"(0?[1-9]|1[0-2])[./-](18|19|20|21)\d\d|(18|19|20|21
 COMPACT = re.compile(r"(18|19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([T_ -]?\d{4,6}\D*)?", re.ASCII)
 COMPACT_MONTH = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])", re.ASCII)
 NUMBER = re.compile(r"-?\d+(\.\d*)?(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[ap]\.?m\.?)?", re.ASCII | re.IGNORECASE)
+PARTS = {  # what a column of each part is called, and its numbers
+    "year": (re.compile("(.*_)?(years?|yr|yyyy|jahr|ann[eo]e?|a\u00f1o|ano|jaar)"), 1800, 2200),
+    "month": (re.compile("(.*_)?(months?|mon|mm|mnth|monat|mois|mese?s?|maand)"), 1, 12),
+    "day": (re.compile("(.*_)?(days?|dd|mday|dom|tag|jour|d[i\u00ed]a|giorno|dag|day_?of_?month)"), 1, 31),
+    "hour": (re.compile("(.*_)?(hours?|hrs?|hh|stunde|heure|hora|ora|uur|hour_?of_?day)"), 0, 24),
+}
 EPOCHS = {"seconds": 1, "milliseconds": 10**3, "us": 10**6, "ns": 10**9}
 FIRST_SECOND, LAST_SECOND = 5e8, 2.5e9  # 1985 to 2049
 FIRST_SERIAL, LAST_SERIAL = 20_000, 80_000  # days as Excel counts them, 1954 to 2119
+
+
+def find_part(name: str, values: Sequence[str]) -> str:
+    """Returns which part of a time a column tells beside others: "year", "month", "day", "hour" or "clock"; or nothing.
+
+    Args:
+        name: The column's name.
+        values: Different cells that are not missing, as text; none where there are too many.
+    """
+    cells = [value.strip() for value in values]
+    if not cells:
+        return ""
+    if all(map(CLOCK.fullmatch, cells)):
+        return "clock"
+    for part, (called, first, last) in PARTS.items():
+        whole = called.fullmatch(name.strip().lower()) and all(map(str.isdecimal, cells))
+        if whole and all(first <= int(cell) <= last for cell in cells):
+            return part
+    return ""
+
+
+def describe_parts(parts: Mapping[str, str], dated: Sequence[str]) -> list[str]:
+    """Says that several columns tell one time, and what can be done; nothing where one column tells it.
+
+    Args:
+        parts: Names of columns, for messages, with the part of a time that each tells.
+        dated: Names of columns of dates.
+    """
+    by_part = {part: name for name, part in parts.items()}
+    clock = [by_part[part] for part in ("hour", "clock") if part in by_part][:1]
+    if len(dated) == 1 and clock:
+        names = [*dated, *clock]
+    elif {"year", "month"} <= by_part.keys():
+        names = [by_part[part] for part in ("year", "month", "day") if part in by_part] + clock
+    else:
+        return []
+    told = f"{', '.join(names[:-1])} and {names[-1]} tell one time: the rows are split by hash, not by it"
+    return [f"{told}; in one column, such as 2024-01-31 17:00, they may be a series, or split by time."]
 
 
 def describe_form(name: str, values: Sequence[str]) -> str:

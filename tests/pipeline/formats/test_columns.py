@@ -149,7 +149,8 @@ def test_unknown_ending_and_no_file(tmp_path):
         inspect_table(tmp_path / "t.csv")
 
 
-CELLS = st.lists(st.text(st.characters(codec="utf-8"), max_size=8) | st.integers().map(str) | st.floats().map(str))
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)  # a row with a NUL cannot be used
+CELLS = st.lists(TEXTS | st.integers().map(str) | st.floats().map(str))
 
 
 @given(CELLS)

@@ -304,3 +304,13 @@ def test_times_that_are_not_read_are_the_reason(drafted, write_csv, series):
     notes = drafted(write_csv({**table, "rain": series["rain"]}), "sold").plan.notes
     assert "no forecast, for date holds times such as '01-Jan-2020', which are not read" in notes[0]
     assert any("the rows are split by hash, not by time; write 2024-01-31" in note for note in notes)
+
+
+@pytest.mark.parametrize("clock", [str, "{:02}:00".format])
+def test_the_hour_of_a_day_names_no_series(drafted, write_csv, series, clock):
+    """Each hour has the days in equal steps; it was taken for one of 24 shops."""
+    series["day"] = [series["day"][number // 24] for number in range(730)]
+    series["hr" if clock is str else "Time"] = [clock(number % 24) for number in range(730)]
+    found = drafted(write_csv(series), "sold")
+    assert "table" == found.plan.template
+    assert any("tell one time: the rows are split by hash" in note for note in found.plan.notes)

@@ -61,13 +61,16 @@ def test_figures_that_are_not_read_are_reported(drafted, write_csv, trees, form)
         (["1{}-19"], "category: embedding"),
         (["{}+", "{}-", "{}"], "category: embedding"),  # grades
         (["{}.1k", "{}k"], "category: embedding of each text: numbers with a unit"),
+        (["1{}067", "0{}067"], "category: embedding"),  # codes
         (["{} GB"], "category: embedding of each text: numbers with a unit"),
         (["{}", "{}.5", "Infinity"], "category: embedding of each text: 66 cells are no numbers"),
     ],
 )
 def test_amounts_are_no_categories_even_if_few_differ(drafted, write_csv, trees, forms, use):
     trees["odd"] = [forms[number % len(forms)].format(number % 5) for number in range(200)]
-    assert drafted(write_csv(trees), "grown").uses["odd"].startswith(use)
+    found = drafted(write_csv(trees), "grown").uses["odd"]
+    assert found.startswith(use)
+    assert ":" in use.removeprefix("category: ") or found == use
 
 
 def test_many_numbers_with_units_are_figures(drafted, write_csv, trees):

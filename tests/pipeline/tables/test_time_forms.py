@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from pipeline.tables.time_forms import describe_form
+from pipeline.tables.time_forms import describe_form, describe_parts, find_part
 
 DAYS = [date(2020, 1, 1) + timedelta(days=number) for number in range(100)]
 
@@ -48,3 +48,40 @@ def test_times_are_described(name, cells, expected):
 )
 def test_other_columns_are_no_times(name, cells):
     assert not describe_form(name, cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "part"),
+    [
+        ("hr", ["0", "23"], "hour"),
+        ("Uhrzeit", ["00:00", "13:30"], "clock"),
+        ("t", ["9:05 pm", "12:00 AM"], "clock"),
+        ("year", ["2019", "2024"], "year"),
+        ("order_month", ["1", "12"], "month"),
+        ("Tag", ["1", "31"], "day"),
+        ("hour", ["7", "31"], ""),
+        ("month", ["Jan", "Feb"], ""),
+        ("rooms", ["1", "4"], ""),
+        ("thread", ["1", "4"], ""),
+        ("hr", [], ""),
+    ],
+)
+def test_parts_of_a_time(name, cells, part):
+    assert part == find_part(name, cells)
+
+
+@pytest.mark.parametrize(
+    ("parts", "dated", "names"),
+    [
+        ({"hr": "hour"}, ["dteday"], "dteday and hr"),
+        ({"year": "year", "month": "month", "day": "day", "hour": "hour"}, [], "year, month, day and hour"),
+        ({"y": "year", "m": "month"}, [], "y and m"),
+        ({"hr": "hour"}, [], ""),
+        ({"hr": "hour"}, ["start", "end"], ""),
+        ({"year": "year"}, [], ""),
+        ({}, ["day"], ""),
+    ],
+)
+def test_columns_that_tell_one_time(parts, dated, names):
+    words = describe_parts(parts, dated)
+    assert [names] * bool(names) == [sentence.partition(" tell one time")[0] for sentence in words]
