@@ -6,7 +6,7 @@ import itertools
 from collections import Counter, defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,6 @@ from pipeline.tables.time_forms import describe_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from pipeline.formats.columns import Column
@@ -85,8 +84,7 @@ class Times:
 def find_time_columns(path: Path, columns: Sequence[Column], dialect: Dialect | None = None) -> list[tuple[str, str]]:
     """Returns the columns of times, each with an order in which its dates can be read; see `parse_time`."""
     dated = [(column.name, "") for column in columns if column.date]
-    others = [column for column in columns if not column.date and column.kind in ("bytes", "int")]
-    others = [column for column in others if not column.constant]
+    others = [c for c in columns if c.kind in ("bytes", "int") and not (c.date or c.constant)]
     rows = list(itertools.islice(read_rows(path, [column.name for column in others], dialect), TRIED_ROWS))
     for column in others:
         present = [cells.get(column.name) for _, cells, fault in rows if not fault]
@@ -171,9 +169,7 @@ def _read_moments(
     path: Path, name: str, order: str, names: list[str], dialect: Dialect | None
 ) -> tuple[list[datetime], list[tuple[Any, ...]], dict[str, str]]:
     """Returns the rows that have a time, their names of a series, and by place why the others cannot be used."""
-    moments: list[datetime] = []
-    keys: list[tuple[Any, ...]] = []
-    faults: dict[str, str] = {}
+    moments, keys, faults = list[datetime](), list[tuple[Any, ...]](), dict[str, str]()
     for place, cells, fault in read_rows(path, [name, *names], dialect):
         moment = None if fault else parse_moment(cells.get(name), order)
         if moment is None:
@@ -265,16 +261,21 @@ def describe_times(times: Times) -> list[str]:
 def describe_unread(columns: Sequence[Column]) -> str:
     """Returns why there are no times: they are in a form that is not read, or there is no column of them."""
     forms = [f"{safe_name(c.name)} holds times such as {safe_name(c.time_form)}" for c in columns if c.time_form]
-    return f"{list_names(forms, 1)}, which are not read" if forms else "no column of dates"
+    apart = "".join(f"; {words.partition(':')[0]}" for words in _describe_apart(columns))
+    return f"{list_names(forms, 1)}, which are not read" if forms else f"no column of dates{apart}"
+
+
+def _describe_apart(columns: Sequence[Column]) -> list[str]:
+    parts = {safe_name(column.name): column.time_part for column in columns if column.time_part}
+    return describe_parts(parts, [safe_name(column.name) for column in columns if column.date])
 
 
 def note_unread(columns: Sequence[Column]) -> list[str]:
     """Says that rows with times that are not read, or that several columns tell, are split by hash; and what to do."""
     names = list_names([column.name for column in columns if column.time_form])
     words = f"The times in {names} are in a form that is not read, so the rows are split by hash, not by time"
-    parts = {safe_name(column.name): column.time_part for column in columns if column.time_part}
-    apart = describe_parts(parts, [safe_name(column.name) for column in columns if column.date])
-    return [*apart, *[f"{words}; write {WRITTEN}: then they may be a series, or split by time."] * bool(names)]
+    words = f"{words}; write {WRITTEN}: then they may be a series, or split by time."
+    return _describe_apart(columns) + [words] * bool(names)
 
 
 def describe_split(columns: Mapping[str, Iterable[bytes]], validated: float, tested: float) -> list[str]:

@@ -314,3 +314,10 @@ def test_the_hour_of_a_day_names_no_series(drafted, write_csv, series, clock):
     found = drafted(write_csv(series), "sold")
     assert "table" == found.plan.template
     assert any("tell one time: the rows are split by hash" in note for note in found.plan.notes)
+
+
+def test_times_in_several_columns_are_named_where_a_forecast_is_asked_for(drafted, write_csv, series):
+    year, month, day = zip(*(str(moment).split("-") for moment in series.pop("day")), strict=True)
+    columns = {"year": year, "month": list(map(int, month)), "day": list(map(int, day)), **series}
+    with pytest.raises(UsageError, match="no column of dates; year, month and day tell one time"):
+        drafted(write_csv(columns), "sold", "forecasting")
