@@ -202,8 +202,15 @@ def different_rows(data: Dataset, names: Sequence[str], left_out: str = "", acti
     return [words]
 
 
-def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any]:
+def fault_facts(path: Path, rows: int, faults: int, first: str, reasons: Counter[str] | None = None) -> dict[str, Any]:
     """What a recipe says about rows that cannot be used: they are passed over, up to a share.
+
+    Args:
+        path: The data.
+        rows: That can be used.
+        faults: Rows that cannot.
+        first: The first of these.
+        reasons: How many there are of each kind.
 
     Raises:
         PipelineError: Most rows cannot be used, or too few are left.
@@ -213,7 +220,7 @@ def fault_facts(path: Path, rows: int, faults: int, first: str) -> dict[str, Any
         raise PipelineError(
             f"Most rows of {path} cannot be used.",
             expected="rows with a target and values of the columns' kinds",
-            received=f"{faults} of {rows + faults}; the first: {first}",
+            received=f"{faults} of {rows + faults}{': ' + list_kinds(reasons) if reasons else ''}; the first: {first}",
             action="mend them, or name other data; of a table also another --target",
         )
     words = f", and {faults} that cannot be used; the first: {first}" if faults else ""

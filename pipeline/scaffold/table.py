@@ -88,7 +88,7 @@ def _plan_rows(path: Path, columns: list[Column], goal: Column, task: str, why: 
         options = options | {"missing": (*data.missing, *marks)}
         data = replace(data, **options)
         summary = profile.profile_data(data)
-    faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault)
+    faults = fault_facts(path, summary.rows, summary.faults, summary.first_fault, summary.reasons)
     limits, far = _clip_outliers(summary), outliers.find_limits(summary.target)
     if far:
         summary.target = [min(max(value, far.low), far.high) for value in summary.target]

@@ -125,7 +125,7 @@ class Survey:
         Raises:
             PipelineError: There is too little to learn from.
         """
-        facts = profile.fault_facts(path, len(self.user) + self.repeats, self.faults, self.first)
+        facts = profile.fault_facts(path, len(self.user) + self.repeats, self.faults, self.first, self.reasons)
         if len(self.items) <= BEST:
             raise PipelineError(
                 f"There are too few items to recommend {BEST} of them.",

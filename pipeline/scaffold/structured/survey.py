@@ -54,7 +54,7 @@ class Survey:
         """Returns the values for the templates that do not depend on the kind of the annotation."""
         count = self.splits.total()
         official = bool(self.splits["test"] and self.splits["train"])
-        faults = profile.fault_facts(path, count, self.faults, self.first)
+        faults = profile.fault_facts(path, count, self.faults, self.first, self.reasons)
         sizes = choices.choose_sizes(count)
         hashed = f"Hash(eval={sizes.eval}, test={sizes.test})"
         return {
