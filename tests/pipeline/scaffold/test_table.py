@@ -401,5 +401,5 @@ def test_dates_that_stand_for_none_are_missing_in_the_recipe(drafted, write_csv,
 
 def test_where_most_rows_cannot_be_used_the_kinds_are_named(drafted, tmp_path):
     (tmp_path / "rows.csv").write_text("a,b,y\n" + "1,2,3,4,5\n" + "1,2,\n" * 60 + "1,2,3\n2,3,4\n" * 10)
-    with pytest.raises(PipelineError, match=r"61 of 81: 60 times the label y is empty; 1 times … cells, expected …; the first"):
+    with pytest.raises(PipelineError, match="61 of 81: 60 times the label y is empty; 1 times … cells, expected"):
         drafted(tmp_path / "rows.csv", "y")
