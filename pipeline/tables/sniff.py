@@ -95,8 +95,8 @@ def find_dialect(path: Path, known: Dialect | None = None, names: Collection[str
     numbered = [row for row in rows if row[0] > header]
     below = [cells for _, cells in numbered]
     decimal, thousands, unclear = find_numbers(below, replace(known, delimiter=delimiter))
-    found: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "header": header, "escaped": escaped}
-    complete = replace(known, decimal=decimal, thousands=thousands, **found)
+    form: dict[str, Any] = {"encoding": encoding, "delimiter": delimiter, "header": header, "escaped": escaped}
+    complete = replace(known, decimal=decimal, thousands=thousands, **form)
     written = next((cells for line, cells in rows if line == header), [])
     titles = make_header(written, below)
     twins = [name for name in titles if written and name not in written and name]
