@@ -111,8 +111,8 @@ def describe_parts(parts: Mapping[str, str], dated: Sequence[str]) -> list[str]:
         names = [by_part[part] for part in ("year", "month", "day") if part in by_part] + clock
     else:
         return []
-    told = f"{', '.join(names[:-1])} and {names[-1]} tell one time: the rows are split by hash, not by it"
-    return [f"{told}; in one column, such as 2024-01-31 17:00, they may be a series, or split by time."]
+    words = f"{', '.join(names[:-1])} and {names[-1]} tell one time: the rows are split by hash, not by it"
+    return [f"{words}; in one column, such as 2024-01-31 17:00, they may be a series, or split by time."]
 
 
 def describe_form(name: str, values: Sequence[str]) -> str:
