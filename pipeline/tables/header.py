@@ -89,8 +89,11 @@ def _are_row_names(title: str, below: list[list[str]]) -> bool:
     first = [row[0] for row in below]
     if len(set(first)) < len(first) or ID_TITLE.search(title):
         return False
-    numbered = first == [str(place) for place in range(1, len(first) + 1)]
-    return numbered or (not any(map(is_number, first)) and number_share([row[1:] for row in below]) > USUAL_SHARE)
+    if all(cell.isascii() and cell.isdecimal() for cell in first):
+        numbers = list(map(int, first))
+        rising = numbers[0] == 1 and all(earlier < later for earlier, later in itertools.pairwise(numbers))
+        return rising and NUMBER_SHARE * numbers[-1] <= len(numbers)  # a few rows may be lost
+    return not any(map(is_number, first)) and number_share([row[1:] for row in below]) > USUAL_SHARE
 
 
 def ends_empty(header: list[str], below: list[list[str]]) -> bool:

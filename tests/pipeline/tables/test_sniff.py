@@ -147,6 +147,9 @@ def test_rows_of_empty_cells_are_faults(tmp_path):
 def test_names_of_rows_as_r_writes_them():
     numbered = [[str(number), "2", "x"] for number in range(1, 10)]
     assert ["", "a", "b"] == make_header(["a", "b"], numbered)
+    assert ["", "a", "b"] == make_header(
+        ["a", "b"], [[f"{number}", "2", "x"] for number in range(1, 90) if number != 7]
+    )
     named = [[f"Car {number}", "2", "3"] for number in range(9)]
     assert ["", "a", "b"] == make_header(["a", "b"], named)
 
