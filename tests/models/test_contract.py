@@ -37,7 +37,6 @@ UNEXPLAINED = {
     "mnist_vae": "its serving_default draws an image from a seed: there is no input to attribute it to",
     "movies_ranking": "its only inputs are the numbers of a user and of a film",
     "movies_retrieval": "its answer is a list of films, and its only input is a user",
-    "painting": "its answer is a picture: there is no number to attribute to its pixels",
     "papers": "its only input is the number of a paper; words and neighbours are part of the model",
     "upscale": "its answer is a picture: there is no number to attribute to its pixels",
     "blood_cells": "its answer is boxes; on the way the surest one changes, which takes longer than a request may",

@@ -22,9 +22,8 @@ NAMES = {"Range": Range, "Choice": Choice}
 CATALOGUE = {
     "adult", "assistant", "bandit", "blood_cells", "cartpole", "cifar10_resnet", "cifar_simclr", "connected_digits",
     "digits", "fashion", "heartbeat_autoencoder", "imdb_lstm", "imdb_transformer", "mnist", "mnist_federated",
-    "mnist_gan", "mnist_mlp", "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "painting", "papers",
-    "pollution", "shakespeare", "spoken_digits", "support_intents", "taxi", "transfer", "translate", "upscale", "vit",
-    "xor",
+    "mnist_gan", "mnist_mlp", "mnist_vae", "movies_ranking", "movies_retrieval", "nuclei", "papers", "pollution",
+    "shakespeare", "spoken_digits", "support_intents", "taxi", "transfer", "translate", "upscale", "vit", "xor",
 }  # fmt: skip
 
 
