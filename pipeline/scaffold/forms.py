@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 LOOKED_AT = 100  # lines of JSON
-JSON, BEGINNING = re.compile(rb"\s*(\[\s*)?\{\s*\""), 64  # bytes
+BEGINNING = 64  # bytes
+JSON = re.compile(rb'\s*(\[\s*)?\{\s*"([^"\\]|\\.)*("\s*:|$)', re.DOTALL)  # a first name, perhaps a longer one
 
 
 @dataclass(frozen=True)
