@@ -21,7 +21,7 @@ test: setup  ## run the everyday tests, about 12 minutes; PYTEST_ARGS="-k gate" 
 	@$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: setup  ## run only the tests that start no process and take milliseconds
-	@$(PYTEST) -m "not process and not heavy and not long and not slow and not engine" $(PYTEST_ARGS)
+	@$(PYTEST) -m "not process and not heavy and not long and not slow and not engine" --hypothesis-profile=brief $(PYTEST_ARGS)
 
 test-long: setup  ## run the tests that take long: whole runs, killed runs, the contract of every recipe
 	@$(PYTEST) -m "long and not slow and not engine" $(PYTEST_ARGS)

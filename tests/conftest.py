@@ -41,6 +41,8 @@ SERVING_FORKED = ROOT / "tests" / "serving_forked.py"
 # another thread had asked for the interpreter a moment before.
 PHASES = [phase for phase in Phase if phase is not Phase.explain]
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
+# For the inner loop: make test tries more.
+settings.register_profile("brief", settings.get_profile("patient"), max_examples=20)
 settings.load_profile("patient")
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE")
 GROWN = 2**31  # bytes of a test process that has memory to give back
