@@ -261,6 +261,7 @@ def test_who_takes_what_is_learnt_without_an_edit(keraspipe, tmp_path):
     assert len(bought & set(known["item_id"])) <= 5  # those of eval and test
 
 
+@pytest.mark.heavy
 def test_very_many_columns_are_counted(new, tmp_path):
     drawn = random.Random(1)
     names = [f"c{place}" for place in range(150)]

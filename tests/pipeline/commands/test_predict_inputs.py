@@ -208,6 +208,7 @@ def test_plain_values_of_an_answer():
     assert [["a", "b"]] == predict.to_json_value(np.array([[b"a", b"b"]], object))
 
 
+@pytest.mark.heavy
 @given(st.recursive(st.floats(allow_nan=False) | st.text(), st.lists, max_leaves=6))
 def test_plain_values_stay_as_they_are(value):
     assert value == predict.to_json_value(value)

@@ -101,6 +101,7 @@ def refused(monkeypatch, tmp_path):
     return lambda *arguments: cli.main(["run", "digits", *arguments, "--workspace", str(tmp_path)])
 
 
+@pytest.mark.heavy
 def test_a_number_outside_its_range_is_named_before_the_run(refused, capsys):
     assert run.NOT_BLESSED == refused("--set", "learning_rate=5", "--set", "epochs=1")
     note, waiting = capsys.readouterr().err.splitlines()
@@ -118,6 +119,7 @@ class Closed(io.StringIO):
         raise BrokenPipeError
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
 def test_a_reader_that_goes_does_not_change_the_exit_code(refused, monkeypatch, streams):
     """`keraspipe run digits | head -1`, and the same with `2>&1`."""

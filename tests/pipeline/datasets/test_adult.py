@@ -25,6 +25,7 @@ def test_rows_of_both_files(data):
     assert {b"<=50K", b">50K"} == {one.features["income"] for one in found}
 
 
+@pytest.mark.heavy
 def test_columns_are_declared_as_they_are_found(data):
     found = {column.name: column for column in columns.inspect_table(data / ADULT.path)}
     assert found.keys() == {*ADULT.inputs, "income"}

@@ -111,6 +111,7 @@ def test_what_is_missing_is_said(write, tmp_path):
         POLICY.files(data)
 
 
+@pytest.mark.heavy
 def test_first_decisions_are_those_of_the_first_policy(tmp_path):
     rows = [example.features for example in DIGIT_DECISIONS.examples(tmp_path)]
     pixels, labels = scans(tmp_path)

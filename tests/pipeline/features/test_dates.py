@@ -87,6 +87,7 @@ def test_no_date(text):
     assert all(math.isnan(value[0]) for value in found.values())
 
 
+@pytest.mark.heavy
 @given(st.datetimes(), st.sampled_from(FORMS))
 def test_numbers_are_those_of_the_calendar(moment, form):
     moment = moment.replace(microsecond=0)

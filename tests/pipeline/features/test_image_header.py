@@ -86,6 +86,7 @@ PIXELS = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("content", "pixels"), PIXELS.values(), ids=PIXELS)
 def test_pixels_are_those_of_the_header(graph, content, pixels):
     assert pixels == count_pixels(content)

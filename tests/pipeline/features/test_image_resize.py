@@ -85,6 +85,7 @@ def test_pixels_of_every_kind(mode, kind, options, tolerance, channels):
     require_pillows_pixels(saved(picture(), mode, kind, **options), channels, tolerance)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("turned", range(1, 9))
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little", "big"])
 @pytest.mark.parametrize(
@@ -108,6 +109,7 @@ def tiff(order: str, entries: list[tuple[int, int]], first: int = 8, count: int 
     return head + struct.pack(order + "H", len(entries) if count is None else count) + rows + bytes(4)
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from("<>"),
@@ -234,6 +236,7 @@ def test_arbitrary_bytes_are_refused_by_both(content):
         decoded(content, (4, 4, 3))
 
 
+@pytest.mark.heavy
 def test_batch_of_all_kinds_in_one_graph():
     contents = [saved(picture(seed=3), mode, kind, **options) for mode, kind, options, _ in KINDS.values()]
     graph = tf.function(lambda batch: image.decode(batch, (16, 16, 3), resize=True))

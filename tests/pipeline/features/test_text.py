@@ -53,6 +53,7 @@ def test_bytes_that_are_no_text_separate():
     assert [[b"good", b"film"]] == text.words([b"Good\xff\xfeFilm"]).to_list()
 
 
+@pytest.mark.heavy
 @given(st.lists(st.one_of(st.binary(max_size=30), st.text(max_size=30).map(str.encode)), min_size=1, max_size=4))
 def test_each_text_is_split_by_itself(contents):
     together = text.words(contents).to_list()

@@ -89,6 +89,7 @@ def test_a_batch_gives_each_row_what_it_gets_alone():
     check(["", "abc unaffable", "x" * 200 + " a", "漢"])
 
 
+@pytest.mark.heavy
 def test_no_rows():
     words, pieces = graph(tf.constant([], tf.string))
     assert [] == words.to_list() == pieces.to_list()

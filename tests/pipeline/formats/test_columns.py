@@ -153,6 +153,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 CELLS = st.lists(TEXTS | st.integers().map(str) | st.floats().map(str))
 
 
+@pytest.mark.heavy
 @given(CELLS)
 def test_declared_as_found_every_cell_is_usable(tmp_path_factory, cells):
     path = tmp_path_factory.getbasetemp() / "cells.csv"

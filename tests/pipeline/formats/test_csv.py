@@ -202,6 +202,7 @@ def test_no_content_ends_in_another_error(tmp_path_factory, content):
         assert one.fault or one.features["kind"]
 
 
+@pytest.mark.heavy
 @given(st.lists(st.tuples(FLOATS, INTS, CELLS, st.sampled_from(DATA.classes))))
 def test_what_is_written_is_read(tmp_path_factory, table):
     buffer = io.StringIO()

@@ -109,6 +109,7 @@ def draw(table, kinds, seeds, temperature=1.0, top_p=1.0, sample=decode.sample):
     )[0].numpy()
 
 
+@pytest.mark.heavy
 def test_the_first_token_is_drawn_with_the_probabilities_of_the_network():
     table, rows = random_table(4, kinds=1, sharpness=1.0), 4000
     tokens = draw(table, [0] * rows, range(rows), sample=tf.function(decode.sample))

@@ -49,6 +49,7 @@ def test_infinite_logits_do_not_allow_more():
     assert walk(CHOICES, [[forbidden]] * 3)[0] in [*CHOICES, [7, 9, 3]]
 
 
+@pytest.mark.heavy
 @given(texts, st.integers(0, 2**32 - 1))
 def test_every_answer_begins_with_a_choice(choices, seed):
     logits = np.random.default_rng(seed).normal(size=(5, 1, 12)).astype(np.float32)

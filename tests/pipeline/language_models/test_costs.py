@@ -32,6 +32,7 @@ def test_costs_are_those_of_the_logits(network, rows):
         assert np.all(cost[count:] == NOT_COUNTED)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("pairs", [1, 200, 2**20])
 def test_parts_cost_what_the_whole_costs(network, rows, monkeypatch, pairs):
     monkeypatch.setattr(module, "MOST_PAIRS", pairs)

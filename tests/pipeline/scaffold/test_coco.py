@@ -150,6 +150,7 @@ def test_names_of_a_yaml_file(text, names):
     assert names == boxes.read_yaml_names("data.yaml", text)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "text",
     ["names: [a, b", "names: a, b", "names:\n  0: a\n  x: b", "names:\n  -1: a", "names:\n  99999: a", "[" * 9999],

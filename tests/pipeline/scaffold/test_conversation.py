@@ -21,6 +21,7 @@ def plan(path, folder, task="", **options):
     return inspect.make_plan(path, "", task, chat=ChatOptions(str(folder), **options))
 
 
+@pytest.mark.heavy
 def test_a_recipe_is_written_for_conversations(chats, tiny_folder):
     made = plan(chats, tiny_folder, "chat")
     text = render.render_recipe(made, "mine")

@@ -258,6 +258,7 @@ def test_the_gate_leaves_room_above_what_is_popular(write_csv, drafted):
     assert 1 < made.plan.facts["bounds"].at_least["lift"] < 1 / popular
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", ["play_time", "watch_time", "release_date"])
 def test_a_duration_and_a_date_of_the_item_are_no_time_of_the_interaction(write_csv, drafted, name):
     made = drafted(write_csv(log(**{name: lambda number: number % 90 + 1})), task="recommendation")

@@ -23,6 +23,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.heavy
 @given(VALUES)
 def test_source_means_the_value(value):
     assert value == ast.literal_eval(literal(value))

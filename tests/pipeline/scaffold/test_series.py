@@ -42,6 +42,7 @@ def test_regression_where_it_is_asked_for(drafted, write_csv, series):
     assert 'DATES = ("day",)' in found.text
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("disorder", [list.reverse, random.Random(1).shuffle])
 def test_rows_in_another_order_are_sorted(drafted, write_csv, series, disorder):
     disorder(series["day"])
@@ -59,6 +60,7 @@ def test_cells_of_a_series_that_are_not_read_are_told(drafted, write_csv, series
     assert found.uses["day"].endswith("; not read, so missing: '2021-02-30'")
 
 
+@pytest.mark.heavy
 def test_marks_for_missing_values_in_a_series_are_told(drafted, write_csv, series):
     plain = drafted(write_csv(series), "sold").plan.facts
     series["sold"][300:310] = [-999] * 10
@@ -73,6 +75,7 @@ def test_marks_for_missing_values_in_a_series_are_told(drafted, write_csv, serie
     assert any(note.startswith("rain: 5 values are far from all others, such as 1e+09. If") for note in notes)
 
 
+@pytest.mark.heavy
 def test_rows_of_the_same_day_are_no_series(drafted, write_csv, series):
     series["day"] = [series["day"][number // 3] for number in range(730)]
     found = drafted(write_csv(series), "sold")
@@ -161,6 +164,7 @@ def test_classes_by_day_are_no_series_unless_it_is_asked_for(drafted, write_csv,
     assert "series" == drafted(write_csv(series), "sold", "forecasting").plan.template
 
 
+@pytest.mark.heavy
 def test_the_only_numbers_are_the_target(drafted, write_csv, series):
     found = drafted(write_csv({name: series[name] for name in ("day", "sold")}))
     assert "sold is the target: forecasting" in found.plan.notes[0]
@@ -250,6 +254,7 @@ def test_steps_in_words(step, expected):
     assert expected == describe_step(step)
 
 
+@pytest.mark.heavy
 def test_hours_with_a_zone_become_utc(drafted, write_csv):
     start = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
     hours = [(start + timedelta(hours=number)).isoformat() for number in range(2000)]
@@ -267,6 +272,7 @@ def test_the_windows_of_a_sample_do_not_all_begin_at_the_same_hour():
     assert 1 == choose_stride(Times("when", hours[:500], timedelta(hours=1), length=500), 1, shape)
 
 
+@pytest.mark.heavy
 def test_a_series_is_read_as_the_user_says(write_csv, series, tmp_path):
     path = write_csv(series)
     rows = path.read_text().replace(".", "~").replace(",", ";").replace("~", ",").replace("sold", "größe")
@@ -306,6 +312,7 @@ def test_times_that_are_not_read_are_the_reason(drafted, write_csv, series):
     assert any("the rows are split by hash, not by time; write 2024-01-31" in note for note in notes)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("clock", [str, "{:02}:00".format])
 def test_the_hour_of_a_day_names_no_series(drafted, write_csv, series, clock):
     """Each hour has the days in equal steps; it was taken for one of 24 shops."""

@@ -92,6 +92,7 @@ def test_columns_that_say_little(drafted, write_csv, trees):
     assert "left out: another name in most of the rows" == found.uses["name"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("values", "task", "expected", "words"),
     [
@@ -373,6 +374,7 @@ def test_other_formats_say_themselves_how_they_are_written(tmp_path):
         inspect.make_plan(tmp_path / "t.jsonl", "", "", Dialect(encoding="latin-1"))
 
 
+@pytest.mark.heavy
 def test_many_columns_share_one_analysis(drafted, write_csv, trees):
     drawn = random.Random(1)
     trees |= {f"kind_{place}": drawn.choices("abc", k=200) for place in range(30)}

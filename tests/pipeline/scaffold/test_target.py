@@ -72,6 +72,7 @@ def test_what_the_user_names_is_taken_and_a_slip_is_corrected():
         find_target(columns, "prise")
 
 
+@pytest.mark.heavy
 def test_a_series_says_by_what_its_target_was_chosen(drafted, write_csv, series):
     table = {name: series[name] for name in ("day", "sold")}
     note = drafted(write_csv(table)).plan.notes[0]

@@ -53,6 +53,7 @@ def test_analyses_do_not_grow_with_the_columns(count_analyses, kind):
     assert 1 <= few == many <= 4
 
 
+@pytest.mark.heavy
 def test_more_than_two_texts_share_their_analyses(count_analyses):
     one, two, three, many = (count_analyses(columns("texts", count)) for count in (1, 2, 3, 100))
     assert (2 * one, one) == (two, three)

@@ -99,6 +99,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.heavy
 @given(value=JSON)
 def test_json_round_trip(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "round.json"

@@ -31,6 +31,7 @@ def fresh(tmp_path_factory):
     return make
 
 
+@pytest.mark.heavy
 @given(events=st.lists(FIELDS), cut=st.integers(0, 5))
 def test_what_is_written_is_read_from_every_offset(fresh, events, cut):
     path = fresh()
@@ -43,6 +44,7 @@ def test_what_is_written_is_read_from_every_offset(fresh, events, cut):
     assert expected[start:] == read_events(path, ends[start])
 
 
+@pytest.mark.heavy
 @given(events=st.lists(FIELDS, min_size=1), cut=st.floats(0, 1))
 def test_a_line_cut_off_is_passed_over_and_the_next_is_whole(fresh, events, cut):
     path = fresh()

@@ -110,6 +110,7 @@ def test_mlflow_has_the_report_and_the_data_as_input(run, data, uri, workspace, 
     assert "Data of people" in report.read_text()
 
 
+@pytest.mark.heavy
 def test_the_logged_model_names_the_data_that_its_numbers_come_from(run, data, result, model, uri, workspace):
     run.start()
     run.write("data", **data)

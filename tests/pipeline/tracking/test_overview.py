@@ -94,6 +94,7 @@ def test_the_view_has_the_verdict_and_the_joint_charts_first():
     assert {chart["metricSectionId"] for chart in view["compareRunCharts"]} == {view["compareRunSections"][0]["uuid"]}
 
 
+@pytest.mark.heavy
 def test_the_logged_model_says_what_it_is(run, model, record, uri):
     run.whole(model)
     record(run)

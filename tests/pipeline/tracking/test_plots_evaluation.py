@@ -103,6 +103,7 @@ def test_mistakes_as_images(examples):
     assert drawn(figure).std() > 5
 
 
+@pytest.mark.heavy
 def test_reconstructions_of_images_and_of_vectors(examples):
     image = examples("", "")["image_bytes"]
     figure = reconstructions([{"image": image, "drawn": image}] * 3)

@@ -47,6 +47,7 @@ def test_a_copy_and_a_moved_workspace_are_independent(run, another, workspace, m
     assert not any("run-3" in name for name in files(moved))
 
 
+@pytest.mark.heavy
 def test_a_run_that_was_recorded_is_not_recorded_again(run, workspace, tmp_path_factory):
     run.whole()
     record(workspace, "run-1")
@@ -59,6 +60,7 @@ def test_a_run_that_was_recorded_is_not_recorded_again(run, workspace, tmp_path_
     assert client.get_run(before.mlflow_run_id).info.artifact_uri.startswith(moved.as_uri())
 
 
+@pytest.mark.heavy
 def test_a_copy_of_the_database_leads_to_where_the_workspace_is(run, workspace, tmp_path_factory):
     run.whole()
     record(workspace, "run-1")

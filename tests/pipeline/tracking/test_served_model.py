@@ -23,6 +23,7 @@ def halving(workspace):
     return folder
 
 
+@pytest.mark.heavy
 def test_answers_frames_and_dicts(run, halving, workspace, uri):
     import mlflow
 

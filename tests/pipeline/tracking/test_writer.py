@@ -42,6 +42,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.heavy
 def test_the_whole_run(run, model, record, client):
     run.whole(model)
     assert record() == 0
@@ -122,6 +123,7 @@ def test_a_number_that_is_not_defined_is_absent(run, result, record, client, tmp
     assert [["sex=f", 3, 1.0, None, None, None]] == json.loads(Path(slices).read_text())["data"]
 
 
+@pytest.mark.heavy
 def test_the_registered_model_is_the_published_one(run, model, record, client):
     run.whole(model)
     record()

@@ -224,6 +224,7 @@ def test_other_inner_shapes_are_other_lanes_and_clients_cannot_make_them_without
     run(odd, story)
 
 
+@pytest.mark.heavy
 def test_after_the_deadline_nobody_waits_and_the_model_stays_until_the_run_is_over(saved):
     async def main():
         servable = Servable("echo", 1, saved / "echo")

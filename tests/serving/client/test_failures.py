@@ -274,6 +274,7 @@ def test_an_answer_that_never_fits_is_not_asked_for_again_and_again():
         assert (Code.INTERNAL, 2) == (caught.value.code, len(server.requests))
 
 
+@pytest.mark.heavy
 @both_kinds
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "127.0.0.1:9"])
 def test_no_server(kind, address):

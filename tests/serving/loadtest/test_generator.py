@@ -107,6 +107,7 @@ def _loads(**more):
     return {"duration_s": 0.6, "warmup_s": 0.0, **more}
 
 
+@pytest.mark.heavy
 def test_an_open_loop_sees_a_stall_in_every_request_that_was_due_meanwhile(small):
     result = run(small(_stalling).target, Load(rate=RATE, arrivals="constant", connections=4, **_loads()))
     assert {} == result.errors
@@ -137,6 +138,7 @@ def test_poisson_arrivals_have_the_asked_mean_and_spread():
     assert 5.0 == next(Load(rate=1.0).due(5.0))
 
 
+@pytest.mark.heavy
 def test_the_warm_up_does_not_count(small):
     server = small()
     result = run(server.target, Load(rate=RATE, arrivals="constant", duration_s=0.2, warmup_s=0.3))
@@ -144,6 +146,7 @@ def test_the_warm_up_does_not_count(small):
     assert 100 == pytest.approx(len(server.heads), abs=1)
 
 
+@pytest.mark.heavy
 def test_refusals_are_counted_by_status_and_are_no_latencies(small):
     refused = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}"
     server = small(lambda number: OK if number % 2 else refused)
@@ -194,6 +197,7 @@ def test_the_token_is_sent(small):
     assert server.heads[0].startswith(b"POST /x HTTP/1.1\r\n")
 
 
+@pytest.mark.heavy
 def test_tls(small, tmp_path):
     authority, ca = trustme.CA(), tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca)
@@ -210,6 +214,7 @@ def test_tls(small, tmp_path):
             refused(stranger)
 
 
+@pytest.mark.heavy
 def test_too_high_a_rate_says_so(small):
     def slow(_):
         time.sleep(0.02)

@@ -254,6 +254,7 @@ def test_a_server_stopped_at_once_fails_the_calls_under_way(serve):
     assert asyncio.run(send()) in {"UNAVAILABLE", "CANCELLED"}
 
 
+@pytest.mark.heavy
 def test_an_open_loop_sees_a_stall_in_every_request_that_was_due_meanwhile(serve):
     turns = itertools.count()
 
@@ -357,6 +358,7 @@ def test_a_unix_socket(serve, tmp_path):
     assert ([""], 3) == _errors(served.target())
 
 
+@pytest.mark.heavy
 def test_tls(serve, tmp_path):
     authority, ca = trustme.CA(), tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(ca)

@@ -299,6 +299,7 @@ def test_a_client_that_never_reads_is_cut(port, dial):
     assert [200] == _statuses(_until(busy, b"/b "))
 
 
+@pytest.mark.heavy
 def test_a_slow_reader_is_not_cut(port, dial, read_all):
     here = port(patience_s=0.3)
     client = dial(here.address)

@@ -29,6 +29,7 @@ _DOCUMENTS = st.recursive(
 )
 
 
+@pytest.mark.heavy
 @given(_DOCUMENTS, st.booleans(), st.sampled_from([None, 2]))
 def test_reads_what_the_standard_parser_reads(document, ascii_only, indent):
     text = json.dumps(document, ensure_ascii=ascii_only, indent=indent)
@@ -157,6 +158,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_six_megabytes_of_anything_take_a_moment(body):
     began = time.process_time()

@@ -117,6 +117,7 @@ def test_rows_that_cannot_be_written(outputs, expected):
     assert expected == str(caught.value)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "array", [np.zeros((200_000, 1, 1), np.float32), np.zeros((1, 10**6)), np.full(200_000, b"x", object)]
 )

@@ -123,6 +123,7 @@ def test_what_is_longer_than_the_context_is_said(tiny_folder, long_path):
     )
 
 
+@pytest.mark.heavy
 def test_the_oldest_messages_are_left_out_only_if_that_is_asked_for(tiny_folder, long_path):
     rows = read(long_path, tiny_folder, context=130, truncate=True)
     assert 7 == len(rows)

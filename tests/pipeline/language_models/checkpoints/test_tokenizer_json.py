@@ -52,6 +52,7 @@ def complete(path):
     )
 
 
+@pytest.mark.heavy
 @given(texts=st.lists(st.lists(PARTS, max_size=20).map("".join), min_size=1, max_size=5))
 def test_tokens_are_those_of_hugging_face(both, texts):
     tokenizer, encode = both
